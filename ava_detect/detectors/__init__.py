@@ -1,0 +1,1 @@
+"""Person detectors: one Protocol, one file per detector, and specs as text."""

@@ -1,0 +1,35 @@
+"""The exception types that people meet. Each message says what was got, what is allowed and what to try.
+
+All of them are ``ValueError``s where the caller's input was at fault, so that code which catches
+``ValueError`` around a call into this package keeps working.
+"""
+
+from __future__ import annotations
+
+
+class AvaDetectError(ValueError):
+    """Input that cannot be used as given; the message is one sentence that a person can act on."""
+
+
+class ConfigError(AvaDetectError):
+    """A config file, name or setting that does not fit the schema."""
+
+
+class FormatError(AvaDetectError):
+    """A results, annotation or label-map file that cannot be read; names the file and the line."""
+
+
+class VideoError(AvaDetectError):
+    """A video that cannot be opened or holds no picture; names the file."""
+
+
+class WeightsError(AvaDetectError):
+    """A weights file that does not fit the model, or is no weights file; names file and tensors."""
+
+
+class DetectorError(AvaDetectError):
+    """A detector that cannot be built from its spec, or whose output cannot be understood."""
+
+
+class MissingDependencyError(ImportError):
+    """An optional library that is not installed; the message holds the line that installs it."""

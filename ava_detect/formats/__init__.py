@@ -1,0 +1,1 @@
+"""Files and text <-> structures. No torch here: reading and scoring results works without it."""

@@ -1,0 +1,193 @@
+"""Label maps: which action ids exist, what they are called and of which kind they are.
+
+AVA has 80 atomic actions in three kinds: a person's pose or movement (ids 1-14), manipulation of an
+object (15-63) and interaction with a person (64-80). 60 of them, those with enough examples, are
+evaluated. Maps are read from the ``.pbtxt`` files that AVA publishes, in both of their spellings
+(``label { name label_id label_type }`` and ``item { name id }``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+
+from ava_detect.errors import FormatError
+from ava_detect.resources import resource_dir
+
+AVA_80_FILE = "ava_action_list_v2.2.pbtxt"
+AVA_60_FILE = "ava_action_list_v2.2_for_activitynet_2019.pbtxt"
+
+
+class ActionKind(StrEnum):
+    """The three groups of AVA's actions, and one for labels that say nothing of their kind."""
+
+    POSE = "pose"
+    OBJECT = "object"
+    PERSON = "person"
+    UNKNOWN = "unknown"
+
+
+_KIND_OF_LABEL_TYPE = {
+    "PERSON_MOVEMENT": ActionKind.POSE,
+    "OBJECT_MANIPULATION": ActionKind.OBJECT,
+    "PERSON_INTERACTION": ActionKind.PERSON,
+}
+
+
+@dataclass(frozen=True)
+class Action:
+    """One atomic action: its id (1-based in AVA), name and kind."""
+
+    id: int
+    name: str
+    kind: ActionKind = ActionKind.UNKNOWN
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """An ordered set of actions with distinct ids.
+
+    ``actions[i]`` belongs to column ``i`` of a score matrix ``[N, C]`` made by a model that was trained
+    with this map.
+    """
+
+    actions: tuple[Action, ...]
+
+    def __post_init__(self) -> None:
+        seen: set[int] = set()
+        for action in self.actions:
+            if action.id in seen:
+                raise FormatError(f"label map: id {action.id} is given twice; every action needs its own id")
+            seen.add(action.id)
+
+    def __len__(self) -> int:
+        return len(self.actions)
+
+    def __iter__(self) -> Iterator[Action]:
+        return iter(self.actions)
+
+    def __contains__(self, action_id: object) -> bool:
+        return any(action.id == action_id for action in self.actions)
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The action ids, in the order of the map."""
+        return tuple(action.id for action in self.actions)
+
+    def by_id(self, action_id: int) -> Action:
+        """The action of an id; ``KeyError`` with the known range when there is none."""
+        for action in self.actions:
+            if action.id == action_id:
+                return action
+        raise KeyError(f"no action has id {action_id}; this label map has {len(self)} ids: {_brief(self.ids)}")
+
+    def name(self, action_id: int) -> str:
+        """The name of an id."""
+        return self.by_id(action_id).name
+
+    def subset(self, ids: Sequence[int]) -> LabelMap:
+        """The actions of ``ids`` alone, in the order of ``ids``."""
+        return LabelMap(tuple(self.by_id(action_id) for action_id in ids))
+
+    def to_pbtxt(self) -> str:
+        """The map in AVA's ``label { ... }`` spelling, which keeps the kinds."""
+        types = {kind: text for text, kind in _KIND_OF_LABEL_TYPE.items()}
+        blocks = []
+        for action in self.actions:
+            name = action.name.replace("\\", "\\\\").replace('"', '\\"')
+            lines = [f'  name: "{name}"', f"  label_id: {action.id}"]
+            if action.kind in types:
+                lines.append(f"  label_type: {types[action.kind]}")
+            blocks.append("label {\n" + "\n".join(lines) + "\n}\n")
+        return "".join(blocks)
+
+    @classmethod
+    def from_pbtxt(cls, path: str | Path) -> LabelMap:
+        """Read a ``.pbtxt`` label map.
+
+        Kinds come from ``label_type`` where the file has it, else from AVA's own list where id and
+        name agree with it. Raises ``FormatError`` naming file and line.
+        """
+        try:
+            text = Path(path).read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise FormatError(f"{path}: the label map cannot be read ({error}); give a .pbtxt file") from error
+        actions = _parse_pbtxt(text, str(path))
+        if Path(path).name != AVA_80_FILE:
+            known = {(a.id, a.name): a.kind for a in cls.ava()}
+            actions = [
+                Action(a.id, a.name, known.get((a.id, a.name), a.kind)) if a.kind is ActionKind.UNKNOWN else a
+                for a in actions
+            ]
+        try:
+            return cls(tuple(actions))
+        except FormatError as error:
+            raise FormatError(f"{path}: {error}") from None
+
+    @classmethod
+    @cache
+    def ava(cls) -> LabelMap:
+        """All 80 actions of AVA v2.2, in id order: column ``i`` of a model's scores is id ``i + 1``."""
+        return cls.from_pbtxt(resource_dir("annotations") / AVA_80_FILE)
+
+    @classmethod
+    @cache
+    def ava_evaluated(cls) -> LabelMap:
+        """The 60 actions over which AVA's frame-mAP is averaged."""
+        return cls.from_pbtxt(resource_dir("annotations") / AVA_60_FILE)
+
+
+def _brief(ids: Sequence[int]) -> str:
+    return ", ".join(map(str, ids)) if len(ids) <= 8 else f"{min(ids)} to {max(ids)}"
+
+
+_TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|[A-Za-z_][A-Za-z0-9_]*|[-+]?\d+|[{}:]|#[^\n]*|\S')
+_ID_FIELDS = ("id", "label_id")
+
+
+def _parse_pbtxt(text: str, path: str) -> list[Action]:
+    """The few lines of protobuf text format that label maps use: blocks of ``field: value``."""
+    tokens = [(m.group(), text.count("\n", 0, m.start()) + 1) for m in _TOKEN.finditer(text)]
+    tokens = [token for token in tokens if not token[0].startswith("#")]
+    actions: list[Action] = []
+    position = 0
+
+    def take(expected: str | None = None) -> tuple[str, int]:
+        nonlocal position
+        if position >= len(tokens):
+            raise FormatError(f"{path}: the label map ends in the middle of an entry")
+        token, line = tokens[position]
+        if expected is not None and token != expected:
+            raise FormatError(f"{path}, line {line}: expected {expected!r}, got {token!r}; see {AVA_80_FILE}")
+        position += 1
+        return token, line
+
+    while position < len(tokens):
+        block, line = take()
+        if block not in ("label", "item"):
+            raise FormatError(
+                f"{path}, line {line}: a label map is a list of 'item {{ name: \"...\" id: 1 }}', got {block!r}"
+            )
+        take("{")
+        fields: dict[str, str] = {}
+        while tokens[position : position + 1] and tokens[position][0] != "}":
+            field, _ = take()
+            take(":")
+            fields[field] = take()[0]
+        take("}")
+        actions.append(_action(fields, path, line))
+    if not actions:
+        raise FormatError(f"{path}: the label map is empty; it needs at least one 'item {{ name id }}'")
+    return actions
+
+
+def _action(fields: dict[str, str], path: str, line: int) -> Action:
+    id_text = next((fields[field] for field in _ID_FIELDS if field in fields), None)
+    if id_text is None or "name" not in fields or not re.fullmatch(r"[-+]?\d+", id_text):
+        raise FormatError(f"{path}, line {line}: every entry needs a name and a whole-number id, got {fields}")
+    name = re.sub(r"\\(.)", r"\1", fields["name"].strip('"'))
+    return Action(int(id_text), name, _KIND_OF_LABEL_TYPE.get(fields.get("label_type", ""), ActionKind.UNKNOWN))

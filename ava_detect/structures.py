@@ -1,0 +1,226 @@
+"""The small, validated values that travel through the package.
+
+Arrays are numpy, so that everything that reads or writes results works without torch. Each value
+checks on construction that its parts agree, and is immutable by convention: make a new one.
+
+Shapes: N people, C actions, T frames, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+Float32Array = npt.NDArray[np.float32]
+Index = slice | npt.NDArray[np.intp] | npt.NDArray[np.bool_] | Sequence[int]
+
+
+def _float32(value: npt.ArrayLike, shape: tuple[int | None, ...], name: str) -> Float32Array:
+    """``value`` as float32 of ``shape`` (None = any length); an empty list fits every shape."""
+    array = np.asarray(value, dtype=np.float32)
+    if array.size == 0:
+        array = array.reshape([0 if length is None else length for length in shape])
+    fits = array.ndim == len(shape) and all(
+        want is None or want == got for want, got in zip(shape, array.shape, strict=True)
+    )
+    if not fits:
+        wanted = "[" + ", ".join("N" if length is None else str(length) for length in shape) + "]"
+        raise ValueError(f"{name} must have shape {wanted}, got {list(array.shape)}")
+    return array
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One decoded picture and where it comes from.
+
+    ``image``: uint8 RGB ``[H, W, 3]``, upright, with square pixels. ``timestamp_seconds``: its time from the
+    start of the file; on a keyframe, the keyframe's time. ``video_id``: the video's name.
+    """
+
+    image: npt.NDArray[np.uint8]
+    timestamp_seconds: float = 0.0
+    video_id: str = ""
+
+    def __post_init__(self) -> None:
+        if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
+            raise ValueError(f"image must be uint8 [H, W, 3], got {self.image.dtype} {list(self.image.shape)}")
+
+    def __repr__(self) -> str:
+        return f"Frame({self.video_id!r}, t={self.timestamp_seconds:.3f}s, image={list(self.image.shape)})"
+
+
+@dataclass(frozen=True, eq=False)
+class PersonBoxes:
+    """The people on one frame, as a detector reports them.
+
+    ``boxes_xyxy``: float32 ``[N, 4]``, pixels of that frame, the full frame being ``[0, 0, W, H]``.
+    ``scores``: float32 ``[N]``, in 0..1.
+    Raises ``ValueError`` when the lengths differ or a number is not finite.
+    """
+
+    boxes_xyxy: Float32Array
+    scores: Float32Array
+
+    def __post_init__(self) -> None:
+        boxes = _float32(self.boxes_xyxy, (None, 4), "boxes_xyxy")
+        scores = _float32(self.scores, (None,), "scores")
+        if len(boxes) != len(scores):
+            raise ValueError(f"{len(boxes)} boxes but {len(scores)} scores; each box needs one")
+        if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
+            raise ValueError("boxes and scores must be finite numbers, got NaN or infinity")
+        object.__setattr__(self, "boxes_xyxy", boxes)
+        object.__setattr__(self, "scores", scores)
+
+    @classmethod
+    def empty(cls) -> Self:
+        """Nobody."""
+        return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __getitem__(self, index: Index) -> PersonBoxes:
+        """A choice of people: a slice, a mask or a list of indices."""
+        return PersonBoxes(self.boxes_xyxy[index], self.scores[index])
+
+    def above(self, min_score: float) -> PersonBoxes:
+        """The people whose score is at least ``min_score``."""
+        return self[self.scores >= np.float32(min_score)]
+
+    def __repr__(self) -> str:
+        return f"PersonBoxes(n={len(self)}, scores={np.round(self.scores, 2).tolist()})"
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """The frames around one keyframe, on the sampling grid.
+
+    ``frames``: uint8 RGB ``[T, H, W, 3]``. ``timestamp_seconds``: the keyframe's time from the start of the
+    file. ``keyframe_index``: its position in ``frames`` (T // 2). ``num_padded``: how many of the frames
+    repeat the first or last frame of the video because the clip reaches past its ends.
+    """
+
+    frames: npt.NDArray[np.uint8]
+    timestamp_seconds: float
+    keyframe_index: int
+    num_padded: int = 0
+
+    def __post_init__(self) -> None:
+        if self.frames.ndim != 4 or self.frames.shape[3] != 3 or self.frames.dtype != np.uint8:
+            raise ValueError(f"frames must be uint8 [T, H, W, 3], got {self.frames.dtype} {list(self.frames.shape)}")
+        if not 0 <= self.keyframe_index < len(self.frames):
+            raise ValueError(f"keyframe_index {self.keyframe_index} is outside the clip's {len(self.frames)} frames")
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def height(self) -> int:
+        """Frame height, pixels."""
+        return int(self.frames.shape[1])
+
+    @property
+    def width(self) -> int:
+        """Frame width, pixels."""
+        return int(self.frames.shape[2])
+
+    def __repr__(self) -> str:
+        return f"Clip(t={self.timestamp_seconds:.3f}s, frames={list(self.frames.shape)}, padded={self.num_padded})"
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """How a model wants its clips cut: plain numbers that travel with its weights.
+
+    ``num_frames`` frames every ``sampling_rate`` steps of a ``sampling_fps`` grid (PySlowFast
+    ``DATA.NUM_FRAMES``, ``DATA.SAMPLING_RATE``; AVA frames are cut at 30 fps); the short side resized to
+    ``short_side`` pixels; then ``(x / 255 - mean) / std`` per RGB channel.
+    """
+
+    num_frames: int = 32
+    sampling_rate: int = 2
+    sampling_fps: float = 30.0
+    short_side: int = 256
+    mean: tuple[float, float, float] = (0.45, 0.45, 0.45)
+    std: tuple[float, float, float] = (0.225, 0.225, 0.225)
+
+    @property
+    def span_seconds(self) -> float:
+        """Time from the first to just past the last frame of a clip."""
+        return self.num_frames * self.sampling_rate / self.sampling_fps
+
+
+@dataclass(frozen=True, eq=False)
+class ActionDetections:
+    """Everybody on one keyframe and how strongly each action is believed of each.
+
+    ``video_id``: the video's name. ``timestamp_seconds``: from the start of the file.
+    ``boxes_fraction``: float32 ``[N, 4]`` xyxy, fractions of the frame. ``person_scores``: float32 ``[N]``.
+    ``action_scores``: float32 ``[N, C]`` in 0..1, column i being action ``action_ids[i]``.
+    ``action_ids``: int ``[C]``; by default 1..C, which is AVA's order.
+    ``track_ids``: int ``[N]``, equal for the same person on different keyframes, or None before linking.
+    Raises ``ValueError`` when lengths disagree.
+    """
+
+    video_id: str
+    timestamp_seconds: float
+    boxes_fraction: Float32Array
+    person_scores: Float32Array
+    action_scores: Float32Array
+    action_ids: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    track_ids: npt.NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        boxes = _float32(self.boxes_fraction, (None, 4), "boxes_fraction")
+        persons = _float32(self.person_scores, (None,), "person_scores")
+        scores = np.asarray(self.action_scores, dtype=np.float32)
+        ids = np.asarray(self.action_ids, dtype=np.int64)
+        if scores.ndim != 2:
+            raise ValueError(f"action_scores must have shape [N, C], got {list(scores.shape)}")
+        if ids.size == 0:
+            ids = np.arange(1, scores.shape[1] + 1, dtype=np.int64)
+        if not len(boxes) == len(persons) == len(scores):
+            raise ValueError(
+                f"{len(boxes)} boxes, {len(persons)} person scores and {len(scores)} rows of action scores; "
+                "each person needs one of each"
+            )
+        if scores.shape[1] != len(ids):
+            raise ValueError(f"{scores.shape[1]} score columns but {len(ids)} action ids; each column needs one")
+        set_field: Any = object.__setattr__
+        if self.track_ids is not None:
+            tracks = np.asarray(self.track_ids, dtype=np.int64)
+            if tracks.shape != (len(boxes),):
+                raise ValueError(f"track_ids must have shape [{len(boxes)}], got {list(tracks.shape)}")
+            set_field(self, "track_ids", tracks)
+        set_field(self, "boxes_fraction", boxes)
+        set_field(self, "person_scores", persons)
+        set_field(self, "action_scores", scores)
+        set_field(self, "action_ids", ids)
+
+    @classmethod
+    def empty(cls, video_id: str, timestamp_seconds: float, num_actions: int = 80) -> Self:
+        """A keyframe on which nobody was found."""
+        zeros = np.zeros((0, 4), np.float32)
+        return cls(video_id, timestamp_seconds, zeros, zeros[:, 0], np.zeros((0, num_actions), np.float32))
+
+    def __len__(self) -> int:
+        return len(self.person_scores)
+
+    def __getitem__(self, index: Index) -> ActionDetections:
+        """A choice of people: a slice, a mask or a list of indices."""
+        return ActionDetections(
+            self.video_id,
+            self.timestamp_seconds,
+            self.boxes_fraction[index],
+            self.person_scores[index],
+            self.action_scores[index],
+            self.action_ids,
+            None if self.track_ids is None else self.track_ids[index],
+        )
+
+    def __repr__(self) -> str:
+        return f"ActionDetections({self.video_id!r}, t={self.timestamp_seconds:g}s, people={len(self)})"

@@ -1,0 +1,1 @@
+"""Videos: streaming reading, clips around keyframes, transforms, writing."""

@@ -1,0 +1,66 @@
+"""Writing H.264 mp4 files that play in a browser (yuv420p, index in front), frame by frame."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from ava_detect.files import atomic_path
+
+
+class VideoWriter:
+    """A context manager that encodes frames one at a time; memory does not grow with the length.
+
+    The file has its name only once the block ended well. An odd width or height loses its last column
+    or row, since yuv420p needs even sides. Frames are uint8 RGB ``[H, W, 3]``, all of one size.
+
+    >>> with VideoWriter("out.mp4", fps=30) as writer:
+    ...     writer.write(image)
+    """
+
+    def __init__(self, path: str | Path, fps: float | Fraction, *, quality: int = 20, title: str = "") -> None:
+        """``fps``: frames per second. ``quality``: x264's CRF, 0 (lossless) to 51; 18-28 is usual."""
+        self._path = Path(path)
+        self._rate = Fraction(fps).limit_denominator(1001 * 60)
+        if self._rate <= 0:
+            raise ValueError(f"fps must be above 0, got {fps}")
+        self._options = {"crf": str(quality), "preset": "veryfast"}
+        self._title = title
+        self._stack = ExitStack()
+        self._stream: av.VideoStream | None = None
+
+    def __enter__(self) -> Self:
+        temporary = self._stack.enter_context(atomic_path(self._path))
+        self._container = self._stack.enter_context(av.open(str(temporary), "w", options={"movflags": "+faststart"}))
+        if self._title:
+            self._container.metadata["title"] = self._title
+        return self
+
+    def write(self, image: npt.NDArray[np.uint8]) -> None:
+        """Append one frame; ``ValueError`` when its size differs from the first frame's."""
+        height, width = image.shape[0] // 2 * 2, image.shape[1] // 2 * 2
+        if self._stream is None:
+            if not (height and width):
+                raise ValueError(f"a frame must be at least 2x2 pixels, got {image.shape[1]}x{image.shape[0]}")
+            self._stream = self._container.add_stream("libx264", rate=self._rate, options=self._options)
+            self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
+        if (width, height) != (self._stream.width, self._stream.height):
+            raise ValueError(
+                f"{self._path}: frames must all be {self._stream.width}x{self._stream.height}, got {width}x{height}"
+            )
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image[:height, :width]), format="rgb24")
+        self._container.mux(self._stream.encode(frame))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None and self._stream is not None:
+            self._container.mux(self._stream.encode())
+        self._stack.__exit__(kind, error, trace)
