@@ -55,15 +55,15 @@ def detection_rows(
     """The csv rows of detections: every person with every action whose score is at least ``min_score``.
 
     ``start_seconds``: where in the movie the file starts (900 for the usual trimmed AVA files); it is added to
-    every timestamp. Boxes have 4 decimals less than a pixel of 8K video, scores 6 significant digits.
+    every timestamp. Numbers are written in the shortest form that reads back as the same float32.
     """
     for keyframe in detections:
         timestamp = format_timestamp(keyframe.timestamp_seconds + start_seconds)
         for box, scores in zip(keyframe.boxes_fraction, keyframe.action_scores, strict=True):
-            corners = [f"{value:.6f}" for value in box]
+            corners = [str(value) for value in box]
             for action_id, score in zip(keyframe.action_ids, scores, strict=True):
                 if score >= min_score:
-                    yield [keyframe.video_id, timestamp, *corners, str(action_id), f"{score:.6g}"]
+                    yield [keyframe.video_id, timestamp, *corners, str(action_id), str(score)]
 
 
 def write_ava_csv(

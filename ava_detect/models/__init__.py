@@ -1,0 +1,1 @@
+"""The networks: backbones, RoI pooling, heads, and the weights that fill them."""
