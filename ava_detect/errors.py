@@ -6,6 +6,9 @@ All of them are ``ValueError``s where the caller's input was at fault, so that c
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class AvaDetectError(ValueError):
     """Input that cannot be used as given; the message is one sentence that a person can act on."""
@@ -33,3 +36,9 @@ class DetectorError(AvaDetectError):
 
 class MissingDependencyError(ImportError):
     """An optional library that is not installed; the message holds the line that installs it."""
+
+
+def suggestion(got: str, allowed: Iterable[str]) -> str:
+    """``" (did you mean 'builtin'?)"`` for the nearest of ``allowed``, or nothing when none is near."""
+    near = get_close_matches(got, list(allowed), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""

@@ -1,7 +1,11 @@
-"""Files that appear whole or not at all: write to a temporary name beside the target, then rename."""
+"""Files that appear whole or not at all, and their hashes.
+
+Everything that is written goes to a temporary name beside its target first and is then renamed.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,3 +36,33 @@ def write_text_atomic(target: str | Path, text: str) -> None:
     """Write ``text`` as UTF-8 in one atomic step."""
     with atomic_path(target) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def remove_stale_temporaries(folder: str | Path) -> list[Path]:
+    """Remove the temporary files that killed processes left in ``folder``; those of living ones stay."""
+    removed = []
+    for path in Path(folder).glob(f"{TEMPORARY_MARK}*"):
+        process = path.name.removeprefix(TEMPORARY_MARK).partition("-")[0]
+        if process.isdigit() and not _is_running(int(process)):
+            path.unlink(missing_ok=True)
+            removed.append(path)
+    return removed
+
+
+def _is_running(process: int) -> bool:
+    if process == os.getpid():
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        # It exists, but is somebody else's.
+        return True
+    return True
+
+
+def sha256_of(path: str | Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -183,6 +183,10 @@ class ActionDetections:
             raise ValueError(f"action_scores must have shape [N, C], got {list(scores.shape)}")
         if ids.size == 0:
             ids = np.arange(1, scores.shape[1] + 1, dtype=np.int64)
+        if not (np.isfinite(boxes).all() and np.isfinite(persons).all() and np.isfinite(scores).all()):
+            raise ValueError(
+                f"{self.video_id}, second {self.timestamp_seconds:g}: boxes and scores must be finite numbers"
+            )
         if not len(boxes) == len(persons) == len(scores):
             raise ValueError(
                 f"{len(boxes)} boxes, {len(persons)} person scores and {len(scores)} rows of action scores; "

@@ -7,38 +7,32 @@ fractions of the frame. Detections carry a score in column 8, ground truth a per
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import gzip
+import io
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from ava_detect.files import atomic_path
+from ava_detect.formats.ava_csv_reader import iter_ava_csv, read_ava_csv
+from ava_detect.formats.ava_table import AvaTable
 from ava_detect.structures import ActionDetections
 
+__all__ = [
+    "AvaTable",
+    "ava_csv_writer",
+    "format_timestamp",
+    "iter_ava_csv",
+    "read_ava_csv",
+    "write_ava_csv",
+    "write_ava_table",
+]
 
-@dataclass(frozen=True, eq=False)
-class AvaTable:
-    """The rows of an AVA csv as columns; R rows.
-
-    ``video_ids``: the distinct ids in order of first appearance; ``video_index``: int32 ``[R]`` into them.
-    ``timestamps_seconds``: float64 ``[R]``, seconds of the movie as in the file. ``boxes_fraction``: float64
-    ``[R, 4]`` xyxy as in the file, NaN in a row that only lists its keyframe (``video,timestamp``).
-    ``action_ids``: int32 ``[R]``, 0 where the row names no action. ``scores``: float64 ``[R]``, NaN where the
-    row has none. ``person_ids``: int64 ``[R]``, -1 where the row has none.
-    """
-
-    video_ids: tuple[str, ...]
-    video_index: npt.NDArray[np.int32]
-    timestamps_seconds: npt.NDArray[np.float64]
-    boxes_fraction: npt.NDArray[np.float64]
-    action_ids: npt.NDArray[np.int32]
-    scores: npt.NDArray[np.float64]
-    person_ids: npt.NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.video_index)
+_ROWS_PER_WRITE = 1 << 18
 
 
 def format_timestamp(seconds: float) -> str:
@@ -49,21 +43,28 @@ def format_timestamp(seconds: float) -> str:
     return f"{seconds:011.6f}".rstrip("0")
 
 
-def detection_rows(
-    detections: Iterable[ActionDetections], *, start_seconds: float = 0.0, min_score: float = 0.0
-) -> Iterator[list[str]]:
-    """The csv rows of detections: every person with every action whose score is at least ``min_score``.
+@contextmanager
+def ava_csv_writer(
+    path: str | Path, *, start_seconds: float = 0.0, min_score: float = 0.0
+) -> Iterator[Callable[[ActionDetections], None]]:
+    """Yield a function that appends one keyframe; the file has its name once the block ended well.
 
-    ``start_seconds``: where in the movie the file starts (900 for the usual trimmed AVA files); it is added to
-    every timestamp. Numbers are written in the shortest form that reads back as the same float32.
+    Every person gets a row for each action whose score is at least ``min_score``. ``start_seconds``: where in the movie
+    the file starts (900 for the usual trimmed AVA files); it is added to every timestamp. Numbers are written in the
+    shortest form that reads back as the same float32.
     """
-    for keyframe in detections:
-        timestamp = format_timestamp(keyframe.timestamp_seconds + start_seconds)
-        for box, scores in zip(keyframe.boxes_fraction, keyframe.action_scores, strict=True):
-            corners = [str(value) for value in box]
-            for action_id, score in zip(keyframe.action_ids, scores, strict=True):
-                if score >= min_score:
-                    yield [keyframe.video_id, timestamp, *corners, str(action_id), str(score)]
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file, lineterminator="\n")
+
+        def write(keyframe: ActionDetections) -> None:
+            timestamp = format_timestamp(keyframe.timestamp_seconds + start_seconds)
+            for box, scores in zip(keyframe.boxes_fraction, keyframe.action_scores, strict=True):
+                corners = [str(value) for value in box]
+                for action_id, score in zip(keyframe.action_ids, scores, strict=True):
+                    if score >= min_score:
+                        rows.writerow([keyframe.video_id, timestamp, *corners, str(action_id), str(score)])
+
+        yield write
 
 
 def write_ava_csv(
@@ -73,8 +74,58 @@ def write_ava_csv(
     start_seconds: float = 0.0,
     min_score: float = 0.0,
 ) -> None:
-    """Write detections as an AVA csv, atomically. See ``detection_rows`` for the meaning of the settings."""
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows(
-            detection_rows(detections, start_seconds=start_seconds, min_score=min_score)
+    """Write detections as an AVA csv, atomically. See ``ava_csv_writer`` for the meaning of the settings."""
+    with ava_csv_writer(path, start_seconds=start_seconds, min_score=min_score) as write:
+        for keyframe in detections:
+            write(keyframe)
+
+
+def write_ava_table(path: str | Path, table: AvaTable) -> None:
+    """Write a table as an AVA csv, atomically and in the order of its rows; gzipped when ``path`` ends in ``.gz``.
+
+    A row gets 2 columns where it only lists its keyframe, else 7, and an eighth for its score or person id.
+    Numbers are written in the shortest form that reads back as the same float64. A person id below -1, which
+    stands for a text that the table no longer knows, is written as that number.
+    Raises ``ValueError`` when a row has both a score and a person id.
+    """
+    if (both := ~np.isnan(table.scores) & (table.person_ids != -1)).any():
+        raise ValueError(
+            f"row {int(both.argmax())} has a score and a person id, and an AVA csv has one column for the two; "
+            "drop one of them"
         )
+    with atomic_path(path) as temporary, temporary.open("wb") as raw:
+        # No time of writing in the gzip header: the same table gives the same bytes.
+        packed = gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if str(path).endswith(".gz") else None
+        file = packed or raw
+        for start in range(0, len(table), _ROWS_PER_WRITE):
+            file.write(_csv_text(table[start : start + _ROWS_PER_WRITE]))
+        if packed:
+            packed.close()
+
+
+def _csv_text(table: AvaTable) -> bytes:
+    """The rows as csv text, column by column, so that millions of rows take seconds."""
+    video_texts = pa.array([_quoted(video_id) for video_id in table.video_ids], pa.string())
+    seconds, which = np.unique(table.timestamps_seconds, return_inverse=True)
+    second_texts = pa.array([format_timestamp(value) for value in seconds], pa.string())
+    keyframe = [video_texts.take(pa.array(table.video_index)), second_texts.take(pa.array(which))]
+    corners = [pa.array(column).cast(pa.string()) for column in table.boxes_fraction.T.copy()]
+    actions = _text_unless(table.action_ids == 0, pa.array(table.action_ids), "")
+    full = pc.binary_join_element_wise(*keyframe, *corners, actions, ",")
+    scores = _text_unless(np.isnan(table.scores), pa.array(table.scores), None)
+    persons = _text_unless(table.person_ids == -1, pa.array(table.person_ids), None)
+    last = pc.coalesce(scores, persons)
+    rows = pc.coalesce(pc.binary_join_element_wise(full, last, ","), full)
+    rows = pc.if_else(pa.array(table.lists_only), pc.binary_join_element_wise(*keyframe, ","), rows)
+    return "".join(f"{row}\n" for row in rows.to_pylist()).encode()
+
+
+def _text_unless(absent: np.ndarray, values: pa.Array, otherwise: str | None) -> pa.Array:
+    return pc.if_else(pa.array(absent), pa.scalar(otherwise, pa.string()), values.cast(pa.string()))
+
+
+def _quoted(text: str) -> str:
+    """A cell as csv spells it."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow([text])
+    return line.getvalue()

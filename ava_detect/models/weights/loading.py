@@ -22,8 +22,8 @@ def load_weights(model: nn.Module, path: str | Path, family: str = "auto", *, st
     """Fill ``model`` from a checkpoint file and say what became of every tensor.
 
     ``family``: the layout of the names in the file, one of ``FAMILIES``, or ``"auto"`` to find it by looking inside.
-    Raises ``WeightsError`` when the file is no checkpoint, and, unless ``strict=False``, when any tensor of the model or
-    of the file has no counterpart of its shape; the model is then left as it was.
+    Raises ``WeightsError`` when the file is no checkpoint, and, unless ``strict=False``, when any tensor of the model
+    or of the file has no counterpart of its shape; the model is then left as it was.
     """
     if family != "auto" and family not in FAMILIES:
         raise WeightsError(f"no weights family is called {family!r}; known: auto, {', '.join(FAMILIES)}")
@@ -71,8 +71,8 @@ def _recognise(tensors: Mapping[str, Tensor], path: str | Path) -> KeyMap:
     best = max(FAMILIES.values(), key=known)
     if not known(best):
         raise WeightsError(
-            f"{path} holds {len(tensors)} tensors ({', '.join(list(tensors)[:3])}, ...), and none is named as in a layout "
-            f"that can be read here ({', '.join(key_map.family for key_map in FAMILIES.values())})"
+            f"{path} holds {len(tensors)} tensors ({', '.join(list(tensors)[:3])}, ...), and none is named as in a "
+            f"layout that can be read here ({', '.join(key_map.family for key_map in FAMILIES.values())})"
         )
     return best
 

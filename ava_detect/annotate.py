@@ -1,0 +1,280 @@
+"""Many videos -> files: resumable, and one bad video stops nothing."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ava_detect.annotator import RANDOM_WEIGHTS, AnnotateSettings, Annotator
+from ava_detect.config import Config
+from ava_detect.environment import versions
+from ava_detect.errors import ConfigError
+from ava_detect.files import remove_stale_temporaries, sha256_of, write_text_atomic
+from ava_detect.run_record import SUMMARY, RunRecord, VideoRecord
+from ava_detect.sources import VideoSource, find_videos
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is. ``record`` is given once, when the video of ``video_id`` is finished or was found finished."""
+
+    video_id: str
+    num_finished: int
+    num_videos: int
+    second: float = 0.0
+    duration_seconds: float | None = None
+    record: VideoRecord | None = None
+
+
+@dataclass(frozen=True)
+class AnnotateSummary:
+    """The outcome of a run: what was asked for, with what, and a record per video, in the order of the sources."""
+
+    settings: dict[str, Any]
+    weights: dict[str, Any]
+    note: str
+    videos: tuple[VideoRecord, ...]
+    interrupted: bool
+
+    @property
+    def all_well(self) -> bool:
+        """Whether every video was read to its end."""
+        return not self.interrupted and all(record.status == "done" for record in self.videos)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as in ``summary.json``."""
+        count = {status: sum(r.status == status for r in self.videos) for status in ("done", "damaged", "failed")}
+        seconds: dict[str, float] = {}
+        for record in self.videos:
+            for stage, value in record.seconds.items():
+                seconds[stage] = round(seconds.get(stage, 0.0) + value, 3)
+        return {
+            "note": self.note,
+            "settings": self.settings,
+            "weights": self.weights,
+            "versions": versions(),
+            "interrupted": self.interrupted,
+            "totals": {
+                "videos": len(self.videos),
+                **count,
+                "keyframes": sum(record.num_keyframes for record in self.videos),
+                "people": sum(record.num_people for record in self.videos),
+                "rows": sum(record.num_rows for record in self.videos),
+                "seconds": seconds,
+            },
+            "videos": [asdict(record) for record in self.videos],
+        }
+
+
+def annotate_videos(
+    sources: str | Path | Iterable[str | Path],
+    out: str | Path,
+    *,
+    config: str = "demo",
+    weights: str | None = None,
+    detector: str | None = None,
+    boxes: str | Path | None = None,
+    min_person_score: float | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    every_seconds: float = 1.0,
+    min_score: float = 0.0,
+    start_seconds: float = 0.0,
+    formats: Sequence[str] = ("csv", "jsonl"),
+    draw: bool = False,
+    resume: bool = True,
+    workers: int = 1,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> AnnotateSummary:
+    """Annotate videos into the folder ``out``: per video ``NAME.csv``, ``NAME.jsonl`` ..., and a ``summary.json``.
+
+    ``sources``: files, folders (searched to the bottom) and globs. ``config``: a file, or a name in ``configs/``.
+    ``weights``: a checkpoint file, or ``"random"`` for an untrained network, which every output then says.
+    ``detector``: a spec (docs/detectors.md), by default the config's; ``boxes``: a csv or COCO json of people, instead.
+    ``min_person_score``: people below it are left out; by default the config's, else the detector's own.
+    ``every_seconds``: keyframes lie so far apart, from 0 to the end. ``min_score``: actions below it are not written.
+    ``start_seconds``: where in its movie each file starts; added to the csv's timestamps, and to the time at which
+    ``boxes`` are looked up. ``formats``: of ``csv``, ``jsonl``, ``parquet``. ``draw``: also ``NAME.annotated.mp4``.
+    ``resume``: skip videos that are finished in ``out``; the settings must then be the same. ``workers``: processes.
+
+    A video that fails is recorded and the others go on. Raises ``ConfigError`` (and other ``AvaDetectError``) before
+    any work when the call itself is wrong. An interrupt (Ctrl-C) ends the run early with ``interrupted`` set.
+    """
+    out = Path(out)
+    if detector is not None and boxes is not None:
+        raise ConfigError("--boxes gives the people, so there is nothing for a --detector to find; give one of the two")
+    if boxes is not None:
+        detector = f"boxes:{boxes}" + (f"?start_seconds={start_seconds}" if start_seconds else "")
+    if workers < 1:
+        raise ConfigError(f"--workers is at least 1, got {workers}")
+    settings = AnnotateSettings(
+        config=str(config),
+        weights=None if weights is None else str(weights),
+        detector=detector,
+        min_person_score=min_person_score,
+        device=device,
+        precision=precision,
+        every_seconds=every_seconds,
+        min_score=min_score,
+        start_seconds=start_seconds,
+        formats=tuple(formats),
+        draw=draw,
+    )
+    model_config = settings.resolve()
+    videos = find_videos([sources] if isinstance(sources, str | Path) else sources, inside_out=out)
+    # Built before the first video even when worker processes build their own: what is wrong with it is wrong once.
+    annotator = Annotator(settings)
+    _make_writable(out)
+    weights_known = _describe_weights(settings)
+    run = RunRecord(out, _fingerprint(settings, model_config, weights_known), resume=resume)
+    finished: dict[str, VideoRecord] = {}
+    interrupted = False
+    try:
+        for record in _annotate_all(annotator, videos, run, workers, on_progress):
+            finished[record.video_id] = record
+    except KeyboardInterrupt:
+        interrupted = True
+    records = tuple(finished[video.video_id] for video in videos if video.video_id in finished)
+    summary = AnnotateSummary(run.settings, weights_known, settings.note, records, interrupted)
+    write_text_atomic(out / SUMMARY, json.dumps(summary.to_json(), indent=2, ensure_ascii=False) + "\n")
+    return summary
+
+
+def _annotate_all(
+    annotator: Annotator,
+    videos: Sequence[VideoSource],
+    run: RunRecord,
+    workers: int,
+    on_progress: Callable[[Progress], None] | None,
+) -> Iterator[VideoRecord]:
+    """The record of every video, those first that an earlier run has finished."""
+    num_finished = 0
+
+    def report(video_id: str, **more: Any) -> None:
+        if on_progress is not None:
+            on_progress(Progress(video_id, num_finished, len(videos), **more))
+
+    waiting = []
+    for video in videos:
+        record = run.finished(video)
+        if record is None:
+            waiting.append(video)
+        else:
+            num_finished += 1
+            report(video.video_id, record=record)
+            yield record
+    records: Iterator[VideoRecord]
+    if workers == 1 or len(waiting) < 2:
+        records = (_annotate_one(annotator, video, run.out, report) for video in waiting)
+    else:
+        records = _annotate_in_processes(annotator.settings, waiting, run.out, workers)
+    for record in records:
+        run.add(record)
+        num_finished += 1
+        report(record.video_id, record=record)
+        yield record
+
+
+def _annotate_one(
+    annotator: Annotator, video: VideoSource, out: Path, report: Callable[..., None] | None = None
+) -> VideoRecord:
+    def tick(second: float, duration: float | None) -> None:
+        if report is not None:
+            report(video.video_id, second=second, duration_seconds=duration)
+
+    try:
+        return annotator.annotate(video, out, tick)
+    except Exception as error:  # Whatever one video does must not stop the others; the record says what it was.
+        return _failure(video, error)
+
+
+def _failure(video: VideoSource, error: BaseException) -> VideoRecord:
+    # A ValueError is a sentence for people; anything else needs its kind to be understood.
+    message = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+    return VideoRecord(video.video_id, str(video.path.resolve()), "failed", message)
+
+
+_worker: Annotator
+
+
+def _start_worker(settings: AnnotateSettings, num_threads: int) -> None:
+    global _worker
+    torch.set_num_threads(num_threads)
+    _worker = Annotator(settings)
+
+
+def _work(video: VideoSource, out: Path) -> VideoRecord:
+    return _annotate_one(_worker, video, out)
+
+
+def _annotate_in_processes(
+    settings: AnnotateSettings, videos: Sequence[VideoSource], out: Path, workers: int
+) -> Iterator[VideoRecord]:
+    """Records as they come. Videos that were under way when a process died are tried again, each in its own process."""
+    remaining = {video.video_id: video for video in videos}
+    try:
+        for record in _pooled(settings, list(remaining.values()), out, min(workers, len(videos))):
+            del remaining[record.video_id]
+            yield record
+    except BrokenProcessPool:
+        for video in list(remaining.values()):
+            try:
+                yield from _pooled(settings, [video], out, 1)
+            except BrokenProcessPool:
+                yield _failure(
+                    video, ValueError(f"{video.path}: the process that read it died (a crash, or out of memory)")
+                )
+
+
+def _pooled(
+    settings: AnnotateSettings, videos: Sequence[VideoSource], out: Path, workers: int
+) -> Iterator[VideoRecord]:
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    # A forked process would inherit torch's thread pools in an undefined state.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _start_worker, (settings, threads)) as pool:
+        futures = [pool.submit(_work, video, out) for video in videos]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _make_writable(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        remove_stale_temporaries(out)
+        write_text_atomic(out / ".writable", "")
+        (out / ".writable").unlink()
+    except OSError as error:
+        raise ConfigError(
+            f"--out {out} cannot be written to ({error.strerror or error}); choose another folder"
+        ) from error
+
+
+def _describe_weights(settings: AnnotateSettings) -> dict[str, Any]:
+    if settings.weights is None or settings.weights == RANDOM_WEIGHTS:
+        return {"source": RANDOM_WEIGHTS, "sha256": None, "trained": False}
+    return {"source": str(Path(settings.weights).resolve()), "sha256": sha256_of(settings.weights), "trained": True}
+
+
+def _fingerprint(settings: AnnotateSettings, config: Config, weights: dict[str, Any]) -> dict[str, Any]:
+    """The settings with contents in the place of file names, so that a changed file is a changed setting."""
+    resolved = asdict(settings)
+    resolved["config"] = {"name": settings.config, **config.model_dump(mode="json", exclude={"source", "description"})}
+    resolved["detector"] = settings.detector or config.detector.spec
+    kind, _, target = resolved["detector"].partition("?")[0].partition(":")
+    if kind in ("boxes", "onnx") and Path(target).is_file():
+        resolved["detector_sha256"] = sha256_of(target)
+    resolved["weights"] = weights["sha256"] or weights["source"]
+    return resolved

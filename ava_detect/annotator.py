@@ -1,0 +1,180 @@
+"""Annotating one video: its rows, and a drawn copy, all there or none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from ava_detect.build import build_model, label_map_of
+from ava_detect.config import Config, load_config
+from ava_detect.detectors import build_detector
+from ava_detect.errors import ConfigError
+from ava_detect.formats.results import result_path, results_writer
+from ava_detect.models.weights import load_weights
+from ava_detect.pipeline import Pipeline, Precision, VideoRun
+from ava_detect.run_record import VideoRecord, file_state
+from ava_detect.sources import VideoSource
+from ava_detect.structures import ActionDetections
+from ava_detect.video.reader import VideoReader
+from ava_detect.visualization.draw import draw_video
+
+RANDOM_WEIGHTS = "random"
+UNTRAINED_NOTE = "untrained network (random weights): the action scores mean nothing"
+# Players show no more, and every drawn frame costs time and space.
+_MAX_DRAWN_FPS = 60.0
+
+Tick = Callable[[float, float | None], None]
+
+
+@dataclass(frozen=True)
+class AnnotateSettings:
+    """Everything that decides what a video's results are; see ``ava_detect.annotate.annotate_videos``."""
+
+    config: str
+    weights: str | None
+    detector: str | None
+    min_person_score: float | None
+    device: str
+    precision: str
+    every_seconds: float
+    min_score: float
+    start_seconds: float
+    formats: tuple[str, ...]
+    draw: bool
+
+    def resolve(self) -> Config:
+        """The config, after every check that costs no work; ``ConfigError`` says what is wrong."""
+        config = load_config(self.config)
+        if self.weights is None:
+            raise ConfigError(
+                f"there are no weights for the config {self.config!r}: give --weights FILE (a checkpoint trained "
+                f"with it), or --weights {RANDOM_WEIGHTS} to try the machinery with an untrained network"
+            )
+        if self.weights != RANDOM_WEIGHTS and not Path(self.weights).is_file():
+            raise ConfigError(
+                f"--weights {self.weights}: there is no such file, and no weights are known by that name; give a "
+                f"checkpoint file, or {RANDOM_WEIGHTS}"
+            )
+        if not 0 <= self.min_score <= 1:
+            raise ConfigError(f"--min-score is a score from 0 to 1, got {self.min_score}")
+        return config
+
+    @property
+    def note(self) -> str:
+        """What every output must say of these settings; empty when nothing."""
+        return UNTRAINED_NOTE if self.weights == RANDOM_WEIGHTS else ""
+
+
+class Annotator:
+    """A pipeline built once, for one video after another."""
+
+    def __init__(self, settings: AnnotateSettings) -> None:
+        config = settings.resolve()
+        self.settings = settings
+        device = resolve_device(settings.device)
+        model = build_model(config)
+        if settings.weights is not None and settings.weights != RANDOM_WEIGHTS:
+            load_weights(model, settings.weights)
+        min_person_score = settings.min_person_score
+        detector = build_detector(
+            settings.detector or config.detector.spec,
+            min_score=config.detector.min_score if min_person_score is None else min_person_score,
+            device=device,
+        )
+        self.pipeline = Pipeline(
+            detector,
+            model,
+            label_map=label_map_of(config),
+            device=device,
+            precision=resolve_precision(settings.precision),
+            every_seconds=settings.every_seconds,
+            clips_per_batch=1 if device == "cpu" else 8,
+        )
+
+    def annotate(self, source: VideoSource, out: Path, tick: Tick | None = None) -> VideoRecord:
+        """Write the results of one video into ``out``; whatever goes wrong is raised, and then nothing is left there.
+
+        ``tick`` is called with (second reached, the video's declared length or None) after every keyframe.
+        """
+        settings, video_id = self.settings, source.video_id
+        size, modified = file_state(source.path)
+        run = self.pipeline(source.path, video_id=video_id)
+        keyframes: list[ActionDetections] = []
+        num_rows = 0
+        with ExitStack() as outputs:
+            write = outputs.enter_context(
+                results_writer(
+                    out,
+                    video_id,
+                    settings.formats,
+                    self.pipeline.label_map,
+                    start_seconds=settings.start_seconds,
+                    min_score=settings.min_score,
+                    note=settings.note,
+                )
+            )
+            for keyframe in run:
+                write(keyframe)
+                num_rows += int((keyframe.action_scores >= settings.min_score).sum())
+                if settings.draw:
+                    keyframes.append(keyframe)
+                if tick is not None:
+                    tick(keyframe.timestamp_seconds, run.video.info.duration_seconds)
+            damage = run.video.damage()
+            names = [result_path(out, video_id, suffix).name for suffix in settings.formats]
+            if settings.draw:
+                names.append(self._draw(run, keyframes, out))
+        return VideoRecord(
+            video_id=video_id,
+            source=str(source.path.resolve()),
+            status="damaged" if damage else "done",
+            message=damage,
+            num_keyframes=run.num_keyframes,
+            num_people=run.num_people,
+            num_rows=num_rows,
+            seconds={stage: round(seconds, 3) for stage, seconds in run.seconds.items()},
+            outputs=tuple(names),
+            source_bytes=size,
+            source_modified=modified,
+        )
+
+    def _draw(self, run: VideoRun, keyframes: list[ActionDetections], out: Path) -> str:
+        """A second pass over the video, drawn; returns the file's name."""
+        path = result_path(out, run.video_id, "annotated.mp4")
+        fps = min(run.video.info.average_fps, _MAX_DRAWN_FPS)
+        with run.timed("draw"):
+            draw_video(
+                VideoReader(run.video.path),
+                keyframes,
+                path,
+                fps,
+                self.pipeline.label_map,
+                banner=self.settings.note,
+                keyframe_seconds=self.settings.every_seconds,
+            )
+        return path.name
+
+
+def resolve_device(device: str) -> str:
+    """``auto`` is CUDA where there is one; asking for CUDA without one is a ``ConfigError``."""
+    if device not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"--device is auto, cpu or cuda, got {device!r}")
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise ConfigError(
+            "--device cuda: torch finds no CUDA device here (ava-detect doctor says more); use --device cpu"
+        )
+    return "cuda" if available and device != "cpu" else "cpu"
+
+
+def resolve_precision(precision: str) -> Precision:
+    """``auto`` is fp32, whose scores equal the references; bf16 is a choice."""
+    known: dict[str, Literal["fp32", "bf16"]] = {"auto": "fp32", "fp32": "fp32", "bf16": "bf16"}
+    if precision not in known:
+        raise ConfigError(f"--precision is {', '.join(known)}, got {precision!r}")
+    return known[precision]

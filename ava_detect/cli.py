@@ -1,0 +1,231 @@
+"""``ava-detect``: parse, call one function, print.
+
+Exit codes: 0 all well; 1 the work failed or part of it did (named on stderr); 2 the call was wrong. Progress goes to
+stderr, and only when that is a terminal. Heavy imports wait until a command needs them, so that ``--help`` is quick.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ava_detect import __version__
+from ava_detect.errors import AvaDetectError, MissingDependencyError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ava_detect import annotate as annotation
+    from ava_detect.run_record import VideoRecord
+
+app = typer.Typer(
+    name="ava-detect",
+    help="Find every person in a video and say, once a second, what each one is doing.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+_out = Console(soft_wrap=True)
+_err = Console(stderr=True, soft_wrap=True)
+
+
+def main() -> None:
+    """The entry point of the ``ava-detect`` command."""
+    try:
+        app()
+    except (AvaDetectError, MissingDependencyError) as error:
+        _complain(str(error))
+        sys.exit(2)
+
+
+def _complain(message: str) -> None:
+    """One line on stderr, as it is: a file name may look like markup."""
+    _err.print(f"ava-detect: {message}", markup=False, highlight=False)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        _out.print(f"ava-detect {__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say the version and stop.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def annotate(
+    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Video files, folders or globs.")],
+    out: Annotated[Path, typer.Option(help="Folder for the results.")],
+    config: Annotated[str, typer.Option(help="A config file, or the name of one that ships: see configs/.")] = "demo",
+    weights: Annotated[
+        str | None, typer.Option(metavar="FILE|NAME", help="Trained weights, or 'random' to try the machinery.")
+    ] = None,
+    detector: Annotated[
+        str | None, typer.Option(metavar="SPEC", help="builtin, onnx:FILE, torchvision:NAME, detectron2:CONFIG.")
+    ] = None,
+    boxes: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="People found before (AVA csv or COCO json).")
+    ] = None,
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where the network runs.")] = "auto",
+    precision: Annotated[str, typer.Option(metavar="auto|fp32|bf16", help="auto is fp32.")] = "auto",
+    every: Annotated[float, typer.Option(metavar="SECONDS", help="Time between keyframes.")] = 1.0,
+    min_score: Annotated[float, typer.Option(metavar="F", help="Least score of an action to be written.")] = 0.0,
+    min_person_score: Annotated[
+        float | None, typer.Option(metavar="F", help="Least score of a person; default: the config's.")
+    ] = None,
+    start_seconds: Annotated[
+        float, typer.Option(metavar="S", help="Where in its movie each file starts (900 for trimmed AVA files).")
+    ] = 0.0,
+    format: Annotated[str, typer.Option(help="Of csv, jsonl, parquet; several with commas.")] = "csv,jsonl",
+    draw: Annotated[bool, typer.Option("--draw", help="Also write an annotated mp4.")] = False,
+    resume: Annotated[bool, typer.Option("--resume/--restart", help="Skip videos that are done, or do all.")] = True,
+    workers: Annotated[int, typer.Option(metavar="N", help="Processes, each with its own network.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print problems only.")] = False,
+) -> None:
+    """Annotate videos: rows of people and actions, a drawn copy, a summary."""
+    from ava_detect.annotate import annotate_videos
+    from ava_detect.formats.results import parse_formats
+
+    with _progress(show=not quiet) as on_progress:
+        summary = annotate_videos(
+            sources,
+            out,
+            config=config,
+            weights=weights,
+            detector=detector,
+            boxes=boxes,
+            min_person_score=min_person_score,
+            device=device,
+            precision=precision,
+            every_seconds=every,
+            min_score=min_score,
+            start_seconds=start_seconds,
+            formats=parse_formats(format),
+            draw=draw,
+            resume=resume,
+            workers=workers,
+            on_progress=on_progress,
+        )
+    if as_json:
+        print(json.dumps(summary.to_json(), indent=2, ensure_ascii=False))
+    elif not quiet:
+        _print_summary(summary)
+        _out.print(f"Results: {out}", markup=False, highlight=False)
+    _report_problems(summary)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the movie and its results.")] = Path("demo_results"),
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print problems only.")] = False,
+) -> None:
+    """Render a short movie whose truth is known, annotate it, and say where everything is."""
+    from ava_detect.demo import run_demo
+
+    if not quiet:
+        _err.print("Rendering a short movie, then finding everybody in it ...")
+    with _progress(show=not quiet) as on_progress:
+        result = run_demo(out, on_progress=on_progress)
+    if not quiet:
+        _print_summary(result.summary)
+        share = result.num_found / result.num_people if result.num_people else 0.0
+        _out.print(
+            f"The detector found {result.num_found} of the movie's {result.num_people} people ({share:.0%}, IoU 0.5), "
+            f"with {result.num_false} false boxes.",
+            highlight=False,
+        )
+        _out.print(f"Movie and its truth:  {result.world}", markup=False, highlight=False)
+        _out.print(f"Results:              {result.results}", markup=False, highlight=False)
+        for video in result.summary.videos:
+            for name in video.outputs:
+                _out.print(f"                      {result.results / name}", markup=False, highlight=False)
+    _report_problems(result.summary)
+
+
+@app.command()
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False) -> None:
+    """Say what is installed, what runs on what, and what is missing."""
+    from ava_detect.doctor import examine
+
+    findings = examine()
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for column in ("", "what", "found"):
+            table.add_column(column, overflow="fold")
+        for finding in findings:
+            mark = {"ok": "ok", "missing": "-", "broken": "BROKEN"}[finding.state]
+            table.add_row(mark, finding.name, finding.detail)
+            if finding.state != "ok" and finding.advice:
+                table.add_row("", "", f"try: {finding.advice}")
+        _out.print(table, markup=False, highlight=False)
+    if any(finding.required and finding.state != "ok" for finding in findings):
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _progress(*, show: bool) -> Iterator[Callable[[annotation.Progress], None] | None]:
+    """A progress bar on stderr where that is a terminal; None elsewhere."""
+    if not (show and _err.is_terminal):
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TextColumn("{task.fields[now]}", markup=False), console=_err, transient=True) as bar:
+        task = bar.add_task("videos", total=None, now="")
+
+        def update(progress: annotation.Progress) -> None:
+            now = ""
+            if progress.record is None:
+                end = "" if progress.duration_seconds is None else f" of {progress.duration_seconds:.0f}"
+                now = f"{progress.video_id}: second {progress.second:.0f}{end}"
+            bar.update(task, total=progress.num_videos, completed=progress.num_finished, now=now)
+
+        yield update
+
+
+def _print_summary(summary: annotation.AnnotateSummary) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("video", "keyframes", "people", "rows", "seconds", ""):
+        table.add_column(column, justify="left" if column in ("video", "") else "right", overflow="fold")
+    for record in summary.videos:
+        table.add_row(*_row(record))
+    _out.print(table, markup=False, highlight=False)
+    if summary.note:
+        _out.print(f"NOTE: {summary.note}.", markup=False, highlight=False)
+
+
+def _row(record: VideoRecord) -> tuple[str, ...]:
+    counts: tuple[Any, ...] = (record.num_keyframes, record.num_people, record.num_rows)
+    seconds = f"{sum(record.seconds.values()):.1f}"
+    return (record.video_id, *map(str, counts), seconds, "" if record.status == "done" else record.status)
+
+
+def _report_problems(summary: annotation.AnnotateSummary) -> None:
+    """Name on stderr whatever did not go well, and set the exit code."""
+    for record in summary.videos:
+        if record.status == "failed":
+            _complain(record.message)
+        elif record.status == "damaged":
+            _complain(f"{record.source}: {record.message}; the rest is annotated")
+    if summary.interrupted:
+        _complain("interrupted; finished videos are whole, and the same command goes on from here")
+    if not summary.all_well:
+        raise typer.Exit(1)

@@ -1,0 +1,196 @@
+"""The config schema: what a model is, how its clips are cut, and which people it looks at.
+
+A config file says only what differs from the defaults here. An unknown key is an error that names the nearest valid
+one and the line. Config objects live on layers 3 to 5; rooms below take plain keyword arguments.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ava_detect.errors import ConfigError, suggestion
+from ava_detect.resources import resource_dir
+
+Stages = tuple[int, int, int, int]
+Triple = tuple[float, float, float]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BackboneConfig(_Section):
+    """``ava_detect.models.slowfast.SlowFast``'s arguments, whose docstring explains them."""
+
+    pathways: tuple[Literal["slow", "fast"], ...] = ("slow", "fast")
+    depths: Stages = (3, 4, 6, 3)
+    num_temporal: Stages | None = None
+    width: int = Field(64, ge=1)
+    alpha: int = Field(4, ge=1)
+    beta_inv: int = Field(8, ge=1)
+    fusion_ratio: int = Field(2, ge=1)
+    fusion_kernel: int = Field(7, ge=1)
+    strides: Stages = (1, 2, 2, 1)
+    dilations: Stages = (1, 1, 1, 2)
+    nonlocal_blocks: dict[Literal["slow", "fast"], dict[int, tuple[int, ...]]] = {}
+    nonlocal_affinity: Literal["dot_product", "softmax"] = "dot_product"
+    nonlocal_pool: tuple[int, int, int] = (1, 2, 2)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.pathways not in (("slow", "fast"), ("slow",)):
+            raise ValueError(f"pathways must be [slow, fast] or [slow], got {list(self.pathways)}")
+        if self.pathways == ("slow",) and self.alpha != 1:
+            raise ValueError(f"a slow-only network reads every frame of its clip: alpha must be 1, got {self.alpha}")
+        if self.width % self.beta_inv:
+            raise ValueError(f"width {self.width} does not divide by beta_inv {self.beta_inv}")
+        return self
+
+
+class RoIConfig(_Section):
+    """``ava_detect.models.roi.RoIPool``. ``aligned`` travels with a checkpoint: False for the caffe2 zoo."""
+
+    resolution: int = Field(7, ge=1)
+    aligned: bool = True
+
+
+class HeadConfig(_Section):
+    """The last layer."""
+
+    num_classes: int = Field(80, ge=1)
+    dropout: float = Field(0.5, ge=0, lt=1)
+
+
+class ModelConfig(_Section):
+    """The network."""
+
+    backbone: BackboneConfig = BackboneConfig()
+    roi: RoIConfig = RoIConfig()
+    head: HeadConfig = HeadConfig()
+
+
+class ClipConfig(_Section):
+    """``ava_detect.structures.ClipSettings``: how clips are cut from a video."""
+
+    num_frames: int = Field(32, ge=1)
+    sampling_rate: int = Field(2, ge=1)
+    sampling_fps: float = Field(30.0, gt=0)
+    short_side: int = Field(256, ge=32)
+    mean: Triple = (0.45, 0.45, 0.45)
+    std: Triple = (0.225, 0.225, 0.225)
+
+    @model_validator(mode="after")
+    def _positive(self) -> Self:
+        if min(self.std) <= 0:
+            raise ValueError(f"std must be above 0 in every channel, got {list(self.std)}")
+        return self
+
+
+class DetectorConfig(_Section):
+    """Which people: a detector's spec, and the least score; None is the detector's own default."""
+
+    spec: str = "builtin"
+    min_score: float | None = Field(None, ge=0, le=1)
+
+
+class Config(_Section):
+    """Everything that is known of one model. ``source``: the file it was read from."""
+
+    description: str = ""
+    model: ModelConfig = ModelConfig()
+    clip: ClipConfig = ClipConfig()
+    detector: DetectorConfig = DetectorConfig()
+    source: str = ""
+
+    @model_validator(mode="after")
+    def _clip_fits_model(self) -> Self:
+        alpha = self.model.backbone.alpha
+        if self.clip.num_frames % alpha:
+            raise ValueError(
+                f"clip.num_frames {self.clip.num_frames} does not divide by model.backbone.alpha {alpha}; "
+                "the slow pathway takes one frame in alpha"
+            )
+        return self
+
+
+def config_names() -> list[str]:
+    """The configs that ship with the package."""
+    return sorted(path.stem for path in resource_dir("configs").glob("*.yaml"))
+
+
+def load_config(name_or_path: str | Path) -> Config:
+    """Read a config by file path, or by the name of one in ``configs/``.
+
+    ``ConfigError`` says what was got, what is allowed, and in which file and line.
+    """
+    path = _find(name_or_path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        content = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path} cannot be read as YAML ({' '.join(str(error).split())})") from error
+    content = {} if content is None else content
+    if not isinstance(content, dict):
+        raise ConfigError(
+            f"{path}: a config is a mapping of {', '.join(_keys(Config))}, got a {type(content).__name__}"
+        )
+    try:
+        return Config.model_validate({**content, "source": str(path)})
+    except ValidationError as error:
+        raise ConfigError("; ".join(_explain(problem, root, path) for problem in error.errors())) from error
+
+
+def _find(name_or_path: str | Path) -> Path:
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    named = resource_dir("configs") / f"{name_or_path}.yaml"
+    if named.is_file():
+        return named
+    names = config_names()
+    raise ConfigError(
+        f"{str(name_or_path)!r} is neither a config file nor one of the configs {', '.join(names)}"
+        f"{suggestion(str(name_or_path), names)}"
+    )
+
+
+def _keys(section: type[BaseModel]) -> list[str]:
+    return [name for name in section.model_fields if name != "source"]
+
+
+def _explain(problem: Any, root: yaml.Node | None, path: Path) -> str:
+    location = [str(part) for part in problem["loc"]]
+    where = f"{path}, line {_line_of(root, location)}"
+    if problem["type"] == "extra_forbidden":
+        section: type[BaseModel] = Config
+        for name in location[:-1]:
+            annotation = section.model_fields[name].annotation
+            assert isinstance(annotation, type)
+            section = annotation
+        valid = _keys(section)
+        hint = suggestion(location[-1], valid)
+        return f"{where}: unknown key {'.'.join(location)!r}{hint}; known here: {', '.join(valid)}"
+    message = problem["msg"].removeprefix("Value error, ")
+    got = "" if isinstance(problem["input"], dict) else f", got {problem['input']!r}"
+    name = ".".join(location)
+    return f"{where}: {name + ': ' if name else ''}{message[:1].lower() + message[1:]}{got}"
+
+
+def _line_of(node: yaml.Node | None, location: list[str]) -> int:
+    """The line of the deepest key of ``location`` that the file has."""
+    line = 1
+    for name in location:
+        if not isinstance(node, yaml.MappingNode):
+            break
+        for key, value in node.value:
+            if key.value == name:
+                line, node = key.start_mark.line + 1, value
+                break
+        else:
+            break
+    return line

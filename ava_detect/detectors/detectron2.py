@@ -1,0 +1,111 @@
+"""detectron2's models, the family that AVA's published person boxes came from. The one file that imports it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from ava_detect import boxes
+from ava_detect.detectors.base import Converters, Image, images_of, people_by_size
+from ava_detect.errors import DetectorError, MissingDependencyError
+from ava_detect.structures import Frame, PersonBoxes
+
+INSTALL_LINE = "python -m pip install 'git+https://github.com/facebookresearch/detectron2.git'"
+
+
+class Detectron2Detector:
+    """People found by a detectron2 model, prepared as its own ``DefaultPredictor`` prepares pictures.
+
+    Frames of one size go through the network together, at most 8 at a time.
+    """
+
+    needs_images: bool = True
+    spec_options: ClassVar[Converters] = {"weights": str, "person_class": int}
+
+    def __init__(
+        self,
+        config: str | Path,
+        *,
+        weights: str | Path | None = None,
+        person_class: int = 0,
+        min_score: float = 0.8,
+        device: str = "cpu",
+    ) -> None:
+        """``config``: a yaml file, or a name of the model zoo (``COCO-Detection/faster_rcnn_R_50_FPN_3x.yaml``).
+
+        ``weights``: a file or URL, or ``none`` (random); by default the zoo's for a name, else those that the file
+        names. detectron2 unpickles ``.pkl`` files: give it only files that you trust. ``person_class``: the index of
+        people among the model's classes. ``min_score``: people below it are left out. ``device``: where torch runs it.
+        Raises ``MissingDependencyError`` where detectron2 cannot be imported, ``DetectorError`` for a config or
+        weights that cannot be used.
+        """
+        origin = "random weights" if weights == "none" else Path(weights).name if weights else "its own weights"
+        self.name = f"detectron2:{config} ({origin})"
+        self._person_class = person_class
+        self._min_score = min_score
+        self._predictor = _predictor(str(config), weights, min_score, device)
+
+    def __call__(self, frames: Sequence[Frame | Image]) -> list[PersonBoxes]:
+        """The people on each frame, in pixels of the frame, best score first."""
+        return people_by_size(images_of(frames), self._run)
+
+    @torch.inference_mode()
+    def _run(self, images: Sequence[Image]) -> list[PersonBoxes]:
+        outputs = self._predictor.model([self._prepared(image) for image in images])
+        return [self._people(found["instances"], image) for found, image in zip(outputs, images, strict=True)]
+
+    def _prepared(self, image: Image) -> dict[str, Any]:
+        """One picture in detectron2's own form; it gives boxes in pixels of ``height`` x ``width``."""
+        ordered = image[:, :, ::-1] if self._predictor.input_format == "BGR" else image
+        resized = self._predictor.aug.get_transform(ordered).apply_image(ordered)
+        tensor = torch.from_numpy(np.ascontiguousarray(resized.transpose(2, 0, 1), dtype=np.float32))
+        return {"image": tensor, "height": image.shape[0], "width": image.shape[1]}
+
+    def _people(self, found: Any, image: Image) -> PersonBoxes:
+        """The people among all that was found on one frame."""
+        sure = (found.pred_classes == self._person_class) & (found.scores >= self._min_score)
+        order = found.scores[sure].argsort(descending=True, stable=True)
+        boxes_xyxy, scores = (values[sure][order].cpu().numpy() for values in (found.pred_boxes.tensor, found.scores))
+        return PersonBoxes(boxes.clip(boxes_xyxy, image.shape[1], image.shape[0]), scores)
+
+
+def _predictor(config: str, weights: str | Path | None, min_score: float, device: str) -> Any:
+    """detectron2's ``DefaultPredictor``: the built model, its weights, its resizing and its channel order."""
+    try:
+        from detectron2 import model_zoo
+        from detectron2.config import get_cfg
+        from detectron2.engine import DefaultPredictor
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"detectron2 cannot be imported ({error}); install it with: {INSTALL_LINE}"
+        ) from error
+    from_file = Path(config).is_file()
+    settings = get_cfg()
+    try:
+        settings.merge_from_file(config if from_file else model_zoo.get_config_file(config))
+        if weights is not None:
+            settings.MODEL.WEIGHTS = "" if weights == "none" else str(weights)
+        elif not from_file:
+            settings.MODEL.WEIGHTS = model_zoo.get_checkpoint_url(config)
+    except (AssertionError, KeyError, OSError, RuntimeError, ValueError) as error:
+        raise DetectorError(
+            f"detectron2 cannot use the config {config!r} ({error}); give a yaml file, or a name of its model zoo such "
+            "as COCO-Detection/faster_rcnn_R_50_FPN_3x.yaml"
+        ) from error
+    if weights is None and not settings.MODEL.WEIGHTS:
+        raise DetectorError(
+            f"{config} names no weights (MODEL.WEIGHTS); say weights=FILE, or weights=none for random ones"
+        )
+    settings.MODEL.DEVICE = device
+    settings.MODEL.ROI_HEADS.SCORE_THRESH_TEST = settings.MODEL.RETINANET.SCORE_THRESH_TEST = min_score
+    try:
+        return DefaultPredictor(settings)
+    except (OSError, AssertionError) as error:
+        raise DetectorError(
+            f"detectron2 cannot load the weights {settings.MODEL.WEIGHTS} ({error}); say weights=FILE with a file that "
+            "is on this machine"
+        ) from error

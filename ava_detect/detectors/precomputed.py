@@ -1,0 +1,144 @@
+"""Person boxes that somebody found before: an AVA csv (PySlowFast's proposals, ground truth) or a COCO json file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ava_detect import boxes
+from ava_detect.detectors.base import Converters, Image
+from ava_detect.errors import DetectorError
+from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
+from ava_detect.formats.ava_csv_reader import LastColumn
+from ava_detect.formats.coco_json import read_coco_json
+from ava_detect.structures import Float32Array, Frame, PersonBoxes
+
+# How far a frame's time may lie from the file's timestamp: writers round to hundredths.
+TIMESTAMP_TOLERANCE_SECONDS = 0.01
+# A fraction may reach a little past the frame; a number beyond this is a pixel.
+_LARGEST_FRACTION = 1.5
+
+
+class _Video(NamedTuple):
+    """The people of one video in order of time; R people."""
+
+    timestamps_seconds: npt.NDArray[np.float64]
+    boxes_fraction: Float32Array
+    scores: Float32Array
+
+
+class PrecomputedBoxes:
+    """The people that a file lists for a keyframe; it looks at no picture, only at a frame's video and time.
+
+    Several rows of one box on one keyframe, one per action label, are one person, with the best of their scores.
+    """
+
+    needs_images: bool = False
+    spec_options: ClassVar[Converters] = {"start_seconds": float, "last_column": str, "images": str}
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        start_seconds: float = 0.0,
+        min_score: float | None = None,
+        last_column: LastColumn = "score",
+        images: str | Path | None = None,
+    ) -> None:
+        """``path``: an AVA csv, or a COCO json when its name ends in ``.json``.
+
+        ``start_seconds``: where in the movie a video file starts; it is added to a frame's time to get the file's
+        timestamp (900 for AVA's trimmed files). ``min_score``: people below it are left out; None keeps everybody.
+        A person without a score gets 1. ``last_column``: what column 8 of a csv holds, ``score`` or ``person_id``
+        (ground truth). ``images``: the instances file that belongs to a COCO results list.
+        Raises ``FormatError`` for a file that cannot be read, ``DetectorError`` for numbers that are no fractions or
+        no scores.
+        """
+        self.name = f"boxes:{Path(path).name}"
+        self._path = path
+        self._start_seconds = start_seconds
+        if Path(path).suffix.lower() == ".json":
+            table = read_coco_json(path, images_path=images)
+        else:
+            table = read_ava_csv(path, last_column=last_column)
+        self._check(table)
+        self._videos = _people_by_video(table, min_score)
+
+    def __call__(self, frames: Sequence[Frame | Image]) -> list[PersonBoxes]:
+        """The people on each frame, in pixels of the frame, best score first; nobody where the file has no such time.
+
+        Raises ``DetectorError`` for a plain array, and for a video of which the file has no row at all.
+        """
+        return [self._people(frame) for frame in frames]
+
+    def _people(self, frame: Frame | Image) -> PersonBoxes:
+        if not isinstance(frame, Frame):
+            raise DetectorError(f"{self._path}: boxes are found by video and time; give Frame values, not plain arrays")
+        video = self._videos.get(frame.video_id)
+        if video is None:
+            raise DetectorError(self._no_such_video(frame.video_id))
+        times = video.timestamps_seconds
+        wanted = frame.timestamp_seconds + self._start_seconds
+        if not len(times):
+            return PersonBoxes.empty()
+        nearest = times[np.abs(times - wanted).argmin()]
+        # The float sum and difference of two-decimal times may miss the tolerance by a rounding.
+        if abs(nearest - wanted) > TIMESTAMP_TOLERANCE_SECONDS + 1e-9:
+            return PersonBoxes.empty()
+        rows = slice(np.searchsorted(times, nearest, "left"), np.searchsorted(times, nearest, "right"))
+        height, width = frame.image.shape[:2]
+        inside = boxes.clip(video.boxes_fraction[rows], 1, 1)
+        return PersonBoxes(boxes.fractions_to_pixels(inside, width, height), video.scores[rows])
+
+    def _no_such_video(self, video_id: str) -> str:
+        known = list(self._videos)
+        stem = Path(video_id).stem
+        near = [name for name in known if Path(name).stem == stem] or get_close_matches(video_id, known, n=1)
+        hint = f"did you mean {near[0]!r}? it has" if near else "it has"
+        shown = ", ".join(known[:3]) + (f" and {len(known) - 3} more" if len(known) > 3 else "")
+        return f"{self._path}: no row is of the video {video_id!r}; {hint} {shown or 'no video at all'}"
+
+    def _check(self, table: AvaTable) -> None:
+        """Refuse pixels where fractions are expected, and person ids where scores are."""
+        outside = ~(np.abs(table.boxes_fraction) <= _LARGEST_FRACTION).all(axis=1) & ~table.lists_only
+        if outside.any():
+            row = int(outside.argmax())
+            raise DetectorError(
+                f"{self._path}: boxes are fractions of the frame, 0..1, got {table.boxes_fraction[row].tolist()} in "
+                f"{table.video_ids[table.video_index[row]]} at {table.timestamps_seconds[row]:g} s"
+            )
+        no_score = (table.scores < 0) | (table.scores > 1)
+        if no_score.any():
+            raise DetectorError(
+                f"{self._path}: scores lie in 0..1, got {table.scores[int(no_score.argmax())]:g}; "
+                "if column 8 holds person ids, as in ground truth, say last_column=person_id"
+            )
+
+
+def _people_by_video(table: AvaTable, min_score: float | None) -> dict[str, _Video]:
+    """Each video's people, one row a person; a video whose keyframes are all empty has none."""
+    corners = ["x1", "y1", "x2", "y2"]
+    rows = pd.DataFrame(table.boxes_fraction, columns=corners)
+    rows.insert(0, "video", table.video_index)
+    rows.insert(1, "seconds", table.timestamps_seconds)
+    rows["score"] = np.where(np.isnan(table.scores), 1.0, table.scores)
+    people = rows[~table.lists_only].sort_values(["seconds", "score"], ascending=[True, False], kind="stable")
+    people = people.drop_duplicates(["video", "seconds", *corners])
+    if min_score is not None:
+        people = people[people["score"] >= min_score]
+    groups = dict(iter(people.groupby("video")))
+    return {
+        video_id: _Video(
+            found["seconds"].to_numpy(np.float64),
+            found[corners].to_numpy(np.float32),
+            found["score"].to_numpy(np.float32),
+        )
+        for index, video_id in enumerate(table.video_ids)
+        for found in [groups.get(index, people.iloc[:0])]
+    }

@@ -1,0 +1,148 @@
+"""``ava-detect doctor``: what is installed, what runs on what, and what is missing with the line that gets it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
+from typing import Literal
+
+from ava_detect.environment import versions
+
+State = Literal["ok", "missing", "broken"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report. ``required``: whether the main job needs it. ``advice``: what to do when it is not ok."""
+
+    name: str
+    state: State
+    detail: str
+    required: bool = True
+    advice: str = ""
+
+
+def examine() -> list[Finding]:
+    """Look at everything the package stands on; each check really uses the thing it reports."""
+    checks: list[tuple[str, Callable[[], str], bool, str]] = [
+        ("torch and torchvision", _torch, True, "install the two together: pip install --upgrade torch torchvision"),
+        ("GPU", _gpu, False, "everything runs on the CPU; a GPU needs an NVIDIA driver that fits this torch build"),
+        ("video decoding and encoding", _video, True, "pip install --upgrade av"),
+        ("builtin person detector", _builtin_detector, True, "pip install --upgrade --force-reinstall ava_detect"),
+        ("AVA label maps", _label_maps, True, "pip install --upgrade --force-reinstall ava_detect"),
+        ("configs", _configs, True, "pip install --upgrade --force-reinstall ava_detect"),
+        ("detectron2 (optional)", _detectron2, False, ""),
+    ]
+    return [*_libraries(), *(_check(*check) for check in checks)]
+
+
+def _libraries() -> list[Finding]:
+    found = versions()
+    machine = f"{platform.platform()}, {os.cpu_count()} CPUs"
+    findings = [Finding("python", "ok", f"{found.pop('python')} on {machine}")]
+    for name, installed in found.items():
+        if installed is None:
+            findings.append(Finding(name, "missing", "not installed", advice=f"pip install {name}"))
+        else:
+            findings.append(Finding(name, "ok", installed))
+    return findings
+
+
+def _check(name: str, check: Callable[[], str], required: bool, advice: str) -> Finding:
+    try:
+        return Finding(name, "ok", check(), required)
+    except _NotThereError as error:
+        return Finding(name, "missing", str(error), required, error.advice or advice)
+    except Exception as error:  # A broken installation can fail in any way; the report is where it is told.
+        return Finding(name, "broken", f"{type(error).__name__}: {error}", required, advice)
+
+
+class _NotThereError(Exception):
+    """The thing is not there, which may be all right; ``advice``: how to get it."""
+
+    def __init__(self, detail: str, advice: str = "") -> None:
+        super().__init__(detail)
+        self.advice = advice
+
+
+def _torch() -> str:
+    import torch
+    from torchvision.ops import roi_align
+
+    pooled = roi_align(torch.ones(1, 1, 4, 4), torch.tensor([[0.0, 0.0, 0.0, 4.0, 4.0]]), 2)
+    if not bool((pooled == 1).all()):
+        raise RuntimeError("roi_align of ones is not one")
+    return f"RoIAlign runs; {torch.get_num_threads()} CPU threads"
+
+
+def _gpu() -> str:
+    import torch
+
+    if not torch.cuda.is_available():
+        built = (
+            f"torch was built for CUDA {torch.version.cuda}" if torch.version.cuda else "torch was built without CUDA"
+        )
+        raise _NotThereError(f"no CUDA device ({built}); the network runs on the CPU")
+    properties = torch.cuda.get_device_properties(0)
+    bf16 = "with bf16" if torch.cuda.is_bf16_supported() else "without bf16"
+    return f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB, {bf16}"
+
+
+def _video() -> str:
+    import tempfile
+    from pathlib import Path
+
+    import av
+    import numpy as np
+
+    from ava_detect.video.reader import VideoReader
+    from ava_detect.video.writer import VideoWriter
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "check.mp4"
+        with VideoWriter(path, fps=10) as writer:
+            for level in (50, 150):
+                writer.write(np.full((32, 32, 3), level, np.uint8))
+        num_frames = sum(1 for _ in VideoReader(path))
+    if num_frames != 2:
+        raise RuntimeError(f"wrote 2 frames, read {num_frames}")
+    libavcodec = ".".join(map(str, av.library_versions["libavcodec"]))
+    return f"H.264 written and read back; libavcodec {libavcodec}"
+
+
+def _builtin_detector() -> str:
+    import numpy as np
+
+    from ava_detect.detectors import build_detector
+
+    detector = build_detector("builtin")
+    found = detector([np.zeros((90, 160, 3), np.uint8)])[0]
+    if len(found):
+        raise RuntimeError(f"it sees {len(found)} people on a black picture")
+    return "runs on onnxruntime, on the CPU"
+
+
+def _label_maps() -> str:
+    from ava_detect.labels import LabelMap
+
+    return f"{len(LabelMap.ava())} actions, {len(LabelMap.ava_evaluated())} of them evaluated"
+
+
+def _configs() -> str:
+    from ava_detect.config import config_names, load_config
+
+    for name in config_names():
+        load_config(name)
+    return ", ".join(config_names())
+
+
+def _detectron2() -> str:
+    if find_spec("detectron2") is None:
+        from ava_detect.detectors.detectron2 import INSTALL_LINE
+
+        raise _NotThereError("not installed; only the detectron2:CONFIG detectors need it", INSTALL_LINE)
+    return version("detectron2")

@@ -1,0 +1,311 @@
+"""Reading AVA's csv: fast where a file is regular, careful where it is not, and one sentence where it is wrong.
+
+A file is read in blocks of whole lines, so memory does not grow with it. Each block goes through pyarrow's
+columnar parser; a block that the parser refuses goes, alone, through a row-by-row reader which either
+understands it as a person would or raises ``FormatError`` with the file, the line and the cell.
+
+What is read although the official script crashes on it or misreads it: a byte order mark, a header line, blank
+lines, ``12.0`` for action 12, text as a person id, an empty person id, an empty action (PySlowFast's proposal
+files), rows of 2, 7 and 8 columns mixed, gzip whatever the file's name.
+What is refused although it could be guessed at: an empty score, a NaN score, a NaN or infinite timestamp, a
+quoted cell that goes on over the end of its line, tabs or semicolons in place of commas.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import math
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+from ava_detect.errors import FormatError
+from ava_detect.formats.ava_table import AvaTable
+
+LastColumn = Literal["score", "person_id"]
+
+_BLOCK_BYTES = 4 << 20
+_PARSER_BYTES = 512 << 10  # the parser's own blocks, by which it shares the work out among threads
+_LONGEST_LINE_BYTES = 32 << 20
+_BOM = b"\xef\xbb\xbf"
+_COLUMNS = ("video_id", "timestamp", "x1", "y1", "x2", "y2", "action_id")
+_WIDTHS = (2, 7, 8)
+# The first bytes of files that are often handed over in place of a csv.
+_FOREIGN = {
+    b"PAR1": "a Parquet file",
+    b"PK\x03\x04": "a zip archive or an Excel sheet",
+    b"\xff\xfe": "UTF-16 text",
+    b"\xfe\xff": "UTF-16 text",
+}
+
+
+def read_ava_csv(path: str | Path, *, last_column: LastColumn = "score") -> AvaTable:
+    """Read an AVA csv, plain or gzipped, whole.
+
+    ``last_column`` says what column 8 means: ``"score"`` in detections and proposals, ``"person_id"`` in ground
+    truth. Rows of 2 columns only list a keyframe; rows of 7 have no column 8.
+    Raises ``FormatError`` naming file, line and cell.
+    """
+    return AvaTable.concatenate(list(iter_ava_csv(path, last_column=last_column)))
+
+
+def iter_ava_csv(path: str | Path, *, last_column: LastColumn = "score") -> Iterator[AvaTable]:
+    """Read an AVA csv piece by piece, in the order of its rows; see ``read_ava_csv``.
+
+    A piece holds the rows of about 4 MB of text. ``video_index`` means the same in all pieces: the
+    ``video_ids`` of a piece begin with those of the piece before.
+    """
+    if last_column not in ("score", "person_id"):
+        raise ValueError(f"last_column must be 'score' or 'person_id', got {last_column!r}")
+    reader = _BlockReader(str(path), last_column)
+    try:
+        for first_line, block in _blocks(Path(path)):
+            piece = reader.read(first_line, block)
+            if len(piece):
+                yield piece
+    except (OSError, EOFError, zlib.error) as error:
+        raise FormatError(f"{path}: the file cannot be read ({error}); give an AVA csv, plain or gzipped") from error
+
+
+def _blocks(path: Path) -> Iterator[tuple[int, memoryview]]:
+    """The file's text in blocks of whole lines, each with the number of its first line.
+
+    A block is valid until the next one is asked for: all share one buffer, which is what keeps this fast.
+    """
+    with path.open("rb") as raw:
+        head = raw.peek(4)
+        for magic, what in _FOREIGN.items():
+            if head.startswith(magic):
+                raise FormatError(f"{path}: this is {what}; give an AVA csv as UTF-8 text, plain or gzipped")
+        file: Any = gzip.GzipFile(fileobj=raw) if head.startswith(b"\x1f\x8b") else raw
+        buffer = bytearray(_BLOCK_BYTES)
+        line, start, end = 1, 0, file.readinto(buffer)
+        if buffer.startswith(_BOM):
+            start = len(_BOM)
+        while True:
+            cut = buffer.rfind(b"\n", start, end) + 1
+            if cut:
+                yield line, memoryview(buffer)[start:cut]
+                line += int(np.count_nonzero(np.frombuffer(buffer, np.uint8)[start:cut] == ord("\n")))
+            # What is left is the beginning of a line; more of the file goes behind it.
+            rest = bytes(memoryview(buffer)[cut or start : end])
+            if len(rest) > _LONGEST_LINE_BYTES:
+                raise FormatError(f"{path}, line {line}: no line end within {len(rest) >> 20} MB; is it a csv?")
+            if len(rest) * 2 > len(buffer):
+                buffer = bytearray(2 * len(buffer))
+            buffer[: len(rest)] = rest
+            count = file.readinto(memoryview(buffer)[len(rest) :])
+            start, end = 0, len(rest) + count
+            if not count:
+                if rest:
+                    yield line, memoryview(buffer)[:end]
+                return
+
+
+class _BlockReader:
+    """Turns blocks of text into tables; remembers the ids that it has met in the file so far."""
+
+    def __init__(self, path: str, last_column: LastColumn) -> None:
+        self._path = path
+        self._last_column = last_column
+        self._columns = (*_COLUMNS, last_column)
+        self._videos: dict[str, int] = {}
+        self._persons: dict[str, int] = {}
+        self._may_be_header = True
+
+    def read(self, first_line: int, block: memoryview) -> AvaTable:
+        """The rows of one block of whole lines."""
+        while self._may_be_header and len(block):
+            line_text, length = _first_line(block)
+            cells = self._split(line_text, first_line)
+            self._may_be_header = not cells
+            if cells and not _looks_like_header(cells):
+                break
+            self._check_header(cells, first_line)
+            first_line, block = first_line + 1, block[length:]
+        table = self._read_columns(block)
+        return self._read_rows(first_line, bytes(block)) if table is None else table
+
+    def _check_header(self, cells: Sequence[str], line: int) -> None:
+        """Refuse a header whose known names stand in other places than the columns that they name."""
+        names = [cell.strip().lower() for cell in cells]
+        for place, name in enumerate(names[: len(self._columns)]):
+            if name in {*_COLUMNS, "score", "person_id"} and name != self._columns[place]:
+                raise self._error(
+                    line,
+                    f"the header calls column {place + 1} {name!r} where {self._columns[place]!r} is expected; "
+                    f"the order is {','.join(self._columns)}",
+                )
+
+    def _read_columns(self, block: memoryview) -> AvaTable | None:
+        """The block by way of pyarrow's parser, or None when it is not regular enough for that."""
+        width = _first_line(block)[0].count(",") + 1
+        if width not in _WIDTHS:
+            return None
+        types = {name: pa.float64() for name in self._columns}
+        types |= {"video_id": pa.dictionary(pa.int32(), pa.string()), "action_id": pa.int32(), "person_id": pa.int64()}
+        try:
+            parsed = pa_csv.read_csv(
+                pa.BufferReader(pa.py_buffer(block)),
+                read_options=pa_csv.ReadOptions(column_names=self._columns[:width], block_size=_PARSER_BYTES),
+                # An empty cell becomes a null; nothing else does, "nan" least of all.
+                convert_options=pa_csv.ConvertOptions(column_types=types, null_values=[""]),
+            )
+        except pa.ArrowInvalid:
+            return None
+        return self._table_from_arrow({name: parsed.column(name) for name in parsed.column_names})
+
+    def _table_from_arrow(self, parsed: dict[str, Any]) -> AvaTable | None:
+        """The parser's columns as a table, or None where a cell needs a closer look."""
+        if any(column.null_count for name, column in parsed.items() if name not in ("action_id", "person_id")):
+            return None
+        rows = len(parsed["video_id"])
+        boxes = np.empty((rows, 4))
+        for place, name in enumerate(_COLUMNS[2:6]):
+            _fill(boxes[:, place], parsed.get(name), np.nan)
+        timestamps = _fill(np.empty(rows), parsed["timestamp"], np.nan)
+        scores = _fill(np.empty(rows), parsed.get("score"), np.nan)
+        persons = _fill(np.empty(rows, np.int64), parsed.get("person_id"), -1)
+        if not np.isfinite(timestamps).all() or ("score" in parsed and np.isnan(scores).any()):
+            return None
+        if "person_id" in parsed and np.count_nonzero(persons < 0) > parsed["person_id"].null_count:
+            return None
+        video_index = np.empty(rows, np.int32)
+        end = 0
+        for chunk in parsed["video_id"].chunks:
+            numbers = np.array([self._video(text) for text in chunk.dictionary.to_pylist()], np.int32)
+            start, end = end, end + len(chunk)
+            video_index[start:end] = numbers[np.from_dlpack(chunk.indices)]
+        actions = _fill(np.empty(rows, np.int32), parsed.get("action_id"), 0)
+        return AvaTable(tuple(self._videos), video_index, timestamps, boxes, actions, scores, persons)
+
+    def _read_rows(self, first_line: int, block: bytes) -> AvaTable:
+        """The block row by row: slower, forgiving where the meaning is plain, exact about what is wrong."""
+        try:
+            text = block.decode("utf-8")
+        except UnicodeDecodeError as error:
+            line = first_line + block.count(b"\n", 0, error.start)
+            raise self._error(line, "the text is not UTF-8; save the file as UTF-8 csv") from error
+        rows = []
+        for number, line_text in enumerate(re.split(r"\r\n|\n|\r", text), first_line):
+            cells = self._split(line_text, number)
+            if cells:
+                rows.append(self._row(cells, number))
+        videos, timestamps, boxes, actions, scores, persons = zip(*rows, strict=True) if rows else ((),) * 6
+        return AvaTable(
+            tuple(self._videos),
+            np.array(videos, np.int32),
+            np.array(timestamps, np.float64),
+            np.array(boxes, np.float64).reshape(-1, 4),
+            np.array(actions, np.int32),
+            np.array(scores, np.float64),
+            np.array(persons, np.int64),
+        )
+
+    def _split(self, line_text: str, line: int) -> list[str]:
+        """The cells of one line; none for a blank one."""
+        if not line_text.strip():
+            return []
+        if '"' not in line_text:
+            return line_text.split(",")
+        try:
+            return next(csv.reader([line_text], strict=True))
+        except csv.Error as error:
+            raise self._error(
+                line, f"a quoted cell does not end properly ({error}); a row must stand on one line"
+            ) from error
+
+    def _row(self, cells: Sequence[str], line: int) -> tuple[int, float, Sequence[float], int, float, int]:
+        if len(cells) not in _WIDTHS:
+            raise self._error(line, self._wrong_width(cells))
+        timestamp = self._number(cells, 1, line)
+        if not math.isfinite(timestamp):
+            raise self._error(line, f"the timestamp is {cells[1]!r}; give finite seconds")
+        video = self._video(cells[0])
+        if len(cells) == 2:
+            return video, timestamp, (math.nan,) * 4, 0, math.nan, -1
+        box = [self._number(cells, place, line) for place in (2, 3, 4, 5)]
+        action = self._whole_number(cells[6], line) if cells[6].strip() else 0
+        score, person = math.nan, -1
+        if len(cells) == 8 and self._last_column == "score":
+            score = self._number(cells, 7, line)
+            if math.isnan(score):
+                raise self._error(line, f"the score is {cells[7]!r}; give a number, or leave column 8 out")
+        elif len(cells) == 8:
+            person = self._person(cells[7].strip())
+        return video, timestamp, box, action, score, person
+
+    def _wrong_width(self, cells: Sequence[str]) -> str:
+        message = f"{len(cells)} column{'s' * (len(cells) != 1)}, expected {','.join(self._columns[:7])}"
+        message += f"[,{self._last_column}], or video_id,timestamp alone"
+        separator = next((name for mark, name in (("\t", "tabs"), (";", "semicolons")) if mark in cells[0]), None)
+        return message + (f"; the cells seem to be parted by {separator}, use commas" if separator else "")
+
+    def _number(self, cells: Sequence[str], place: int, line: int) -> float:
+        try:
+            return float(cells[place])
+        except ValueError:
+            cell = f"{cells[place]!r}, which is no number" if cells[place].strip() else "empty; give a number"
+            raise self._error(line, f"column {place + 1} ({self._columns[place]}) is {cell}") from None
+
+    def _whole_number(self, cell: str, line: int) -> int:
+        try:
+            value = float(cell)
+        except ValueError:
+            value = math.nan
+        if not (value.is_integer() and abs(value) < 2**31):
+            raise self._error(line, f"column 7 (action_id) is {cell!r}; give a whole number, or leave it empty")
+        return int(value)
+
+    def _video(self, text: str) -> int:
+        return self._videos.setdefault(text, len(self._videos))
+
+    def _person(self, text: str) -> int:
+        """A person id as a number; text gets one below -1 that no id of a file can collide with."""
+        if not text:
+            return -1
+        if re.fullmatch(r"\d{1,18}", text):
+            return int(text)
+        return self._persons.setdefault(text, -2 - len(self._persons))
+
+    def _error(self, line: int, message: str) -> FormatError:
+        return FormatError(f"{self._path}, line {line}: {message}")
+
+
+def _first_line(block: memoryview) -> tuple[str, int]:
+    """The first line's text and its length in bytes with its end."""
+    head = bytes(block[:4096])
+    if not re.search(rb"[\r\n]", head):
+        head = bytes(block)
+    end = re.search(rb"\r\n|\n|\r|\Z", head)
+    assert end is not None
+    return head[: end.start()].decode("utf-8", "replace"), end.end()
+
+
+def _fill(target: npt.NDArray[Any], column: Any, absent: float) -> npt.NDArray[Any]:
+    """``target`` with the values of a parsed column, ``absent`` in its gaps or, without a column, everywhere."""
+    end = 0
+    for chunk in () if column is None else column.chunks:
+        start, end = end, end + len(chunk)
+        # DLPack in place of to_numpy(), which would import pandas.
+        target[start:end] = np.from_dlpack(chunk.fill_null(absent) if chunk.null_count else chunk)
+    target[end:] = absent
+    return target
+
+
+def _looks_like_header(cells: Sequence[str]) -> bool:
+    """Whether a line holds names: no cell after the first is a number, and it has the look of a title."""
+    names = [cell.strip() for cell in cells[1:]]
+    if not names or not all(re.fullmatch(r"[A-Za-z_][\w .()-]*", name) for name in names):
+        return False
+    if any(name.lower() in ("nan", "inf", "infinity") for name in names):
+        return False
+    return len(names) > 1 or "time" in names[0].lower() or "sec" in names[0].lower()

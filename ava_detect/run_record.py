@@ -1,0 +1,120 @@
+"""What a run over many videos has done so far, kept on disk so that it can be resumed.
+
+``manifest.jsonl`` in the output folder: the run's settings on the first line, then a line for each finished
+video, appended when all of its files are in place. A run that was cut leaves at worst a half line, which is
+ignored. ``summary.json``, written at the end, says the same for people and scripts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ava_detect.errors import ConfigError
+from ava_detect.files import write_text_atomic
+from ava_detect.sources import VideoSource
+
+MANIFEST = "manifest.jsonl"
+SUMMARY = "summary.json"
+Status = Literal["done", "damaged", "failed"]
+
+
+@dataclass(frozen=True)
+class VideoRecord:
+    """The outcome of one video.
+
+    ``status``: ``done``; ``damaged``: what could be decoded is in the results, and ``message`` says what is missing;
+    ``failed``: there are no results, and ``message`` says why. ``seconds``: time spent per stage. ``outputs``: names of
+    files in the output folder.
+    """
+
+    video_id: str
+    source: str
+    status: Status
+    message: str = ""
+    num_keyframes: int = 0
+    num_people: int = 0
+    num_rows: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    outputs: tuple[str, ...] = ()
+    source_bytes: int = 0
+    source_modified: float = 0.0
+
+
+class RunRecord:
+    """The manifest of one output folder."""
+
+    def __init__(self, out: Path, settings: Mapping[str, Any], *, resume: bool) -> None:
+        """Open or start the manifest in ``out``.
+
+        With ``resume``, a manifest of other settings is refused with a ``ConfigError`` that names both; without, it is
+        forgotten.
+        """
+        self.out = out
+        self.settings = json.loads(json.dumps(settings))
+        self.records: dict[str, VideoRecord] = {}
+        if resume:
+            self._read()
+        lines = [json.dumps({"settings": self.settings}), *(json.dumps(asdict(r)) for r in self.records.values())]
+        write_text_atomic(self._path, "".join(f"{line}\n" for line in lines))
+
+    @property
+    def _path(self) -> Path:
+        return self.out / MANIFEST
+
+    def finished(self, source: VideoSource) -> VideoRecord | None:
+        """The record of a video whose file is unchanged since and whose results are all there."""
+        record = self.records.get(source.video_id)
+        if record is None or not all((self.out / name).is_file() for name in record.outputs):
+            return None
+        size, modified = file_state(source.path)
+        same_file = (record.source_bytes, record.source_modified) == (size, modified)
+        return record if same_file and Path(record.source) == source.path.resolve() else None
+
+    def add(self, record: VideoRecord) -> None:
+        """Append a finished video; a failed one is not kept, so that the next run tries it again."""
+        if record.status == "failed":
+            return
+        self.records[record.video_id] = record
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(record)) + "\n")
+
+    def _read(self) -> None:
+        if not self._path.is_file():
+            return
+        lines = self._path.read_text(encoding="utf-8").split("\n")
+        # A line without its newline was cut while it was written.
+        try:
+            entries = [json.loads(line) for line in lines[:-1] if line]
+            before = entries[0]["settings"] if entries else self.settings
+            records = [VideoRecord(**{**entry, "outputs": tuple(entry["outputs"])}) for entry in entries[1:]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConfigError(
+                f"{self._path} cannot be read ({error}), so nothing can be resumed; --restart does every video again"
+            ) from error
+        self._refuse_other_settings(before)
+        self.records = {record.video_id: record for record in records}
+
+    def _refuse_other_settings(self, before: Mapping[str, Any]) -> None:
+        changed = [
+            f"{name} was {before.get(name)!r}, now {self.settings.get(name)!r}"
+            for name in sorted({*before, *self.settings})
+            if before.get(name) != self.settings.get(name)
+        ]
+        if changed:
+            raise ConfigError(
+                f"{self.out} holds results that were made with other settings ({'; '.join(changed)}); "
+                "choose another --out, or --restart to do every video again"
+            )
+
+
+def file_state(path: Path) -> tuple[int, float]:
+    """Size in bytes and time of the last change, (0, 0) for a file that is not there."""
+    try:
+        state = path.stat()
+    except OSError:
+        return 0, 0.0
+    return state.st_size, state.st_mtime

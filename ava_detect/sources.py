@@ -1,0 +1,83 @@
+"""Finding the videos that somebody meant: files, folders and globs -> videos with distinct names."""
+
+from __future__ import annotations
+
+import glob
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ava_detect.errors import VideoError
+
+_SUFFIXES = "mp4 m4v mov mkv webm avi mpg mpeg ts mts m2ts wmv flv ogv 3gp h264 264 hevc 265 y4m mxf"
+VIDEO_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
+
+
+@dataclass(frozen=True)
+class VideoSource:
+    """A video file and the name that its results carry."""
+
+    path: Path
+    video_id: str
+
+
+def find_videos(sources: Iterable[str | Path], *, inside_out: Path | None = None) -> list[VideoSource]:
+    """The videos of files, folders (searched to the bottom, by suffix) and globs, each once, in a stable order.
+
+    A named file is taken whatever its suffix and even if it is missing: that is for the run to report. Files below
+    ``inside_out`` (the run's own results) are left out of folders and globs. A video's id is its file's stem; where two
+    share a stem, the file name; where two share that, the last folder's name goes before it.
+    Raises ``VideoError`` when a folder or glob holds no video, or nothing at all was named or exists.
+    """
+    paths: dict[Path, Path] = {}
+    for source in sources:
+        for path in _expand(source, inside_out):
+            paths.setdefault(path.resolve(), path)
+    if not paths:
+        raise VideoError("no video was named; give files, folders or globs")
+    if not any(path.exists() for path in paths.values()):
+        raise VideoError(f"there is no such file: {', '.join(str(path) for path in paths.values())}")
+    return _named(list(paths.values()))
+
+
+def _expand(source: str | Path, inside_out: Path | None) -> list[Path]:
+    path = Path(source)
+    if path.is_dir():
+        found = [p for p in path.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file()]
+        kind = "folder"
+    elif not path.exists() and glob.has_magic(str(source)):
+        found = [Path(p) for p in glob.glob(str(source), recursive=True) if Path(p).is_file()]  # noqa: PTH207
+        kind = "pattern"
+    else:
+        return [path]
+    if inside_out is not None:
+        found = [p for p in found if not p.resolve().is_relative_to(inside_out.resolve())]
+    if not found:
+        raise VideoError(f"the {kind} {source} holds no video; looked for {' '.join(sorted(VIDEO_SUFFIXES))}")
+    return sorted(found)
+
+
+def _named(paths: list[Path]) -> list[VideoSource]:
+    """Give every path the shortest of its names that no other path shares."""
+    video_ids = [path.stem for path in paths]
+    for name in (_file_name, _folder_and_file_name, _whole_path):
+        # File systems may not tell capitals apart, and results are files.
+        counts = Counter(video_id.casefold() for video_id in video_ids)
+        video_ids = [
+            name(path) if counts[video_id.casefold()] > 1 else video_id
+            for path, video_id in zip(paths, video_ids, strict=True)
+        ]
+    return [VideoSource(path, video_id) for path, video_id in zip(paths, video_ids, strict=True)]
+
+
+def _file_name(path: Path) -> str:
+    return path.name
+
+
+def _folder_and_file_name(path: Path) -> str:
+    return f"{path.resolve().parent.name}__{path.name}"
+
+
+def _whole_path(path: Path) -> str:
+    return "__".join(path.resolve().parts[1:])

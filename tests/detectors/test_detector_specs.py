@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ava_detect.detectors import build_detector
+from ava_detect.detectors.builtin import BuiltinDetector
+from ava_detect.detectors.detectron2 import Detectron2Detector
+from ava_detect.detectors.onnx import OnnxDetector
+from ava_detect.detectors.onnx_layouts import LAYOUTS
+from ava_detect.detectors.precomputed import PrecomputedBoxes
+from ava_detect.detectors.torchvision import TorchvisionDetector
+from ava_detect.errors import DetectorError
+from ava_detect.structures import Frame
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "detectors.md").read_text(encoding="utf-8")
+ANSWERS = {"boxes": np.array([[[0, 0, 1, 1], [0, 0, 0.5, 1]]]), "scores": np.array([[0.6, 0.9]])}
+
+
+def test_each_kind_by_its_text(make_onnx, tmp_path):
+    assert isinstance(build_detector("builtin", num_threads=1), BuiltinDetector)
+    path = make_onnx(ANSWERS)
+    spec = f"onnx:{path}?layout=xyxy_scores&coordinates=fractions&color=rgb&scale=1/255"
+    assert isinstance(build_detector(spec), OnnxDetector)
+    (tmp_path / "boxes.csv").write_text("a,0902,0.1,0.2,0.3,0.4,,0.9\n")
+    detector = build_detector(f"boxes:{tmp_path / 'boxes.csv'}?start_seconds=900")
+    assert isinstance(detector, PrecomputedBoxes)
+    assert len(detector([Frame(np.zeros((10, 10, 3), np.uint8), 2.0, "a")])[0]) == 1
+
+
+def test_min_score_from_the_call_goes_before_the_spec(tmp_path):
+    (tmp_path / "boxes.csv").write_text("a,0,0.1,0.2,0.3,0.4,,0.9\na,0,0.5,0.2,0.8,0.4,,0.5\n")
+    frame = Frame(np.zeros((10, 10, 3), np.uint8), 0.0, "a")
+
+    def count(**settings) -> int:
+        return len(build_detector(f"boxes:{tmp_path / 'boxes.csv'}?min_score=0.8", **settings)([frame])[0])
+
+    assert count() == 1
+    assert count(min_score=0.2) == 2
+    assert count(min_score=0.95) == 0
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (
+            "buildin",
+            r"no kind 'buildin' \(did you mean 'builtin'\?\); give one of builtin, onnx:FILE, torchvision:NAME",
+        ),
+        ("", "there is no kind ''"),
+        ("builtin:fast", "builtin takes no 'fast'; write builtin"),
+        ("onnx", "names no file; write onnx:FILE"),
+        ("boxes:", "names no file; write boxes:FILE"),
+        ("builtin?minscore=1", r"no option 'minscore' \(did you mean 'min_score'\?\); the options are: min_score"),
+        ("builtin?min_score", "options are written .name=value&name=value, each once, got 'min_score'"),
+        ("builtin?min_score=0.1&min_score=0.2", "each once, got 'min_score=0.2'"),
+        ("builtin?min_score=high", r"min_score='high' cannot be read"),
+        ("builtin?min_score=80", r"min_score must be in 0\.\.1, got 80"),
+        ("boxes:a.csv?last_colum=score", r"no option 'last_colum' \(did you mean 'last_column'\?\)"),
+    ],
+)
+def test_a_spec_that_cannot_be_understood(spec, message):
+    with pytest.raises(DetectorError, match=message):
+        build_detector(spec)
+
+
+def test_naming_detectors_loads_no_library():
+    code = (
+        "import sys, ava_detect.detectors;"
+        "loaded = {'torch', 'onnxruntime', 'pandas', 'detectron2'} & set(sys.modules); assert not loaded, loaded"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+@pytest.mark.parametrize(
+    "detector", [BuiltinDetector, OnnxDetector, PrecomputedBoxes, TorchvisionDetector, Detectron2Detector]
+)
+def test_the_page_on_detectors_names_every_option(detector):
+    missing = [name for name in detector.spec_options if f"`{name}`" not in PAGE]
+    assert not missing
+
+
+@pytest.mark.parametrize("name", list(LAYOUTS))
+def test_the_page_on_detectors_states_each_layout_as_it_is(name):
+    [row] = [line for line in PAGE.splitlines() if line.startswith(f"| `{name}` |")]
+    layout = LAYOUTS[name]
+    assert all(f"`{coordinates}`" in row for coordinates in layout.coordinates)
+    assert row.endswith(f"| {layout.defaults['nms_iou']:g} |")
+    assert layout.defaults["resize"] in row
+    assert layout.defaults.get("color", "`color`").upper() in row.upper()

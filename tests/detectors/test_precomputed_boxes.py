@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ava_detect.detectors.base import PersonDetector
+from ava_detect.detectors.precomputed import PrecomputedBoxes
+from ava_detect.errors import DetectorError, FormatError
+from ava_detect.structures import Frame
+
+
+def frame(seconds: float, video_id: str = "video_a", width: int = 200, height: int = 100) -> Frame:
+    return Frame(np.zeros((height, width, 3), np.uint8), seconds, video_id)
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text: str, name: str = "boxes.csv"):
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    return write
+
+
+PROPOSALS = """video_a,0902,0.5,0,1,1,,0.7
+video_a,0902,0.1,0.2,0.3,0.4,12,0.95
+video_a,0902,0.1,0.2,0.3,0.4,80,0.95
+video_a,0903,0,0,1,1,,0.3
+video_a,0904
+video_b,0902,0,0,0.5,0.5,,0.8
+"""
+
+
+def test_several_labels_of_one_box_are_one_person(write):
+    detector = PrecomputedBoxes(write(PROPOSALS), start_seconds=900)
+    assert isinstance(detector, PersonDetector)
+    assert not detector.needs_images
+    assert detector.name == "boxes:boxes.csv"
+    people = detector([frame(2.0)])[0]
+    np.testing.assert_allclose(people.boxes_xyxy, [[20, 20, 60, 40], [100, 0, 200, 100]], rtol=1e-6)
+    np.testing.assert_allclose(people.scores, [0.95, 0.7])
+
+
+def test_boxes_are_scaled_to_each_frame(write):
+    small, large = PrecomputedBoxes(write(PROPOSALS))([frame(902, "video_b"), frame(902, "video_b", 400, 300)])
+    assert small.boxes_xyxy.tolist() == [[0, 0, 100, 50]]
+    assert large.boxes_xyxy.tolist() == [[0, 0, 200, 150]]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "count"), [(2.0, 2), (2.01, 2), (1.99, 2), (2.012, 0), (1.5, 0), (3.0, 1), (4.0, 0), (77.0, 0)]
+)
+def test_a_time_matches_within_a_hundredth(write, seconds, count):
+    assert len(PrecomputedBoxes(write(PROPOSALS), start_seconds=900)([frame(seconds)])[0]) == count
+
+
+def test_min_score_leaves_people_out_and_none_keeps_all(write):
+    path = write(PROPOSALS)
+    assert len(PrecomputedBoxes(path, min_score=0.8)([frame(902)])[0]) == 1
+    assert len(PrecomputedBoxes(path, min_score=0.8)([frame(903)])[0]) == 0
+    assert len(PrecomputedBoxes(path)([frame(903)])[0]) == 1
+
+
+def test_a_person_without_a_score_gets_one(write):
+    path = write("video_a,1,0,0,1,1,3\n")
+    assert PrecomputedBoxes(path)([frame(1)])[0].scores.tolist() == [1.0]
+
+
+def test_ground_truth_keeps_people_with_person_ids(write):
+    path = write("video_a,1,0,0,0.5,1,3,117\nvideo_a,1,0,0,0.5,1,80,117\nvideo_a,1,0.5,0,1,1,3,0\n")
+    people = PrecomputedBoxes(path, last_column="person_id")([frame(1)])[0]
+    assert people.scores.tolist() == [1.0, 1.0]
+    with pytest.raises(DetectorError, match=r"scores lie in 0\.\.1, got 117; .* say last_column=person_id"):
+        PrecomputedBoxes(path)
+
+
+def test_a_video_of_empty_keyframes_is_known(write):
+    assert len(PrecomputedBoxes(write("video_a,1\n"))([frame(1)])[0]) == 0
+
+
+def test_boxes_end_at_the_frame(write):
+    path = write("video_a,1,-0.01,0,1.02,1,,0.5\n")
+    assert PrecomputedBoxes(path)([frame(1)])[0].boxes_xyxy.tolist() == [[0, 0, 200, 100]]
+
+
+@pytest.mark.parametrize("box", ["10,20,100,200", "0,0,nan,1"])
+def test_pixels_are_refused(write, box):
+    with pytest.raises(DetectorError, match=r"boxes are fractions of the frame, 0\.\.1, got .* in video_a at 7 s"):
+        PrecomputedBoxes(write(f"video_a,0007,{box},,0.5\n"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "text"),
+    [
+        ("video_a.mp4", "no row is of the video 'video_a.mp4'; did you mean 'video_a'? it has video_a, video_b"),
+        ("something", "no row is of the video 'something'; it has video_a, video_b"),
+    ],
+)
+def test_an_unknown_video_is_an_error(write, asked, text):
+    with pytest.raises(DetectorError) as error:
+        PrecomputedBoxes(write(PROPOSALS))([frame(902, asked)])
+    assert str(error.value).endswith(f"boxes.csv: {text}")
+
+
+def test_an_unknown_video_names_a_few_of_many(write):
+    path = write("".join(f"film{index},1\n" for index in range(9)))
+    with pytest.raises(DetectorError, match=r"it has film0, film1, film2 and 6 more$"):
+        PrecomputedBoxes(path)([frame(1, "zzz")])
+
+
+def test_plain_arrays_have_no_video(write):
+    with pytest.raises(DetectorError, match="boxes are found by video and time; give Frame values, not plain arrays"):
+        PrecomputedBoxes(write(PROPOSALS))([np.zeros((4, 4, 3), np.uint8)])
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(FormatError, match=r"nothing\.csv"):
+        PrecomputedBoxes(tmp_path / "nothing.csv")
+
+
+def test_coco_results_with_the_images_beside_them(write):
+    images = write(
+        json.dumps({"images": [{"id": 7, "width": 100, "height": 50, "file_name": "video_a_0902.jpg"}]}), "i.json"
+    )
+    results = write(json.dumps([{"image_id": 7, "category_id": 1, "bbox": [10, 5, 20, 10], "score": 0.6}]), "r.json")
+    people = PrecomputedBoxes(results, images=images)([frame(902)])[0]
+    np.testing.assert_allclose(people.boxes_xyxy, [[20, 10, 60, 30]], rtol=1e-6)
+    np.testing.assert_allclose(people.scores, [0.6])
+
+
+people_of_a_video = st.lists(
+    st.tuples(st.integers(0, 5), st.integers(0, 3), st.integers(1, 3), st.floats(0, 1, width=32)), max_size=30
+)
+
+
+@given(people_of_a_video)
+def test_every_distinct_box_comes_back_once_with_its_best_score(tmp_path_factory, rows):
+    path = tmp_path_factory.mktemp("boxes") / "boxes.csv"
+    path.write_text("v,99\n" + "".join(f"v,{t},0.{x},0,0.9,1,{a},{s!r}\n" for t, x, a, s in rows))
+    detector = PrecomputedBoxes(path)
+    for second in range(6):
+        expected: dict[int, float] = {}
+        for t, x, _, score in rows:
+            if t == second:
+                expected[x] = max(expected.get(x, 0.0), score)
+        people = detector([frame(second, "v", width=10, height=10)])[0]
+        assert people.scores.tolist() == pytest.approx(sorted(expected.values(), reverse=True))
+        got = {round(float(box[0])): float(score) for box, score in zip(people.boxes_xyxy, people.scores, strict=True)}
+        assert got == pytest.approx(expected)
