@@ -271,7 +271,7 @@ def _describe_weights(settings: AnnotateSettings) -> dict[str, Any]:
 def _fingerprint(settings: AnnotateSettings, config: Config, weights: dict[str, Any]) -> dict[str, Any]:
     """The settings with contents in the place of file names, so that a changed file is a changed setting."""
     resolved = asdict(settings)
-    resolved["config"] = {"name": settings.config, **config.model_dump(mode="json", exclude={"source", "description"})}
+    resolved["config"] = {"name": settings.config, **config.model_dump(mode="json", exclude={"description"})}
     resolved["detector"] = settings.detector or config.detector.spec
     kind, _, target = resolved["detector"].partition("?")[0].partition(":")
     if kind in ("boxes", "onnx") and Path(target).is_file():

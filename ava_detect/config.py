@@ -98,13 +98,12 @@ class DetectorConfig(_Section):
 
 
 class Config(_Section):
-    """Everything that is known of one model. ``source``: the file it was read from."""
+    """Everything that is known of one model."""
 
     description: str = ""
     model: ModelConfig = ModelConfig()
     clip: ClipConfig = ClipConfig()
     detector: DetectorConfig = DetectorConfig()
-    source: str = ""
 
     @model_validator(mode="after")
     def _clip_fits_model(self) -> Self:
@@ -137,10 +136,10 @@ def load_config(name_or_path: str | Path) -> Config:
     content = {} if content is None else content
     if not isinstance(content, dict):
         raise ConfigError(
-            f"{path}: a config is a mapping of {', '.join(_keys(Config))}, got a {type(content).__name__}"
+            f"{path}: a config is a mapping of {', '.join(Config.model_fields)}, got a {type(content).__name__}"
         )
     try:
-        return Config.model_validate({**content, "source": str(path)})
+        return Config.model_validate(content)
     except ValidationError as error:
         raise ConfigError("; ".join(_explain(problem, root, path) for problem in error.errors())) from error
 
@@ -159,10 +158,6 @@ def _find(name_or_path: str | Path) -> Path:
     )
 
 
-def _keys(section: type[BaseModel]) -> list[str]:
-    return [name for name in section.model_fields if name != "source"]
-
-
 def _explain(problem: Any, root: yaml.Node | None, path: Path) -> str:
     location = [str(part) for part in problem["loc"]]
     where = f"{path}, line {_line_of(root, location)}"
@@ -172,7 +167,7 @@ def _explain(problem: Any, root: yaml.Node | None, path: Path) -> str:
             annotation = section.model_fields[name].annotation
             assert isinstance(annotation, type)
             section = annotation
-        valid = _keys(section)
+        valid = list(section.model_fields)
         hint = suggestion(location[-1], valid)
         return f"{where}: unknown key {'.'.join(location)!r}{hint}; known here: {', '.join(valid)}"
     message = problem["msg"].removeprefix("Value error, ")

@@ -189,5 +189,7 @@ def _action(fields: dict[str, str], path: str, line: int) -> Action:
     id_text = next((fields[field] for field in _ID_FIELDS if field in fields), None)
     if id_text is None or "name" not in fields or not re.fullmatch(r"[-+]?\d+", id_text):
         raise FormatError(f"{path}, line {line}: every entry needs a name and a whole-number id, got {fields}")
-    name = re.sub(r"\\(.)", r"\1", fields["name"].strip('"'))
+    name = fields["name"]
+    if name.startswith('"'):
+        name = re.sub(r"\\(.)", r"\1", name[1:-1])
     return Action(int(id_text), name, _KIND_OF_LABEL_TYPE.get(fields.get("label_type", ""), ActionKind.UNKNOWN))

@@ -98,7 +98,9 @@ def _blocks(path: Path) -> Iterator[tuple[int, memoryview]]:
             # What is left is the beginning of a line; more of the file goes behind it.
             rest = bytes(memoryview(buffer)[cut or start : end])
             if len(rest) > _LONGEST_LINE_BYTES:
-                raise FormatError(f"{path}, line {line}: no line end within {len(rest) >> 20} MB; is it a csv?")
+                raise FormatError(
+                    f"{path}, line {line}: no line end within {_LONGEST_LINE_BYTES >> 20} MB; is it a csv?"
+                )
             if len(rest) * 2 > len(buffer):
                 buffer = bytearray(2 * len(buffer))
             buffer[: len(rest)] = rest

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+
+from ava_detect.structures import ActionDetections
 
 RowIndex = slice | npt.NDArray[np.intp] | npt.NDArray[np.bool_]
 
@@ -70,6 +73,37 @@ class AvaTable:
         return cls.from_columns((), (), ())
 
     @classmethod
+    def from_detections(
+        cls, detections: Iterable[ActionDetections], *, start_seconds: float = 0.0, min_score: float = 0.0
+    ) -> Self:
+        """The rows that ``write_ava_csv`` would write, as reading them back would give them.
+
+        One row per person and action whose score is at least ``min_score``. ``start_seconds`` is added to every
+        timestamp. Raises ``ValueError`` for a score that is NaN.
+        """
+        keyframes = list(detections)
+        for keyframe in keyframes:
+            if np.isnan(keyframe.action_scores).any():
+                raise ValueError(f"{keyframe!r} has NaN among its action scores; every action needs a number")
+        chosen = [np.nonzero(keyframe.action_scores >= min_score) for keyframe in keyframes]
+        columns = [(keyframe, where) for keyframe, where in zip(keyframes, chosen, strict=True) if len(where[0])]
+        boxes = [keyframe.boxes_fraction[people] for keyframe, (people, _) in columns]
+        scores = [keyframe.action_scores[where] for keyframe, where in columns]
+        distinct = {name: index for index, name in enumerate(dict.fromkeys(k.video_id for k, _ in columns))}
+        lengths = [len(people) for _, (people, _) in columns]
+        return cls(
+            tuple(distinct),
+            np.repeat(np.array([distinct[k.video_id] for k, _ in columns], np.int32), lengths),
+            np.repeat([k.timestamp_seconds + start_seconds for k, _ in columns], lengths),
+            decimal_values(np.concatenate([np.empty((0, 4), np.float32), *boxes])),
+            np.concatenate(
+                [np.empty(0, np.int32), *(k.action_ids[actions] for k, (_, actions) in columns)], dtype=np.int32
+            ),
+            decimal_values(np.concatenate([np.empty(0, np.float32), *scores])),
+            np.full(sum(lengths), -1, np.int64),
+        )
+
+    @classmethod
     def concatenate(cls, parts: Sequence[AvaTable]) -> Self:
         """The rows of all parts, in order; the ids of the videos are merged."""
         if not parts:
@@ -111,3 +145,13 @@ class AvaTable:
 
     def __repr__(self) -> str:
         return f"AvaTable(rows={len(self)}, videos={len(self.video_ids)})"
+
+
+def decimal_values(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """float32 numbers as the float64 of their shortest decimals: 0.3 rather than 0.30000001192092896.
+
+    That is what text files of results hold, and what an evaluator reads out of them.
+    """
+    texts = pa.array(values.ravel()).cast(pa.string())
+    decimals: npt.NDArray[np.float64] = np.asarray(np.from_dlpack(texts.cast(pa.float64())), np.float64)
+    return decimals.reshape(values.shape)

@@ -1,0 +1,105 @@
+"""The arrows of the house: imports point strictly down, and rooms on one layer keep apart."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "ava_detect"
+
+# A room is a folder or a file at the package's top; "__init__" and "__main__" are its doors.
+LAYER = {
+    "boxes": 0,
+    "environment": 0,
+    "errors": 0,
+    "files": 0,
+    "labels": 0,
+    "resources": 0,
+    "config": 1,
+    "structures": 1,
+    "detectors": 2,
+    "evaluation": 2,
+    "formats": 2,
+    "linking": 2,
+    "models": 2,
+    "sources": 2,
+    "video": 2,
+    "build": 3,
+    "pipeline": 3,
+    "run_record": 3,
+    "synthetic": 3,
+    "visualization": 3,
+    "annotate": 4,
+    "annotator": 4,
+    "demo": 4,
+    "doctor": 4,
+    "cli": 5,
+}
+# Neighbours on one layer that may see each other, each for a reason.
+NEIGHBOURS = {
+    ("labels", "errors"),  # a bad label map is a FormatError
+    ("labels", "resources"),  # the shipped label maps
+    ("detectors", "formats"),  # precomputed boxes are read from csv and COCO json
+    ("evaluation", "formats"),  # a csv is evaluated as it is
+    ("annotate", "annotator"),  # many videos are one video, many times
+    ("demo", "annotate"),  # the demo is a run of annotate
+    ("demo", "annotator"),  # and says what its weights are
+}
+NO_CONFIG_OBJECTS_BELOW = 3
+
+
+def room_of(path: Path) -> str:
+    inside = path.relative_to(PACKAGE).parts
+    return inside[0].removesuffix(".py")
+
+
+def imported_rooms(path: Path) -> set[str]:
+    rooms = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "ava_detect" and len(parts) > 1 and not parts[1].startswith("__"):
+                rooms.add(parts[1])
+    return rooms
+
+
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or not path.stem.startswith("__"))
+
+
+def test_every_room_has_its_layer():
+    rooms = {path.name for path in PACKAGE.iterdir() if path.is_dir() and any(path.rglob("*.py"))}
+    rooms |= {path.stem for path in PACKAGE.glob("*.py") if not path.stem.startswith("__")}
+    assert rooms == set(LAYER)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_down(path):
+    room = room_of(path)
+    for other in imported_rooms(path) - {room}:
+        down = LAYER[other] < LAYER[room]
+        assert down or (room, other) in NEIGHBOURS, f"{room} (layer {LAYER[room]}) imports {other} ({LAYER[other]})"
+        assert other != "config" or LAYER[room] >= NO_CONFIG_OBJECTS_BELOW, f"{room} must take plain arguments"
+
+
+def test_no_permission_is_left_over():
+    used = {(room_of(path), other) for path in FILES for other in imported_rooms(path)}
+    assert used >= NEIGHBOURS
+
+
+def test_one_file_imports_detectron2():
+    importers = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names])
+        if name.split(".")[0] == "detectron2"
+    }
+    assert importers == {"detectors/detectron2.py"}

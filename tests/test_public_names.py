@@ -1,0 +1,94 @@
+"""The package's public face, its laziness, and what must work without torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import ava_detect
+
+# What others build on (a name is added when it works, and never taken away).
+PUBLIC = [
+    "ActionDetections",
+    "ActionDetector",
+    "Clip",
+    "LabelMap",
+    "PersonBoxes",
+    "PersonDetector",
+    "Pipeline",
+    "PrecomputedBoxes",
+    "SlowFast",
+    "VideoReader",
+    "WeightsReport",
+    "annotate_videos",
+    "build_detector",
+    "build_model",
+    "draw_detections",
+    "load_config",
+    "load_weights",
+    "read_ava_csv",
+    "sample_clip",
+    "write_ava_csv",
+]
+
+
+def test_the_public_names():
+    assert ava_detect.__all__ == sorted(PUBLIC)
+    assert set(PUBLIC) <= set(dir(ava_detect))
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_name_exists_and_is_documented(name):
+    assert getattr(ava_detect, name).__doc__
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'Nonsense'"):
+        _ = ava_detect.Nonsense
+
+
+def python(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_importing_the_package_loads_no_library():
+    loaded = python("import sys, ava_detect; print(*sorted({name.partition('.')[0] for name in sys.modules}))").split()
+    assert not {"torch", "numpy", "pandas", "pyarrow", "av", "pydantic", "rich"} & set(loaded)
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "labels",
+        "boxes",
+        "structures",
+        "config",
+        "linking",
+        "formats.ava_csv",
+        "formats.jsonl",
+        "formats.parquet",
+        "formats.coco_json",
+        "formats.results",
+        "evaluation",
+        "visualization.draw",
+        "detectors.builtin",
+        "detectors.precomputed",
+        "synthetic.world",
+        "cli",
+    ],
+)
+def test_works_where_torch_is_absent(module):
+    """As on a machine without torch: any attempt to import it fails."""
+    python(
+        "import sys\n"
+        "class NoTorch:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.partition('.')[0] in ('torch', 'torchvision'):\n"
+        "            raise ImportError('torch is absent here')\n"
+        "sys.meta_path.insert(0, NoTorch())\n"
+        f"import ava_detect.{module}\n"
+    )
