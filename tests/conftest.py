@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,3 +17,14 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the shared test material is not there ({folder})")
     return folder
+
+
+@pytest.fixture(scope="session")
+def parity_case(shared: Path):
+    """Loads a reference case by name; its weights, clips and comparisons come from the shared tools."""
+    tools = str(shared / "tools" / "parity")
+    if tools not in sys.path:
+        sys.path.insert(0, tools)
+    import check
+
+    return lambda name: check.Case(str(shared / "cases" / "parity" / name))

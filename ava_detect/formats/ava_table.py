@@ -79,12 +79,9 @@ class AvaTable:
         """The rows that ``write_ava_csv`` would write, as reading them back would give them.
 
         One row per person and action whose score is at least ``min_score``. ``start_seconds`` is added to every
-        timestamp. Raises ``ValueError`` for a score that is NaN.
+        timestamp.
         """
         keyframes = list(detections)
-        for keyframe in keyframes:
-            if np.isnan(keyframe.action_scores).any():
-                raise ValueError(f"{keyframe!r} has NaN among its action scores; every action needs a number")
         chosen = [np.nonzero(keyframe.action_scores >= min_score) for keyframe in keyframes]
         columns = [(keyframe, where) for keyframe, where in zip(keyframes, chosen, strict=True) if len(where[0])]
         boxes = [keyframe.boxes_fraction[people] for keyframe, (people, _) in columns]

@@ -132,9 +132,10 @@ class VideoReader:
             start = max(0.0, from_seconds - margin)
             frames = self._decode_pass(start)
             shown = next(frames, None)
-            if shown is None or shown.timestamp_seconds <= from_seconds or start == 0.0:
+            if start == 0.0 or (shown is not None and shown.timestamp_seconds <= from_seconds):
                 break
-            # An index goes by decoding time and can lead behind the wanted picture: try from further ahead.
+            # An index goes by decoding time and can lead behind the wanted picture, or to a damaged place: try from
+            # further ahead.
             frames.close()
             margin = 2 * margin + 2.0
         if shown is None:

@@ -1,0 +1,78 @@
+"""What people look like: size, colors, hair and clothes, drawn at random from palettes of common ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+SKIN = [(246, 206, 178), (232, 184, 148), (214, 158, 120), (180, 124, 88), (136, 90, 62), (98, 64, 46)]
+HAIR = [(34, 26, 22), (62, 42, 28), (104, 68, 38), (156, 108, 58), (206, 168, 104), (120, 116, 112), (148, 62, 34)]
+SHIRTS = [
+    (196, 48, 44), (38, 84, 164), (236, 232, 222), (46, 118, 74), (226, 174, 58), (40, 42, 50), (122, 58, 128),
+    (92, 156, 196), (222, 118, 60), (150, 152, 158), (226, 150, 170), (58, 136, 138),
+]  # fmt: skip
+TROUSERS = [(42, 58, 98), (34, 36, 42), (92, 88, 82), (146, 124, 92), (70, 92, 132), (88, 62, 46), (60, 70, 58)]
+SHOES = [(30, 28, 28), (222, 220, 214), (110, 66, 40), (168, 44, 44), (60, 64, 84)]
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What one person looks like. Colors are RGB 0..255 ``[3]``; ``bulk`` widens the body.
+
+    ``hair_length``: metres below the crown to which hair hangs; 0 is bald.
+    ``shirt_texture``, ``trouser_texture``: brightness factors ``[a, b]`` over the cloth (folds, stripes).
+    """
+
+    height_metres: float
+    bulk: float
+    skin: Array
+    hair: Array
+    shirt: Array
+    trousers: Array
+    shoes: Array
+    hair_length: float
+    long_sleeves: bool
+    long_trousers: bool
+    shirt_texture: Array
+    trouser_texture: Array
+
+    @classmethod
+    def random(cls, rng: np.random.Generator) -> Look:
+        """Somebody."""
+
+        def pick(palette: list[tuple[int, int, int]]) -> Array:
+            color = np.array(palette[rng.integers(len(palette))], dtype=np.float64)
+            return np.clip(color * rng.uniform(0.9, 1.08) + rng.normal(0, 4, 3), 8, 250)
+
+        return cls(
+            height_metres=float(rng.uniform(1.55, 1.92)),
+            bulk=float(rng.uniform(0.92, 1.2)),
+            skin=pick(SKIN),
+            hair=pick(HAIR),
+            shirt=pick(SHIRTS),
+            trousers=pick(TROUSERS),
+            shoes=pick(SHOES),
+            hair_length=float(rng.choice([0.0, 0.10, 0.11, 0.12, 0.24, 0.32], p=[0.08, 0.22, 0.22, 0.14, 0.17, 0.17])),
+            long_sleeves=bool(rng.random() < 0.55),
+            long_trousers=bool(rng.random() < 0.8),
+            shirt_texture=_cloth(rng, striped=rng.random() < 0.3),
+            trouser_texture=_cloth(rng, striped=False),
+        )
+
+
+def _cloth(rng: np.random.Generator, *, striped: bool) -> Array:
+    """Soft folds, and stripes across on some shirts; factors around 1."""
+    rows, columns = np.linspace(0, 1, 48)[:, None], np.linspace(-1, 1, 24)[None, :]
+    folds = np.zeros((48, 24))
+    for _ in range(5):
+        angle, rate = rng.uniform(-0.6, 0.6), rng.uniform(6, 22)
+        folds += np.sin(rate * (rows + angle * columns) + rng.uniform(0, 6.28))
+    texture = 1.0 + 0.035 * folds + rng.normal(0, 0.015, folds.shape)
+    if striped:
+        texture = texture * np.where(np.sin(rows * rng.uniform(40, 70)) > 0.2, 0.72, 1.04)
+    result: Array = texture
+    return result

@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+
+from ava_detect.synthetic.backdrop import Backdrop, Place, noise, paint_backdrop
+from ava_detect.synthetic.camera import Camera
+
+CAMERA = Camera(focal_pixels=200, horizon_pixels=50, centre_pixels=80, height_metres=1.5)
+
+
+def painted(place: Place, seed: int = 0) -> Backdrop:
+    rng = np.random.default_rng(seed)
+    return paint_backdrop(place, CAMERA, width=160, height=120, wall_metres=8.0, path_metres=(0.0, -6.0), rng=rng)
+
+
+@pytest.mark.parametrize("place", list(Place))
+def test_a_place_fills_the_frame_along_the_whole_path(place: Place) -> None:
+    backdrop = painted(place)
+    limit = backdrop.margin - 0.01
+    for camera_metres in (0.0, -3.3, -6.0):
+        for unrest in ((0.0, 0.0), (limit, limit), (-limit, -limit)):
+            view = backdrop.view(camera_metres, unrest)
+            assert view.shape == (120, 160, 3)
+            assert view.min() >= 0 and view.max() <= 255
+            assert view.std() > 10
+
+
+def test_far_things_move_less_than_near_ones() -> None:
+    backdrop = painted(Place.STREET)
+    # the camera goes 0.5 m to the left: the wall, 8 m away, moves 0.5 * 200 / 8 = 12.5 pixels to the right
+    before, after = backdrop.view(-2.0, (0.0, 0.0)), backdrop.view(-2.5, (0.0, 0.0))
+    moved = (before[:80, :-13] + before[:80, 1:-12]) / 2
+    assert np.abs(after[:80, 13:] - moved).mean() < np.abs(after[:80, 13:] - before[:80, 13:]).mean() / 2
+    # the ground at row 110.5 lies 1.5 * 200 / 60.5 m away, so a metre is 40.3 pixels
+    assert backdrop.ground_shift[110 + backdrop.margin - len(backdrop.wall)] == pytest.approx(60.5 / 1.5)
+
+
+def test_unrest_moves_the_whole_picture() -> None:
+    backdrop = painted(Place.ROOM)
+    still, moved = backdrop.view(0.0, (0.0, 0.0)), backdrop.view(0.0, (2.0, 1.0))
+    np.testing.assert_allclose(moved[1:, 2:], still[:-1, :-2], atol=1e-3)
+
+
+def test_noise_is_smooth_and_follows_the_generator() -> None:
+    first, again = (noise(np.random.default_rng(1), (40, 60), 10) for _ in range(2))
+    assert (first == again).all()
+    assert np.abs(np.diff(first, axis=1)).mean() < first.std() / 2

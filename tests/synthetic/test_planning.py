@@ -1,0 +1,90 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ava_detect.labels import LabelMap
+from ava_detect.synthetic.actions import STAND, WAVE, Activity, Style
+from ava_detect.synthetic.appearance import Look
+from ava_detect.synthetic.planning import MAX_PEOPLE, plan_movie
+from ava_detect.synthetic.scene import Actor, Cue, ShotKind
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**9), st.floats(0.1, 60), st.sampled_from([None, 1, 2, 3]))
+def test_shots_follow_each_other_without_gaps(seed: int, seconds: float, num_people: int | None) -> None:
+    shots = list(plan_movie(seed, seconds, 640, 360, num_people))
+    assert shots[0].start_seconds == 0
+    assert shots[-1].end_seconds == seconds
+    for before, after in pairwise(shots):
+        assert before.end_seconds == after.start_seconds
+        assert after.start_seconds % 1 == 0.5
+    people = [actor.person_id for shot in shots for actor in shot.actors]
+    assert people == list(range(len(people)))
+    for shot in shots:
+        assert 1 <= len(shot.actors) <= MAX_PEOPLE
+        assert num_people is None or len(shot.actors) == num_people
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**9))
+def test_activities_change_on_half_seconds_and_have_ids_of_ava(seed: int) -> None:
+    for shot in plan_movie(seed, 20, 640, 360, None):
+        for actor in shot.actors:
+            assert actor.cues[0].start_seconds == shot.start_seconds
+            assert all(cue.start_seconds % 1 == 0.5 for cue in actor.cues[1:])
+            assert all(shot.start_seconds < cue.start_seconds < shot.end_seconds for cue in actor.cues[1:])
+            assert all(action_id in LabelMap.ava() for cue in actor.cues for action_id in cue.activity.action_ids)
+            assert len({cue.activity.needs_seat for cue in actor.cues}) == 1
+
+
+def test_the_same_seed_plans_the_same_and_another_one_does_not() -> None:
+    def script(seed: int) -> list[object]:
+        return [
+            (a.cues, a.look.height_metres, shot.seed) for shot in plan_movie(seed, 12, 640, 360, 2) for a in shot.actors
+        ]
+
+    assert script(3) == script(3)
+    assert script(3) != script(4)
+
+
+def test_every_kind_of_shot_and_every_number_of_people_occurs() -> None:
+    shots = [shot for seed in range(30) for shot in plan_movie(seed, 8, 640, 360, None)]
+    assert {shot.kind for shot in shots} == set(ShotKind)
+    assert {len(shot.actors) for shot in shots} == {1, 2, 3}
+
+
+def test_a_tracking_camera_goes_as_fast_as_the_people() -> None:
+    shots = [shot for seed in range(20) for shot in plan_movie(seed, 8, 640, 360, 2) if shot.kind is ShotKind.TRACKING]
+    for shot in shots:
+        for actor in shot.actors:
+            assert actor.speed == shot.camera_speed
+            assert abs(actor.cues[0].activity.speed(actor.look.height_metres, actor.style)) == pytest.approx(
+                abs(actor.speed)
+            )
+
+
+@pytest.fixture
+def waver() -> Actor:
+    """Somebody who stands and starts to wave at 2.5 s."""
+    look = Look.random(np.random.default_rng(0))
+    cues = (Cue(0.0, Activity(STAND), 0.0), Cue(2.5, Activity(STAND, WAVE), 40.0))
+    return Actor(0, look, Style(), cues, np.array([0.0, 4.0]), 0.0, np.zeros(3))
+
+
+def test_labels_follow_the_cues(waver: Actor) -> None:
+    ids = {t: waver.activity_at(t).action_ids for t in (0.0, 2.0, 2.499, 2.5, 3.0, 99.0)}
+    assert ids == {0.0: (12,), 2.0: (12,), 2.499: (12,), 2.5: (12, 69), 3.0: (12, 69), 99.0: (12, 69)}
+
+
+def test_a_change_of_activity_is_a_movement_and_over_before_the_next_whole_second(waver: Actor) -> None:
+    times = np.arange(2.0, 3.0, 1 / 60)
+    yaws = np.array([waver.pose_at(float(t))[1] for t in times])
+    assert yaws[0] == 0
+    assert yaws[-1] == 40
+    assert waver.pose_at(2.5)[1] == pytest.approx(20)
+    assert np.abs(np.diff(yaws)).max() < 5  # degrees in a sixtieth of a second
+    pose, _ = waver.pose_at(3.0)
+    np.testing.assert_allclose(pose.angles_degrees, Activity(STAND, WAVE).pose_at(3.0, Style()).angles_degrees)

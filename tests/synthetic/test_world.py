@@ -1,0 +1,127 @@
+from itertools import islice
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from ava_detect.errors import AvaDetectError
+from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
+from ava_detect.labels import LabelMap
+from ava_detect.synthetic.actions import ACTION_IDS
+from ava_detect.synthetic.planning import plan_movie
+from ava_detect.synthetic.world import film_frames, render_movie, write_world
+
+SMALL = {"width": 320, "height": 180}
+
+
+def decoded(path: Path) -> list[np.ndarray]:
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def rows_of(table: AvaTable) -> list[tuple[object, ...]]:
+    return [
+        (table.video_ids[table.video_index[i]], table.timestamps_seconds[i], *table.boxes_fraction[i],
+         table.action_ids[i], table.person_ids[i])
+        for i in range(len(table))
+    ]  # fmt: skip
+
+
+def test_the_file_holds_every_frame_as_rendered(tmp_path: Path) -> None:
+    render_movie(tmp_path / "one.mp4", seed=1, seconds=1.5, fps=24, **SMALL)
+    movie = decoded(tmp_path / "one.mp4")
+    rendered = [image for _, image, _ in film_frames(seed=1, seconds=1.5, fps=24, **SMALL)]
+    assert len(movie) == len(rendered) == 36
+    for got, want in zip(movie, rendered, strict=True):
+        assert np.abs(got.astype(int) - want).mean() < 8  # what H.264 loses, most of it film grain
+
+
+@pytest.mark.parametrize("fps", [24, 25, 30])
+def test_frames_come_at_their_times_through_cuts(fps: int) -> None:
+    times = [time for time, _, _ in film_frames(seed=2, seconds=7.3, fps=fps, width=64, height=64, num_people=1)]
+    np.testing.assert_allclose(times, np.arange(len(times)) / fps)
+    assert len(times) == int(np.ceil(7.3 * fps))
+
+
+def test_the_same_seed_gives_the_same_pictures_and_boxes() -> None:
+    first, again, other = (list(islice(film_frames(seed=seed, seconds=3, **SMALL), 0, 60, 20)) for seed in (7, 7, 8))
+    for (_, image, people), (_, image_again, people_again) in zip(first, again, strict=True):
+        assert (image == image_again).all()
+        assert [p.box_xyxy.tolist() for p in people] == [p.box_xyxy.tolist() for p in people_again]
+    assert (first[0][1] != other[0][1]).any()
+
+
+def test_a_long_movie_is_not_planned_or_kept_as_a_whole() -> None:
+    _, image, people = next(film_frames(seed=0, seconds=1e9, width=64, height=64))
+    assert image.shape == (64, 64, 3)
+    assert people
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, AvaTable]:
+    folder = tmp_path_factory.mktemp("world")
+    return folder, write_world(folder, seed=3, num_movies=2, seconds=6, fps=10, num_people=2, **SMALL)
+
+
+def test_a_world_is_laid_out_like_ava(world: tuple[Path, AvaTable]) -> None:
+    folder, table = world
+    files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    assert files == [
+        "excluded.csv",
+        "ground_truth.csv",
+        "label_map.pbtxt",
+        "videos/movie_000.mp4",
+        "videos/movie_001.mp4",
+    ]
+    assert table.video_ids == ("movie_000", "movie_001")
+    assert LabelMap.from_pbtxt(folder / "label_map.pbtxt") == LabelMap.ava().subset(ACTION_IDS)
+    assert (folder / "excluded.csv").read_text() == ""
+
+
+def test_the_csv_reads_back_as_returned(world: tuple[Path, AvaTable]) -> None:
+    folder, table = world
+    assert rows_of(read_ava_csv(folder / "ground_truth.csv", last_column="person_id")) == rows_of(table)
+
+
+def test_every_whole_second_is_annotated_with_boxes_inside_the_frame(world: tuple[Path, AvaTable]) -> None:
+    _, table = world
+    for index in range(2):
+        assert set(table.timestamps_seconds[table.video_index == index]) == {0, 1, 2, 3, 4, 5}
+    assert (table.boxes_fraction >= 0).all()
+    assert (table.boxes_fraction <= 1).all()
+    sides = table.boxes_fraction[:, 2:] - table.boxes_fraction[:, :2]
+    assert (sides > 0.02).all()
+    assert set(table.action_ids) <= set(ACTION_IDS)
+
+
+def test_labels_agree_with_the_script(tmp_path: Path) -> None:
+    for seed in (4, 5, 6):
+        table = render_movie(tmp_path / f"{seed}.mp4", seed=seed, seconds=9, fps=2, num_people=2, **SMALL)
+        for shot in plan_movie(seed, 9, SMALL["width"], SMALL["height"], 2):
+            for second in range(int(np.ceil(shot.start_seconds)), int(np.ceil(shot.end_seconds))):
+                for actor in shot.actors:
+                    rows = (table.timestamps_seconds == second) & (table.person_ids == actor.person_id)
+                    assert tuple(table.action_ids[rows]) == actor.activity_at(second).action_ids
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"seconds": 0}, "seconds must be above 0, got 0"),
+        ({"fps": 0}, "fps must be a whole number from 1, got 0"),
+        ({"width": 321}, "must be even and at least 64, got 321x180"),
+        ({"height": 32}, "must be even and at least 64, got 320x32"),
+        ({"num_people": 4}, "num_people must be 1 to 3, or None to let the seed choose, got 4"),
+        ({"seed": -1}, "seed must be a whole number from 0, got -1"),
+    ],
+)
+def test_settings_out_of_range_are_named_and_leave_no_file(tmp_path: Path, settings: dict, words: str) -> None:
+    with pytest.raises(AvaDetectError, match=words):
+        render_movie(tmp_path / "x.mp4", **({"seed": 0, "seconds": 1} | SMALL | settings))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_world_needs_a_movie(tmp_path: Path) -> None:
+    with pytest.raises(AvaDetectError, match="num_movies must be at least 1, got 0"):
+        write_world(tmp_path, seed=0, num_movies=0)
