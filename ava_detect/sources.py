@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ def find_videos(sources: Iterable[str | Path], *, inside_out: Path | None = None
 
     A named file is taken whatever its suffix and even if it is missing: that is for the run to report. Files below
     ``inside_out`` (the run's own results) are left out of folders and globs. A video's id is its file's stem; where two
-    share a stem, the file name; where two share that, the last folder's name goes before it.
+    share a stem, the file name; where two share that, the folder's name goes before it, and at last a hash behind it.
     Raises ``VideoError`` when a folder or glob holds no video, or nothing at all was named or exists.
     """
     paths: dict[Path, Path] = {}
@@ -61,7 +62,7 @@ def _expand(source: str | Path, inside_out: Path | None) -> list[Path]:
 def _named(paths: list[Path]) -> list[VideoSource]:
     """Give every path the shortest of its names that no other path shares."""
     video_ids = [path.stem for path in paths]
-    for name in (_file_name, _folder_and_file_name, _whole_path):
+    for name in (_file_name, _folder_and_file_name, _name_and_hash):
         # File systems may not tell capitals apart, and results are files.
         counts = Counter(video_id.casefold() for video_id in video_ids)
         video_ids = [
@@ -79,5 +80,6 @@ def _folder_and_file_name(path: Path) -> str:
     return f"{path.resolve().parent.name}__{path.name}"
 
 
-def _whole_path(path: Path) -> str:
-    return "__".join(path.resolve().parts[1:])
+def _name_and_hash(path: Path) -> str:
+    """What no two paths share, even where only their capitals differ."""
+    return f"{_folder_and_file_name(path)}-{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"

@@ -82,7 +82,7 @@ def lively_model(seed: int = 0, **changes: dict) -> ActionDetector:
         for name, parameter in model.named_parameters():
             if name.endswith("bn.weight"):
                 parameter.uniform_(0.8, 1.2, generator=generator)
-        model.head.projection.weight.normal_(0, 0.5, generator=generator)
+        model.head.projection.weight.normal_(0, 0.1, generator=generator)
     return model
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ava_detect.errors import VideoError
+from ava_detect.errors import AvaDetectError, VideoError
 from ava_detect.structures import Clip, ClipSettings
 from ava_detect.video.reader import DecodedFrame, VideoReader
 from ava_detect.video.transforms import short_side_size, size_within
@@ -48,9 +48,9 @@ def clip_grid_points(seconds: float, settings: ClipSettings) -> list[int]:
 
 
 def keyframe_times(every_seconds: float) -> Iterator[float]:
-    """0, every, 2 * every, ...; without end. ``ValueError`` unless ``every_seconds`` is above 0."""
+    """0, every, 2 * every, ...; without end. ``AvaDetectError`` unless ``every_seconds`` is above 0."""
     if not (every_seconds > 0 and math.isfinite(every_seconds)):
-        raise ValueError(f"keyframes must be a positive number of seconds apart, got {every_seconds}; try 1")
+        raise AvaDetectError(f"keyframes must be a positive number of seconds apart, got {every_seconds}; try 1")
     return (i * every_seconds for i in count())
 
 

@@ -1,0 +1,333 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from helpers import constant_rate, lively_model, save_pyslowfast, small_config_file, write_numbered_video
+
+from ava_detect.annotate import Progress, annotate_videos
+from ava_detect.annotator import UNTRAINED_NOTE, resolve_device, resolve_precision
+from ava_detect.errors import AvaDetectError, ConfigError
+from ava_detect.files import TEMPORARY_MARK
+from ava_detect.formats.ava_csv import AvaTable, read_ava_csv, write_ava_table
+from ava_detect.formats.jsonl import read_jsonl
+from ava_detect.labels import LabelMap
+from ava_detect.video.reader import VideoReader
+
+NAMES = ("one", "two", "three")
+
+
+@pytest.fixture
+def work(tmp_path):
+    """Three short videos, people for each of their seconds, and a network that runs in milliseconds."""
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    seconds = {"one": 3.2, "two": 1.0, "three": 2.5}
+    rows = []
+    for name in NAMES:
+        write_numbered_video(folder / f"{name}.mp4", constant_rate(int(30 * seconds[name]), 30))
+        rows += [(name, second, (0.1, 0.2, 0.6, 0.9)) for second in range(int(np.ceil(seconds[name])))]
+    names, times, boxes = zip(*rows, strict=True)
+    write_ava_table(tmp_path / "boxes.csv", AvaTable.from_columns(names, times, boxes, scores=[0.9] * len(rows)))
+    return tmp_path
+
+
+def run(work, *sources, out="out", **settings):
+    defaults = {"config": str(small_config_file(work)), "weights": "random", "boxes": work / "boxes.csv"}
+    return annotate_videos(list(sources) or [work / "videos"], work / out, **{**defaults, **settings})
+
+
+def results(out) -> dict[str, bytes]:
+    """Every result file's bytes; what tells times and places left aside."""
+    return {p.name: p.read_bytes() for p in sorted(out.iterdir()) if p.name not in ("summary.json", "manifest.jsonl")}
+
+
+def test_a_folder_becomes_rows_and_a_summary(work):
+    summary = run(work, formats=("csv", "jsonl", "parquet"), draw=True)
+    out = work / "out"
+    assert summary.all_well
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        [f"{n}.{suffix}" for n in NAMES for suffix in ("csv", "jsonl", "parquet", "annotated.mp4")]
+        + ["summary.json", "manifest.jsonl"]
+    )
+    table = read_ava_csv(out / "one.csv")
+    assert sorted(set(table.timestamps_seconds.tolist())) == [0, 1, 2, 3]
+    assert len(table) == 4 * 80
+    np.testing.assert_allclose(table.boxes_fraction, np.tile([0.1, 0.2, 0.6, 0.9], (320, 1)), atol=1e-6)
+    lines = list(read_jsonl(out / "one.jsonl", LabelMap.ava()))
+    assert [line.timestamp_seconds for line in lines] == [0, 1, 2, 3]
+    assert [line.track_ids.tolist() for line in lines] == [[1]] * 4
+    np.testing.assert_array_equal(
+        table.scores.reshape(4, 80).astype(np.float32), np.concatenate([line.action_scores for line in lines])
+    )
+    drawn = VideoReader(out / "one.annotated.mp4")
+    assert sum(1 for _ in drawn) == 96
+    written = json.loads((out / "summary.json").read_text())
+    assert written == json.loads(json.dumps(summary.to_json()))
+    assert written["totals"] | {"seconds": 0} == {
+        "videos": 3,
+        "done": 3,
+        "damaged": 0,
+        "failed": 0,
+        "keyframes": 8,
+        "people": 8,
+        "rows": 640,
+        "seconds": 0,
+    }
+    assert {"decode", "detect", "score", "draw"} == set(written["videos"][0]["seconds"])
+    assert written["versions"]["torch"]
+
+
+def test_random_weights_are_said_in_every_output_that_has_a_place(work):
+    summary = run(work, formats=("csv", "jsonl", "parquet"))
+    import pyarrow.parquet as pq
+
+    assert summary.note == UNTRAINED_NOTE
+    assert "untrained" in json.loads((work / "out" / "summary.json").read_text())["note"]
+    assert all(json.loads(line)["note"] == UNTRAINED_NOTE for line in (work / "out" / "one.jsonl").open())
+    assert pq.read_schema(work / "out" / "one.parquet").metadata[b"ava_detect.note"].decode() == UNTRAINED_NOTE
+
+
+def test_trained_weights_are_named_by_hash_and_leave_no_note(work):
+    path = save_pyslowfast(lively_model(seed=2), work / "mine.pyth")
+    summary = run(work, weights=str(path))
+    assert summary.note == ""
+    assert summary.weights["trained"]
+    assert len(summary.weights["sha256"]) == 64
+    assert "note" not in json.loads((work / "out" / "one.jsonl").open().readline())
+    other = run(work, out="other")
+    assert other.videos[0].num_rows == summary.videos[0].num_rows
+    assert results(work / "other") != results(work / "out")
+
+
+def test_the_same_call_gives_the_same_bytes(work):
+    run(work, formats=("csv", "jsonl", "parquet"))
+    run(work, out="again", formats=("csv", "jsonl", "parquet"))
+    assert results(work / "out") == results(work / "again")
+
+
+def test_finished_videos_are_skipped_and_changed_ones_done_again(work):
+    run(work)
+    before = {path: path.stat().st_mtime_ns for path in (work / "out").glob("*.csv")}
+    seen: list[Progress] = []
+    write_numbered_video(work / "videos" / "two.mp4", constant_rate(45, 30))
+    (work / "out" / "three.jsonl").unlink()
+    summary = run(work, on_progress=seen.append)
+    assert summary.all_well
+    after = {path: path.stat().st_mtime_ns for path in (work / "out").glob("*.csv")}
+    assert {path.stem for path in after if after[path] != before[path]} == {"two", "three"}
+    assert {record.video_id: record.num_keyframes for record in summary.videos} == {"one": 4, "two": 2, "three": 3}
+    assert {progress.video_id for progress in seen if progress.record is None} == {"two", "three"}
+    assert seen[-1].num_finished == seen[-1].num_videos == 3
+
+
+def test_restart_does_everything_again(work):
+    run(work)
+    before = {path: path.stat().st_ino for path in (work / "out").glob("*.csv")}
+    run(work, resume=False)
+    assert all(path.stat().st_ino != before[path] for path in (work / "out").glob("*.csv"))
+
+
+def test_other_settings_over_old_results_are_refused(work):
+    run(work)
+    kept = results(work / "out")
+    with pytest.raises(ConfigError, match=r"made with other settings \(every_seconds was 1\.0, now 0\.5\)"):
+        run(work, every_seconds=0.5)
+    assert results(work / "out") == kept
+
+
+def test_an_interrupt_leaves_finished_videos_whole_and_the_next_run_goes_on(work):
+    def interrupt(progress: Progress) -> None:
+        if progress.num_finished == 1 and progress.record is None:
+            raise KeyboardInterrupt
+
+    summary = run(work, on_progress=interrupt)
+    assert summary.interrupted
+    assert not summary.all_well
+    assert [record.video_id for record in summary.videos] == ["one"]
+    assert sorted(results(work / "out")) == ["one.csv", "one.jsonl"]
+    assert run(work).all_well
+    run(work, out="undisturbed")
+    assert results(work / "out") == results(work / "undisturbed")
+
+
+def test_a_killed_run_leaves_nothing_half_and_the_next_goes_on(work):
+    config = small_config_file(work)
+    code = (
+        "import sys; from ava_detect.annotate import annotate_videos\n"
+        f"annotate_videos({str(work / 'videos')!r}, {str(work / 'out')!r}, config={str(config)!r}, weights='random',\n"
+        f"    boxes={str(work / 'boxes.csv')!r}, draw=True, every_seconds=0.1,\n"
+        "    on_progress=lambda p: print(p.num_finished, p.second, flush=True))\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        finished, second = line.split()
+        if finished == "1" and float(second) > 0.3:
+            process.send_signal(signal.SIGKILL)
+            break
+    process.wait()
+    left = [path.name for path in (work / "out").iterdir()]
+    assert "one.csv" in left
+    assert any(name.startswith(TEMPORARY_MARK) for name in left), "killed too late to prove anything"
+    summary = run(work, draw=True, every_seconds=0.1)
+    assert summary.all_well
+    assert not any(path.name.startswith(TEMPORARY_MARK) for path in (work / "out").iterdir())
+    run(work, out="undisturbed", draw=True, every_seconds=0.1)
+    assert results(work / "out") == results(work / "undisturbed")
+
+
+def test_bad_videos_are_reported_and_the_others_go_on(work, shared):
+    videos = work / "videos"
+    (videos / "text.mp4").write_text("no video\n")
+    (videos / "broken.mp4").write_bytes((shared / "videos" / "odd_truncfs.mp4").read_bytes())
+    write_ava_table(
+        work / "boxes.csv",
+        AvaTable.from_columns(["one", "two", "broken"], [0, 0, 0], [[0.1, 0.1, 0.9, 0.9]] * 3, scores=[0.9] * 3),
+    )
+    summary = run(work, videos, work / "gone.mp4")
+    assert not summary.all_well
+    records = {record.video_id: record for record in summary.videos}
+    assert {name: record.status for name, record in records.items()} == {
+        "broken": "damaged",
+        "gone": "failed",
+        "one": "done",
+        "text": "failed",
+        "three": "failed",
+        "two": "done",
+    }
+    assert "ends at 4.77 s of the 10.00 s" in records["broken"].message
+    assert records["broken"].num_keyframes == 5
+    assert "text.mp4 cannot be opened as a video" in records["text"].message
+    assert "gone.mp4: there is no such file" in records["gone"].message
+    assert "no row is of the video 'three'" in records["three"].message
+    assert sorted(results(work / "out")) == sorted(
+        f"{name}.{suffix}" for name in ("broken", "one", "two") for suffix in ("csv", "jsonl")
+    )
+    # What failed is tried again, what is damaged is as done as it will be.
+    write_numbered_video(videos / "text.mp4", constant_rate(5, 30))
+    again = {record.video_id: record.status for record in run(work, videos, work / "gone.mp4").videos}
+    assert (again["broken"], again["gone"]) == ("damaged", "failed")
+
+
+def test_processes_give_the_bytes_of_one(work):
+    (work / "videos" / "text.mp4").write_text("no video\n")
+    alone = run(work)
+    shared_work = run(work, out="shared", workers=2)
+    assert results(work / "out") == results(work / "shared")
+    assert [(r.video_id, r.status, r.message) for r in shared_work.videos] == [
+        (r.video_id, r.status, r.message) for r in alone.videos
+    ]
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_takes_only_its_own_video_with_it(work, monkeypatch):
+    """A detector that kills its process on one video stands in for a decoder that crashes."""
+    plugin = work / "plugin"
+    plugin.mkdir()
+    (plugin / "sitecustomize.py").write_text(
+        "import os\n"
+        "import ava_detect.pipeline as pipeline\n"
+        "call = pipeline.Pipeline.__call__\n"
+        "def crash(self, source, **more):\n"
+        "    if 'two' in str(source): os._exit(11)\n"
+        "    return call(self, source, **more)\n"
+        "pipeline.Pipeline.__call__ = crash\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(plugin), prepend=os.pathsep)
+    summary = run(work, workers=2)
+    status = {record.video_id: record.status for record in summary.videos}
+    assert status == {"one": "done", "two": "failed", "three": "done"}
+    assert "two.mp4: the process that read it died" in next(r for r in summary.videos if r.video_id == "two").message
+
+
+def test_times_in_a_movie(work):
+    """With start_seconds the csv and the boxes count from the movie's start; jsonl stays the file's."""
+    write_ava_table(work / "movie.csv", AvaTable.from_columns(["one"], [902], [[0.1, 0.1, 0.9, 0.9]], scores=[0.9]))
+    run(work, work / "videos" / "one.mp4", boxes=work / "movie.csv", start_seconds=900.0)
+    assert set(read_ava_csv(work / "out" / "one.csv").timestamps_seconds.tolist()) == {902.0}
+    people = [len(line) for line in read_jsonl(work / "out" / "one.jsonl", LabelMap.ava())]
+    assert people == [0, 0, 1, 0]
+    assert (work / "out" / "one.csv").read_text().startswith("one,0902,")
+
+
+def test_min_score_leaves_people_without_actions(work):
+    run(work, min_score=1.0)
+    assert (work / "out" / "one.csv").read_text() == ""
+    assert json.loads((work / "out" / "one.jsonl").open().readline())["people"][0]["actions"] == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"weights": None}, r"there are no weights for the config .*: give --weights FILE .*, or --weights random"),
+        ({"weights": "slowfast_zoo"}, "--weights slowfast_zoo: there is no such file, and no weights are known"),
+        ({"config": "nonsense"}, "'nonsense' is neither a config file nor one of the configs demo"),
+        ({"every_seconds": 0}, "keyframes must be a positive number of seconds apart, got 0"),
+        ({"detector": "builtin"}, "give one of the two"),
+        ({"boxes": None, "detector": "bultin"}, r"there is no kind 'bultin' \(did you mean 'builtin'\?\)"),
+        ({"boxes": "gone.csv"}, r"gone\.csv"),
+        ({"device": "tpu"}, "--device is auto, cpu or cuda, got 'tpu'"),
+        ({"precision": "fp8"}, "--precision is auto, fp32, bf16, got 'fp8'"),
+        ({"min_score": 2}, "--min-score is a score from 0 to 1, got 2"),
+        ({"workers": 0}, "--workers is at least 1, got 0"),
+    ],
+)
+def test_a_wrong_call_is_refused_before_any_work(work, settings, message):
+    with pytest.raises(AvaDetectError, match=message):
+        run(work, **settings)
+    assert not (work / "out").exists()
+
+
+def test_weights_of_another_architecture_are_refused_before_any_work(work):
+    path = save_pyslowfast(lively_model(), work / "mine.pyth")
+    with pytest.raises(AvaDetectError, match="does not fit this model"):
+        run(work, config="demo", weights=str(path))
+    assert not (work / "out").exists()
+
+
+def test_an_output_that_cannot_be_written_is_refused(work):
+    (work / "file").touch()
+    with pytest.raises(ConfigError, match=r"--out .*file.* cannot be written to .*; choose another folder"):
+        run(work, out="file")
+
+
+def test_devices_and_precisions():
+    assert resolve_device("cpu") == "cpu"
+    assert resolve_device("auto") in ("cpu", "cuda")
+    assert resolve_precision("auto") == "fp32"
+
+
+PEAK_MEMORY = """
+import resource, sys
+from ava_detect.annotate import annotate_videos
+annotate_videos(sys.argv[1], sys.argv[2], config=sys.argv[3], weights="random", boxes=sys.argv[4],
+                formats=("csv", "jsonl", "parquet"))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_video(tmp_path):
+    """One minute against six: within 5 percent."""
+    config = small_config_file(tmp_path)
+    peaks = []
+    for minutes in (1, 6):
+        video = write_numbered_video(
+            tmp_path / f"{minutes}.mp4", constant_rate(600 * minutes, 10), rate=10, width=640, height=360
+        )
+        seconds = range(60 * minutes)
+        table = AvaTable.from_columns([str(minutes)] * len(seconds), seconds, [[0.2, 0.2, 0.8, 0.8]] * len(seconds))
+        write_ava_table(tmp_path / "boxes.csv", table)
+        done = subprocess.run(
+            [sys.executable, "-c", PEAK_MEMORY, video, tmp_path / f"out{minutes}", config, tmp_path / "boxes.csv"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        peaks.append(int(done.stdout))
+    assert peaks[1] <= 1.05 * peaks[0], f"peak memory in KiB: {peaks}"

@@ -1,0 +1,174 @@
+"""The command line as people meet it: exit codes, what goes to stdout and what to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+from helpers import constant_rate, small_config_file, write_numbered_video
+
+from ava_detect import __version__, cli
+from ava_detect.formats.ava_csv import AvaTable, write_ava_table
+
+
+@pytest.fixture
+def ava_detect(monkeypatch, capsys):
+    """Runs ``ava-detect ARGUMENTS`` in this process: (exit code, stdout, stderr)."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["ava-detect", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        captured = capsys.readouterr()
+        return ended.value.code or 0, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def work(tmp_path):
+    write_numbered_video(tmp_path / "one.mp4", constant_rate(40, 30))
+    table = AvaTable.from_columns(["one"] * 2, [0, 1], [[0.1, 0.2, 0.6, 0.9]] * 2, scores=[0.9, 0.8])
+    write_ava_table(tmp_path / "boxes.csv", table)
+    small_config_file(tmp_path)
+    return tmp_path
+
+
+def common(work):
+    return ("--config", work / "small.yaml", "--weights", "random", "--boxes", work / "boxes.csv")
+
+
+def test_version_and_help(ava_detect):
+    assert ava_detect("--version") == (0, f"ava-detect {__version__}\n", "")
+    code, out, _ = ava_detect("annotate", "--help")
+    assert code == 0
+    for option in ("--out", "--config", "--weights", "--detector", "--boxes", "--device", "--precision", "--every"):
+        assert option in out
+    for option in ("--min-score", "--format", "--draw", "--resume", "--restart", "--workers", "--json", "--quiet"):
+        assert option in out
+
+
+def test_annotate_says_what_it_did(ava_detect, work):
+    code, out, err = ava_detect("annotate", work / "one.mp4", "--out", work / "out", *common(work))
+    assert (code, err) == (0, "")
+    assert "one" in out
+    assert "NOTE: untrained network (random weights): the action scores mean nothing." in out
+    assert f"Results: {work / 'out'}" in out
+    assert (work / "out" / "one.csv").is_file()
+
+
+def test_annotate_in_a_script(ava_detect, work):
+    code, out, err = ava_detect("annotate", work / "one.mp4", "--out", work / "out", *common(work), "--json")
+    assert (code, err) == (0, "")
+    summary = json.loads(out)
+    assert summary["totals"]["keyframes"] == 2
+    assert summary == json.loads((work / "out" / "summary.json").read_text())
+    assert ava_detect("annotate", work / "one.mp4", "--out", work / "out", *common(work), "--quiet") == (0, "", "")
+
+
+def test_part_failed_is_1_and_named_on_stderr(ava_detect, work):
+    (work / "text.mp4").write_text("no video")
+    code, out, err = ava_detect(
+        "annotate", work / "one.mp4", work / "text.mp4", work / "gone.mp4", "--out", work / "out", *common(work)
+    )
+    assert code == 1
+    assert "text.mp4 cannot be opened as a video" in err
+    assert "gone.mp4: there is no such file" in err
+    assert err.count("\n") == 2
+    assert "failed" in out
+    assert (work / "out" / "one.csv").is_file()
+
+
+def test_a_damaged_video_is_1_and_says_what_is_missing(ava_detect, work, shared):
+    video = shared / "videos" / "odd_truncfs.mp4"
+    (work / "boxes.csv").write_text("odd_truncfs,0,0.1,0.1,0.9,0.9,,0.9\n")
+    code, _, err = ava_detect("annotate", video, "--out", work / "out", *common(work))
+    assert code == 1
+    assert "odd_truncfs.mp4: 1 damaged packet had to be left out and the video ends at 4.77 s" in err
+    assert len((work / "out" / "odd_truncfs.jsonl").read_text().splitlines()) == 5
+
+
+def wrong_calls(work):
+    video, out = work / "one.mp4", ("--out", work / "out")
+    good = common(work)
+    (work / "empty").mkdir()
+    (work / "torch.pyth").write_bytes(b"PK\x03\x04 no checkpoint")
+    (work / "other.csv").write_text("another,0,0.1,0.1,0.9,0.9,,0.9\n")
+    (work / "bad.csv").write_text("one,0,0.1,0.1,0.9,0.9,,0.9\none,1,0.1,oops,0.9,0.9,,0.9\n")
+    (work / "taken").touch()
+    return {
+        "missing file": ((work / "gone.mp4", *out, *good), "there is no such file"),
+        "folder without videos": ((work / "empty", *out, *good), "holds no video"),
+        "no weights": ((video, *out), "there are no weights for the config 'demo'"),
+        "unknown config": ((video, *out, "--config", "demoo", "--weights", "random"), "did you mean 'demo'?"),
+        "wrong weights": ((video, *out, "--weights", work / "torch.pyth"), "is not a readable torch checkpoint"),
+        "every 0": ((video, *out, *good, "--every", 0), "a positive number of seconds apart, got 0"),
+        "format": ((video, *out, *good, "--format", "xml"), "unknown result format xml"),
+        "detector": ((video, *out, "--weights", "random", "--detector", "yolo"), "there is no kind 'yolo'"),
+        "bad csv": ((video, *out, *good[:4], "--boxes", work / "bad.csv"), "bad.csv, line 2"),
+        "unwritable": ((video, "--out", work / "taken", *good), "cannot be written to"),
+    }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "missing file",
+        "folder without videos",
+        "no weights",
+        "unknown config",
+        "wrong weights",
+        "every 0",
+        "format",
+        "detector",
+        "bad csv",
+        "unwritable",
+    ],
+)
+def test_a_wrong_call_is_2_one_sentence_and_leaves_nothing(ava_detect, work, name):
+    arguments, message = wrong_calls(work)[name]
+    before = sorted(work.rglob("*"))
+    code, out, err = ava_detect("annotate", *arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("ava-detect: ")
+    assert message in err
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+    assert sorted(work.rglob("*")) == before
+
+
+def test_boxes_of_another_video_are_the_videos_failure(ava_detect, work):
+    (work / "other.csv").write_text("another,0,0.1,0.1,0.9,0.9,,0.9\n")
+    code, _, err = ava_detect(
+        "annotate", work / "one.mp4", "--out", work / "out", *common(work)[:4], "--boxes", work / "other.csv"
+    )
+    assert code == 1
+    assert "other.csv: no row is of the video 'one'; it has another" in err
+    assert not (work / "out" / "one.csv").exists()
+
+
+@pytest.mark.parametrize("arguments", [("annotate",), ("annotate", "x.mp4"), ("nonsense",), ("annotate", "x", "--bad")])
+def test_calls_that_typer_refuses_are_2_too(ava_detect, arguments):
+    code, out, err = ava_detect(*arguments)
+    assert (code, out) == (2, "")
+    assert err
+
+
+def test_doctor(ava_detect):
+    code, out, _ = ava_detect("doctor")
+    assert code == 0
+    for what in ("torch", "builtin person detector", "video decoding and encoding", "detectron2"):
+        assert what in out
+    findings = {finding["name"]: finding for finding in json.loads(ava_detect("doctor", "--json")[1])}
+    assert findings["builtin person detector"]["state"] == "ok"
+    assert findings["AVA label maps"]["detail"] == "80 actions, 60 of them evaluated"
+
+
+def test_doctor_names_what_is_broken_and_how_to_mend_it(ava_detect, monkeypatch):
+    monkeypatch.setattr("ava_detect.video.writer.VideoWriter.__enter__", lambda self: 1 / 0)
+    code, out, _ = ava_detect("doctor")
+    assert code == 1
+    assert "BROKEN" in out
+    assert "ZeroDivisionError" in out
+    assert "pip install --upgrade av" in out

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from helpers import constant_rate, frame_number, lively_model, write_numbered_video
+
+from ava_detect.labels import LabelMap
+from ava_detect.pipeline import Pipeline
+from ava_detect.structures import Frame, PersonBoxes
+
+
+class FixedDetector:
+    """Finds the same people on every picture; boxes as fractions, scores falling."""
+
+    name = "fixed"
+
+    def __init__(self, *boxes_fraction, needs_images=True):
+        self.boxes = np.array(boxes_fraction, np.float32).reshape(-1, 4)
+        self.needs_images = needs_images
+        self.seen: list[Frame] = []
+
+    def __call__(self, frames):
+        self.seen += frames
+        scores = np.linspace(0.9, 0.5, len(self.boxes))
+        return [PersonBoxes(self.boxes * np.array([*f.image.shape[1::-1]] * 2, np.float32), scores) for f in frames]
+
+
+PEOPLE = ((0.1, 0.1, 0.5, 0.9), (0.4, 0.2, 0.95, 0.8))
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    return write_numbered_video(tmp_path_factory.mktemp("pipeline") / "a.mp4", constant_rate(170, 30))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return lively_model()
+
+
+def scores_by_second(run) -> dict[float, np.ndarray]:
+    return {keyframe.timestamp_seconds: keyframe.action_scores for keyframe in run}
+
+
+def test_every_second_has_its_people(video, model):
+    detector = FixedDetector(*PEOPLE)
+    run = Pipeline(detector, model)(video, video_id="movie")
+    keyframes = list(run)
+    assert [k.timestamp_seconds for k in keyframes] == [0, 1, 2, 3, 4, 5]
+    assert [frame_number(f.image) for f in detector.seen] == [0, 30, 60, 90, 120, 150]
+    assert {f.video_id for f in detector.seen} == {"movie"} == {k.video_id for k in keyframes}
+    for keyframe in keyframes:
+        np.testing.assert_allclose(keyframe.boxes_fraction, PEOPLE, atol=1e-6)
+        assert keyframe.action_scores.shape == (2, 80)
+        assert ((keyframe.action_scores > 0) & (keyframe.action_scores < 1)).all()
+        assert keyframe.track_ids.tolist() == [1, 2]
+    assert (run.num_keyframes, run.num_people) == (6, 12)
+    assert min(run.seconds.values()) > 0
+    assert run.video.damage() == ""
+    # The clips differ, so the scores must.
+    assert np.abs(keyframes[0].action_scores - keyframes[3].action_scores).max() > 1e-3
+
+
+@pytest.mark.parametrize(("keyframes_per_batch", "clips_per_batch"), [(1, 1), (4, 3), (8, 8)])
+def test_scores_do_not_depend_on_the_batch(video, model, keyframes_per_batch, clips_per_batch):
+    expected = scores_by_second(Pipeline(FixedDetector(*PEOPLE), model)(video))
+    batched = Pipeline(
+        FixedDetector(*PEOPLE), model, keyframes_per_batch=keyframes_per_batch, clips_per_batch=clips_per_batch
+    )
+    for second, scores in scores_by_second(batched(video)).items():
+        np.testing.assert_allclose(scores, expected[second], atol=1e-5)
+
+
+def test_scores_do_not_depend_on_which_keyframes_are_asked_for(video, model):
+    dense = scores_by_second(Pipeline(FixedDetector(*PEOPLE), model, every_seconds=0.5)(video))
+    sparse = scores_by_second(Pipeline(FixedDetector(*PEOPLE), model, every_seconds=2.5)(video))
+    assert list(sparse) == [0, 2.5, 5]
+    for second, scores in sparse.items():
+        np.testing.assert_array_equal(scores, dense[second])
+
+
+def test_scores_do_not_depend_on_threads(video, model):
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        one = scores_by_second(Pipeline(FixedDetector(*PEOPLE), model)(video))
+        torch.set_num_threads(2)
+        two = scores_by_second(Pipeline(FixedDetector(*PEOPLE), model, decoder_threads=3)(video))
+    finally:
+        torch.set_num_threads(before)
+    for second, scores in one.items():
+        np.testing.assert_allclose(scores, two[second], atol=1e-5)
+
+
+def test_bf16_stays_near_fp32(video, model):
+    exact = scores_by_second(Pipeline(FixedDetector(*PEOPLE), model)(video))
+    rough = scores_by_second(Pipeline(FixedDetector(*PEOPLE), model, precision="bf16")(video))
+    differences = [np.abs(scores - rough[second]).max() for second, scores in exact.items()]
+    # Real networks differ by about 0.005; this one's head is wide open on purpose. It must be near, and must be used.
+    assert 0 < max(differences) < 0.2
+
+
+def test_the_rois_that_the_network_gets(video, model, monkeypatch):
+    """80x48 at short side 32 is 53x32; PySlowFast cuts boxes at W - 1 and H - 1."""
+    seen = []
+    forward = model.forward
+    monkeypatch.setattr(model, "forward", lambda clip, rois: seen.append((clip.shape, rois)) or forward(clip, rois))
+    list(Pipeline(FixedDetector((0, 0, 1, 1), (0.5, 0.25, 0.75, 0.5)), model, clips_per_batch=2)(video))
+    shape, rois = seen[0]
+    assert tuple(shape) == (2, 3, 8, 32, 53)
+    expected = [[0, 0, 52, 31], [26.5, 8, 39.75, 16]]
+    torch.testing.assert_close(rois, torch.tensor([[i, *box] for i in (0.0, 1.0) for box in expected]))
+
+
+def test_a_box_outside_the_frame_is_nobody_and_one_across_its_edge_is_cut(video, model):
+    run = Pipeline(FixedDetector((1.2, 0, 1.5, 1), (-0.5, 0.5, 0.5, 1.5)), model)(video)
+    keyframe = next(run)
+    np.testing.assert_allclose(keyframe.boxes_fraction, [[0, 0.5, 0.5, 1]], atol=1e-6)
+    # The first person's score was 0.9, the second's 0.5.
+    assert keyframe.person_scores.tolist() == [0.5]
+
+
+def test_keyframes_without_people_cost_no_forward_and_have_their_line(video, model, monkeypatch):
+    monkeypatch.setattr(model, "forward", lambda *_: pytest.fail("the network was run for nobody"))
+    keyframes = list(Pipeline(FixedDetector(), model)(video))
+    assert [(k.timestamp_seconds, len(k), k.action_scores.shape) for k in keyframes] == [
+        (float(second), 0, (0, 80)) for second in range(6)
+    ]
+
+
+def test_a_detector_that_needs_no_pictures_gets_the_clips_own(video, model):
+    detector = FixedDetector(*PEOPLE, needs_images=False)
+    keyframes = list(Pipeline(detector, model)(video))
+    assert {f.image.shape for f in detector.seen} == {(32, 53, 3)}
+    assert [frame_number(f.image) for f in detector.seen] == [0, 30, 60, 90, 120, 150]
+    np.testing.assert_allclose(keyframes[0].boxes_fraction, PEOPLE, atol=1e-6)
+
+
+def test_the_label_map_must_fit_the_model(model):
+    with pytest.raises(ValueError, match="names 60 actions, but the model scores 80"):
+        Pipeline(FixedDetector(), model, label_map=LabelMap.ava_evaluated())
+
+
+def test_results_stream(video, model):
+    """The first keyframes are there before the video is read."""
+    run = Pipeline(FixedDetector(*PEOPLE), model, keyframes_per_batch=1)(video)
+    next(run)
+    assert run.video.num_frames < 40
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_gpu_gives_the_scores_of_the_cpu(video):
+    cpu = scores_by_second(Pipeline(FixedDetector(*PEOPLE), lively_model())(video))
+    gpu = scores_by_second(Pipeline(FixedDetector(*PEOPLE), lively_model(), device="cuda", clips_per_batch=8)(video))
+    for second, scores in cpu.items():
+        np.testing.assert_allclose(gpu[second], scores, atol=1e-4)

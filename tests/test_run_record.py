@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ava_detect.errors import ConfigError
+from ava_detect.run_record import MANIFEST, RunRecord, VideoRecord, file_state
+from ava_detect.sources import VideoSource
+
+
+@pytest.fixture
+def source(tmp_path):
+    path = tmp_path / "in" / "a.mp4"
+    path.parent.mkdir()
+    path.write_bytes(b"video")
+    return VideoSource(path, "a")
+
+
+@pytest.fixture
+def out(tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "a.csv").touch()
+    return folder
+
+
+def record_of(source, status="done"):
+    size, modified = file_state(source.path)
+    return VideoRecord(
+        "a", str(source.path.resolve()), status, outputs=("a.csv",), source_bytes=size, source_modified=modified
+    )
+
+
+def test_a_finished_video_is_known_to_the_next_run(source, out):
+    RunRecord(out, {"every": 1.0}, resume=True).add(record_of(source))
+    assert RunRecord(out, {"every": 1.0}, resume=True).finished(source) == record_of(source)
+
+
+@pytest.mark.parametrize("change", ["source changed", "output gone", "restart", "failed", "another file"])
+def test_what_must_be_done_again(source, out, tmp_path, change):
+    RunRecord(out, {}, resume=True).add(record_of(source, "failed" if change == "failed" else "done"))
+    if change == "source changed":
+        source.path.write_bytes(b"another video")
+    elif change == "output gone":
+        (out / "a.csv").unlink()
+    elif change == "another file":
+        (tmp_path / "a.mp4").write_bytes(b"video")
+        source = VideoSource(tmp_path / "a.mp4", "a")
+    assert RunRecord(out, {}, resume=change != "restart").finished(source) is None
+
+
+def test_a_line_that_was_cut_is_forgotten_and_the_rest_kept(source, out):
+    run = RunRecord(out, {}, resume=True)
+    run.add(record_of(source))
+    with (out / MANIFEST).open("a") as file:
+        file.write('{"video_id": "b", "sou')
+    again = RunRecord(out, {}, resume=True)
+    assert list(again.records) == ["a"]
+    assert [json.loads(line) for line in (out / MANIFEST).read_text().splitlines()][1]["video_id"] == "a"
+
+
+def test_other_settings_are_refused_with_both_named(source, out):
+    RunRecord(out, {"every": 1.0, "draw": False}, resume=True)
+    with pytest.raises(ConfigError, match=r"every was 1\.0, now 2\.0\); choose another --out, or --restart"):
+        RunRecord(out, {"every": 2.0, "draw": False}, resume=True)
+    RunRecord(out, {"every": 2.0, "draw": False}, resume=False)
+
+
+def test_a_manifest_that_cannot_be_read_is_a_sentence(out):
+    (out / MANIFEST).write_text("hello\n")
+    with pytest.raises(ConfigError, match=r"manifest\.jsonl cannot be read .* --restart does every video again"):
+        RunRecord(out, {}, resume=True)
