@@ -1,0 +1,64 @@
+"""Person boxes against ground truth, by hand and at the ends of the scale."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+from ava_detect.errors import MissingDependencyError
+from ava_detect.evaluation.person_ap import person_ap
+from ava_detect.formats.ava_csv import AvaTable
+
+LEFT, RIGHT, NOBODY = (0.0, 0.0, 0.25, 1.0), (0.5, 0.0, 0.75, 1.0), (0.8, 0.0, 1.0, 0.5)
+
+
+def boxes(rows: list[tuple[int, tuple[float, ...], float]]) -> AvaTable:
+    seconds, corners, scores = zip(*rows, strict=True)
+    return AvaTable.from_columns(["v"] * len(rows), seconds, corners, None, scores)
+
+
+@pytest.fixture
+def truth() -> AvaTable:
+    """Three people on two keyframes, one of them with two actions; a third keyframe is listed and empty."""
+    nothing = (np.nan,) * 4
+    return AvaTable.from_columns(["v"] * 5, [1, 1, 1, 2, 3], [LEFT, LEFT, RIGHT, LEFT, nothing], [12, 80, 12, 12, 0])
+
+
+def test_perfect_boxes(truth: AvaTable) -> None:
+    result = person_ap(truth, boxes([(1, LEFT, 0.9), (1, RIGHT, 0.9), (2, LEFT, 0.9)]))
+    assert (result.ap_50, result.ap, result.recall, result.precision) == (1, 1, 1, 1)
+    assert (result.num_people, result.num_keyframes, result.num_boxes) == (3, 3, 3)
+
+
+def test_by_hand(truth: AvaTable) -> None:
+    """Ranked: right, wrong on an empty keyframe, right; the third person is not found."""
+    found = [(1, LEFT, 0.9), (3, NOBODY, 0.85), (2, LEFT, 0.7), (9, LEFT, 0.99), (1, LEFT, 0.3)]
+    result = person_ap(truth, boxes(found))
+    # 101 recall points: precision 1 up to recall 1/3 (points 0 to 33), 2/3 up to 2/3 (34 to 66), then 0.
+    assert result.ap_50 == pytest.approx((34 * 1 + 33 * 2 / 3) / 101)
+    assert (result.recall, result.precision) == pytest.approx((1 / 3, 1 / 2))
+    assert (result.num_boxes, result.num_ignored) == (3, 1)
+    assert "3 people on 3 keyframes; 3 boxes, 1 on other keyframes ignored" in str(result)
+    everything = person_ap(truth, boxes(found), min_score=0)
+    assert (everything.recall, everything.precision) == pytest.approx((2 / 3, 2 / 3))
+
+
+def test_loose_boxes_pass_some_thresholds(truth: AvaTable) -> None:
+    """An IoU of exactly 3/4 passes 0.5, 0.55, 0.6, 0.65, 0.7 and 0.75: 6 of 10."""
+    left, right = (0.0, 0.0, 0.1875, 1.0), (0.5, 0.0, 0.6875, 1.0)
+    loose = person_ap(truth, boxes([(1, left, 1), (1, right, 1), (2, left, 1)]))
+    assert (loose.ap_50, loose.ap) == (1, pytest.approx(0.6))
+
+
+def test_nobody_to_find_and_nothing_found(truth: AvaTable) -> None:
+    assert person_ap(truth, AvaTable.empty()).ap_50 == 0
+    assert person_ap(truth, AvaTable.empty()).recall == 0
+    assert np.isnan(person_ap(truth[4:], boxes([(3, LEFT, 0.9)])).ap)
+
+
+def test_without_pycocotools_there_is_a_sentence(truth: AvaTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pycocotools.coco", None)
+    with pytest.raises(MissingDependencyError, match="pip install pycocotools"):
+        person_ap(truth, boxes([(1, LEFT, 0.9)]))

@@ -1,0 +1,37 @@
+"""What is installed is what is here."""
+
+from __future__ import annotations
+
+import configparser
+import hashlib
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_every_folder_with_code_is_a_package_that_is_installed():
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg")
+    listed = set(settings["options"]["packages"].split())
+    code = {
+        ".".join(path.parent.relative_to(ROOT).parts)
+        for path in (ROOT / "ava_detect").rglob("*.py")
+        if "__pycache__" not in path.parts
+    }
+    assert listed == code | {"ava_detect.annotations", "ava_detect.configs"}
+
+
+def test_the_annotations_are_the_files_whose_hashes_are_told():
+    readme = (ROOT / "annotations" / "README.md").read_text()
+    told = dict(re.findall(r"^\| `([^`]+)` \|.*\| `([0-9a-f]{64})` \|$", readme, re.MULTILINE))
+    files = {path.name: path for path in (ROOT / "annotations").iterdir() if path.name != "README.md"}
+    assert set(told) == set(files)
+    for name, path in files.items():
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == told[name]
+
+
+def test_the_version_has_its_changes():
+    from ava_detect import __version__
+
+    assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text()
