@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from ava_detect.annotator import RANDOM_WEIGHTS, AnnotateSettings, Annotator
 from ava_detect.config import Config
@@ -21,6 +15,7 @@ from ava_detect.errors import ConfigError
 from ava_detect.files import remove_stale_temporaries, sha256_of, write_text_atomic
 from ava_detect.run_record import SUMMARY, RunRecord, VideoRecord
 from ava_detect.sources import VideoSource, find_videos
+from ava_detect.workers import annotate_in_processes, annotate_one
 
 
 @dataclass(frozen=True)
@@ -163,6 +158,9 @@ def _annotate_all(
         if on_progress is not None:
             on_progress(Progress(video_id, num_finished, len(videos), **more))
 
+    def tick(video_id: str, second: float, duration: float | None) -> None:
+        report(video_id, second=second, duration_seconds=duration)
+
     waiting = []
     for video in videos:
         record = run.finished(video)
@@ -174,80 +172,14 @@ def _annotate_all(
             yield record
     records: Iterator[VideoRecord]
     if workers == 1 or len(waiting) < 2:
-        records = (_annotate_one(annotator, video, run.out, report) for video in waiting)
+        records = (annotate_one(annotator, video, run.out, tick) for video in waiting)
     else:
-        records = _annotate_in_processes(annotator.settings, waiting, run.out, workers)
+        records = annotate_in_processes(annotator.settings, waiting, run.out, workers)
     for record in records:
         run.add(record)
         num_finished += 1
         report(record.video_id, record=record)
         yield record
-
-
-def _annotate_one(
-    annotator: Annotator, video: VideoSource, out: Path, report: Callable[..., None] | None = None
-) -> VideoRecord:
-    def tick(second: float, duration: float | None) -> None:
-        if report is not None:
-            report(video.video_id, second=second, duration_seconds=duration)
-
-    try:
-        return annotator.annotate(video, out, tick)
-    except Exception as error:  # Whatever one video does must not stop the others; the record says what it was.
-        return _failure(video, error)
-
-
-def _failure(video: VideoSource, error: BaseException) -> VideoRecord:
-    # A ValueError is a sentence for people; anything else needs its kind to be understood.
-    message = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-    return VideoRecord(video.video_id, str(video.path.resolve()), "failed", message)
-
-
-_worker: Annotator
-
-
-def _start_worker(settings: AnnotateSettings, num_threads: int) -> None:
-    global _worker
-    torch.set_num_threads(num_threads)
-    _worker = Annotator(settings)
-
-
-def _work(video: VideoSource, out: Path) -> VideoRecord:
-    return _annotate_one(_worker, video, out)
-
-
-def _annotate_in_processes(
-    settings: AnnotateSettings, videos: Sequence[VideoSource], out: Path, workers: int
-) -> Iterator[VideoRecord]:
-    """Records as they come. Videos that were under way when a process died are tried again, each in its own process."""
-    remaining = {video.video_id: video for video in videos}
-    try:
-        for record in _pooled(settings, list(remaining.values()), out, min(workers, len(videos))):
-            del remaining[record.video_id]
-            yield record
-    except BrokenProcessPool:
-        for video in list(remaining.values()):
-            try:
-                yield from _pooled(settings, [video], out, 1)
-            except BrokenProcessPool:
-                yield _failure(
-                    video, ValueError(f"{video.path}: the process that read it died (a crash, or out of memory)")
-                )
-
-
-def _pooled(
-    settings: AnnotateSettings, videos: Sequence[VideoSource], out: Path, workers: int
-) -> Iterator[VideoRecord]:
-    threads = max(1, (os.cpu_count() or 1) // workers)
-    # A forked process would inherit torch's thread pools in an undefined state.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _start_worker, (settings, threads)) as pool:
-        futures = [pool.submit(_work, video, out) for video in videos]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _make_writable(out: Path) -> None:

@@ -28,7 +28,7 @@ UNTRAINED_NOTE = "untrained network (random weights): the action scores mean not
 # Players show no more, and every drawn frame costs time and space.
 _MAX_DRAWN_FPS = 60.0
 
-Tick = Callable[[float, float | None], None]
+Tick = Callable[[str, float, float | None], None]
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Annotator:
     def annotate(self, source: VideoSource, out: Path, tick: Tick | None = None) -> VideoRecord:
         """Write the results of one video into ``out``; whatever goes wrong is raised, and then nothing is left there.
 
-        ``tick`` is called with (second reached, the video's declared length or None) after every keyframe.
+        ``tick`` is called after every keyframe with the video's id, the second reached and its declared length or None.
         """
         settings, video_id = self.settings, source.video_id
         size, modified = file_state(source.path)
@@ -124,7 +124,7 @@ class Annotator:
                 if settings.draw:
                     keyframes.append(keyframe)
                 if tick is not None:
-                    tick(keyframe.timestamp_seconds, run.video.info.duration_seconds)
+                    tick(video_id, keyframe.timestamp_seconds, run.video.info.duration_seconds)
             damage = run.video.damage()
             names = [result_path(out, video_id, suffix).name for suffix in settings.formats]
             if settings.draw:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -179,6 +180,25 @@ def test_a_killed_run_leaves_nothing_half_and_the_next_goes_on(work):
     assert not any(path.name.startswith(TEMPORARY_MARK) for path in (work / "out").iterdir())
     run(work, out="undisturbed", draw=True, every_seconds=0.1)
     assert results(work / "out") == results(work / "undisturbed")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_ends_every_process_quietly(work, workers):
+    config = small_config_file(work)
+    command = [sys.executable, "-m", "ava_detect", "annotate", work / "videos", "--out", work / "out"]
+    command += ["--config", config, "--weights", "random", "--boxes", work / "boxes.csv", "--every", "0.001"]
+    process = subprocess.Popen(
+        [*map(str, command), "--workers", str(workers)], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 60
+    while not list(work.glob(f"out/{TEMPORARY_MARK}*.csv")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert errors == "ava-detect: interrupted; finished videos are whole, and the same command goes on from here\n"
+    assert sorted(path.name for path in (work / "out").iterdir()) == ["manifest.jsonl", "summary.json"]
+    assert json.loads((work / "out" / "summary.json").read_text())["interrupted"]
 
 
 def test_bad_videos_are_reported_and_the_others_go_on(work, shared):

@@ -35,6 +35,7 @@ LAYER = {
     "annotator": 4,
     "demo": 4,
     "doctor": 4,
+    "workers": 4,
     "cli": 5,
 }
 # Neighbours on one layer that may see each other, each for a reason.
@@ -44,6 +45,8 @@ NEIGHBOURS = {
     ("detectors", "formats"),  # precomputed boxes are read from csv and COCO json
     ("evaluation", "formats"),  # a csv is evaluated as it is
     ("annotate", "annotator"),  # many videos are one video, many times
+    ("annotate", "workers"),  # in this process or in several
+    ("workers", "annotator"),  # each of which annotates one video
     ("demo", "annotate"),  # the demo is a run of annotate
     ("demo", "annotator"),  # and says what its weights are
 }
