@@ -15,6 +15,7 @@ _HOME_OF_NAME = {
     "ActionDetections": "structures",
     "ActionDetector": "models.action_detector",
     "Clip": "structures",
+    "FrameMAP": "evaluation.frame_map",
     "LabelMap": "labels",
     "PersonBoxes": "structures",
     "PersonDetector": "detectors.base",
@@ -27,6 +28,7 @@ _HOME_OF_NAME = {
     "build_detector": "detectors.specs",
     "build_model": "build",
     "draw_detections": "visualization.draw",
+    "evaluate_files": "evaluation.frame_map",
     "load_config": "config",
     "load_weights": "models.weights.loading",
     "read_ava_csv": "formats.ava_csv",
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from ava_detect.detectors.base import PersonDetector as PersonDetector
     from ava_detect.detectors.precomputed import PrecomputedBoxes as PrecomputedBoxes
     from ava_detect.detectors.specs import build_detector as build_detector
+    from ava_detect.evaluation.frame_map import FrameMAP as FrameMAP
+    from ava_detect.evaluation.frame_map import evaluate_files as evaluate_files
     from ava_detect.formats.ava_csv import read_ava_csv as read_ava_csv
     from ava_detect.formats.ava_csv import write_ava_csv as write_ava_csv
     from ava_detect.labels import LabelMap as LabelMap

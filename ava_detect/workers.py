@@ -5,15 +5,17 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 import torch
 
 from ava_detect.annotator import AnnotateSettings, Annotator, Tick
+from ava_detect.files import remove_stale_temporaries
 from ava_detect.run_record import VideoRecord
 from ava_detect.sources import VideoSource
 
@@ -32,42 +34,6 @@ def _failure(video: VideoSource, error: BaseException) -> VideoRecord:
     return VideoRecord(video.video_id, str(video.path.resolve()), "failed", message)
 
 
-class _Worker:
-    """What one process works with. Ctrl-C reaches every process: it ends the video under way, and no other is begun."""
-
-    def __init__(self, settings: AnnotateSettings) -> None:
-        self._annotator = Annotator(settings)
-        self._busy = self._stopped = False
-        signal.signal(signal.SIGINT, self._stop)
-
-    def _stop(self, signal_number: int, frame: FrameType | None) -> None:
-        self._stopped = True
-        if self._busy:
-            raise KeyboardInterrupt
-
-    def annotate(self, video: VideoSource, out: Path) -> VideoRecord:
-        if self._stopped:
-            raise KeyboardInterrupt
-        self._busy = True
-        try:
-            return annotate_one(self._annotator, video, out)
-        finally:
-            self._busy = False
-
-
-_worker: _Worker
-
-
-def _start_worker(settings: AnnotateSettings, num_threads: int) -> None:
-    global _worker
-    torch.set_num_threads(num_threads)
-    _worker = _Worker(settings)
-
-
-def _work(video: VideoSource, out: Path) -> VideoRecord:
-    return _worker.annotate(video, out)
-
-
 def annotate_in_processes(
     settings: AnnotateSettings, videos: Sequence[VideoSource], out: Path, workers: int
 ) -> Iterator[VideoRecord]:
@@ -82,21 +48,63 @@ def annotate_in_processes(
             try:
                 yield from _pooled(settings, [video], out, 1)
             except BrokenProcessPool:
-                yield _failure(
-                    video, ValueError(f"{video.path}: the process that read it died (a crash, or out of memory)")
-                )
+                message = f"{video.path}: the process that read it died (a crash, or out of memory)"
+                yield _failure(video, ValueError(message))
 
 
 def _pooled(
     settings: AnnotateSettings, videos: Sequence[VideoSource], out: Path, workers: int
 ) -> Iterator[VideoRecord]:
+    """The records of ``videos`` from a pool of processes; whatever ends this generator early ends the processes."""
     threads = max(1, (os.cpu_count() or 1) // workers)
+    others = set(multiprocessing.active_children())
     # A forked process would inherit torch's thread pools in an undefined state.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _start_worker, (settings, threads)) as pool:
-        futures = [pool.submit(_work, video, out) for video in videos]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (settings, threads))
+    try:
+        with _interrupts_ignored():
+            futures = [pool.submit(_work, video, out) for video in videos]
+        for future in as_completed(futures):
+            yield future.result()
+    except BaseException:
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        remove_stale_temporaries(out)
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Processes started inside ignore Ctrl-C for good, and leave it to this one to end them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+_annotator: Annotator
+
+
+def _start_worker(settings: AnnotateSettings, num_threads: int) -> None:
+    global _annotator
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    torch.set_num_threads(num_threads)
+    _annotator = Annotator(settings)
+
+
+def _end_with_parent() -> None:
+    """Without this a worker whose parent was killed would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _work(video: VideoSource, out: Path) -> VideoRecord:
+    return annotate_one(_annotator, video, out)

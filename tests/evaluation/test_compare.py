@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from ava_detect.evaluation import compare as module
 from ava_detect.evaluation.compare import _Resampler, compare
 from ava_detect.evaluation.frame_map import FrameMAP
 from ava_detect.formats.ava_csv import AvaTable
@@ -54,7 +55,8 @@ def copies(table: AvaTable, weights: dict[str, int]) -> AvaTable:
     return AvaTable.concatenate(parts)
 
 
-def test_resampled_ap_is_the_ap_of_the_resampled_videos() -> None:
+def test_resampled_ap_is_the_ap_of_the_resampled_videos(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_RANKS_PER_STEP", 7)
     truth, found = truth_and_detections(1, 0.8)
     metric = filled(1, 0.8)
     draws = np.random.default_rng(5).multinomial(len(VIDEOS), [1 / len(VIDEOS)] * len(VIDEOS), 70)

@@ -79,6 +79,12 @@ def test_removing_false_positives_by_hand() -> None:
     assert np.isnan(analysis.costs_per_class[CROUCH].wrong_label)
 
 
+def test_a_box_that_is_found_anyway_needs_no_better_box() -> None:
+    analysis, _ = analyzed([(1, ANN, STAND)], [(1, ANN, STAND, 0.9), (1, NEAR_ANN, STAND, 0.8)])
+    assert analysis.counts["bad_box"] == 1
+    assert analysis.costs_per_class[STAND].bad_box == 0
+
+
 def test_the_oracles_by_hand() -> None:
     """Of three people two are found, one of them by an ill-placed box."""
     analysis, _ = analyzed(
