@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +18,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from ava_detect import __version__
 from ava_detect.errors import AvaDetectError, MissingDependencyError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ava_detect import annotate as annotation
+    from ava_detect import evaluate as evaluation_of_files
     from ava_detect.run_record import VideoRecord
 
 app = typer.Typer(
@@ -39,10 +41,10 @@ _out = Console(soft_wrap=True)
 _err = Console(stderr=True, soft_wrap=True)
 
 
-def main() -> None:
-    """The entry point of the ``ava-detect`` command."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The entry point of the ``ava-detect`` command; ``arguments``: those of the process by default."""
     try:
-        app()
+        app(arguments)
     except (AvaDetectError, MissingDependencyError) as error:
         _complain(str(error))
         sys.exit(2)
@@ -132,6 +134,54 @@ def annotate(
 
 
 @app.command()
+def evaluate(
+    ground_truth: Annotated[Path, typer.Option(metavar="CSV", help="What is true: an AVA csv, plain or gzipped.")],
+    detections: Annotated[
+        list[Path], typer.Option(metavar="CSV", help="What was found (csv or Parquet); again for runs to compare.")
+    ],
+    label_map: Annotated[
+        Path | None, typer.Option(metavar="PBTXT", help="The classes that count; default: AVA's 60.")
+    ] = None,
+    exclude: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Keyframes (video,timestamp) dropped on both sides.")
+    ] = None,
+    dialect: Annotated[
+        str, typer.Option(metavar="official|pyslowfast", help="Whose rules: see docs/evaluation.md.")
+    ] = "official",
+    iou: Annotated[list[float] | None, typer.Option(metavar="F", help="IoU threshold; again for several.")] = None,
+    subset: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Only these videos: a text file, one id a line.")
+    ] = None,
+    start_seconds: Annotated[
+        float, typer.Option(metavar="S", help="Added to the times of Parquet files, which count from the file's start.")
+    ] = 0.0,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the numbers here.")] = None,
+    report: Annotated[Path | None, typer.Option(metavar="DIR", help="Write a page that explains them here.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print problems only.")] = False,
+) -> None:
+    """Score detections with AVA's frame-mAP, and say why the number is what it is."""
+    from ava_detect.evaluate import evaluate_runs
+
+    evaluation = evaluate_runs(
+        ground_truth,
+        detections,
+        label_map=label_map,
+        exclude=exclude,
+        dialect=dialect,
+        iou_thresholds=iou or (0.5,),
+        subset=subset,
+        start_seconds=start_seconds,
+        json_file=json_file,
+        report=report,
+    )
+    if not quiet:
+        _print_evaluation(evaluation)
+    for run in evaluation.runs:
+        for warning in run.warnings:
+            _complain(f"{run.path}: {warning}")
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the movie and its results.")] = Path("demo_results"),
     quiet: Annotated[bool, typer.Option("--quiet", help="Print problems only.")] = False,
@@ -168,17 +218,42 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findi
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for column in ("", "what", "found"):
-            table.add_column(column, overflow="fold")
+        rows = []
         for finding in findings:
             mark = {"ok": "ok", "missing": "-", "broken": "BROKEN"}[finding.state]
-            table.add_row(mark, finding.name, finding.detail)
+            rows.append((mark, finding.name, finding.detail))
             if finding.state != "ok" and finding.advice:
-                table.add_row("", "", f"try: {finding.advice}")
-        _out.print(table, markup=False, highlight=False)
+                rows.append(("", "", f"try: {finding.advice}"))
+        _out.print(_table(("", "what", "found"), rows, left=(0, 1, 2)), markup=False, highlight=False)
     if any(finding.required and finding.state != "ok" for finding in findings):
         raise typer.Exit(1)
+
+
+def _print_evaluation(evaluation: evaluation_of_files.Evaluation) -> None:
+    """One run: its classes. Several: the first one's classes, and what each later one changes."""
+    first = evaluation.runs[0].results[0]
+    heading, *rows = first.rows()
+    _out.print(_table(heading, rows, left=(1, 2)), markup=False, highlight=False)
+    kinds = ", ".join(f"{kind}: {100 * mean:.2f}" for kind, mean in first.mean_per_kind.items())
+    _out.print(kinds, markup=False, highlight=False)
+    for comparison in evaluation.comparisons:
+        _out.print(f"\n{comparison}", markup=False, highlight=False)
+    for run in evaluation.runs:
+        _out.print(f"\n{run.path}", markup=False, highlight=False)
+        for line in (*run.results[0].notes, *(result.summary() for result in run.results)):
+            _out.print(line, markup=False, highlight=False)
+    if evaluation.report is not None:
+        _out.print(f"Report: {evaluation.report}", markup=False, highlight=False)
+
+
+def _table(heading: Sequence[str], rows: Iterable[Sequence[str]], *, left: Sequence[int]) -> Table:
+    """Columns of text; those of ``left`` begin at the left, numbers end at the right."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for index, name in enumerate(heading):
+        table.add_column(name, justify="left" if index in left else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
 
 
 @contextmanager
@@ -202,12 +277,8 @@ def _progress(*, show: bool) -> Iterator[Callable[[annotation.Progress], None] |
 
 
 def _print_summary(summary: annotation.AnnotateSummary) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("video", "keyframes", "people", "rows", "seconds", ""):
-        table.add_column(column, justify="left" if column in ("video", "") else "right", overflow="fold")
-    for record in summary.videos:
-        table.add_row(*_row(record))
-    _out.print(table, markup=False, highlight=False)
+    heading = ("video", "keyframes", "people", "rows", "seconds", "")
+    _out.print(_table(heading, map(_row, summary.videos), left=(0, 5)), markup=False, highlight=False)
     if summary.note:
         _out.print(f"NOTE: {summary.note}.", markup=False, highlight=False)
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from ava_detect import cli
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -28,3 +30,17 @@ def parity_case(shared: Path):
     import check
 
     return lambda name: check.Case(str(shared / "cases" / "parity" / name))
+
+
+@pytest.fixture
+def run_cli(monkeypatch, capsys):
+    """Runs ``ava-detect ARGUMENTS`` in this process: (exit code, stdout, stderr)."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["ava-detect", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        captured = capsys.readouterr()
+        return ended.value.code or 0, captured.out, captured.err
+
+    return call

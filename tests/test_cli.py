@@ -3,27 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import pytest
 from helpers import constant_rate, small_config_file, write_numbered_video
 
-from ava_detect import __version__, cli
+from ava_detect import __version__
 from ava_detect.formats.ava_csv import AvaTable, write_ava_table
-
-
-@pytest.fixture
-def ava_detect(monkeypatch, capsys):
-    """Runs ``ava-detect ARGUMENTS`` in this process: (exit code, stdout, stderr)."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["ava-detect", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        captured = capsys.readouterr()
-        return ended.value.code or 0, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture
@@ -39,9 +24,9 @@ def common(work):
     return ("--config", work / "small.yaml", "--weights", "random", "--boxes", work / "boxes.csv")
 
 
-def test_version_and_help(ava_detect):
-    assert ava_detect("--version") == (0, f"ava-detect {__version__}\n", "")
-    code, out, _ = ava_detect("annotate", "--help")
+def test_version_and_help(run_cli):
+    assert run_cli("--version") == (0, f"ava-detect {__version__}\n", "")
+    code, out, _ = run_cli("annotate", "--help")
     assert code == 0
     for option in ("--out", "--config", "--weights", "--detector", "--boxes", "--device", "--precision", "--every"):
         assert option in out
@@ -49,8 +34,8 @@ def test_version_and_help(ava_detect):
         assert option in out
 
 
-def test_annotate_says_what_it_did(ava_detect, work):
-    code, out, err = ava_detect("annotate", work / "one.mp4", "--out", work / "out", *common(work))
+def test_annotate_says_what_it_did(run_cli, work):
+    code, out, err = run_cli("annotate", work / "one.mp4", "--out", work / "out", *common(work))
     assert (code, err) == (0, "")
     assert "one" in out
     assert "NOTE: untrained network (random weights): the action scores mean nothing." in out
@@ -58,18 +43,18 @@ def test_annotate_says_what_it_did(ava_detect, work):
     assert (work / "out" / "one.csv").is_file()
 
 
-def test_annotate_in_a_script(ava_detect, work):
-    code, out, err = ava_detect("annotate", work / "one.mp4", "--out", work / "out", *common(work), "--json")
+def test_annotate_in_a_script(run_cli, work):
+    code, out, err = run_cli("annotate", work / "one.mp4", "--out", work / "out", *common(work), "--json")
     assert (code, err) == (0, "")
     summary = json.loads(out)
     assert summary["totals"]["keyframes"] == 2
     assert summary == json.loads((work / "out" / "summary.json").read_text())
-    assert ava_detect("annotate", work / "one.mp4", "--out", work / "out", *common(work), "--quiet") == (0, "", "")
+    assert run_cli("annotate", work / "one.mp4", "--out", work / "out", *common(work), "--quiet") == (0, "", "")
 
 
-def test_part_failed_is_1_and_named_on_stderr(ava_detect, work):
+def test_part_failed_is_1_and_named_on_stderr(run_cli, work):
     (work / "text.mp4").write_text("no video")
-    code, out, err = ava_detect(
+    code, out, err = run_cli(
         "annotate", work / "one.mp4", work / "text.mp4", work / "gone.mp4", "--out", work / "out", *common(work)
     )
     assert code == 1
@@ -80,10 +65,10 @@ def test_part_failed_is_1_and_named_on_stderr(ava_detect, work):
     assert (work / "out" / "one.csv").is_file()
 
 
-def test_a_damaged_video_is_1_and_says_what_is_missing(ava_detect, work, shared):
+def test_a_damaged_video_is_1_and_says_what_is_missing(run_cli, work, shared):
     video = shared / "videos" / "odd_truncfs.mp4"
     (work / "boxes.csv").write_text("odd_truncfs,0,0.1,0.1,0.9,0.9,,0.9\n")
-    code, _, err = ava_detect("annotate", video, "--out", work / "out", *common(work))
+    code, _, err = run_cli("annotate", video, "--out", work / "out", *common(work))
     assert code == 1
     assert "odd_truncfs.mp4: 1 damaged packet had to be left out and the video ends at 4.77 s" in err
     assert len((work / "out" / "odd_truncfs.jsonl").read_text().splitlines()) == 5
@@ -126,10 +111,10 @@ def wrong_calls(work):
         "unwritable",
     ],
 )
-def test_a_wrong_call_is_2_one_sentence_and_leaves_nothing(ava_detect, work, name):
+def test_a_wrong_call_is_2_one_sentence_and_leaves_nothing(run_cli, work, name):
     arguments, message = wrong_calls(work)[name]
     before = sorted(work.rglob("*"))
-    code, out, err = ava_detect("annotate", *arguments)
+    code, out, err = run_cli("annotate", *arguments)
     assert (code, out) == (2, "")
     assert err.startswith("ava-detect: ")
     assert message in err
@@ -138,9 +123,9 @@ def test_a_wrong_call_is_2_one_sentence_and_leaves_nothing(ava_detect, work, nam
     assert sorted(work.rglob("*")) == before
 
 
-def test_boxes_of_another_video_are_the_videos_failure(ava_detect, work):
+def test_boxes_of_another_video_are_the_videos_failure(run_cli, work):
     (work / "other.csv").write_text("another,0,0.1,0.1,0.9,0.9,,0.9\n")
-    code, _, err = ava_detect(
+    code, _, err = run_cli(
         "annotate", work / "one.mp4", "--out", work / "out", *common(work)[:4], "--boxes", work / "other.csv"
     )
     assert code == 1
@@ -149,25 +134,25 @@ def test_boxes_of_another_video_are_the_videos_failure(ava_detect, work):
 
 
 @pytest.mark.parametrize("arguments", [("annotate",), ("annotate", "x.mp4"), ("nonsense",), ("annotate", "x", "--bad")])
-def test_calls_that_typer_refuses_are_2_too(ava_detect, arguments):
-    code, out, err = ava_detect(*arguments)
+def test_calls_that_typer_refuses_are_2_too(run_cli, arguments):
+    code, out, err = run_cli(*arguments)
     assert (code, out) == (2, "")
     assert err
 
 
-def test_doctor(ava_detect):
-    code, out, _ = ava_detect("doctor")
+def test_doctor(run_cli):
+    code, out, _ = run_cli("doctor")
     assert code == 0
     for what in ("torch", "builtin person detector", "video decoding and encoding", "detectron2"):
         assert what in out
-    findings = {finding["name"]: finding for finding in json.loads(ava_detect("doctor", "--json")[1])}
+    findings = {finding["name"]: finding for finding in json.loads(run_cli("doctor", "--json")[1])}
     assert findings["builtin person detector"]["state"] == "ok"
     assert findings["AVA label maps"]["detail"] == "80 actions, 60 of them evaluated"
 
 
-def test_doctor_names_what_is_broken_and_how_to_mend_it(ava_detect, monkeypatch):
+def test_doctor_names_what_is_broken_and_how_to_mend_it(run_cli, monkeypatch):
     monkeypatch.setattr("ava_detect.video.writer.VideoWriter.__enter__", lambda self: 1 / 0)
-    code, out, _ = ava_detect("doctor")
+    code, out, _ = run_cli("doctor")
     assert code == 1
     assert "BROKEN" in out
     assert "ZeroDivisionError" in out

@@ -35,6 +35,7 @@ LAYER = {
     "annotator": 4,
     "demo": 4,
     "doctor": 4,
+    "evaluate": 4,
     "workers": 4,
     "cli": 5,
 }

@@ -25,6 +25,17 @@ class AveragePrecision:
     tie_max: float
 
 
+@dataclass(frozen=True, eq=False)
+class PrecisionRecall:
+    """The curve of one class: ``recall`` and ``precision``, float64 ``[P]`` each, at its P true positives, best first.
+
+    Between true positives precision only falls. Both are empty when nothing is found.
+    """
+
+    recall: FloatArray
+    precision: FloatArray
+
+
 class Ranking:
     """Detections of one class ordered by score, to be asked more than once which AP they reach.
 
@@ -60,6 +71,12 @@ class Ranking:
             area_under_envelope(end - from_back, num_gt),
             area_under_envelope(first + from_front, num_gt),
         )
+
+    def precision_recall(self, is_tp: npt.NDArray[np.bool_], num_gt: int) -> PrecisionRecall:
+        """The curve whose envelope ``average_precision`` measures, with ties in their defined order."""
+        ranks = np.flatnonzero(is_tp[self.order])
+        found = np.arange(1, len(ranks) + 1)
+        return PrecisionRecall(found / num_gt if num_gt else np.empty(0), found / (ranks + 1))
 
 
 def area_under_envelope(ranks: IntArray, num_gt: int) -> float:

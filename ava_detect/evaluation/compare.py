@@ -1,8 +1,9 @@
-"""Is one run better than another, or is it the choice of videos? Differences with paired bootstrap intervals.
+"""Is one run better than another, or is it the choice of videos? Bootstrap intervals of AP and of differences.
 
-Keyframes of one video look alike, so it is videos that are drawn again, with replacement, and both runs are scored on
-each draw (Efron & Tibshirani, "An Introduction to the Bootstrap", 1993). The interval says how far the difference
-would move with other videos of the same kind; it says nothing of another training run with another seed.
+Keyframes of one video look alike, so it is videos that are drawn again, with replacement, and a run is scored on
+each draw, or both runs on the same draws (Efron & Tibshirani, "An Introduction to the Bootstrap", 1993). The interval
+says how far the number would move with other videos of the same kind; it says nothing of another training run with
+another seed.
 """
 
 from __future__ import annotations
@@ -23,6 +24,26 @@ from ava_detect.evaluation.results import FrameMAPResult, null_if_nan
 
 _DRAWS_PER_STEP = 64
 _RANKS_PER_STEP = 4096
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The middle ``confidence`` of the draws, from ``low`` to ``high``; NaN where there is no ground truth."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class APIntervals:
+    """How far the AP of one run, 0..1, moves with the choice of its ``num_videos`` videos."""
+
+    mAP: Interval  # noqa: N815 (the name that the field uses)
+    per_class: Mapping[int, Interval]
+    num_videos: int
+    confidence: float
+    num_resamples: int
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -109,17 +130,14 @@ def compare(
     runs = [_Resampler(m, f.iou_threshold, places) for m, f in zip(matches, (first, second), strict=True)]
     if not np.array_equal(runs[0].num_gt, runs[1].num_gt):
         raise ValueError("the two runs are scored against different ground truth; give both the same files")
-    # How often each video is in each draw, [V, draws].
-    draws = np.random.default_rng(seed).multinomial(len(videos), [1 / max(len(videos), 1)] * len(videos), num_resamples)
-    differences = runs[1].resampled(draws.T) - runs[0].resampled(draws.T)
+    draws = _draws(len(videos), num_resamples, seed)
+    differences = runs[1].resampled(draws) - runs[0].resampled(draws)
     means = _mean_of_known(differences)
     results = first.compute(), second.compute()
-    tail = (1 - confidence) / 2
 
     def difference(value: float, sample: FloatArray) -> Difference:
-        known = sample[~np.isnan(sample)]
-        low, high = np.quantile(known, [tail, 1 - tail]).tolist() if known.size else (math.nan, math.nan)
-        return Difference(value, low, high)
+        interval = _interval(sample, confidence)
+        return Difference(value, interval.low, interval.high)
 
     return Comparison(
         *results,
@@ -133,6 +151,36 @@ def compare(
         num_resamples,
         seed,
     )
+
+
+def ap_intervals(
+    metric: FrameMAP, *, num_resamples: int = 1000, confidence: float = 0.95, seed: int = 0
+) -> APIntervals:
+    """Bootstrap intervals over videos of the mAP and of each class's AP of one filled metric."""
+    matches = metric.match()
+    videos = sorted(_videos_taking_part(matches))
+    resampler = _Resampler(matches, metric.iou_threshold, {video: place for place, video in enumerate(videos)})
+    aps = resampler.resampled(_draws(len(videos), num_resamples, seed))
+    return APIntervals(
+        _interval(_mean_of_known(aps), confidence),
+        {i: _interval(sample, confidence) for i, sample in zip(metric.label_map.ids, aps, strict=True)},
+        len(videos),
+        confidence,
+        num_resamples,
+        seed,
+    )
+
+
+def _draws(num_videos: int, num_resamples: int, seed: int) -> IntArray:
+    """How often each video is in each draw, ``[V, draws]``."""
+    shares = [1 / max(num_videos, 1)] * num_videos
+    return np.random.default_rng(seed).multinomial(num_videos, shares, num_resamples).T
+
+
+def _interval(sample: FloatArray, confidence: float) -> Interval:
+    known = sample[~np.isnan(sample)]
+    tail = (1 - confidence) / 2
+    return Interval(*np.quantile(known, [tail, 1 - tail]).tolist()) if known.size else Interval(math.nan, math.nan)
 
 
 class _Resampler:

@@ -13,7 +13,7 @@ Reads like any streaming metric: ``update`` with ground truth and detections in 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import get_args
@@ -21,7 +21,7 @@ from typing import get_args
 import numpy as np
 
 from ava_detect.errors import FormatError
-from ava_detect.evaluation.average_precision import Ranking
+from ava_detect.evaluation.average_precision import PrecisionRecall, Ranking
 from ava_detect.evaluation.matches import Matches, match
 from ava_detect.evaluation.results import ClassResult, Dialect, FrameMAPResult
 from ava_detect.evaluation.rows import RowCollector
@@ -105,6 +105,16 @@ class FrameMAP:
             for results, threshold in zip(per_class, iou_thresholds, strict=True)
         ]
 
+    def precision_recall(self) -> dict[int, PrecisionRecall]:
+        """The precision-recall curve of each class at the metric's IoU threshold, by action id."""
+        matches = self.match()
+        is_tp = matches.true_positives(self.iou_threshold)
+        num_gt = np.bincount(matches.truth.classes, minlength=len(self.label_map)).tolist()
+        return {
+            action_id: Ranking(matches.scores[rows]).precision_recall(is_tp[rows], to_find)
+            for action_id, rows, to_find in zip(self.label_map.ids, matches.by_class(), num_gt, strict=True)
+        }
+
     def match(self) -> Matches:
         """Who took part and which box each detection overlaps most: what results and analyses are made of."""
         return match(self._rows, self._excluded_keys, self.dialect, np.array(self.label_map.ids, np.int64))
@@ -119,12 +129,14 @@ def evaluate_files(
     dialect: Dialect = "official",
     iou_threshold: float = 0.5,
     start_seconds: float = 0.0,
+    videos: Collection[str] | None = None,
 ) -> FrameMAPResult:
     """Score files of detections against files of ground truth: csv, plain or gzipped, or Parquet; one or several.
 
     ``label_map``: a ``LabelMap`` or a ``.pbtxt`` file; AVA's 60 evaluated classes by default. ``exclude``: a csv of
     ``video,timestamp`` rows, dropped on both sides. ``start_seconds`` is added to the timestamps of Parquet files,
-    which count from the start of the video, where a csv's count from the start of the movie.
+    which count from the start of the video, where a csv's count from the start of the movie. ``videos``: the ids of
+    those that count; None for all.
     The files are read piece by piece and never held as text.
     Raises ``FormatError`` naming the file and, in a csv, the line, or else video and second.
     """
@@ -136,6 +148,7 @@ def evaluate_files(
         dialect=dialect,
         iou_threshold=iou_threshold,
         start_seconds=start_seconds,
+        videos=videos,
     )
     return metric.compute()
 
@@ -149,6 +162,7 @@ def load_metric(
     dialect: Dialect = "official",
     iou_threshold: float = 0.5,
     start_seconds: float = 0.0,
+    videos: Collection[str] | None = None,
 ) -> FrameMAP:
     """A ``FrameMAP`` filled from files, for more than one question to it; see ``evaluate_files``."""
     if label_map is not None and not isinstance(label_map, LabelMap):
@@ -157,10 +171,10 @@ def load_metric(
     metric = FrameMAP(label_map, dialect, iou_threshold, exclude=excluded)
     for path, piece in _pieces(ground_truth, "person_id", start_seconds):
         with _naming(path):
-            metric.update(ground_truth=piece)
+            metric.update(ground_truth=piece if videos is None else piece.only_videos(videos))
     for path, piece in _pieces(detections, "score", start_seconds):
         with _naming(path):
-            metric.update(detections=piece)
+            metric.update(detections=piece if videos is None else piece.only_videos(videos))
     return metric
 
 

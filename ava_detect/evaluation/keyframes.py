@@ -88,6 +88,12 @@ def video_numbers(keys: IntArray) -> IntArray:
     return keys >> _TIME_BITS
 
 
+def key_seconds(keys: IntArray) -> npt.NDArray[np.float64]:
+    """The timestamp of each key, seconds."""
+    microseconds = (keys & ((1 << _TIME_BITS) - 1)) - _MICROSECONDS_LIMIT
+    return microseconds / 1e6
+
+
 def enumerate_keys(keys: IntArray) -> tuple[IntArray, Int32Array]:
     """The distinct keys in order of first appearance, and for each entry its place among them."""
     distinct, first, place = np.unique(keys, return_index=True, return_inverse=True)

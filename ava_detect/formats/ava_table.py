@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -133,6 +133,11 @@ class AvaTable:
             self.scores[index],
             self.person_ids[index],
         )
+
+    def only_videos(self, video_ids: Collection[str]) -> AvaTable:
+        """The rows of these videos."""
+        wanted = np.array([video_id in video_ids for video_id in self.video_ids], np.bool_)
+        return self[wanted[self.video_index]] if len(self) else self
 
     @property
     def lists_only(self) -> npt.NDArray[np.bool_]:

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ava_detect.evaluation.diagnosis import diagnose
+from ava_detect.evaluation.frame_map import FrameMAP
+from ava_detect.formats.ava_csv import AvaTable
+
+BOX = (0.1, 0.1, 0.5, 0.9)
+
+
+def table(videos, seconds, box=BOX, action=12, **columns):
+    return AvaTable.from_columns(videos, seconds, [box] * len(videos), [action] * len(videos), **columns)
+
+
+def diagnosis(truth: AvaTable, found: AvaTable) -> list[str]:
+    metric = FrameMAP()
+    metric.update(ground_truth=truth, detections=found)
+    return diagnose(metric.match())
+
+
+TRUTH = table(["a", "a", "b"], [902, 903, 902])
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        (table(["a.mp4", "b.mp4"], [902, 902], scores=[0.9, 0.8]), "the names differ, as in 'a.mp4' and 'a'"),
+        (
+            table(["a", "a"], [2, 3], scores=[0.9, 0.8]),
+            "in video 'a' the detections begin at second 2, the ground truth at 902",
+        ),
+        (
+            table(["a", "b"], [902, 902], (40, 30, 200, 220), scores=[0.9, 0.8]),
+            "100% of the boxes of the detections reach far",
+        ),
+        (table(["a"], [902], action=2, scores=[0.9]), "there is no detection of an evaluated action"),
+    ],
+)
+def test_the_usual_mistakes_are_said(found, message):
+    (sentence,) = diagnosis(TRUTH, found)
+    assert message in sentence
+
+
+def test_ground_truth_in_pixels_and_without_evaluated_actions():
+    found = table(["a"], [902], scores=[0.9])
+    assert "boxes of the ground truth" in diagnosis(table(["a"], [902], (4, 3, 20, 22)), found)[0]
+    assert diagnosis(table(["a"], [902], action=2), found) == ["there is no ground truth of an evaluated action"]
+
+
+def test_an_ordinary_run_has_no_diagnosis():
+    rng = np.random.default_rng(0)
+    found = table(["a", "a", "b"], [902, 903, 902], scores=rng.random(3))
+    assert diagnosis(TRUTH, found) == []
