@@ -31,6 +31,13 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("readme")
     write_numbered_video(folder / "video.mp4", constant_rate(10, 30))
     write_ava_table(folder / "boxes.csv", AvaTable.from_columns(["video"], [0], [[0.1, 0.1, 0.9, 0.9]], scores=[0.9]))
+    boxes, actions = [[0.1, 0.1, 0.9, 0.9]], [12]
+    truth = AvaTable.from_columns(["movie"], [902], boxes, actions, person_ids=[0])
+    write_ava_table(folder / "ground_truth.csv", truth)
+    (folder / "excluded.csv").write_text("movie,0903\n")
+    for name, score in (("before", 0.3), ("detections", 0.8)):
+        found = AvaTable.from_columns(["movie"], [902], boxes, actions, scores=[score])
+        write_ava_table(folder / f"{name}.csv", found)
     save_pyslowfast(build_model("slowfast_r50_32x2"), folder / "SLOWFAST_32x2_R50_SHORT.pyth")
     return folder
 

@@ -173,8 +173,9 @@ def ap_intervals(
 
 def _draws(num_videos: int, num_resamples: int, seed: int) -> IntArray:
     """How often each video is in each draw, ``[V, draws]``."""
-    shares = [1 / max(num_videos, 1)] * num_videos
-    return np.random.default_rng(seed).multinomial(num_videos, shares, num_resamples).T
+    if not num_videos:
+        return np.zeros((0, num_resamples), np.int64)
+    return np.random.default_rng(seed).multinomial(num_videos, [1 / num_videos] * num_videos, num_resamples).T
 
 
 def _interval(sample: FloatArray, confidence: float) -> Interval:

@@ -32,11 +32,11 @@ class Runs:
     keys: IntArray
     lengths: IntArray
 
-    @classmethod
-    def of_keys(cls, keys: IntArray) -> Runs:
-        """Runs of the keys of rows ``[R]``."""
-        starts = np.flatnonzero(starts_run(keys))
-        return cls(keys[starts], np.diff(starts, append=len(keys)))
+    def of_chosen(self, rows: npt.NDArray[np.intp]) -> Runs:
+        """The runs of some of the rows, whose numbers ascend."""
+        bounds = np.searchsorted(rows, np.cumsum(self.lengths))
+        lengths = np.diff(bounds, prepend=0)
+        return Runs(self.keys[lengths > 0], lengths[lengths > 0])
 
     @classmethod
     def joined(cls, parts: list[Runs]) -> Runs:

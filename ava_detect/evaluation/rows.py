@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ava_detect.errors import FormatError
-from ava_detect.evaluation.keyframes import IntArray, KeyframeKeys, Runs
+from ava_detect.evaluation.keyframes import IntArray, KeyframeKeys, Runs, starts_run
 from ava_detect.evaluation.results import Dialect
 from ava_detect.formats.ava_csv import AvaTable
 from ava_detect.labels import LabelMap
@@ -111,10 +111,10 @@ class RowCollector:
         boxed = classes != OTHER_CLASS
         broken = boxed & ~np.isfinite(table.boxes_fraction).all(axis=1)
         _refuse(table, broken, "a ground-truth box with a corner that is no finite number")
-        keys = self.keys_of(table)
+        runs = self._runs(table)
         rows = self.ground_truth
-        rows.listed.append(Runs.of_keys(keys))
-        rows.runs.append(Runs.of_keys(keys[boxed]))
+        rows.listed.append(runs)
+        rows.runs.append(runs.of_chosen(np.flatnonzero(boxed)))
         rows.classes.append(classes[boxed])
         rows.boxes.append(table.boxes_fraction[boxed])
         rows.priorities.append(self._priorities(table)[boxed])
@@ -132,7 +132,7 @@ class RowCollector:
         classes = self._classes(table)
         taken = np.flatnonzero(classes != OTHER_CLASS)
         rows = self.detections
-        rows.runs.append(Runs.of_keys(self.keys_of(table)[taken]))
+        rows.runs.append(self._runs(table).of_chosen(taken))
         rows.classes.append(classes[taken])
         rows.scores.append(scores[taken])
         rows.boxes.append(table.boxes_fraction.take(taken, axis=0))
@@ -150,6 +150,11 @@ class RowCollector:
             _refuse(table, off_second, "dialect 'pyslowfast' knows whole seconds only")
         return self._keyframes.of_rows(table)
 
+    def _runs(self, table: AvaTable) -> Runs:
+        """The keyframes of all rows; keys are made once a run, not once a row."""
+        starts = np.flatnonzero(starts_run(table.video_index) | starts_run(table.timestamps_seconds))
+        return Runs(self.keys_of(table[starts]), np.diff(starts, append=len(table)))
+
     def _priorities(self, table: AvaTable) -> IntArray:
         """The official script takes the last column for a score, 1 where there is none, and sorts by it."""
         if self._dialect == "pyslowfast":
@@ -159,7 +164,8 @@ class RowCollector:
     def _classes(self, table: AvaTable) -> ClassArray:
         """The place ``[R]`` of each row's action in the label map; ``OTHER_CLASS`` where it is not there."""
         last = len(self._class_of_id) - 1
-        return self._class_of_id[np.where((table.action_ids < 0) | (table.action_ids > last), last, table.action_ids)]
+        # Seen as unsigned, a negative id is a great one.
+        return self._class_of_id.take(np.minimum(table.action_ids.view(np.uint32), np.uint32(last)))
 
 
 def _refuse(table: AvaTable, wrong: BoolArray, what: str) -> None:

@@ -182,6 +182,7 @@ def test_what_is_no_checkpoint_is_refused_in_a_sentence(checkpoint, make, messag
     assert message in str(error.value)
     assert "\n" not in str(error.value)
     assert "model.pyth" in str(error.value)
+    assert "weights_only" not in str(error.value)
     assert "never be printed" not in capfd.readouterr().out
 
 

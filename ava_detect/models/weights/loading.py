@@ -84,9 +84,8 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WeightsError(
-            f"{path} is not a readable torch checkpoint ({first_line}); give a .pyth or .pth file that torch.save wrote"
+            f"{path} is not a readable torch checkpoint ({_reason(error)}); give a .pyth or .pth file of torch.save"
         ) from error
     state = content.get("model_state", content) if isinstance(content, dict) else content
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
@@ -94,6 +93,13 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
             f"{path} holds no state dict; expected a dictionary of tensors, or one under the key 'model_state'"
         )
     return state
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, pickle.UnpicklingError):
+        # torch's own text goes on to advise the unsafe way of loading.
+        return "it holds something other than tensors and plain values"
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _is_zip(path: Path) -> bool:
