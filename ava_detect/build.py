@@ -8,27 +8,54 @@ import torch
 
 from ava_detect.config import Config, load_config
 from ava_detect.labels import Action, LabelMap
-from ava_detect.models.action_detector import ActionDetector
-from ava_detect.models.heads import ProjectionHead
+from ava_detect.models.action_detector import ActionClassifier, ActionDetector
+from ava_detect.models.heads import ClassificationHead, ProjectionHead
 from ava_detect.models.roi import RoIPool
 from ava_detect.models.slowfast import SlowFast
 from ava_detect.structures import ClipSettings
 
 
-def build_model(config: Config | str | Path, *, seed: int = 0) -> ActionDetector:
+def build_model(config: Config | str | Path, *, seed: int = 0) -> ActionDetector | ActionClassifier:
     """The network of a config (an object, a file, or a name in ``configs/``), with random weights, in evaluation mode.
 
-    The same ``seed`` gives the same weights; the caller's random state is not touched. ``ConfigError`` when the config
-    cannot be read.
+    ``model.task`` decides between the two kinds. The same ``seed`` gives the same weights; the caller's random state
+    is not touched. ``ConfigError`` when the config cannot be read.
     """
     config = config if isinstance(config, Config) else load_config(config)
-    model = config.model
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        backbone = SlowFast(**model.backbone.model_dump())
-        roi_pool = RoIPool(**model.roi.model_dump())
-        head = ProjectionHead(sum(backbone.out_channels), **model.head.model_dump())
-    return ActionDetector(backbone, roi_pool, head, ClipSettings(**config.clip.model_dump())).eval()
+        model = _classifier(config) if config.model.task == "classification" else _detector(config)
+    return model.eval()
+
+
+def _detector(config: Config) -> ActionDetector:
+    backbone = SlowFast(**config.model.backbone.model_dump())
+    roi = config.model.roi
+    stride = roi.feature_stride or backbone.feature_stride
+    roi_pool = RoIPool(**roi.model_dump(exclude={"feature_stride"}), feature_stride=stride)
+    head = ProjectionHead(
+        roi_pool.num_features(backbone.out_channels),
+        **config.model.head.model_dump(exclude={"activation", "pool_size"}),
+    )
+    return ActionDetector(backbone, roi_pool, head, _clip_settings(config))
+
+
+def _classifier(config: Config) -> ActionClassifier:
+    backbone = SlowFast(**config.model.backbone.model_dump())
+    settings = config.model.head
+    side = settings.pool_size
+    lengths = [config.clip.num_frames // backbone.alpha, config.clip.num_frames][: len(backbone.pathways)]
+    head = ClassificationHead(
+        backbone.out_channels,
+        settings.num_classes,
+        pool_sizes=[None if side is None else (length, side, side) for length in lengths],
+        dropout=settings.dropout,
+    )
+    return ActionClassifier(backbone, head, _clip_settings(config), activation=settings.activation)
+
+
+def _clip_settings(config: Config) -> ClipSettings:
+    return ClipSettings(**config.clip.model_dump())
 
 
 def label_map_of(config: Config) -> LabelMap:

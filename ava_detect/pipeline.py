@@ -15,11 +15,12 @@ import torch
 
 from ava_detect import boxes as box_ops
 from ava_detect.detectors.base import PersonDetector
+from ava_detect.errors import ConfigError
 from ava_detect.labels import LabelMap
 from ava_detect.linking import Linker
-from ava_detect.models.action_detector import ActionDetector
+from ava_detect.models.action_detector import ActionClassifier, ActionDetector
 from ava_detect.structures import ActionDetections, Clip, Frame, PersonBoxes
-from ava_detect.video.clips import ClipSampler, Keyframe, keyframe_times
+from ava_detect.video.clips import ClipSampler, Keyframe, Resize, Sampling, keyframe_times
 from ava_detect.video.reader import VideoReader
 from ava_detect.video.transforms import normalize
 
@@ -39,7 +40,7 @@ class Pipeline:
     def __init__(
         self,
         detector: PersonDetector,
-        model: ActionDetector,
+        model: ActionDetector | ActionClassifier,
         *,
         label_map: LabelMap | None = None,
         device: str | torch.device = "cpu",
@@ -48,28 +49,38 @@ class Pipeline:
         keyframes_per_batch: int = 8,
         clips_per_batch: int = 1,
         decoder_threads: int = 1,
+        sampling: Sampling = "time",
+        resize: Resize = "swscale",
     ) -> None:
         """``label_map``: the actions that the model's columns stand for, AVA's 80 by default.
 
         ``every_seconds``: the time between keyframes, the first being at 0. ``keyframes_per_batch``: so many go through
         the detector at once, and so many clips are held in memory. ``clips_per_batch``: so many go through the network
         at once. ``precision``: ``bf16`` runs the network's convolutions in bfloat16 (scores move by about 0.005).
+        ``sampling``, ``resize``: how clips are cut, see ``ClipSampler``; ``resize="opencv"`` is what PySlowFast does.
         """
+        if isinstance(model, ActionClassifier):
+            raise ConfigError(
+                "this model is a classifier: it says what a whole clip shows, not what each person does; choose a "
+                "config whose model.task is detection"
+            )
         keyframe_times(every_seconds)
         self.detector = detector
         self.device = torch.device(device)
         self.model = model.to(self.device).eval()
         self.label_map = label_map or LabelMap.ava()
-        if len(self.label_map) != model.head.projection.out_features:
+        if len(self.label_map) != model.head.num_classes:
             raise ValueError(
                 f"the label map names {len(self.label_map)} actions, but the model scores "
-                f"{model.head.projection.out_features}; give the map that the model was trained with"
+                f"{model.head.num_classes}; give the map that the model was trained with"
             )
         self.precision: Precision = precision
         self.every_seconds = every_seconds
         self.keyframes_per_batch = keyframes_per_batch
         self.clips_per_batch = clips_per_batch
         self.decoder_threads = decoder_threads
+        self.sampling: Sampling = sampling
+        self.resize: Resize = resize
 
     def __call__(self, source: str | Path, *, video_id: str | None = None) -> VideoRun:
         """Start on one video; ``VideoError`` when it cannot be opened. ``video_id``: by default the file's stem."""
@@ -143,7 +154,13 @@ class VideoRun(Iterator[ActionDetections]):
     def _run(self) -> Iterator[ActionDetections]:
         pipeline = self._pipeline
         settings = pipeline.model.clip_settings
-        sampler = ClipSampler(self.video, settings, keyframe_images=pipeline.detector.needs_images)
+        sampler = ClipSampler(
+            self.video,
+            settings,
+            keyframe_images=pipeline.detector.needs_images,
+            sampling=pipeline.sampling,
+            resize=pipeline.resize,
+        )
         keyframes = sampler.sample(keyframe_times(pipeline.every_seconds))
         linker = Linker(max_gap_seconds=2.5 * pipeline.every_seconds)
         action_ids = np.array(pipeline.label_map.ids, np.int64)
@@ -196,7 +213,15 @@ def _on_clip(people: PersonBoxes, image: npt.NDArray[np.uint8], clip: Clip) -> P
 
 
 def _rois(clip_index: int, people: PersonBoxes, clip: Clip) -> npt.NDArray[np.float32]:
-    """``[N, 5]`` RoIs. PySlowFast, which trained the field's weights, cuts boxes at W - 1 and H - 1; so do we here."""
-    cut = box_ops.clip(people.boxes_xyxy, clip.width - 1, clip.height - 1)
-    indices = np.full((len(people), 1), clip_index, np.float32)
+    """``[N, 5]`` RoIs, by the rules of PySlowFast, which trained the field's weights (``docs/parity.md``).
+
+    Boxes are cut at W - 1 and H - 1 of the video's own frame, scaled by one factor, that of the long side, and cut at
+    W - 1 and H - 1 of the clip.
+    """
+    width, height = clip.source_size or (clip.width, clip.height)
+    boxes = box_ops.scale(people.boxes_xyxy.astype(np.float64), width / clip.width, height / clip.height)
+    factor = clip.height / height if width < height else clip.width / width
+    scaled = factor * box_ops.clip(boxes, width - 1, height - 1)
+    cut = box_ops.clip(scaled, clip.width - 1, clip.height - 1)
+    indices = np.full((len(people), 1), clip_index)
     return np.concatenate([indices, cut], axis=1).astype(np.float32)

@@ -101,13 +101,15 @@ class Clip:
 
     ``frames``: uint8 RGB ``[T, H, W, 3]``. ``timestamp_seconds``: the keyframe's time from the start of the
     file. ``keyframe_index``: its position in ``frames`` (T // 2). ``num_padded``: how many of the frames
-    repeat the first or last frame of the video because the clip reaches past its ends.
+    repeat the first or last frame of the video because the clip reaches past its ends. ``source_size``: the
+    (width, height) of the video's own frames, where ``frames`` were resized; None means that they were not.
     """
 
     frames: npt.NDArray[np.uint8]
     timestamp_seconds: float
     keyframe_index: int
     num_padded: int = 0
+    source_size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.frames.ndim != 4 or self.frames.shape[3] != 3 or self.frames.dtype != np.uint8:

@@ -5,6 +5,9 @@ import pytest
 import torch
 from helpers import constant_rate, frame_number, lively_model, write_numbered_video
 
+from ava_detect.build import build_model
+from ava_detect.config import Config
+from ava_detect.errors import ConfigError
 from ava_detect.labels import LabelMap
 from ava_detect.pipeline import Pipeline
 from ava_detect.structures import Frame, PersonBoxes
@@ -102,14 +105,14 @@ def test_bf16_stays_near_fp32(video, model):
 
 
 def test_the_rois_that_the_network_gets(video, model, monkeypatch):
-    """80x48 at short side 32 is 53x32; PySlowFast cuts boxes at W - 1 and H - 1."""
+    """80x48 at short side 32 is 53x32; PySlowFast scales both ways by 53 / 80, and cuts at W - 1 and H - 1."""
     seen = []
     forward = model.forward
     monkeypatch.setattr(model, "forward", lambda clip, rois: seen.append((clip.shape, rois)) or forward(clip, rois))
     list(Pipeline(FixedDetector((0, 0, 1, 1), (0.5, 0.25, 0.75, 0.5)), model, clips_per_batch=2)(video))
     shape, rois = seen[0]
     assert tuple(shape) == (2, 3, 8, 32, 53)
-    expected = [[0, 0, 52, 31], [26.5, 8, 39.75, 16]]
+    expected = [[0, 0, 52, 31], [26.5, 7.95, 39.75, 15.9]]
     torch.testing.assert_close(rois, torch.tensor([[i, *box] for i in (0.0, 1.0) for box in expected]))
 
 
@@ -156,3 +159,10 @@ def test_the_gpu_gives_the_scores_of_the_cpu(video):
     gpu = scores_by_second(Pipeline(FixedDetector(*PEOPLE), lively_model(), device="cuda", clips_per_batch=8)(video))
     for second, scores in cpu.items():
         np.testing.assert_allclose(gpu[second], scores, atol=1e-4)
+
+
+def test_a_classifier_is_refused():
+    small = {"depths": [1, 1, 1, 1], "width": 8}
+    classifier = build_model(Config.model_validate({"model": {"task": "classification", "backbone": small}}))
+    with pytest.raises(ConfigError, match=r"this model is a classifier: .* whose model\.task is detection"):
+        Pipeline(FixedDetector(), classifier)

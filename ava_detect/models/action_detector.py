@@ -6,7 +6,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from ava_detect.models.heads import ClassificationHead, ProjectionHead
+from ava_detect.models.heads import Activation, ClassificationHead, ProjectionHead, clip_scores
 from ava_detect.models.roi import RoIPool
 from ava_detect.models.slowfast import SlowFast
 from ava_detect.structures import ClipSettings
@@ -38,14 +38,29 @@ class ActionDetector(nn.Module):
 
 
 class ActionClassifier(nn.Module):
-    """Backbone and classification head: what a whole clip shows (Kinetics, Charades)."""
+    """Backbone and classification head: what a whole clip shows (Kinetics, Charades).
 
-    def __init__(self, backbone: SlowFast, head: ClassificationHead, clip_settings: ClipSettings | None = None) -> None:
+    ``activation``: what makes its logits scores; it was part of the training, as ``clip_settings`` were.
+    """
+
+    def __init__(
+        self,
+        backbone: SlowFast,
+        head: ClassificationHead,
+        clip_settings: ClipSettings | None = None,
+        *,
+        activation: Activation = "softmax",
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
         self.clip_settings = clip_settings or ClipSettings()
+        self.activation: Activation = activation
 
     def forward(self, clip: Tensor) -> Tensor:
-        """``[B, 3, T, H, W]`` -> logits per position ``[B, t, h, w, num_classes]``; see ``clip_probabilities``."""
+        """``[B, 3, T, H, W]`` -> logits per position ``[B, t, h, w, num_classes]``; see ``scores``."""
         return cast(Tensor, self.head(self.backbone(clip)))
+
+    def scores(self, clip: Tensor) -> Tensor:
+        """``[B, 3, T, H, W]`` -> scores ``[B, num_classes]``: activated at each position, averaged over them."""
+        return clip_scores(self(clip), self.activation)

@@ -1,6 +1,6 @@
 """Heads: pooled features -> logits.
 
-Probabilities belong to post-processing, so that the loss can be computed from logits, safely in mixed precision.
+Activations belong to post-processing, so that the loss can be computed from logits, safely in mixed precision.
 """
 
 from __future__ import annotations
@@ -12,22 +12,31 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-Activation = Literal["softmax", "sigmoid"]
+Activation = Literal["softmax", "sigmoid", "none"]
 
 
 class ProjectionHead(nn.Module):
-    """Dropout and one linear layer (PySlowFast ``ResNetRoIHead`` without its sigmoid)."""
+    """Dropout and one linear layer (PySlowFast ``ResNetRoIHead`` without its sigmoid).
 
-    def __init__(self, in_features: int, num_classes: int, *, dropout: float = 0.5) -> None:
+    ``background_class``: row 0 of the linear layer stands for no action and is never read, as in mmaction2, whose AVA
+    models have 81 rows (``BBoxHeadAVA``). The row stays in the weights, and its column is dropped here and only here.
+    """
+
+    def __init__(
+        self, in_features: int, num_classes: int, *, dropout: float = 0.5, background_class: bool = False
+    ) -> None:
         super().__init__()
+        self.num_classes = num_classes
+        self.num_unused = int(background_class)
         self.dropout = nn.Dropout(dropout)
-        self.projection = nn.Linear(in_features, num_classes)
+        self.projection = nn.Linear(in_features, self.num_unused + num_classes)
         nn.init.normal_(self.projection.weight, std=0.01)
         nn.init.zeros_(self.projection.bias)
 
     def forward(self, pooled: Tensor) -> Tensor:
         """``[..., in_features]`` -> logits ``[..., num_classes]``."""
-        return cast(Tensor, self.projection(self.dropout(pooled)))
+        columns = cast(Tensor, self.projection(self.dropout(pooled)))
+        return columns[..., self.num_unused :] if self.num_unused else columns
 
 
 class ClassificationHead(ProjectionHead):
@@ -64,10 +73,14 @@ class ClassificationHead(ProjectionHead):
         return functional.avg_pool3d(features, size, stride=1)
 
 
-def clip_probabilities(logits: Tensor, activation: Activation) -> Tensor:
+def clip_scores(logits: Tensor, activation: Activation) -> Tensor:
     """Test-time scores of a classifier: activate at each position, then average the positions.
 
-    ``[B, t, h, w, K]`` -> ``[B, K]``, in 0..1. Softmax for one label a clip (Kinetics), sigmoid for several (Charades).
+    ``[B, t, h, w, K]`` -> ``[B, K]``. ``"softmax"`` for one label a clip (Kinetics) and ``"sigmoid"`` for several
+    (Charades) give 0..1; ``"none"`` averages the logits, as pytorchvideo's Kinetics models do.
     """
-    probabilities = logits.softmax(dim=-1) if activation == "softmax" else logits.sigmoid()
-    return probabilities.mean(dim=(1, 2, 3))
+    if activation == "softmax":
+        logits = logits.softmax(dim=-1)
+    elif activation == "sigmoid":
+        logits = logits.sigmoid()
+    return logits.mean(dim=(1, 2, 3))

@@ -22,13 +22,22 @@ class NonLocalBlock(nn.Module):
 
     ``affinity``: ``"dot_product"`` divides the products by the number of pooled positions; ``"softmax"`` scales by
     ``I ** -0.5`` and normalises over the pooled positions. ``pool``: kernel (t, h, w) of the max pool before ``phi``
-    and ``g``; it floors, so a map smaller than the kernel cannot be used.
+    and ``g``; it floors, so a map smaller than the kernel cannot be used. ``groups``: the clip is cut into so many
+    pieces of equal length in time, and each looks at itself only (PySlowFast ``NONLOCAL.GROUP``).
     """
 
-    def __init__(self, channels: int, *, affinity: Affinity = "dot_product", pool: Sequence[int] = (1, 2, 2)) -> None:
+    def __init__(
+        self,
+        channels: int,
+        *,
+        affinity: Affinity = "dot_product",
+        pool: Sequence[int] = (1, 2, 2),
+        groups: int = 1,
+    ) -> None:
         super().__init__()
         inner = channels // 2
         self.affinity = affinity
+        self.groups = groups
         self.theta = nn.Conv3d(channels, inner, kernel_size=1)
         self.phi = nn.Conv3d(channels, inner, kernel_size=1)
         self.g = nn.Conv3d(channels, inner, kernel_size=1)
@@ -39,6 +48,14 @@ class NonLocalBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, C, T, H, W]`` -> the same shape."""
+        if self.groups == 1:
+            return self._attend(x)
+        if x.shape[2] % self.groups:
+            raise ValueError(f"{x.shape[2]} frames do not divide into {self.groups} groups of the non-local block")
+        pieces = [self._attend(piece) for piece in x.chunk(self.groups, dim=2)]
+        return torch.cat(pieces, dim=2)
+
+    def _attend(self, x: Tensor) -> Tensor:
         pooled = self.pool(x)
         theta = self.theta(x).flatten(2)  # [B, I, N]
         phi = self.phi(pooled).flatten(2)  # [B, I, P]

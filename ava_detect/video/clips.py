@@ -8,6 +8,9 @@ does, which the field cut its frames with.
 A clip of T frames every r grid points around time t takes the points ``c - T*r//2 + r*i``, i = 0..T-1, with
 ``c = round(t * sampling_fps)`` (PySlowFast ``get_sequence``). The keyframe is frame T // 2. Points before the first or
 behind the last frame repeat that frame: clips at the edges are padded, never dropped.
+
+``sampling="frames"`` is how the field's other code reads a video instead: a frame's grid point is its number, whatever
+its time, and the grid is as fine as the frame rate that the file declares. For constant 30 fps the two are the same.
 """
 
 from __future__ import annotations
@@ -15,10 +18,11 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import count
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +30,7 @@ import numpy.typing as npt
 from ava_detect.errors import AvaDetectError, VideoError
 from ava_detect.structures import Clip, ClipSettings
 from ava_detect.video.reader import DecodedFrame, VideoReader
-from ava_detect.video.transforms import short_side_size, size_within
+from ava_detect.video.transforms import resize, short_side_size, size_within
 
 # Half a grid step rounds up; computed times carry rounding errors far below this share of a step.
 _ROUNDING_SLACK = 1e-6
@@ -34,6 +38,8 @@ _ROUNDING_SLACK = 1e-6
 KEYFRAME_SHORT_SIDE, KEYFRAME_LONG_SIDE = 800, 1333
 
 Image = npt.NDArray[np.uint8]
+Sampling = Literal["time", "frames"]
+Resize = Literal["swscale", "opencv"]
 
 
 def grid_point(seconds: float, sampling_fps: float) -> int:
@@ -78,14 +84,34 @@ class ClipSampler:
     not on the length of the video.
     """
 
-    def __init__(self, video: VideoReader, settings: ClipSettings, *, keyframe_images: bool = True) -> None:
+    def __init__(
+        self,
+        video: VideoReader,
+        settings: ClipSettings,
+        *,
+        keyframe_images: bool = True,
+        sampling: Sampling = "time",
+        resize: Resize = "swscale",
+    ) -> None:
+        """``sampling``: by ``"time"`` or by the numbers of the file's ``"frames"`` (which then is read from its start).
+
+        ``resize``: ``"swscale"`` converts and shrinks in one step; ``"opencv"`` converts at full size and shrinks with
+        the bits of OpenCV, as the networks were trained and published with. ``docs/parity.md`` has both in numbers.
+        """
+        for name, value, allowed in (("sampling", sampling, Sampling), ("resize", resize, Resize)):
+            if value not in get_args(allowed):
+                raise AvaDetectError(f"{name} is {' or '.join(map(repr, get_args(allowed)))}, got {value!r}")
+        info = video.info
         self._video = video
-        self._settings = settings
-        self._clip_size = short_side_size(video.info.width, video.info.height, settings.short_side)
-        self._image_size = (
-            size_within(video.info.width, video.info.height, KEYFRAME_SHORT_SIDE, KEYFRAME_LONG_SIDE)
+        self._by_number = sampling == "frames"
+        self._settings = replace(settings, sampling_fps=info.average_fps) if self._by_number else settings
+        self._sizes = _Sizes(
+            full=(info.width, info.height),
+            clip=short_side_size(info.width, info.height, settings.short_side),
+            keyframe=size_within(info.width, info.height, KEYFRAME_SHORT_SIDE, KEYFRAME_LONG_SIDE)
             if keyframe_images
-            else None
+            else None,
+            resize=resize,
         )
 
     def sample(self, timestamps_seconds: Iterable[float]) -> Iterator[Keyframe]:
@@ -100,16 +126,24 @@ class ClipSampler:
         if not pending:
             return
         shown: _Picture | None = None
-        for frame in self._video.decode(max(0.0, pending[0].points[0] / self._settings.sampling_fps)):
+        # Frames can only be numbered from the first.
+        start = 0.0 if self._by_number else max(0.0, pending[0].points[0] / self._settings.sampling_fps)
+        num_frames = 0
+        for frame in self._video.decode(start):
             if shown is not None:
-                self._show(shown, grid_point(frame.timestamp_seconds, self._settings.sampling_fps), times, pending)
+                self._show(shown, self._point_of(frame, num_frames), times, pending)
                 while pending and pending[0].is_complete:
                     yield pending.popleft().keyframe()
                 if not pending and not self._admit(times, pending):
                     return
-            shown = _Picture(frame, self._clip_size, self._image_size)
+            shown = _Picture(frame, self._sizes)
+            num_frames += 1
         if shown is not None:
-            yield from self._finish(shown, times, pending)
+            yield from self._finish(shown, num_frames, times, pending)
+
+    def _point_of(self, frame: DecodedFrame, number: int) -> int:
+        """From which grid point on a frame is on display; ``number``: how many came before it."""
+        return number if self._by_number else grid_point(frame.timestamp_seconds, self._settings.sampling_fps)
 
     def _admit(self, times: Iterator[float], pending: deque[_PendingClip]) -> bool:
         """Take one more keyframe into ``pending``; False when there is none."""
@@ -117,7 +151,8 @@ class ClipSampler:
         if time is None:
             return False
         centre = grid_point(time, self._settings.sampling_fps)
-        pending.append(_PendingClip(time, centre, clip_grid_points(time, self._settings), self._image_size is not None))
+        points = clip_grid_points(time, self._settings)
+        pending.append(_PendingClip(time, centre, points, self._sizes))
         return True
 
     def _show(self, picture: _Picture, until_point: int, times: Iterator[float], pending: deque[_PendingClip]) -> None:
@@ -127,33 +162,50 @@ class ClipSampler:
         for clip in pending:
             clip.show(picture, until_point)
 
-    def _finish(self, last: _Picture, times: Iterator[float], pending: deque[_PendingClip]) -> Iterator[Keyframe]:
+    def _finish(
+        self, last: _Picture, num_frames: int, times: Iterator[float], pending: deque[_PendingClip]
+    ) -> Iterator[Keyframe]:
         """The clips that reach past the end of the video: its last frame is repeated."""
         end_seconds = self._video.end_seconds - _ROUNDING_SLACK
-        end_point = grid_point(end_seconds, self._settings.sampling_fps)
+        end_point = num_frames if self._by_number else grid_point(end_seconds, self._settings.sampling_fps)
         while pending or self._admit(times, pending):
             clip = pending.popleft()
-            if clip.timestamp_seconds >= end_seconds:
+            over = clip.centre >= end_point if self._by_number else clip.timestamp_seconds >= end_seconds
+            if over:
                 return
             clip.show(last, max(clip.points) + 1)
             yield clip.keyframe(end_point)
 
 
+@dataclass(frozen=True)
+class _Sizes:
+    """The (width, height) of frames as decoded, in the clip, and for the detector; and how the clip's come about."""
+
+    full: tuple[int, int]
+    clip: tuple[int, int]
+    keyframe: tuple[int, int] | None
+    resize: Resize
+
+
 class _Picture:
     """A decoded frame in the sizes that are wanted of it, each converted on first use."""
 
-    def __init__(self, frame: DecodedFrame, clip_size: tuple[int, int], image_size: tuple[int, int] | None) -> None:
+    def __init__(self, frame: DecodedFrame, sizes: _Sizes) -> None:
         self._frame = frame
-        self._clip_size = clip_size
-        self._image_size = image_size
+        self._sizes = sizes
 
     @cached_property
     def clip_image(self) -> Image:
-        return self._frame.image(*self._clip_size)
+        if self._sizes.resize == "swscale":
+            return self._frame.image(*self._sizes.clip)
+        full = self._frame.image(*self._sizes.full)
+        frames, _ = resize(full[None], np.zeros((0, 4), np.float32), *self._sizes.clip)
+        image: Image = frames[0]
+        return image
 
     @cached_property
     def keyframe_image(self) -> Image | None:
-        return None if self._image_size is None else self._frame.image(*self._image_size)
+        return None if self._sizes.keyframe is None else self._frame.image(*self._sizes.keyframe)
 
 
 @dataclass(eq=False)
@@ -163,9 +215,13 @@ class _PendingClip:
     timestamp_seconds: float
     centre: int
     points: list[int]
-    wants_image: bool
+    sizes: _Sizes
     images: list[Image] = field(default_factory=list)
     image: Image | None = None
+
+    @property
+    def wants_image(self) -> bool:
+        return self.sizes.keyframe is not None
 
     @property
     def is_complete(self) -> bool:
@@ -179,19 +235,24 @@ class _PendingClip:
 
     def keyframe(self, end_point: int | None = None) -> Keyframe:
         padded = sum(point < 0 or (end_point is not None and point >= end_point) for point in self.points)
-        clip = Clip(np.stack(self.images), self.timestamp_seconds, len(self.points) // 2, padded)
+        clip = Clip(np.stack(self.images), self.timestamp_seconds, len(self.points) // 2, padded, self.sizes.full)
         return Keyframe(clip, self.image)
 
 
 def sample_clip(
-    video: VideoReader | str | Path, timestamp_seconds: float, settings: ClipSettings | None = None
+    video: VideoReader | str | Path,
+    timestamp_seconds: float,
+    settings: ClipSettings | None = None,
+    *,
+    sampling: Sampling = "time",
+    resize: Resize = "swscale",
 ) -> Clip:
     """The clip around one time, found by seeking: equal to what a pass over the whole video gives.
 
-    ``VideoError`` when the time lies outside the video.
+    ``sampling``, ``resize``: as ``ClipSampler``'s. ``VideoError`` when the time lies outside the video.
     """
     reader = video if isinstance(video, VideoReader) else VideoReader(video)
-    sampler = ClipSampler(reader, settings or ClipSettings(), keyframe_images=False)
+    sampler = ClipSampler(reader, settings or ClipSettings(), keyframe_images=False, sampling=sampling, resize=resize)
     keyframe = next(sampler.sample([timestamp_seconds]), None) if timestamp_seconds >= 0 else None
     if keyframe is None:
         raise VideoError(

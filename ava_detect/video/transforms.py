@@ -2,17 +2,19 @@
 
 Frames are uint8 RGB ``[T, H, W, 3]``; boxes are float32 ``[N, 4]`` xyxy in pixels, continuous coordinates (the full
 frame is ``[0, 0, W, H]``), so that a flip maps x to ``W - x`` and a resize by s multiplies by s.
+
+Sizes and pixels are those of PySlowFast's test path with OpenCV, to the bit; ``docs/parity.md`` lists the rules.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.nn import functional
 
 from ava_detect import boxes as box_ops
 
@@ -23,13 +25,15 @@ Boxes = npt.NDArray[np.float32]
 def short_side_size(width: int, height: int, short_side: int) -> tuple[int, int]:
     """The (width, height) of a frame whose short side becomes ``short_side``; the long side is floored.
 
-    As PySlowFast's ``cv2_transform.scale``: 340x256 at 224 -> 297x224.
+    As PySlowFast's ``cv2_transform.scale``, in the same floating-point steps: 340x256 at 224 -> 297x224.
     """
     if short_side < 1:
         raise ValueError(f"short_side must be at least 1 pixel, got {short_side}")
-    if width <= height:
-        return short_side, height * short_side // width
-    return width * short_side // height, short_side
+    if min(width, height) == short_side:
+        return width, height
+    if width < height:
+        return short_side, math.floor(height / width * short_side)
+    return math.floor(width / height * short_side), short_side
 
 
 def size_within(width: int, height: int, short_side: int, long_side: int) -> tuple[int, int]:
@@ -39,14 +43,53 @@ def size_within(width: int, height: int, short_side: int, long_side: int) -> tup
 
 
 def resize(frames: Frames, boxes_xyxy: Boxes, width: int, height: int) -> tuple[Frames, Boxes]:
-    """Bilinear, without antialiasing, rounded to uint8: what OpenCV's ``INTER_LINEAR`` does, within one level."""
+    """Bilinear without antialiasing: the bits of OpenCV's ``cv2.resize(..., INTER_LINEAR)`` on uint8."""
     old_height, old_width = frames.shape[1:3]
     if (old_width, old_height) == (width, height):
         return frames, boxes_xyxy
-    planar = torch.from_numpy(frames).permute(0, 3, 1, 2).float()
-    resized = functional.interpolate(planar, (height, width), mode="bilinear", align_corners=False)
-    pixels = resized.round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
-    return pixels, box_ops.scale(boxes_xyxy, width / old_width, height / old_height).astype(np.float32)
+    resized = np.stack([_resize_as_opencv(frame, width, height) for frame in frames])
+    return resized, box_ops.scale(boxes_xyxy, width / old_width, height / old_height).astype(np.float32)
+
+
+def _resize_as_opencv(image: npt.NDArray[np.uint8], width: int, height: int) -> npt.NDArray[np.uint8]:
+    """uint8 ``[H, W, 3]`` -> ``[height, width, 3]``, in the fixed-point arithmetic of OpenCV's ``resize.cpp``.
+
+    Weights have 11 bits. Rows are summed first; the sums lose 4 bits before they meet their vertical weight, and 16
+    after it. Halving both sides is a mean of four instead.
+    """
+    old_height, old_width = image.shape[:2]
+    if (old_width, old_height) == (2 * width, 2 * height):
+        quarters = image.reshape(height, 2, width, 2, 3).sum(axis=(1, 3), dtype=np.int32)
+        halved: npt.NDArray[np.uint8] = ((quarters + 2) >> 2).astype(np.uint8)
+        return halved
+    left, right, weight_left, weight_right = _opencv_taps(old_width, width, stops_at_edges=True)
+    top, bottom, weight_top, weight_bottom = _opencv_taps(old_height, height, stops_at_edges=False)
+    used, place = np.unique(np.concatenate([top, bottom]), return_inverse=True)
+    rows = image[used]
+    sums = rows.take(left, axis=1) * weight_left[:, None] + rows.take(right, axis=1) * weight_right[:, None]
+    sums >>= 4
+    upper = sums[place[:height]] * weight_top[:, None, None] >> 16
+    lower = sums[place[height:]] * weight_bottom[:, None, None] >> 16
+    resized: npt.NDArray[np.uint8] = ((upper + lower + 2) >> 2).astype(np.uint8)
+    return resized
+
+
+@lru_cache(maxsize=64)
+def _opencv_taps(
+    old: int, new: int, *, stops_at_edges: bool
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Per new pixel: the two old ones that it lies between, and their weights of 2048.
+
+    Beyond the outermost centres OpenCV repeats the end pixel: along rows by a weight of 0 (``stops_at_edges``), down
+    columns by taking the end row twice, where the two weights round apart.
+    """
+    centres = ((np.arange(new) + 0.5) * (1 / (new / old)) - 0.5).astype(np.float32)
+    first = np.floor(centres).astype(np.intp)
+    share = centres - first.astype(np.float32)
+    if stops_at_edges:
+        share[(first < 0) | (first >= old - 1)] = 0
+    weights = [np.rint(part * np.float32(2048)).astype(np.int32) for part in (np.float32(1) - share, share)]
+    return first.clip(0, old - 1), (first + 1).clip(0, old - 1), weights[0], weights[1]
 
 
 def resize_short_side(frames: Frames, boxes_xyxy: Boxes, short_side: int) -> tuple[Frames, Boxes]:

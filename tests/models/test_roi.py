@@ -9,6 +9,10 @@ from ava_detect.models.roi import RoIPool
 
 RAMP = torch.arange(25, dtype=torch.float32).view(1, 1, 1, 5, 5)
 BOX = torch.tensor([[0.0, 1.0, 1.0, 3.0, 3.0]])
+# Two frames with their peaks in different cells.
+PEAKS = torch.zeros(1, 1, 2, 4, 4)
+PEAKS[0, 0, 0, 1, 1] = PEAKS[0, 0, 1, 2, 2] = 1
+WHOLE = torch.tensor([[0.0, 0.0, 0.0, 4.0, 4.0]])
 
 
 def test_aligned_bins_by_hand():
@@ -34,11 +38,8 @@ def test_the_feature_stride_scales_the_box():
 
 def test_time_is_averaged_before_space_is_maximised():
     # Two frames with their peaks in different cells: the mean of each peak is 0.5, and so is the maximum.
-    frames = torch.zeros(1, 1, 2, 4, 4)
-    frames[0, 0, 0, 1, 1] = frames[0, 0, 1, 2, 2] = 1
-    whole = torch.tensor([[0.0, 0.0, 0.0, 4.0, 4.0]])
     pool = RoIPool(resolution=4, feature_stride=1, aligned=True)
-    assert pool([frames], whole).item() == pytest.approx(0.5)
+    assert pool([PEAKS], WHOLE).item() == pytest.approx(0.5)
 
 
 def test_pathways_stand_side_by_side_and_boxes_choose_their_clip():
@@ -62,3 +63,59 @@ def test_a_box_without_area_pools_to_nothing_when_aligned():
 
 def test_half_precision_features_are_pooled_in_single():
     assert RoIPool()([RAMP.bfloat16()], BOX).dtype == torch.float32
+
+
+def test_temporal_max_keeps_what_a_mean_would_halve():
+    pool = RoIPool(resolution=4, feature_stride=1, temporal_pool="max")
+    assert pool([PEAKS], WHOLE).item() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("rule", ["mean", "max"])
+def test_pooling_each_pathway_is_pooling_the_stretched_concatenation(rule):
+    """mmaction2 stretches slow features (nearest) to the fast length, and pools both side by side."""
+    generator = torch.Generator().manual_seed(1)
+    slow, fast = (torch.randn(2, c, t, 5, 6, generator=generator) for c, t in ((4, 2), (3, 8)))
+    rois = torch.tensor([[0.0, 8, 8, 60, 70], [1.0, 0, 0, 96, 80]])
+    side_by_side = torch.cat([torch.nn.functional.interpolate(slow, (8, 5, 6)), fast], dim=1)
+    pool = RoIPool(resolution=8, temporal_pool=rule, with_global=True)
+    both, one = pool([slow, fast], rois), pool([side_by_side], rois)
+    torch.testing.assert_close(both, one)
+    assert both.shape == (2, 14)
+    assert pool.num_features([4, 3]) == 14
+
+
+def test_the_whole_map_stands_beside_each_box_of_its_clip():
+    """The ramp 0..24 in 5x5 bins is itself, so the greatest is 24; the second clip's is twice as large."""
+    clips = torch.cat([RAMP, 2 * RAMP])
+    rois = torch.tensor([[1.0, 0, 0, 1, 1], [0.0, 0, 0, 1, 1]])
+    pooled = RoIPool(resolution=5, feature_stride=1, with_global=True)([clips], rois)
+    assert pooled[:, 1].tolist() == [48, 24]
+    halves = RoIPool(resolution=1, feature_stride=1, with_global=True)([clips], rois)
+    assert halves[:, 1].tolist() == [24, 12]  # one bin is the mean of the map
+
+
+BOXES = {
+    "partly outside": [-40.0, -30.0, 30.0, 50.0],
+    "beyond the right edge": [90.0, 10.0, 160.0, 60.0],
+    "tiny": [20.0, 20.0, 20.5, 20.25],
+    "touching the edges": [0.0, 0.0, 97.0, 33.0],
+    "zero area": [10.0, 10.0, 10.0, 10.0],
+    "wholly outside": [300.0, 300.0, 320.0, 330.0],
+}
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+def test_odd_boxes_pool_to_finite_numbers_and_leave_the_others_alone(aligned):
+    """Frames of 33x97 pixels: a map of 3x7 cells."""
+    generator = torch.Generator().manual_seed(2)
+    features = [torch.rand(2, 3, 2, 3, 7, generator=generator)]
+    rois = torch.tensor([[float(i % 2), *box] for i, box in enumerate(BOXES.values())])
+    pool = RoIPool(aligned=aligned, with_global=True)
+    pooled = pool(features, rois)
+    assert torch.isfinite(pooled).all()
+    alone = torch.cat([pool(features, roi[None]) for roi in rois])
+    torch.testing.assert_close(pooled, alone)
+    by_name = dict(zip(BOXES, pooled[:, :3], strict=True))
+    assert (by_name["wholly outside"] == 0).all()
+    assert (by_name["zero area"] == 0).all() == aligned
+    assert (by_name["partly outside"] > 0).all()

@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ava_detect.models.heads import ClassificationHead, clip_probabilities
+from ava_detect.models.blocks import Bottleneck
+from ava_detect.models.heads import ClassificationHead, ProjectionHead, clip_scores
 from ava_detect.models.nonlocal_block import NonLocalBlock
-from ava_detect.models.slowfast import Bottleneck, SlowFast, slow_frame_indices
+from ava_detect.models.slowfast import SlowFast, slow_frame_indices
 
 
 def test_slow_frames_by_hand():
@@ -20,6 +21,15 @@ def test_slow_frames_by_hand():
 def test_slow_frames_equal_torch_linspace(num_frames, alpha):
     expected = torch.linspace(0, num_frames - 1, num_frames // alpha).long().tolist()
     assert slow_frame_indices(num_frames, alpha) == expected
+
+
+def test_slow_frames_by_stride_are_mmaction2s():
+    assert slow_frame_indices(32, 8, "stride") == [0, 8, 16, 24]
+    # Quoted: mmaction2 picks them by nearest interpolation with scale factor 1 / 8.
+    clip = torch.arange(32.0).view(1, 1, 32, 1, 1).expand(1, 3, 32, 1, 1)
+    nearest = torch.nn.functional.interpolate(clip, mode="nearest", scale_factor=(1 / 8, 1.0, 1.0))
+    backbone = SlowFast(depths=(1, 1, 1, 1), width=8, alpha=8, slow_frames="stride")
+    assert torch.equal(backbone.split(clip)[0], nearest)
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (50, 75), (33, 97)])
@@ -95,6 +105,31 @@ def test_nonlocal_dot_product_by_hand():
     torch.testing.assert_close(result, torch.tensor([[24.5, 49.0], [3.0, 5.0]]))
 
 
+def test_groups_of_a_nonlocal_block_see_only_themselves():
+    torch.manual_seed(0)
+    block = NonLocalBlock(4, pool=(1, 1, 1), groups=2).eval()
+    torch.nn.init.ones_(block.bn.weight)
+    x = torch.rand(2, 4, 4, 2, 3)
+    with torch.inference_mode():
+        grouped = block(x)
+        block.groups = 1
+        halves = torch.cat([block(x[:, :, :2]), block(x[:, :, 2:])], dim=2)
+        assert not torch.allclose(block(x), halves)
+    torch.testing.assert_close(grouped, halves)
+    block.groups = 3
+    with pytest.raises(ValueError, match="4 frames do not divide into 3 groups"):
+        block(x)
+
+
+def test_the_background_class_has_a_row_and_no_column():
+    head = ProjectionHead(2, 3, background_class=True).eval()
+    assert head.projection.weight.shape == (4, 2)
+    pooled = torch.tensor([[1.0, -2.0]])
+    with torch.inference_mode():
+        torch.testing.assert_close(head(pooled), head.projection(pooled)[:, 1:])
+    assert (head.num_classes, head(pooled).shape) == (3, (1, 3))
+
+
 def test_fully_convolutional_head_by_hand():
     head = ClassificationHead([1], 2, pool_sizes=[(1, 2, 2)]).eval()
     with torch.no_grad():
@@ -105,8 +140,10 @@ def test_fully_convolutional_head_by_hand():
         logits = head([features])
     torch.testing.assert_close(logits.view(2, 2), torch.tensor([[1.0, -1.0], [3.0, -3.0]]))
     expected = (torch.tensor([1.0, 3.0]) * 2).sigmoid().mean()
-    torch.testing.assert_close(clip_probabilities(logits, "softmax")[0, 0], expected)
-    torch.testing.assert_close(clip_probabilities(logits, "sigmoid")[0, 0], torch.tensor([1.0, 3.0]).sigmoid().mean())
+    torch.testing.assert_close(clip_scores(logits, "softmax")[0, 0], expected)
+    torch.testing.assert_close(clip_scores(logits, "sigmoid")[0, 0], torch.tensor([1.0, 3.0]).sigmoid().mean())
+    # pytorchvideo's: the mean of the logits themselves, (1 + 3) / 2 and its negative.
+    torch.testing.assert_close(clip_scores(logits, "none"), torch.tensor([[2.0, -2.0]]))
 
 
 def test_a_map_smaller_than_the_pool_is_refused():

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import pickle
-import zipfile
-
 import pytest
 import torch
 from helpers import lively_model, save_pyslowfast
@@ -41,8 +38,9 @@ def test_a_whole_checkpoint_fills_the_model(source, checkpoint):
     report = load_weights(model, checkpoint)
     assert equal(model, source)
     assert report.complete
-    assert (
-        str(report) == f"{checkpoint}: PySlowFast layout, {len(report.loaded)} of {len(report.loaded)} tensors loaded"
+    assert str(report) == (
+        f"{checkpoint}: PySlowFast layout, {len(report.loaded)} of {len(report.loaded)} tensors loaded\n"
+        "  note        beside the weights it holds epoch, cfg; not needed"
     )
 
 
@@ -130,62 +128,8 @@ def test_an_old_style_checkpoint_is_read(source, checkpoint):
     assert equal(model, source)
 
 
-class RunsCode:
-    def __reduce__(self):
-        return (print, ("this must never be printed",))
-
-
-def other_names(path):
-    torch.save({"encoder.weight": torch.zeros(1)}, path)
-
-
-def no_state(path):
-    torch.save({"model_state": 5}, path)
-
-
-def truncated(path):
-    data = path.read_bytes()
-    path.write_bytes(data[: len(data) // 2])
-
-
-def malicious(path):
-    path.write_bytes(pickle.dumps({"model_state": RunsCode()}))
-
-
-def malicious_zip(path):
-    torch.save({"model_state": RunsCode()}, path)
-
-
-def other_zip(path):
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("readme.txt", "hello")
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda path: path.unlink(), "there is no such weights file"),
-        (lambda path: path.write_text("<html>please log in</html>"), "is not a readable torch checkpoint"),
-        (lambda path: path.write_bytes(b""), "is not a readable torch checkpoint"),
-        (truncated, "is not a readable torch checkpoint"),
-        (other_zip, "is not a readable torch checkpoint"),
-        (malicious, "is not a readable torch checkpoint"),
-        (malicious_zip, "is not a readable torch checkpoint"),
-        (no_state, "holds no state dict"),
-        (other_names, "none is named as in a layout that can be read here (PySlowFast)"),
-    ],
-)
-def test_what_is_no_checkpoint_is_refused_in_a_sentence(checkpoint, make, message, capfd):
-    make(checkpoint)
-    with pytest.raises(WeightsError) as error:
-        load_weights(lively_model(), checkpoint)
-    assert message in str(error.value)
-    assert "\n" not in str(error.value)
-    assert "model.pyth" in str(error.value)
-    assert "weights_only" not in str(error.value)
-    assert "never be printed" not in capfd.readouterr().out
-
-
 def test_an_unknown_family_is_refused(checkpoint):
-    with pytest.raises(WeightsError, match="no weights family is called 'caffe'; known: auto, pyslowfast"):
+    with pytest.raises(
+        WeightsError, match=r"no weights family is called 'caffe'; known: auto, ava_detect, .*mean 'caffe2'"
+    ):
         load_weights(lively_model(), checkpoint, family="caffe")

@@ -1,82 +1,29 @@
-"""Two-way renaming of tensors between a family's checkpoint layout and ours.
+"""The two-way key map of every family of checkpoints, and which of them a file's names belong to.
 
-A family is a list of rules, each a pair of templates with the same ``{fields}``. Reading a rule from left to
-right gives our names, from right to left theirs; nothing is written twice.
+Our names: ``backbone.stem.{slow,fast}``, ``backbone.lateral{1..4}``, ``backbone.res{2..5}.{slow,fast}.block{i}`` with
+``{a,b,c,shortcut}.{conv,bn}`` inside, ``.nonlocal{i}.{theta,phi,g,out,bn}``, ``head.projection``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 
-_FIELD_PATTERNS = {
-    "leaf": r"(?:weight|bias|running_mean|running_var|num_batches_tracked)",
-    "stage": r"[1-5]",
-    "block": r"\d+",
-    "conv": r"[abc]",
-    "affine": r"(?:theta|phi|g|out)",
-}
+from ava_detect.models.weights.renaming import KeyMap, last_blocks
 
-
-@dataclass(frozen=True)
-class KeyMap:
-    """The rules of one family: ``(theirs, ours)`` templates, and how the family spells each pathway."""
-
-    family: str
-    rules: Sequence[tuple[str, str]]
-    pathways: Mapping[str, str]
-    _to_ours: list[tuple[re.Pattern[str], str]] = field(init=False, repr=False)
-    _to_theirs: list[tuple[re.Pattern[str], str]] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        theirs = "|".join(map(re.escape, self.pathways))
-        ours = "|".join(map(re.escape, self.pathways.values()))
-        object.__setattr__(self, "_to_ours", [(_compile(t, theirs), o) for t, o in self.rules])
-        object.__setattr__(self, "_to_theirs", [(_compile(o, ours), t) for t, o in self.rules])
-
-    def to_ours(self, key: str) -> str | None:
-        """Our name for a tensor of the family's layout, or None when no rule knows it."""
-        return _translate(key, self._to_ours, self.pathways)
-
-    def to_theirs(self, key: str) -> str | None:
-        """The family's name for one of our tensors, or None when the family has no such tensor."""
-        return _translate(key, self._to_theirs, {ours: theirs for theirs, ours in self.pathways.items()})
-
-
-def _compile(template: str, pathways: str) -> re.Pattern[str]:
-    def pattern(match: re.Match[str]) -> str:
-        name = match.group(1)
-        return f"(?P<{name}>{_FIELD_PATTERNS.get(name, pathways)})"
-
-    literal = re.escape(template).replace(r"\{", "{").replace(r"\}", "}")
-    return re.compile(re.sub(r"\{(\w+)\}", pattern, literal))
-
-
-def _translate(key: str, rules: list[tuple[re.Pattern[str], str]], pathways: Mapping[str, str]) -> str | None:
-    for pattern, template in rules:
-        match = pattern.fullmatch(key)
-        if match:
-            fields = match.groupdict()
-            if "pathway" in fields:
-                fields["pathway"] = pathways[fields["pathway"]]
-            return template.format(**fields)
-    return None
-
-
-_BLOCK = "s{stage}.pathway{pathway}_res{block}"
 _OUR_BLOCK = "backbone.res{stage}.{pathway}.block{block}"
-_NONLOCAL = "s{stage}.pathway{pathway}_nonlocal{block}"
 _OUR_NONLOCAL = "backbone.res{stage}.{pathway}.nonlocal{block}"
 
 # Names as in PySlowFast 287ec007, slowfast/models/{video_model_builder,stem_helper,resnet_helper,head_helper}.py.
+_BLOCK = "s{stage}.pathway{pathway}_res{block}"
+_NONLOCAL = "s{stage}.pathway{pathway}_nonlocal{block}"
 PYSLOWFAST = KeyMap(
     family="PySlowFast",
     rules=(
-        ("s1.pathway{pathway}_stem.conv.{leaf}", "backbone.stem.{pathway}.conv.{leaf}"),
-        ("s1.pathway{pathway}_stem.bn.{leaf}", "backbone.stem.{pathway}.bn.{leaf}"),
-        ("s{stage}_fuse.conv_f2s.{leaf}", "backbone.lateral{stage}.conv.{leaf}"),
-        ("s{stage}_fuse.bn.{leaf}", "backbone.lateral{stage}.bn.{leaf}"),
+        ("s1.pathway{pathway}_stem.{layer}.{leaf}", "backbone.stem.{pathway}.{layer}.{leaf}"),
+        ("s{after}_fuse.conv_f2s.{leaf}", "backbone.lateral{after}.conv.{leaf}"),
+        ("s{after}_fuse.bn.{leaf}", "backbone.lateral{after}.bn.{leaf}"),
         (_BLOCK + ".branch1.{leaf}", _OUR_BLOCK + ".shortcut.conv.{leaf}"),
         (_BLOCK + ".branch1_bn.{leaf}", _OUR_BLOCK + ".shortcut.bn.{leaf}"),
         (_BLOCK + ".branch2.{conv}.{leaf}", _OUR_BLOCK + ".{conv}.conv.{leaf}"),
@@ -85,5 +32,180 @@ PYSLOWFAST = KeyMap(
         (_NONLOCAL + ".bn.{leaf}", _OUR_NONLOCAL + ".bn.{leaf}"),
         ("head.projection.{leaf}", "head.projection.{leaf}"),
     ),
-    pathways={"0": "slow", "1": "fast"},
+    vocabulary={"pathway": {"0": "slow", "1": "fast"}},
 )
+
+# Names as PySlowFast's slowfast/utils/c2_model_loading.py reads them. ``riv`` holds the running variance, despite its
+# name. A lateral connection is named after the last block before it. That a fast non-local block would carry the fast
+# pathway's ``t_`` as well is our reading: no published file has one.
+_C2 = "{pathway}res{stage}_{block}_branch"
+_C2_NONLOCAL = "{pathway}nonlocal_conv{stage}_{block}_"
+_C2_LATERAL = "t_res{after}_{last}_branch2c_bn_subsample_"
+CAFFE2 = KeyMap(
+    family="caffe2",
+    rules=(
+        ("{pathway}conv1_{weight}", "backbone.stem.{pathway}.conv.{weight}"),
+        ("{pathway}res_conv1_bn_{norm}", "backbone.stem.{pathway}.bn.{norm}"),
+        ("t_pool1_subsample_{weight}", "backbone.lateral1.conv.{weight}"),
+        ("t_pool1_subsample_bn_{norm}", "backbone.lateral1.bn.{norm}"),
+        (_C2_LATERAL + "{weight}", "backbone.lateral{after}.conv.{weight}"),
+        (_C2_LATERAL + "bn_{norm}", "backbone.lateral{after}.bn.{norm}"),
+        (_C2 + "1_{weight}", _OUR_BLOCK + ".shortcut.conv.{weight}"),
+        (_C2 + "1_bn_{norm}", _OUR_BLOCK + ".shortcut.bn.{norm}"),
+        (_C2 + "2{conv}_{weight}", _OUR_BLOCK + ".{conv}.conv.{weight}"),
+        (_C2 + "2{conv}_bn_{norm}", _OUR_BLOCK + ".{conv}.bn.{norm}"),
+        (_C2_NONLOCAL + "{affine}_{weight}", _OUR_NONLOCAL + ".{affine}.{weight}"),
+        (_C2_NONLOCAL + "bn_{norm}", _OUR_NONLOCAL + ".bn.{norm}"),
+        ("pred_{weight}", "head.projection.{weight}"),
+    ),
+    vocabulary={
+        "pathway": {"": "slow", "t_": "fast"},
+        "weight": {"w": "weight", "b": "bias"},
+        "norm": {"s": "weight", "b": "bias", "rm": "running_mean", "riv": "running_var"},
+    },
+)
+
+
+def _pytorchvideo(*, detection: bool, slow_only: bool) -> KeyMap:
+    """Names as in pytorchvideo f3142bb; one map per spelling, each of which reads all four.
+
+    The detection model wraps the backbone in ``model.`` and has its own head; the Slow-only network (``create_resnet``)
+    has no multipathway level, and its head is block 5, there being no ``PoolConcatPathway``.
+    """
+
+    def rules(wrapper: str, head: str, multi: str) -> tuple[tuple[str, str], ...]:
+        stem = f"{wrapper}blocks.0.{multi}"
+        block = f"{wrapper}blocks.{{stage}}.{multi}res_blocks.{{block}}."
+        ours = _OUR_BLOCK if multi else _OUR_BLOCK.replace("{pathway}", "slow")
+        our_stem = "backbone.stem." + ("{pathway}" if multi else "slow") + "."
+        lateral = f"{wrapper}blocks.{{after}}.multipathway_fusion."
+        return (
+            (stem + "conv.{leaf}", our_stem + "conv.{leaf}"),
+            (stem + "norm.{leaf}", our_stem + "bn.{leaf}"),
+            (lateral + "conv_fast_to_slow.{leaf}", "backbone.lateral{after}.conv.{leaf}"),
+            (lateral + "norm.{leaf}", "backbone.lateral{after}.bn.{leaf}"),
+            (block + "branch1_conv.{leaf}", ours + ".shortcut.conv.{leaf}"),
+            (block + "branch1_norm.{leaf}", ours + ".shortcut.bn.{leaf}"),
+            (block + "branch2.conv_{conv}.{leaf}", ours + ".{conv}.conv.{leaf}"),
+            (block + "branch2.norm_{conv}.{leaf}", ours + ".{conv}.bn.{leaf}"),
+            (head + ".{leaf}", "head.projection.{leaf}"),
+        )
+
+    paths = ("", "multipathway_blocks.{pathway}.")
+    spellings = {
+        (wrapped, multi == ""): rules(
+            "model." if wrapped else "",
+            "detection_head.proj" if wrapped else f"blocks.{6 if multi else 5}.proj",
+            multi,
+        )
+        for wrapped in (True, False)
+        for multi in paths
+    }
+    # Trainers that wrap the classifier call it ``model`` too.
+    wrapped_heads = tuple((f"model.blocks.{i}.proj.{{leaf}}", "head.projection.{leaf}") for i in (5, 6))
+    return KeyMap(
+        family="pytorchvideo",
+        rules=spellings[detection, slow_only],
+        aliases=tuple(rule for one in spellings.values() for rule in one) + wrapped_heads,
+        vocabulary={
+            "pathway": {"0": "slow", "1": "fast"},
+            "stage": {str(s - 1): str(s) for s in (2, 3, 4, 5)},
+            "after": {str(s - 1): str(s) for s in (1, 2, 3, 4)},
+        },
+    )
+
+
+PYTORCHVIDEO = _pytorchvideo(detection=True, slow_only=False)
+
+
+def _mmaction2(*, detection: bool, slow_only: bool) -> KeyMap:
+    """Names as in mmaction2 4d6c934; one map per spelling, each of which reads all.
+
+    Column 0 of its 81 stands for no action and stays where it is.
+    """
+
+    def rules(slow_only: bool) -> tuple[tuple[str, str], ...]:
+        path = "backbone." if slow_only else "backbone.{pathway}_path."
+        ours = _OUR_BLOCK.replace("{pathway}", "slow") if slow_only else _OUR_BLOCK
+        our_stem = "backbone.stem." + ("slow" if slow_only else "{pathway}")
+        return (
+            (path + "conv1.{layer}.{leaf}", our_stem + ".{layer}.{leaf}"),
+            ("backbone.slow_path.conv1_lateral.{layer}.{leaf}", "backbone.lateral1.{layer}.{leaf}"),
+            ("backbone.slow_path.layer{after}_lateral.{layer}.{leaf}", "backbone.lateral{after}.{layer}.{leaf}"),
+            (path + "layer{stage}.{block}.conv{conv}.{layer}.{leaf}", ours + ".{conv}.{layer}.{leaf}"),
+            (path + "layer{stage}.{block}.downsample.{layer}.{leaf}", ours + ".shortcut.{layer}.{leaf}"),
+        )
+
+    heads = tuple((f"{head}.fc_cls.{{leaf}}", "head.projection.{leaf}") for head in ("roi_head.bbox_head", "cls_head"))
+    return KeyMap(
+        family="mmaction2",
+        rules=(*rules(slow_only), heads[0 if detection else 1]),
+        aliases=(*rules(not slow_only), *heads),
+        vocabulary={
+            "pathway": {"slow": "slow", "fast": "fast"},
+            "stage": {str(s - 1): str(s) for s in (2, 3, 4, 5)},
+            "after": {str(s - 1): str(s) for s in (2, 3, 4)},
+            "conv": {"1": "a", "2": "b", "3": "c"},
+        },
+    )
+
+
+MMACTION2 = _mmaction2(detection=True, slow_only=False)
+
+
+@dataclass(frozen=True)
+class OwnNames:
+    """Our own layout: every name stays."""
+
+    family: str = "ava_detect"
+
+    def to_ours(self, key: str) -> str | None:
+        """The name itself where it is one of ours, otherwise None."""
+        return key if re.fullmatch(r"(backbone\.(stem|lateral\d|res\d)|head|roi_pool)\..+", key) else None
+
+    def to_theirs(self, key: str, last_blocks: Mapping[str, str] | None = None) -> str | None:
+        """The name itself."""
+        return key
+
+
+# One entry per family; "auto" takes the one that knows most of a file's names, the first of equals.
+FAMILIES: Mapping[str, KeyMap | OwnNames] = {
+    "ava_detect": OwnNames(),
+    "pyslowfast": PYSLOWFAST,
+    "caffe2": CAFFE2,
+    "pytorchvideo": PYTORCHVIDEO,
+    "mmaction2": MMACTION2,
+}
+_SPELLINGS: Mapping[str, Callable[..., KeyMap]] = {"pytorchvideo": _pytorchvideo, "mmaction2": _mmaction2}
+
+
+def recognise(names: Collection[str]) -> str | None:
+    """The key in ``FAMILIES`` of the layout that knows most of ``names``; None when no layout knows any."""
+    known = {key: sum(family.to_ours(name) is not None for name in names) for key, family in FAMILIES.items()}
+    best = max(known, key=lambda key: known[key])
+    return best if known[best] else None
+
+
+def map_for_writing(family: str, our_names: Collection[str], *, detection: bool) -> KeyMap | OwnNames:
+    """The map that writes ``our_names`` as a network of their kind is spelled in ``family``, a key of ``FAMILIES``."""
+    if family not in _SPELLINGS:
+        return FAMILIES[family]
+    slow_only = not any(".fast." in name or ".lateral" in name for name in our_names)
+    return _SPELLINGS[family](detection=detection, slow_only=slow_only)
+
+
+def translate(key_map: KeyMap | OwnNames, names: Collection[str]) -> dict[str, str | None]:
+    """Our name for each of a file's ``names``, None for those that no rule knows.
+
+    Raises ``ValueError`` when two names mean the same tensor. A caffe2 lateral connection that is named after a block
+    other than its stage's last is not known.
+    """
+    ours = {name: key_map.to_ours(name) for name in names}
+    if key_map is CAFFE2:
+        last = last_blocks(one for one in ours.values() if one)
+        ours = {name: one if one and CAFFE2.to_theirs(one, last) == name else None for name, one in ours.items()}
+    first: dict[str, str] = {}
+    for name, one in ours.items():
+        if one is not None and first.setdefault(one, name) != name:
+            raise ValueError(f"{first[one]} and {name} are names of the same tensor")
+    return ours

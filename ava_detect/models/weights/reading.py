@@ -1,0 +1,199 @@
+"""Opening a weights file: what kind it is by its first bytes, and the tensors and settings inside.
+
+The name of a file is never looked at: several ``.pkl`` files of PySlowFast's zoo are torch files.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from ava_detect.errors import WeightsError
+from ava_detect.models.weights.knobs import Knobs, knobs_of_config, knobs_of_pyslowfast
+from ava_detect.models.weights.pickles import NumpyPickle, PickleRefusedError
+from ava_detect.models.weights.torch_files import LEGACY_MAGIC, load_torch
+
+OUR_FORMAT = "ava_detect"
+OUR_VERSION = 1
+# Under which key trainers keep the weights: PySlowFast and pytorchvideo, mmaction2 and Lightning, others.
+_STATE_KEYS = ("model_state", "state_dict", "model_state_dict", "model")
+_IGNORED_BLOBS = ("momentum", "lr", "model_iter")
+_STRANGERS = {
+    b"<": "a web page (often what a login or an error page leaves behind)",
+    b"version https://git-lfs": "a Git LFS pointer, not the file it points to",
+    b"\x1f\x8b": "a gzip archive; unpack it first",
+    b"BZh": "a bzip2 archive; unpack it first",
+    b"\xfd7zXZ": "an xz archive; unpack it first",
+    b"7z\xbc\xaf": "a 7z archive; unpack it first",
+    b"\x89HDF": "an HDF5 file",
+    b"{": "JSON text",
+}
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """A file, read: ``tensors`` by the names in it (views of the file where it allows that), and what else it says.
+
+    ``container``: torch, torch (old format), safetensors or caffe2. ``ignored``: entries that are no weights.
+    ``config``: one of our configs as plain data. ``cfg_text``: PySlowFast's. ``notes``: what was done on the way.
+    """
+
+    path: Path
+    container: str
+    tensors: Mapping[str, Tensor]
+    knobs: Knobs = field(default_factory=Knobs)
+    ignored: tuple[str, ...] = ()
+    config: Mapping[str, Any] | None = None
+    cfg_text: str | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def read_weights_file(path: str | Path) -> WeightsFile:
+    """Read a weights file of any kind, safely. ``WeightsError`` says in a sentence why one cannot be."""
+    path = Path(path)
+    if path.is_dir():
+        raise WeightsError(f"{path} is a folder; give the weights file in it")
+    if not path.is_file():
+        raise WeightsError(f"{path}: there is no such weights file")
+    with path.open("rb") as file:
+        head = file.read(64)
+    if not head:
+        raise WeightsError(f"{path} is empty; download it again")
+    if head.startswith(b"PK\x03\x04"):
+        return _from_torch(path, is_zip=True)
+    if head.startswith(LEGACY_MAGIC):
+        return _from_torch(path, is_zip=False)
+    if head[8:9] == b"{":
+        return _from_safetensors(path)
+    if head[:1] in (b"\x80", b"(", b"}"):
+        return _from_caffe2(path)
+    raise WeightsError(
+        f"{path} is no weights file: it is {_describe(head)}; give a checkpoint of torch.save (.pyth, .pth), "
+        "a caffe2 .pkl or a .safetensors file"
+    )
+
+
+def _describe(head: bytes) -> str:
+    for start, what in _STRANGERS.items():
+        if head.lstrip().lower().startswith(start) or head.startswith(start):
+            return what
+    return "of an unknown kind (it begins with " + repr(head[:8]) + ")"
+
+
+def _from_torch(path: Path, *, is_zip: bool) -> WeightsFile:
+    content = load_torch(path, is_zip=is_zip)
+    container = "torch" if is_zip else "torch (old format)"
+    state, others = _find_state(content, path)
+    notes = []
+    if others:
+        notes.append(f"beside the weights it holds {', '.join(others)}; not needed")
+    state, stripped = _without_wrapper(state)
+    notes += stripped
+    cfg_text = content.get("cfg") if isinstance(content, dict) and state is not content else None
+    knobs = knobs_of_pyslowfast(cfg_text) if isinstance(cfg_text, str) else None
+    if cfg_text is not None and knobs is None:
+        notes.append("its 'cfg' is no readable YAML, so its settings could not be compared with the model's")
+    text = cfg_text if isinstance(cfg_text, str) else None
+    return WeightsFile(path, container, state, knobs or Knobs(), cfg_text=text, notes=notes)
+
+
+def _find_state(content: Any, path: Path) -> tuple[dict[str, Tensor], list[str]]:
+    """The state dict in what a trainer saved, and the names of what lies beside it."""
+    state, others = content, []
+    if isinstance(content, dict):
+        for key in _STATE_KEYS:
+            if isinstance(content.get(key), dict):
+                state, others = content[key], [str(other) for other in content if other != key]
+                break
+    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise WeightsError(
+            f"{path} holds no state dict; expected a dictionary of tensors, or one under the key "
+            + " or ".join(map(repr, _STATE_KEYS))
+        )
+    odd = [name for name, tensor in state.items() if not isinstance(name, str) or tensor.layout != torch.strided]
+    odd += [name for name, tensor in state.items() if tensor.is_quantized or tensor.is_complex()]
+    if odd:
+        raise WeightsError(f"{path}: {odd[0]!r} is no ordinary tensor of numbers (sparse, quantised or complex)")
+    return {name: tensor.detach() for name, tensor in state.items()}, others
+
+
+def _without_wrapper(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+    """Names without the ``module.`` that torch's parallel wrappers put before all of them."""
+    if not all(name.startswith("module.") for name in state):
+        return state, []
+    return {name.removeprefix("module."): tensor for name, tensor in state.items()}, [
+        "the prefix 'module.' was removed"
+    ]
+
+
+def _from_caffe2(path: Path) -> WeightsFile:
+    with path.open("rb") as file:
+        # Copy-on-write, so that torch may have tensors of it; nothing is ever written.
+        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    try:
+        content = NumpyPickle(data).load()
+    except PickleRefusedError as error:
+        raise WeightsError(
+            f"{path} is a pickle that cannot be read as caffe2 weights ({error}); nothing in it was run"
+        ) from error
+    blobs = content.get("blobs", content) if isinstance(content, dict) else None
+    if not isinstance(blobs, dict):
+        raise WeightsError(f"{path} is a pickle without caffe2 'blobs' (it holds a {type(content).__name__})")
+    ignored = [str(name) for name in blobs if _is_bookkeeping(str(name))]
+    weights = {str(name): blob for name, blob in blobs.items() if not _is_bookkeeping(str(name))}
+    for name, blob in weights.items():
+        if not isinstance(blob, np.ndarray):
+            raise WeightsError(f"{path}: the caffe2 blob {name!r} is no array of numbers")
+    if not weights:
+        raise WeightsError(f"{path} is a pickle without caffe2 weights")
+    if sum(blob.nbytes for blob in weights.values()) > len(data):
+        raise WeightsError(f"{path} declares more bytes of arrays than its {len(data)}; download it again")
+    return WeightsFile(path, "caffe2", {n: _tensor(blob) for n, blob in weights.items()}, ignored=tuple(ignored))
+
+
+def _is_bookkeeping(blob: str) -> bool:
+    return blob in _IGNORED_BLOBS or blob.endswith("_momentum")
+
+
+def _tensor(blob: np.ndarray[Any, Any]) -> Tensor:
+    native = blob if blob.dtype.isnative else blob.astype(blob.dtype.newbyteorder("="))
+    with warnings.catch_warnings():
+        # A blob inside the pickle's own bytes rather than the file's is read-only, which nobody minds here.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(native)
+
+
+def _from_safetensors(path: Path) -> WeightsFile:
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no dictionary
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(f"{path} is not a readable safetensors file ({error}); download it again") from error
+    if not tensors:
+        raise WeightsError(f"{path} is a safetensors file without tensors")
+    if metadata.get("format") != OUR_FORMAT:
+        tensors, notes = _without_wrapper(tensors)
+        return WeightsFile(path, "safetensors", tensors, notes=notes)
+    version = metadata.get("version", "")
+    if version != str(OUR_VERSION):
+        raise WeightsError(f"{path} is of version {version!r} of our format, and this release reads {OUR_VERSION}")
+    try:
+        config = json.loads(metadata.get("config") or "{}")
+    except ValueError as error:
+        raise WeightsError(f"{path}: the config inside is no JSON ({error})") from error
+    if not isinstance(config, dict):
+        raise WeightsError(f"{path}: the config inside is no mapping")
+    cfg_text = metadata.get("pyslowfast_cfg")
+    knobs = replace(knobs_of_config(config), colour_order=metadata.get("colour_order"))
+    return WeightsFile(path, "safetensors", tensors, knobs, config=config, cfg_text=cfg_text)

@@ -1,0 +1,100 @@
+"""The engine of the key maps: two-way renaming of tensors by pairs of templates.
+
+A family is a list of rules, each a pair of templates with ``{fields}``. Reading a rule from left to right gives our
+names, from right to left theirs; nothing is written twice. A field with a vocabulary is translated on the way
+(``pathway``: ``0`` is ``slow``), one without is copied. A field that stands only in the family's template carries no
+information of its own; what to write there comes from the other tensors, as ``last`` does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+COUNTER = "num_batches_tracked"  # of batch norm; of no use to a trained network, and unknown to caffe2
+_PATTERNS = {
+    "leaf": r"(?:weight|bias|running_mean|running_var|num_batches_tracked)",
+    "stage": r"[2-5]",
+    "after": r"[1-4]",
+    "block": r"\d+",
+    "last": r"\d+",
+    "conv": r"[abc]",
+    "affine": r"(?:theta|phi|g|out)",
+    "layer": r"(?:conv|bn)",
+}
+_OUR_BLOCK = re.compile(r"backbone\.res(\d)\.\w+\.block(\d+)\..*")
+
+
+@dataclass(frozen=True)
+class KeyMap:
+    """One family: ``rules`` are ``(theirs, ours)`` templates, the first that fits counts.
+
+    ``vocabulary``: field -> the family's spelling -> ours. ``aliases``: rules that are read and never written.
+    """
+
+    family: str
+    rules: Sequence[tuple[str, str]]
+    vocabulary: Mapping[str, Mapping[str, str]]
+    aliases: Sequence[tuple[str, str]] = ()
+    _to_ours: list[tuple[re.Pattern[str], str]] = field(init=False, repr=False)
+    _to_theirs: list[tuple[re.Pattern[str], str]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        theirs = {name: list(words) for name, words in self.vocabulary.items()}
+        ours = {name: list(words.values()) for name, words in self.vocabulary.items()}
+        object.__setattr__(self, "_to_ours", [(_compile(t, theirs), o) for t, o in (*self.rules, *self.aliases)])
+        object.__setattr__(self, "_to_theirs", [(_compile(o, ours), t) for t, o in self.rules])
+
+    def to_ours(self, key: str) -> str | None:
+        """Our name for a tensor of the family's layout, or None when no rule knows it."""
+        return _translate(key, self._to_ours, self.vocabulary, {})
+
+    def to_theirs(self, key: str, last_blocks: Mapping[str, str] | None = None) -> str | None:
+        """The family's name for one of our tensors, or None when the family has no such tensor.
+
+        ``last_blocks``: stage -> the number of its last block, as ``last_blocks`` finds them; needed by a family that
+        names lateral connections by the block before them.
+        """
+        backwards = {name: {ours: t for t, ours in words.items()} for name, words in self.vocabulary.items()}
+        return _translate(key, self._to_theirs, backwards, last_blocks or {})
+
+
+def last_blocks(our_names: Iterable[str]) -> dict[str, str]:
+    """The number of each stage's last block among our names, as text: ``{"2": "2", "3": "3", ...}``."""
+    last: dict[str, int] = {}
+    for name in our_names:
+        match = _OUR_BLOCK.fullmatch(name)
+        if match:
+            last[match[1]] = max(last.get(match[1], 0), int(match[2]))
+    return {stage: str(block) for stage, block in last.items()}
+
+
+def _compile(template: str, words: Mapping[str, Sequence[str]]) -> re.Pattern[str]:
+    def pattern(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name not in words:
+            return f"(?P<{name}>{_PATTERNS[name]})"
+        return f"(?P<{name}>{'|'.join(map(re.escape, sorted(words[name], key=len, reverse=True)))})"
+
+    literal = re.escape(template).replace(r"\{", "{").replace(r"\}", "}")
+    return re.compile(re.sub(r"\{(\w+)\}", pattern, literal))
+
+
+def _translate(
+    key: str,
+    rules: Sequence[tuple[re.Pattern[str], str]],
+    vocabulary: Mapping[str, Mapping[str, str]],
+    last: Mapping[str, str],
+) -> str | None:
+    for pattern, template in rules:
+        match = pattern.fullmatch(key)
+        if match is None:
+            continue
+        fields = match.groupdict()
+        if "{last}" in template:
+            if fields["after"] not in last:
+                return None
+            fields["last"] = last[fields["after"]]
+        return template.format(**{n: vocabulary[n][text] if n in vocabulary else text for n, text in fields.items()})
+    return None

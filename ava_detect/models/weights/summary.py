@@ -1,0 +1,91 @@
+"""What a weights file is, without a model to put it into."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ava_detect.models.weights.key_map import FAMILIES, recognise
+from ava_detect.models.weights.knobs import Knobs
+from ava_detect.models.weights.loading import our_names
+from ava_detect.models.weights.reading import read_weights_file
+
+_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class FileSummary:
+    """A weights file at a glance; prints as text.
+
+    ``container``: torch, torch (old format), safetensors or caffe2. ``family``: whose names it has, or None.
+    ``num_parameters``: numbers that training changes, so without running statistics. ``dtypes``: tensors of each.
+    ``head_rows``: outputs of the last layer, None when there is none. ``knobs``: the settings inside. ``unknown``:
+    tensors that the family does not know. ``ignored``: entries that are no weights. ``config``: ours, when inside.
+    """
+
+    path: str
+    num_bytes: int
+    container: str
+    family: str | None
+    num_tensors: int
+    num_parameters: int
+    dtypes: dict[str, int]
+    head_rows: int | None
+    knobs: Knobs
+    unknown: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    config: dict[str, Any] | None = None
+
+    def __str__(self) -> str:
+        dtypes = ", ".join(f"{count} {dtype}" for dtype, count in self.dtypes.items())
+        settings = ", ".join(f"{name} {_shown(value)}" for name, value in self.knobs.known().items())
+        rows = {
+            "file": f"{self.path} ({self.num_bytes:,} bytes, {self.container})",
+            "family": FAMILIES[self.family].family if self.family else "none that is known here",
+            "tensors": f"{self.num_tensors} ({dtypes})",
+            "parameters": f"{self.num_parameters:,}",
+            "head": "none" if self.head_rows is None else f"{self.head_rows} rows",
+            "settings": settings or "none inside; the config decides",
+        }
+        for title, names in (("unknown", self.unknown), ("ignored", self.ignored)):
+            if names:
+                more = ", ..." if len(names) > _SHOWN else ""
+                rows[title] = f"{len(names)}: {', '.join(names[:_SHOWN])}{more}"
+        lines = [f"{title:<11}{text}" for title, text in rows.items()]
+        return "\n".join(lines + [f"{'note':<11}{note}" for note in self.notes])
+
+
+def inspect_file(path: str | Path) -> FileSummary:
+    """Look into a weights file of any family. ``WeightsError`` says in a sentence why one cannot be read."""
+    file = read_weights_file(path)
+    family = recognise(file.tensors.keys())
+    names = our_names(file, family) if family else dict.fromkeys(file.tensors)
+    heads = [file.tensors[name] for name, ours in names.items() if ours == "head.projection.weight"]
+    trained = [t for name, t in file.tensors.items() if not _is_statistic(names[name] or name)]
+    return FileSummary(
+        path=str(path),
+        num_bytes=Path(path).stat().st_size,
+        container=file.container,
+        family=family,
+        num_tensors=len(file.tensors),
+        num_parameters=sum(tensor.numel() for tensor in trained),
+        dtypes=dict(Counter(str(tensor.dtype).removeprefix("torch.") for tensor in file.tensors.values())),
+        head_rows=heads[0].shape[0] if heads else None,
+        knobs=file.knobs,
+        unknown=tuple(name for name, ours in names.items() if ours is None),
+        ignored=file.ignored,
+        notes=tuple(file.notes),
+        config=None if file.config is None else dict(file.config),
+    )
+
+
+def _is_statistic(name: str) -> bool:
+    return name.endswith(_STATISTICS)
+
+
+def _shown(value: Any) -> str:
+    return "/".join(f"{one:g}" for one in value) if isinstance(value, tuple) else str(value)

@@ -1,0 +1,246 @@
+"""Public checkpoints by name: where they are, what their authors published of them, and a cache of those in use.
+
+Addresses and figures are quoted from PySlowFast's MODEL_ZOO.md (commit 287ec007) and pytorchvideo's
+docs/source/model_zoo.md (commit f3142bb); nothing of it was measured here. Neither page lists hashes. So the first
+SHA-256 that is seen of a file goes into ``hashes.json`` of the cache, and a file that differs from it later is refused.
+
+A download that breaks off goes on where it stopped (HTTP ``Range``, tied to one version of the file by ``If-Range``).
+It is written by position, so that two processes that fetch the same file write the same bytes to the same places.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ava_detect.errors import WeightsError, suggestion
+from ava_detect.files import sha256_of, write_text_atomic
+from ava_detect.models.zoo_table import ZOO, ZooEntry
+
+CACHE_VARIABLE = "AVA_DETECT_CACHE"
+# Bytes so far, and in all where the server says.
+OnProgress = Callable[[int, int | None], None]
+
+_LOCK_NAME = "hashes.json"
+_CHUNK_BYTES = 1 << 20
+_TIMEOUT_SECONDS = 30.0
+# Attempts in a row that bring no new byte.
+_MAX_IDLE_ATTEMPTS = 3
+_PAUSE_SECONDS = 1.0
+
+
+def cache_dir() -> Path:
+    """Where downloaded weights are kept: ``$AVA_DETECT_CACHE``, or the user's cache folder on this system."""
+    if chosen := os.environ.get(CACHE_VARIABLE):
+        return Path(chosen).expanduser()
+    if sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    elif sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "ava_detect"
+
+
+def cached_path(entry: ZooEntry) -> Path:
+    """Where the file of ``entry`` lies, or would lie, in the cache."""
+    return cache_dir() / f"{entry.name}{Path(entry.address).suffix}"
+
+
+def find_entry(name: str) -> ZooEntry:
+    """The zoo's entry of that name; ``WeightsError`` names the nearest one."""
+    if name not in ZOO:
+        raise WeightsError(
+            f"no weights file and no weights of the zoo are called {name!r}{suggestion(name, ZOO)}; "
+            "ava-detect weights list shows the names"
+        )
+    return ZOO[name]
+
+
+def resolve(name_or_path: str | Path, on_progress: OnProgress | None = None) -> Path:
+    """A weights file by its path, or by a name of the zoo: from the cache, or downloaded into it.
+
+    A path that exists is returned as it is. ``on_progress(bytes_so_far, bytes_in_all)`` is called while a download
+    runs. ``WeightsError`` when the name is unknown, the file cannot be had, or it is not the one seen before.
+    """
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    return obtain(find_entry(str(name_or_path)), on_progress)
+
+
+def obtain(entry: ZooEntry, on_progress: OnProgress | None = None) -> Path:
+    """The file of ``entry``, from the cache or else downloaded; verified in both cases. Errors as ``resolve``'s."""
+    try:
+        return _obtain(entry, on_progress)
+    except OSError as error:
+        raise WeightsError(
+            f"the cache {cache_dir()} cannot be used ({error.strerror}); set {CACHE_VARIABLE} to a folder that can be "
+            "written"
+        ) from error
+
+
+def _obtain(entry: ZooEntry, on_progress: OnProgress | None) -> Path:
+    path = cached_path(entry)
+    if path.is_file():
+        _verify(entry, path, path)
+        return path
+    part = path.with_name(path.name + ".part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _download(entry, part, on_progress)
+    try:
+        _verify(entry, part, path)
+        part.replace(path)
+    except FileNotFoundError:
+        # Another process was faster.
+        return _obtain(entry, on_progress)
+    finally:
+        _discard(part)
+    return path
+
+
+def _verify(entry: ZooEntry, path: Path, target: Path) -> None:
+    """Compare ``path`` (that is, or will be, ``target``) with the hash known; note it where none is."""
+    found = sha256_of(path)
+    lock = target.with_name(_LOCK_NAME)
+    seen = _read_lock(lock)
+    noted = seen.get(target.name)
+    expected, origin = (entry.sha256, "its published hash") if entry.sha256 else (noted, f"the one noted in {lock}")
+    if expected is not None and found != expected:
+        raise WeightsError(
+            f"{target}: the file of {entry.name} has the SHA-256 {found[:12]}..., which is not {origin}, "
+            f"{expected[:12]}...; delete it (if you trust the new one, its line in {lock.name} too) and get it again"
+        )
+    if noted is None:
+        write_text_atomic(lock, json.dumps({**seen, target.name: found}, indent=2, sort_keys=True) + "\n")
+
+
+def _read_lock(lock: Path) -> dict[str, str]:
+    if not lock.is_file():
+        return {}
+    try:
+        content: Any = json.loads(lock.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise WeightsError(f"{lock} is not readable JSON ({error}); repair or delete it") from error
+    if not isinstance(content, dict) or not all(isinstance(value, str) for value in content.values()):
+        raise WeightsError(f"{lock} must map file names to SHA-256 hashes; repair or delete it")
+    return content
+
+
+def _download(entry: ZooEntry, part: Path, on_progress: OnProgress | None) -> None:
+    """Bring ``part`` to its full length, over as many connections as that takes while each brings something."""
+    idle = 0
+    while True:
+        before = _size(part)
+        try:
+            if _fetch_rest(entry, part, on_progress):
+                return
+            reason: object = "the connection broke off"
+        except urllib.error.HTTPError as error:
+            if error.code < 500:
+                raise WeightsError(_advice(entry, f"answers {error.code} {error.reason}")) from error
+            reason = f"{error.code} {error.reason}"
+        except (OSError, http.client.HTTPException) as error:
+            reason = getattr(error, "reason", None) or str(error) or type(error).__name__
+        idle = 0 if _size(part) > before else idle + 1
+        if idle == _MAX_IDLE_ATTEMPTS:
+            kept = _size(part)
+            resume = f" ({kept:,} bytes are kept; the next try goes on from there)" if kept else ""
+            raise WeightsError(_advice(entry, f"cannot be read: {reason}{resume}"))
+        time.sleep(_PAUSE_SECONDS * idle)
+
+
+def _fetch_rest(entry: ZooEntry, part: Path, on_progress: OnProgress | None) -> bool:
+    """One connection's worth of bytes; True when the file is whole."""
+    offset, version = _size(part), _version_file(part)
+    request = urllib.request.Request(entry.address, headers={"User-Agent": "ava-detect", "Accept-Encoding": "identity"})
+    if offset and version.is_file():
+        request.add_header("Range", f"bytes={offset}-")
+        request.add_header("If-Range", version.read_text(encoding="utf-8"))
+    try:
+        response = urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS)
+    except urllib.error.HTTPError as error:
+        if error.code != http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise
+        # Either all of it is here already, or what is here is no beginning of it.
+        if error.headers.get("Content-Range", "").rpartition("/")[2] == str(offset):
+            return True
+        _discard(part)
+        return False
+    with response:
+        _refuse_web_page(entry, response)
+        if response.status != http.client.PARTIAL_CONTENT:
+            offset = 0
+            _begin_version(response, part)
+        elif not response.headers.get("Content-Range", "").startswith(f"bytes {offset}-"):
+            raise WeightsError(_advice(entry, f"answers with other bytes than those asked for (from {offset})"))
+        length = response.headers.get("Content-Length")
+        total = None if length is None else offset + int(length)
+        position = _write(response, part, offset, total, on_progress)
+    return total is None or position == total
+
+
+def _begin_version(response: http.client.HTTPResponse, part: Path) -> None:
+    """Note what ties a later request to the same file; what is here of another version goes.
+
+    A server that names no version is always asked for the whole file.
+    """
+    tag = response.headers.get("ETag", "")
+    if tag.startswith("W/") or not tag:
+        tag = response.headers.get("Last-Modified", "")
+    version = _version_file(part)
+    if tag and not (version.is_file() and version.read_text(encoding="utf-8") == tag):
+        _discard(part)
+        version.write_text(tag, encoding="utf-8")
+
+
+def _write(
+    response: http.client.HTTPResponse, part: Path, offset: int, total: int | None, on_progress: OnProgress | None
+) -> int:
+    """Copy the response into ``part`` from ``offset`` on; returns where it ended."""
+    part.touch()
+    with part.open("r+b") as file:
+        file.seek(offset)
+        while chunk := response.read1(_CHUNK_BYTES):
+            file.write(chunk)
+            if on_progress is not None:
+                on_progress(file.tell(), total)
+        if total is None or file.tell() == total:
+            file.truncate()
+        return file.tell()
+
+
+def _refuse_web_page(entry: ZooEntry, response: http.client.HTTPResponse) -> None:
+    """A login or error page comes with status 200, and is no weights file."""
+    kind = response.headers.get_content_type()
+    if kind in ("text/html", "application/xhtml+xml"):
+        raise WeightsError(_advice(entry, f"answers with a web page ({kind}), perhaps a login"))
+
+
+def _advice(entry: ZooEntry, trouble: str) -> str:
+    path = cached_path(entry)
+    return (
+        f"{entry.name} is not in the cache, and {entry.address} {trouble}. Download that address by other means and "
+        f"put the file at {path}, or set {CACHE_VARIABLE} to a folder that holds {path.name}"
+    )
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.is_file() else 0
+
+
+def _version_file(part: Path) -> Path:
+    return part.with_name(part.name + "-version")
+
+
+def _discard(part: Path) -> None:
+    part.unlink(missing_ok=True)
+    _version_file(part).unlink(missing_ok=True)

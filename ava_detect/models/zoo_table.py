@@ -1,0 +1,200 @@
+"""The public AVA, Kinetics and Charades checkpoints that this package can run; see ``zoo.py``.
+
+Quoted from PySlowFast's MODEL_ZOO.md (287ec007) and pytorchvideo's docs/source/model_zoo.md (f3142bb).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Both projects put their code under this licence; their zoo pages state none for the weights alone.
+_LICENCE = "Apache-2.0"
+_PYSLOWFAST = "https://dl.fbaipublicfiles.com/pyslowfast"
+_PYTORCHVIDEO = "https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo"
+_PYSLOWFAST_PAGE = "PySlowFast MODEL_ZOO.md"
+_PYTORCHVIDEO_PAGE = "pytorchvideo model_zoo.md"
+
+
+@dataclass(frozen=True)
+class ZooEntry:
+    """One published checkpoint.
+
+    ``config``: the name in ``configs/`` of the network it fills (of a ``..._start``: of that whose training it begins).
+    ``layout``: whose names its tensors carry, as far as its page tells; loading looks inside. ``metric``,
+    ``published``: what its authors report, in percent, and of what; ``source`` says where. ``sha256``: None where
+    nobody published it.
+    """
+
+    name: str
+    config: str
+    layout: str
+    data: str
+    pretrained_on: str
+    metric: str
+    published: float | None
+    source: str
+    address: str
+    licence: str = _LICENCE
+    sha256: str | None = None
+
+
+def _pyslowfast(
+    name: str, config: str, layout: str, file: str, data: str, published: float | None, pretrained_on: str = ""
+) -> ZooEntry:
+    address = f"{_PYSLOWFAST}/{file}"
+    return ZooEntry(name, config, layout, data, pretrained_on, _metric(data), published, _PYSLOWFAST_PAGE, address)
+
+
+def _pytorchvideo(name: str, config: str, file: str, data: str, published: float, pretrained_on: str = "") -> ZooEntry:
+    address = f"{_PYTORCHVIDEO}/{file}"
+    return ZooEntry(
+        name, config, "pytorchvideo", data, pretrained_on, _metric(data), published, _PYTORCHVIDEO_PAGE, address
+    )
+
+
+def _metric(data: str) -> str:
+    if data.startswith("AVA"):
+        return "frame-mAP"
+    return "mAP" if data == "Charades" else "top-1, 30 views"
+
+
+_ENTRIES = (
+    # AVA, PySlowFast.
+    _pyslowfast(
+        "slow_r50_4x16_ava22", "slow_r50_4x16_c2", "caffe2", "model_zoo/ava/C2D_8x8_R50.pkl", "AVA 2.2", 19.5, "K400"
+    ),
+    _pyslowfast(
+        "slowfast_r101_nl_32x2_ava21",
+        "slowfast_r101_nl_32x2",
+        "caffe2",
+        "model_zoo/ava/SLOWFAST_32x2_R101_50_50_v2.1.pkl",
+        "AVA 2.1",
+        28.2,
+        "K600",
+    ),
+    _pyslowfast(
+        "slowfast_r101_nl_32x2_ava22",
+        "slowfast_r101_nl_32x2",
+        "pyslowfast",
+        "model_zoo/ava/SLOWFAST_32x2_R101_50_50.pkl",
+        "AVA 2.2",
+        29.1,
+        "K600",
+    ),
+    _pyslowfast(
+        "slowfast_r101_nl_64x2_ava22",
+        "slowfast_r101_nl_64x2",
+        "caffe2",
+        "model_zoo/ava/SLOWFAST_64x2_R101_50_50.pkl",
+        "AVA 2.2",
+        29.4,
+        "K600",
+    ),
+    # AVA, pytorchvideo.
+    _pytorchvideo(
+        "slow_r50_4x16_ava22_ptv", "slow_r50_4x16_c2", "ava/SLOW_4x16_R50_DETECTION.pyth", "AVA 2.2", 19.5, "K400"
+    ),
+    _pytorchvideo(
+        "slowfast_r50_32x2_ava22_ptv",
+        "slowfast_r50_32x2_c2",
+        "ava/SLOWFAST_8x8_R50_DETECTION.pyth",
+        "AVA 2.2",
+        24.67,
+        "K400",
+    ),
+    # What the training of PySlowFast's AVA models started from: Kinetics classifiers, no accuracy published.
+    _pyslowfast(
+        "slow_r50_4x16_ava22_start",
+        "slow_r50_4x16_c2",
+        "caffe2",
+        "model_zoo/ava/pretrain/C2D_8x8_R50.pkl",
+        "K400",
+        None,
+    ),
+    _pyslowfast(
+        "slowfast_r101_nl_32x2_ava21_start",
+        "slowfast_r101_nl_32x2",
+        "caffe2",
+        "model_zoo/ava/pretrain/SLOWFAST_32x2_R101_50_50_v2.1.pkl",
+        "K600",
+        None,
+    ),
+    _pyslowfast(
+        "slowfast_r101_nl_32x2_ava22_start",
+        "slowfast_r101_nl_32x2",
+        "caffe2",
+        "model_zoo/ava/pretrain/SLOWFAST_32x2_R101_50_50.pkl",
+        "K600",
+        None,
+    ),
+    _pyslowfast(
+        "slowfast_r101_nl_64x2_ava22_start",
+        "slowfast_r101_nl_64x2",
+        "caffe2",
+        "model_zoo/ava/pretrain/SLOWFAST_64x2_R101_50_50.pkl",
+        "K600",
+        None,
+    ),
+    # Kinetics and Charades, PySlowFast.
+    _pyslowfast(
+        "slow_r50_4x16_k400",
+        "kinetics_slow_r50_4x16",
+        "caffe2",
+        "model_zoo/kinetics400/SLOWONLY_4x16_R50.pkl",
+        "K400",
+        72.7,
+    ),
+    _pyslowfast(
+        "slow_r50_8x8_k400",
+        "kinetics_slow_r50_8x8",
+        "caffe2",
+        "model_zoo/kinetics400/SLOWONLY_8x8_R50.pkl",
+        "K400",
+        74.8,
+    ),
+    _pyslowfast(
+        "slowfast_r50_4x16_k400",
+        "kinetics_slowfast_r50_4x16",
+        "caffe2",
+        "model_zoo/kinetics400/SLOWFAST_4x16_R50.pkl",
+        "K400",
+        75.6,
+    ),
+    _pyslowfast(
+        "slowfast_r50_8x8_k400",
+        "kinetics_slowfast_r50_8x8",
+        "caffe2",
+        "model_zoo/kinetics400/SLOWFAST_8x8_R50.pkl",
+        "K400",
+        77.0,
+    ),
+    _pyslowfast(
+        "slowfast_r50_16x8_charades",
+        "charades_slowfast_r50_16x8",
+        "pyslowfast",
+        "pyslowfast/model_zoo/multigrid/model_zoo/Charades/SLOWFAST_16x8_R50.pkl",
+        "Charades",
+        38.9,
+        "K400",
+    ),
+    # Kinetics, pytorchvideo.
+    _pytorchvideo("slow_r50_4x16_k400_ptv", "kinetics_slow_r50_4x16", "kinetics/SLOW_4x16_R50.pyth", "K400", 72.4),
+    _pytorchvideo("slow_r50_8x8_k400_ptv", "kinetics_slow_r50_8x8", "kinetics/SLOW_8x8_R50.pyth", "K400", 74.58),
+    _pytorchvideo(
+        "slowfast_r50_4x16_k400_ptv", "kinetics_slowfast_r50_4x16", "kinetics/SLOWFAST_4x16_R50.pyth", "K400", 75.34
+    ),
+    _pytorchvideo(
+        "slowfast_r50_8x8_k400_ptv", "kinetics_slowfast_r50_8x8_ptv", "kinetics/SLOWFAST_8x8_R50.pyth", "K400", 76.94
+    ),
+    _pytorchvideo(
+        "slowfast_r101_8x8_k400_ptv", "kinetics_slowfast_r101_8x8_ptv", "kinetics/SLOWFAST_8x8_R101.pyth", "K400", 77.9
+    ),
+    _pytorchvideo(
+        "slowfast_r101_16x8_k400_ptv",
+        "kinetics_slowfast_r101_16x8_ptv",
+        "kinetics/SLOWFAST_16x8_R101_50_50.pyth",
+        "K400",
+        78.7,
+    ),
+)
+ZOO = {entry.name: entry for entry in _ENTRIES}

@@ -1,0 +1,306 @@
+"""The zoo against a server on the loopback that supports ranges, breaks off, lies, and asks for a login."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ava_detect.config import config_names
+from ava_detect.errors import WeightsError
+from ava_detect.models import zoo
+from ava_detect.models.zoo_table import ZOO
+
+CONTENT = np.random.default_rng(0).integers(0, 256, 3_000_000).astype(np.uint8).tobytes()
+
+
+class Server(ThreadingHTTPServer):
+    """Serves ``content`` at every address; each attribute makes it misbehave."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.content = CONTENT
+        self.etag: str | None = '"one"'
+        self.cut_after: list[int] = []  # so many bytes of each connection, as long as the list lasts
+        self.status: list[int] = []  # answers before the real one
+        self.kind = "application/octet-stream"
+        self.ranges = True
+        self.shift = 0  # answers ranges from elsewhere
+        self.requests: list[str | None] = []
+        self.sent = 0
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def log_message(self, *arguments):
+        pass
+
+    def do_GET(self):
+        server = self.server
+        wanted = self.headers.get("Range")
+        server.requests.append(wanted)
+        if server.status:
+            self.send_error(server.status.pop(0))
+            return
+        start = 0
+        if wanted and server.ranges and self.headers.get("If-Range") == server.etag:
+            start = int(wanted.removeprefix("bytes=").rstrip("-")) + server.shift
+            if start >= len(server.content):
+                self.send_response(416)
+                self.send_header("Content-Range", f"bytes */{len(server.content)}")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {start}-{len(server.content) - 1}/{len(server.content)}")
+        else:
+            self.send_response(200)
+        self.send_header("Content-Type", server.kind)
+        self.send_header("Content-Length", str(len(server.content) - start))
+        if server.etag:
+            self.send_header("ETag", server.etag)
+        self.end_headers()
+        end = start + server.cut_after.pop(0) if server.cut_after else len(server.content)
+        self.wfile.write(server.content[start:end])
+        server.sent += len(server.content[start:end])
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(zoo, "_PAUSE_SECONDS", 0.0)
+    with Server() as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv(zoo.CACHE_VARIABLE, str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def entry(server, cache, monkeypatch):
+    made = replace(ZOO["slowfast_r101_nl_32x2_ava22"], address=f"http://127.0.0.1:{server.server_port}/a/B.pkl")
+    monkeypatch.setitem(ZOO, made.name, made)
+    return made
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_download_is_whole_noted_and_used_again_offline(entry, server, cache):
+    seen = []
+    path = zoo.resolve(entry.name, lambda done, total: seen.append((done, total)))
+    assert path == cache / "slowfast_r101_nl_32x2_ava22.pkl"
+    assert path.read_bytes() == CONTENT
+    assert seen[-1] == (len(CONTENT), len(CONTENT))
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    assert names_in(cache) == ["hashes.json", path.name]
+    assert json.loads((cache / "hashes.json").read_text()) == {path.name: hashlib.sha256(CONTENT).hexdigest()}
+    server.status = [500] * 9
+    assert zoo.resolve(entry.name) == path
+    assert len(server.requests) == 1
+
+
+def test_a_path_is_itself(tmp_path):
+    file = tmp_path / "mine.pyth"
+    file.write_bytes(b"x")
+    assert zoo.resolve(file) == file
+    assert zoo.resolve(str(file)) == file
+
+
+def test_an_unknown_name_names_the_nearest():
+    with pytest.raises(WeightsError, match=r"'slowfast_r101_nl_32x2_ava23' \(did you mean 'slowfast_r101_nl_32x2_"):
+        zoo.resolve("slowfast_r101_nl_32x2_ava23")
+
+
+def test_cut_connections_go_on_where_they_stopped(entry, server):
+    server.cut_after = [1_000_000, 700_000, 5]
+    assert zoo.resolve(entry.name).read_bytes() == CONTENT
+    assert server.requests == [None, "bytes=1000000-", "bytes=1700000-", "bytes=1700005-"]
+    assert server.sent == len(CONTENT)
+
+
+def test_a_later_run_goes_on_where_an_earlier_one_stopped(entry, server, cache):
+    server.cut_after = [2_000_000, 0, 0, 0]
+    with pytest.raises(WeightsError, match=r"cannot be read: the connection broke off \(2,000,000 bytes are kept"):
+        zoo.resolve(entry.name)
+    assert names_in(cache) == [f"{entry.name}.pkl.part", f"{entry.name}.pkl.part-version"]
+    server.requests.clear()
+    assert zoo.resolve(entry.name).read_bytes() == CONTENT
+    assert server.requests == ["bytes=2000000-"]
+
+
+def test_another_version_on_the_server_is_not_spliced(entry, server):
+    server.cut_after = [1_000_000, 0, 0, 0]
+    with pytest.raises(WeightsError):
+        zoo.resolve(entry.name)
+    server.content, server.etag = CONTENT[::-1], '"two"'
+    assert zoo.resolve(entry.name).read_bytes() == CONTENT[::-1]
+
+
+@pytest.mark.parametrize("without", ["etag", "ranges"])
+def test_a_server_that_cannot_resume_is_asked_for_all(entry, server, without):
+    setattr(server, without, None)
+    server.cut_after = [1_000_000]
+    assert zoo.resolve(entry.name).read_bytes() == CONTENT
+    assert server.sent == len(CONTENT) + 1_000_000
+
+
+def test_a_part_that_is_whole_already_is_taken(entry, server, cache):
+    cache.mkdir()
+    (cache / f"{entry.name}.pkl.part").write_bytes(CONTENT)
+    (cache / f"{entry.name}.pkl.part-version").write_text('"one"')
+    assert zoo.resolve(entry.name).read_bytes() == CONTENT
+    assert server.sent == 0
+
+
+def test_a_part_that_is_too_long_is_thrown_away(entry, server, cache):
+    cache.mkdir()
+    (cache / f"{entry.name}.pkl.part").write_bytes(CONTENT + b"more")
+    (cache / f"{entry.name}.pkl.part-version").write_text('"one"')
+    assert zoo.resolve(entry.name).read_bytes() == CONTENT
+
+
+def test_bytes_from_elsewhere_are_refused(entry, server):
+    server.cut_after, server.shift = [1_000_000], 7
+    with pytest.raises(WeightsError, match=r"answers with other bytes than those asked for \(from 1000000\)"):
+        zoo.resolve(entry.name)
+
+
+def test_a_busy_server_is_asked_again(entry, server):
+    server.status = [503, 500]
+    assert zoo.resolve(entry.name).read_bytes() == CONTENT
+
+
+def test_a_missing_file_says_what_to_do(entry, server, cache):
+    server.status = [404]
+    with pytest.raises(WeightsError) as caught:
+        zoo.resolve(entry.name)
+    assert str(caught.value) == (
+        f"slowfast_r101_nl_32x2_ava22 is not in the cache, and {entry.address} answers 404 Not Found. Download that "
+        f"address by other means and put the file at {cache / 'slowfast_r101_nl_32x2_ava22.pkl'}, or set "
+        "AVA_DETECT_CACHE to a folder that holds slowfast_r101_nl_32x2_ava22.pkl"
+    )
+    assert len(server.requests) == 1
+    assert names_in(cache) == []
+
+
+def test_a_login_page_is_no_weights_file(entry, server, cache):
+    server.content, server.kind = b"<!DOCTYPE html><title>Log in</title>", "text/html; charset=utf-8"
+    with pytest.raises(WeightsError, match=r"answers with a web page \(text/html\), perhaps a login"):
+        zoo.resolve(entry.name)
+    assert names_in(cache) == []
+
+
+def test_without_a_network_the_error_says_what_to_download_where(entry, server, cache, monkeypatch):
+    nobody = replace(entry, address="http://127.0.0.1:9/a/B.pkl")
+    monkeypatch.setitem(ZOO, entry.name, nobody)
+    with pytest.raises(WeightsError, match=r"127\.0\.0\.1:9/a/B\.pkl cannot be read: .*refused.* put the file at "):
+        zoo.resolve(entry.name)
+    # As told: put there by hand, it is used, and noted.
+    cache.mkdir(exist_ok=True)
+    (cache / f"{entry.name}.pkl").write_bytes(b"by hand")
+    assert zoo.resolve(entry.name).read_bytes() == b"by hand"
+    assert (cache / "hashes.json").is_file()
+
+
+def test_a_file_that_changed_in_the_cache_is_refused(entry, cache):
+    path = zoo.resolve(entry.name)
+    path.write_bytes(CONTENT[:-1])
+    with pytest.raises(WeightsError, match=r"has the SHA-256 .*, which is not the one noted in .*hashes\.json"):
+        zoo.resolve(entry.name)
+
+
+def test_a_new_file_under_an_old_name_is_refused(entry, server, cache):
+    zoo.resolve(entry.name).unlink()
+    server.content, server.etag = CONTENT[:1000], '"two"'
+    with pytest.raises(WeightsError, match="which is not the one noted in"):
+        zoo.resolve(entry.name)
+    assert names_in(cache) == ["hashes.json"]
+
+
+def test_a_published_hash_is_held_to(entry, server, cache):
+    wrong = replace(entry, sha256=64 * "0")
+    with pytest.raises(WeightsError, match=r"which is not its published hash, 000000000000\.\.\."):
+        zoo.obtain(wrong)
+    assert names_in(cache) == []
+    assert zoo.obtain(replace(entry, sha256=hashlib.sha256(CONTENT).hexdigest())).is_file()
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '{"a": 1}'])
+def test_a_broken_lock_file_is_named(entry, cache, text):
+    zoo.resolve(entry.name)
+    (cache / "hashes.json").write_text(text)
+    with pytest.raises(WeightsError, match=r"hashes\.json .*repair or delete it"):
+        zoo.resolve(entry.name)
+
+
+@pytest.mark.parametrize("etag", ['"one"', None])
+def test_several_at_once_end_with_one_whole_file(entry, server, etag):
+    server.etag = etag
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(zoo.resolve(entry.name))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4
+    assert found[0].read_bytes() == CONTENT
+
+
+def test_a_cache_that_cannot_be_written_is_named(entry, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(zoo.CACHE_VARIABLE, str(tmp_path / "file" / "cache"))
+    with pytest.raises(
+        WeightsError, match=r"the cache .*file/cache cannot be used \(Not a directory\); set AVA_DETECT_"
+    ):
+        zoo.resolve(entry.name)
+
+
+def test_where_the_cache_is(monkeypatch, tmp_path):
+    monkeypatch.delenv(zoo.CACHE_VARIABLE, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(zoo.sys, "platform", "linux")
+    assert zoo.cache_dir() == tmp_path / "ava_detect"
+    monkeypatch.setattr(zoo.sys, "platform", "darwin")
+    assert zoo.cache_dir() == Path.home() / "Library" / "Caches" / "ava_detect"
+    monkeypatch.setattr(zoo.sys, "platform", "win32")
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
+    assert zoo.cache_dir() == tmp_path / "local" / "ava_detect"
+    monkeypatch.setenv(zoo.CACHE_VARIABLE, "~/weights")
+    assert zoo.cache_dir() == Path.home() / "weights"
+
+
+def test_every_entry_has_its_config_and_a_source():
+    for name, entry in ZOO.items():
+        assert entry.name == name
+        assert entry.config in config_names()
+        assert entry.address.startswith("https://dl.fbaipublicfiles.com/")
+        assert entry.source and entry.licence and entry.metric
+        assert entry.published is not None or name.endswith("_start")
+    assert len({entry.address for entry in ZOO.values()}) == len(ZOO)
+
+
+def test_the_published_figures():
+    published = {name: entry.published for name, entry in ZOO.items()}
+    assert published["slowfast_r101_nl_32x2_ava21"] == 28.2
+    assert published["slowfast_r101_nl_32x2_ava22"] == 29.1
+    assert published["slowfast_r101_nl_64x2_ava22"] == 29.4
+    assert published["slow_r50_4x16_ava22"] == 19.5
+    assert published["slowfast_r50_32x2_ava22_ptv"] == 24.67

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from helpers import SMALL_CONFIG, lively_model, save_pyslowfast, small_config_file
+
+from ava_detect import export
+from ava_detect.errors import AvaDetectError, ConfigError
+
+CLIP_GENERATOR_SEED = 7
+VARIANTS = {
+    "slowfast": {},
+    "not aligned": {"roi": {"aligned": False}},
+    "non-local": {
+        "backbone": {"nonlocal_blocks": {"slow": {4: [0]}}, "nonlocal_pool": {"slow": {4: [2, 2, 2]}}},
+    },
+    "non-local softmax": {
+        "backbone": {"nonlocal_blocks": {"slow": {4: [0]}}, "nonlocal_affinity": "softmax"},
+    },
+    "slow only": {"backbone": {"pathways": ["slow"], "alpha": 1}},
+    "temporal max": {"roi": {"temporal_pool": "max"}},
+}
+
+
+def variant(name: str):
+    changes = VARIANTS[name]
+    backbone = {**SMALL_CONFIG["model"]["backbone"], **changes.get("backbone", {})}
+    model = lively_model(model={**changes, "backbone": backbone})
+    for name, parameter in model.named_parameters():
+        if name.endswith("nonlocal0.bn.weight"):
+            # Untrained dot products are in the thousands, where float32 itself is off by 1e-4.
+            parameter.data.mul_(0.003)
+    return model
+
+
+def inputs(model, clips, height, width, boxes):
+    generator = torch.Generator().manual_seed(CLIP_GENERATOR_SEED)
+    clip = torch.randn(clips, 3, model.clip_settings.num_frames, height, width, generator=generator)
+    rois = [[i % clips, *box] for i, box in enumerate(boxes)]
+    return clip, torch.tensor(rois, dtype=torch.float32).reshape(-1, 5)
+
+
+# Inside, whole frame, over the edges, tiny, without area, and wholly outside.
+BOXES = [
+    (5, 6, 50, 60),
+    (0, 0, 100, 90),
+    (-20, -9, 130, 140),
+    (30, 30, 30.5, 30.25),
+    (40, 40, 40, 70),
+    (200, 9, 240, 30),
+]
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_onnx_gives_the_same_scores_at_any_size(tmp_path, name):
+    model = variant(name)
+    report = export.export_onnx(model, tmp_path / "a.onnx")
+    assert report.largest_difference < 1e-5
+    session = onnxruntime.InferenceSession(str(tmp_path / "a.onnx"))
+    for clips, height, width, boxes in [
+        (1, 64, 64, BOXES[:1]),
+        (4, 91, 103, BOXES),
+        (1, 128, 160, BOXES),
+        (2, 64, 48, []),
+    ]:
+        clip, rois = inputs(model, clips, height, width, boxes)
+        with torch.inference_mode():
+            expected = model(clip, rois).sigmoid().numpy()
+        (scores,) = session.run(["scores"], {"clip": clip.numpy(), "rois": rois.numpy()})
+        assert scores.shape == (len(boxes), 80)
+        np.testing.assert_allclose(scores, expected, atol=1e-5)
+
+
+def test_scores_depend_on_boxes_and_clip(tmp_path):
+    model = variant("slowfast")
+    export.export_onnx(model, tmp_path / "a.onnx")
+    session = onnxruntime.InferenceSession(str(tmp_path / "a.onnx"))
+    clip, rois = inputs(model, 2, 96, 96, BOXES[:4])
+    (scores,) = session.run(None, {"clip": clip.numpy(), "rois": rois.numpy()})
+    assert np.abs(scores[0] - scores[1]).max() > 0.01
+    assert 0 <= scores.min() < 0.4 < 0.6 < scores.max() <= 1
+
+
+@pytest.mark.parametrize(("aligned", "mode"), [(True, "half_pixel"), (False, "output_half_pixel")])
+def test_roi_align_is_the_standard_operator(tmp_path, aligned, mode):
+    export.export_onnx(variant("slowfast" if aligned else "not aligned"), tmp_path / "a.onnx")
+    graph = onnx.load(tmp_path / "a.onnx")
+    onnx.checker.check_model(graph)
+    nodes = [node for node in graph.graph.node if node.op_type == "RoiAlign"]
+    attributes = [{a.name: onnx.helper.get_attribute_value(a) for a in node.attribute} for node in nodes]
+    assert [a["coordinate_transformation_mode"].decode() for a in attributes] == [mode, mode]
+    assert {(a["output_height"], a["output_width"], a["spatial_scale"], a["sampling_ratio"]) for a in attributes} == {
+        (7, 7, 1 / 16, 0)
+    }
+    assert {node.domain for node in graph.graph.node} == {""}
+    assert graph.opset_import[0].version >= 16
+
+
+def test_the_free_sides_are_named_and_the_clip_is_described(tmp_path):
+    model = variant("slowfast")
+    export.export_onnx(model, tmp_path / "a.onnx")
+    session = onnxruntime.InferenceSession(str(tmp_path / "a.onnx"))
+    assert {i.name: i.shape for i in session.get_inputs()} == {
+        "clip": ["clips", 3, 8, "height", "width"],
+        "rois": ["boxes", 5],
+    }
+    assert [(o.name, o.shape) for o in session.get_outputs()] == [("scores", ["boxes", 80])]
+    described = json.loads(session.get_modelmeta().custom_metadata_map["ava_detect"])
+    assert described == {
+        "clip": json.loads(json.dumps(asdict(model.clip_settings))),
+        "alpha": 4,
+        "aligned": True,
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["slowfast", "non-local"])
+def test_the_backbone_by_torch_export(tmp_path, name):
+    model = variant(name)
+    report = export.export_backbone(model, tmp_path / "a.pt2")
+    assert report.largest_difference <= 1e-6
+    restored = torch.export.load(tmp_path / "a.pt2").module()
+    for clips, height, width in [(1, 64, 64), (3, 83, 130)]:
+        clip, _ = inputs(model, clips, height, width, [])
+        with torch.inference_mode():
+            for ours, theirs in zip(model.backbone(clip), restored(clip), strict=True):
+                torch.testing.assert_close(theirs, ours)
+
+
+def test_a_difference_leaves_nothing_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "TOLERANCE", -1.0)
+    with pytest.raises(AvaDetectError, match=r"a\.onnx was not written: run back, the exported network differs by"):
+        export.export_onnx(variant("slowfast"), tmp_path / "a.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_check_sees_a_wrong_network(tmp_path, monkeypatch):
+    model = variant("slowfast")
+    right = export._write_onnx
+
+    def wrong(scorer, path):
+        right(scorer, path)
+        with torch.no_grad():
+            scorer.model.head.projection.bias += 0.01
+
+    monkeypatch.setattr(export, "_write_onnx", wrong)
+    with pytest.raises(AvaDetectError, match=r"differs by 2\.\de-03"):
+        export.export_onnx(model, tmp_path / "a.onnx")
+
+
+def test_a_checkpoint_becomes_onnx(tmp_path):
+    config = small_config_file(tmp_path)
+    model = lively_model(seed=3)
+    weights = save_pyslowfast(model, tmp_path / "w.pyth")
+    report = export.export_config(config, str(weights), tmp_path / "out" / "a.onnx")
+    assert str(report).startswith(f"{tmp_path / 'out' / 'a.onnx'}: ONNX opset 17, ")
+    assert "run back at 3 other sizes, largest difference" in str(report)
+    clip, rois = inputs(model, 1, 64, 64, BOXES[:2])
+    (scores,) = onnxruntime.InferenceSession(str(report.path)).run(None, {"clip": clip.numpy(), "rois": rois.numpy()})
+    with torch.inference_mode():
+        np.testing.assert_allclose(scores, model(clip, rois).sigmoid().numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("config", "weights", "name", "sentence"),
+    [
+        ("demo", "random", "a.pb", r"ends in \.onnx \(whole detector\) or \.pt2 \(backbone\), got 'a\.pb'"),
+        ("demo", None, "a.onnx", r"give --weights FILE\|NAME for the config 'demo', or --weights random"),
+        ("kinetics_slow_r50_4x16", "random", "a.onnx", "is a classifier of whole clips; only detectors"),
+    ],
+)
+def test_what_cannot_be_exported(tmp_path, config, weights, name, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        export.export_config(config, weights, tmp_path / name)
+
+
+def test_the_context_feature_has_no_onnx(tmp_path):
+    model = lively_model(model={**SMALL_CONFIG["model"], "roi": {"with_global": True}})
+    with pytest.raises(AvaDetectError, match="no adaptive pool for maps of any size"):
+        export.export_onnx(model, tmp_path / "a.onnx")

@@ -1,0 +1,247 @@
+"""Our networks against the peers' own outputs: reference cases in, the largest errors out.
+
+    python tools/check_parity.py CASE_DIR... [--fill FOLDER]
+
+A case is a folder with ``meta.json`` (the model's settings), ``keys.json`` (its state dict's names and shapes),
+``input.npz`` and ``expected.npz``. The graph is built from the case's settings, whatever its name; its weights are
+made by ``fill.py``, written as a checkpoint in the family's own layout, and loaded by ``load_weights``. Then every
+variant is run and compared: scores and logits, pooled features, and probes after every stage. One line a case; exit
+status 1 when any number is outside its tolerance (``TOL`` in ``check.py``, beside ``fill.py``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from parity.case_config import CaseError, config_of
+from torch import Tensor, nn
+
+from ava_detect.build import build_model
+from ava_detect.models.action_detector import ActionClassifier, ActionDetector
+from ava_detect.models.heads import clip_scores
+from ava_detect.models.weights import load_weights
+
+Array = npt.NDArray[Any]
+Model = ActionDetector | ActionClassifier
+PROBES_PER_STAGE = 64
+# As check.py's TOL, for expected values whose kind it does not list.
+DEFAULT_TOLERANCE = (1e-4, 1e-4)
+KINDS = ("scores", "logits", "pooled", "roialign_first16", "probe")
+
+
+def build_case(case: Any, folder: Path) -> Model:
+    """The case's model with its weights, through a checkpoint in the family's layout and the ordinary strict path."""
+    model = build_model(config_of(case))
+    state = {name: torch.from_numpy(np.array(array)) for name, array in case.weights().items()}
+    wrapped = {
+        "PySlowFast": {"epoch": 1, "model_state": state},
+        "pytorchvideo": {"model_state": state},
+        "mmaction2": {"meta": {"epoch": 1}, "state_dict": state},
+    }
+    path = folder / "checkpoint.pth"
+    torch.save(wrapped[case.meta["family"]], path)
+    report = load_weights(model, path)
+    if len(report.loaded) != case.meta["n_keys"]:
+        raise CaseError(f"{len(report.loaded)} of {case.meta['n_keys']} tensors were loaded")
+    parameters = sum(p.numel() for p in model.parameters())
+    if parameters != case.meta["params"]:
+        raise CaseError(f"{parameters} parameters, the peer has {case.meta['params']}")
+    return model
+
+
+def outputs_of(model: Model, variant: Any, family: str) -> dict[str, Array]:
+    """Everything that a reference may hold for this variant, by the reference's names."""
+    clip = torch.from_numpy(variant.tensors[-1])
+    stages: dict[str, Tensor] = {}
+    projected: list[Tensor] = []
+    hooks = [
+        module.register_forward_hook(lambda _m, _i, out, name=name: stages.__setitem__(name, out.detach().clone()))
+        for name, module in _stages_of(model.backbone)
+    ]
+    hooks.append(model.head.projection.register_forward_hook(lambda _m, inputs, out: projected.extend((*inputs, out))))
+    try:
+        with torch.inference_mode():
+            if isinstance(model, ActionClassifier):
+                model(clip)
+                got = _classified(model, *projected)
+            else:
+                rois = torch.from_numpy(variant.boxes)
+                got = _detected(model, model(clip, rois), stages, rois, *projected)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return {name: value.numpy() for name, value in (got | _probes(stages, family)).items()}
+
+
+def _stages_of(backbone: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    for name, module in backbone.named_modules():
+        if re.fullmatch(r"(stem|res\d)\.(slow|fast)|lateral\d", name):
+            yield name, module
+
+
+def _classified(model: ActionClassifier, pooled: Tensor, logits: Tensor) -> dict[str, Tensor]:
+    positions = pooled.movedim(-1, 1).flatten(2)
+    got = {"logits": logits, "scores": clip_scores(logits, model.activation)}
+    return got | _split(positions, model)
+
+
+def _detected(
+    model: ActionDetector, output: Tensor, stages: Mapping[str, Tensor], rois: Tensor, pooled: Tensor, logits: Tensor
+) -> dict[str, Tensor]:
+    if not torch.equal(output, logits[:, model.head.num_unused :]):
+        raise CaseError("the model's output is not what its last layer computed")
+    got = {"logits": logits, "scores": logits.sigmoid()} | _split(pooled, model)
+    for pathway in model.backbone.pathways:
+        got[f"roialign_first16/{pathway}"] = model.roi_pool.align(stages[f"res5.{pathway}"], rois)[:, :16]
+    return got
+
+
+def _split(pooled: Tensor, model: Model) -> dict[str, Tensor]:
+    """``[rows, C, ...]`` by pathway; what stands behind the pathways is the context of the whole map."""
+    channels = model.backbone.out_channels
+    parts = pooled.split([*channels, pooled.shape[1] - sum(channels)], dim=1)
+    names = (*model.backbone.pathways, "global")
+    return {f"pooled/{name}": part for name, part in zip(names, parts, strict=True)}
+
+
+def _probes(stages: Mapping[str, Tensor], family: str) -> dict[str, Tensor]:
+    """The stages by the family's names: pytorchvideo probes after fusing, PySlowFast before too, mmaction2 the part."""
+    named: dict[str, Tensor] = {}
+    for name, features in stages.items():
+        part, _, pathway = name.partition(".")
+        number = 1 if part == "stem" else int(part[-1])
+        lateral = part.startswith("lateral")
+        p = int(pathway == "fast")
+        before = stages["stem.slow" if number == 1 else f"res{number}.slow"] if lateral else features
+        if family == "PySlowFast":
+            named[f"s{number}_fuse.p0" if lateral else f"s{number}.p{p}"] = features
+            if lateral:
+                named[f"s{number}_fuse.p1"] = stages["stem.fast" if number == 1 else f"res{number}.fast"]
+        elif family == "mmaction2":
+            layer = f"layer{number - 1}"
+            if lateral:
+                where = "conv1" if number == 1 else layer
+                named[f"slow.{where}_lateral"] = features[:, before.shape[1] :]
+            else:
+                named[f"{pathway}.{'maxpool' if number == 1 else layer}"] = features
+        elif lateral or p or f"lateral{number}" not in stages:
+            named[f"blocks.{number - 1}.p{p}"] = features
+    return {f"probe/{name}": features for name, features in named.items()}
+
+
+@dataclass
+class Errors:
+    """The largest error by kind, what is outside its tolerance, how many arrays were compared, and which were not."""
+
+    largest: dict[str, float] = field(default_factory=dict)
+    outside: list[str] = field(default_factory=list)
+    compared: dict[str, int] = field(default_factory=dict)
+    unknown: list[str] = field(default_factory=list)
+
+    def add(self, name: str, got: Array, expected: Array, tolerance: tuple[float, float]) -> None:
+        """Compare one array; probes are relative to the largest value of their stage."""
+        kind = name.split(" ")[-1].split("/")[0]
+        self.compared[kind] = self.compared.get(kind, 0) + 1
+        if got.shape != expected.shape:
+            self.outside.append(f"{name}: shape {list(got.shape)}, expected {list(expected.shape)}")
+            return
+        difference = np.abs(got.astype(np.float64) - expected)
+        shown = float(difference.max(initial=0)) / (float(np.abs(expected).max()) if kind == "probe" else 1.0)
+        self.largest[kind] = max(self.largest.get(kind, 0.0), shown)
+        absolute, relative = tolerance
+        # Written so that a NaN is outside.
+        if not (difference <= absolute + relative * np.abs(expected)).all():
+            self.outside.append(f"{name}: off by {shown:.3g}, allowed {absolute:g} + {relative:g} of the value")
+
+
+def check_case(case: Any, fill: Any, tolerances: Mapping[str, tuple[float, float]]) -> Errors:
+    """Run every variant of a case and compare all that its reference holds."""
+    with tempfile.TemporaryDirectory() as folder:
+        model = build_case(case, Path(folder))
+    errors = Errors()
+    for variant in case.variants():
+        got = outputs_of(model, variant, case.meta["family"])
+        compare(variant, got, fill, tolerances, errors)
+    for kind in ("scores", "logits"):
+        if kind not in errors.compared:
+            raise CaseError(f"its expected.npz holds no {kind}")
+    return errors
+
+
+def compare(
+    variant: Any, got: Mapping[str, Array], fill: Any, tolerances: Mapping[str, tuple[float, float]], errors: Errors
+) -> None:
+    """Every expected array of the variant against ours; those that we have no counterpart of are named."""
+    for reference, expected in variant.expected.items():
+        kind, _, stage = reference.partition("/")
+        name = reference.removesuffix("_f64")
+        ours = got.get(f"probe/{stage.removeprefix('model.')}" if kind in ("probe", "stat") else name)
+        if ours is None:
+            errors.unknown.append(f"{variant.name} {reference}")
+        elif kind == "stat":
+            if list(ours.shape) != [int(size) for size in expected[2:]]:
+                errors.outside.append(f"{variant.name} {stage}: shape {list(ours.shape)}, expected {expected[2:]}")
+            statistics = np.array([ours.mean(dtype=np.float64), ours.std(dtype=np.float64, ddof=1)])
+            errors.add(f"{variant.name} {reference}", statistics, expected[:2], DEFAULT_TOLERANCE)
+        else:
+            if kind == "probe":
+                # The reference keeps a few values a stage, at places that follow from the stage's name.
+                places = fill.raw24(reference, PROBES_PER_STAGE) % ours.size
+                ours = ours.ravel()[places]
+            tolerance = tolerances.get(name.split("/")[0], DEFAULT_TOLERANCE)
+            errors.add(f"{variant.name} {reference}".removesuffix("_f64"), ours, expected, tolerance)
+
+
+def shared_tools(case_folder: Path, fill_folder: Path | None) -> tuple[Any, Any]:
+    """The modules ``check`` and ``fill`` that made the case: in ``tools/parity`` beside its ``cases`` folder."""
+    folder = (fill_folder or case_folder.resolve().parents[2] / "tools" / "parity").resolve()
+    if not (folder / "fill.py").is_file():
+        raise SystemExit(
+            f"{folder} has no fill.py, which makes the weights of {case_folder}; name its folder with --fill"
+        )
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    import check  # type: ignore[import-not-found]
+    import fill  # type: ignore[import-not-found]
+
+    return check, fill
+
+
+def main(arguments: list[str] | None = None, say: Callable[[str], None] = print) -> int:
+    """Check the cases named; 1 when anything is outside its tolerance."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", nargs="+", type=Path, metavar="CASE_DIR")
+    parser.add_argument("--fill", type=Path, metavar="FOLDER", help="where fill.py and check.py lie")
+    options = parser.parse_args(arguments)
+    failed = 0
+    for folder in options.cases:
+        check, fill = shared_tools(folder, options.fill)
+        try:
+            errors = check_case(check.Case(str(folder)), fill, check.TOL)
+        except Exception as error:  # one case must not keep the others from being checked
+            say(f"{folder.name:<44} FAILED {type(error).__name__}: {error}")
+            failed += 1
+            continue
+        shown = "  ".join(f"{kind} {errors.largest[kind]:.1e}" for kind in KINDS if kind in errors.largest)
+        verdict = "OUTSIDE" if errors.outside else "ok"
+        say(f"{folder.name:<44} {verdict:<7} {shown}  ({sum(errors.compared.values())} arrays)")
+        for problem in errors.outside:
+            say(f"  {problem}")
+        if errors.unknown:
+            say(f"  not compared, being unknown to this tool: {', '.join(errors.unknown)}")
+        failed += bool(errors.outside)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
