@@ -129,7 +129,7 @@ def annotate_videos(
     # Built before the first video even when worker processes build their own: what is wrong with it is wrong once.
     annotator = Annotator(settings)
     _make_writable(out)
-    weights_known = _describe_weights(settings)
+    weights_known = _describe_weights(annotator)
     run = RunRecord(out, _fingerprint(settings, model_config, weights_known), resume=resume)
     finished: dict[str, VideoRecord] = {}
     interrupted = False
@@ -194,10 +194,12 @@ def _make_writable(out: Path) -> None:
         ) from error
 
 
-def _describe_weights(settings: AnnotateSettings) -> dict[str, Any]:
-    if settings.weights is None or settings.weights == RANDOM_WEIGHTS:
+def _describe_weights(annotator: Annotator) -> dict[str, Any]:
+    report = annotator.weights_report
+    if report is None:
         return {"source": RANDOM_WEIGHTS, "sha256": None, "trained": False}
-    return {"source": str(Path(settings.weights).resolve()), "sha256": sha256_of(settings.weights), "trained": True}
+    path = Path(report.path).resolve()
+    return {"source": str(path), "sha256": sha256_of(path), "trained": True, "tensors_loaded": len(report.loaded)}
 
 
 def _fingerprint(settings: AnnotateSettings, config: Config, weights: dict[str, Any]) -> dict[str, Any]:

@@ -78,8 +78,8 @@ class Annotator:
         self.settings = settings
         device = resolve_device(settings.device)
         model = build_model(config)
-        if settings.weights is not None and settings.weights != RANDOM_WEIGHTS:
-            load_weights(model, settings.weights)
+        trained = settings.weights is not None and settings.weights != RANDOM_WEIGHTS
+        self.weights_report = load_weights(model, str(settings.weights)) if trained else None
         min_person_score = settings.min_person_score
         detector = build_detector(
             settings.detector or config.detector.spec,

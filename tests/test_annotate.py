@@ -100,6 +100,7 @@ def test_trained_weights_are_named_by_hash_and_leave_no_note(work):
     assert summary.note == ""
     assert summary.weights["trained"]
     assert len(summary.weights["sha256"]) == 64
+    assert summary.weights["tensors_loaded"] == len(lively_model().state_dict())
     assert "note" not in json.loads((work / "out" / "one.jsonl").open().readline())
     other = run(work, out="other")
     assert other.videos[0].num_rows == summary.videos[0].num_rows

@@ -72,7 +72,7 @@ class FrameMAPResult:
     @property
     def notes(self) -> list[str]:
         """Sentences about what was left out, for people."""
-        return [f"{count} {_REASONS[reason]}" for reason, count in self.ignored.items() if count]
+        return [f"{count:,} {_REASONS[reason]}" for reason, count in self.ignored.items() if count]
 
     def rows(self) -> list[tuple[str, ...]]:
         """The table for people: a heading, one row per class with ground truth, best first; AP in percent."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import av.error
@@ -13,6 +14,8 @@ from av.container import InputContainer
 from ava_detect.errors import VideoError
 
 _MAX_READ_ERRORS_IN_A_ROW = 64
+# A title that is no UTF-8 must not keep a video from being read: PyAV 19 sees to that, older ones must be told.
+_OPEN_OPTIONS: dict[str, Any] = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
 
 
 @dataclass
@@ -29,7 +32,7 @@ def open_container(path: Path) -> InputContainer:
     if path.is_dir():
         raise VideoError(f"{path} is a folder, not a video file")
     try:
-        return av.open(str(path), metadata_errors="replace")
+        return av.open(str(path), **_OPEN_OPTIONS)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise VideoError(f"{path} cannot be opened as a video ({reason}); is the file whole, and a video?") from error

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ava_detect.evaluation import compare as module
-from ava_detect.evaluation.compare import _Resampler, compare
+from ava_detect.evaluation.compare import _Resampler, ap_intervals, compare
 from ava_detect.evaluation.frame_map import FrameMAP
 from ava_detect.formats.ava_csv import AvaTable
 from ava_detect.labels import LabelMap
@@ -97,6 +97,38 @@ def test_the_seed_decides() -> None:
     first, again, other = (compare(a, b, num_resamples=50, seed=seed).mAP for seed in (3, 3, 4))
     assert first == again
     assert first != other
+
+
+@pytest.mark.parametrize("dialect", ["official", "pyslowfast"])
+def test_the_interval_of_one_run_holds_its_ap(dialect: str) -> None:
+    metric = filled(1, 0.8, dialect)
+    intervals, result = ap_intervals(metric, num_resamples=200), metric.compute()
+    assert intervals.num_videos == len(VIDEOS)
+    assert intervals.mAP.low < result.mAP < intervals.mAP.high
+    for action_id, of_class in result.per_class.items():
+        assert intervals.per_class[action_id].low < of_class.ap < intervals.per_class[action_id].high
+    assert intervals == ap_intervals(metric, num_resamples=200)
+    assert intervals.mAP != ap_intervals(metric, num_resamples=200, seed=1).mAP
+
+
+def test_the_interval_by_hand() -> None:
+    # Found in one video, missed in the other: the draws have AP 1, 1/2 and 0, a quarter, a half and a quarter of them.
+    metric = FrameMAP(LABELS)
+    box = [[0.1, 0.1, 0.5, 0.5]]
+    metric.update(
+        ground_truth=AvaTable.from_columns(["found", "missed"], [1, 1], box * 2, [12, 12]),
+        detections=AvaTable.from_columns(["found"], [1], box, [12], [0.9]),
+    )
+    wide, narrow = (ap_intervals(metric, num_resamples=400, confidence=c) for c in (0.6, 0.4))
+    assert (wide.per_class[12].low, wide.per_class[12].high) == (0, 1)
+    assert (narrow.per_class[12].low, narrow.per_class[12].high) == (0.5, 0.5)
+    assert np.isnan([wide.per_class[80].low, wide.per_class[80].high]).all()
+    assert wide.mAP == wide.per_class[12]
+
+
+def test_without_rows_the_interval_is_nan() -> None:
+    intervals = ap_intervals(FrameMAP(LABELS), num_resamples=5)
+    assert (intervals.num_videos, np.isnan(intervals.mAP.low)) == (0, True)
 
 
 def test_only_like_is_compared() -> None:

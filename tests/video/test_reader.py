@@ -11,6 +11,7 @@ from helpers import constant_rate, frame_number, numbered_frame, write_numbered_
 
 from ava_detect.errors import VideoError
 from ava_detect.video.reader import VideoReader
+from ava_detect.video.writer import VideoWriter
 
 # name: (width, height, frames, seconds to the end of the last frame, what the damage sentence says)
 REAL_VIDEOS = {
@@ -131,6 +132,15 @@ def test_threads_change_nothing(shared):
     for (time, image), (other_time, other_image) in zip(one, four, strict=True):
         assert time == other_time
         np.testing.assert_array_equal(image, other_image)
+
+
+def test_a_title_that_is_no_utf8_does_no_harm(tmp_path):
+    path = tmp_path / "a.mp4"
+    with VideoWriter(path, 25, title="cafe QQQQ") as writer:
+        for number in range(3):
+            writer.write(numbered_frame(number))
+    path.write_bytes(path.read_bytes().replace(b"QQQQ", b"\xe9\xff\xe9\xe9"))
+    assert [frame_number(frame.image) for frame in VideoReader(path)] == [0, 1, 2]
 
 
 def test_two_passes_at_once_do_not_disturb_each_other(tmp_path):

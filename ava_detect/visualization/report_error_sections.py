@@ -1,0 +1,160 @@
+"""The sections of an evaluation report that say where the mAP goes: errors, oracles, groups, confusions."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ava_detect.evaluation.error_analysis import KINDS, ErrorAnalysis
+from ava_detect.evaluation.results import FrameMAPResult
+from ava_detect.labels import LabelMap
+from ava_detect.visualization import report_error_figures as draw
+from ava_detect.visualization.report_html import (
+    NO_VALUE,
+    Cell,
+    Section,
+    count,
+    figures,
+    paragraph,
+    points,
+    table,
+    words,
+)
+
+_ERROR_NAMES = {
+    "missed_person": "missed person",
+    "missed_label": "missed label",
+    "wrong_label": "wrong label",
+    "bad_box": "bad box",
+    "bad_box_and_label": "bad box and label",
+    "duplicate": "duplicate",
+    "background": "background",
+}
+_MEANINGS = {
+    "missed_person": "no detection of any action is on the person",
+    "missed_label": "the person is found, but not with this action",
+    "wrong_label": "on a person who does not do that",
+    "bad_box": "near a person who does it, but the boxes overlap too little",
+    "bad_box_and_label": "as near a person who does not do it",
+    "duplicate": "a box that is found already",
+    "background": "on nobody",
+}
+_ORACLES = {
+    "as_is": ("as it is", "nothing changed"),
+    "perfect_boxes": ("perfect boxes", "each detection moved exactly onto the person that it is nearest"),
+    "perfect_labels": ("perfect labels", "each person that is found given exactly the right actions"),
+}
+_GROUPINGS = {
+    "by_size": ("by size of the person", "size"),
+    "by_crowd": ("by people on the keyframe", "crowd"),
+    "by_frequency": ("by class frequency", "class-frequency"),
+}
+_CONFUSED_CLASSES = 10
+_CONFUSED_PAIRS = 20
+
+
+def errors_section(errors: ErrorAnalysis, result: FrameMAPResult) -> Section:
+    """What each kind of error costs, over all and per class, and what perfect boxes or labels would give."""
+    costs = {kind: getattr(errors.costs, kind) for kind in KINDS}
+    by_cost = sorted(KINDS, key=lambda kind: -costs[kind])
+    rows = [
+        [words(_ERROR_NAMES[kind]), words(_MEANINGS[kind]), points(costs[kind]), count(errors.counts[kind])]
+        for kind in by_cost
+    ]
+    oracles = [
+        [
+            words(name),
+            words(meaning),
+            points(errors.oracles[key]),
+            points(errors.oracles[key] - errors.mAP, signed=True),
+        ]
+        for key, (name, meaning) in _ORACLES.items()
+    ]
+    svg = draw.cost_bars("costs", {_ERROR_NAMES[kind]: costs[kind] for kind in by_cost})
+    caption = (
+        "What the mAP would gain if one kind of error alone were set right (after TIDE). The bars do not add up to "
+        "what is missing: setting one kind right changes what the others cost."
+    )
+    parts = [
+        figures([svg], caption),
+        table("Errors by cost, in points of mAP", ("error", "what it is", "cost", "how many"), rows),
+        "<h3>With perfect boxes, with perfect labels</h3>",
+        paragraph(
+            "How far better boxes, or better labels, could bring this run. The greater of the two is where work pays."
+        ),
+        table("mAP as it is, and if one side were perfect", ("run", "what is changed", "mAP", "gain"), oracles),
+        "<h3>Costs of each class</h3>",
+        _class_costs(errors, result),
+    ]
+    return Section("errors", "Where the mAP goes", "\n".join(parts))
+
+
+def _class_costs(errors: ErrorAnalysis, result: FrameMAPResult) -> str:
+    kinds = list(_ERROR_NAMES)
+    rows = []
+    for i, costs in errors.costs_per_class.items():
+        of_class = result.per_class[i]
+        if not math.isnan(of_class.ap):
+            rows.append([words(of_class.name), points(of_class.ap), *(points(getattr(costs, kind)) for kind in kinds)])
+    rows.sort(key=lambda row: -float(row[1].sort_key))
+    heads = ("action", "AP", *(_ERROR_NAMES[kind] for kind in kinds))
+    caption = "Points of AP that setting right one kind of error would give, for each class with ground truth"
+    return table(caption, heads, rows, is_sortable=True)
+
+
+def groups_section(errors: ErrorAnalysis) -> Section:
+    """mAP by the person's size, by the crowd and by class frequency."""
+    known = [100 * value for name in _GROUPINGS for value in getattr(errors, name).values() if not math.isnan(value)]
+    top = min(112.0, 1.2 * max(known, default=1.0) or 1.0)
+    svgs = [
+        draw.group_line(f"groups-{anchor}", title, getattr(errors, name), top)
+        for name, (title, anchor) in _GROUPINGS.items()
+    ]
+    rows = [
+        [words(group), words(title.removeprefix("by ")), points(value)]
+        for name, (title, _) in _GROUPINGS.items()
+        for group, value in getattr(errors, name).items()
+    ]
+    caption = (
+        "mAP among people of one size (share of the frame), on keyframes with so many people, and over classes with so "
+        "many ground-truth boxes. A steep line names those whom the run serves worst. Groups hold different classes, "
+        "so small steps mean little."
+    )
+    return Section(
+        "groups",
+        "For whom it works",
+        figures(svgs, caption, layout="small")
+        + "\n"
+        + table("mAP by group, in points; a dash: no ground truth", ("group", "grouped by", "mAP"), rows),
+    )
+
+
+def confusions_section(errors: ErrorAnalysis, result: FrameMAPResult, label_map: LabelMap) -> Section:
+    """Which actions are taken for which, among the classes where it happens most."""
+    counts = errors.confusions
+    if not counts.any():
+        return Section("confusions", "Confusions", paragraph("No action is said of a person who does another."))
+    totals = counts.sum(axis=0) + counts.sum(axis=1)
+    most = np.sort(np.argsort(-totals, kind="stable")[: min(_CONFUSED_CLASSES, np.count_nonzero(totals))])
+    actions = [label_map.by_id(errors.action_ids[place]) for place in most.tolist()]
+    svg = draw.confusion_map("confusions-map", actions, counts[np.ix_(most, most)])
+    caption = (
+        "In the rows what a person does, in the columns (action ids) what was wrongly said of them, among as many of "
+        f"the surest detections of an action as it has boxes. Shown: the {len(actions)} classes with the most. People "
+        "do several things at once, so actions that nearly everybody does, such as standing, meet all others."
+    )
+    return Section("confusions", "Confusions", figures([svg], caption, layout="wide") + "\n" + _pairs(errors, result))
+
+
+def _pairs(errors: ErrorAnalysis, result: FrameMAPResult) -> str:
+    counts = errors.confusions
+    order = np.argsort(-counts, axis=None, kind="stable")[: min(_CONFUSED_PAIRS, np.count_nonzero(counts))]
+    rows: list[list[Cell]] = []
+    for done, said in zip(*(places.tolist() for places in np.unravel_index(order, counts.shape)), strict=True):
+        does, is_told = (result.per_class[errors.action_ids[place]] for place in (done, said))
+        number = int(counts[done, said])
+        share = points(number / does.num_gt) if does.num_gt else NO_VALUE
+        rows.append([words(does.name), words(is_told.name), count(number), share])
+    heads = ("a person does", "the run says", "how often", "per 100 boxes of the first")
+    return table(f"The {len(rows)} most frequent confusions", heads, rows)

@@ -1,0 +1,271 @@
+"""The sections of an evaluation report on a result: the headline, its classes, their curves and frequencies."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from ava_detect.evaluation.average_precision import PrecisionRecall
+from ava_detect.evaluation.compare import APIntervals, Comparison
+from ava_detect.evaluation.results import ClassResult, Dialect, FrameMAPResult
+from ava_detect.labels import ActionKind
+from ava_detect.visualization import report_figures as draw
+from ava_detect.visualization.report_html import (
+    Cell,
+    Section,
+    count,
+    figures,
+    kind_cell,
+    kind_label,
+    legend,
+    named,
+    paragraph,
+    points,
+    span,
+    span_text,
+    table,
+    words,
+)
+
+_MOST_ROWS_PER_FIGURE = 30
+_DIALECTS: dict[Dialect, str] = {
+    "official": "ActivityNet's script: the best 50 detections of a keyframe count, and take boxes best score first",
+    "pyslowfast": "PySlowFast's evaluator: all detections count, and take boxes in the order of the file",
+}
+
+Ranked = list[tuple[int, ClassResult]]
+_Item = TypeVar("_Item")
+
+
+def ranked_classes(result: FrameMAPResult) -> Ranked:
+    """The classes with ground truth, best first."""
+    known = [(i, c) for i, c in result.per_class.items() if not math.isnan(c.ap)]
+    return sorted(known, key=lambda item: -item[1].ap)
+
+
+def headline(result: FrameMAPResult, intervals: APIntervals, source: Mapping[str, str]) -> Section:
+    """The mAP, what it was taken over, and what took no part."""
+    classes = result.per_class.values()
+    facts = {
+        "dialect": result.dialect,
+        "IoU at least": f"{result.iou_threshold:g}",
+        "classes with ground truth": f"{result.num_classes} of {len(classes)}",
+        "keyframes": f"{result.num_keyframes:,}",
+        "videos": f"{intervals.num_videos:,}",
+        "ground-truth boxes": f"{sum(c.num_gt for c in classes):,}",
+        "detections that count": f"{sum(c.num_det for c in classes):,}",
+        "true positives": f"{sum(c.num_tp for c in classes):,}",
+    }
+    items = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts.items())
+    files = "".join(f"<dt>{html.escape(name)}</dt><dd>{named(value)}</dd>" for name, value in source.items())
+    parts = [
+        _verdict(result, intervals),
+        f'<dl class="facts">{items}</dl>',
+        paragraph(
+            f"A box counts once for each action that its person does. Dialect {result.dialect!r}: "
+            f"{_DIALECTS[result.dialect]}."
+        ),
+        _kinds_table(result),
+        _left_out(result),
+        f'<dl class="source">{files}</dl>' if source else "",
+    ]
+    return Section("result", "Result", "\n".join(part for part in parts if part))
+
+
+def _verdict(result: FrameMAPResult, intervals: APIntervals) -> str:
+    if math.isnan(result.mAP):
+        return paragraph(
+            "No ground truth takes part in this evaluation, so there is no mAP. Check that the ground-truth file is "
+            "the right one, that its actions are in the label map, and that its keyframes are not all excluded."
+        )
+    ties = f"Orders of equal scores give {span_text(result.tie_min, result.tie_max)}"
+    if result.tie_min == result.tie_max:
+        ties = "Equal scores leave nothing open"
+    sentences = [f"{ties}."]
+    if intervals.num_videos > 1:
+        sentences.append(
+            f"Other videos of the same kind would give {span_text(intervals.mAP.low, intervals.mAP.high)} "
+            f"({intervals.confidence:.0%} interval, {intervals.num_resamples} bootstrap draws of "
+            f"{intervals.num_videos} videos)."
+        )
+    else:
+        sentences.append("With one video alone there is no interval over videos.")
+    if not any(c.num_det for c in result.per_class.values()):
+        sentences.append("No detection takes part, so every class with ground truth has AP 0.")
+    return (
+        f'<p class="headline"><strong>{100 * result.mAP:.2f}</strong> <span>frame-mAP, in points of 100, at IoU '
+        f"{result.iou_threshold:g}</span></p>\n" + paragraph(" ".join(sentences))
+    )
+
+
+def _kinds_table(result: FrameMAPResult) -> str:
+    rows = []
+    for kind, mean in result.mean_per_kind.items():
+        members = [c for c in result.per_class.values() if c.kind is kind]
+        known = sum(not math.isnan(c.ap) for c in members)
+        rows.append([kind_cell(kind), points(mean), count(known), count(sum(c.num_gt for c in members))])
+    return table("Mean AP of each kind of action", ("kind", "mean AP", "classes", "ground-truth boxes"), rows)
+
+
+def _left_out(result: FrameMAPResult) -> str:
+    if not result.notes:
+        return paragraph("No row was left out.")
+    items = "".join(f"<li>{html.escape(note)}</li>" for note in result.notes)
+    return f"<h3>What took no part</h3>\n<ul>{items}</ul>"
+
+
+def classes_section(result: FrameMAPResult, ranked: Ranked, intervals: APIntervals) -> Section:
+    """Bars of the classes, best first, and the table of all of them."""
+    parts = [_bars(result, ranked, intervals)] if ranked else []
+    return Section("classes", "Classes", "\n".join([*parts, _class_table(result, ranked, intervals)]))
+
+
+def _bars(result: FrameMAPResult, ranked: Ranked, intervals: APIntervals) -> str:
+    with_intervals = intervals.num_videos > 1
+    ends = [100 * c.ap for _, c in ranked]
+    if with_intervals:
+        ends += [100 * intervals.per_class[i].high for i, _ in ranked]
+    top = min(100.0, max(5.0, 1.04 * max(ends)))
+    svgs = [
+        draw.class_bars(
+            f"bars{number}",
+            [c for _, c in part],
+            [intervals.per_class[i] if with_intervals else None for i, _ in part],
+            top,
+        )
+        for number, part in enumerate(_even_parts(ranked))
+    ]
+    caption = "AP of each class, best first, and to the right its ground-truth boxes on a log scale."
+    if with_intervals:
+        caption += (
+            f" Lines are {intervals.confidence:.0%} intervals over videos: where two overlap widely, another choice of "
+            "videos may well turn the order round."
+        )
+    missing = len(result.per_class) - len(ranked)
+    if missing:
+        caption += f" Without ground truth, and so not shown: {missing} of {len(result.per_class)} classes."
+    return legend(_kinds_of([c for _, c in ranked])) + "\n" + figures(svgs, caption)
+
+
+def _class_table(result: FrameMAPResult, ranked: Ranked, intervals: APIntervals) -> str:
+    without = [(i, c) for i, c in result.per_class.items() if math.isnan(c.ap)]
+    confidence = [f"{intervals.confidence:.0%} interval"] if intervals.num_videos > 1 else []
+    heads = ["action", "id", "kind", "AP", *confidence, "ties", "ground truth", "detections", "true positives"]
+    rows: list[list[Cell]] = []
+    for i, c in [*ranked, *without]:
+        interval = intervals.per_class[i]
+        rows.append(
+            [
+                words(c.name),
+                count(i),
+                kind_cell(c.kind),
+                points(c.ap),
+                *([span(interval.low, interval.high)] if confidence else []),
+                span(c.ap_tie_min, c.ap_tie_max),
+                *map(count, (c.num_gt, c.num_det, c.num_tp)),
+            ]
+        )
+    over = "over videos and over orders of equal scores" if confidence else "over orders of equal scores"
+    caption = f"Every class: AP in points, intervals {over}, what was counted."
+    if without:
+        caption += " A dash: no ground truth."
+    return table(caption, heads, rows, is_sortable=True)
+
+
+def curves_section(ranked: Ranked, curves: Mapping[int, PrecisionRecall]) -> Section:
+    """A small precision-recall curve for each class, by kind."""
+    parts = [
+        paragraph(
+            "Going right, more of the boxes are found; the height is the precision that is kept. The coloured area is "
+            "the AP. A curve that ends early misses people or scores them too low to count; one that starts low has "
+            "wrong detections among its surest."
+        )
+    ]
+    for kind in _kinds_of([c for _, c in ranked]):
+        items = "\n".join(
+            f"<li>{draw.curve(f'curve{i}', c, curves[i])}<p>{named(c.name)}<br>AP {100 * c.ap:.2f}</p></li>"
+            for i, c in ranked
+            if c.kind is kind
+        )
+        parts.append(f'<h3>{kind_label(kind)}</h3>\n<ul class="curves">\n{items}\n</ul>')
+    return Section("curves", "Precision and recall", "\n".join(parts))
+
+
+def frequency_section(ranked: Ranked) -> Section:
+    """AP against class frequency."""
+    caption = (
+        "Each mark is a class, with its action id where there is room; further right it has more ground-truth boxes. "
+        "A cloud that rises to the right says that what is rare is also hard."
+    )
+    svg = draw.ap_against_frequency("frequency", ranked)
+    kinds = _kinds_of([c for _, c in ranked])
+    return Section("frequency", "AP and frequency", legend(kinds) + "\n" + figures([svg], caption))
+
+
+def comparison_section(comparison: Comparison) -> Section:
+    """Two runs side by side, with the differences and their intervals."""
+    known = [(i, d) for i, d in comparison.per_class.items() if not math.isnan(d.value)]
+    if not known:
+        return Section("comparison", "Comparison", paragraph("Without ground truth there is nothing to compare."))
+    known.sort(key=lambda item: -item[1].value)
+    num_clear = sum(d.is_clear for _, d in known)
+    ends = [abs(100 * end) for _, d in known for end in (d.value, d.low, d.high)]
+    reach = max(1.0, 1.05 * max(ends))
+    svgs = [
+        draw.difference_rows(f"differences{number}", comparison, part, reach)
+        for number, part in enumerate(_even_parts(known))
+    ]
+    verdict = f"{comparison.summary()}. The intervals of {num_clear} of {len(known)} classes leave out 0"
+    chance = (1 - comparison.confidence) * len(known)
+    return Section(
+        "comparison",
+        "Comparison",
+        "\n".join(
+            [
+                paragraph(f"{verdict}; about {chance:.0f} would do so by chance if nothing had changed."),
+                figures(
+                    svgs,
+                    f"Second run minus first, in points of AP, with {comparison.confidence:.0%} intervals over videos. "
+                    "A full mark: the interval leaves out 0. A hollow one: the videos alone could explain it.",
+                ),
+                _comparison_table(comparison),
+            ]
+        ),
+    )
+
+
+def _comparison_table(comparison: Comparison) -> str:
+    rows = []
+    for i, d in comparison.per_class.items():
+        first, second = comparison.first.per_class[i], comparison.second.per_class[i]
+        rows.append(
+            [
+                words(first.name),
+                count(i),
+                points(first.ap),
+                points(second.ap),
+                points(d.value, signed=True),
+                span(d.low, d.high, signed=True),
+                words("clear" if d.is_clear else ""),
+            ]
+        )
+    # The greatest gain first, classes without ground truth last.
+    rows.sort(key=lambda row: -float(row[4].sort_key or "-inf"))
+    confidence = f"{comparison.confidence:.0%} interval"
+    heads = ("action", "id", "first run", "second run", "difference", confidence, "leaves out 0")
+    return table("Both runs, AP in points; a dash: no ground truth", heads, rows, is_sortable=True)
+
+
+def _even_parts(items: Sequence[_Item]) -> list[Sequence[_Item]]:
+    """As few parts as hold no more than a figure can, all about as long."""
+    num_parts = math.ceil(len(items) / _MOST_ROWS_PER_FIGURE)
+    size = math.ceil(len(items) / max(num_parts, 1))
+    return [items[begin : begin + size] for begin in range(0, len(items), max(size, 1))]
+
+
+def _kinds_of(classes: Sequence[ClassResult]) -> list[ActionKind]:
+    """The kinds that these classes have, in the order of ``ActionKind``."""
+    present = {c.kind for c in classes}
+    return [kind for kind in ActionKind if kind in present]
