@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ava_detect.annotator import RANDOM_WEIGHTS, AnnotateSettings, Annotator
+from ava_detect.annotator import AnnotateSettings, Annotator
+from ava_detect.build import RANDOM_WEIGHTS
 from ava_detect.config import Config
 from ava_detect.environment import versions
 from ava_detect.errors import ConfigError
 from ava_detect.files import remove_stale_temporaries, sha256_of, write_text_atomic
+from ava_detect.models.zoo import OnProgress, find_entry, resolve
 from ava_detect.run_record import SUMMARY, RunRecord, VideoRecord
 from ava_detect.sources import VideoSource, find_videos
 from ava_detect.workers import annotate_in_processes, annotate_one
@@ -74,7 +76,7 @@ def annotate_videos(
     sources: str | Path | Iterable[str | Path],
     out: str | Path,
     *,
-    config: str = "demo",
+    config: str | None = None,
     weights: str | None = None,
     detector: str | None = None,
     boxes: str | Path | None = None,
@@ -89,11 +91,14 @@ def annotate_videos(
     resume: bool = True,
     workers: int = 1,
     on_progress: Callable[[Progress], None] | None = None,
+    on_download: OnProgress | None = None,
 ) -> AnnotateSummary:
     """Annotate videos into the folder ``out``: per video ``NAME.csv``, ``NAME.jsonl`` ..., and a ``summary.json``.
 
-    ``sources``: files, folders (searched to the bottom) and globs. ``config``: a file, or a name in ``configs/``.
-    ``weights``: a checkpoint file, or ``"random"`` for an untrained network, which every output then says.
+    ``sources``: files, folders (searched to the bottom) and globs. ``config``: a file, or a name in ``configs/``; by
+    default the one that belongs to ``weights`` of the zoo, else ``demo``. ``weights``: a checkpoint file, a name of the
+    zoo (downloaded into the cache when it is not there), or ``"random"`` for an untrained network, which every output
+    then says.
     ``detector``: a spec (docs/detectors.md), by default the config's; ``boxes``: a csv or COCO json of people, instead.
     ``min_person_score``: people below it are left out; by default the config's, else the detector's own.
     ``every_seconds``: keyframes lie so far apart, from 0 to the end. ``min_score``: actions below it are not written.
@@ -112,7 +117,7 @@ def annotate_videos(
     if workers < 1:
         raise ConfigError(f"--workers is at least 1, got {workers}")
     settings = AnnotateSettings(
-        config=str(config),
+        config=str(config or _config_of(weights)),
         weights=None if weights is None else str(weights),
         detector=detector,
         min_person_score=min_person_score,
@@ -125,6 +130,8 @@ def annotate_videos(
         draw=draw,
     )
     model_config = settings.resolve()
+    if weights is not None and weights != RANDOM_WEIGHTS:
+        settings = replace(settings, weights=str(resolve(weights, on_download)))
     videos = find_videos([sources] if isinstance(sources, str | Path) else sources, inside_out=out)
     # Built before the first video even when worker processes build their own: what is wrong with it is wrong once.
     annotator = Annotator(settings)
@@ -180,6 +187,12 @@ def _annotate_all(
         num_finished += 1
         report(record.video_id, record=record)
         yield record
+
+
+def _config_of(weights: str | None) -> str:
+    """The config that weights of the zoo were trained with; ``demo`` for a file, and where no weights are given."""
+    from_zoo = weights is not None and weights != RANDOM_WEIGHTS and not Path(weights).is_file()
+    return find_entry(str(weights)).config if from_zoo else "demo"
 
 
 def _make_writable(out: Path) -> None:

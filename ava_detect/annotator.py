@@ -10,7 +10,7 @@ from typing import Literal
 
 import torch
 
-from ava_detect.build import build_model, label_map_of
+from ava_detect.build import RANDOM_WEIGHTS, build_model, label_map_of
 from ava_detect.config import Config, load_config
 from ava_detect.detectors import build_detector
 from ava_detect.errors import ConfigError
@@ -23,7 +23,6 @@ from ava_detect.structures import ActionDetections
 from ava_detect.video.reader import VideoReader
 from ava_detect.visualization.draw import draw_video
 
-RANDOM_WEIGHTS = "random"
 UNTRAINED_NOTE = "untrained network (random weights): the action scores mean nothing"
 # Players show no more, and every drawn frame costs time and space.
 _MAX_DRAWN_FPS = 60.0
@@ -55,10 +54,10 @@ class AnnotateSettings:
                 f"there are no weights for the config {self.config!r}: give --weights FILE (a checkpoint trained "
                 f"with it), or --weights {RANDOM_WEIGHTS} to try the machinery with an untrained network"
             )
-        if self.weights != RANDOM_WEIGHTS and not Path(self.weights).is_file():
+        if config.model.task != "detection":
             raise ConfigError(
-                f"--weights {self.weights}: there is no such file, and no weights are known by that name; give a "
-                f"checkpoint file, or {RANDOM_WEIGHTS}"
+                f"the config {self.config!r} is a classifier: it says what a whole clip shows, not what each person "
+                "does; choose a config whose model.task is detection"
             )
         if not 0 <= self.min_score <= 1:
             raise ConfigError(f"--min-score is a score from 0 to 1, got {self.min_score}")

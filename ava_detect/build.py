@@ -14,6 +14,8 @@ from ava_detect.models.roi import RoIPool
 from ava_detect.models.slowfast import SlowFast
 from ava_detect.structures import ClipSettings
 
+RANDOM_WEIGHTS = "random"  # in the place of a weights file: the network as it is built
+
 
 def build_model(config: Config | str | Path, *, seed: int = 0) -> ActionDetector | ActionClassifier:
     """The network of a config (an object, a file, or a name in ``configs/``), with random weights, in evaluation mode.

@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from ava_detect import __version__
+from ava_detect import __version__, cli_weights
 from ava_detect.errors import AvaDetectError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -39,6 +39,10 @@ app = typer.Typer(
 )
 _out = Console(soft_wrap=True)
 _err = Console(stderr=True, soft_wrap=True)
+
+
+app.add_typer(cli_weights.app)
+app.command()(cli_weights.export)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -74,9 +78,12 @@ def _root(
 def annotate(
     sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Video files, folders or globs.")],
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
-    config: Annotated[str, typer.Option(help="A config file, or the name of one that ships: see configs/.")] = "demo",
+    config: Annotated[
+        str | None,
+        typer.Option(help="A config file or a shipped one's name; default: the weights' own, or demo."),
+    ] = None,
     weights: Annotated[
-        str | None, typer.Option(metavar="FILE|NAME", help="Trained weights, or 'random' to try the machinery.")
+        str | None, typer.Option(metavar="FILE|NAME", help="Trained weights (`weights list`), or 'random' to try.")
     ] = None,
     detector: Annotated[
         str | None, typer.Option(metavar="SPEC", help="builtin, onnx:FILE, torchvision:NAME, detectron2:CONFIG.")
@@ -105,7 +112,10 @@ def annotate(
     from ava_detect.annotate import annotate_videos
     from ava_detect.formats.results import parse_formats
 
-    with _progress(show=not quiet) as on_progress:
+    with (
+        cli_weights.download_bar(weights or "", show=not quiet) as on_download,
+        _progress(show=not quiet) as on_progress,
+    ):
         summary = annotate_videos(
             sources,
             out,
@@ -124,6 +134,7 @@ def annotate(
             resume=resume,
             workers=workers,
             on_progress=on_progress,
+            on_download=on_download,
         )
     if as_json:
         print(json.dumps(summary.to_json(), indent=2, ensure_ascii=False))

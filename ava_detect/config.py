@@ -142,6 +142,8 @@ class ClipConfig(_Section):
     short_side: int = Field(256, ge=32)
     mean: Triple = (0.45, 0.45, 0.45)
     std: Triple = (0.225, 0.225, 0.225)
+    sampling: Literal["time", "frames"] = "time"
+    resize: Literal["swscale", "opencv"] = "opencv"
 
     @model_validator(mode="after")
     def _positive(self) -> Self:

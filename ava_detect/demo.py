@@ -10,7 +10,7 @@ import numpy as np
 
 from ava_detect import boxes as box_ops
 from ava_detect.annotate import AnnotateSummary, Progress, annotate_videos
-from ava_detect.annotator import RANDOM_WEIGHTS
+from ava_detect.build import RANDOM_WEIGHTS
 from ava_detect.formats.ava_table import AvaTable
 from ava_detect.formats.jsonl import read_jsonl
 from ava_detect.labels import LabelMap

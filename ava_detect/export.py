@@ -20,7 +20,7 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from ava_detect.build import build_model
+from ava_detect.build import RANDOM_WEIGHTS, build_model
 from ava_detect.config import load_config
 from ava_detect.errors import AvaDetectError, ConfigError
 from ava_detect.files import atomic_path
@@ -65,11 +65,13 @@ def export_config(
     if out.suffix not in (".onnx", ".pt2"):
         raise ConfigError(f"the file to export to ends in .onnx (whole detector) or .pt2 (backbone), got {out.name!r}")
     if weights is None:
-        raise ConfigError(f"give --weights FILE|NAME for the config {str(config)!r}, or --weights random to try it")
+        raise ConfigError(
+            f"give --weights FILE|NAME for the config {str(config)!r}, or --weights {RANDOM_WEIGHTS} to try it"
+        )
     model = build_model(load_config(config))
     if not isinstance(model, ActionDetector):
         raise ConfigError(f"{config} is a classifier of whole clips; only detectors are exported")
-    if weights != "random":
+    if weights != RANDOM_WEIGHTS:
         load_weights(model, resolve(weights, on_progress))
     return export_onnx(model, out) if out.suffix == ".onnx" else export_backbone(model, out)
 

@@ -20,7 +20,7 @@ from ava_detect.labels import LabelMap
 from ava_detect.linking import Linker
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
 from ava_detect.structures import ActionDetections, Clip, Frame, PersonBoxes
-from ava_detect.video.clips import ClipSampler, Keyframe, Resize, Sampling, keyframe_times
+from ava_detect.video.clips import ClipSampler, Keyframe, keyframe_times
 from ava_detect.video.reader import VideoReader
 from ava_detect.video.transforms import normalize
 
@@ -49,15 +49,12 @@ class Pipeline:
         keyframes_per_batch: int = 8,
         clips_per_batch: int = 1,
         decoder_threads: int = 1,
-        sampling: Sampling = "time",
-        resize: Resize = "swscale",
     ) -> None:
         """``label_map``: the actions that the model's columns stand for, AVA's 80 by default.
 
         ``every_seconds``: the time between keyframes, the first being at 0. ``keyframes_per_batch``: so many go through
         the detector at once, and so many clips are held in memory. ``clips_per_batch``: so many go through the network
         at once. ``precision``: ``bf16`` runs the network's convolutions in bfloat16 (scores move by about 0.005).
-        ``sampling``, ``resize``: how clips are cut, see ``ClipSampler``; ``resize="opencv"`` is what PySlowFast does.
         """
         if isinstance(model, ActionClassifier):
             raise ConfigError(
@@ -79,8 +76,6 @@ class Pipeline:
         self.keyframes_per_batch = keyframes_per_batch
         self.clips_per_batch = clips_per_batch
         self.decoder_threads = decoder_threads
-        self.sampling: Sampling = sampling
-        self.resize: Resize = resize
 
     def __call__(self, source: str | Path, *, video_id: str | None = None) -> VideoRun:
         """Start on one video; ``VideoError`` when it cannot be opened. ``video_id``: by default the file's stem."""
@@ -154,13 +149,7 @@ class VideoRun(Iterator[ActionDetections]):
     def _run(self) -> Iterator[ActionDetections]:
         pipeline = self._pipeline
         settings = pipeline.model.clip_settings
-        sampler = ClipSampler(
-            self.video,
-            settings,
-            keyframe_images=pipeline.detector.needs_images,
-            sampling=pipeline.sampling,
-            resize=pipeline.resize,
-        )
+        sampler = ClipSampler(self.video, settings, keyframe_images=pipeline.detector.needs_images)
         keyframes = sampler.sample(keyframe_times(pipeline.every_seconds))
         linker = Linker(max_gap_seconds=2.5 * pipeline.every_seconds)
         action_ids = np.array(pipeline.label_map.ids, np.int64)

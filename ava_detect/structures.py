@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 Float32Array = npt.NDArray[np.float32]
+Sampling = Literal["time", "frames"]
+Resize = Literal["swscale", "opencv"]
 Index = slice | npt.NDArray[np.intp] | npt.NDArray[np.bool_] | Sequence[int]
 
 
@@ -141,6 +143,9 @@ class ClipSettings:
     ``num_frames`` frames every ``sampling_rate`` steps of a ``sampling_fps`` grid (PySlowFast
     ``DATA.NUM_FRAMES``, ``DATA.SAMPLING_RATE``; AVA frames are cut at 30 fps); the short side resized to
     ``short_side`` pixels; then ``(x / 255 - mean) / std`` per RGB channel.
+    ``sampling``: frames by ``"time"``, or by the numbers of the file's ``"frames"``, as the field's other code does it.
+    ``resize``: ``"opencv"`` has the bits that the published networks were trained on; ``"swscale"`` converts and
+    shrinks in one step and is several times faster. ``docs/parity.md`` has both in numbers.
     """
 
     num_frames: int = 32
@@ -149,6 +154,14 @@ class ClipSettings:
     short_side: int = 256
     mean: tuple[float, float, float] = (0.45, 0.45, 0.45)
     std: tuple[float, float, float] = (0.225, 0.225, 0.225)
+    sampling: Sampling = "time"
+    resize: Resize = "opencv"
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("sampling", Sampling), ("resize", Resize)):
+            value = getattr(self, name)
+            if value not in get_args(allowed):
+                raise ValueError(f"{name} is {' or '.join(map(repr, get_args(allowed)))}, got {value!r}")
 
     @property
     def span_seconds(self) -> float:

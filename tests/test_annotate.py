@@ -286,8 +286,10 @@ def test_min_score_leaves_people_without_actions(work):
     ("settings", "message"),
     [
         ({"weights": None}, r"there are no weights for the config .*: give --weights FILE .*, or --weights random"),
-        ({"weights": "slowfast_zoo"}, "--weights slowfast_zoo: there is no such file, and no weights are known"),
-        ({"config": "nonsense"}, "'nonsense' is neither a config file nor one of the configs demo"),
+        ({"weights": "slowfast_r50", "config": None}, "no weights file and no weights of the zoo are called"),
+        ({"weights": "slowfast_r50"}, "no weights file and no weights of the zoo are called"),
+        ({"config": "kinetics_slowfast_r50_8x8"}, "is a classifier: it says what a whole clip shows"),
+        ({"config": "nonsense"}, "'nonsense' is neither a config file nor one of the configs charades"),
         ({"every_seconds": 0}, "keyframes must be a positive number of seconds apart, got 0"),
         ({"detector": "builtin"}, "give one of the two"),
         ({"boxes": None, "detector": "bultin"}, r"there is no kind 'bultin' \(did you mean 'builtin'\?\)"),

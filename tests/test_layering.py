@@ -36,8 +36,10 @@ LAYER = {
     "demo": 4,
     "doctor": 4,
     "evaluate": 4,
+    "export": 4,
     "workers": 4,
     "cli": 5,
+    "cli_weights": 5,
 }
 # Neighbours on one layer that may see each other, each for a reason.
 NEIGHBOURS = {
@@ -49,7 +51,7 @@ NEIGHBOURS = {
     ("annotate", "workers"),  # in this process or in several
     ("workers", "annotator"),  # each of which annotates one video
     ("demo", "annotate"),  # the demo is a run of annotate
-    ("demo", "annotator"),  # and says what its weights are
+    ("cli", "cli_weights"),  # mounts its commands
 }
 NO_CONFIG_OBJECTS_BELOW = 3
 

@@ -85,7 +85,7 @@ def test_frames_to_scores_is_their_path(tmp_path, size, short_side):
     model = lively_model(clip=clip)
     path = write_numbered_video(tmp_path / "a.mp4", [i / 30 for i in range(75)], width=size[0], height=size[1])
     frames = [frame.image for frame in VideoReader(path)]
-    keyframes = list(Pipeline(GivenBoxes(), model, resize="opencv")(path))
+    keyframes = list(Pipeline(GivenBoxes(), model)(path))
     assert [keyframe.timestamp_seconds for keyframe in keyframes] == [0, 1, 2]
     for keyframe in keyframes:
         expected = peer_scores(model, frames, keyframe.timestamp_seconds)
@@ -93,13 +93,17 @@ def test_frames_to_scores_is_their_path(tmp_path, size, short_side):
     assert np.ptp(expected, axis=0).max() > 0.01
 
 
-def test_the_default_differs_by_its_resize_alone(tmp_path):
-    model = lively_model(clip={"num_frames": 8, "sampling_rate": 4, "short_side": 48})
+def pipeline(**clip):
+    clip = {"num_frames": 8, "sampling_rate": 4, "short_side": 48, **clip}
+    return Pipeline(GivenBoxes(), lively_model(clip=clip))
+
+
+def test_swscale_differs_by_its_resize_alone(tmp_path):
     # Needs no resize: nothing is left to differ.
     path = write_numbered_video(tmp_path / "a.mp4", [i / 30 for i in range(40)], width=80, height=48)
-    ways = [list(Pipeline(GivenBoxes(), model, resize=way)(path)) for way in ("swscale", "opencv")]
-    for default, opencv in zip(*ways, strict=True):
-        np.testing.assert_array_equal(default.action_scores, opencv.action_scores)
+    ways = [list(pipeline(resize=way)(path)) for way in ("swscale", "opencv")]
+    for swscale, opencv in zip(*ways, strict=True):
+        np.testing.assert_array_equal(swscale.action_scores, opencv.action_scores)
 
 
 def test_a_file_of_another_rate_is_scored_their_way_by_number(tmp_path):
@@ -107,8 +111,8 @@ def test_a_file_of_another_rate_is_scored_their_way_by_number(tmp_path):
     model = lively_model(clip={"num_frames": 8, "sampling_rate": 4, "short_side": 48})
     path = write_numbered_video(tmp_path / "a.mp4", [i / 25 for i in range(80)], rate=25, width=80, height=48)
     frames = [frame.image for frame in VideoReader(path)]
-    by_number = list(Pipeline(GivenBoxes(), model, resize="opencv", sampling="frames")(path))
-    by_time = list(Pipeline(GivenBoxes(), model, resize="opencv")(path))
+    by_number = list(pipeline(sampling="frames")(path))
+    by_time = list(pipeline()(path))
     # peer_scores counts 30 frames a second; frame 50 is this file's second 2.
     expected = peer_scores(model, frames, 50 / 30)
     np.testing.assert_allclose(by_number[2].action_scores, expected, atol=1e-5)

@@ -22,13 +22,12 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import count
 from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from ava_detect.errors import AvaDetectError, VideoError
-from ava_detect.structures import Clip, ClipSettings
+from ava_detect.structures import Clip, ClipSettings, Resize
 from ava_detect.video.reader import DecodedFrame, VideoReader
 from ava_detect.video.transforms import resize, short_side_size, size_within
 
@@ -38,8 +37,6 @@ _ROUNDING_SLACK = 1e-6
 KEYFRAME_SHORT_SIDE, KEYFRAME_LONG_SIDE = 800, 1333
 
 Image = npt.NDArray[np.uint8]
-Sampling = Literal["time", "frames"]
-Resize = Literal["swscale", "opencv"]
 
 
 def grid_point(seconds: float, sampling_fps: float) -> int:
@@ -84,26 +81,14 @@ class ClipSampler:
     not on the length of the video.
     """
 
-    def __init__(
-        self,
-        video: VideoReader,
-        settings: ClipSettings,
-        *,
-        keyframe_images: bool = True,
-        sampling: Sampling = "time",
-        resize: Resize = "swscale",
-    ) -> None:
-        """``sampling``: by ``"time"`` or by the numbers of the file's ``"frames"`` (which then is read from its start).
+    def __init__(self, video: VideoReader, settings: ClipSettings, *, keyframe_images: bool = True) -> None:
+        """``settings``: how the clips are cut; with ``sampling="frames"`` the file is always read from its start.
 
-        ``resize``: ``"swscale"`` converts and shrinks in one step; ``"opencv"`` converts at full size and shrinks with
-        the bits of OpenCV, as the networks were trained and published with. ``docs/parity.md`` has both in numbers.
+        ``keyframe_images``: also convert each keyframe at up to 800x1333 pixels, for a detector.
         """
-        for name, value, allowed in (("sampling", sampling, Sampling), ("resize", resize, Resize)):
-            if value not in get_args(allowed):
-                raise AvaDetectError(f"{name} is {' or '.join(map(repr, get_args(allowed)))}, got {value!r}")
         info = video.info
         self._video = video
-        self._by_number = sampling == "frames"
+        self._by_number = settings.sampling == "frames"
         self._settings = replace(settings, sampling_fps=info.average_fps) if self._by_number else settings
         self._sizes = _Sizes(
             full=(info.width, info.height),
@@ -111,7 +96,7 @@ class ClipSampler:
             keyframe=size_within(info.width, info.height, KEYFRAME_SHORT_SIDE, KEYFRAME_LONG_SIDE)
             if keyframe_images
             else None,
-            resize=resize,
+            resize=settings.resize,
         )
 
     def sample(self, timestamps_seconds: Iterable[float]) -> Iterator[Keyframe]:
@@ -240,19 +225,14 @@ class _PendingClip:
 
 
 def sample_clip(
-    video: VideoReader | str | Path,
-    timestamp_seconds: float,
-    settings: ClipSettings | None = None,
-    *,
-    sampling: Sampling = "time",
-    resize: Resize = "swscale",
+    video: VideoReader | str | Path, timestamp_seconds: float, settings: ClipSettings | None = None
 ) -> Clip:
     """The clip around one time, found by seeking: equal to what a pass over the whole video gives.
 
-    ``sampling``, ``resize``: as ``ClipSampler``'s. ``VideoError`` when the time lies outside the video.
+    ``VideoError`` when the time lies outside the video.
     """
     reader = video if isinstance(video, VideoReader) else VideoReader(video)
-    sampler = ClipSampler(reader, settings or ClipSettings(), keyframe_images=False, sampling=sampling, resize=resize)
+    sampler = ClipSampler(reader, settings or ClipSettings(), keyframe_images=False)
     keyframe = next(sampler.sample([timestamp_seconds]), None) if timestamp_seconds >= 0 else None
     if keyframe is None:
         raise VideoError(

@@ -32,10 +32,11 @@ def open_container(path: Path) -> InputContainer:
     if path.is_dir():
         raise VideoError(f"{path} is a folder, not a video file")
     try:
-        return av.open(str(path), **_OPEN_OPTIONS)
+        container: InputContainer = av.open(str(path), **_OPEN_OPTIONS)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise VideoError(f"{path} cannot be opened as a video ({reason}); is the file whole, and a video?") from error
+    return container
 
 
 def choose_stream(container: InputContainer, path: Path, num_threads: int) -> av.VideoStream:
