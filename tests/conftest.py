@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from ava_detect import cli
+
+# A busy machine is no fault of the code; on CI the examples are the same every time.
+settings.register_profile("ava_detect", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("ava_detect")
 
 ROOT = Path(__file__).resolve().parents[1]
 

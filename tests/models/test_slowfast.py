@@ -78,7 +78,8 @@ def test_a_fresh_residual_branch_is_silent():
 
 
 def test_gradients_reach_every_parameter():
-    backbone = SlowFast(depths=(2, 1, 1, 1), width=8, nonlocal_blocks={"slow": {3: [0]}})
+    # Wide enough that no tensor has only dead channels, whatever the seed (12 of 12 tried; at width 8, 9 of 12).
+    backbone = SlowFast(depths=(2, 1, 1, 1), width=16, nonlocal_blocks={"slow": {3: [0]}})
     for module in backbone.modules():
         if isinstance(module, torch.nn.BatchNorm3d):
             torch.nn.init.ones_(module.weight)
