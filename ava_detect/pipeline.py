@@ -54,7 +54,8 @@ class Pipeline:
 
         ``every_seconds``: the time between keyframes, the first being at 0. ``keyframes_per_batch``: so many go through
         the detector at once, and so many clips are held in memory. ``clips_per_batch``: so many go through the network
-        at once. ``precision``: ``bf16`` runs the network's convolutions in bfloat16 (scores move by about 0.005).
+        at once. ``precision``: ``bf16`` runs the network's convolutions in bfloat16: faster where the
+        processor has it, with scores that differ a little.
         """
         if isinstance(model, ActionClassifier):
             raise ConfigError(
