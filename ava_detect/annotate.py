@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ava_detect.annotator import AnnotateSettings, Annotator
-from ava_detect.build import RANDOM_WEIGHTS
-from ava_detect.config import Config
+from ava_detect.build import RANDOM_WEIGHTS, config_of
 from ava_detect.environment import versions
 from ava_detect.errors import ConfigError
 from ava_detect.files import remove_stale_temporaries, sha256_of, write_text_atomic
-from ava_detect.models.zoo import OnProgress, find_entry, resolve
+from ava_detect.models.zoo import OnProgress, resolve
 from ava_detect.run_record import SUMMARY, RunRecord, VideoRecord
 from ava_detect.sources import VideoSource, find_videos
 from ava_detect.workers import annotate_in_processes, annotate_one
@@ -96,9 +95,9 @@ def annotate_videos(
     """Annotate videos into the folder ``out``: per video ``NAME.csv``, ``NAME.jsonl`` ..., and a ``summary.json``.
 
     ``sources``: files, folders (searched to the bottom) and globs. ``config``: a file, or a name in ``configs/``; by
-    default the one that belongs to ``weights`` of the zoo, else ``demo``. ``weights``: a checkpoint file, a name of the
-    zoo (downloaded into the cache when it is not there), or ``"random"`` for an untrained network, which every output
-    then says.
+    default the one inside ``weights`` or their zoo's, else ``demo``. ``weights``: a checkpoint file, ``"demo"``, a name
+    of the zoo (downloaded into the cache when it is not there), or ``"random"`` for an untrained network, which every
+    output then says.
     ``detector``: a spec (docs/detectors.md), by default the config's; ``boxes``: a csv or COCO json of people, instead.
     ``min_person_score``: people below it are left out; by default the config's, else the detector's own.
     ``every_seconds``: keyframes lie so far apart, from 0 to the end. ``min_score``: actions below it are not written.
@@ -117,7 +116,7 @@ def annotate_videos(
     if workers < 1:
         raise ConfigError(f"--workers is at least 1, got {workers}")
     settings = AnnotateSettings(
-        config=str(config or _config_of(weights)),
+        config=config_of(config, weights),
         weights=None if weights is None else str(weights),
         detector=detector,
         min_person_score=min_person_score,
@@ -129,7 +128,6 @@ def annotate_videos(
         formats=tuple(formats),
         draw=draw,
     )
-    model_config = settings.resolve()
     if weights is not None and weights != RANDOM_WEIGHTS:
         settings = replace(settings, weights=str(resolve(weights, on_download)))
     videos = find_videos([sources] if isinstance(sources, str | Path) else sources, inside_out=out)
@@ -137,7 +135,7 @@ def annotate_videos(
     annotator = Annotator(settings)
     _make_writable(out)
     weights_known = _describe_weights(annotator)
-    run = RunRecord(out, _fingerprint(settings, model_config, weights_known), resume=resume)
+    run = RunRecord(out, _fingerprint(settings, weights_known), resume=resume)
     finished: dict[str, VideoRecord] = {}
     interrupted = False
     try:
@@ -189,12 +187,6 @@ def _annotate_all(
         yield record
 
 
-def _config_of(weights: str | None) -> str:
-    """The config that weights of the zoo were trained with; ``demo`` for a file, and where no weights are given."""
-    from_zoo = weights is not None and weights != RANDOM_WEIGHTS and not Path(weights).is_file()
-    return find_entry(str(weights)).config if from_zoo else "demo"
-
-
 def _make_writable(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -215,11 +207,12 @@ def _describe_weights(annotator: Annotator) -> dict[str, Any]:
     return {"source": str(path), "sha256": sha256_of(path), "trained": True, "tensors_loaded": len(report.loaded)}
 
 
-def _fingerprint(settings: AnnotateSettings, config: Config, weights: dict[str, Any]) -> dict[str, Any]:
+def _fingerprint(settings: AnnotateSettings, weights: dict[str, Any]) -> dict[str, Any]:
     """The settings with contents in the place of file names, so that a changed file is a changed setting."""
     resolved = asdict(settings)
-    resolved["config"] = {"name": settings.config, **config.model_dump(mode="json", exclude={"description"})}
-    resolved["detector"] = settings.detector or config.detector.spec
+    # How the weights were trained changes no result.
+    resolved["config"] = settings.config.model_dump(mode="json", exclude={"description", "data", "train"})
+    resolved["detector"] = settings.detector or settings.config.detector.spec
     kind, _, target = resolved["detector"].partition("?")[0].partition(":")
     if kind in ("boxes", "onnx") and Path(target).is_file():
         resolved["detector_sha256"] = sha256_of(target)

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 
 from ava_detect.build import RANDOM_WEIGHTS, build_model, label_map_of
-from ava_detect.config import Config, load_config
+from ava_detect.config import Config
 from ava_detect.detectors import build_detector
 from ava_detect.errors import ConfigError
 from ava_detect.formats.results import result_path, results_writer
@@ -34,7 +34,7 @@ Tick = Callable[[str, float, float | None], None]
 class AnnotateSettings:
     """Everything that decides what a video's results are; see ``ava_detect.annotate.annotate_videos``."""
 
-    config: str
+    config: Config
     weights: str | None
     detector: str | None
     min_person_score: float | None
@@ -46,22 +46,20 @@ class AnnotateSettings:
     formats: tuple[str, ...]
     draw: bool
 
-    def resolve(self) -> Config:
-        """The config, after every check that costs no work; ``ConfigError`` says what is wrong."""
-        config = load_config(self.config)
+    def __post_init__(self) -> None:
+        """Every check that costs no work; ``ConfigError`` says what is wrong."""
         if self.weights is None:
             raise ConfigError(
-                f"there are no weights for the config {self.config!r}: give --weights FILE (a checkpoint trained "
-                f"with it), or --weights {RANDOM_WEIGHTS} to try the machinery with an untrained network"
+                "there are no weights: give --weights FILE (a checkpoint trained with the config), a name that "
+                f"`ava-detect weights list` shows, or --weights {RANDOM_WEIGHTS} to try an untrained network"
             )
-        if config.model.task != "detection":
+        if self.config.model.task != "detection":
             raise ConfigError(
-                f"the config {self.config!r} is a classifier: it says what a whole clip shows, not what each person "
-                "does; choose a config whose model.task is detection"
+                "this config is a classifier: it says what a whole clip shows, not what each person does; choose a "
+                "config whose model.task is detection"
             )
         if not 0 <= self.min_score <= 1:
             raise ConfigError(f"--min-score is a score from 0 to 1, got {self.min_score}")
-        return config
 
     @property
     def note(self) -> str:
@@ -73,7 +71,7 @@ class Annotator:
     """A pipeline built once, for one video after another."""
 
     def __init__(self, settings: AnnotateSettings) -> None:
-        config = settings.resolve()
+        config = settings.config
         self.settings = settings
         device = resolve_device(settings.device)
         model = build_model(config)

@@ -2,19 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from ava_detect.config import Config, load_config
+from ava_detect.errors import ConfigError
 from ava_detect.labels import Action, LabelMap
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
 from ava_detect.models.heads import ClassificationHead, ProjectionHead
 from ava_detect.models.roi import RoIPool
 from ava_detect.models.slowfast import SlowFast
+from ava_detect.models.weights.reading import config_inside
+from ava_detect.models.zoo import find_entry, is_file, resolve
 from ava_detect.structures import ClipSettings
 
 RANDOM_WEIGHTS = "random"  # in the place of a weights file: the network as it is built
+
+
+def config_of(config: Config | str | Path | None, weights: str | Path | None = None) -> Config:
+    """The config that is named, else the one that ``weights`` were trained with: inside a file that this package wrote,
+    or the zoo's for a name of the zoo. ``demo`` for any other file, and where neither is given.
+    """
+    if isinstance(config, Config):
+        return config
+    if config is None and weights is not None and str(weights) != RANDOM_WEIGHTS:
+        if not is_file(weights):
+            return load_config(find_entry(str(weights)).config)
+        inside = config_inside(resolve(weights))
+        if inside is not None:
+            return _as_config(inside, weights)
+    return load_config("demo" if config is None else config)
+
+
+def _as_config(inside: Mapping[str, Any], weights: str | Path) -> Config:
+    try:
+        return Config.model_validate(inside)
+    except ValidationError as error:
+        raise ConfigError(
+            f"{weights}: the config inside does not fit this release ({error.errors()[0]['msg']}); name one by --config"
+        ) from error
 
 
 def build_model(config: Config | str | Path, *, seed: int = 0) -> ActionDetector | ActionClassifier:
@@ -61,9 +91,20 @@ def _clip_settings(config: Config) -> ClipSettings:
 
 
 def label_map_of(config: Config) -> LabelMap:
-    """The actions that the model's columns stand for: AVA's 80, or numbered ones for a model of another width."""
-    num_classes = config.model.head.num_classes
-    ava = LabelMap.ava()
-    if num_classes == len(ava):
-        return ava
-    return LabelMap(tuple(Action(i, f"action {i}") for i in range(1, num_classes + 1)))
+    """The actions that the model's columns stand for: those of ``config.labels``, or numbered ones where it names none
+    and the model's width is not AVA's. ``ConfigError`` when they are not as many as the columns.
+    """
+    labels, num_classes = config.labels, config.model.head.num_classes
+    if labels.map is None and not labels.ids and num_classes != len(LabelMap.ava()):
+        return LabelMap(tuple(Action(i, f"action {i}") for i in range(1, num_classes + 1)))
+    known = LabelMap.ava() if labels.map is None else LabelMap.from_pbtxt(labels.map)
+    unknown = [str(action_id) for action_id in labels.ids if action_id not in known]
+    if unknown:
+        raise ConfigError(f"labels.ids {', '.join(unknown)} are not in the label map {labels.map or 'of AVA'}")
+    actions = known.subset(labels.ids) if labels.ids else known
+    if len(actions) != num_classes:
+        raise ConfigError(
+            f"the label map {labels.map} names {len(actions)} actions, but model.head.num_classes is {num_classes}; "
+            "they must be as many"
+        )
+    return actions

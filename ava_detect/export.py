@@ -20,8 +20,7 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from ava_detect.build import RANDOM_WEIGHTS, build_model
-from ava_detect.config import load_config
+from ava_detect.build import RANDOM_WEIGHTS, build_model, config_of
 from ava_detect.errors import AvaDetectError, ConfigError
 from ava_detect.files import atomic_path
 from ava_detect.models.action_detector import ActionDetector
@@ -54,7 +53,7 @@ class ExportReport:
 
 
 def export_config(
-    config: str | Path, weights: str | None, out: str | Path, *, on_progress: OnProgress | None = None
+    config: str | Path | None, weights: str | None, out: str | Path, *, on_progress: OnProgress | None = None
 ) -> ExportReport:
     """Build a config's network, fill it, and write it: ``.onnx`` the whole detector, ``.pt2`` its backbone.
 
@@ -66,11 +65,11 @@ def export_config(
         raise ConfigError(f"the file to export to ends in .onnx (whole detector) or .pt2 (backbone), got {out.name!r}")
     if weights is None:
         raise ConfigError(
-            f"give --weights FILE|NAME for the config {str(config)!r}, or --weights {RANDOM_WEIGHTS} to try it"
+            f"give --weights FILE|NAME to export, or --weights {RANDOM_WEIGHTS} to try it with an untrained network"
         )
-    model = build_model(load_config(config))
+    model = build_model(config_of(config, weights))
     if not isinstance(model, ActionDetector):
-        raise ConfigError(f"{config} is a classifier of whole clips; only detectors are exported")
+        raise ConfigError("this config is a classifier of whole clips; only detectors are exported")
     if weights != RANDOM_WEIGHTS:
         load_weights(model, resolve(weights, on_progress))
     return export_onnx(model, out) if out.suffix == ".onnx" else export_backbone(model, out)

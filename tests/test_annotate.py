@@ -9,15 +9,18 @@ import time
 
 import numpy as np
 import pytest
-from helpers import constant_rate, lively_model, save_pyslowfast, small_config_file, write_numbered_video
+from helpers import SMALL_CONFIG, constant_rate, lively_model, save_pyslowfast, small_config_file, write_numbered_video
 
 from ava_detect.annotate import Progress, annotate_videos
 from ava_detect.annotator import UNTRAINED_NOTE, resolve_device, resolve_precision
+from ava_detect.build import build_model
+from ava_detect.config import Config
 from ava_detect.errors import AvaDetectError, ConfigError
 from ava_detect.files import TEMPORARY_MARK
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv, write_ava_table
 from ava_detect.formats.jsonl import read_jsonl
 from ava_detect.labels import LabelMap
+from ava_detect.models.weights.converting import save_weights
 from ava_detect.video.reader import VideoReader
 
 NAMES = ("one", "two", "three")
@@ -282,7 +285,7 @@ def test_min_score_leaves_people_without_actions(work):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"weights": None}, r"there are no weights for the config .*: give --weights FILE .*, or --weights random"),
+        ({"weights": None}, r"there are no weights: give --weights FILE .*, or --weights random"),
         ({"weights": "slowfast_r50", "config": None}, "no weights file and no weights of the zoo are called"),
         ({"weights": "slowfast_r50"}, "no weights file and no weights of the zoo are called"),
         ({"config": "kinetics_slowfast_r50_8x8"}, "is a classifier: it says what a whole clip shows"),
@@ -301,6 +304,21 @@ def test_a_wrong_call_is_refused_before_any_work(work, settings, message):
     with pytest.raises(AvaDetectError, match=message):
         run(work, **settings)
     assert not (work / "out").exists()
+
+
+def test_weights_bring_the_config_they_were_trained_with(work):
+    """A file that this package wrote needs no --config, and names its own actions."""
+    content = {
+        **SMALL_CONFIG,
+        "model": {**SMALL_CONFIG["model"], "head": {"num_classes": 2}},
+        "labels": {"ids": [12, 4]},
+    }
+    model = build_model(Config.model_validate(content))
+    weights = save_weights(model, work / "mine.safetensors", config=content)
+    summary = run(work, config=None, weights=str(weights))
+    assert summary.all_well
+    assert set(read_ava_csv(work / "out" / "one.csv").action_ids.tolist()) == {4, 12}
+    assert summary.settings["config"]["clip"]["num_frames"] == SMALL_CONFIG["clip"]["num_frames"]
 
 
 def test_weights_of_another_architecture_are_refused_before_any_work(work):

@@ -8,9 +8,9 @@ import torch
 import yaml
 
 from ava_detect.build import build_model, label_map_of
-from ava_detect.config import BackboneConfig, Config, HeadConfig, RoIConfig, config_names, load_config
+from ava_detect.config import BackboneConfig, Config, HeadConfig, RoIConfig, SplitConfig, config_names, load_config
 from ava_detect.errors import ConfigError
-from ava_detect.labels import LabelMap
+from ava_detect.labels import Action, LabelMap
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
 from ava_detect.models.heads import ProjectionHead
 from ava_detect.models.roi import RoIPool
@@ -116,8 +116,20 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_the_callers_random_stat
             "background_class belongs to detection heads",
         ),
         ("model:\n  head: {pool_size: 7}", "activation and pool_size belong to classification heads"),
+        ("labels: {ids: [1, 2]}", "labels.ids names 2 actions, but model.head.num_classes is 80"),
+        ("data:\n  train: {annotations: a.csv}", "line 2: data.train: give the folder of videos or the folder of"),
+        ("data:\n  train:\n    anotations: a.csv", "line 3: unknown key 'data.train.anotations' (did you mean"),
+        ("data: {short_side: [128, 100]}", "short_side must be [low, high] with crop 224 <= low <= high, got [128,"),
+        ("data: {test_views: [10, 2]}", "test_views must be at least 1 clip over time and 1 or 3 crops, got [10, 2]"),
+        (
+            "data: {kind: kinetics, train: {annotations: a.csv, videos: v}}",
+            "data.kind kinetics does not fit model.task detection",
+        ),
+        ("train: {batch_size: 10, accumulate: 4}", "batch_size 10 does not divide by accumulate 4"),
+        ("train: {step_epochs: [15, 10]}", "step_epochs must rise, got [15, 10]"),
+        ("train: {momentum: 0}", "nesterov needs a momentum above 0"),
         ("model: {backbone: {lateral_kind: conv3}}", "model.backbone.lateral_kind: input should be 'conv'"),
-        ("- a\n", "a config is a mapping of description, model, clip, detector, got a list"),
+        ("- a\n", "a config is a mapping of description, model, clip, detector, labels, data, train, got a list"),
         ("a: [", "cannot be read as YAML"),
         ("description: x\nclip: 5\n", "line 2: clip: input should be a valid dictionary"),
     ],
@@ -128,6 +140,50 @@ def test_a_bad_config_is_refused_with_file_and_line(tmp_path, text, message):
     with pytest.raises(ConfigError, match=r"mine\.yaml") as error:
         load_config(path)
     assert message in str(error.value)
+
+
+def test_an_override_takes_the_place_of_the_file(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("train: {epochs: 3, learning_rate: 0.2}\n")
+    overrides = ["train.epochs=5", "data.train.videos=v", "data.train.annotations=a.csv", "clip.mean=[0.1, 0.2, 0.3]"]
+    config = load_config(path, overrides)
+    assert (config.train.epochs, config.train.learning_rate) == (5, 0.2)
+    assert config.data.train == SplitConfig(annotations="a.csv", videos="v")
+    assert config.clip.mean == (0.1, 0.2, 0.3)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.epochs", "an override is section.key=value, for example train.epochs=10; got 'train.epochs'"),
+        ("train.epochs=many", "the override 'train.epochs=many': train.epochs: input should be a valid integer"),
+        ("train.epoch=2", "the override 'train.epoch=2': unknown key 'train.epoch' (did you mean 'epochs'?)"),
+        ("train.epochs=[", "the value of 'train.epochs=[' cannot be read as YAML"),
+        ("data.train.videos=v", "the override 'data.train.videos=v': data.train.annotations: field required"),
+    ],
+)
+def test_a_bad_override_is_named(override, message):
+    with pytest.raises(ConfigError) as error:
+        load_config("demo", [override])
+    assert str(error.value).startswith(message)
+
+
+def test_the_labels_of_a_config_name_the_columns(tmp_path):
+    def labels(num_classes, **chosen):
+        content = {"model": {"head": {"num_classes": num_classes}}, "labels": chosen}
+        return label_map_of(Config.model_validate(content))
+
+    assert labels(80) == LabelMap.ava()
+    assert labels(2, ids=[12, 14]) == LabelMap.ava().subset([12, 14])
+    assert [action.name for action in labels(2)] == ["action 1", "action 2"]
+    (tmp_path / "mine.pbtxt").write_text(LabelMap((Action(3, "juggle"), Action(5, "plié"))).to_pbtxt())
+    own = str(tmp_path / "mine.pbtxt")
+    assert [action.name for action in labels(2, map=own)] == ["juggle", "plié"]
+    assert labels(1, map=own, ids=[5]).ids == (5,)
+    with pytest.raises(ConfigError, match=r"mine\.pbtxt names 2 actions, but model\.head\.num_classes is 80"):
+        labels(80, map=own)
+    with pytest.raises(ConfigError, match=r"labels\.ids 4 are not in the label map .*mine\.pbtxt"):
+        labels(1, map=own, ids=[4])
 
 
 def test_the_defaults_of_the_config_are_those_of_the_constructors():

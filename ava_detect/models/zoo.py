@@ -25,6 +25,8 @@ from ava_detect.errors import WeightsError, suggestion
 from ava_detect.files import sha256_of, write_text_atomic
 from ava_detect.models.zoo_table import ZOO, ZooEntry
 
+# Trained on the synthetic world; the folder holds the log of the training.
+SHIPPED = {"demo": Path(__file__).parent / "shipped" / "demo.safetensors"}
 CACHE_VARIABLE = "AVA_DETECT_CACHE"
 # Bytes so far, and in all where the server says.
 OnProgress = Callable[[int, int | None], None]
@@ -66,15 +68,19 @@ def find_entry(name: str) -> ZooEntry:
 
 
 def resolve(name_or_path: str | Path, on_progress: OnProgress | None = None) -> Path:
-    """A weights file by its path, or by a name of the zoo: from the cache, or downloaded into it.
+    """A weights file by its path, or by name: with the package (``SHIPPED``), from the cache, or downloaded into it.
 
     A path that exists is returned as it is. ``on_progress(bytes_so_far, bytes_in_all)`` is called while a download
     runs. ``WeightsError`` when the name is unknown, the file cannot be had, or it is not the one seen before.
     """
-    path = Path(name_or_path)
-    if path.is_file():
-        return path
+    if is_file(name_or_path):
+        return SHIPPED.get(str(name_or_path), Path(name_or_path))
     return obtain(find_entry(str(name_or_path)), on_progress)
+
+
+def is_file(name_or_path: str | Path) -> bool:
+    """Whether these weights lie here already: a path that exists, or the name of weights that come with the package."""
+    return str(name_or_path) in SHIPPED or Path(name_or_path).is_file()
 
 
 def obtain(entry: ZooEntry, on_progress: OnProgress | None = None) -> Path:

@@ -173,6 +173,27 @@ def _tensor(blob: np.ndarray[Any, Any]) -> Tensor:
         return torch.from_numpy(native)
 
 
+def config_inside(path: str | Path) -> Mapping[str, Any] | None:
+    """The config in a file of our own format, as plain data, without reading its tensors; None in any other file."""
+    path = Path(path)
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError, ValueError):
+        return None
+    return _config_in(metadata, path) if metadata.get("format") == OUR_FORMAT else None
+
+
+def _config_in(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(metadata.get("config") or "{}")
+    except ValueError as error:
+        raise WeightsError(f"{path}: the config inside is no JSON ({error})") from error
+    if not isinstance(config, dict):
+        raise WeightsError(f"{path}: the config inside is no mapping")
+    return config
+
+
 def _from_safetensors(path: Path) -> WeightsFile:
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
@@ -188,12 +209,7 @@ def _from_safetensors(path: Path) -> WeightsFile:
     version = metadata.get("version", "")
     if version != str(OUR_VERSION):
         raise WeightsError(f"{path} is of version {version!r} of our format, and this release reads {OUR_VERSION}")
-    try:
-        config = json.loads(metadata.get("config") or "{}")
-    except ValueError as error:
-        raise WeightsError(f"{path}: the config inside is no JSON ({error})") from error
-    if not isinstance(config, dict):
-        raise WeightsError(f"{path}: the config inside is no mapping")
+    config = _config_in(metadata, path)
     cfg_text = metadata.get("pyslowfast_cfg")
     knobs = replace(knobs_of_config(config), colour_order=metadata.get("colour_order"))
     return WeightsFile(path, "safetensors", tensors, knobs, config=config, cfg_text=cfg_text)

@@ -1,19 +1,12 @@
-"""The config schema: what a model is, how its clips are cut, and which people it looks at.
-
-A config file says only what differs from the defaults here. An unknown key is an error that names the nearest valid
-one and the line. Config objects live on layers 3 to 5; rooms below take plain keyword arguments.
-"""
+"""The network, its clips and its detector: what a trained model needs to be run."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from ava_detect.errors import ConfigError, suggestion
-from ava_detect.resources import resource_dir
+from ava_detect.config.section import Section
 
 Pathway = Literal["slow", "fast"]
 Stages = tuple[int, int, int, int]
@@ -22,17 +15,13 @@ Size = tuple[int, int, int]
 Triple = tuple[float, float, float]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class BackboneConfig(_Section):
+class BackboneConfig(Section):
     """``ava_detect.models.slowfast.SlowFast``'s arguments, whose docstring explains them."""
 
     pathways: tuple[Pathway, ...] = ("slow", "fast")
     depths: Stages = (3, 4, 6, 3)
     num_temporal: Stages | dict[Pathway, Stages] | None = None
-    temporal_kernels: Kernels | dict[Pathway, Kernels] = {"slow": (1, 1, 1, 3, 3), "fast": (5, 3, 3, 3, 3)}
+    temporal_kernels: Kernels | dict[Pathway, Kernels] = Field({"slow": (1, 1, 1, 3, 3), "fast": (5, 3, 3, 3, 3)})
     width: int = Field(64, ge=1)
     alpha: int = Field(4, ge=1)
     beta_inv: int = Field(8, ge=1)
@@ -44,10 +33,10 @@ class BackboneConfig(_Section):
     lateral_norm: bool = True
     strides: Stages | dict[Pathway, Stages] = (1, 2, 2, 1)
     dilations: Stages | dict[Pathway, Stages] = (1, 1, 1, 2)
-    nonlocal_blocks: dict[Pathway, dict[int, tuple[int, ...]]] = {}
+    nonlocal_blocks: dict[Pathway, dict[int, tuple[int, ...]]] = Field({})
     nonlocal_affinity: Literal["dot_product", "softmax"] = "dot_product"
-    nonlocal_pool: dict[Pathway, dict[int, Size]] = {}
-    nonlocal_groups: dict[Pathway, dict[int, int]] = {}
+    nonlocal_pool: dict[Pathway, dict[int, Size]] = Field({})
+    nonlocal_groups: dict[Pathway, dict[int, int]] = Field({})
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -86,7 +75,7 @@ class BackboneConfig(_Section):
                     raise ValueError(f"{name} names {pathway} res{idle[0]}, where no non-local block stands")
 
 
-class RoIConfig(_Section):
+class RoIConfig(Section):
     """``ava_detect.models.roi.RoIPool``. ``aligned`` travels with a checkpoint: False for the caffe2 zoo.
 
     ``feature_stride``: input pixels per feature cell; by default the backbone's own.
@@ -99,7 +88,7 @@ class RoIConfig(_Section):
     feature_stride: int | None = Field(None, ge=1)
 
 
-class HeadConfig(_Section):
+class HeadConfig(Section):
     """The last layer. ``num_classes`` counts what is scored; ``background_class`` adds mmaction2's unused row 0.
 
     Of a classifier only: ``activation`` makes logits scores (a detector's is always sigmoid), and ``pool_size`` is the
@@ -113,7 +102,7 @@ class HeadConfig(_Section):
     pool_size: int | None = Field(None, ge=1)
 
 
-class ModelConfig(_Section):
+class ModelConfig(Section):
     """The network: ``detection`` scores each person's actions, ``classification`` what a whole clip shows."""
 
     task: Literal["detection", "classification"] = "detection"
@@ -133,7 +122,7 @@ class ModelConfig(_Section):
         return self
 
 
-class ClipConfig(_Section):
+class ClipConfig(Section):
     """``ava_detect.structures.ClipSettings``: how clips are cut from a video."""
 
     num_frames: int = Field(32, ge=1)
@@ -152,102 +141,8 @@ class ClipConfig(_Section):
         return self
 
 
-class DetectorConfig(_Section):
+class DetectorConfig(Section):
     """Which people: a detector's spec, and the least score; None is the detector's own default."""
 
     spec: str = "builtin"
     min_score: float | None = Field(None, ge=0, le=1)
-
-
-class Config(_Section):
-    """Everything that is known of one model."""
-
-    description: str = ""
-    model: ModelConfig = ModelConfig()
-    clip: ClipConfig = ClipConfig()
-    detector: DetectorConfig = DetectorConfig()
-
-    @model_validator(mode="after")
-    def _clip_fits_model(self) -> Self:
-        alpha = self.model.backbone.alpha
-        if self.clip.num_frames % alpha:
-            raise ValueError(
-                f"clip.num_frames {self.clip.num_frames} does not divide by model.backbone.alpha {alpha}; "
-                "the slow pathway takes one frame in alpha"
-            )
-        return self
-
-
-def config_names() -> list[str]:
-    """The configs that ship with the package."""
-    return sorted(path.stem for path in resource_dir("configs").glob("*.yaml"))
-
-
-def load_config(name_or_path: str | Path) -> Config:
-    """Read a config by file path, or by the name of one in ``configs/``.
-
-    ``ConfigError`` says what was got, what is allowed, and in which file and line.
-    """
-    path = _find(name_or_path)
-    try:
-        text = path.read_text(encoding="utf-8")
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        content = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path} cannot be read as YAML ({' '.join(str(error).split())})") from error
-    content = {} if content is None else content
-    if not isinstance(content, dict):
-        raise ConfigError(
-            f"{path}: a config is a mapping of {', '.join(Config.model_fields)}, got a {type(content).__name__}"
-        )
-    try:
-        return Config.model_validate(content)
-    except ValidationError as error:
-        raise ConfigError("; ".join(_explain(problem, root, path) for problem in error.errors())) from error
-
-
-def _find(name_or_path: str | Path) -> Path:
-    path = Path(name_or_path)
-    if path.is_file():
-        return path
-    named = resource_dir("configs") / f"{name_or_path}.yaml"
-    if named.is_file():
-        return named
-    names = config_names()
-    raise ConfigError(
-        f"{str(name_or_path)!r} is neither a config file nor one of the configs {', '.join(names)}"
-        f"{suggestion(str(name_or_path), names)}"
-    )
-
-
-def _explain(problem: Any, root: yaml.Node | None, path: Path) -> str:
-    location = [str(part) for part in problem["loc"]]
-    where = f"{path}, line {_line_of(root, location)}"
-    if problem["type"] == "extra_forbidden":
-        section: type[BaseModel] = Config
-        for name in location[:-1]:
-            annotation = section.model_fields[name].annotation
-            assert isinstance(annotation, type)
-            section = annotation
-        valid = list(section.model_fields)
-        hint = suggestion(location[-1], valid)
-        return f"{where}: unknown key {'.'.join(location)!r}{hint}; known here: {', '.join(valid)}"
-    message = problem["msg"].removeprefix("Value error, ")
-    got = "" if isinstance(problem["input"], dict) else f", got {problem['input']!r}"
-    name = ".".join(location)
-    return f"{where}: {name + ': ' if name else ''}{message[:1].lower() + message[1:]}{got}"
-
-
-def _line_of(node: yaml.Node | None, location: list[str]) -> int:
-    """The line of the deepest key of ``location`` that the file has."""
-    line = 1
-    for name in location:
-        if not isinstance(node, yaml.MappingNode):
-            break
-        for key, value in node.value:
-            if key.value == name:
-                line, node = key.start_mark.line + 1, value
-                break
-        else:
-            break
-    return line

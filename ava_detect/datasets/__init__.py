@@ -1,0 +1,1 @@
+"""From annotation files and videos to training samples: AVA, Kinetics, Charades."""

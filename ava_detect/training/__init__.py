@@ -1,0 +1,1 @@
+"""How weights are learnt: losses, schedule, loop, checkpoints."""
