@@ -21,7 +21,7 @@ class BackboneConfig(Section):
     pathways: tuple[Pathway, ...] = ("slow", "fast")
     depths: Stages = (3, 4, 6, 3)
     num_temporal: Stages | dict[Pathway, Stages] | None = None
-    temporal_kernels: Kernels | dict[Pathway, Kernels] = Field({"slow": (1, 1, 1, 3, 3), "fast": (5, 3, 3, 3, 3)})
+    temporal_kernels: Kernels | dict[Pathway, Kernels] = {"slow": (1, 1, 1, 3, 3), "fast": (5, 3, 3, 3, 3)}  # noqa: RUF012
     width: int = Field(64, ge=1)
     alpha: int = Field(4, ge=1)
     beta_inv: int = Field(8, ge=1)

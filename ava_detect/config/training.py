@@ -12,6 +12,8 @@ from pydantic import Field, model_validator
 
 from ava_detect.config.section import Section
 
+_LEAST_SHORT_SIDE = 32
+
 
 class SplitConfig(Section):
     """One split: ``videos``, a folder of video files, or ``frames``, one of extracted frames; and its ``annotations``.
@@ -39,9 +41,10 @@ class DataConfig(Section):
     ``start_seconds``: where in its movie each AVA file starts (900 for the usual trimmed files, 0 for whole movies).
     ``min_proposal_score`` and ``match_iou``: a proposal of at least that score joins the boxes, with the labels of the
     ground-truth box that it overlaps by ``match_iou``, else as a person of no action. ``short_side``: the range of the
-    training clips' short side, drawn as 1 / U(1 / high, 1 / low). ``crop``: side of the training crop in pixels.
-    ``flip``: its probability. ``color_jitter``: greatest relative change of brightness, contrast and saturation.
-    ``test_views``: clips over time and crops over space of a classifier's test.
+    training clips' short side, drawn as 1 / U(1 / high, 1 / low). ``crop``: side of the training crop in pixels,
+    None for the whole frame. ``min_visible``: a person of whom a smaller share of the box is left in the crop is not
+    learnt from. ``flip``: its probability. ``color_jitter``: greatest relative change of brightness, contrast and
+    saturation. ``test_views``: clips over time and crops over space of a classifier's test.
     """
 
     kind: Literal["ava", "kinetics", "charades"] = "ava"
@@ -51,7 +54,8 @@ class DataConfig(Section):
     min_proposal_score: float = Field(0.8, ge=0, le=1)
     match_iou: float = Field(0.9, gt=0, le=1)
     short_side: tuple[int, int] = (256, 320)
-    crop: int = Field(224, ge=32)
+    crop: int | None = Field(224, ge=_LEAST_SHORT_SIDE)
+    min_visible: float = Field(0.0, ge=0, le=1)
     flip: float = Field(0.5, ge=0, le=1)
     color_jitter: float = Field(0.0, ge=0, lt=1)
     test_views: tuple[int, int] = (10, 3)
@@ -60,10 +64,9 @@ class DataConfig(Section):
     @model_validator(mode="after")
     def _in_range(self) -> Self:
         low, high = self.short_side
-        if not self.crop <= low <= high:
-            raise ValueError(
-                f"short_side must be [low, high] with crop {self.crop} <= low <= high, got [{low}, {high}]"
-            )
+        if not (self.crop or _LEAST_SHORT_SIDE) <= low <= high:
+            least = f"crop {self.crop}" if self.crop else str(_LEAST_SHORT_SIDE)
+            raise ValueError(f"short_side must be [low, high] with {least} <= low <= high, got [{low}, {high}]")
         if self.test_views[0] < 1 or self.test_views[1] not in (1, 3):
             raise ValueError(
                 f"test_views must be at least 1 clip over time and 1 or 3 crops, got {list(self.test_views)}"

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
+Texture = npt.NDArray[np.float32]
 
 SKIN = [(246, 206, 178), (232, 184, 148), (214, 158, 120), (180, 124, 88), (136, 90, 62), (98, 64, 46)]
 HAIR = [(34, 26, 22), (62, 42, 28), (104, 68, 38), (156, 108, 58), (206, 168, 104), (120, 116, 112), (148, 62, 34)]
@@ -37,8 +38,8 @@ class Look:
     hair_length: float
     long_sleeves: bool
     long_trousers: bool
-    shirt_texture: Array
-    trouser_texture: Array
+    shirt_texture: Texture
+    trouser_texture: Texture
 
     @classmethod
     def random(cls, rng: np.random.Generator) -> Look:
@@ -64,7 +65,7 @@ class Look:
         )
 
 
-def _cloth(rng: np.random.Generator, *, striped: bool) -> Array:
+def _cloth(rng: np.random.Generator, *, striped: bool) -> Texture:
     """Soft folds, and stripes across on some shirts; factors around 1."""
     rows, columns = np.linspace(0, 1, 48)[:, None], np.linspace(-1, 1, 24)[None, :]
     folds = np.zeros((48, 24))
@@ -74,5 +75,4 @@ def _cloth(rng: np.random.Generator, *, striped: bool) -> Array:
     texture = 1.0 + 0.035 * folds + rng.normal(0, 0.015, folds.shape)
     if striped:
         texture = texture * np.where(np.sin(rows * rng.uniform(40, 70)) > 0.2, 0.72, 1.04)
-    result: Array = texture
-    return result
+    return texture.astype(np.float32)

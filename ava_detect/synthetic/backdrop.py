@@ -32,14 +32,14 @@ class Place(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class Backdrop:
-    """``wall`` ``[h1, w1, 3]`` above ``ground`` ``[h2, w2, 3]``; the frame has ``width`` x ``height`` pixels.
+    """``wall`` ``[3, h1, w1]`` above ``ground`` ``[3, h2, w2]``; the frame has ``width`` x ``height`` pixels.
 
     ``margin``: pixels around the frame that the unrest of the camera may show. ``wall_shift`` and ``ground_shift``
     ``[h2]``: pixels that a row moves for each metre that the camera goes sideways from ``start_metres``.
     """
 
-    wall: Picture
-    ground: Picture
+    wall: FloatImage
+    ground: FloatImage
     wall_shift: float
     ground_shift: Array
     width: int
@@ -48,31 +48,45 @@ class Backdrop:
     start_metres: float
 
     def view(self, camera_metres: float, unrest: tuple[float, float]) -> FloatImage:
-        """The background ``[H, W, 3]`` 0..255 for a camera position, moved right and down by ``unrest`` pixels."""
+        """The background ``[3, H, W]`` 0..255 for a camera position, moved right and down by ``unrest`` pixels."""
         moved = camera_metres - self.start_metres
         left, top = self.margin - unrest[0], self.margin - unrest[1]
-        first_row = int(top)
-        rows = np.arange(first_row, first_row + self.height + 1)
-        strip = np.empty((len(rows), self.width, 3), np.float32)
-        split = int(np.clip(len(self.wall) - first_row, 0, len(rows)))
-        strip[:split] = self._wall_rows(rows[:split], left + moved * self.wall_shift)
-        below = rows[split:] - len(self.wall)
-        strip[split:] = self._ground_rows(below, left + moved * self.ground_shift[below])
-        share = np.float32(top - first_row)
-        return strip[:-1] + share * (strip[1:] - strip[:-1])
-
-    def _wall_rows(self, rows: npt.NDArray[np.intp], offset: float) -> FloatImage:
-        first = int(offset)
-        taps = self.wall[rows, first : first + self.width + 1].astype(np.float32)
-        return taps[:, :-1] + np.float32(offset - first) * (taps[:, 1:] - taps[:, :-1])
-
-    def _ground_rows(self, rows: npt.NDArray[np.intp], offsets: Array) -> FloatImage:
-        first = offsets.astype(np.intp)
-        columns = first[:, None] + np.arange(self.width + 1)
-        taps = self.ground[rows[:, None], columns].astype(np.float32)
-        share = (offsets - first).astype(np.float32)[:, None, None]
-        result: FloatImage = taps[:, :-1] + share * (taps[:, 1:] - taps[:, :-1])
+        first_row, wall_rows = int(top), self.wall.shape[1]
+        strip = np.empty((3, self.height + 1, self.width), np.float32)
+        split = min(max(wall_rows - first_row, 0), self.height + 1)
+        _slide(self.wall[:, first_row : first_row + split], left + moved * self.wall_shift, strip[:, :split])
+        below = slice(first_row + split - wall_rows, first_row + self.height + 1 - wall_rows)
+        ground, offsets = self.ground[:, below], left + moved * self.ground_shift[below]
+        if moved:
+            _slide_rows(ground, offsets, strip[:, split:])
+        else:
+            _slide(ground, left, strip[:, split:])
+        result = strip[:, 1:] - strip[:, :-1]
+        result *= np.float32(top - first_row)
+        result += strip[:, :-1]
         return result
+
+
+def _slide(picture: FloatImage, offset: float, out: FloatImage) -> None:
+    """Fill ``out [3, h, w]`` with ``picture`` from column ``offset`` on."""
+    first, width = int(offset), out.shape[2]
+    taps = picture[:, :, first : first + width + 1]
+    np.subtract(taps[..., 1:], taps[..., :-1], out=out)
+    out *= np.float32(offset - first)
+    out += taps[..., :-1]
+
+
+def _slide_rows(picture: FloatImage, offsets: Array, out: FloatImage) -> None:
+    """The same with an offset ``[h]`` of its own for every row."""
+    first = offsets.astype(np.intp)
+    rows = np.arange(len(first))[:, None]
+    columns = first[:, None] + np.arange(out.shape[2] + 1)
+    share = (offsets - first).astype(np.float32)[:, None]
+    for plane, target in zip(picture, out, strict=True):
+        taps = plane[rows, columns]
+        np.subtract(taps[:, 1:], taps[:, :-1], out=target)
+        target *= share
+        target += taps[:, :-1]
 
 
 def paint_backdrop(
@@ -100,7 +114,12 @@ def paint_backdrop(
     wall = _wall(place, int(across + travel * wall_shift), wall_rows, wall_shift, foot, height, rng)
     columns = np.arange(int(across + travel * ground_shift.max())) - margin - camera.centre_pixels
     ground = _ground(place, columns[None, :] / ground_shift[:, None], camera.focal_pixels / ground_shift, rng)
-    return Backdrop(wall, ground, wall_shift, ground_shift, width, height, margin, start)
+    return Backdrop(_planes(wall), _planes(ground), wall_shift, ground_shift, width, height, margin, start)
+
+
+def _planes(picture: Picture) -> FloatImage:
+    """``[h, w, 3]`` as float32 ``[3, h, w]``."""
+    return np.ascontiguousarray(np.moveaxis(picture, 2, 0), dtype=np.float32)
 
 
 def _wall(

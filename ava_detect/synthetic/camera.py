@@ -34,9 +34,10 @@ class Camera:
     def project(self, points: Array) -> Array:
         """Pixels ``[..., 2]`` of world points ``[..., 3]``, which must lie in front of the camera."""
         scale = self.focal_pixels / points[..., 2]
-        columns = self.centre_pixels + (points[..., 0] - self.x_metres) * scale
-        rows = self.horizon_pixels + (self.height_metres - points[..., 1]) * scale
-        return np.stack([columns, rows], axis=-1)
+        pixels = np.empty((*points.shape[:-1], 2))
+        pixels[..., 0] = self.centre_pixels + (points[..., 0] - self.x_metres) * scale
+        pixels[..., 1] = self.horizon_pixels + (self.height_metres - points[..., 1]) * scale
+        return pixels
 
 
 def facing_axes(yaw_degrees: float) -> Array:

@@ -4,20 +4,28 @@ Two shapes are enough. A ``Stroke`` is a line with a width that changes along it
 torsos, heads); a ``Face`` is a flat convex polygon (the sides of a box). Both are evaluated as signed distances
 around their own bounding box, so the cost follows the area covered and edges are soft over one pixel.
 
-Shapes: h, w the pixels of a shape's bounding box; K stations along a stroke.
+Shapes: h, w the pixels of a shape's bounding box; K stations along a stroke. Pictures have their three colors in front,
+``[3, h, w]``, because NumPy is several times as fast at it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 Image = npt.NDArray[np.float32]
+Bounds = tuple[float, float, float, float]
+Paint = tuple[Image, Image | None, Image | None]  # coverage, shade of the color, highlight added to it
 MARGIN_PIXELS = 2
+STEPS = 64  # at which the width of a stroke is known along it
+NOBODY = -1
 ROUND_ENDS_SHADING = 0.35  # 1 shades a stroke's ends as half spheres, 0 as a cut-off tube
 
 
@@ -36,58 +44,59 @@ class Stroke:
     half_widths: Array
     color: Array
     depth: float
-    texture: Array | None = None
+    texture: Image | None = None
     gloss: float = 0.0
     has_hem: bool = False
     is_person: bool = True
 
     @property
-    def bounds(self) -> tuple[float, float, float, float]:
+    def bounds(self) -> Bounds:
         """The pixels ``x1, y1, x2, y2`` that the shape can touch."""
         reach = float(self.half_widths.max())
-        low, high = np.minimum(self.start, self.end) - reach, np.maximum(self.start, self.end) + reach
-        return float(low[0]), float(low[1]), float(high[0]), float(high[1])
+        (x1, y1), (x2, y2) = self.start.tolist(), self.end.tolist()
+        return min(x1, x2) - reach, min(y1, y2) - reach, max(x1, x2) + reach, max(y1, y2) + reach
 
-    def paint(self, x: Array, y: Array, light: Array) -> tuple[Array, Array]:
-        """Coverage ``[h, w]`` in 0..1 and color ``[h, w, 3]`` at pixel centres ``x [1, w]``, ``y [h, 1]``."""
-        axis = self.end - self.start
-        length = max(float(np.hypot(*axis)), 1e-3)
-        direction = axis / length
-        dx, dy = x - self.start[0], y - self.start[1]
-        beyond_hem = dx * direction[0] + dy * direction[1]
-        along = np.clip(beyond_hem / length, 0.0, 1.0)
-        dx, dy = dx - along * axis[0], dy - along * axis[1]
-        widths, slopes = self._widths(along, length)
-        distance = np.hypot(dx, dy)
-        coverage = np.clip(0.5 - (distance - widths) / np.sqrt(1.0 + slopes**2), 0.0, 1.0)
+    def paint(self, x: Image, y: Image, light: Array) -> Paint:
+        """Coverage ``[h, w]`` in 0..1 at pixel centres ``x [1, w]``, ``y [h, 1]``; shade and highlight ``[h, w]``."""
+        dx, dy = (self.end - self.start).tolist()
+        length = max(float(np.hypot(dx, dy)), 1e-3)
+        dx, dy = dx / length, dy / length
+        x, y = x - np.float32(self.start[0]), y - np.float32(self.start[1])
+        position = dx * x + dy * y
+        on_line = np.minimum(np.maximum(position, 0.0), length)
+        beyond, across = position - on_line, dx * y - dy * x
+        # widths at fine steps along the line: one look-up instead of an interpolation per pixel
+        step = (on_line * ((STEPS - 1) / length)).astype(np.intp)
+        stations = np.maximum(self.half_widths, 0.3).astype(np.float32)
+        widths = (_spread(len(stations)) @ stations).take(step)
+        coverage = widths + 0.5 - np.sqrt(across * across + beyond * beyond)
         if self.has_hem:
-            coverage = np.minimum(coverage, np.clip(0.5 + beyond_hem, 0.0, 1.0))
-        normal_x, normal_y = self._normals(dx / widths, dy / widths, direction)
-        towards_us = np.sqrt(np.clip(1.0 - normal_x**2 - normal_y**2, 0.0, 1.0))
-        lambert = normal_x * light[0] + normal_y * light[1] + towards_us * light[2]
-        shade = 0.45 + 0.20 * towards_us + 0.50 * np.clip(lambert, -0.3, 1.0)
+            np.minimum(coverage, position + 0.5, out=coverage)
+        _limit(coverage, 0.0, 1.0)
+        across /= widths
+        beyond *= ROUND_ENDS_SHADING / widths
+        towards_us = np.sqrt(np.maximum(1.0 - across * across - beyond * beyond, 0.0))
+        right, down, near = light.tolist()
+        lambert = (down * dx - right * dy) * across + (right * dx + down * dy) * beyond + near * towards_us
+        _limit(lambert, -0.3, 1.0)
+        shade = 0.45 + 0.20 * towards_us + 0.50 * lambert
         if self.texture is not None:
-            across = np.clip((dx * -direction[1] + dy * direction[0]) / widths, -1.0, 1.0)
-            shade = shade * _sample(self.texture, along, across)
-        color = shade[..., None] * self.color
-        if self.gloss:
-            color = color + 255.0 * self.gloss * (np.clip(lambert, 0.0, 1.0) ** 12)[..., None]
-        return coverage, color
+            rows, columns = self.texture.shape
+            row = step * rows // STEPS
+            column = ((across + 1.0) * (columns / 2)).astype(np.intp)
+            _limit(column, 0, columns - 1)
+            shade *= self.texture.take(row * columns + column)
+        if not self.gloss:
+            return coverage, shade, None
+        return coverage, shade, 255.0 * self.gloss * np.maximum(lambert, 0.0) ** 12
 
-    def _normals(self, x: Array, y: Array, direction: Array) -> tuple[Array, Array]:
-        """Surface normals in the picture plane, with the round ends flattened so that joints leave no bright balls."""
-        lengthwise = ROUND_ENDS_SHADING - 1.0
-        excess = lengthwise * (x * direction[0] + y * direction[1])
-        return x + excess * direction[0], y + excess * direction[1]
 
-    def _widths(self, along: Array, length: float) -> tuple[Array, Array]:
-        """Half width and its slope (pixels per pixel) at fractions ``along`` of the line."""
-        widths = np.maximum(self.half_widths, 0.3)
-        last = len(widths) - 1
-        position = along * last
-        left = np.minimum(position.astype(np.intp), last - 1)
-        steps = np.diff(widths)
-        return widths[left] + (position - left) * steps[left], steps[left] * last / length
+@cache
+def _spread(num_stations: int) -> Image:
+    """Weights ``[STEPS, num_stations]`` that interpolate values at stations to values at fine steps."""
+    at = np.linspace(0, num_stations - 1, STEPS)[:, None] - np.arange(num_stations)
+    weights: Image = np.maximum(1 - np.abs(at), 0.0).astype(np.float32)
+    return weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,18 +114,21 @@ class Face:
         low, high = self.corners.min(axis=0), self.corners.max(axis=0)
         return float(low[0]), float(low[1]), float(high[0]), float(high[1])
 
-    def paint(self, x: Array, y: Array, light: Array) -> tuple[Array, Array]:
-        """Coverage ``[h, w]`` and color ``[3]`` at pixel centres; ``light`` is already in the color."""
+    def paint(self, x: Image, y: Image, light: Array) -> Paint:
+        """Coverage ``[h, w]`` at pixel centres, and shade 1: ``light`` is already in the color."""
         following = np.roll(self.corners, -1, axis=0)
         edges = following - self.corners
         turn = np.sum(self.corners[:, 0] * following[:, 1] - following[:, 0] * self.corners[:, 1])
-        outside = np.full(np.broadcast_shapes(x.shape, y.shape), -np.inf)
+        outside = np.full(np.broadcast_shapes(x.shape, y.shape), -np.inf, np.float32)
         for corner, edge in zip(self.corners, edges, strict=True):
             length = float(np.hypot(*edge))
             if length > 1e-6:
-                normal = np.array([edge[1], -edge[0]]) * (np.sign(turn) / length)
-                outside = np.maximum(outside, (x - corner[0]) * normal[0] + (y - corner[1]) * normal[1])
-        return np.clip(0.5 - outside, 0.0, 1.0), self.color
+                normal = (np.array([edge[1], -edge[0]]) * (np.sign(turn) / length)).astype(np.float32)
+                away = (x - np.float32(corner[0])) * normal[0] + (y - np.float32(corner[1])) * normal[1]
+                np.maximum(outside, away, out=outside)
+        coverage = 0.5 - outside
+        _limit(coverage, 0.0, 1.0)
+        return coverage, None, None
 
 
 Shape = Stroke | Face
@@ -124,7 +136,7 @@ Shape = Stroke | Face
 
 @dataclass(eq=False)
 class Layer:
-    """A transparent picture: color multiplied by alpha ``[h, w, 3]``, ``alpha`` and ``silhouette`` ``[h, w]``.
+    """A transparent picture: color multiplied by alpha ``[3, h, w]``, ``alpha`` and ``silhouette`` ``[h, w]``.
 
     ``left, top``: whole pixels of the frame where the layer's corner lies; a layer may reach outside the frame.
     ``silhouette``: coverage by shapes that belong to a person, hidden or not.
@@ -142,51 +154,44 @@ class Layer:
         bounds = np.array([shape.bounds for shape in shapes])
         left, top = (np.floor(bounds[:, :2].min(axis=0)) - MARGIN_PIXELS).astype(int).tolist()
         right, bottom = (np.ceil(bounds[:, 2:].max(axis=0)) + MARGIN_PIXELS).astype(int).tolist()
-        size = (bottom - top, right - left)
-        layer = cls(left, top, np.zeros((*size, 3), np.float32), np.zeros(size, np.float32), np.zeros(size, np.float32))
-        for shape in sorted(shapes, key=lambda shape: -shape.depth):
-            layer._draw(shape, light)
+        planes = np.zeros((5, bottom - top, right - left), np.float32)
+        layer = cls(left, top, planes[:3], planes[3], planes[4])
+        for index in np.argsort([-shape.depth for shape in shapes], kind="stable"):
+            layer._draw(shapes[index], bounds[index].tolist(), light)
         return layer
 
-    def _draw(self, shape: Shape, light: Array) -> None:
-        x1, y1, x2, y2 = shape.bounds
-        columns = np.arange(int(np.floor(x1)) - 1, int(np.ceil(x2)) + 1)
-        rows = np.arange(int(np.floor(y1)) - 1, int(np.ceil(y2)) + 1)
-        x, y = columns[None, :].astype(np.float64) + 0.5, rows[:, None].astype(np.float64) + 0.5
-        coverage, color = shape.paint(x, y, light)
-        area = np.s_[rows[0] - self.top : rows[-1] + 1 - self.top, columns[0] - self.left : columns[-1] + 1 - self.left]
-        self.color[area] += coverage[..., None] * (color - self.color[area])
-        self.alpha[area] += coverage * (1.0 - self.alpha[area])
+    @classmethod
+    def of_picture(cls, picture: npt.NDArray[np.uint8]) -> Layer:
+        """A finished picture, uint8 RGBA ``[h, w, 4]``, that shows no person."""
+        planes = np.moveaxis(picture, 2, 0).astype(np.float32)
+        alpha = planes[3] / np.float32(255)
+        return cls(0, 0, planes[:3] * alpha, alpha, np.zeros_like(alpha))
+
+    def moved_to(self, left: int, top: int) -> Layer:
+        """The same layer with its corner elsewhere; the pictures are shared."""
+        return replace(self, left=left, top=top)
+
+    def _draw(self, shape: Shape, bounds: Bounds, light: Array) -> None:
+        x1, y1 = math.floor(bounds[0]) - 1, math.floor(bounds[1]) - 1
+        x2, y2 = math.ceil(bounds[2]) + 1, math.ceil(bounds[3]) + 1
+        x = np.arange(x1, x2, dtype=np.float32)[None, :] + np.float32(0.5)
+        y = np.arange(y1, y2, dtype=np.float32)[:, None] + np.float32(0.5)
+        coverage, shade, highlight = shape.paint(x, y, light)
+        rows, columns = slice(y1 - self.top, y2 - self.top), slice(x1 - self.left, x2 - self.left)
+        color, alpha = self.color[:, rows, columns], self.alpha[rows, columns]
+        rest = 1.0 - coverage
+        color *= rest
+        color += (coverage if shade is None else coverage * shade) * shape.color.astype(np.float32)[:, None, None]
+        if highlight is not None:
+            color += coverage * highlight
+        alpha *= rest
+        alpha += coverage
         if shape.is_person:
-            np.maximum(self.silhouette[area], coverage, out=self.silhouette[area], casting="same_kind")
+            silhouette = self.silhouette[rows, columns]
+            np.maximum(silhouette, coverage, out=silhouette)
 
-    def blend_onto(self, frame: Image) -> None:
-        """Put the layer over ``frame`` (float32 RGB ``[H, W, 3]``), in place."""
-        rows, columns = self._overlap(frame.shape[1], frame.shape[0])
-        target = frame[
-            self.top + rows.start : self.top + rows.stop, self.left + columns.start : self.left + columns.stop
-        ]
-        target *= 1.0 - self.alpha[rows, columns, None]
-        target += self.color[rows, columns]
-
-    def silhouette_box(self, width: int, height: int) -> tuple[Array, float]:
-        """The person's box ``xyxy`` in pixels of a ``width`` x ``height`` frame and the share of the person inside.
-
-        The box is tight around the pixels of the silhouette that are at least half covered, cut at the frame.
-        A person who is wholly outside has share 0 and an empty box.
-        """
-        mask = self.silhouette >= 0.5
-        inside = self._overlap(width, height)
-        seen = mask[inside]
-        if not seen.any():
-            return np.zeros(4), 0.0
-        rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
-        x, y = self.left + inside[1].start, self.top + inside[0].start
-        box = np.array([x + columns[0], y + rows[0], x + columns[-1] + 1, y + rows[-1] + 1], dtype=np.float64)
-        return box, float(seen.sum() / mask.sum())
-
-    def _overlap(self, width: int, height: int) -> tuple[slice, slice]:
-        """Rows and columns of the layer that lie in the frame."""
+    def overlap(self, width: int, height: int) -> tuple[slice, slice]:
+        """Rows and columns of the layer that lie in a frame."""
         layer_height, layer_width = self.alpha.shape
         first_row, first_column = min(max(0, -self.top), layer_height), min(max(0, -self.left), layer_width)
         last_row = max(first_row, min(layer_height, height - self.top))
@@ -194,22 +199,62 @@ class Layer:
         return slice(first_row, last_row), slice(first_column, last_column)
 
 
+class Plate:
+    """A frame, float32 RGB ``[3, H, W]``, that layers are put on, farthest first, and who is seen at each pixel."""
+
+    def __init__(self, frame: Image) -> None:
+        self.frame = frame
+        self._owners = np.full(frame.shape[1:], NOBODY, np.int32)
+
+    def put(self, layer: Layer, owner: int = NOBODY) -> None:
+        """Blend ``layer`` over the frame, in place; ``owner``: whose figure it is, a number from 0."""
+        inside, area = self._areas(layer)
+        target, alpha = self.frame[:, *area], layer.alpha[inside]
+        target *= 1.0 - alpha
+        target += layer.color[:, *inside]
+        self._owners[area][alpha >= 0.5] = owner
+
+    def box_and_visible_share(self, layer: Layer, owner: int) -> tuple[Array, float]:
+        """The box ``xyxy`` in pixels of a person's layer, and the share of the person that can be seen.
+
+        The box is tight around the pixels of the silhouette that are at least half covered, hidden by others or not,
+        and cut at the frame. Of a person who is wholly outside, the share is 0 and the box empty.
+        """
+        inside, area = self._areas(layer)
+        mask = layer.silhouette >= 0.5
+        in_frame = mask[inside]
+        if not in_frame.any():
+            return np.zeros(4), 0.0
+        rows, columns = np.flatnonzero(in_frame.any(axis=1)), np.flatnonzero(in_frame.any(axis=0))
+        x, y = area[1].start, area[0].start
+        box = np.array([x + columns[0], y + rows[0], x + columns[-1] + 1, y + rows[-1] + 1], dtype=np.float64)
+        return box, float((in_frame & (self._owners[area] == owner)).sum() / mask.sum())
+
+    def _areas(self, layer: Layer) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+        """Where layer and frame overlap: rows and columns of the layer, and of the frame."""
+        rows, columns = layer.overlap(self.frame.shape[2], self.frame.shape[1])
+        area = (
+            slice(layer.top + rows.start, layer.top + rows.stop),
+            slice(layer.left + columns.start, layer.left + columns.stop),
+        )
+        return (rows, columns), area
+
+
+def _limit(values: npt.NDArray[Any], low: float, high: float) -> None:
+    """Clip in place; for small arrays several times as fast as ``np.clip``."""
+    np.maximum(values, low, out=values)
+    np.minimum(values, high, out=values)
+
+
 def drop_shadow(frame: Image, centre: Array, radii: tuple[float, float], strength: float) -> None:
-    """Darken ``frame`` in place under a soft ellipse around ``centre`` (pixels), by at most ``strength`` (0..1)."""
-    height, width = frame.shape[:2]
+    """Darken ``frame [3, H, W]`` in place under a soft ellipse around ``centre`` (pixels), by at most ``strength``."""
+    height, width = frame.shape[1:]
     low = np.maximum(np.floor(centre - np.array(radii) * 2), 0).astype(int)
     high = np.minimum(np.ceil(centre + np.array(radii) * 2), [width, height]).astype(int)
     if (high <= low).any():
         return
-    x = (np.arange(low[0], high[0]) + 0.5 - centre[0]) / radii[0]
-    y = (np.arange(low[1], high[1]) + 0.5 - centre[1]) / radii[1]
-    fall_off = np.exp(-1.5 * (x[None, :] ** 2 + y[:, None] ** 2))
-    frame[low[1] : high[1], low[0] : high[0]] *= (1.0 - strength * fall_off).astype(np.float32)[..., None]
-
-
-def _sample(texture: Array, along: Array, across: Array) -> Array:
-    """Texture values at ``along`` 0..1 and ``across`` -1..1."""
-    rows = np.minimum((along * texture.shape[0]).astype(np.intp), texture.shape[0] - 1)
-    columns = np.minimum(((across + 1.0) / 2.0 * texture.shape[1]).astype(np.intp), texture.shape[1] - 1)
-    values: Array = texture[rows, columns]
-    return values
+    x = ((np.arange(low[0], high[0]) + 0.5 - centre[0]) / radii[0]).astype(np.float32)
+    y = ((np.arange(low[1], high[1]) + 0.5 - centre[1]) / radii[1]).astype(np.float32)
+    # an ellipse's fall-off is a product of one across and one down
+    fall_off = np.exp(-1.5 * y * y)[:, None] * (strength * np.exp(-1.5 * x * x))[None, :]
+    frame[:, low[1] : high[1], low[0] : high[0]] *= 1.0 - fall_off

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ava_detect.synthetic.appearance import Look
+from ava_detect.synthetic.appearance import Look, Texture
 from ava_detect.synthetic.camera import Camera
 from ava_detect.synthetic.drawing import Stroke
 from ava_detect.synthetic.skeleton import SOLE_RADIUS, Joints
@@ -53,7 +53,7 @@ class _Artist:
         *,
         offset: float = 0.0,
         depth: float | None = None,
-        texture: Array | None = None,
+        texture: Texture | None = None,
         gloss: float = 0.0,
         has_hem: bool = False,
     ) -> Stroke:
@@ -62,7 +62,7 @@ class _Artist:
         It is ordered by ``depth``, the middle of the two where it is None, plus ``offset`` metres.
         """
         middle = (float(start[2]) + float(end[2])) / 2
-        pixels = self.camera.project(np.stack([start, end]))
+        pixels = self.camera.project(np.array([start, end]))
         scale = self.camera.scale(middle) * self.look.height_metres
         at = middle if depth is None else depth
         return Stroke(pixels[0], pixels[1], widths * scale, color, at + offset, texture, gloss, has_hem)
@@ -188,7 +188,7 @@ class _Artist:
         return strokes
 
     def _face(self, up: Array, left: Array, forward: Array, depth: float) -> list[Stroke]:
-        """Eyes, brows, nose and mouth, where the head's own surface turns towards the camera."""
+        """Eyes and mouth, where the head's own surface turns towards the camera."""
         look, size = self.look, self.look.height_metres
         marks = [
             # left, up, width, half height, color
@@ -196,9 +196,6 @@ class _Artist:
             (-0.0185, 0.004, 0.011, 0.0042, np.array([236.0, 232.0, 226.0])),
             (0.0185, 0.004, 0.001, 0.0044, np.array([44.0, 32.0, 28.0])),
             (-0.0185, 0.004, 0.001, 0.0044, np.array([44.0, 32.0, 28.0])),
-            (0.0195, 0.0155, 0.015, 0.0020, look.hair * 0.75),
-            (-0.0195, 0.0155, 0.015, 0.0020, look.hair * 0.75),
-            (0.0, -0.007, 0.004, 0.0050, look.skin * 0.86),
             (0.0, -0.024, 0.018, 0.0032, look.skin * np.array([0.78, 0.52, 0.5])),
         ]
         strokes = []

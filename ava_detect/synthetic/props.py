@@ -1,15 +1,21 @@
-"""Furniture and carried things: boxes turned about the vertical axis, as shaded faces."""
+"""Furniture, and the things that people hold in their hands."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
+from ava_detect.synthetic.actions import CARRY, DRINK, PHONE, READ
 from ava_detect.synthetic.camera import Camera, facing_axes
-from ava_detect.synthetic.drawing import Face
+from ava_detect.synthetic.drawing import Face, Shape, Stroke
 from ava_detect.synthetic.skeleton import Joints
 
 Array = npt.NDArray[np.float64]
+
+PAPER, PHONE_COLOR, BOTTLE_COLOR = np.array([244.0, 242, 234]), np.array([26.0, 27, 32]), np.array([86.0, 196, 226])
 
 # each side of a unit box, corners in order around it, and the direction it looks
 _SIDES = [
@@ -66,8 +72,64 @@ def chair(
     ]
 
 
-def carried_box(camera: Camera, joints: Joints, yaw_degrees: float, color: Array, light: Array) -> list[Face]:
-    """A parcel between the two hands."""
+def mat(
+    camera: Camera, ground: Array, length_metres: float, yaw_degrees: float, color: Array, light: Array
+) -> list[Face]:
+    """A mattress on the floor under somebody who lies along ``yaw_degrees``."""
+    centre = np.array([ground[0], 0.02, ground[1]]) - 0.04 * length_metres * facing_axes(yaw_degrees)[2]
+    return cuboid(camera, centre, np.array([0.95, 0.04, length_metres]), yaw_degrees, color, light)
+
+
+def parcel(camera: Camera, joints: Joints, side: int, yaw_degrees: float, color: Array, light: Array) -> list[Face]:
+    """A box between the two hands."""
     hands = joints.fingertips.mean(axis=0)
     width = max(0.16, float(np.hypot(*(joints.wrists[0] - joints.wrists[1])[[0, 2]])) * 0.95)
     return cuboid(camera, hands + 0.05 * joints.axes[1], np.array([width, 0.24, 0.26]), yaw_degrees, color, light)
+
+
+def book(camera: Camera, joints: Joints, side: int, yaw_degrees: float, color: Array, light: Array) -> list[Face]:
+    """An open book in both hands: white pages that lean against each other, in a cover."""
+    left, up, forward = joints.axes
+    spine = joints.fingertips.mean(axis=0) + 0.07 * up
+    faces = []
+    for sign in (-1.0, 1.0):
+        outer = spine + sign * 0.17 * left - 0.05 * forward
+        rise = 0.25 * (0.9 * up + 0.43 * forward)
+        for lift, reach, shade, offset in ((0.0, 1.06, color, 0.0), (0.02, 0.96, PAPER, -0.004)):
+            page = np.stack(
+                [spine, spine + reach * (outer - spine), spine + reach * (outer - spine) + rise, spine + rise]
+            )
+            depth = float(page[:, 2].mean()) - 0.2 + offset
+            lit = 0.8 + 0.2 * float(np.clip(light[2] + sign * light[0], -1, 1))
+            faces.append(Face(camera.project(page + lift * up), lit * shade, depth))
+    return faces
+
+
+def phone(camera: Camera, joints: Joints, side: int, yaw_degrees: float, color: Array, light: Array) -> list[Face]:
+    """A dark telephone along one hand."""
+    hand = (joints.wrists[side] + joints.fingertips[side]) / 2 + 0.08 * joints.axes[1]
+    return [
+        replace(face, depth=face.depth - 0.24)
+        for face in cuboid(camera, hand, np.array([0.035, 0.19, 0.085]), yaw_degrees, PHONE_COLOR, light)
+    ]
+
+
+def bottle(camera: Camera, joints: Joints, side: int, yaw_degrees: float, color: Array, light: Array) -> list[Stroke]:
+    """A bright bottle, tilted so that its neck is at the mouth."""
+    left, up, forward = joints.axes
+    outwards = left if side == 0 else -left
+    mouth = joints.head - 0.06 * up + 0.085 * forward
+    bottom = mouth + 0.28 * (0.6 * forward + 0.42 * up + 0.68 * outwards)
+    depth = float(joints.head[2]) - 0.45
+    scale = camera.scale(float(bottom[2]))
+    pixels = camera.project(np.stack([bottom, mouth]))
+    widths = np.array([0.044, 0.046, 0.044, 0.02, 0.016]) * scale
+    return [Stroke(pixels[0], pixels[1], widths, BOTTLE_COLOR, depth, gloss=0.3, has_hem=True, is_person=False)]
+
+
+HELD: dict[int, Callable[[Camera, Joints, int, float, Array, Array], Sequence[Shape]]] = {
+    CARRY: parcel,
+    DRINK: bottle,
+    PHONE: phone,
+    READ: book,
+}

@@ -2,6 +2,8 @@
 
 A movie is a row of shots with cuts between them. In a *still* shot the camera rests on people who stay where they are;
 in a *tracking* shot it goes along with people who walk or run; in a *crossing* shot somebody walks through the picture.
+*Together* means people who shake hands, hug or fight; *lying* and *falling* people need more room. The *paired* shots
+show what differs by motion alone (``motion_pairs``).
 """
 
 from __future__ import annotations
@@ -12,10 +14,11 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from ava_detect.synthetic.actions import Activity, Style
+from ava_detect.synthetic.actions import Activity
 from ava_detect.synthetic.appearance import Look
 from ava_detect.synthetic.backdrop import Place
 from ava_detect.synthetic.camera import Camera
+from ava_detect.synthetic.movement import Style
 from ava_detect.synthetic.skeleton import Pose
 
 Array = npt.NDArray[np.float64]
@@ -29,6 +32,43 @@ class ShotKind(StrEnum):
     STILL = "still"
     TRACKING = "tracking"
     CROSSING = "crossing"
+    TOGETHER = "together"
+    LYING = "lying"
+    FALLING = "falling"
+    PAIRED_STEPS = "paired steps"
+    PAIRED_HANDS = "paired hands"
+
+
+class Repertoire(StrEnum):
+    """What a movie shows: ordinary actions that look different, or only pairs that differ by their cadence."""
+
+    EVERYDAY = "everyday"
+    MOTION_PAIRS = "motion_pairs"
+
+
+class ClutterKind(StrEnum):
+    """Things that are no people: some stand in front of them, some move."""
+
+    BENCH = "bench"
+    PLANT = "plant"
+    POST = "post"
+    BALL = "ball"
+    BIRD = "bird"
+    CAR = "car"
+
+
+@dataclass(frozen=True)
+class Clutter:
+    """A thing at ``x_metres``, ``z_metres`` when the shot starts, moving ``speed`` metres/s along x.
+
+    ``seed``: for its looks.
+    """
+
+    kind: ClutterKind
+    x_metres: float
+    z_metres: float
+    speed: float
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -110,6 +150,7 @@ class Shot:
     camera_speed: float
     wall_metres: float
     actors: tuple[Actor, ...]
+    clutter: tuple[Clutter, ...]
     light: Array
     tint: Array
     seed: int

@@ -21,8 +21,11 @@ SUPERSAMPLING = 2
 class Brush:
     """Paints on a picture ``width`` x ``height`` pixels; x in metres from its left edge, y above the ground line."""
 
-    def __init__(self, width: int, height: int, pixels_per_metre: float, ground_row: float) -> None:
-        self._image = Image.new("RGB", (width * SUPERSAMPLING, height * SUPERSAMPLING))
+    def __init__(
+        self, width: int, height: int, pixels_per_metre: float, ground_row: float, *, is_transparent: bool = False
+    ) -> None:
+        mode = "RGBA" if is_transparent else "RGB"
+        self._image = Image.new(mode, (width * SUPERSAMPLING, height * SUPERSAMPLING))
         self._draw = ImageDraw.Draw(self._image)
         self._scale = pixels_per_metre * SUPERSAMPLING
         self._ground = ground_row * SUPERSAMPLING
@@ -58,7 +61,7 @@ class Brush:
             self.box(x1, float(edges[index]), x2, float(edges[index + 1]), (1 - share) * bottom + share * top)
 
     def picture(self) -> npt.NDArray[np.uint8]:
-        """The finished picture, uint8 RGB, antialiased."""
+        """The finished picture, uint8 RGB, or RGBA if transparent, antialiased."""
         return np.asarray(self._image.resize(self._size, Image.Resampling.BOX))
 
 
@@ -239,7 +242,7 @@ def hedge(brush: Brush, x: float, rng: np.random.Generator) -> None:
         brush.blob(at[0], at[1], size, size * 0.7, leaf * (0.65 + 0.5 * at[1] / height) * rng.uniform(0.85, 1.15))
 
 
-def parked_car(brush: Brush, x: float, rng: np.random.Generator) -> None:
+def car(brush: Brush, x: float, rng: np.random.Generator) -> None:
     """A car from the side."""
     body = rgb(*rng.choice([(150, 40, 38), (48, 72, 112), (186, 188, 190), (56, 60, 62), (210, 204, 190)]))
     brush.shape([(x + 0.7, 0.8), (x + 1.25, 1.4), (x + 2.9, 1.4), (x + 3.5, 0.85)], body * 0.9)
@@ -253,12 +256,41 @@ def parked_car(brush: Brush, x: float, rng: np.random.Generator) -> None:
         brush.blob(wheel, 0.32, 0.2, 0.2, rgb(150, 152, 156))
 
 
+def bench(brush: Brush, x: float, rng: np.random.Generator) -> None:
+    """A bench without a back."""
+    wood = _vary(rng, rgb(140, 98, 62), 0.25)
+    for leg in (x + 0.12, x + 1.2):
+        brush.box(leg, 0.0, leg + 0.08, 0.4, rgb(62, 62, 66))
+    for plank in range(3):
+        brush.box(x, 0.36 + 0.05 * plank, x + 1.4, 0.4 + 0.05 * plank, wood * (0.8 + 0.12 * plank))
+
+
+def planter(brush: Brush, x: float, rng: np.random.Generator) -> None:
+    """A low pot with leaves, knee high."""
+    pot = _vary(rng, rgb(170, 96, 66), 0.3)
+    brush.shape([(x + 0.18, 0.0), (x + 0.42, 0.0), (x + 0.48, 0.26), (x + 0.12, 0.26)], pot)
+    for _ in range(14):
+        angle, reach = rng.uniform(-1.2, 1.2), rng.uniform(0.18, 0.36)
+        tip = (x + 0.3 + reach * np.sin(angle), 0.27 + reach * np.cos(angle))
+        leaf = _vary(rng, rgb(70, 120, 66), 0.35)
+        brush.shape([(x + 0.28, 0.25), ((x + 0.27 + tip[0]) / 2, tip[1] * 0.7), tip, (x + 0.34, 0.25)], leaf)
+
+
+def lamp_post(brush: Brush, x: float, rng: np.random.Generator) -> None:
+    """A thin post that is taller than people."""
+    metal = _vary(rng, rgb(70, 78, 76), 0.3)
+    brush.box(x + 0.03, 0.0, x + 0.10, 3.6, metal)
+    brush.box(x + 0.04, 0.0, x + 0.06, 3.6, metal * 1.3)
+    brush.box(x, 0.0, x + 0.13, 0.22, metal * 0.8)
+
+
 @dataclass(frozen=True)
 class Item:
-    """A thing that can stand somewhere, and the metres that it needs."""
+    """A thing that can stand somewhere, the width that it needs, and its height where it may stand in front."""
 
     paint: Callable[[Brush, float, np.random.Generator], None]
     width_metres: float
+    height_metres: float = 0.0
 
 
 ROOM_ITEMS = (
@@ -269,6 +301,8 @@ ROOM_ITEMS = (
     Item(door, 1.1),
     Item(house_plant, 1.0),
 )
-STREET_ITEMS = (Item(tree, 3.2), Item(parked_car, 4.4), Item(hedge, 4.0))
+CAR = Item(car, 4.4, 1.45)
+STREET_ITEMS = (Item(tree, 3.2), CAR, Item(hedge, 4.0))
 PARK_ITEMS = (Item(tree, 3.2), Item(tree, 3.2), Item(hedge, 4.0))
 HOUSE = Item(house, 6.0)
+BENCH, PLANTER, LAMP_POST = Item(bench, 1.4, 0.52), Item(planter, 0.6, 0.66), Item(lamp_post, 0.13, 3.6)

@@ -25,6 +25,8 @@ TORSO, NECK_AND_HEAD = 0.290, 0.112
 HALF_HIP, HALF_SHOULDER = 0.052, 0.100
 ANKLE_HEIGHT, FOOT, HEEL = 0.042, 0.105, 0.022
 SOLE_RADIUS = 0.018
+# half the thickness of what else may lie on the ground
+KNEE_RADIUS, SEAT_RADIUS, BACK_RADIUS, ELBOW_RADIUS = 0.036, 0.066, 0.06, 0.026
 
 
 class Segment(IntEnum):
@@ -65,6 +67,12 @@ class Pose:
         angles[ARMS] = other.angles_degrees[ARMS]
         return Pose(angles, self.airborne_metres)
 
+    def leaning(self, degrees: float) -> Pose:
+        """This pose with torso and head tipped forward by ``degrees``."""
+        angles = self.angles_degrees.copy()
+        angles[[Segment.TORSO, Segment.HEAD], 0] += degrees
+        return Pose(angles, self.airborne_metres)
+
 
 @dataclass(frozen=True, eq=False)
 class Joints:
@@ -92,8 +100,8 @@ class Joints:
 def joints_of(pose: Pose, height_metres: float, ground: Array, yaw_degrees: float) -> Joints:
     """Joint positions of somebody ``height_metres`` tall who stands over the ground point ``ground [x, z]``.
 
-    The lowest foot touches the ground unless the pose is airborne, so the pelvis finds its own height: standing,
-    crouching and sitting need nothing else.
+    The lowest part of the body touches the ground unless the pose is airborne, so the pelvis finds its own height:
+    standing, kneeling, sitting and lying need nothing else.
     """
     angles = np.deg2rad(pose.angles_degrees)
     torso, head_up = _rising(angles[Segment.TORSO]), _rising(angles[Segment.HEAD])
@@ -111,7 +119,13 @@ def joints_of(pose: Pose, height_metres: float, ground: Array, yaw_degrees: floa
     knees = hips + THIGH * thighs
     ankles = knees + SHIN * shins
     heels, toes = (ankles + offset for offset in _feet(angles[8:10, 0]))
-    lowest = min(float(heels[:, 1].min()), float(toes[:, 1].min())) - SOLE_RADIUS
+    lowest = min(
+        float(np.minimum(heels[:, 1], toes[:, 1]).min()) - SOLE_RADIUS,
+        float(knees[:, 1].min()) - KNEE_RADIUS,
+        float(elbows[:, 1].min()) - ELBOW_RADIUS,
+        float(chest[1]) - BACK_RADIUS,
+        -SEAT_RADIUS,
+    )
     axes = facing_axes(yaw_degrees)
     root = np.array([ground[0], pose.airborne_metres - lowest * height_metres, ground[1]])
 
@@ -150,8 +164,12 @@ def _hanging(angles: Array) -> Array:
 
 
 def _feet(shin_swing: Array) -> tuple[Array, Array]:
-    """From ankle to heel and to toe, ``[2, 3]`` each: flat on the ground, toes down when the shin leans back."""
+    """From ankle to heel and to toe, ``[2, 3]`` each: flat on the ground, toes down when the shin leans back.
+
+    When the shin is stretched out in front, the toes point up.
+    """
     pitch = np.clip(-0.9 * shin_swing - np.deg2rad(12), 0.0, np.deg2rad(75))
+    pitch = pitch - np.clip(1.7 * (shin_swing - np.deg2rad(40)), 0.0, np.deg2rad(85))
     forward = np.stack([np.zeros(2), -np.sin(pitch), np.cos(pitch)], axis=1)
     down = np.stack([np.zeros(2), -np.cos(pitch), -np.sin(pitch)], axis=1)
     drop = (ANKLE_HEIGHT - SOLE_RADIUS) * down

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from ava_detect.synthetic import props
-from ava_detect.synthetic.actions import CARRY
+from ava_detect.synthetic.actions import LIE
 from ava_detect.synthetic.backdrop import paint_backdrop
 from ava_detect.synthetic.camera import Camera
-from ava_detect.synthetic.drawing import Layer, Shape, drop_shadow
+from ava_detect.synthetic.clutter import Moving, Sprite, build_clutter
+from ava_detect.synthetic.drawing import Layer, Plate, Shape, drop_shadow
 from ava_detect.synthetic.figure import figure
 from ava_detect.synthetic.scene import Actor, Shot
 from ava_detect.synthetic.skeleton import Joints, joints_of
@@ -19,18 +21,23 @@ from ava_detect.synthetic.skeleton import Joints, joints_of
 Array = npt.NDArray[np.float64]
 FloatImage = npt.NDArray[np.float32]
 
-MIN_VISIBLE_SHARE = 0.35  # somebody of whom less is inside the frame is not in the ground truth
+MIN_VISIBLE_SHARE = 0.5  # somebody of whom less can be seen is not in the ground truth
 GRAIN = 2.2  # standard deviation of the film grain, in grey levels
 UNREST = 0.006  # how far a hand-held camera strays, in frame heights
 
 
 @dataclass(frozen=True, eq=False)
 class SeenPerson:
-    """Somebody on a frame: ``box_xyxy`` in pixels, tight around the figure and cut at the frame; AVA action ids."""
+    """Somebody on a frame: ``box_xyxy`` in pixels, tight around the figure and cut at the frame; AVA action ids.
+
+    The box holds what others hide of the figure. ``visible_share``: how much of the figure is in the frame and not
+    hidden, 0.5 to 1.
+    """
 
     person_id: int
     box_xyxy: Array
     action_ids: tuple[int, ...]
+    visible_share: float
 
 
 class Stage:
@@ -43,20 +50,30 @@ class Stage:
         self._backdrop = paint_backdrop(
             shot.place, shot.camera, width=width, height=height, wall_metres=shot.wall_metres, path_metres=path, rng=rng
         )
+        self._clutter = [build_clutter(clutter, shot.camera, shot.light) for clutter in shot.clutter]
         self._unrest_phases = rng.uniform(0, 2 * np.pi, (2, 3))
         self._grain = rng.normal(0, GRAIN, (height + 64, width + 64)).astype(np.float32)
-        self._exposure = (_vignette(width, height)[..., None] * shot.tint).astype(np.float32)
+        self._exposure = (shot.tint[:, None, None] * _vignette(width, height)).astype(np.float32)
 
     def film(self, seconds: float) -> tuple[npt.NDArray[np.uint8], list[SeenPerson]]:
         """The picture, uint8 RGB ``[H, W, 3]``, and who is in it, at a time of the movie within the shot."""
         camera, unrest = self._camera(seconds)
-        frame = self._backdrop.view(camera.x_metres, unrest)
-        seen = []
-        for actor in sorted(self.shot.actors, key=lambda actor: -actor.ground[1]):
-            person = self._put(frame, actor, camera, seconds)
-            if person is not None:
-                seen.append(person)
-        return self._developed(frame, seconds), sorted(seen, key=lambda person: person.person_id)
+        plate = Plate(self._backdrop.view(camera.x_metres, unrest))
+        since = seconds - self.shot.start_seconds
+        figures: dict[int, Layer] = {}
+        for thing in sorted([*self.shot.actors, *self._clutter], key=_depth, reverse=True):
+            if isinstance(thing, Actor):
+                figures[thing.person_id] = self._put(plate, thing, camera, seconds)
+            else:
+                plate.put(thing.layer(camera, since))
+        return self._developed(plate.frame, seconds), list(self._seen(plate, figures, seconds))
+
+    def _seen(self, plate: Plate, figures: dict[int, Layer], seconds: float) -> Iterator[SeenPerson]:
+        """Those of whom enough can be seen, in the order of their ids."""
+        for actor in self.shot.actors:
+            box, share = plate.box_and_visible_share(figures[actor.person_id], actor.person_id)
+            if share >= MIN_VISIBLE_SHARE:
+                yield SeenPerson(actor.person_id, box, actor.activity_at(seconds).action_ids, share)
 
     def _camera(self, seconds: float) -> tuple[Camera, tuple[float, float]]:
         """The camera with its unrest, and the unrest in pixels right and down."""
@@ -68,24 +85,25 @@ class Stage:
         moved = replace(still, centre_pixels=still.centre_pixels + right, horizon_pixels=still.horizon_pixels + down)
         return moved, (right, down)
 
-    def _put(self, frame: FloatImage, actor: Actor, camera: Camera, seconds: float) -> SeenPerson | None:
-        """Draw one actor with chair and shadow onto ``frame``; None when too little of the figure is inside."""
+    def _put(self, plate: Plate, actor: Actor, camera: Camera, seconds: float) -> Layer:
+        """Draw one actor with furniture, shadow and what is in the hands; the figure's layer."""
         pose, yaw = actor.pose_at(seconds)
         joints = joints_of(pose, actor.look.height_metres, actor.ground_at(seconds), yaw)
-        self._shadow(frame, actor, camera, joints)
-        light = self.shot.light
+        activity, light, color = actor.activity_at(seconds), self.shot.light, actor.prop_color
+        ground, size = joints.pelvis[[0, 2]], actor.look.height_metres
+        if activity.pose == LIE:
+            plate.put(Layer.of_shapes(props.mat(camera, ground, 1.15 * size, yaw, color, light), light))
+        self._shadow(plate.frame, actor, camera, joints)
         if actor.needs_seat:
-            seat = float(joints.pelvis[1]) - 0.055 * actor.look.height_metres
-            ground = joints.pelvis[[0, 2]]
-            Layer.of_shapes(props.chair(camera, ground, seat, yaw, actor.prop_color, light), light).blend_onto(frame)
-        activity = actor.activity_at(seconds)
+            seat = float(joints.pelvis[1]) - 0.055 * size
+            plate.put(Layer.of_shapes(props.chair(camera, ground, seat, yaw, color, light), light))
         shapes: list[Shape] = list(figure(joints, actor.look, camera))
-        if activity.gesture == CARRY:
-            shapes += props.carried_box(camera, joints, yaw, actor.prop_color, light)
+        if activity.gesture in props.HELD:
+            hand = 0 if actor.style.left_handed else 1
+            shapes += props.HELD[activity.gesture](camera, joints, hand, yaw, color, light)
         layer = Layer.of_shapes(shapes, light)
-        layer.blend_onto(frame)
-        box, share = layer.silhouette_box(self.width, self.height)
-        return SeenPerson(actor.person_id, box, activity.action_ids) if share >= MIN_VISIBLE_SHARE else None
+        plate.put(layer, actor.person_id)
+        return layer
 
     def _shadow(self, frame: FloatImage, actor: Actor, camera: Camera, joints: Joints) -> None:
         below = joints.ankles.mean(axis=0) * [1, 0, 1]
@@ -98,8 +116,17 @@ class Stage:
         """Light fall-off, tint and film grain."""
         frame *= self._exposure
         top, left = np.random.default_rng([self.shot.seed, 3, round(seconds * 1000)]).integers(0, 64, 2)
-        frame += self._grain[top : top + self.height, left : left + self.width, None]
-        return np.clip(frame, 0, 255, out=frame).astype(np.uint8)
+        frame += self._grain[top : top + self.height, left : left + self.width]
+        np.clip(frame, 0, 255, out=frame)
+        picture = np.empty((self.height, self.width, 3), np.uint8)
+        for channel, plane in enumerate(frame):
+            picture[..., channel] = plane
+        return picture
+
+
+def _depth(thing: Actor | Sprite | Moving) -> float:
+    """Metres from the camera; whoever walks does so across the picture."""
+    return float(thing.ground[1]) if isinstance(thing, Actor) else thing.clutter.z_metres
 
 
 def _vignette(width: int, height: int) -> Array:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +16,8 @@ from ava_detect.errors import AvaDetectError
 from ava_detect.files import write_text_atomic
 from ava_detect.formats.ava_csv import AvaTable, write_ava_table
 from ava_detect.labels import LabelMap
-from ava_detect.synthetic.actions import ACTION_IDS
-from ava_detect.synthetic.planning import MAX_PEOPLE, plan_movie
+from ava_detect.synthetic.planning import ACTION_IDS, MAX_PEOPLE, plan_movie
+from ava_detect.synthetic.scene import Repertoire
 from ava_detect.synthetic.stage import SeenPerson, Stage
 from ava_detect.video.writer import VideoWriter
 
@@ -23,15 +26,23 @@ Row = tuple[str, float, npt.NDArray[np.float64], int, int]
 
 
 def film_frames(
-    *, seed: int, seconds: float, fps: int = 30, width: int = 640, height: int = 360, num_people: int | None = None
+    *,
+    seed: int,
+    seconds: float,
+    fps: int = 30,
+    width: int = 640,
+    height: int = 360,
+    num_people: int | None = None,
+    repertoire: str = Repertoire.EVERYDAY,
 ) -> Iterator[tuple[float, npt.NDArray[np.uint8], list[SeenPerson]]]:
     """The frames of one movie: time in seconds, uint8 RGB ``[H, W, 3]``, and the people on it.
 
-    ``num_people``: 1 to 3 in every shot; None lets the seed choose shot by shot. One shot is in memory at a time.
+    ``num_people``: 1 to 4 in every shot; None lets the seed choose shot by shot. ``repertoire``: "everyday", or
+    "motion_pairs" for actions that differ only by their cadence. One shot is in memory at a time.
     Raises ``AvaDetectError`` for a setting out of range.
     """
-    _check_settings(seed=seed, seconds=seconds, fps=fps, width=width, height=height, num_people=num_people)
-    shots = plan_movie(seed, seconds, width, height, num_people)
+    _check_settings(seed, seconds, fps, width, height, num_people, repertoire)
+    shots = plan_movie(seed, seconds, width, height, num_people, Repertoire(repertoire))
     return (frame for shot in shots for frame in _film_shot(Stage(shot, width, height), fps))
 
 
@@ -49,6 +60,7 @@ def render_movie(
     width: int = 640,
     height: int = 360,
     num_people: int | None = None,
+    repertoire: str = Repertoire.EVERYDAY,
 ) -> AvaTable:
     """Write one movie as H.264 mp4 and return its ground truth for every whole second from 0.
 
@@ -57,7 +69,15 @@ def render_movie(
     """
     path = Path(path)
     rows: list[Row] = []
-    frames = film_frames(seed=seed, seconds=seconds, fps=fps, width=width, height=height, num_people=num_people)
+    frames = film_frames(
+        seed=seed,
+        seconds=seconds,
+        fps=fps,
+        width=width,
+        height=height,
+        num_people=num_people,
+        repertoire=repertoire,
+    )
     with VideoWriter(path, fps, title=f"ava_detect synthetic world, seed {seed}") as writer:
         for index, (timestamp_seconds, image, people) in enumerate(frames):
             writer.write(image)
@@ -76,37 +96,82 @@ def write_world(
     width: int = 640,
     height: int = 360,
     num_people: int | None = None,
+    repertoire: str = Repertoire.EVERYDAY,
+    num_processes: int = 1,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> AvaTable:
     """Write movies and their annotations as a folder that is laid out like AVA, and return the ground truth.
 
     ``videos/movie_NNN.mp4``; ``ground_truth.csv`` (video_id, timestamp, box, action_id, person_id);
     ``label_map.pbtxt``, the actions that this world plays, with AVA's ids; ``excluded.csv``, empty because every
     whole second is annotated. The csv is written last: where it stands, the movies are complete.
+
+    An older world in ``folder`` is replaced movie by movie, but a video that would not be part of the new one is an
+    error. ``num_processes`` render movies side by side, with the same result (a script that asks for more than 1 needs
+    the usual ``if __name__ == "__main__":``). ``on_progress`` is called with the movies done and their number.
     """
     if num_movies < 1:
         raise AvaDetectError(f"num_movies must be at least 1, got {num_movies}")
+    if num_processes < 1:
+        raise AvaDetectError(f"num_processes must be at least 1, got {num_processes}")
+    _check_settings(seed, seconds, fps, width, height, num_people, repertoire)
     folder = Path(folder)
-    tables = [
-        render_movie(
-            folder / "videos" / f"movie_{index:03d}.mp4",
-            # far apart, so that the worlds of neighbouring seeds share no movie
-            seed=seed * 1_000_003 + index,
-            seconds=seconds,
-            fps=fps,
-            width=width,
-            height=height,
-            num_people=num_people,
-        )
-        for index in range(num_movies)
-    ]
-    table = AvaTable.concatenate(tables)
-    write_text_atomic(folder / "label_map.pbtxt", LabelMap.ava().subset(ACTION_IDS).to_pbtxt())
+    paths = [folder / "videos" / f"movie_{index:03d}.mp4" for index in range(num_movies)]
+    _clear_for(folder, paths)
+    render = partial(
+        render_movie,
+        seconds=seconds,
+        fps=fps,
+        width=width,
+        height=height,
+        num_people=num_people,
+        repertoire=repertoire,
+    )
+    # far apart, so that the worlds of neighbouring seeds share no movie
+    jobs = [partial(render, path, seed=seed * 1_000_003 + index) for index, path in enumerate(paths)]
+    table = AvaTable.concatenate(_all_done(jobs, num_processes, on_progress or (lambda done, total: None)))
+    write_text_atomic(folder / "label_map.pbtxt", LabelMap.ava().subset(ACTION_IDS[Repertoire(repertoire)]).to_pbtxt())
     write_text_atomic(folder / "excluded.csv", "")
     write_ava_table(folder / "ground_truth.csv", table)
     return table
 
 
-def _check_settings(*, seed: int, seconds: float, fps: int, width: int, height: int, num_people: int | None) -> None:
+def _clear_for(folder: Path, paths: list[Path]) -> None:
+    """Make way for a world of ``paths``: an older ground truth would be wrong from the first new movie on."""
+    foreign = sorted(set((folder / "videos").glob("*")) - set(paths))
+    if foreign:
+        raise AvaDetectError(
+            f"{foreign[0]} is not part of a world of {len(paths)} movies; remove it or choose another folder"
+        )
+    (folder / "ground_truth.csv").unlink(missing_ok=True)
+
+
+def _all_done(
+    jobs: list[partial[AvaTable]], num_processes: int, on_progress: Callable[[int, int], None]
+) -> list[AvaTable]:
+    """The results of ``jobs`` in their order, in this process or in several."""
+    if num_processes == 1:
+        tables = []
+        for job in jobs:
+            tables.append(job())
+            on_progress(len(tables), len(jobs))
+        return tables
+    # A forked process would inherit the threads of whatever this one has loaded in an undefined state.
+    with ProcessPoolExecutor(min(num_processes, len(jobs)), multiprocessing.get_context("spawn")) as pool:
+        futures = [pool.submit(job) for job in jobs]
+        try:
+            for done, future in enumerate(as_completed(futures), 1):
+                future.result()
+                on_progress(done, len(jobs))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        return [future.result() for future in futures]
+
+
+def _check_settings(
+    seed: int, seconds: float, fps: int, width: int, height: int, num_people: int | None, repertoire: str
+) -> None:
     if seed < 0:
         raise AvaDetectError(f"seed must be a whole number from 0, got {seed}")
     if not seconds > 0:
@@ -115,8 +180,13 @@ def _check_settings(*, seed: int, seconds: float, fps: int, width: int, height: 
         raise AvaDetectError(f"fps must be a whole number from 1, got {fps}")
     if min(width, height) < MIN_SIDE_PIXELS or width % 2 or height % 2:
         raise AvaDetectError(f"width and height must be even and at least {MIN_SIDE_PIXELS}, got {width}x{height}")
-    if num_people is not None and not 1 <= num_people <= MAX_PEOPLE:
-        raise AvaDetectError(f"num_people must be 1 to {MAX_PEOPLE}, or None to let the seed choose, got {num_people}")
+    if repertoire not in list(Repertoire):
+        raise AvaDetectError(f"repertoire must be one of {', '.join(Repertoire)}, got {repertoire!r}")
+    if num_people is not None and not 1 <= num_people <= MAX_PEOPLE[Repertoire(repertoire)]:
+        raise AvaDetectError(
+            f"num_people must be 1 to {MAX_PEOPLE[Repertoire(repertoire)]}, or None to let the seed choose, "
+            f"got {num_people}"
+        )
 
 
 def _first_frame(seconds: float, fps: int) -> int:

@@ -4,7 +4,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ava_detect.synthetic.skeleton import SOLE_RADIUS, Pose, Segment, joints_of
+from ava_detect.synthetic.skeleton import (
+    BACK_RADIUS,
+    ELBOW_RADIUS,
+    KNEE_RADIUS,
+    SEAT_RADIUS,
+    SOLE_RADIUS,
+    Pose,
+    Segment,
+    joints_of,
+)
 
 UPRIGHT = Pose(np.zeros((10, 2)))
 
@@ -47,10 +56,27 @@ def test_a_seat_is_as_high_as_the_shins() -> None:
     st.floats(0, 1),
     st.floats(-180, 180),
 )
-def test_the_lowest_foot_touches_the_ground(angles: np.ndarray, height: float, airborne: float, yaw: float) -> None:
+def test_the_lowest_part_of_the_body_touches_the_ground(
+    angles: np.ndarray, height: float, airborne: float, yaw: float
+) -> None:
     joints = joints_of(Pose(angles, airborne), height, np.array([0.3, 4.0]), yaw)
-    lowest = min(joints.toes[:, 1].min(), joints.heels[:, 1].min()) - SOLE_RADIUS * height
+    lowest = min(
+        min(joints.toes[:, 1].min(), joints.heels[:, 1].min()) - SOLE_RADIUS * height,
+        joints.knees[:, 1].min() - KNEE_RADIUS * height,
+        joints.elbows[:, 1].min() - ELBOW_RADIUS * height,
+        joints.pelvis[1] - SEAT_RADIUS * height,
+        joints.chest[1] - BACK_RADIUS * height,
+    )
     assert lowest == pytest.approx(airborne, abs=1e-9)
+
+
+def test_toes_point_down_when_the_heel_is_raised_and_up_when_the_leg_lies() -> None:
+    for shin, rises in ((-60, False), (88, True)):
+        angles = np.zeros((10, 2))
+        angles[[Segment.LEFT_SHIN, Segment.RIGHT_SHIN]] = (shin, 0)
+        joints = joints_of(Pose(angles), 1.8, np.zeros(2), 90)
+        assert ((joints.toes[:, 1] > joints.heels[:, 1] + 0.1) == rises).all()
+        assert ((joints.toes[:, 1] < joints.heels[:, 1] - 0.1) != rises).all()
 
 
 def test_blending_goes_from_one_pose_to_the_other() -> None:
@@ -60,3 +86,6 @@ def test_blending_goes_from_one_pose_to_the_other() -> None:
     arms = UPRIGHT.with_arms_of(other).angles_degrees
     assert (arms[2:6] == 40).all()
     assert (arms[[0, 1, 6, 7, 8, 9]] == 0).all()
+    leaning = UPRIGHT.leaning(12).angles_degrees
+    assert (leaning[[0, 1], 0] == 12).all()
+    assert np.count_nonzero(leaning) == 2

@@ -1,0 +1,104 @@
+"""Which keyframes of which video files a benchmark looks at: those that the ground truth lists, and no others."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ava_detect.errors import ConfigError, suggestion
+from ava_detect.evaluation.keyframes import KeyframeKeys, key_seconds, video_numbers
+from ava_detect.formats.ava_csv import AvaTable
+from ava_detect.sources import VideoSource, find_videos
+
+
+@dataclass(frozen=True)
+class VideoKeyframes:
+    """One video of the ground truth: its file and its keyframes, in seconds from the start of the file, ascending.
+
+    A time below 0 lies before the file's start, where nothing can be seen.
+    """
+
+    source: VideoSource
+    seconds: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class KeyframePlan:
+    """The videos of the ground truth, in the order of its rows.
+
+    ``missing``: the number of keyframes of each video that has no file, by its id.
+    """
+
+    videos: tuple[VideoKeyframes, ...]
+    missing: dict[str, int]
+
+    @property
+    def num_keyframes(self) -> int:
+        """Keyframes of all videos, those without a file included."""
+        return sum(len(video.seconds) for video in self.videos) + sum(self.missing.values())
+
+    @property
+    def digest(self) -> str:
+        """A hash of the ids and times, so that another ground truth is another run."""
+        content = [[video.source.video_id, video.seconds] for video in self.videos]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def plan_keyframes(
+    listed: AvaTable, videos: str | Path, *, exclude: AvaTable | None = None, start_seconds: float = 0.0
+) -> KeyframePlan:
+    """The keyframes that any row of ``listed`` names, without those of ``exclude``, and the files they are in.
+
+    ``videos``: a folder (searched to the bottom) or glob; a video's file is the one whose name, with or without its
+    suffix, is the video's id. ``start_seconds``: where in its movie each file starts. Raises ``VideoError`` when there
+    is no video at all, ``ConfigError`` when none belongs to the ground truth, or two belong to one id.
+    """
+    seconds_by_id = _keyframes_by_id(listed, exclude)
+    if not seconds_by_id:
+        raise ConfigError("the ground truth lists no keyframe, or all of them are excluded: nothing can be measured")
+    paths_by_name = _paths_by_name(videos)
+    found, missing = [], {}
+    for video_id, seconds in seconds_by_id.items():
+        paths = paths_by_name.get(video_id, [])
+        if len(paths) > 1:
+            raise ConfigError(
+                f"{len(paths)} files are the video {video_id!r}: {', '.join(map(str, paths[:3]))}; keep one of them"
+            )
+        if paths:
+            in_file = tuple(round(second - start_seconds, 6) for second in seconds)
+            found.append(VideoKeyframes(VideoSource(paths[0], video_id), in_file))
+        else:
+            missing[video_id] = len(seconds)
+    if not found:
+        first = next(iter(missing))
+        raise ConfigError(
+            f"no file of {videos} is a video of the ground truth, which begins with {first!r}"
+            f"{suggestion(first, paths_by_name)}; a file's name without its suffix must be the video's id"
+        )
+    return KeyframePlan(tuple(found), missing)
+
+
+def _keyframes_by_id(listed: AvaTable, exclude: AvaTable | None) -> dict[str, list[float]]:
+    """Distinct timestamps of each video, ascending; videos in the order of their first row."""
+    known = KeyframeKeys()
+    keys = np.unique(known.of_rows(listed))
+    if exclude is not None:
+        keys = np.setdiff1d(keys, known.of_rows(exclude))
+    times: dict[str, list[float]] = defaultdict(list)
+    for number, seconds in zip(video_numbers(keys).tolist(), key_seconds(keys).tolist(), strict=True):
+        times[known.video_ids[number]].append(seconds)
+    return {video_id: times[video_id] for video_id in known.video_ids if video_id in times}
+
+
+def _paths_by_name(videos: str | Path) -> dict[str, list[Path]]:
+    """The files by their names with and without suffix."""
+    paths: dict[str, list[Path]] = defaultdict(list)
+    for source in find_videos([videos]):
+        for name in {source.path.stem, source.path.name}:
+            paths[name].append(source.path)
+    return dict(paths)

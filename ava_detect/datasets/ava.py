@@ -1,0 +1,71 @@
+"""AVA, and whatever is annotated like it: people on keyframes, each with a box and any number of actions.
+
+Shapes: N people of one keyframe, K classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ava_detect import boxes as box_ops
+from ava_detect.datasets.augmentation import Augmentation
+from ava_detect.datasets.base import ClipDataset, SampleKeys, make_sample
+from ava_detect.datasets.clip_sources import ClipSource
+from ava_detect.datasets.keyframes import KeyframeTable
+from ava_detect.datasets.samples import Sample
+from ava_detect.labels import LabelMap
+from ava_detect.structures import Clip, ClipSettings, Float32Array
+from ava_detect.video.transforms import roi_boxes
+
+
+class AvaDataset(ClipDataset):
+    """One sample a keyframe: the clip around it, whole, and its people.
+
+    To test on, frames and boxes are those that ``Pipeline`` hands to the network, people in the order of
+    ``boxes_fraction``, and a keyframe may have none. To learn from, frames are resized, cropped, flipped and coloured
+    anew each epoch; who lies outside the crop is left out, but never the last one.
+    """
+
+    def __init__(
+        self,
+        table: KeyframeTable,
+        clips: ClipSource,
+        label_map: LabelMap,
+        settings: ClipSettings,
+        *,
+        augmentation: Augmentation | None = None,
+        seed: int = 0,
+    ) -> None:
+        """``table``: its videos are those of ``clips``, in the same order; its columns those of ``label_map``."""
+        super().__init__(label_map, settings, augmentation=augmentation, seed=seed)
+        self.table = table
+        self.keys = SampleKeys(table.video_ids, table.video, table.seconds)
+        self._clips = clips
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def boxes_fraction(self, index: int) -> Float32Array:
+        """The boxes ``[N, 4]`` of a keyframe as the files have them, fractions of the frame."""
+        return self.table.boxes_fraction(index)
+
+    def _test_sample(self, number: int) -> Sample:
+        clip, boxes = self._clip_and_boxes(number, self.settings)
+        return make_sample(
+            clip.frames, self.table.label_matrix(number), boxes, self.keys[number][0], clip.timestamp_seconds
+        )
+
+    def _training_sample(self, number: int, augmentation: Augmentation, rng: np.random.Generator) -> Sample:
+        settings = replace(self.settings, short_side=augmentation.draw_short_side(rng))
+        clip, boxes = self._clip_and_boxes(number, settings)
+        frames, boxes, kept = augmentation(clip.frames, boxes, rng)
+        labels = self.table.label_matrix(number)[kept]
+        return make_sample(frames, labels, boxes, self.keys[number][0], clip.timestamp_seconds)
+
+    def _clip_and_boxes(self, number: int, settings: ClipSettings) -> tuple[Clip, Float32Array]:
+        video, seconds = int(self.table.video[number]), float(self.table.seconds[number])
+        clip = self._clips.clip(video, self._clips.to_file_seconds(video, seconds), settings)
+        pixels = box_ops.fractions_to_pixels(self.table.boxes_fraction(number), clip.width, clip.height)
+        return clip, roi_boxes(pixels.astype(np.float32), clip)

@@ -1,0 +1,154 @@
+"""Checking one split of AVA, or of whatever is annotated like it: rows, proposals, exclusions, and the videos.
+
+Shapes: R rows of the annotations, V videos that they name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ava_detect.config import SplitConfig
+from ava_detect.datasets.check_report import SplitSummary
+from ava_detect.datasets.check_rows import BoolArray, RowFindings, check_ground_truth, check_proposals
+from ava_detect.datasets.check_split import CheckedSplit
+from ava_detect.datasets.check_videos import (
+    VideoFacts,
+    check_facts,
+    check_names,
+    end_seconds,
+    frame_places,
+    video_places,
+)
+from ava_detect.errors import FormatError
+from ava_detect.evaluation.keyframes import IntArray, KeyframeKeys
+from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
+from ava_detect.formats.coco_json import read_coco_json
+from ava_detect.labels import LabelMap
+
+_ROUNDING_SECONDS = 1e-6
+
+
+class AvaSplit(CheckedSplit):
+    """A csv of people on keyframes."""
+
+    def __init__(
+        self, name: str, files: SplitConfig, *, start_seconds: float = 0.0, min_proposal_score: float = 0.0
+    ) -> None:
+        """``start_seconds``: where in its movie each file starts, unless its name says it."""
+        folder = files.videos or files.frames or ""
+        super().__init__(name, folder, video_places(folder) if files.videos is not None else frame_places(folder))
+        self._files = files
+        self._min_proposal_score = min_proposal_score
+        self._numbering = KeyframeKeys()
+        self._table, self._keys = self._read(files.annotations, "person_id") or (
+            AvaTable.empty(),
+            np.zeros(0, np.int64),
+        )
+        self._used: BoolArray = np.ones(len(self._table), np.bool_)
+        named = [self.media[video][0].start_seconds if video in self.media else None for video in self.video_ids]
+        self._starts = np.array([start_seconds if start is None else start for start in named])
+
+    @property
+    def video_ids(self) -> Sequence[str]:
+        """See ``CheckedSplit``."""
+        return self._table.video_ids
+
+    def check_rows(self, known_ids: Iterable[int]) -> None:
+        """See ``CheckedSplit``."""
+        rows = RowFindings(self.name, self._files.annotations, self._table)
+        check_ground_truth(rows, known_ids=known_ids, starts_seconds=self._starts, keys=self._keys)
+        self.findings += rows.findings()
+        if self._files.exclude is not None:
+            self._check_exclusions(self._files.exclude)
+        if self._files.proposals is not None:
+            self._check_proposals(self._files.proposals)
+
+    def check_files(self, facts: Mapping[Path, VideoFacts], least_fps: float) -> None:
+        """See ``CheckedSplit``."""
+        self.findings += check_names(self.name, self.video_ids, self.media, self.folder)
+        fact_of = {video: facts[path] for video, path in self.paths.items()}
+        self.findings += check_facts(self.name, fact_of.values(), least_fps)
+        ends = self._starts + np.array([end_seconds(fact_of.get(video)) for video in self.video_ids])
+        past = self._used & (self._table.timestamps_seconds >= _of_rows(ends, self._table) - _ROUNDING_SECONDS)
+        keyframes = first_of_each(self._keys, past)
+        num_past = np.bincount(self._table.video_index[keyframes], minlength=len(ends))
+
+        def detail(row: int) -> str:
+            video = int(self._table.video_index[row])
+            number = f"{num_past[video]} annotated second{'s' if num_past[video] > 1 else ''}"
+            return f"{number} from here on; the video ends at second {ends[video]:.2f}"
+
+        rows = RowFindings(self.name, self._files.annotations, self._table)
+        rows.add("second-past-end", first_of_each(self._table.video_index, keyframes), detail, unit="video")
+        self.findings += rows.findings()
+
+    def summary(self, label_map: LabelMap, known_ids: Iterable[int]) -> SplitSummary:
+        """See ``CheckedSplit``."""
+        ids, counts = np.unique(self._table.action_ids, return_counts=True)
+        rows_of = dict(zip(ids.tolist(), counts.tolist(), strict=True))
+        return SplitSummary(
+            self.name,
+            self._files.annotations,
+            num_rows=len(self._table),
+            num_keyframes=len(np.unique(self._keys)),
+            num_videos=len(self.video_ids),
+            num_unscored_rows=sum(rows_of.get(action_id, 0) for action_id in set(known_ids) - set(label_map.ids)),
+            rows_of_class={action_id: rows_of.get(action_id, 0) for action_id in label_map.ids},
+        )
+
+    def _check_exclusions(self, path: str) -> None:
+        if (read := self._read(path, "score")) is None:
+            return
+        excluded, keys = read
+        rows = RowFindings(self.name, path, excluded)
+        rows.add("exclusion-matches-nothing", ~np.isin(keys, self._keys), lambda row: "not annotated", unit="keyframe")
+        self.findings += rows.findings()
+        self._used = ~np.isin(self._keys, keys)
+
+    def _check_proposals(self, path: str) -> None:
+        if (read := self._read(path, "score")) is None:
+            return
+        proposals, keys = read
+        rows = RowFindings(self.name, path, proposals)
+        check_proposals(rows)
+        self.findings += rows.findings()
+        annotated, proposed = set(self.video_ids), set(proposals.video_ids)
+        self.note("video-without-proposals", [f"{path}: {video}" for video in self.video_ids if video not in proposed])
+        others = [video for video in proposals.video_ids if video not in annotated]
+        self.note("proposals-of-other-video", [f"{path}: {video}" for video in others])
+        # A box without a score counts as certain, here as in training.
+        good = ~(proposals.scores < self._min_proposal_score) & ~proposals.lists_only
+        without = self._used & ~np.isin(self._keys, keys[good])
+        detail = f"no proposal with a score of {self._min_proposal_score:g} or more"
+        rows = RowFindings(self.name, self._files.annotations, self._table)
+        first = first_of_each(self._keys, without)
+        rows.add("keyframe-without-proposals", first, lambda row: detail, unit="keyframe")
+        self.findings += rows.findings()
+
+    def _read(self, path: str, last_column: Literal["score", "person_id"]) -> tuple[AvaTable, IntArray] | None:
+        """The rows of a csv or COCO json and their keyframes; None, and a finding, where it cannot be read."""
+        is_json = Path(path).suffix.lower() == ".json"
+        try:
+            table = read_coco_json(path) if is_json else read_ava_csv(path, last_column=last_column)
+            return table, self._numbering.of_rows(table)
+        except FormatError as error:
+            self.note("unreadable-file", [str(error)], unit="file")
+            return None
+
+
+def first_of_each(groups: npt.NDArray[np.integer], chosen: BoolArray) -> BoolArray:
+    """Bool ``[R]``: of the chosen rows, the first one of each group."""
+    rows = np.flatnonzero(chosen)
+    first = np.zeros(len(chosen), np.bool_)
+    first[rows[np.unique(groups[rows], return_index=True)[1]]] = True
+    return first
+
+
+def _of_rows(of_videos: npt.NDArray[np.float64], table: AvaTable) -> npt.NDArray[np.float64]:
+    """What is known of each video ``[V]``, for each row ``[R]``."""
+    return of_videos[table.video_index] if len(table) else np.zeros(0)

@@ -1,0 +1,235 @@
+"""What a check of a data set found, as text and as JSON; and the list of all that can be found.
+
+A *problem* stops training, or teaches the network something that is not so. A *note* is worth a look.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Level = Literal["problem", "note"]
+
+PLACES_SHOWN = 5
+_MOST_CLASSES = 200  # Charades has 157; the 400 and more of Kinetics are no table to read
+RARE_ROWS = 25  # AVA scores the 60 of its 80 actions that have at least so many boxes in validation and test
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One thing that can be wrong: how bad it is, what it means, and what to do about it."""
+
+    level: Level
+    what: str
+    advice: str
+
+
+KINDS: Mapping[str, Kind] = {
+    "unreadable-file": Kind("problem", "a file of annotations cannot be read", "mend the line that is named"),
+    "missing-video": Kind(
+        "problem",
+        "annotated, but there is no video of that name",
+        "get the file, or take its rows out; a video's id is its file's name without the suffix, letter by letter",
+    ),
+    "ambiguous-video": Kind("problem", "several files have the name of one video", "keep one of them in the folder"),
+    "unannotated-video": Kind("note", "a video without any annotation", "it is not used; is its name that of the csv?"),
+    "unreadable-video": Kind("problem", "a video that cannot be opened", "get the file again"),
+    "damaged-video": Kind("problem", "a video with damaged or missing parts", "get the file again, or re-encode it"),
+    "second-past-end": Kind(
+        "problem",
+        "annotated seconds lie past the end of the video",
+        "get the whole video; or set start_seconds to where in its movie the file starts (900 for AVA's usual cut)",
+    ),
+    "frame-rate": Kind(
+        "problem",
+        "fewer frames a second than the network looks at",
+        "get the video at its own rate (AVA's have 24 to 60); repeated frames show no motion",
+    ),
+    "variable-frame-rate": Kind(
+        "note",
+        "frames come at uneven times",
+        "nothing needs doing with clip.sampling: time; other tools, and 'frames', take them for even",
+    ),
+    "missing-frames": Kind("problem", "numbers are left out among the extracted frames", "extract the frames again"),
+    "second-outside": Kind(
+        "problem",
+        "seconds before the video starts, or outside AVA's 902 to 1798",
+        "timestamps are seconds of the movie; set start_seconds to where in it the files start (900, or 0)",
+    ),
+    "box-in-pixels": Kind(
+        "problem", "boxes in pixels", "divide x by the frame's width and y by its height: boxes are fractions, 0 to 1"
+    ),
+    "box-outside-frame": Kind("problem", "boxes that reach out of the frame", "clip the corners to 0..1"),
+    "box-degenerate": Kind(
+        "problem", "boxes without area", "the columns are x1,y1,x2,y2 with x1 < x2 and y1 < y2; not x, y, width, height"
+    ),
+    "unknown-action": Kind(
+        "problem", "action ids that the label map lacks", "correct the ids, or give the label map that they belong to"
+    ),
+    "duplicate-row": Kind("problem", "rows that repeat an earlier one", "take the copies out; they are scored twice"),
+    "person-with-two-boxes": Kind(
+        "problem", "one person id with several boxes at one second", "give each person of a keyframe an id of its own"
+    ),
+    "box-without-action": Kind(
+        "note", "boxes that name no action", "they teach that this person does nothing; is that what they mean?"
+    ),
+    "row-without-person": Kind(
+        "note", "rows without a person id among rows that have one", "give all of them an id, or none"
+    ),
+    "exclusion-matches-nothing": Kind(
+        "note",
+        "excluded keyframes that nothing names",
+        "compare names and seconds (AVA's own lists do name keyframes that its csv lacks)",
+    ),
+    "split-leak": Kind(
+        "problem",
+        "videos that are in more than one split",
+        "keep each in one: a score on what was learnt says little",
+    ),
+    "video-without-proposals": Kind(
+        "problem", "annotated videos of which the proposals know nothing", "run the detector on them; compare the names"
+    ),
+    "keyframe-without-proposals": Kind(
+        "note", "annotated keyframes without a proposal", "everybody on them is missed in a test with these boxes"
+    ),
+    "proposals-of-other-video": Kind(
+        "note", "proposals of videos that are not annotated", "they are not used; compare the names"
+    ),
+    "score-outside": Kind(
+        "problem",
+        "proposal scores outside 0..1",
+        "column 8 of proposals is the person's score, 0 to 1, not an id",
+    ),
+    "action-backwards": Kind("problem", "actions that end before they start", "the times are start, then end"),
+    "label-outside": Kind("problem", "labels that the model has no column for", "they count from 0 to num_classes - 1"),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is wrong in one split: how often, and where first.
+
+    ``count``: how many of ``unit``. ``places``: the first few, with file and line where there are such.
+    """
+
+    kind: str
+    split: str
+    count: int
+    unit: str
+    places: tuple[str, ...]
+
+    @property
+    def level(self) -> Level:
+        """``problem`` or ``note``."""
+        return KINDS[self.kind].level
+
+    def __str__(self) -> str:
+        kind = KINDS[self.kind]
+        unit = self.unit if self.count == 1 else f"{self.unit}s"
+        lines = [f"{kind.level.upper():<8}{self.kind}: {kind.what} ({self.count:,} {unit})"]
+        lines += [f"          {place}" for place in self.places]
+        if self.count > len(self.places):
+            lines.append(f"          and {self.count - len(self.places):,} more")
+        return "\n".join([*lines, f"        try: {kind.advice}"])
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, the meaning and the advice among them."""
+        kind = KINDS[self.kind]
+        return {**asdict(self), "level": kind.level, "what": kind.what, "advice": kind.advice}
+
+
+@dataclass(frozen=True)
+class SplitSummary:
+    """What a split holds. ``num_keyframes``: None for whole videos. ``rows_of_class``: rows by action id, for all of
+    the label map.
+    """
+
+    name: str
+    annotations: str
+    num_rows: int = 0
+    num_keyframes: int | None = None
+    num_videos: int = 0
+    num_unscored_rows: int = 0
+    rows_of_class: Mapping[int, int] | None = None
+
+    def __str__(self) -> str:
+        keyframes = "" if self.num_keyframes is None else f"{self.num_keyframes:,} keyframes, "
+        text = f"{self.name}: {self.annotations}: {self.num_rows:,} rows, {keyframes}{self.num_videos:,} videos"
+        return text + (f"; {self.num_unscored_rows:,} rows of unscored actions" if self.num_unscored_rows else "")
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """All that a check found.
+
+    ``frame_rates``: how many videos have each rate, frames a second. ``decoded``: whether the videos were read to their
+    ends. ``class_names``: by id, those of the label map. ``bool(report)`` is true when there is no problem.
+    """
+
+    splits: tuple[SplitSummary, ...]
+    findings: tuple[Finding, ...]
+    frame_rates: Mapping[float, int]
+    class_names: Mapping[int, str]
+    decoded: bool
+
+    @property
+    def problems(self) -> tuple[Finding, ...]:
+        """The findings that are no mere notes."""
+        return tuple(finding for finding in self.findings if finding.level == "problem")
+
+    @property
+    def kinds(self) -> Counter[str]:
+        """How often each kind was found."""
+        counts: Counter[str] = Counter()
+        for finding in self.findings:
+            counts[finding.kind] += finding.count
+        return counts
+
+    def __bool__(self) -> bool:
+        return not self.problems
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for ``json.dumps``."""
+        return {
+            "num_problems": len(self.problems),
+            "num_notes": len(self.findings) - len(self.problems),
+            "findings": [finding.to_json() for finding in self.findings],
+            "splits": [asdict(split) for split in self.splits],
+            "frame_rates": {f"{rate:g}": count for rate, count in self.frame_rates.items()},
+            "class_names": dict(self.class_names),
+            "decoded": self.decoded,
+        }
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        for split in self.splits:
+            yield str(split)
+            yield from (f"  {line}" for f in self.findings if f.split == split.name for line in str(f).splitlines())
+        if self.frame_rates:
+            rates = ", ".join(f"{rate:g} ({_count(count, 'video')})" for rate, count in self.frame_rates.items())
+            yield f"frames a second: {rates}; {'every frame decoded' if self.decoded else 'from the headers alone'}"
+        yield from self._class_lines([split for split in self.splits if split.rows_of_class is not None])
+        notes = len(self.findings) - len(self.problems)
+        yield f"{_count(len(self.problems), 'problem')}, {_count(notes, 'note')}"
+
+    def _class_lines(self, splits: Sequence[SplitSummary]) -> Iterator[str]:
+        """A table of the rows of each class in each split; of very many classes, of the rare ones."""
+        if not splits:
+            return
+        width = max([len(name) for name in self.class_names.values()], default=0)
+        yield f"  id  {'action':<{width}}" + "".join(f"{split.name:>10}" for split in splits)
+        for action_id, name in self.class_names.items():
+            counts = [(split.rows_of_class or {}).get(action_id, 0) for split in splits]
+            least = min(counts)
+            if len(self.class_names) > _MOST_CLASSES and least >= RARE_ROWS:
+                continue
+            remark = "  none" if least == 0 else f"  fewer than {RARE_ROWS}" if least < RARE_ROWS else ""
+            yield f"{action_id:>4}  {name:<{width}}" + "".join(f"{count:>10,}" for count in counts) + remark
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,148 @@
+"""Things that are no people: benches, plants and posts in front of them; balls, birds and cars that move.
+
+They are painted once a shot where they keep their shape, and drawn anew for every frame where they do not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ava_detect.synthetic.actions import BEND, CROUCH, FALL, LIE, SIT
+from ava_detect.synthetic.backdrop import Place
+from ava_detect.synthetic.camera import Camera
+from ava_detect.synthetic.casting import Setting
+from ava_detect.synthetic.drawing import Layer, Shape, Stroke
+from ava_detect.synthetic.scene import Actor, Clutter, ClutterKind, ShotKind
+from ava_detect.synthetic.scenery import BENCH, CAR, LAMP_POST, PLANTER, Brush, Item
+
+Array = npt.NDArray[np.float64]
+
+LOW_POSES = frozenset({BEND, CROUCH, FALL, LIE, SIT})  # nothing may stand in front of these
+FOREGROUND_SHARE, MOVING_SHARE = 0.4, 0.5
+FOREGROUND = {
+    Place.ROOM: (ClutterKind.PLANT,),
+    Place.STREET: (ClutterKind.BENCH, ClutterKind.POST, ClutterKind.PLANT),
+    Place.PARK: (ClutterKind.BENCH, ClutterKind.POST),
+}
+MOVING = {
+    Place.ROOM: (ClutterKind.BALL,),
+    Place.STREET: (ClutterKind.CAR, ClutterKind.BALL, ClutterKind.BIRD),
+    Place.PARK: (ClutterKind.BALL, ClutterKind.BIRD),
+}
+BALL_RADIUS_METRES = 0.13
+
+
+def plan_clutter(
+    rng: np.random.Generator,
+    kind: ShotKind,
+    place: Place,
+    actors: tuple[Actor, ...],
+    setting: Setting,
+    wall_metres: float,
+) -> tuple[Clutter, ...]:
+    """What stands before the people of a shot and what moves among them."""
+    clutter = []
+    nearest, farthest = float(setting.depths.min()), float(setting.depths.max())
+    all_upright = not any(cue.activity.pose in LOW_POSES for actor in actors for cue in actor.cues)
+    if kind in (ShotKind.STILL, ShotKind.TOGETHER) and all_upright and rng.random() < FOREGROUND_SHARE:
+        z = nearest - float(rng.uniform(0.6, 0.8))
+        x = float(rng.uniform(-0.8, 0.8)) * setting.width / 2 / setting.camera.scale(z)
+        clutter.append(Clutter(_any(rng, FOREGROUND[place]), x, z, 0.0, int(rng.integers(2**31))))
+    if rng.random() < MOVING_SHARE:
+        moving = _any(rng, MOVING[place])
+        z = {
+            ClutterKind.BALL: nearest - 0.55 if rng.random() < 0.3 else farthest + float(rng.uniform(0.3, 0.6)),
+            ClutterKind.BIRD: farthest + 1.5,
+            ClutterKind.CAR: wall_metres - 1.2,
+        }[moving]
+        pace = {ClutterKind.BALL: (0.7, 1.6), ClutterKind.BIRD: (1.5, 3.0), ClutterKind.CAR: (2.5, 4.5)}[moving]
+        edge = setting.width / 2 / setting.camera.scale(z)
+        direction = int(rng.choice([-1, 1]))
+        speed = direction * float(rng.uniform(*pace))
+        start = -direction * edge * float(rng.uniform(0.2, 1.1))
+        clutter.append(Clutter(moving, start, z, speed + actors[0].speed, int(rng.integers(2**31))))
+    return tuple(clutter)
+
+
+def _any(rng: np.random.Generator, kinds: tuple[ClutterKind, ...]) -> ClutterKind:
+    return kinds[int(rng.integers(len(kinds)))]
+
+
+@dataclass(frozen=True, eq=False)
+class Sprite:
+    """A thing that keeps its shape: ``picture`` is painted once, with its foot at the left end of its last row."""
+
+    clutter: Clutter
+    width_metres: float
+    picture: Layer
+
+    def layer(self, camera: Camera, since_seconds: float) -> Layer:
+        """The picture, moved by whole pixels to where the thing is ``since_seconds`` after the start of the shot."""
+        x = self.clutter.x_metres + self.clutter.speed * since_seconds - self.width_metres / 2
+        column, row = camera.project(np.array([x, 0.0, self.clutter.z_metres])).round().astype(int).tolist()
+        return self.picture.moved_to(column, row - self.picture.alpha.shape[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Moving:
+    """A ball that rolls or a bird that flies."""
+
+    clutter: Clutter
+    color: Array
+    light: Array
+
+    def layer(self, camera: Camera, since_seconds: float) -> Layer:
+        """The thing as it looks ``since_seconds`` after the start of the shot."""
+        x = self.clutter.x_metres + self.clutter.speed * since_seconds
+        shapes = (
+            self._ball(camera, x) if self.clutter.kind is ClutterKind.BALL else self._bird(camera, x, since_seconds)
+        )
+        return Layer.of_shapes(shapes, self.light)
+
+    def _ball(self, camera: Camera, x: float) -> list[Shape]:
+        z = self.clutter.z_metres
+        centre = camera.project(np.array([x, BALL_RADIUS_METRES, z]))
+        turned = x / BALL_RADIUS_METRES
+        seam = 0.5 * np.array([np.sin(turned), -np.cos(turned)]) * BALL_RADIUS_METRES * camera.scale(z)
+        radius = BALL_RADIUS_METRES * camera.scale(z)
+        return [
+            Stroke(
+                centre, centre + np.array([0.01, 0.0]), np.full(2, radius), self.color, z, gloss=0.2, is_person=False
+            ),
+            Stroke(centre - seam, centre + seam, np.full(2, 0.22 * radius), PALE, z - 0.01, is_person=False),
+        ]
+
+    def _bird(self, camera: Camera, x: float, seconds: float) -> list[Shape]:
+        z = self.clutter.z_metres
+        flap = float(np.sin(2 * np.pi * 3.1 * seconds))
+        height = 2.25 + 0.15 * float(np.sin(1.3 * seconds))
+        wings = height + 0.15 * flap
+        points = [(x, height, z), (x - 0.2, wings, z), (x + 0.2, wings, z), (x, height - 0.04, z)]
+        body, left, right, tail = camera.project(np.array(points))
+        thick = np.array([0.045, 0.015]) * camera.scale(z)
+        return [Stroke(body, end, thick, self.color, z, is_person=False) for end in (left, right, tail)]
+
+
+PALE = np.array([238.0, 236, 228])
+_SPRITES: dict[ClutterKind, Item] = {
+    ClutterKind.BENCH: BENCH,
+    ClutterKind.PLANT: PLANTER,
+    ClutterKind.POST: LAMP_POST,
+    ClutterKind.CAR: CAR,
+}
+
+
+def build_clutter(clutter: Clutter, camera: Camera, light: Array) -> Sprite | Moving:
+    """The painter of a thing, for a camera that keeps its lens."""
+    rng = np.random.default_rng([clutter.seed, 4])
+    if clutter.kind not in _SPRITES:
+        color = np.array([46.0, 44, 48]) if clutter.kind is ClutterKind.BIRD else rng.uniform(60, 240, 3)
+        return Moving(clutter, color, light)
+    item, scale = _SPRITES[clutter.kind], camera.scale(clutter.z_metres)
+    rows = int(np.ceil(item.height_metres * scale))
+    brush = Brush(int(np.ceil(item.width_metres * scale)), rows, scale, rows, is_transparent=True)
+    item.paint(brush, 0.0, rng)
+    return Sprite(clutter, item.width_metres, Layer.of_picture(brush.picture()))

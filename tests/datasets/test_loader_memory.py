@@ -1,0 +1,25 @@
+"""The workers of a loader share the annotations: what each has of its own does not grow with the data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("psutil", reason="psutil comes with the extra [train]")
+TOOLS = Path(__file__).resolve().parents[2] / "tools"
+
+FEW, MANY = 3_000, 900_000
+# A copy of the rows would be 15 bytes each in the form that the data set holds, and hundreds as Python's objects.
+ALLOWED_MB = 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("start_method", ["fork", "spawn"])
+def test_a_worker_has_no_copy_of_the_rows(start_method, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(TOOLS))
+    from benchmark_training import worker_memory
+
+    small, _ = worker_memory(tmp_path / "few", FEW, start_method, workers=1)
+    large, _ = worker_memory(tmp_path / "many", MANY, start_method, workers=1)
+    assert large - small < ALLOWED_MB

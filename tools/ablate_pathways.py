@@ -1,0 +1,149 @@
+"""The paper's central claim at small scale: a fast pathway sees what a slow one cannot, and how they are best joined.
+
+    python tools/ablate_pathways.py --out ablation
+
+Renders the synthetic world's motion-only pairs (walk and run, wave and clap, which differ by their rate alone; see
+``ava_detect/synthetic/motion_pairs.py``), trains each network with each seed on the same movies, scores it on movies of
+other people and places with the true boxes, and writes ``OUT/table.md`` and ``OUT/table.json``. Runs that were finished
+before are kept. The networks (SlowFast, arXiv 1812.03982, tables 5a and 5b):
+
+- ``slow only``: the slow pathway by itself on its 8 frames, widened to the cost of ``SlowFast``;
+- ``SlowFast`` with each lateral connection: time-strided convolution, time-to-channel, one frame in alpha.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from ava_detect.benchmark import run_benchmark
+from ava_detect.build import build_model
+from ava_detect.config import Config
+from ava_detect.models.action_detector import ActionDetector
+from ava_detect.synthetic.world import write_world
+from ava_detect.training import train
+
+ACTION_IDS = (10, 14, 67, 69)  # run/jog, walk, hand clap, hand wave
+SIDE = 64
+BACKBONE = {"depths": [1, 1, 1, 1], "width": 16, "beta_inv": 4}
+NETWORKS: dict[str, dict[str, Any]] = {
+    "slow only": {"pathways": ["slow"], "alpha": 1, "width": 24, "temporal_kernels": {"slow": [1, 1, 1, 3, 3]}},
+    "SlowFast, time-strided convolution": {"lateral_kind": "conv"},
+    "SlowFast, time-to-channel": {"lateral_kind": "time_to_channel"},
+    "SlowFast, one frame in alpha": {"lateral_kind": "sample"},
+}
+
+
+def config_of(network: str, world: Path, seed: int, epochs: int) -> Config:
+    """The training of one network with one seed."""
+    is_slow = network == "slow only"
+    splits = {
+        name: {"annotations": str(world / split / "ground_truth.csv"), "videos": str(world / split / "videos")}
+        for name, split in (("train", "train"), ("val", "test"))
+    }
+    content = {
+        "model": {
+            "backbone": {**BACKBONE, **NETWORKS[network]},
+            "head": {"num_classes": len(ACTION_IDS), "dropout": 0.0},
+        },
+        # The slow pathway of SlowFast sees 8 of 32 frames; alone, it is given the 8.
+        "clip": {
+            "num_frames": 8 if is_slow else 32,
+            "sampling_rate": 8 if is_slow else 2,
+            "short_side": SIDE,
+            "resize": "swscale",
+        },
+        "labels": {"ids": list(ACTION_IDS)},
+        "data": {**splits, "short_side": [SIDE, SIDE + 8], "crop": None, "num_workers": 1},
+        "train": {
+            "epochs": epochs,
+            "batch_size": 16,
+            "learning_rate": 0.1,
+            "schedule": "cosine",
+            "warmup_epochs": 1.0,
+            "weight_decay": 1e-4,
+            "clip_norm": 5.0,
+            "eval_every": 0,
+            "seed": seed,
+        },
+    }
+    return Config.model_validate(content)
+
+
+def cost_of(config: Config) -> tuple[float, float]:
+    """Multiply-adds of one test clip in 10^6 (convolutions and linear layers), and parameters in 10^6."""
+    model = build_model(config)
+    assert isinstance(model, ActionDetector)
+    clip = torch.zeros(1, 3, config.clip.num_frames, SIDE, SIDE * 16 // 9)
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        model(clip, torch.tensor([[0.0, 8, 8, 40, 56]]))
+    return counter.get_total_flops() / 2e6, sum(p.numel() for p in model.parameters()) / 1e6
+
+
+def run_one(network: str, world: Path, out: Path, seed: int, epochs: int) -> dict[str, float]:
+    """Train and score; AP by action name, and ``mAP``."""
+    config = config_of(network, world, seed, epochs)
+    train(config, out / "training", resume=True)
+    result = run_benchmark(None, out / "training" / "model.safetensors", boxes="ground-truth", out=out / "test")
+    score = json.loads((out / "test" / "result.json").read_text())
+    assert result.all_well, result.problems
+    return {"mAP": score["mAP"], **{entry["name"]: entry["ap"] for entry in score["per_class"].values()}}
+
+
+def table(results: dict[str, list[dict[str, float]]], costs: dict[str, tuple[float, float]]) -> str:
+    """Mean and standard deviation over the seeds, in per cent, as Markdown."""
+    columns = list(next(iter(results.values()))[0])
+    lines = [
+        "| network | MMAC a clip | M parameters | " + " | ".join(columns) + " |",
+        "| --- |" + " --- |" * (len(columns) + 2),
+    ]
+    for network, scores in results.items():
+        cells = [f"{costs[network][0]:.0f}", f"{costs[network][1]:.2f}"]
+        for column in columns:
+            values = 100 * np.array([score[column] for score in scores])
+            cells.append(f"{values.mean():.1f} ± {values.std(ddof=1) if len(values) > 1 else 0:.1f}")
+        lines.append(f"| {network} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Parse, run what is missing, write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--train-videos", type=int, default=40)
+    parser.add_argument("--test-videos", type=int, default=12)
+    parser.add_argument("--threads", type=int, default=None, help="of torch; default: its own choice")
+    options = parser.parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    world = options.out / "world"
+    for split, seed, count in (("train", 1, options.train_videos), ("test", 2, options.test_videos)):
+        if not (world / split / "ground_truth.csv").is_file():
+            write_world(
+                world / split, seed=seed, num_movies=count, seconds=20, width=320, height=180, repertoire="motion_pairs"
+            )
+    results: dict[str, list[dict[str, float]]] = {}
+    for network in options.networks:
+        for seed in options.seeds:
+            name = network.replace(", ", "_").replace(" ", "_")
+            scores = run_one(network, world, options.out / f"{name}_seed{seed}", seed, options.epochs)
+            print(f"{network}, seed {seed}: mAP {100 * scores['mAP']:.1f}", flush=True)
+            results.setdefault(network, []).append(scores)
+    costs = {network: cost_of(config_of(network, world, 0, options.epochs)) for network in results}
+    text = table(results, costs)
+    (options.out / "table.md").write_text(text)
+    (options.out / "table.json").write_text(json.dumps({"scores": results, "costs": costs}, indent=2) + "\n")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
