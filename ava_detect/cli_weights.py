@@ -28,13 +28,14 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Print problems only.")]
 @app.command("list")
 def list_weights(as_json: AsJson = False) -> None:
     """The checkpoints known by name, with the figures that their authors published."""
-    from ava_detect.models.zoo import cached_path
+    from ava_detect.models.zoo import SHIPPED, cached_path
     from ava_detect.models.zoo_table import ZOO
 
     if as_json:
         print(json.dumps([asdict(entry) for entry in ZOO.values()], indent=2))
         return
-    rows = [("name", "config", "trained on", "published", "in the cache")]
+    rows = [("name", "config", "trained on", "published", "here")]
+    rows += [(name, name, "the synthetic world", "", "with the package") for name in SHIPPED]
     for entry in ZOO.values():
         figure = "" if entry.published is None else f"{entry.published:g} {entry.metric}"
         rows.append((entry.name, entry.config, entry.data, figure, "yes" if cached_path(entry).is_file() else ""))
@@ -97,15 +98,16 @@ def convert(
     source: Annotated[str, typer.Argument(metavar="IN", help="A weights file, or a name of `weights list`.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write.")],
     to: Annotated[str, typer.Option(metavar="FAMILY", help="The layout of OUT; ours is safetensors.")] = "ava_detect",
+    half: Annotated[bool, typer.Option("--half", help="Round to float16: half the space.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Rewrite weights in another family's layout; every tensor keeps its bits."""
+    """Rewrite weights in another family's layout; every tensor keeps its bits, unless --half."""
     from ava_detect.models.weights import convert as convert_file
     from ava_detect.models.zoo import resolve
 
     with download_bar(source, show=not quiet) as on_progress:
         path = resolve(source, on_progress)
-    report = convert_file(path, target, to=to)
+    report = convert_file(path, target, to=to, half=half)
     if not quiet:
         _say(str(report))
 

@@ -48,12 +48,17 @@ class NonLocalBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, C, T, H, W]`` -> the same shape."""
+        length = self.frames_per_group(x.shape[2])
         if self.groups == 1:
             return self._attend(x)
-        if x.shape[2] % self.groups:
-            raise ValueError(f"{x.shape[2]} frames do not divide into {self.groups} groups of the non-local block")
-        pieces = [self._attend(piece) for piece in x.chunk(self.groups, dim=2)]
+        pieces = [self._attend(piece) for piece in x.split(length, dim=2)]
         return torch.cat(pieces, dim=2)
+
+    def frames_per_group(self, num_frames: int) -> int:
+        """So many frames look at each other; ``ValueError`` when the groups cannot be of equal length."""
+        if num_frames % self.groups:
+            raise ValueError(f"{num_frames} frames do not divide into {self.groups} groups of the non-local block")
+        return num_frames // self.groups
 
     def _attend(self, x: Tensor) -> Tensor:
         pooled = self.pool(x)

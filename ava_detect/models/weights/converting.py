@@ -30,8 +30,9 @@ _HEAD_WEIGHT = "head.projection.weight"
 class ConversionReport:
     """What ``convert`` did; prints as text.
 
-    ``converted``: tensors written with the bits they had. ``added``: batch-norm counters, 0, that the source's family
-    has not and the target's needs. ``dropped``: entries of the source that the target's family has no place for.
+    ``converted``: tensors written, with the bits they had unless ``rounded`` to float16. ``added``: batch-norm counters,
+    0, that the source's family has not and the target's needs. ``dropped``: entries of the source that the target's
+    family has no place for.
     """
 
     source: str
@@ -42,11 +43,12 @@ class ConversionReport:
     added: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    rounded: bool = False
 
     def __str__(self) -> str:
         rows = [
             f"{self.source} ({self.source_family}) -> {self.target} ({self.target_family}): "
-            f"{self.converted} tensors, bit for bit"
+            f"{self.converted} tensors{'' if self.rounded else ', bit for bit'}"
         ]
         for what, names in (("added", self.added), ("dropped", self.dropped)):
             if names:
@@ -68,12 +70,15 @@ def save_weights(model: nn.Module, path: str | Path, *, config: Mapping[str, Any
     return Path(path)
 
 
-def convert(source: str | Path, target: str | Path, *, to: str, family: str = "auto") -> ConversionReport:
+def convert(
+    source: str | Path, target: str | Path, *, to: str, family: str = "auto", half: bool = False
+) -> ConversionReport:
     """Write the weights of the file ``source`` in the layout ``to``, a key of ``FAMILIES``, without building a model.
 
-    Tensors keep their bits and dtypes, and settings inside travel where the target has a place for them: ``cfg`` of
+    Tensors keep their bits and dtypes; with ``half`` they are rounded to float16, in half the space, and loading makes
+    them float32 again. Settings inside travel where the target has a place for them: ``cfg`` of
     PySlowFast, metadata of ours. ``family``: the layout of the source's names. Raises ``WeightsError`` when a tensor is
-    unknown to either family; nothing is then written.
+    unknown to either family, or has numbers beyond float16's; nothing is then written.
     """
     if to not in FAMILIES:
         raise WeightsError(
@@ -85,6 +90,9 @@ def convert(source: str | Path, target: str | Path, *, to: str, family: str = "a
     notes: list[str] = []
     task = _task_of(file, state, notes)
     renamed, added, dropped = _rename(file, state, to, detection=task == "detection")
+    if half:
+        renamed = {name: _half(file, name, tensor) for name, tensor in renamed.items()}
+        notes.append("numbers rounded to float16")
     _write(Path(target), renamed, to, file, task)
     return ConversionReport(
         source=str(source),
@@ -95,6 +103,7 @@ def convert(source: str | Path, target: str | Path, *, to: str, family: str = "a
         added=tuple(added),
         dropped=(*file.ignored, *dropped),
         notes=tuple(notes),
+        rounded=half,
     )
 
 
@@ -161,6 +170,15 @@ def _rename(
             f"{key_map.family}'s has one, so it would load this file only in part; nothing was written"
         )
     return renamed, added, dropped
+
+
+def _half(file: WeightsFile, name: str, tensor: Tensor) -> Tensor:
+    if not tensor.is_floating_point():
+        return tensor
+    rounded = tensor.to(torch.float16)
+    if not bool(rounded.isfinite().all()):
+        raise WeightsError(f"{file.path}: {name} has numbers beyond float16's range; keep its own precision")
+    return rounded
 
 
 def _write(target: Path, tensors: dict[str, Tensor], to: str, file: WeightsFile, task: str) -> None:

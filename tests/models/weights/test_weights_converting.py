@@ -175,3 +175,26 @@ def test_a_glance_at_strangers_and_blobs(source, tmp_path):
     blobs = inspect_file(write_caffe2(tmp_path / "c2", {"pred_w": np.zeros((80, 4), np.float32), "lr": np.float32(1)}))
     assert (blobs.family, blobs.container, blobs.head_rows, blobs.ignored) == ("caffe2", "caffe2", 80, ("lr",))
     assert "settings   none inside; the config decides" in str(blobs)
+
+
+def test_half_takes_half_the_space_and_loads_as_float32(tmp_path):
+    model = build_model(Config.model_validate(SMALL_CONFIG))
+    whole = save_weights(model, tmp_path / "whole.safetensors")
+    report = convert(whole, tmp_path / "half.safetensors", to="ava_detect", half=True)
+    assert "bit for bit" not in str(report)
+    assert "numbers rounded to float16" in report.notes
+    assert (tmp_path / "half.safetensors").stat().st_size < 0.55 * whole.stat().st_size
+    other = build_model(Config.model_validate(SMALL_CONFIG), seed=1)
+    load_weights(other, tmp_path / "half.safetensors")
+    for name, tensor in other.state_dict().items():
+        torch.testing.assert_close(tensor, model.state_dict()[name], rtol=1e-3, atol=1e-6)
+
+
+def test_half_refuses_what_float16_cannot_hold(tmp_path):
+    model = build_model(Config.model_validate(SMALL_CONFIG))
+    with torch.no_grad():
+        model.head.projection.bias[0] = 1e6
+    whole = save_weights(model, tmp_path / "whole.safetensors")
+    with pytest.raises(WeightsError, match=r"head\.projection\.bias has numbers beyond float16's range"):
+        convert(whole, tmp_path / "half.safetensors", to="ava_detect", half=True)
+    assert not (tmp_path / "half.safetensors").exists()

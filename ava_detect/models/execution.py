@@ -1,0 +1,90 @@
+"""How a network is run: one definition, several ways to the same numbers.
+
+``models/slowfast.py`` defines the network; training, checkpoints and comparisons with other code use it as it stands.
+For inference ``prepare`` derives a way to run it:
+
+- ``eager``: the definition itself; bf16 by autocast.
+- ``fused``: ``models/fused.py``. Logits stay within 1e-4 of the definition's in fp32.
+- ``auto``: ``fused`` on x86 CPUs, where ``docs/performance.md`` has the measurements, for large networks and for small
+  ones; ``eager`` on everything else, where nothing was measured.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ava_detect.models.action_detector import ActionClassifier, ActionDetector
+from ava_detect.models.fused import FusedSlowFast
+from ava_detect.models.fused_conv import has_fused_ops
+
+Engine = Literal["auto", "eager", "fused"]
+Precision = Literal["fp32", "bf16"]
+_DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+class PreparedModel:
+    """A network ready for inference, with the signature of the network itself.
+
+    Its weights are those that the network had when it was prepared. ``engine``, ``precision``: how it runs.
+    """
+
+    def __init__(
+        self,
+        model: ActionDetector | ActionClassifier,
+        engine: Literal["eager", "fused"],
+        precision: Precision,
+        device: torch.device,
+    ) -> None:
+        self.engine = engine
+        self.precision: Precision = precision
+        self._model = model
+        self._device = device
+        self._fused = FusedSlowFast(model.backbone, _DTYPES[precision]) if engine == "fused" else None
+
+    def __call__(self, clip: Tensor, rois: Tensor | None = None) -> Tensor:
+        """``clip``: normalised RGB ``[B, 3, T, H, W]``; ``rois``: ``[M, 5]`` for a detector, None for a classifier.
+
+        Returns the network's logits, float32.
+        """
+        with ExitStack() as context:
+            context.enter_context(torch.inference_mode())
+            # cuDNN would otherwise compute "fp32" convolutions with 10-bit mantissas.
+            context.enter_context(torch.backends.cudnn.flags(allow_tf32=False))
+            if self._fused is not None:
+                return self._after(self._fused(clip), rois)
+            context.enter_context(torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bf16"))
+            logits: Tensor = self._model(clip) if rois is None else self._model(clip, rois)
+            return logits.float()
+
+    def _after(self, features: list[Tensor], rois: Tensor | None) -> Tensor:
+        """The rest of the network, in float32."""
+        model = self._model
+        logits: Tensor
+        if isinstance(model, ActionClassifier):
+            logits = model.head([pathway.float() for pathway in features])
+        else:
+            assert rois is not None, "a detector scores the people inside boxes"
+            logits = model.head(model.roi_pool(features, rois))
+        return logits
+
+
+def prepare(
+    model: ActionDetector | ActionClassifier,
+    *,
+    engine: Engine = "auto",
+    precision: Precision = "fp32",
+    device: str | torch.device = "cpu",
+) -> PreparedModel:
+    """``model`` (on ``device``, in evaluation mode) as it should be run.
+
+    Other modules of the same signature run as they are, under ``auto`` and ``eager``.
+    """
+    device = torch.device(device)
+    if engine == "auto":
+        is_ours = isinstance(model, ActionDetector | ActionClassifier)
+        engine = "fused" if is_ours and has_fused_ops(device, _DTYPES[precision]) else "eager"
+    return PreparedModel(model, engine, precision, device)

@@ -1,0 +1,242 @@
+"""SlowFast with two-dimensional convolutions: the same numbers as ``models/slowfast.py``, for inference only.
+
+Every convolution of the network but the fast stem's is either spatial (1 x k x k) or temporal (k x 1 x 1). On frames
+laid out as ``[B, T, H, W, C]`` the first is a 2D convolution of ``B * T`` maps of H x W, the second one of B maps of
+T x (H * W): the same memory seen in another way, so nothing is copied between them. A fast stem (t x 7 x 7) is a 2D
+convolution too, of frames stacked on the channel axis.
+
+Each class here is derived from one module of the plain network, whose weights it copies when it is made, with the
+batch norms folded in; ``tests/models/test_execution.py`` compares the two on every shipped config.
+
+Shapes: B clips, C channels, T frames, H height, W width. Maps are ``[B * T, C, H, W]`` in channels-last memory, which
+is ``[B, T, H, W, C]``. Blocks overwrite the maps that they are given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ava_detect.models.blocks import Bottleneck, ConvBN, Stage, Stem
+from ava_detect.models.fused_conv import FusedConv, folded
+from ava_detect.models.laterals import Lateral
+from ava_detect.models.nonlocal_block import NonLocalBlock
+from ava_detect.models.slowfast import STAGES, Pathway, SlowFast
+
+# A fast stem has 8 channels of output, but a matrix unit fills 32 at a time: so many are computed together.
+_STEM_CHANNELS_AT_ONCE = 32
+
+# Maps and their number of frames -> maps.
+Block = Callable[[Tensor, int], Tensor]
+
+
+class FusedSlowFast:
+    """A ``SlowFast`` backbone's results, faster: ``clip`` -> features per pathway."""
+
+    def __init__(self, backbone: SlowFast, dtype: torch.dtype = torch.float32) -> None:
+        """``dtype``: of the convolutions and of the features, float32 or bfloat16."""
+        self._backbone = backbone
+        self._dtype = dtype
+        self._stems = {p: _Stem(cast(Stem, backbone.stem[p]), dtype) for p in backbone.pathways}
+        self._laterals = [
+            _Lateral(cast(Lateral, backbone.get_submodule(f"lateral{stage - 1}")), dtype)
+            for stage in STAGES
+            if "fast" in backbone.pathways
+        ]
+        self._stages: list[dict[Pathway, list[Block]]] = []
+        for stage in STAGES:
+            branches = cast(nn.ModuleDict, backbone.get_submodule(f"res{stage}"))
+            self._stages.append({p: _blocks(cast(Stage, branches[p]), dtype) for p in backbone.pathways})
+
+    def __call__(self, clip: Tensor) -> list[Tensor]:
+        """``[B, 3, T, H, W]``, normalised RGB at the fast rate -> ``[B, C, T, H / 16, W / 16]`` per pathway."""
+        return self.forward_pathways(self._backbone.split(clip))
+
+    def forward_pathways(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """The same from inputs that were split already, one per pathway."""
+        pathways = self._backbone.pathways
+        frames = {p: x.shape[2] for p, x in zip(pathways, inputs, strict=True)}
+        maps = {p: self._stems[p](x) for p, x in zip(pathways, inputs, strict=True)}
+        for index, stage in enumerate(self._stages):
+            if "fast" in maps:
+                maps["slow"] = self._laterals[index](maps["slow"], maps["fast"], frames["fast"])
+            for p in pathways:
+                for block in stage[p]:
+                    maps[p] = block(maps[p], frames[p])
+        return [_as_clips(maps[p], frames[p]) for p in pathways]
+
+
+class _Conv:
+    """A ``Conv3d`` that is spatial or temporal, with its batch norm, on maps."""
+
+    def __init__(self, conv: nn.Conv3d, norm: nn.Module | None, dtype: torch.dtype) -> None:
+        weight, bias = folded(conv, norm)
+        kernel, stride, padding, dilation = conv.kernel_size, conv.stride, conv.padding, conv.dilation
+        assert isinstance(padding, tuple), "the network's convolutions pad by numbers"
+        self._is_temporal = kernel[0] > 1
+        if self._is_temporal:
+            assert kernel[1:] == (1, 1) and stride[1:] == (1, 1), "a convolution is spatial or temporal"
+            self._conv = FusedConv(
+                weight[..., 0], bias, stride=(stride[0], 1), padding=(padding[0], 0), dilation=(1, 1), dtype=dtype
+            )
+        else:
+            self._conv = FusedConv(
+                weight[:, :, 0], bias, stride=stride[1:], padding=padding[1:], dilation=dilation[1:], dtype=dtype
+            )
+
+    @classmethod
+    def of(cls, module: ConvBN, dtype: torch.dtype) -> _Conv:
+        return cls(module.conv, module.bn, dtype)
+
+    def __call__(self, maps: Tensor, num_frames: int, *, relu: bool) -> Tensor:
+        if not self._is_temporal:
+            return self._conv(maps, relu=relu)
+        height, width = maps.shape[2:]
+        over_time = maps.permute(0, 2, 3, 1).reshape(-1, num_frames, height * width, maps.shape[1])
+        result = self._conv(over_time.permute(0, 3, 1, 2), relu=relu).permute(0, 2, 3, 1)  # [B, T', H * W, C']
+        return result.reshape(-1, height, width, result.shape[3]).permute(0, 3, 1, 2)
+
+    def add_to(self, total: Tensor, maps: Tensor, *, relu: bool) -> Tensor:
+        """Of a spatial convolution only."""
+        return self._conv.add_to(total, maps, relu=relu)
+
+
+class _Stem:
+    """The stem: several frames at once where it looks at several.
+
+    With a kernel of t frames, g frames of output need g + t - 1 of input. Their planes are stacked as channels, and the
+    weights stand once for each of the g, t frames further on each time, zeros elsewhere.
+    """
+
+    def __init__(self, stem: Stem, dtype: torch.dtype) -> None:
+        self._weight, self._bias = folded(stem.conv, stem.bn)  # [C, 3, t, 7, 7]
+        _, height, width = stem.conv.kernel_size
+        self._kernel = stem.conv.kernel_size[0]
+        self._most_at_once = max(1, _STEM_CHANNELS_AT_ONCE // self._weight.shape[0]) if self._kernel > 1 else 1
+        self._stride = stem.conv.stride[1:]
+        self._padding = (height // 2, width // 2)
+        self._dtype = dtype
+        self._convs: dict[int, FusedConv] = {}
+
+    def __call__(self, clip: Tensor) -> Tensor:
+        """``[B, 3, T, H, W]`` -> maps ``[B * T, C, H / 4, W / 4]``."""
+        batch, colours, frames, height, width = clip.shape
+        at_once = max(n for n in range(1, self._most_at_once + 1) if frames % n == 0)
+        before = self._kernel // 2
+        padded = clip.new_zeros((batch, frames + 2 * before, colours, height, width), dtype=self._dtype)
+        padded[:, before : before + frames] = clip.transpose(1, 2)
+        # Windows overlap, so this is a view that only strides can say.
+        windows = padded.as_strided(
+            (batch, frames // at_once, (at_once + self._kernel - 1) * colours, height, width),
+            (padded.stride(0), at_once * padded.stride(1), *padded.stride()[2:]),
+        )
+        stacked = windows.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        maps = self._conv(at_once)(stacked, relu=True)
+        maps = functional.max_pool2d(maps, 3, stride=2, padding=1)
+        height, width = maps.shape[2:]
+        apart = maps.permute(0, 2, 3, 1).reshape(-1, height, width, at_once, self._weight.shape[0])
+        return apart.permute(0, 3, 1, 2, 4).flatten(0, 1).permute(0, 3, 1, 2)
+
+    def _conv(self, at_once: int) -> FusedConv:
+        """The convolution that gives ``at_once`` frames, made when it is first asked for."""
+        if at_once not in self._convs:
+            channels, colours, kernel = self._weight.shape[:3]
+            weight = self._weight.new_zeros(at_once, channels, at_once + kernel - 1, colours, *self._weight.shape[3:])
+            for i in range(at_once):
+                weight[i, :, i : i + kernel] = self._weight.transpose(1, 2)
+            self._convs[at_once] = FusedConv(
+                weight.flatten(2, 3).flatten(0, 1),
+                self._bias.repeat(at_once),
+                stride=self._stride,
+                padding=self._padding,
+                dilation=(1, 1),
+                dtype=self._dtype,
+            )
+        return self._convs[at_once]
+
+
+class _Lateral:
+    """A lateral connection: slow and fast maps -> slow maps."""
+
+    def __init__(self, lateral: Lateral, dtype: torch.dtype) -> None:
+        self._alpha, self._kind, self._merge = lateral.alpha, lateral.kind, lateral.merge
+        self._has_relu = lateral.bn is not None
+        self._conv = None if lateral.conv is None else _Conv(lateral.conv, lateral.bn, dtype)
+        self._match = None if lateral.match is None else _Conv(lateral.match, None, dtype)
+
+    def __call__(self, slow: Tensor, fast: Tensor, num_frames: int) -> Tensor:
+        """``num_frames``: of the fast maps."""
+        brought = self._bring(fast, num_frames)
+        if self._merge == "concat":
+            return torch.cat([slow, brought], dim=1)
+        return slow.add_(brought) if self._match is None else self._match.add_to(slow, brought, relu=False)
+
+    def _bring(self, fast: Tensor, num_frames: int) -> Tensor:
+        if self._conv is not None:
+            return self._conv(fast, num_frames, relu=self._has_relu)
+        _, channels, height, width = fast.shape
+        clips = fast.permute(0, 2, 3, 1).reshape(-1, num_frames // self._alpha, self._alpha, height, width, channels)
+        if self._kind == "sample":
+            return clips[:, :, 0].flatten(0, 1).permute(0, 3, 1, 2)
+        packed = clips.permute(0, 1, 3, 4, 2, 5).reshape(-1, height, width, self._alpha * channels)
+        return packed.permute(0, 3, 1, 2)
+
+
+class _Bottleneck:
+    """A residual block."""
+
+    def __init__(self, block: Bottleneck, dtype: torch.dtype) -> None:
+        self._a, self._b, self._c = (_Conv.of(part, dtype) for part in (block.a, block.b, block.c))
+        self._shortcut = None if block.shortcut is None else _Conv.of(block.shortcut, dtype)
+
+    def __call__(self, maps: Tensor, num_frames: int) -> Tensor:
+        inner = self._b(self._a(maps, num_frames, relu=True), num_frames, relu=True)
+        total = maps if self._shortcut is None else self._shortcut(maps, num_frames, relu=False)
+        return self._c.add_to(total, inner, relu=True)
+
+
+class _NonLocal:
+    """A non-local block.
+
+    Without softmax the products may be taken in any order, and ``theta (phi' g)`` is the shorter one.
+    """
+
+    def __init__(self, block: NonLocalBlock, dtype: torch.dtype) -> None:
+        self._block = block
+        self._theta, self._phi, self._g = (_Conv(conv, None, dtype) for conv in (block.theta, block.phi, block.g))
+        self._out = _Conv(block.out, block.bn, dtype)
+
+    def __call__(self, maps: Tensor, num_frames: int) -> Tensor:
+        num_frames = self._block.frames_per_group(num_frames)
+        pooled_clips = self._block.pool(_as_clips(maps, num_frames))
+        pooled = pooled_clips.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        theta = _positions(self._theta(maps, num_frames, relu=False), num_frames)  # [B, N, I]
+        phi = _positions(self._phi(pooled, 1, relu=False), pooled_clips.shape[2])  # [B, P, I]
+        g = _positions(self._g(pooled, 1, relu=False), pooled_clips.shape[2])
+        if self._block.affinity == "softmax":
+            weights = (theta @ phi.mT).float() * theta.shape[2] ** -0.5
+            attended = weights.softmax(dim=2).to(g.dtype) @ g
+        else:
+            attended = theta @ (phi.mT @ g / g.shape[1])
+        height, width = maps.shape[2:]
+        attended_maps = attended.reshape(-1, height, width, attended.shape[2]).permute(0, 3, 1, 2)
+        return self._out.add_to(maps, attended_maps, relu=False)
+
+
+def _blocks(stage: Stage, dtype: torch.dtype) -> list[Block]:
+    kinds = {Bottleneck: _Bottleneck, NonLocalBlock: _NonLocal}
+    return [cast(Block, kinds[type(module)](module, dtype)) for module in stage]  # type: ignore[index, arg-type]
+
+
+def _as_clips(maps: Tensor, num_frames: int) -> Tensor:
+    """A view: ``[B * T, C, H, W]`` as ``[B, C, T, H, W]``."""
+    return maps.unflatten(0, (-1, num_frames)).transpose(1, 2)
+
+
+def _positions(maps: Tensor, num_frames: int) -> Tensor:
+    """A view: ``[B * T, C, H, W]`` as ``[B, T * H * W, C]``."""
+    return maps.permute(0, 2, 3, 1).unflatten(0, (-1, num_frames)).flatten(1, 3)

@@ -1,0 +1,225 @@
+"""The fused form of a network against its plain definition."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import nn
+
+from ava_detect.build import build_model
+from ava_detect.config import Config, load_config
+from ava_detect.models import fused_conv
+from ava_detect.models.action_detector import ActionClassifier
+from ava_detect.models.blocks import ConvBN
+from ava_detect.models.execution import prepare
+from ava_detect.models.fused import FusedSlowFast
+from ava_detect.models.fused_conv import FusedConv, folded, has_fused_ops
+from ava_detect.models.slowfast import SlowFast
+from ava_detect.resources import resource_dir
+
+CONFIGS = sorted(path.stem for path in resource_dir("configs").glob("*.yaml"))
+SMALL = {"depths": (2, 1, 2, 1), "width": 16}
+CPU = torch.device("cpu")
+on_x86 = pytest.mark.skipif(not has_fused_ops(CPU, torch.float32), reason="this CPU or PyTorch has no fused operations")
+
+
+def enliven(model: nn.Module) -> nn.Module:
+    """Batch norms, biases and a head as if trained: as built, many of them do nothing."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm3d):
+                module.weight.uniform_(0.3, 0.6, generator=generator)
+                module.bias.normal_(0, 0.1, generator=generator)
+                module.running_mean.normal_(0, 0.1, generator=generator)
+                module.running_var.uniform_(0.8, 1.2, generator=generator)
+            elif isinstance(module, nn.Conv3d) and module.bias is not None:
+                module.bias.normal_(0, 0.1, generator=generator)
+            elif isinstance(module, nn.Linear):
+                module.weight.normal_(0, 0.05, generator=generator)
+    return model.eval()
+
+
+@dataclass(frozen=True)
+class Case:
+    clip: torch.Tensor
+    rois: torch.Tensor | None
+
+    @property
+    def inputs(self) -> tuple[torch.Tensor, ...]:
+        return (self.clip,) if self.rois is None else (self.clip, self.rois)
+
+
+def case_for(model: nn.Module, *, frames: int = 16, height: int = 40, width: int = 56, batch: int = 2) -> Case:
+    clip = torch.randn(batch, 3, frames, height, width)
+    rois = torch.tensor([[0, 1, 2, 20, 39], [batch - 1, 10, 0, 55, 30], [batch - 1, 0, 0, 56, 40]], dtype=torch.float32)
+    return Case(clip, None if isinstance(model, ActionClassifier) else rois)
+
+
+def assert_same(model: nn.Module, case: Case) -> None:
+    with torch.inference_mode():
+        expected = model(*case.inputs)
+        got = prepare(model, engine="fused")(*case.inputs)
+    assert got.dtype == torch.float32
+    assert expected.std() > 1e-3, "a network that answers nothing proves nothing"
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_config_gives_the_logits_of_its_definition(name):
+    config = load_config(name)
+    model = enliven(build_model(config))
+    if isinstance(model, ActionClassifier):
+        # Its pool has the size of the training crop; 4 frames a second pathway are enough here.
+        model.head.pool_sizes = [None for _ in model.head.pool_sizes]
+    assert_same(model, case_for(model, batch=1))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"lateral_kind": "sample"},
+        {"lateral_kind": "sample", "lateral_merge": "sum"},
+        {"lateral_kind": "time_to_channel"},
+        {"lateral_kind": "time_to_channel", "lateral_merge": "sum", "beta_inv": 4},
+        {"lateral_merge": "sum"},
+        {"lateral_merge": "sum", "fusion_ratio": 8, "lateral_norm": False},
+        {"nonlocal_blocks": {"slow": {2: [0, 1]}, "fast": {4: [1]}}, "nonlocal_affinity": "softmax"},
+        {"nonlocal_blocks": {"slow": {2: [0]}}, "nonlocal_groups": {"slow": {2: 2}}},
+        {"nonlocal_blocks": {"slow": {3: [0]}}, "nonlocal_pool": {"slow": {3: [2, 2, 2]}}},
+        {"nonlocal_blocks": {"slow": {3: [0]}}, "nonlocal_pool": {"slow": {3: [1, 1, 1]}}},
+        {"temporal_kernels": {"slow": (3, 3, 1, 1, 3), "fast": (7, 5, 3, 3, 1)}},
+        {"pathways": ("slow",), "alpha": 1, "temporal_kernels": (1, 1, 1, 3, 3)},
+        {"dilations": {"slow": (1, 1, 1, 2), "fast": (2, 1, 1, 1)}, "strides": (1, 1, 2, 2)},
+        {"slow_frames": "stride", "alpha": 8},
+    ],
+    ids=str,
+)
+def test_every_choice_of_the_constructor(changes):
+    backbone = enliven(SlowFast(**{**SMALL, **changes}))
+    clip = torch.randn(2, 3, 16, 50, 70)
+    with torch.inference_mode():
+        expected, got = backbone(clip), FusedSlowFast(backbone)(clip)
+    for theirs, ours in zip(expected, got, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5 * theirs.abs().max().item())
+
+
+@pytest.mark.parametrize(("frames", "height", "width"), [(8, 32, 32), (12, 33, 97), (4, 64, 48), (20, 17, 19)])
+def test_any_size_and_length_one_after_the_other(frames, height, width):
+    """One prepared network serves all sizes: what it keeps from a first one must not spoil the next."""
+    backbone = enliven(SlowFast(**SMALL))
+    fused = FusedSlowFast(backbone)
+    with torch.inference_mode():
+        for shape in [(1, 3, 8, 40, 40), (2, 3, frames, height, width), (1, 3, 8, 40, 40)]:
+            clip = torch.randn(shape)
+            for theirs, ours in zip(backbone(clip), fused(clip), strict=True):
+                torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5 * theirs.abs().max().item())
+
+
+def test_the_clip_is_left_as_it_was_and_the_same_clip_gives_the_same_answer():
+    model = enliven(build_model(Config.model_validate({"model": {"backbone": {"depths": [1, 1, 1, 1], "width": 16}}})))
+    case = case_for(model)
+    before, prepared = case.clip.clone(), prepare(model, engine="fused")
+    first, second = prepared(*case.inputs), prepared(*case.inputs)
+    assert torch.equal(first, second)
+    assert torch.equal(case.clip, before)
+
+
+def test_without_the_fused_operations_the_form_is_the_same(monkeypatch):
+    monkeypatch.setattr(fused_conv, "has_fused_ops", lambda device, dtype: False)
+    for changes in ({}, {"lateral_merge": "sum"}, {"nonlocal_blocks": {"slow": {3: [0]}}}):
+        backbone = enliven(SlowFast(**{**SMALL, **changes}))
+        clip = torch.randn(1, 3, 8, 40, 48)
+        with torch.inference_mode():
+            for theirs, ours in zip(backbone(clip), FusedSlowFast(backbone)(clip), strict=True):
+                torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5 * theirs.abs().max().item())
+
+
+def test_folding_by_hand():
+    """2 x, then norm: mean 3, variance 4 (eps 0), weight 10, bias 1: (2 x - 3) / 2 * 10 + 1 = 10 x - 14."""
+    module = ConvBN(1, 1, (1, 1, 1)).eval()
+    module.bn.eps = 0
+    with torch.no_grad():
+        module.conv.weight.fill_(2)
+        module.bn.running_mean.fill_(3)
+        module.bn.running_var.fill_(4)
+        module.bn.weight.fill_(10)
+        module.bn.bias.fill_(1)
+    weight, bias = folded(module.conv, module.bn)
+    assert (weight.item(), bias.item()) == (10, -14)
+
+
+@pytest.mark.parametrize("relu", [True, False])
+def test_a_convolution_and_its_sum_by_hand(relu):
+    conv = FusedConv(
+        torch.full((1, 1, 1, 1), 2.0),
+        torch.tensor([-3.0]),
+        stride=(1, 1),
+        padding=(0, 0),
+        dilation=(1, 1),
+        dtype=torch.float32,
+    )
+    maps = torch.tensor([1.0, 2.0, 3.0]).view(1, 1, 1, 3)
+    total = torch.tensor([10.0, -5.0, 0.0]).view(1, 1, 1, 3)
+    with torch.inference_mode():
+        alone = conv(maps, relu=relu).flatten().tolist()
+        summed = conv.add_to(total, maps, relu=relu)
+    assert alone == ([0, 1, 3] if relu else [-1, 1, 3])
+    assert summed.flatten().tolist() == total.flatten().tolist() == ([9, 0, 3] if relu else [9, -4, 3])
+
+
+@pytest.mark.parametrize("engine", ["eager", "fused"])
+def test_bf16_is_near_and_is_used(engine):
+    model = enliven(build_model("demo"))
+    case = case_for(model)
+    with torch.inference_mode():
+        exact = model(*case.inputs).sigmoid()
+    rough = prepare(model, engine=engine, precision="bf16")(*case.inputs)
+    assert rough.dtype == torch.float32
+    assert 0 < (rough.sigmoid() - exact).abs().max() < 0.02
+
+
+def test_a_classifier_in_bf16():
+    small = {"depths": [1, 1, 1, 1], "width": 8}
+    model = enliven(build_model(Config.model_validate({"model": {"task": "classification", "backbone": small}})))
+    model.head.pool_sizes = [None, None]
+    clip = torch.randn(2, 3, 8, 40, 40)
+    with torch.inference_mode():
+        exact = model(clip)
+    torch.testing.assert_close(prepare(model, engine="fused", precision="bf16")(clip), exact, rtol=0, atol=0.05)
+
+
+def test_groups_that_do_not_fit_are_refused_as_by_the_definition():
+    backbone = SlowFast(**SMALL, nonlocal_blocks={"slow": {2: [0]}}, nonlocal_groups={"slow": {2: 3}}).eval()
+    with pytest.raises(ValueError, match="4 frames do not divide into 3 groups"):
+        FusedSlowFast(backbone)(torch.randn(1, 3, 16, 32, 32))
+
+
+@on_x86
+def test_auto_is_fused_on_x86_and_eager_elsewhere(monkeypatch):
+    model = build_model("demo")
+    assert prepare(model).engine == "fused"
+    assert prepare(nn.Identity()).engine == "eager"
+    assert prepare(model, engine="eager").engine == "eager"
+    monkeypatch.setattr(platform, "machine", lambda: "arm64")
+    assert prepare(model).engine == "eager"
+
+
+@on_x86
+def test_auto_is_eager_where_onednn_is_switched_off():
+    with torch.backends.mkldnn.flags(enabled=False):
+        assert prepare(build_model("demo")).engine == "eager"
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_fused_form_runs_on_a_gpu():
+    model = enliven(build_model("demo"))
+    case = case_for(model)
+    with torch.inference_mode():
+        expected = model(*case.inputs)
+    prepared = prepare(model.cuda(), engine="fused", device="cuda")
+    torch.testing.assert_close(prepared(case.clip.cuda(), case.rois.cuda()).cpu(), expected, rtol=0, atol=1e-4)
