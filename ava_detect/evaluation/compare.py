@@ -207,8 +207,8 @@ class _Resampler:
     def _resampled(self, rows: IndexArray, num_gt: IntArray, weights: IntArray) -> FloatArray:
         if not num_gt.any():
             return np.full(len(num_gt), np.nan)
-        ranked = rows[Ranking(self._matches.scores[rows]).order]
-        videos = self._video_of_keyframe[self._matches.keyframes[ranked]]
+        ranked = rows[Ranking(self._matches.detections.scores[rows]).order]
+        videos = self._video_of_keyframe[self._matches.detections.keyframes_of(ranked)]
         ranks = np.flatnonzero(self._is_tp[ranked])
         aps = np.empty(len(num_gt))
         for begin in range(0, len(num_gt), _DRAWS_PER_STEP):
@@ -245,7 +245,7 @@ def _weight_up_to(ranks: IndexArray, videos: IntArray, weights: IntArray) -> Flo
 
 def _videos_taking_part(matches: Matches) -> set[str]:
     numbers = video_numbers(matches.keys)
-    used = np.union1d(numbers[matches.truth.keyframes], numbers[matches.keyframes[matches.counted]])
+    used = np.union1d(numbers[matches.truth.keyframes], numbers[matches.detections.keyframes_of(matches.counted)])
     return {matches.video_ids[number] for number in used.tolist()}
 
 

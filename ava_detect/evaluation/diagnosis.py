@@ -18,11 +18,11 @@ _BEYOND_ANY_FRAME = 2.0
 
 def diagnose(matches: Matches) -> list[str]:
     """Sentences on what makes the two sides miss each other; empty when nothing obvious does."""
-    if not len(matches.scores):
+    if not len(matches.detections.scores):
         return ["there is no detection of an evaluated action"]
     if not len(matches.truth.classes):
         return ["there is no ground truth of an evaluated action"]
-    found = matches.keys[np.unique(matches.keyframes)]
+    found = matches.keys[np.unique(matches.detections.box_keyframes)]
     wanted = matches.keys[np.unique(matches.truth.keyframes)]
     return [*_missed_keyframes(matches.video_ids, found, wanted), *_pixels(matches)]
 
@@ -48,7 +48,7 @@ def _missed_keyframes(video_ids: tuple[str, ...], found: IntArray, wanted: IntAr
 
 def _pixels(matches: Matches) -> list[str]:
     sides = {
-        "detections": matches.boxes.map(_is_beyond_any_frame),
+        "detections": _is_beyond_any_frame(matches.detections.boxes),
         "ground truth": _is_beyond_any_frame(matches.truth.boxes),
     }
     return [

@@ -140,7 +140,7 @@ class _Run:
     """The counted detections D of a run, class after class, with their fates. G ground-truth rows, P people."""
 
     def __init__(self, matches: Matches, iou_threshold: float) -> None:
-        truth = matches.truth
+        truth, found = matches.truth, matches.detections
         by_class = list(matches.by_class())
         rows = np.concatenate(by_class)
         self.classes = range(truth.num_classes)
@@ -148,14 +148,14 @@ class _Run:
         self._truth, self._threshold = truth, iou_threshold
         self._bounds = np.cumsum([0, *map(len, by_class)])
         self._keyframes, self._class, self._scores = (
-            matches.keyframes[rows],
-            matches.classes[rows],
-            matches.scores[rows],
+            found.keyframes_of(rows),
+            found.classes[rows],
+            found.scores[rows],
         )
-        self._boxes: FloatArray = matches.boxes.take(rows)
+        self._boxes: FloatArray = found.boxes_of(rows)
         self._is_tp = matches.true_positives(iou_threshold)[rows]
         # The box of its own class that each detection overlaps most, a place in truth ...
-        iou, box = np.zeros(len(matches.scores)), np.full(len(matches.scores), -1)
+        iou, box = np.zeros(len(found.scores)), np.full(len(found.scores), -1)
         iou[matches.overlapping], box[matches.overlapping] = matches.iou, matches.box
         self._own_iou, self._own_box = iou[rows], box[rows]
         # ... and the person, whatever they do.

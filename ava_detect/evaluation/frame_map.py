@@ -87,16 +87,17 @@ class FrameMAP:
         hits = [matches.true_positives(threshold) for threshold in iou_thresholds]
         per_class: list[dict[int, ClassResult]] = [{} for _ in hits]
         for action, rows, to_find in zip(self.label_map, matches.by_class(), num_gt, strict=True):
-            ranking = Ranking(matches.scores[rows])
-            for results, is_tp in zip(per_class, hits, strict=True):
-                found = ranking.average_precision(is_tp[rows], to_find)
+            ranking = Ranking(matches.detections.scores[rows])
+            for results, hit in zip(per_class, hits, strict=True):
+                is_tp = hit[rows]
+                found = ranking.average_precision(is_tp, to_find)
                 results[action.id] = ClassResult(
                     action.name,
                     action.kind,
                     found.ap,
                     num_gt=to_find,
                     num_det=len(rows),
-                    num_tp=int(np.count_nonzero(is_tp[rows])),
+                    num_tp=int(np.count_nonzero(is_tp)),
                     ap_tie_min=found.tie_min,
                     ap_tie_max=found.tie_max,
                 )
@@ -111,7 +112,7 @@ class FrameMAP:
         is_tp = matches.true_positives(self.iou_threshold)
         num_gt = np.bincount(matches.truth.classes, minlength=len(self.label_map)).tolist()
         return {
-            action_id: Ranking(matches.scores[rows]).precision_recall(is_tp[rows], to_find)
+            action_id: Ranking(matches.detections.scores[rows]).precision_recall(is_tp[rows], to_find)
             for action_id, rows, to_find in zip(self.label_map.ids, matches.by_class(), num_gt, strict=True)
         }
 

@@ -24,19 +24,21 @@ _VIDEO_LIMIT = 1 << (63 - _TIME_BITS)
 
 @dataclass(frozen=True, eq=False)
 class Runs:
-    """The keyframes of rows, run by run: neighbouring rows mostly share theirs, and millions become thousands.
+    """Keyframes and boxes of rows, run by run: neighbouring rows mostly share theirs, and millions become thousands.
 
-    ``keys``: int64 ``[U]``; ``lengths``: int64 ``[U]``, rows per run.
+    ``keys``: int64 ``[U]``. ``boxes``: float64 ``[U, 4]``. ``lengths``: int64 ``[U]``, rows per run.
     """
 
     keys: IntArray
+    boxes: npt.NDArray[np.float64]
     lengths: IntArray
 
     def of_chosen(self, rows: npt.NDArray[np.intp]) -> Runs:
         """The runs of some of the rows, whose numbers ascend."""
         bounds = np.searchsorted(rows, np.cumsum(self.lengths))
         lengths = np.diff(bounds, prepend=0)
-        return Runs(self.keys[lengths > 0], lengths[lengths > 0])
+        is_used = lengths > 0
+        return Runs(self.keys[is_used], self.boxes[is_used], lengths[is_used])
 
     @classmethod
     def joined(cls, parts: list[Runs]) -> Runs:
@@ -44,6 +46,7 @@ class Runs:
         empty = np.empty(0, np.int64)
         return cls(
             np.concatenate([empty, *(part.keys for part in parts)]),
+            np.concatenate([np.empty((0, 4)), *(part.boxes for part in parts)]),
             np.concatenate([empty, *(part.lengths for part in parts)]),
         )
 

@@ -21,31 +21,72 @@ from ava_detect.evaluation.matching import (
     keep_best,
 )
 from ava_detect.evaluation.results import Dialect
-from ava_detect.evaluation.rows import ClassArray, DetectionRows, GroundTruthRows, Pieces, RowCollector
+from ava_detect.evaluation.rows import ClassArray, DetectionRows, GroundTruthRows, RowCollector
 
-_ROWS_PER_STEP = 1 << 19
+_ROWS_PER_STEP = 1 << 17  # bounds the temporary arrays to 1 MB: they stay in the cache, and memory is used again
 CAP = 50  # detections per keyframe that the official evaluator keeps
 
 
 @dataclass(frozen=True, eq=False)
-class Matches:
-    """R detections, G ground-truth boxes, K keyframes.
+class Detections:
+    """R detections in the order of arrival, on U boxes: neighbours mostly share theirs.
 
-    ``keys``: int64 ``[K]``, whose video numbers are places in ``video_ids``. ``keyframes``, ``classes``, ``scores``,
-    ``boxes``: ``[R]``, in the order of arrival; keyframes are places in ``keys``, classes in the label map.
-    ``counted``: the detections that take part, grouped by keyframe, in the order in which keyframes and, on each,
-    rows arrived (but see ``_ties_in_heap_order``). ``truth``: the ground truth that takes part.
-    ``overlapping``: the detections among ``counted`` that overlap a box of their class, with ``iou`` and ``box`` (a
-    place in ``truth.boxes``) of the one that they overlap most.
+    ``classes``: int16 ``[R]``, places in the label map. ``scores``: float64 ``[R]``. ``box_places``: int32 ``[R]``,
+    ascending places in what follows. ``boxes``: float64 ``[U, 4]``. ``box_keyframes``: int32 ``[U]``, places in the
+    keys. ``box_counts``: int64 ``[U]``, detections on each box.
+    """
+
+    classes: ClassArray
+    scores: FloatArray
+    box_places: Int32Array
+    boxes: FloatArray
+    box_keyframes: Int32Array
+    box_counts: IntArray
+
+    @classmethod
+    def build(cls, rows: DetectionRows, runs: Runs, run_keyframes: Int32Array) -> Detections:
+        """The rows that were collected, with their runs joined and the keyframe of each run."""
+        box_places = np.repeat(np.arange(len(runs), dtype=np.int32), runs.lengths)
+        return cls(rows.classes.joined(), rows.scores.joined(), box_places, runs.boxes, run_keyframes, runs.lengths)
+
+    def boxes_of(self, rows: IndexArray) -> FloatArray:
+        """The boxes ``[N, 4]`` of N detections."""
+        return self.boxes.take(self.box_places[rows], axis=0)
+
+    def keyframes_of(self, rows: IndexArray) -> Int32Array:
+        """The keyframes ``[N]`` of N detections."""
+        return self.box_keyframes[self.box_places[rows]]
+
+    def on_keyframes(self, is_wanted: BoolArray) -> Iterator[IndexArray]:
+        """The rows on the wanted keyframes ``[K]``, in steps of whole keyframes.
+
+        Grouped by keyframe; within one, in order of arrival.
+        """
+        boxes = np.argsort(self.box_keyframes, kind="stable")
+        boxes = boxes[is_wanted[self.box_keyframes[boxes]]]
+        counts = self.box_counts[boxes]
+        first_rows = (np.cumsum(self.box_counts) - self.box_counts)[boxes]
+        new_keyframe = np.flatnonzero(starts_run(self.box_keyframes[boxes]))
+        step_number = (np.cumsum(counts) - counts)[new_keyframe] // _ROWS_PER_STEP
+        for step in np.split(np.arange(len(boxes)), new_keyframe[starts_run(step_number)][1:]):
+            sizes = counts[step]
+            yield np.arange(sizes.sum()) + np.repeat(first_rows[step] - np.cumsum(sizes) + sizes, sizes)
+
+
+@dataclass(frozen=True, eq=False)
+class Matches:
+    """Detections, G ground-truth boxes, K keyframes.
+
+    ``keys``: int64 ``[K]``, whose video numbers are places in ``video_ids``. ``counted``: the detections that take
+    part, grouped by keyframe and, on each, in the order of arrival (but see ``_ties_in_heap_order``). ``truth``: the
+    ground truth that takes part. ``overlapping``: the detections among ``counted`` that overlap a box of their class,
+    with ``iou`` and ``box`` (a place in ``truth.boxes``) of the one that they overlap most.
     """
 
     dialect: Dialect
     video_ids: tuple[str, ...]
     keys: IntArray
-    keyframes: Int32Array
-    classes: ClassArray
-    scores: FloatArray
-    boxes: Pieces
+    detections: Detections
     counted: IndexArray
     truth: GroundTruthIndex
     overlapping: IndexArray
@@ -59,23 +100,21 @@ class Matches:
         enough = self.iou >= iou_threshold
         rows = self.overlapping[enough]
         # PySlowFast matches in the order of the file, the official script best score first.
-        scores = None if self.dialect == "pyslowfast" else self.scores[rows]
-        is_tp = np.zeros(len(self.scores), np.bool_)
+        scores = None if self.dialect == "pyslowfast" else self.detections.scores[rows]
+        is_tp = np.zeros(len(self.detections.scores), np.bool_)
         is_tp[rows[first_claims(self.box[enough], scores)]] = True
         return is_tp
 
     def by_class(self) -> Iterator[IndexArray]:
         """The counted detections of each class of the label map, in their order, class after class."""
-        # Class and position as one whole number, sorted in place: an argsort would hold three such arrays.
-        packed = np.empty(len(self.counted), np.int64)
-        for begin in range(0, len(packed), _ROWS_PER_STEP):
-            rows = self.counted[begin : begin + _ROWS_PER_STEP]
-            positions = np.arange(begin, begin + len(rows))
-            packed[begin : begin + len(rows)] = (self.classes[rows].astype(np.int64) << 32) | positions
-        packed.sort()
-        bounds = np.searchsorted(packed, np.arange(self.truth.num_classes + 1) << 32)
-        for first, end in itertools.pairwise(bounds):
-            yield self.counted[packed[first:end] & 0xFFFFFFFF]
+        steps = []
+        for step in np.split(self.counted, range(_ROWS_PER_STEP, len(self.counted), _ROWS_PER_STEP)):
+            classes = self.detections.classes[step]
+            ends = np.cumsum(np.bincount(classes, minlength=self.truth.num_classes))
+            # Of such small numbers a stable sort is a radix sort.
+            steps.append(np.split(step[np.argsort(classes, kind="stable")], ends[:-1]))
+        for of_class in zip(*steps, strict=True):
+            yield np.concatenate(of_class)
 
 
 def match(rows: RowCollector, excluded: IntArray, dialect: Dialect, action_ids: IntArray) -> Matches:
@@ -84,10 +123,8 @@ def match(rows: RowCollector, excluded: IntArray, dialect: Dialect, action_ids: 
     ``excluded``: keys of keyframes to drop. ``action_ids``: int64 ``[C]``, the ids of the classes.
     """
     detections, ground_truth = rows.detections, rows.ground_truth
-    runs, truth_runs, listed = (
-        Runs.joined(parts) for parts in (detections.runs, ground_truth.runs, ground_truth.listed)
-    )
-    keys, places = enumerate_keys(np.concatenate([runs.keys, truth_runs.keys, listed.keys]))
+    runs, truth_runs = Runs.joined(detections.runs), Runs.joined(ground_truth.runs)
+    keys, places = enumerate_keys(np.concatenate([runs.keys, truth_runs.keys, ground_truth.listed.joined()]))
     run_place, truth_place, listed_place = np.split(places, np.cumsum([len(runs), len(truth_runs)]))
     is_excluded = np.isin(keys, excluded)
     is_open = ~is_excluded
@@ -103,142 +140,133 @@ def match(rows: RowCollector, excluded: IntArray, dialect: Dialect, action_ids: 
         is_open &= is_listed
         is_unlisted = ~is_listed & ~is_excluded
         ignored["detections_on_unlisted_keyframes"] = int(runs.lengths[is_unlisted[run_place]].sum())
-    keyframes = np.repeat(run_place, runs.lengths)
-    counted = _grouped(run_place, runs.lengths, keyframes, is_open)
+    found = Detections.build(detections, runs, run_place)
+    truth = _truth_index(ground_truth, truth_runs, truth_place, is_open, len(action_ids))
+    has_area = (runs.boxes[:, 0] < runs.boxes[:, 2]) & (runs.boxes[:, 1] < runs.boxes[:, 3])
+    matcher = _Matcher(found, truth, dialect, action_ids, has_area)
+    steps = [matcher.match(step) for step in found.on_keyframes(is_open)]
+    none = np.empty(0, np.intp)
     if dialect == "official":
-        num_before = len(counted)
-        counted = counted[_within_cap(keyframes, counted, detections, action_ids)]
-        ignored["detections_over_the_cap"] = num_before - len(counted)
-    num_before = len(counted)
-    has_area = detections.boxes.map(_has_area)
-    counted = counted[has_area[counted]]
-    ignored["detections_with_empty_boxes"] = num_before - len(counted)
-    truth = _truth_index(ground_truth, np.repeat(truth_place, truth_runs.lengths), is_open, len(action_ids))
-    if dialect == "official":
-        counted = _ties_in_heap_order(keyframes, counted, has_area, truth, detections, action_ids)
-    overlapping, iou, box = _overlaps(truth, keyframes, counted, detections)
+        ignored["detections_over_the_cap"] = sum(step.num_over_cap for step in steps)
+    ignored["detections_with_empty_boxes"] = sum(step.num_without_area for step in steps)
     return Matches(
         dialect,
         rows.video_ids,
         keys,
-        keyframes,
-        detections.classes.joined(),
-        detections.scores.joined(),
-        detections.boxes,
-        counted,
+        found,
+        np.concatenate([none, *(step.counted for step in steps)]),
         truth,
-        overlapping,
-        iou,
-        box,
+        np.concatenate([none, *(step.overlapping for step in steps)]),
+        np.concatenate([np.empty(0), *(step.iou for step in steps)]),
+        np.concatenate([np.empty(0, np.int32), *(step.box for step in steps)]),
         int(np.count_nonzero(is_open)),
         ignored,
     )
 
 
-def _grouped(run_place: Int32Array, lengths: IntArray, keyframes: Int32Array, is_open: BoolArray) -> IndexArray:
-    """The detections on open keyframes, grouped by keyframe; within one, in order of arrival."""
-    rows = np.flatnonzero(np.repeat(is_open[run_place], lengths))
-    if (run_place[1:] >= run_place[:-1]).all():  # as in nearly every file
-        return rows
-    return rows[np.argsort(keyframes[rows], kind="stable")]
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """What ``Matches`` holds, for some keyframes."""
+
+    counted: IndexArray
+    overlapping: IndexArray
+    iou: FloatArray
+    box: Int32Array
+    num_over_cap: int
+    num_without_area: int
 
 
-def _within_cap(keyframes: Int32Array, rows: IndexArray, detections: DetectionRows, action_ids: IntArray) -> BoolArray:
-    """Which of the detections ``rows``, grouped by keyframe, the official cap leaves."""
-    places, scores, classes = keyframes[rows], detections.scores.joined(), detections.classes.joined()
-    # Steps of whole keyframes: the temporary arrays stay small, and in the cache.
-    cuts = np.unique(np.searchsorted(places, places[_ROWS_PER_STEP::_ROWS_PER_STEP]))
-    kept = []
-    for step in np.split(rows, cuts):
+@dataclass(frozen=True, eq=False)
+class _Matcher:
+    """Matches detections step by step. ``action_ids``: int64 ``[C]``. ``box_has_area``: bool ``[U]``."""
 
-        def action_and_box(chosen: IndexArray, step: IndexArray = step) -> tuple[npt.NDArray[Any], ...]:
-            x1, y1, x2, y2 = detections.boxes.take(step[chosen]).T
-            return x2, y2, x1, y1, action_ids[classes[step[chosen]]]
+    found: Detections
+    truth: GroundTruthIndex
+    dialect: Dialect
+    action_ids: IntArray
+    box_has_area: BoolArray
 
-        kept.append(keep_best(keyframes[step], scores[step], CAP, action_and_box))
-    return np.concatenate(kept)
+    def match(self, rows: IndexArray) -> _Step:
+        """``rows``: all detections of some keyframes, grouped by keyframe."""
+        is_official = self.dialect == "official"
+        kept = rows[self._is_within_cap(rows)] if is_official else rows
+        counted = kept[self._has_area(kept)]
+        rivals = self._with_candidates(counted)
+        if is_official and (tied := self._tied_keyframes(rivals)).size:
+            counted = self._in_heap_order(rows, counted, tied)
+            rivals = self._with_candidates(counted)
+        iou, box = self.truth.best_overlaps(*self._keyframes_and_classes(rivals), self.found.boxes_of(rivals))
+        overlaps = iou > 0
+        return _Step(
+            counted,
+            rivals[overlaps],
+            iou[overlaps],
+            box[overlaps],
+            num_over_cap=len(rows) - len(kept),
+            num_without_area=len(kept) - len(counted),
+        )
 
+    def _is_within_cap(self, rows: IndexArray) -> BoolArray:
+        def action_and_box(chosen: IndexArray) -> tuple[npt.NDArray[Any], ...]:
+            x1, y1, x2, y2 = self.found.boxes_of(rows[chosen]).T
+            return x2, y2, x1, y1, self.action_ids[self.found.classes[rows[chosen]]]
 
-def _ties_in_heap_order(
-    keyframes: Int32Array,
-    counted: IndexArray,
-    has_area: BoolArray,
-    truth: GroundTruthIndex,
-    detections: DetectionRows,
-    action_ids: IntArray,
-) -> IndexArray:
-    """``counted``, reordered on the keyframes where the official heap's order decides who gets a box.
+        return keep_best(self.found.keyframes_of(rows), self.found.scores[rows], CAP, action_and_box)
 
-    That is where detections of one class with one score meet its ground truth. They are few, so their keyframes are
-    replayed one by one: 69 of 50,029 in a full validation set with scores of four decimals (measured 2026-11-22 on
-    the set of ``tests/evaluation/conftest.py``).
-    """
-    scores, classes = detections.scores.joined(), detections.classes.joined()
-    rivals = _with_candidates(truth, keyframes, classes, counted)
-    cells, of_rivals = truth.cells(keyframes[rivals], classes[rivals]), scores[rivals]
-    order = np.lexsort((of_rivals, cells))
-    is_new = starts_run(cells[order]) | starts_run(of_rivals[order])
-    tied = rivals[order[~is_new]]
-    if not tied.size:
-        return counted
-    is_tied = np.zeros(len(truth.shelf), np.bool_)
-    is_tied[keyframes[tied]] = True
-    replayed = np.flatnonzero(is_tied[keyframes])
-    replayed = replayed[np.argsort(keyframes[replayed], kind="stable")]
-    x1, y1, x2, y2 = detections.boxes.take(replayed).T
-    columns = (scores[replayed], action_ids[classes[replayed]], y1, x1, y2, x2)
-    entries = zip(*(column.tolist() for column in columns), strict=True)
-    rows = zip(keyframes[replayed].tolist(), entries, replayed.tolist(), strict=True)
-    in_heap_order = [
-        row
-        for _, of_keyframe in itertools.groupby(rows, key=lambda row: row[0])
-        for row in heap_order((row[1:] for row in of_keyframe), CAP)
-    ]
-    reordered = counted.copy()
-    reordered[is_tied[keyframes[counted]]] = [row for row in in_heap_order if has_area[row]]
-    return reordered
+    def _has_area(self, rows: IndexArray) -> BoolArray:
+        """Whether the box of a detection has an area; one with a NaN has none."""
+        return self.box_has_area[self.found.box_places[rows]]
 
+    def _tied_keyframes(self, rivals: IndexArray) -> Int32Array:
+        """The keyframes where the official heap's order decides who gets a box.
 
-def _has_area(boxes: FloatArray) -> BoolArray:
-    """False for NaN, too."""
-    return (boxes[:, 0] < boxes[:, 2]) & (boxes[:, 1] < boxes[:, 3])
+        That is where detections of one class with one score meet its ground truth. They are few, so their keyframes
+        are replayed one by one: 69 of 50,029 in a full validation set with scores of four decimals (measured
+        2026-11-22 on the set of ``tests/evaluation/conftest.py``).
+        """
+        keyframes, classes = self._keyframes_and_classes(rivals)
+        cells, scores = self.truth.cells(keyframes, classes), self.found.scores[rivals]
+        order = np.lexsort((scores, cells))
+        is_new = starts_run(cells[order]) | starts_run(scores[order])
+        return np.unique(keyframes[order[~is_new]])
+
+    def _in_heap_order(self, rows: IndexArray, counted: IndexArray, tied: Int32Array) -> IndexArray:
+        """``counted``, reordered on the keyframes ``tied`` as the official heap of all their ``rows`` leaves them."""
+        replayed = rows[np.isin(self.found.keyframes_of(rows), tied)]
+        keyframes = self.found.keyframes_of(replayed).tolist()
+        x1, y1, x2, y2 = self.found.boxes_of(replayed).T
+        columns = (self.found.scores[replayed], self.action_ids[self.found.classes[replayed]], y1, x1, y2, x2)
+        entries = zip(*(column.tolist() for column in columns), strict=True)
+        of_rows = zip(keyframes, entries, replayed.tolist(), strict=True)
+        in_heap_order = np.array(
+            [
+                row
+                for _, of_keyframe in itertools.groupby(of_rows, key=lambda row: row[0])
+                for row in heap_order((row[1:] for row in of_keyframe), CAP)
+            ]
+        )
+        reordered = counted.copy()
+        is_tied = np.isin(self.found.keyframes_of(counted), tied)
+        reordered[is_tied] = in_heap_order[self._has_area(in_heap_order)]
+        return reordered
+
+    def _with_candidates(self, rows: IndexArray) -> IndexArray:
+        """The detections on whose keyframe there is ground truth of their class."""
+        return rows[self.truth.has_candidates(*self._keyframes_and_classes(rows))]
+
+    def _keyframes_and_classes(self, rows: IndexArray) -> tuple[Int32Array, ClassArray]:
+        return self.found.keyframes_of(rows), self.found.classes[rows]
 
 
 def _truth_index(
-    ground_truth: GroundTruthRows, keyframes: Int32Array, is_open: BoolArray, num_classes: int
+    ground_truth: GroundTruthRows, runs: Runs, run_place: Int32Array, is_open: BoolArray, num_classes: int
 ) -> GroundTruthIndex:
-    kept = is_open[keyframes]
+    kept = np.repeat(is_open[run_place], runs.lengths)
     return GroundTruthIndex.build(
-        keyframes[kept],
+        np.repeat(run_place, runs.lengths)[kept],
         ground_truth.classes.joined()[kept],
-        ground_truth.boxes.joined()[kept],
+        np.repeat(runs.boxes, runs.lengths, axis=0)[kept],
         ground_truth.priorities.joined()[kept],
         num_keyframes=len(is_open),
         num_classes=num_classes,
     )
-
-
-def _overlaps(
-    truth: GroundTruthIndex, keyframes: Int32Array, counted: IndexArray, detections: DetectionRows
-) -> tuple[IndexArray, FloatArray, Int32Array]:
-    """The counted detections that overlap a box of their class, the greatest IoU, and whose box it is."""
-    classes = detections.classes.joined()
-    rows = _with_candidates(truth, keyframes, classes, counted)
-    found_in_steps = [
-        truth.best_overlaps(keyframes[step], classes[step], detections.boxes.take(step)) for step in _steps(rows)
-    ]
-    iou, box = (np.concatenate(parts) for parts in zip(*found_in_steps, strict=True))
-    found = iou > 0
-    return rows[found], iou[found], box[found]
-
-
-def _with_candidates(
-    truth: GroundTruthIndex, keyframes: Int32Array, classes: ClassArray, counted: IndexArray
-) -> IndexArray:
-    """The counted detections on whose keyframe there is ground truth of their class."""
-    return np.concatenate([step[truth.has_candidates(keyframes[step], classes[step])] for step in _steps(counted)])
-
-
-def _steps(rows: IndexArray) -> list[IndexArray]:
-    """The rows in parts, so that what is computed of them need not be held for all at once; one part at least."""
-    return np.split(rows, range(_ROWS_PER_STEP, len(rows), _ROWS_PER_STEP))

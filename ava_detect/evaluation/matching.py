@@ -30,6 +30,7 @@ class GroundTruthIndex:
     ``boxes``: float64 ``[G, 4]``. ``classes``: int16 ``[G]``. ``keyframes``: int32 ``[G]``. ``shelf``: int32 ``[K]``,
     the number of each keyframe among those that have boxes; all others share the last, empty shelf. ``starts``:
     int32, where on the shelves each class begins: class c of shelf s is ``starts[s * C + c]`` up to the next entry.
+    ``occupied``: whether a class has boxes there at all.
     """
 
     boxes: FloatArray
@@ -37,6 +38,7 @@ class GroundTruthIndex:
     keyframes: Int32Array
     shelf: Int32Array
     starts: Int32Array
+    occupied: BoolArray
     num_classes: int
 
     @classmethod
@@ -56,9 +58,11 @@ class GroundTruthIndex:
         shelf[used] = np.arange(len(used), dtype=np.int32)
         cells = _cells(shelf[keyframes], classes, num_classes)
         order = np.lexsort((-priorities, cells))
-        starts = np.zeros((len(used) + 1) * num_classes + 1, np.int32)
-        np.cumsum(np.bincount(cells, minlength=len(starts) - 1), out=starts[1:])
-        return cls(boxes[order], classes[order], keyframes[order], shelf, starts, num_classes)
+        # bincount would count in int64, over all classes of all keyframes.
+        counts = np.zeros((len(used) + 1) * num_classes, np.int32)
+        np.add.at(counts, cells, 1)
+        starts = np.concatenate([np.zeros(1, np.int32), np.cumsum(counts, dtype=np.int32)])
+        return cls(boxes[order], classes[order], keyframes[order], shelf, starts, counts > 0, num_classes)
 
     def cells(self, keyframes: Int32Array, classes: npt.NDArray[np.int16]) -> npt.NDArray[np.int64]:
         """For detections ``[R]``: a number for keyframe and class together, the place in ``starts``.
@@ -69,8 +73,7 @@ class GroundTruthIndex:
 
     def has_candidates(self, keyframes: Int32Array, classes: npt.NDArray[np.int16]) -> BoolArray:
         """For detections ``[R]``: whether their keyframe has a box of their class."""
-        occupied = self.starts[1:] > self.starts[:-1]
-        return occupied[self.cells(keyframes, classes)]
+        return self.occupied[self.cells(keyframes, classes)]
 
     def best_overlaps(
         self, keyframes: Int32Array, classes: npt.NDArray[np.int16], boxes: FloatArray

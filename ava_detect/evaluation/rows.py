@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,8 +23,8 @@ _GREATEST_ID = 1_000_000
 class Pieces:
     """A column that arrives in pieces; A rows in all."""
 
-    def __init__(self, dtype: npt.DTypeLike, width: int | None = None) -> None:
-        self._parts = [np.empty(0 if width is None else (0, width), dtype)]
+    def __init__(self, dtype: npt.DTypeLike) -> None:
+        self._parts: list[npt.NDArray[Any]] = [np.empty(0, dtype)]
 
     def append(self, part: npt.NDArray[Any]) -> None:
         """Add rows at the end."""
@@ -37,52 +36,34 @@ class Pieces:
             self._parts = [np.concatenate(self._parts)]
         return self._parts[0]
 
-    def map(self, function: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]) -> npt.NDArray[Any]:
-        """What a function that works row by row makes of the column, without joining the pieces."""
-        return np.concatenate([function(part) for part in self._parts])
-
-    def take(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[Any]:
-        """The rows of these numbers, without joining the pieces."""
-        ends = np.cumsum([len(part) for part in self._parts])
-        part_of = np.searchsorted(ends, rows, side="right")
-        order = np.argsort(part_of, kind="stable")
-        bounds = np.searchsorted(part_of[order], np.arange(len(ends) + 1))
-        taken = np.empty((len(rows), *self._parts[0].shape[1:]), self._parts[0].dtype)
-        for part, end, first, last in zip(self._parts, ends, bounds[:-1], bounds[1:], strict=True):
-            chosen = order[first:last]
-            taken[chosen] = part[rows[chosen] - (end - len(part))]
-        return taken
-
 
 class GroundTruthRows:
     """Ground-truth boxes of evaluated classes, and the keyframes that any row lists.
 
-    ``runs``: keyframes of the boxes. ``classes``: int16 ``[G]``, places in the label map. ``boxes``: float64
-    ``[G, 4]``. ``priorities``: int64 ``[G]``; of boxes that a detection overlaps equally, the one of higher priority,
-    then the first, is its candidate. ``listed``: keyframes of all rows. ``num_others``: boxes of other classes.
+    ``runs``: keyframes and boxes. ``classes``: int16 ``[G]``, places in the label map. ``priorities``: int64 ``[G]``;
+    of boxes that a detection overlaps equally, the one of higher priority, then the first, is its candidate.
+    ``listed``: keys of the keyframes of all rows. ``num_others``: boxes of other classes.
     """
 
     def __init__(self) -> None:
         self.runs: list[Runs] = []
         self.classes = Pieces(np.int16)
-        self.boxes = Pieces(np.float64, 4)
         self.priorities = Pieces(np.int64)
-        self.listed: list[Runs] = []
+        self.listed = Pieces(np.int64)
         self.num_others = 0
 
 
 class DetectionRows:
     """Detections of evaluated classes.
 
-    ``runs``: their keyframes. ``classes``: int16 ``[R]``, places in the label map. ``scores``: float64 ``[R]``.
-    ``boxes``: float64 ``[R, 4]``. ``num_others``: detections of other classes.
+    ``runs``: their keyframes and boxes. ``classes``: int16 ``[R]``, places in the label map. ``scores``: float64
+    ``[R]``. ``num_others``: detections of other classes.
     """
 
     def __init__(self) -> None:
         self.runs: list[Runs] = []
         self.classes = Pieces(np.int16)
         self.scores = Pieces(np.float64)
-        self.boxes = Pieces(np.float64, 4)
         self.num_others = 0
 
 
@@ -113,10 +94,9 @@ class RowCollector:
         _refuse(table, broken, "a ground-truth box with a corner that is no finite number")
         runs = self._runs(table)
         rows = self.ground_truth
-        rows.listed.append(runs)
+        rows.listed.append(runs.keys)
         rows.runs.append(runs.of_chosen(np.flatnonzero(boxed)))
         rows.classes.append(classes[boxed])
-        rows.boxes.append(table.boxes_fraction[boxed])
         rows.priorities.append(self._priorities(table)[boxed])
         rows.num_others += int(np.count_nonzero(~boxed & ~lists_only))
 
@@ -135,7 +115,6 @@ class RowCollector:
         rows.runs.append(self._runs(table).of_chosen(taken))
         rows.classes.append(classes[taken])
         rows.scores.append(scores[taken])
-        rows.boxes.append(table.boxes_fraction.take(taken, axis=0))
         rows.num_others += len(table) - len(taken)
 
     @property
@@ -151,9 +130,11 @@ class RowCollector:
         return self._keyframes.of_rows(table)
 
     def _runs(self, table: AvaTable) -> Runs:
-        """The keyframes of all rows; keys are made once a run, not once a row."""
-        starts = np.flatnonzero(starts_run(table.video_index) | starts_run(table.timestamps_seconds))
-        return Runs(self.keys_of(table[starts]), np.diff(starts, append=len(table)))
+        """Keyframes and boxes of all rows; keys are made once a run, not once a row."""
+        columns = (table.video_index, table.timestamps_seconds, *table.boxes_fraction.T)
+        starts = np.flatnonzero(np.logical_or.reduce([starts_run(column) for column in columns]))
+        heads = table[starts]
+        return Runs(self.keys_of(heads), heads.boxes_fraction, np.diff(starts, append=len(table)))
 
     def _priorities(self, table: AvaTable) -> IntArray:
         """The official script takes the last column for a score, 1 where there is none, and sorts by it."""

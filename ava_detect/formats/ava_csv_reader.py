@@ -1,8 +1,9 @@
 """Reading AVA's csv: fast where a file is regular, careful where it is not, and one sentence where it is wrong.
 
-A file is read in blocks of whole lines, so memory does not grow with it. Each block goes through pyarrow's
-columnar parser; a block that the parser refuses goes, alone, through a row-by-row reader which either
-understands it as a person would or raises ``FormatError`` with the file, the line and the cell.
+A file is read in blocks of whole lines, so memory does not grow with it. Of a block of plain rows only that is
+parsed which differs from the row above (``ava_csv_runs``). Another block goes through pyarrow's csv parser; one that
+the parser refuses goes, alone, through a row-by-row reader which either understands it as a person would or raises
+``FormatError`` with the file, the line and the cell.
 
 What is read although the official script crashes on it or misreads it: a byte order mark, a header line, blank
 lines, ``12.0`` for action 12, text as a person id, an empty person id, an empty action (PySlowFast's proposal
@@ -28,16 +29,22 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from ava_detect.errors import FormatError
+from ava_detect.formats.ava_csv_runs import MARGIN_BYTES, find_runs
 from ava_detect.formats.ava_table import AvaTable
 
 LastColumn = Literal["score", "person_id"]
 
-_BLOCK_BYTES = 4 << 20
+_BLOCK_BYTES = 2 << 20
 _PARSER_BYTES = 512 << 10  # the parser's own blocks, by which it shares the work out among threads
 _LONGEST_LINE_BYTES = 32 << 20
 _BOM = b"\xef\xbb\xbf"
 _COLUMNS = ("video_id", "timestamp", "x1", "y1", "x2", "y2", "action_id")
 _WIDTHS = (2, 7, 8)
+_ARROW_TYPES = {name: pa.float64() for name in (*_COLUMNS, "score")} | {
+    "video_id": pa.dictionary(pa.int32(), pa.string()),
+    "action_id": pa.int32(),
+    "person_id": pa.int64(),
+}
 # The first bytes of files that are often handed over in place of a csv.
 _FOREIGN = {
     b"PAR1": "a Parquet file",
@@ -67,18 +74,19 @@ def iter_ava_csv(path: str | Path, *, last_column: LastColumn = "score") -> Iter
         raise ValueError(f"last_column must be 'score' or 'person_id', got {last_column!r}")
     reader = _BlockReader(str(path), last_column)
     try:
-        for first_line, block in _blocks(Path(path)):
-            piece = reader.read(first_line, block)
+        for buffer, start, stop in _blocks(Path(path), reader):
+            piece = reader.read(buffer, start, stop)
             if len(piece):
                 yield piece
     except (OSError, EOFError, zlib.error) as error:
         raise FormatError(f"{path}: the file cannot be read ({error}); give an AVA csv, plain or gzipped") from error
 
 
-def _blocks(path: Path) -> Iterator[tuple[int, memoryview]]:
-    """The file's text in blocks of whole lines, each with the number of its first line.
+def _blocks(path: Path, reader: _BlockReader) -> Iterator[tuple[bytearray, int, int]]:
+    """The file's text in blocks of whole lines: a buffer, and where in it a block starts and stops.
 
-    A block is valid until the next one is asked for: all share one buffer, which is what keeps this fast.
+    A block is valid until the next one is asked for: all share one buffer, which is what keeps this fast. It has
+    ``MARGIN_BYTES`` to spare on either side.
     """
     with path.open("rb") as raw:
         head = raw.peek(4)
@@ -86,34 +94,37 @@ def _blocks(path: Path) -> Iterator[tuple[int, memoryview]]:
             if head.startswith(magic):
                 raise FormatError(f"{path}: this is {what}; give an AVA csv as UTF-8 text, plain or gzipped")
         file: Any = gzip.GzipFile(fileobj=raw) if head.startswith(b"\x1f\x8b") else raw
-        buffer = bytearray(_BLOCK_BYTES)
-        line, start, end = 1, 0, file.readinto(buffer)
-        if buffer.startswith(_BOM):
-            start = len(_BOM)
+        buffer = bytearray(_BLOCK_BYTES + 2 * MARGIN_BYTES)
+        start = MARGIN_BYTES
+        end = start + file.readinto(memoryview(buffer)[start:-MARGIN_BYTES])
+        if buffer.startswith(_BOM, start):
+            start += len(_BOM)
         while True:
             cut = buffer.rfind(b"\n", start, end) + 1
             if cut:
-                yield line, memoryview(buffer)[start:cut]
-                line += int(np.count_nonzero(np.frombuffer(buffer, np.uint8)[start:cut] == ord("\n")))
+                yield buffer, start, cut
             # What is left is the beginning of a line; more of the file goes behind it.
             rest = bytes(memoryview(buffer)[cut or start : end])
             if len(rest) > _LONGEST_LINE_BYTES:
-                raise FormatError(
-                    f"{path}, line {line}: no line end within {_LONGEST_LINE_BYTES >> 20} MB; is it a csv?"
-                )
-            if len(rest) * 2 > len(buffer):
+                megabytes = _LONGEST_LINE_BYTES >> 20
+                raise FormatError(f"{path}, line {reader.line}: no line end within {megabytes} MB; is it a csv?")
+            if len(rest) * 2 > len(buffer) - 2 * MARGIN_BYTES:
                 buffer = bytearray(2 * len(buffer))
-            buffer[: len(rest)] = rest
-            count = file.readinto(memoryview(buffer)[len(rest) :])
-            start, end = 0, len(rest) + count
+            start, end = MARGIN_BYTES, MARGIN_BYTES + len(rest)
+            buffer[start:end] = rest
+            count = file.readinto(memoryview(buffer)[end:-MARGIN_BYTES])
+            end += count
             if not count:
                 if rest:
-                    yield line, memoryview(buffer)[:end]
+                    yield buffer, start, end
                 return
 
 
 class _BlockReader:
-    """Turns blocks of text into tables; remembers the ids that it has met in the file so far."""
+    """Turns the blocks of a file, one after the other, into tables; remembers the ids that it has met.
+
+    ``line``: the number of the next block's first line.
+    """
 
     def __init__(self, path: str, last_column: LastColumn) -> None:
         self._path = path
@@ -122,19 +133,28 @@ class _BlockReader:
         self._videos: dict[str, int] = {}
         self._persons: dict[str, int] = {}
         self._may_be_header = True
+        self.line = 1
 
-    def read(self, first_line: int, block: memoryview) -> AvaTable:
-        """The rows of one block of whole lines."""
-        while self._may_be_header and len(block):
-            line_text, length = _first_line(block)
-            cells = self._split(line_text, first_line)
+    def read(self, buffer: bytearray, start: int, stop: int) -> AvaTable:
+        """The rows of one block of whole lines, ``buffer[start:stop]``, with ``MARGIN_BYTES`` on either side."""
+        while self._may_be_header and start < stop:
+            line_text, length = _first_line(memoryview(buffer)[start:stop])
+            cells = self._split(line_text, self.line)
             self._may_be_header = not cells
             if cells and not _looks_like_header(cells):
                 break
-            self._check_header(cells, first_line)
-            first_line, block = first_line + 1, block[length:]
+            self._check_header(cells, self.line)
+            start, self.line = start + length, self.line + 1
+        table = self._read_runs(buffer, start, stop)
+        if table is not None:
+            self.line += len(table)
+            return table
+        block = memoryview(buffer)[start:stop]
         table = self._read_columns(block)
-        return self._read_rows(first_line, bytes(block)) if table is None else table
+        if table is None:
+            table = self._read_rows(self.line, bytes(block))
+        self.line += int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord("\n")))
+        return table
 
     def _check_header(self, cells: Sequence[str], line: int) -> None:
         """Refuse a header whose known names stand in other places than the columns that they name."""
@@ -152,20 +172,51 @@ class _BlockReader:
         width = _first_line(block)[0].count(",") + 1
         if width not in _WIDTHS:
             return None
-        types = {name: pa.float64() for name in self._columns}
-        types |= {"video_id": pa.dictionary(pa.int32(), pa.string()), "action_id": pa.int32(), "person_id": pa.int64()}
         try:
-            parsed = pa_csv.read_csv(
-                pa.BufferReader(pa.py_buffer(block)),
-                read_options=pa_csv.ReadOptions(column_names=self._columns[:width], block_size=_PARSER_BYTES),
-                # An empty cell becomes a null; nothing else does, "nan" least of all.
-                convert_options=pa_csv.ConvertOptions(column_types=types, null_values=[""]),
-                # The default pool keeps what it freed: 20 MB more at the peak, and no faster.
-                memory_pool=pa.system_memory_pool(),
-            )
+            return self._table_from_arrow(self._parse(block, self._columns[:width]))
         except pa.ArrowInvalid:
             return None
-        return self._table_from_arrow({name: parsed.column(name) for name in parsed.column_names})
+
+    def _parse(self, block: memoryview | npt.NDArray[np.uint8], columns: Sequence[str]) -> dict[str, Any]:
+        """The columns of csv text, as pyarrow reads them. Raises ``pa.ArrowInvalid``."""
+        parsed = pa_csv.read_csv(
+            pa.BufferReader(pa.py_buffer(block)),
+            read_options=pa_csv.ReadOptions(column_names=columns, block_size=_PARSER_BYTES),
+            # An empty cell becomes a null; nothing else does, "nan" least of all.
+            convert_options=pa_csv.ConvertOptions(column_types=_ARROW_TYPES, null_values=[""]),
+            # The default pool keeps what it freed: 20 MB more at the peak, and no faster.
+            memory_pool=pa.system_memory_pool(),
+        )
+        return {name: parsed.column(name) for name in columns}
+
+    def _read_runs(self, buffer: bytearray, start: int, stop: int) -> AvaTable | None:
+        """The block with each run of equal beginnings parsed once, or None when its rows are not plain enough."""
+        runs = find_runs(buffer, start, stop)
+        if runs is None:
+            return None
+        try:
+            heads = self._table_from_arrow(self._parse(runs.heads, _COLUMNS[:6]))
+            actions: npt.NDArray[Any] = np.from_dlpack(runs.second_last.cast(_ARROW_TYPES["action_id"]))
+            last: npt.NDArray[Any] = np.from_dlpack(runs.last.cast(_ARROW_TYPES[self._last_column]))
+        except pa.ArrowInvalid:
+            return None
+        # A row of fewer or more cells than eight shows in its head.
+        if heads is None or len(heads) != len(runs.lengths):
+            return None
+        is_sound = ~np.isnan(last) if self._last_column == "score" else last >= 0
+        if not is_sound.all():
+            return None
+        rows = np.repeat(np.arange(len(heads)), runs.lengths)
+        absent = np.full(len(rows), -1) if self._last_column == "score" else np.full(len(rows), np.nan)
+        return AvaTable(
+            heads.video_ids,
+            heads.video_index[rows],
+            heads.timestamps_seconds[rows],
+            heads.boxes_fraction.take(rows, axis=0),
+            actions,
+            last if self._last_column == "score" else absent,
+            last if self._last_column == "person_id" else absent,
+        )
 
     def _table_from_arrow(self, parsed: dict[str, Any]) -> AvaTable | None:
         """The parser's columns as a table, or None where a cell needs a closer look."""

@@ -30,9 +30,9 @@ _HEAD_WEIGHT = "head.projection.weight"
 class ConversionReport:
     """What ``convert`` did; prints as text.
 
-    ``converted``: tensors written, with the bits they had unless ``rounded`` to float16. ``added``: batch-norm counters,
-    0, that the source's family has not and the target's needs. ``dropped``: entries of the source that the target's
-    family has no place for.
+    ``converted``: tensors written, with the bits they had unless ``rounded`` to float16. ``added``: batch-norm
+    counters, 0, that the source's family has not and the target's needs. ``dropped``: entries of the source that the
+    target's family has no place for.
     """
 
     source: str

@@ -1,0 +1,216 @@
+"""What other tools are given: frame numbers and boxes by hand, round trips, and each tool's own layout.
+
+The layouts were tried with the tools themselves; docs/hand-over.md says which versions and how.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from ava_detect.errors import FormatError
+from ava_detect.formats.annotated_video import AnnotatedVideo
+from ava_detect.formats.coco_json import read_coco_json
+from ava_detect.formats.coco_writer import write_coco
+from ava_detect.formats.cvat import write_cvat
+from ava_detect.formats.fiftyone import write_fiftyone
+from ava_detect.formats.label_studio import write_label_studio
+from ava_detect.formats.tubes import write_tubes
+from ava_detect.formats.via import write_via
+from ava_detect.labels import LabelMap
+from ava_detect.structures import ActionDetections
+from ava_detect.tubes import action_tubes
+
+AVA = LabelMap.ava()
+STAND, READ = 12, 48
+WIDTH, HEIGHT, FPS, NUM_FRAMES = 200, 100, 10, 40
+
+
+def keyframe(time: float, people: dict[int, tuple[float, ...]]) -> ActionDetections:
+    """Everybody stands with 0.9; person 2 also reads with 0.6."""
+    boxes = np.array(list(people.values()), np.float32).reshape(-1, 4)
+    scores = np.zeros((len(boxes), 80), np.float32)
+    scores[:, STAND - 1] = 0.9
+    ids = np.array([*people], np.int64)
+    scores[ids == 2, READ - 1] = 0.6
+    return ActionDetections("a.b", time, boxes, np.full(len(boxes), 0.75), scores, track_ids=ids)
+
+
+ONE, ONE_LATER, TWO = (0.1, 0.2, 0.3, 0.8), (0.2, 0.2, 0.4, 0.8), (0.6, 0.5, 1.2, 1.0)
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> AnnotatedVideo:
+    """Person 1 on the keyframes 0, 1 and 3, person 2 (who reaches past the edge) on 1 alone; 40 frames, 10 a second."""
+    path = tmp_path / "videos" / "a.b.mp4"
+    path.parent.mkdir()
+    path.touch()
+    keyframes = [
+        keyframe(0, {1: ONE}),
+        keyframe(1, {1: ONE_LATER, 2: TWO}),
+        keyframe(2, {}),
+        keyframe(3, {1: ONE}),
+    ]
+    tubes = list(action_tubes(keyframes, smoothing_seconds=0))
+    times = np.arange(NUM_FRAMES) / FPS
+    return AnnotatedVideo("a.b", path, WIDTH, HEIGHT, times, AVA, keyframes, tubes, min_score=0.5)
+
+
+def test_frames_sizes_and_when_people_leave(video: AnnotatedVideo) -> None:
+    assert (video.fps, video.num_frames, video.duration_seconds) == (pytest.approx(10), 40, pytest.approx(4))
+    assert [video.frame_at(t) for t in (0, 1, 1.04, 1.09, 3, 99)] == [0, 10, 10, 11, 30, 39]
+    tracks = video.tracks()
+    assert {track: [s.frame for s in sightings] for track, sightings in tracks.items()} == {1: [0, 10, 30], 2: [10]}
+    assert tracks[2][0].box_xyxy == (120, 50, 200, 100), "cut at the frame"
+    first, second, third = tracks[1]
+    assert video.leaves_after(first, second) is None, "on the very next keyframe"
+    assert video.leaves_after(second, third) == 15, "missing on the next: held for half a second"
+    assert video.leaves_after(third, None) == 35
+    assert [(a.id, round(score, 2)) for a, score in tracks[2][0].actions] == [(STAND, 0.9), (READ, 0.6)]
+
+
+def test_a_variable_frame_rate_gives_other_frame_numbers(video: AnnotatedVideo) -> None:
+    times = np.concatenate([np.arange(5) / 5, 1 + np.arange(30) / 30])
+    slow_then_fast = AnnotatedVideo("x", video.path, 2, 2, times, AVA, video.keyframes, (), 0.5)
+    assert [slow_then_fast.frame_at(t) for t in (0, 0.5, 1, 1.5)] == [0, 2, 5, 20]
+
+
+def test_coco_reads_back_with_our_reader_and_keeps_tracks_and_actions(video: AnnotatedVideo, tmp_path: Path) -> None:
+    (path,) = write_coco([video], tmp_path / "out")
+    table = read_coco_json(path)
+    assert len(table) == 5, "four boxes, and a row for the empty keyframe"
+    assert table.video_ids == ("a.b",) and sorted(table.timestamps_seconds) == [0, 1, 1, 2, 3]
+    boxes = table.boxes_fraction[table.timestamps_seconds == 1]
+    np.testing.assert_allclose(boxes, [ONE_LATER, (0.6, 0.5, 1.0, 1.0)], atol=1e-5)
+    content = json.loads(path.read_text())
+    two = content["annotations"][2]
+    assert two["bbox"] == [120, 50, 80, 50] and two["area"] == 4000 and two["iscrowd"] == 0
+    assert two["attributes"] == {"track_id": 2, "stand": 0.9, "read": 0.6}
+    assert content["images"][1]["file_name"] == "a.b/0001.jpg" and content["images"][1]["frame"] == 10
+
+
+def test_cvat_tracks(video: AnnotatedVideo, tmp_path: Path) -> None:
+    labels, path = write_cvat([video], tmp_path / "out")
+    assert path.name == "a.b.xml"
+    root = ElementTree.parse(path).getroot()
+    assert root.findtext("version") == "1.1" and root.findtext("meta/task/size") == "40"
+    assert root.findtext("meta/task/original_size/width") == "200"
+    one, two = root.findall("track")
+    shown = [(box.get("frame"), box.get("outside"), box.get("keyframe")) for box in one.findall("box")]
+    assert shown == [("0", "0", "1"), ("10", "0", "1"), ("15", "1", "1"), ("30", "0", "1"), ("35", "1", "1")]
+    box = two.find("box")
+    assert box is not None and [box.get(corner) for corner in ("xtl", "ytl", "xbr", "ybr")] == [
+        "120.00",
+        "50.00",
+        "200.00",
+        "100.00",
+    ]
+    assert {a.get("name"): a.text for a in box.findall("attribute")} == {
+        "score": "0.750",
+        "stand": "true",
+        "read": "true",
+    }
+    assert {a.get("name"): a.text for a in one[0].findall("attribute")}["read"] == "false"
+    spec = json.loads(labels.read_text())
+    declared = {e.findtext("name") for e in root.iter("attribute") if e.find("name") is not None}
+    assert {a["name"] for a in spec[0]["attributes"]} == declared == {"score", "stand", "read"}
+
+
+def test_label_studio_tasks(video: AnnotatedVideo, tmp_path: Path) -> None:
+    tasks, config = write_label_studio([video], tmp_path / "out")
+    (task,) = json.loads(tasks.read_text())
+    assert task["data"]["video"] == "/data/local-files/?d=a.b.mp4" and task["data"]["fps"] == 10
+    results = task["predictions"][0]["result"]
+    people = [r for r in results if r["type"] == "videorectangle"]
+    steps = [(s["frame"], s["enabled"]) for s in people[0]["value"]["sequence"]]
+    assert steps == [(1, True), (11, True), (16, False), (31, True), (36, False)]
+    first = people[0]["value"]["sequence"][0]
+    assert [first[side] for side in ("x", "y", "width", "height", "time")] == pytest.approx([10, 20, 20, 60, 0])
+    spans = {(r["meta"]["text"][0], *r["value"]["timelinelabels"]): r["value"]["ranges"][0] for r in results[2:]}
+    # Person 1 stands from 0 to 3.5 s, person 2 stands and reads from 0.5 to 1.5 s; frames count from 1.
+    assert spans == {
+        ("person 1", "stand"): {"start": 1, "end": 36},
+        ("person 2", "stand"): {"start": 6, "end": 16},
+        ("person 2", "read"): {"start": 6, "end": 16},
+    }
+    view = ElementTree.parse(config).getroot()
+    names = {element.get("name") for element in view}
+    assert {r["from_name"] for r in results} <= names and {r["to_name"] for r in results} <= names
+    assert [label.get("value") for label in view.findall("TimelineLabels/Label")] == ["stand", "read"]
+
+
+def test_fiftyone_manifest_and_labels(video: AnnotatedVideo, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    manifest, labels = write_fiftyone([video], out)
+    (entry,) = json.loads(manifest.read_text())["index"]
+    assert (out / entry["data"]).resolve() == video.path.resolve() and (out / entry["labels"]) == labels
+    content = json.loads(labels.read_text())
+    assert sorted(map(int, content["frames"])) == [1, 11, 31]
+    one, two = content["frames"]["11"]["objects"]["objects"]
+    assert (one["index"], two["index"]) == (1, 2)
+    assert two["bounding_box"]["bottom_right"] == {"x": 1.0, "y": 1.0}
+    assert {a["name"]: a["value"] for a in two["attrs"]["attrs"]} == {"stand": 0.9, "read": 0.6}
+    assert [e["support"]["ranges"] for e in content["events"]["events"]] == ["1-36", "6-16", "6-16"]
+
+
+def test_fiftyone_takes_no_dots_in_names(video: AnnotatedVideo, tmp_path: Path) -> None:
+    """AVA's "answer phone" has none; "talk to (e.g., self, a person, a group)" has two."""
+    talk = next(action for action in AVA if action.name.startswith("talk to (e.g."))
+    scores = np.zeros((1, 80), np.float32)
+    scores[0, talk.id - 1] = 0.9
+    talking = ActionDetections("v", 0, [ONE], [1.0], scores, track_ids=np.array([1]))
+    other = AnnotatedVideo("v", video.path, 10, 10, video.frame_times, AVA, [talking], (), 0.5)
+    labels = write_fiftyone([other], tmp_path / "out")[1]
+    (person,) = json.loads(labels.read_text())["frames"]["1"]["objects"]["objects"]
+    assert person["attrs"]["attrs"][0]["name"] == "talk to (eg, self, a person, a group)"
+
+
+def test_via_project(video: AnnotatedVideo, tmp_path: Path) -> None:
+    (path,) = write_via([video], tmp_path / "out")
+    project = json.loads(path.read_text())
+    assert project["project"]["vid_list"] == ["1"] and project["view"] == {"1": {"fid_list": ["1"]}}
+    assert project["file"]["1"]["src"] == video.path.resolve().as_uri()
+    entries = list(project["metadata"].values())
+    assert all(entry["vid"] == "1" for entry in entries)
+    regions, spans = [e for e in entries if e["xy"]], [e for e in entries if not e["xy"]]
+    assert {"z": [1.0], "xy": [2, 120.0, 50.0, 80.0, 50.0], "av": {"1": "2", "2": "12,48"}} in [
+        {key: entry[key] for key in ("z", "xy", "av")} for entry in regions
+    ]
+    assert [(s["z"], s["av"]) for s in spans] == [
+        ([0.0, 3.5], {"3": "1: stand"}),
+        ([0.5, 1.5], {"3": "2: stand"}),
+        ([0.5, 1.5], {"3": "2: read"}),
+    ]
+    assert project["attribute"]["2"]["options"] == {"12": "stand", "48": "read"}
+
+
+def test_tubes_in_every_format_say_the_same(video: AnnotatedVideo, tmp_path: Path) -> None:
+    files = {suffix: tmp_path / f"tubes.{suffix}" for suffix in ("parquet", "csv", "jsonl")}
+    assert [write_tubes(path, video.tubes, AVA) for path in files.values()] == [3, 3, 3]
+    table = pq.read_table(files["parquet"]).to_pylist()
+    lines = [json.loads(line) for line in files["jsonl"].read_text().splitlines()]
+    with files["csv"].open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    first = lines[0]
+    assert list(first) == list(rows[0]) == list(table[0])
+    assert (first["action_name"], first["action_kind"], first["track_id"]) == ("stand", "pose", 1)
+    assert (first["start_seconds"], first["end_seconds"], first["timestamps_seconds"]) == (0, 3.5, [0, 1, 3])
+    assert first["boxes"][1] == list(ONE_LATER) and first["scores"] == [0.9, 0.9, 0.9]
+    for line, row, record in zip(lines, rows, table, strict=True):
+        assert json.loads(row["boxes"]) == line["boxes"] and float(row["mean_score"]) == line["mean_score"]
+        assert math.isclose(record["mean_score"], line["mean_score"], rel_tol=1e-6)
+        np.testing.assert_allclose(record["boxes"], line["boxes"], rtol=1e-6)
+    assert write_tubes(tmp_path / "none.parquet", [], AVA) == 0
+    assert pq.read_table(tmp_path / "none.parquet").num_rows == 0
+
+
+def test_tubes_in_an_unknown_format(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match=r"tubes.xlsx: tubes are written as .parquet, .csv, .jsonl"):
+        write_tubes(tmp_path / "tubes.xlsx", [], AVA)
