@@ -32,6 +32,7 @@ _HOME_OF_NAME = {
     "load_config": "config",
     "load_weights": "models.weights.loading",
     "read_ava_csv": "formats.ava_csv",
+    "run_benchmark": "benchmark",
     "sample_clip": "video.clips",
     "write_ava_csv": "formats.ava_csv",
 }
@@ -39,6 +40,7 @@ __all__ = sorted(_HOME_OF_NAME)
 
 if TYPE_CHECKING:
     from ava_detect.annotate import annotate_videos as annotate_videos
+    from ava_detect.benchmark import run_benchmark as run_benchmark
     from ava_detect.build import build_model as build_model
     from ava_detect.config import load_config as load_config
     from ava_detect.detectors.base import PersonDetector as PersonDetector

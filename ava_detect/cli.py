@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from ava_detect import __version__, cli_weights
+from ava_detect import __version__, cli_benchmark, cli_data, cli_train, cli_weights
 from ava_detect.errors import AvaDetectError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ _err = Console(stderr=True, soft_wrap=True)
 
 app.add_typer(cli_weights.app)
 app.command()(cli_weights.export)
+app.command("train")(cli_train.train_command)
+app.command()(cli_benchmark.benchmark)
+app.add_typer(cli_data.app)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -212,6 +215,7 @@ def demo(
             f"with {result.num_false} false boxes.",
             highlight=False,
         )
+        _out.print(f"What they do: {result.score.summary()}", markup=False, highlight=False)
         _out.print(f"Movie and its truth:  {result.world}", markup=False, highlight=False)
         _out.print(f"Results:              {result.results}", markup=False, highlight=False)
         for video in result.summary.videos:

@@ -1,4 +1,4 @@
-"""``ava-detect demo``: a rendered movie of people-like figures, annotated end to end and compared with its truth."""
+"""``ava-detect demo``: a rendered movie of people-like figures, annotated end to end and scored against its truth."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 
 from ava_detect import boxes as box_ops
 from ava_detect.annotate import AnnotateSummary, Progress, annotate_videos
-from ava_detect.build import RANDOM_WEIGHTS
+from ava_detect.evaluation.frame_map import evaluate_files
+from ava_detect.evaluation.results import FrameMAPResult
 from ava_detect.formats.ava_table import AvaTable
 from ava_detect.formats.jsonl import read_jsonl
 from ava_detect.labels import LabelMap
@@ -23,7 +24,9 @@ _FOUND_AT_IOU = 0.5
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo made, and how many of the movie's people the builtin detector found (IoU at least 0.5)."""
+    """What the demo made; how many of the movie's people the builtin detector found (IoU at least 0.5); the score of all
+    that it says about them.
+    """
 
     summary: AnnotateSummary
     world: Path
@@ -31,13 +34,13 @@ class DemoResult:
     num_people: int
     num_found: int
     num_false: int
+    score: FrameMAPResult
 
 
 def run_demo(out: str | Path, *, on_progress: Callable[[Progress], None] | None = None) -> DemoResult:
-    """Render a movie into ``out/world`` and annotate it into ``out/results``, from scratch.
+    """Render a movie into ``out/world``, annotate it into ``out/results``, from scratch, and score the result.
 
-    The action network is the small ``demo`` config. No trained weights ship for it yet, so it runs untrained, which
-    every output says; people, boxes and tracks are real.
+    The action network is the small ``demo`` config, trained on other movies of the same kind (``docs/training.md``).
     """
     out = Path(out)
     world, results = out / "world", out / "results"
@@ -45,15 +48,19 @@ def run_demo(out: str | Path, *, on_progress: Callable[[Progress], None] | None 
     summary = annotate_videos(
         world / "videos",
         results,
-        config="demo",
-        weights=RANDOM_WEIGHTS,
+        weights="demo",
         formats=("csv", "jsonl", "parquet"),
         draw=True,
         resume=False,
         on_progress=on_progress,
     )
     num_people, num_found, num_false = _count_found(truth, results)
-    return DemoResult(summary, world, results, num_people, num_found, num_false)
+    score = evaluate_files(
+        world / "ground_truth.csv",
+        [results / f"{video_id}.csv" for video_id in truth.video_ids],
+        label_map=world / "label_map.pbtxt",
+    )
+    return DemoResult(summary, world, results, num_people, num_found, num_false, score)
 
 
 def _count_found(truth: AvaTable, results: Path) -> tuple[int, int, int]:

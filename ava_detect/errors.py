@@ -34,6 +34,14 @@ class DetectorError(AvaDetectError):
     """A detector that cannot be built from its spec, or whose output cannot be understood."""
 
 
+class TrainingError(AvaDetectError):
+    """A training that cannot be started or resumed as it was called; names the folder or the file."""
+
+
+class DivergedError(TrainingError):
+    """A training whose loss is no number any more; names the step and what to try."""
+
+
 class MissingDependencyError(ImportError):
     """An optional library that is not installed; the message holds the line that installs it."""
 

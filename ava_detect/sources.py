@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from ava_detect.errors import VideoError
 
 _SUFFIXES = "mp4 m4v mov mkv webm avi mpg mpeg ts mts m2ts wmv flv ogv 3gp h264 264 hevc 265 y4m mxf"
 VIDEO_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
+# Kinetics' tools name what they cut out by its video and its seconds there: ID_000012_000022.
+_CUT_OUT = re.compile(r"(?P<video>.+)_(?P<start>\d{6})_\d{6}")
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,30 @@ def find_videos(sources: Iterable[str | Path], *, inside_out: Path | None = None
     if not any(path.exists() for path in paths.values()):
         raise VideoError(f"there is no such file: {', '.join(str(path) for path in paths.values())}")
     return _named(list(paths.values()))
+
+
+@dataclass(frozen=True)
+class VideoPlace:
+    """A video file. ``start_seconds``: of its movie, where the file's name says that, else None."""
+
+    path: Path
+    start_seconds: float | None = None
+
+
+def videos_by_id(source: str | Path) -> dict[str, list[VideoPlace]]:
+    """The video files of a folder (searched to the bottom) or glob by the ids that annotations may call them: a file's
+    stem, its whole name, and of ``ID_000012_000022``, as Kinetics is handed round, ``ID``.
+
+    Other names go before a piece cut out of the video. Raises ``VideoError`` when there is no video.
+    """
+    places: dict[str, list[VideoPlace]] = {}
+    pieces: dict[str, list[VideoPlace]] = {}
+    for path in _expand(source, None):
+        for name in {path.stem, path.name}:
+            places.setdefault(name, []).append(VideoPlace(path))
+        if match := _CUT_OUT.fullmatch(path.stem):
+            pieces.setdefault(match["video"], []).append(VideoPlace(path, float(match["start"])))
+    return pieces | places
 
 
 def _expand(source: str | Path, inside_out: Path | None) -> list[Path]:

@@ -31,6 +31,7 @@ PUBLIC = [
     "load_config",
     "load_weights",
     "read_ava_csv",
+    "run_benchmark",
     "sample_clip",
     "write_ava_csv",
 ]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from ava_detect.errors import VideoError
-from ava_detect.sources import find_videos
+from ava_detect.sources import find_videos, videos_by_id
 
 
 @pytest.fixture
@@ -89,3 +89,30 @@ def test_a_folder_without_videos_is_a_sentence(tmp_path):
     (tmp_path / "notes.txt").touch()
     with pytest.raises(VideoError, match=r"the folder .* holds no video; looked for .*\.avi .*\.mp4"):
         find_videos([tmp_path])
+
+
+def test_videos_by_the_ids_that_annotations_may_call_them(tmp_path):
+    for name in ("a.mp4", "sub/b.mkv", "c_000012_000022.mp4", "b.avi", "notes.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"")
+    places = videos_by_id(tmp_path)
+    assert {name: [(p.path.name, p.start_seconds) for p in found] for name, found in sorted(places.items())} == {
+        "a": [("a.mp4", None)],
+        "a.mp4": [("a.mp4", None)],
+        "b": [("b.avi", None), ("b.mkv", None)],
+        "b.avi": [("b.avi", None)],
+        "b.mkv": [("b.mkv", None)],
+        "c": [("c_000012_000022.mp4", 12.0)],
+        "c_000012_000022": [("c_000012_000022.mp4", None)],
+        "c_000012_000022.mp4": [("c_000012_000022.mp4", None)],
+    }
+
+
+def test_a_name_of_its_own_goes_before_a_piece_cut_out(tmp_path):
+    for name in ("a.mp4", "a_000012_000022.mp4"):
+        (tmp_path / name).write_bytes(b"")
+    assert [place.path.name for place in videos_by_id(tmp_path)["a"]] == ["a.mp4"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(VideoError, match="holds no video"):
+        videos_by_id(tmp_path / "empty")

@@ -13,7 +13,7 @@ import numpy as np
 from ava_detect.errors import ConfigError, suggestion
 from ava_detect.evaluation.keyframes import KeyframeKeys, key_seconds, video_numbers
 from ava_detect.formats.ava_csv import AvaTable
-from ava_detect.sources import VideoSource, find_videos
+from ava_detect.sources import VideoSource, videos_by_id
 
 
 @dataclass(frozen=True)
@@ -54,31 +54,31 @@ def plan_keyframes(
 ) -> KeyframePlan:
     """The keyframes that any row of ``listed`` names, without those of ``exclude``, and the files they are in.
 
-    ``videos``: a folder (searched to the bottom) or glob; a video's file is the one whose name, with or without its
-    suffix, is the video's id. ``start_seconds``: where in its movie each file starts. Raises ``VideoError`` when there
+    ``videos``: a folder (searched to the bottom) or glob; which file is which video: ``sources.videos_by_id``.
+    ``start_seconds``: where in its movie each file starts. Raises ``VideoError`` when there
     is no video at all, ``ConfigError`` when none belongs to the ground truth, or two belong to one id.
     """
     seconds_by_id = _keyframes_by_id(listed, exclude)
     if not seconds_by_id:
         raise ConfigError("the ground truth lists no keyframe, or all of them are excluded: nothing can be measured")
-    paths_by_name = _paths_by_name(videos)
+    places = videos_by_id(videos)
     found, missing = [], {}
     for video_id, seconds in seconds_by_id.items():
-        paths = paths_by_name.get(video_id, [])
-        if len(paths) > 1:
-            raise ConfigError(
-                f"{len(paths)} files are the video {video_id!r}: {', '.join(map(str, paths[:3]))}; keep one of them"
-            )
-        if paths:
-            in_file = tuple(round(second - start_seconds, 6) for second in seconds)
-            found.append(VideoKeyframes(VideoSource(paths[0], video_id), in_file))
+        files = places.get(video_id, [])
+        if len(files) > 1:
+            shown = ", ".join(str(place.path) for place in files[:3])
+            raise ConfigError(f"{len(files)} files are the video {video_id!r}: {shown}; keep one of them")
+        if files:
+            start = start_seconds if files[0].start_seconds is None else files[0].start_seconds
+            in_file = tuple(round(second - start, 6) for second in seconds)
+            found.append(VideoKeyframes(VideoSource(files[0].path, video_id), in_file))
         else:
             missing[video_id] = len(seconds)
     if not found:
         first = next(iter(missing))
         raise ConfigError(
             f"no file of {videos} is a video of the ground truth, which begins with {first!r}"
-            f"{suggestion(first, paths_by_name)}; a file's name without its suffix must be the video's id"
+            f"{suggestion(first, places)}; a file's name without its suffix must be the video's id"
         )
     return KeyframePlan(tuple(found), missing)
 
@@ -93,12 +93,3 @@ def _keyframes_by_id(listed: AvaTable, exclude: AvaTable | None) -> dict[str, li
     for number, seconds in zip(video_numbers(keys).tolist(), key_seconds(keys).tolist(), strict=True):
         times[known.video_ids[number]].append(seconds)
     return {video_id: times[video_id] for video_id in known.video_ids if video_id in times}
-
-
-def _paths_by_name(videos: str | Path) -> dict[str, list[Path]]:
-    """The files by their names with and without suffix."""
-    paths: dict[str, list[Path]] = defaultdict(list)
-    for source in find_videos([videos]):
-        for name in {source.path.stem, source.path.name}:
-            paths[name].append(source.path)
-    return dict(paths)

@@ -12,31 +12,28 @@ from ava_detect.benchmark.result import StageTimes
 from ava_detect.datasets import Batch, ClipDataset, Sample, collate, network_input
 from ava_detect.errors import VideoError
 from ava_detect.models.action_detector import ActionClassifier
-from ava_detect.pipeline import Precision
+from ava_detect.models.execution import Engine, Precision, prepare
+from ava_detect.models.heads import clip_scores
 from ava_detect.structures import Float32Array
 
 
 class ViewScorer:
     """A classifier on its device: uint8 frames ``[B, T, H, W, 3]`` -> scores ``[B, K]``."""
 
-    def __init__(self, model: ActionClassifier, device: str, precision: Precision, clips_per_batch: int) -> None:
+    def __init__(
+        self, model: ActionClassifier, device: str, precision: Precision, engine: Engine, clips_per_batch: int
+    ) -> None:
         self.model = model.eval()
         self.clips_per_batch = clips_per_batch
         self._device = torch.device(device)
-        self._precision = precision
+        self._network = prepare(self.model, engine=engine, precision=precision, device=self._device)
 
     def __call__(self, batch: Batch) -> Float32Array:
         """The scores of each clip of the batch."""
         settings = self.model.clip_settings
-        with (
-            torch.inference_mode(),
-            # cuDNN would otherwise compute "fp32" convolutions with 10-bit mantissas.
-            torch.backends.cudnn.flags(allow_tf32=False),
-            torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16"),
-        ):
-            clip = network_input(batch.frames.to(self._device), settings.mean, settings.std)
-            scores: Float32Array = self.model.scores(clip).float().cpu().numpy()
-            return scores
+        clip = network_input(batch.frames.to(self._device), settings.mean, settings.std)
+        scores: Float32Array = clip_scores(self._network(clip), self.model.activation).cpu().numpy()
+        return scores
 
 
 def score_views(

@@ -21,8 +21,7 @@ from ava_detect.datasets.check_videos import (
     check_facts,
     check_names,
     end_seconds,
-    frame_places,
-    video_places,
+    media_of,
 )
 from ava_detect.errors import FormatError
 from ava_detect.evaluation.keyframes import IntArray, KeyframeKeys
@@ -41,7 +40,7 @@ class AvaSplit(CheckedSplit):
     ) -> None:
         """``start_seconds``: where in its movie each file starts, unless its name says it."""
         folder = files.videos or files.frames or ""
-        super().__init__(name, folder, video_places(folder) if files.videos is not None else frame_places(folder))
+        super().__init__(name, folder, media_of(files))
         self._files = files
         self._min_proposal_score = min_proposal_score
         self._numbering = KeyframeKeys()

@@ -19,19 +19,18 @@ from ava_detect.datasets.check_rows import BoolArray, line_numbers
 from ava_detect.datasets.check_split import CheckedSplit
 from ava_detect.datasets.check_videos import (
     FRAMES_PER_SECOND,
-    Place,
     VideoFacts,
     check_facts,
     check_names,
     end_seconds,
-    frame_places,
-    video_places,
+    media_of,
 )
 from ava_detect.datasets.classification import TimedLabels
 from ava_detect.datasets.kinetics import read_kinetics
 from ava_detect.datasets.packed import PackedLists
 from ava_detect.errors import ConfigError, FormatError
 from ava_detect.labels import LabelMap
+from ava_detect.sources import VideoPlace
 
 ListKind = Literal["kinetics", "charades"]
 
@@ -46,7 +45,7 @@ class ListSplit(CheckedSplit):
         if kind == "kinetics" and files.videos is None:
             raise ConfigError("a list of Kinetics names video files: give their folder as videos, not frames")
         folder = files.videos or files.frames or ""
-        media = video_places(folder) if files.videos is not None else frame_places(folder)
+        media = media_of(files)
         super().__init__(name, folder, media)
         self._annotations = files.annotations
         self._kind = kind
@@ -133,9 +132,9 @@ class ListSplit(CheckedSplit):
         return f"class {self._columns[label]} from {start:g} to {end:g} s"
 
 
-def _by_path(folder: str, media: Mapping[str, list[Place]], listed: Iterable[str]) -> dict[str, list[Place]]:
+def _by_path(folder: str, media: Mapping[str, list[VideoPlace]], listed: Iterable[str]) -> dict[str, list[VideoPlace]]:
     """Files by the path that a list calls them by, others by their own below the folder."""
     places = {place.path: place for same in media.values() for place in same}
-    by_path = {video: [Place(Path(folder) / video)] for video in listed if (Path(folder) / video).is_file()}
+    by_path = {video: [VideoPlace(Path(folder) / video)] for video in listed if (Path(folder) / video).is_file()}
     named = {same[0].path for same in by_path.values()}
     return by_path | {str(path.relative_to(folder)): [place] for path, place in places.items() if path not in named}

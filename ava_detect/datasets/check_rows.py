@@ -15,13 +15,12 @@ import pandas as pd
 from ava_detect.datasets.check_report import PLACES_SHOWN, Finding
 from ava_detect.evaluation.keyframes import IntArray
 from ava_detect.formats.ava_csv import AvaTable
+from ava_detect.formats.ava_table import LARGEST_FRACTION
 
 BoolArray = npt.NDArray[np.bool_]
 
 AVA_START_SECONDS = 900.0
 AVA_SECONDS = (902.0, 1798.0)  # annotations/ava_included_timestamps_v2.2.txt
-# A corner this far outside was measured in pixels, and training refuses it; nearer ones are cut at the frame.
-_LARGEST_FRACTION = 1.5
 _ROUNDING = 1e-3  # AVA's boxes have three decimals
 
 
@@ -117,7 +116,7 @@ def check_boxes(rows: RowFindings, boxed: BoolArray) -> None:
     table = rows.table
     corners = table.boxes_fraction
     low, high = corners.min(axis=1, initial=np.inf), corners.max(axis=1, initial=-np.inf)
-    pixels = boxed & (high > _LARGEST_FRACTION)
+    pixels = boxed & (high > LARGEST_FRACTION)  # training refuses these; nearer ones are cut at the frame
     outside = boxed & ~pixels & ((low < -_ROUNDING) | (high > 1 + _ROUNDING))
     # A comparison with NaN is false, so that a corner which is no number has no area either.
     degenerate = boxed & ~((corners[:, 0] < corners[:, 2]) & (corners[:, 1] < corners[:, 3]))

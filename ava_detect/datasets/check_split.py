@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ava_detect.datasets.check_report import PLACES_SHOWN, Finding, SplitSummary
-from ava_detect.datasets.check_videos import Place, VideoFacts
+from ava_detect.datasets.check_videos import VideoFacts
 from ava_detect.labels import LabelMap
+from ava_detect.sources import VideoPlace
 
 
 class CheckedSplit(ABC):
@@ -17,7 +18,7 @@ class CheckedSplit(ABC):
     ``media``: all that lies in ``folder``, by the names under which annotations may speak of it.
     """
 
-    def __init__(self, name: str, folder: str, media: dict[str, list[Place]]) -> None:
+    def __init__(self, name: str, folder: str, media: dict[str, list[VideoPlace]]) -> None:
         self.name = name
         self.folder = folder
         self.media = media

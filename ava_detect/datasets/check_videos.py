@@ -12,15 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
+from ava_detect.config import SplitConfig
 from ava_detect.datasets.check_report import PLACES_SHOWN, Finding
 from ava_detect.errors import VideoError, suggestion
-from ava_detect.sources import VIDEO_SUFFIXES
+from ava_detect.sources import VideoPlace, videos_by_id
 from ava_detect.video.reader import VideoReader
 
 # A frame that comes half a period early or late; one in a hundred such is no rounding of time stamps.
 _UNEVEN_PERIODS = 0.5
 _UNEVEN_SHARE = 0.01
-_KINETICS_CUT = re.compile(r"(?P<video>.+)_(?P<start>\d{6})_\d{6}")
 FRAMES_PER_SECOND = 30.0  # of extracted frames, as PySlowFast lays them out
 
 
@@ -41,33 +41,20 @@ class VideoFacts:
     error: str = ""
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a video is: a file or a folder of frames. ``start_seconds``: of its movie, where its name says that."""
-
-    path: Path
-    start_seconds: float | None = None
-
-
-def video_places(folder: str | Path) -> dict[str, list[Place]]:
-    """The video files below a folder by the name that annotations call them: the file's, without its suffix.
-
-    A file ``ID_000012_000022``, as Kinetics is handed round, also goes by ``ID``.
-    """
-    found: dict[str, list[Place]] = {}
-    cuts: dict[str, list[Place]] = {}
-    for path in sorted(Path(folder).rglob("*")):
-        if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file():
-            found.setdefault(path.stem, []).append(Place(path))
-            if match := _KINETICS_CUT.fullmatch(path.stem):
-                cuts.setdefault(match["video"], []).append(Place(path, float(match["start"])))
-    return cuts | found
+def media_of(files: SplitConfig) -> dict[str, list[VideoPlace]]:
+    """The files or folders of frames of a split, by the videos that they are; none where there is no such folder."""
+    if files.videos is None:
+        return _frame_places(files.frames or "")
+    try:
+        return videos_by_id(files.videos)
+    except VideoError:
+        return {}
 
 
-def frame_places(folder: str | Path) -> dict[str, list[Place]]:
+def _frame_places(folder: str | Path) -> dict[str, list[VideoPlace]]:
     """The folders of extracted frames in a folder, by the video whose name they have."""
     folders = Path(folder).iterdir() if Path(folder).is_dir() else ()
-    return {path.name: [Place(path)] for path in sorted(folders) if path.is_dir()}
+    return {path.name: [VideoPlace(path)] for path in sorted(folders) if path.is_dir()}
 
 
 def examine_all(
@@ -120,7 +107,7 @@ def examine_frames(folder: Path) -> VideoFacts:
     return VideoFacts(folder, max(numbers) / FRAMES_PER_SECOND, FRAMES_PER_SECOND, gaps=gaps)
 
 
-def check_names(split: str, wanted: Iterable[str], files: Mapping[str, list[Place]], folder: str) -> list[Finding]:
+def check_names(split: str, wanted: Iterable[str], files: Mapping[str, list[VideoPlace]], folder: str) -> list[Finding]:
     """Findings on annotated videos that are not there, or there more than once."""
     names = list(wanted)
     missing = [name for name in names if name not in files]

@@ -23,14 +23,13 @@ from torch import Tensor
 
 from ava_detect.datasets.packed import PackedStrings, Recent
 from ava_detect.errors import VideoError
-from ava_detect.sources import find_videos
+from ava_detect.sources import videos_by_id
 from ava_detect.structures import Clip, ClipSettings
 from ava_detect.video.clips import clip_grid_points, sample_clip
 from ava_detect.video.reader import DecodedFrame, VideoReader
 from ava_detect.video.transforms import resize_short_side, short_side_size
 
 _READERS_KEPT, _FOLDERS_KEPT = 64, 1024
-_KINETICS_CUT = re.compile(r"(?P<video>.+)_(?P<start>\d{6})_(?P<end>\d{6})")
 _FRAME_NAME = re.compile(r"(?P<prefix>.*?)(?P<number>\d+)(?P<suffix>\.(?:jpe?g|png))", re.IGNORECASE)
 _WHAT_TO_DO = "'ava-detect data check' lists every such fault of a data set before training"
 
@@ -65,22 +64,16 @@ class VideoClips:
 
     @classmethod
     def of_folder(cls, folder: str | Path, video_ids: Sequence[str], *, start_seconds: float = 0.0) -> VideoClips:
-        """The files below ``folder`` whose stem is the id, or the id and the seconds that Kinetics' tools cut out.
+        """The files below ``folder``; which of them is which video: ``sources.videos_by_id``.
 
         ``start_seconds``: where in its movie a file starts (900 for AVA's trimmed files). A file ``ID_000012_000022``,
         as AVA-Kinetics is handed round, starts at 12 instead. ``VideoError`` names the ids for which there is no file.
         """
-        files = {source.video_id: source.path for source in find_videos([folder])}
-        cuts: dict[str, tuple[Path, float]] = {}
-        for name, path in files.items():
-            if match := _KINETICS_CUT.fullmatch(name):
-                cuts.setdefault(match["video"], (path, float(match["start"])))
-        places = [(files[name], start_seconds) if name in files else cuts.get(name) for name in video_ids]
-        _check_found(
-            folder, [name for name, place in zip(video_ids, places, strict=True) if place is None], len(places)
-        )
-        found = [place for place in places if place is not None]
-        return cls([str(path) for path, _ in found], torch.tensor([start for _, start in found], dtype=torch.float64))
+        places = videos_by_id(folder)
+        _check_found(folder, [name for name in video_ids if name not in places], len(video_ids))
+        found = [places[name][0] for name in video_ids]
+        starts = [start_seconds if place.start_seconds is None else place.start_seconds for place in found]
+        return cls([str(place.path) for place in found], torch.tensor(starts, dtype=torch.float64))
 
     def to_file_seconds(self, video: int, seconds: float) -> float:
         """See ``ClipSource``."""

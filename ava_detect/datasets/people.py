@@ -20,8 +20,6 @@ from ava_detect.evaluation.keyframes import IntArray, starts_run
 from ava_detect.evaluation.matching import GroundTruthIndex
 from ava_detect.formats.ava_csv import AvaTable
 
-# A fraction may reach a little past the frame; a number beyond this is a pixel.
-_LARGEST_FRACTION = 1.5
 BoolArray = npt.NDArray[np.bool_]
 
 
@@ -133,7 +131,7 @@ def label_columns(
 
 def check_fractions(table: AvaTable, path: str) -> None:
     """Refuse pixels where fractions of the frame are expected; ``FormatError`` names file, video and second."""
-    outside = ~(np.abs(table.boxes_fraction) <= _LARGEST_FRACTION).all(axis=1) & ~table.lists_only
+    outside = table.in_pixels
     if outside.any():
         row = int(outside.argmax())
         raise FormatError(

@@ -21,8 +21,6 @@ from ava_detect.structures import Float32Array, Frame, PersonBoxes
 
 # How far a frame's time may lie from the file's timestamp: writers round to hundredths.
 TIMESTAMP_TOLERANCE_SECONDS = 0.01
-# A fraction may reach a little past the frame; a number beyond this is a pixel.
-_LARGEST_FRACTION = 1.5
 
 
 class _Video(NamedTuple):
@@ -106,7 +104,7 @@ class PrecomputedBoxes:
 
     def _check(self, table: AvaTable) -> None:
         """Refuse pixels where fractions are expected, and person ids where scores are."""
-        outside = ~(np.abs(table.boxes_fraction) <= _LARGEST_FRACTION).all(axis=1) & ~table.lists_only
+        outside = table.in_pixels
         if outside.any():
             row = int(outside.argmax())
             raise DetectorError(

@@ -12,6 +12,8 @@ import pyarrow as pa
 
 from ava_detect.structures import ActionDetections
 
+# A fraction may reach a little past the frame; a number beyond this was measured in pixels.
+LARGEST_FRACTION = 1.5
 RowIndex = slice | npt.NDArray[np.intp] | npt.NDArray[np.bool_]
 
 
@@ -144,6 +146,12 @@ class AvaTable:
         """Bool ``[R]``: the rows that only list their keyframe, without a box."""
         result: npt.NDArray[np.bool_] = (self.action_ids == 0) & np.isnan(self.boxes_fraction).all(axis=1)
         return result
+
+    @property
+    def in_pixels(self) -> npt.NDArray[np.bool_]:
+        """Bool ``[R]``: the rows whose box is not in fractions: a corner lies far outside the frame or is no number."""
+        near: npt.NDArray[np.bool_] = (np.abs(self.boxes_fraction) <= LARGEST_FRACTION).all(axis=1)
+        return ~near & ~self.lists_only
 
     def __repr__(self) -> str:
         return f"AvaTable(rows={len(self)}, videos={len(self.video_ids)})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ ALLOWED_MB = 10
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says what a process shares")
 @pytest.mark.parametrize("start_method", ["fork", "spawn"])
 def test_a_worker_has_no_copy_of_the_rows(start_method, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(TOOLS))

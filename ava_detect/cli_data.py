@@ -1,0 +1,163 @@
+"""``ava-detect data ...``: parse, call one function, print. ``cli.py`` mounts it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from ava_detect.datasets.check_report import DataReport
+
+app = typer.Typer(
+    name="data",
+    help="Data sets: look for faults before training, and render one whose truth is known.",
+    no_args_is_help=True,
+)
+_out = Console(soft_wrap=True)
+_err = Console(stderr=True, soft_wrap=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print problems only.")]
+
+
+@app.command()
+def check(
+    config: Annotated[
+        str | None, typer.Option(metavar="FILE|NAME", help="Check the splits of this config; or name files below.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="In the place of the config's: data.kind=ava."),
+    ] = None,
+    videos: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the videos.")] = None,
+    ground_truth: Annotated[Path | None, typer.Option(metavar="CSV", help="An AVA csv.")] = None,
+    proposals: Annotated[Path | None, typer.Option(metavar="CSV", help="A detector's boxes: csv or COCO json.")] = None,
+    exclude: Annotated[Path | None, typer.Option(metavar="CSV", help="Keyframes that are left out.")] = None,
+    label_map: Annotated[Path | None, typer.Option(metavar="PBTXT", help="The actions; default: AVA's 80.")] = None,
+    start_seconds: Annotated[
+        float, typer.Option(metavar="S", help="Where in its movie each file starts (900 for trimmed AVA files).")
+    ] = 0.0,
+    fast: Annotated[bool, typer.Option("--fast", help="Believe the videos' headers; decode nothing.")] = False,
+    threads: Annotated[int, typer.Option(metavar="N", min=1, help="Videos decoded side by side.")] = 2,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Look for whatever would stop or spoil a training: files, videos, boxes, names, seconds, labels.
+
+    Exit code 0: no problem. 1: problems, each named with its places and what to do.
+    """
+    from ava_detect.config import SplitConfig, load_config
+    from ava_detect.datasets.check import check_data, check_splits
+    from ava_detect.labels import LabelMap
+
+    files = {
+        "--videos": videos, "--ground-truth": ground_truth, "--proposals": proposals, "--exclude": exclude,
+        "--label-map": label_map,
+    }  # fmt: skip
+    given = [option for option, value in files.items() if value is not None]
+    if config is not None and given:
+        raise typer.BadParameter(f"give --config or {given[0]}, not both")
+    if config is None and (videos is None or ground_truth is None or settings):
+        raise typer.BadParameter("give --config FILE [--set ...], or --videos DIR and --ground-truth CSV")
+    with _bar("videos", show=not quiet and not as_json) as on_progress:
+        if config is not None:
+            loaded = load_config(config, settings or ())
+            report = check_data(loaded, decode=not fast, num_threads=threads, on_progress=on_progress)
+        else:
+            split = SplitConfig(
+                annotations=str(ground_truth),
+                videos=str(videos),
+                proposals=None if proposals is None else str(proposals),
+                exclude=None if exclude is None else str(exclude),
+            )
+            report = check_splits(
+                {"data": split},
+                LabelMap.ava() if label_map is None else LabelMap.from_pbtxt(label_map),
+                start_seconds=start_seconds,
+                decode=not fast,
+                num_threads=threads,
+                on_progress=on_progress,
+            )
+    _print_report(report, as_json=as_json, quiet=quiet)
+    if report.problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def synthesize(
+    out: Annotated[Path, typer.Option(help="Folder for the videos and their annotations.")],
+    videos: Annotated[int, typer.Option(metavar="N", help="How many videos.")],
+    seed: Annotated[
+        int, typer.Option(metavar="S", help="The same seed gives the same videos, another one others.")
+    ] = 0,
+    seconds: Annotated[float, typer.Option(metavar="T", help="Length of each video.")] = 8.0,
+    width: Annotated[int, typer.Option(metavar="PIXELS")] = 640,
+    height: Annotated[int, typer.Option(metavar="PIXELS")] = 360,
+    fps: Annotated[int, typer.Option(metavar="N", help="Frames a second.")] = 30,
+    repertoire: Annotated[
+        str, typer.Option(metavar="everyday|motion_pairs", help="What is played: see docs/synthetic.md.")
+    ] = "everyday",
+    processes: Annotated[int, typer.Option(metavar="N", min=1, help="Videos rendered side by side.")] = 1,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Render videos of puppet people whose actions and boxes are known exactly, with annotations as AVA has them."""
+    import numpy as np
+
+    from ava_detect.synthetic.world import write_world
+
+    with _bar("videos", show=not quiet and not as_json) as on_progress:
+        table = write_world(
+            out,
+            seed=seed,
+            num_movies=videos,
+            seconds=seconds,
+            width=width,
+            height=height,
+            fps=fps,
+            repertoire=repertoire,
+            num_processes=processes,
+            on_progress=on_progress,
+        )
+    keyframe_people = np.stack([table.video_index, table.timestamps_seconds, table.person_ids])
+    people, actions = np.unique(keyframe_people, axis=1).shape[1], len(np.unique(table.action_ids))
+    if as_json:
+        counts = {"videos": videos, "people_on_keyframes": people, "rows": len(table), "actions": actions}
+        print(json.dumps({"out": str(out), **counts}, indent=2, ensure_ascii=False))
+    elif not quiet:
+        _say(f"{videos} videos, {people:,} people on keyframes, {len(table):,} rows of {actions} actions")
+        for name in ("videos", "ground_truth.csv", "label_map.pbtxt", "excluded.csv"):
+            _say(f"  {out / name}")
+
+
+def _print_report(report: DataReport, *, as_json: bool, quiet: bool) -> None:
+    if as_json:
+        print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
+    elif quiet:
+        for finding in report.problems:
+            _say(str(finding))
+    else:
+        _say(str(report))
+
+
+@contextmanager
+def _bar(what: str, *, show: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar on stderr, where that is a terminal; None elsewhere."""
+    if not (show and _err.is_terminal):
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=_err, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _say(text: str) -> None:
+    _out.print(text, markup=False, highlight=False)

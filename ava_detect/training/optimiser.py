@@ -1,0 +1,27 @@
+"""SGD as the recipe has it."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ava_detect.config import TrainConfig
+
+
+def build_optimiser(model: nn.Module, settings: TrainConfig) -> torch.optim.SGD:
+    """SGD whose weight decay leaves batch norm's weights and biases alone.
+
+    Convolutions have no biases; those of the last layer and of non-local blocks decay like weights, as in PySlowFast
+    (``slowfast/models/optimizer.py``, where ``ZERO_WD_1D_PARAM`` is off by default).
+    """
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    undecayed = [parameter for norm in norms for parameter in norm.parameters(recurse=False)]
+    known = set(map(id, undecayed))
+    decayed = [parameter for parameter in model.parameters() if id(parameter) not in known]
+    return torch.optim.SGD(
+        [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": undecayed, "weight_decay": 0.0}],
+        lr=settings.learning_rate,
+        momentum=settings.momentum,
+        nesterov=settings.nesterov,
+    )

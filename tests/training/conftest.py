@@ -1,0 +1,63 @@
+"""Small worlds and configs that a network learns from in seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from ava_detect.config import Config
+from ava_detect.synthetic.world import write_world
+
+
+@pytest.fixture(scope="session")
+def small_world(tmp_path_factory) -> Path:
+    """Two movies of 4 s, 8 keyframes with people, laid out like AVA."""
+    folder = tmp_path_factory.mktemp("world")
+    write_world(folder, seed=5, num_movies=2, seconds=4, fps=15, width=160, height=96)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Sums in one order; and two busy cores are not shared by many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def small_config(small_world):
+    """``small_config(train={...}, data={...})``: a tiny network on the small world, with these settings on top."""
+
+    def make(**sections: dict) -> Config:
+        split = {"annotations": str(small_world / "ground_truth.csv"), "videos": str(small_world / "videos")}
+        content: dict = {
+            "model": {
+                "backbone": {"depths": [1, 1, 1, 1], "width": 16, "alpha": 4},
+                "head": {"num_classes": 20, "dropout": 0.0},
+            },
+            "clip": {"num_frames": 8, "sampling_rate": 4, "short_side": 32, "resize": "swscale"},
+            "labels": {"map": str(small_world / "label_map.pbtxt")},
+            "data": {"train": split, "short_side": [32, 32], "crop": 32, "flip": 0.0, "num_workers": 0},
+            "train": {
+                "epochs": 2,
+                "batch_size": 4,
+                "learning_rate": 0.05,
+                "warmup_epochs": 0,
+                "step_epochs": [],
+                "log_every": 1,
+            },
+        }
+        for name, changes in sections.items():
+            content[name] = content.get(name, {}) | changes
+        return Config.model_validate(content)
+
+    return make
+
+
+@pytest.fixture
+def val_split(small_world) -> dict:
+    return {"annotations": str(small_world / "ground_truth.csv"), "videos": str(small_world / "videos")}
