@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from ava_detect import __version__, cli_benchmark, cli_data, cli_train, cli_weights
+from ava_detect import __version__, cli_benchmark, cli_data, cli_handover, cli_train, cli_visualize, cli_weights
 from ava_detect.errors import AvaDetectError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -42,10 +42,15 @@ _err = Console(stderr=True, soft_wrap=True)
 
 
 app.add_typer(cli_weights.app)
-app.command()(cli_weights.export)
+app.add_typer(cli_data.app)
 app.command("train")(cli_train.train_command)
 app.command()(cli_benchmark.benchmark)
-app.add_typer(cli_data.app)
+app.command()(cli_visualize.visualize)
+app.command("pictures")(cli_handover.pictures_command)
+app.command("tubes")(cli_handover.tubes_command)
+app.command("explain")(cli_handover.explain_command)
+app.command("hand-over")(cli_handover.hand_over_command)
+app.command()(cli_weights.export)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -3,7 +3,8 @@
 Keyframes lie about a second apart, so that a walking person's boxes often do not overlap and IoU alone
 loses them. Each known person is therefore moved on at constant velocity (as in SORT, Bewley et al. 2016,
 arXiv:1602.00763), the similarity of a moved box to a new one is half IoU and half how near and how alike in
-size they are, and the Hungarian method picks the pairs. Boxes only: no pixels, no torch.
+size they are, and the Hungarian method picks the pairs. Boxes only: no pixels, no torch. Nobody is the same person
+across a hard cut, which only the pixels know: the caller says which shot a keyframe lies in (``video/cuts.py``).
 
 Shapes: N people on the keyframe, T people remembered.
 """
@@ -39,6 +40,7 @@ class _Track:
     box: Float64Array
     seen_seconds: float
     velocity: Float64Array
+    shot: int
 
     def box_at(self, timestamp_seconds: float) -> Float64Array:
         """Where the person is if nothing changed since the last sight."""
@@ -83,10 +85,11 @@ class Linker:
         self._num_ids = 0
         self._last_seconds = -np.inf
 
-    def update(self, detections: ActionDetections) -> ActionDetections:
+    def update(self, detections: ActionDetections, *, shot: int = 0) -> ActionDetections:
         """The same people with ``track_ids`` filled in (ids that came with them are replaced).
 
-        A new ``video_id`` starts afresh. Raises ``AvaDetectError`` when the keyframe is not later than
+        ``shot``: the number of the uncut stretch of the video that the keyframe lies in; people are linked within their
+        shot only. A new ``video_id`` starts afresh. Raises ``AvaDetectError`` when the keyframe is not later than
         the one before it.
         """
         now = detections.timestamp_seconds
@@ -101,14 +104,15 @@ class Linker:
         boxes = detections.boxes_fraction.astype(np.float64)
         order = _reading_order(detections)
         track_ids = np.zeros(len(boxes), np.int64)
-        track_ids[order] = self._assign(boxes[order], now)
+        track_ids[order] = self._assign(boxes[order], now, shot)
         self._last_seconds = now
         return replace(detections, track_ids=track_ids)
 
-    def _assign(self, boxes: Float64Array, now: float) -> list[int]:
+    def _assign(self, boxes: Float64Array, now: float, shot: int) -> list[int]:
         """The ids of ``boxes [N, 4]``; remembers what was seen."""
         scores = self._similarities(boxes, now)
         scores[scores < self._min_similarity] = 0
+        scores[[track.shot != shot for track in self._tracks]] = 0
         rows, columns = linear_sum_assignment(scores, maximize=True)
         known = {
             int(column): self._tracks[row] for row, column in zip(rows, columns, strict=True) if scores[row, column] > 0
@@ -119,7 +123,7 @@ class Linker:
                 known[index].see(box, now)
             else:
                 self._num_ids += 1
-                known[index] = _Track(self._num_ids, box, now, np.zeros(2))
+                known[index] = _Track(self._num_ids, box, now, np.zeros(2), shot)
                 self._tracks.append(known[index])
             track_ids.append(known[index].track_id)
         return track_ids

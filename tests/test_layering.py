@@ -25,20 +25,35 @@ LAYER = {
     "linking": 2,
     "models": 2,
     "sources": 2,
+    "tubes": 2,
     "video": 2,
+    "background": 2,
     "build": 3,
+    "datasets": 3,
     "pipeline": 3,
     "run_record": 3,
     "synthetic": 3,
     "visualization": 3,
     "annotate": 4,
     "annotator": 4,
+    "benchmark": 4,
     "demo": 4,
     "doctor": 4,
     "evaluate": 4,
+    "explain": 4,
     "export": 4,
+    "hand_over": 4,
+    "pictures": 4,
+    "saved_results": 4,
+    "training": 4,
+    "visualize": 4,
     "workers": 4,
     "cli": 5,
+    "cli_benchmark": 5,
+    "cli_data": 5,
+    "cli_handover": 5,
+    "cli_train": 5,
+    "cli_visualize": 5,
     "cli_weights": 5,
 }
 # Neighbours on one layer that may see each other, each for a reason.
@@ -47,11 +62,24 @@ NEIGHBOURS = {
     ("labels", "resources"),  # the shipped label maps
     ("detectors", "formats"),  # precomputed boxes are read from csv and COCO json
     ("evaluation", "formats"),  # a csv is evaluated as it is
+    ("formats", "tubes"),  # action tubes are rows of their own
+    ("datasets", "build"),  # which actions the columns of the labels stand for
+    ("benchmark", "annotator"),  # the same devices, precisions and notes
+    ("explain", "annotator"),  # one keyframe as it is annotated
+    ("saved_results", "visualize"),  # results are found in one way
+    ("hand_over", "saved_results"),  # written again for other tools
+    ("pictures", "saved_results"),  # or drawn
     ("annotate", "annotator"),  # many videos are one video, many times
     ("annotate", "workers"),  # in this process or in several
     ("workers", "annotator"),  # each of which annotates one video
     ("demo", "annotate"),  # the demo is a run of annotate
-    ("cli", "cli_weights"),  # mounts its commands
+    ("cli", "cli_benchmark"),  # mounts its command, and so on
+    ("cli", "cli_data"),
+    ("cli", "cli_handover"),
+    ("cli", "cli_train"),
+    ("cli", "cli_visualize"),
+    ("cli", "cli_weights"),
+    ("cli_benchmark", "cli_weights"),  # shows the same bar while weights are fetched
 }
 NO_CONFIG_OBJECTS_BELOW = 3
 

@@ -194,3 +194,17 @@ def test_far_or_unlike_is_never_the_same_person(dx: float, dy: float, width: flo
     same = link(linker, 1, (x, y, x + w, y + h)) == [1]
     if (far and apart) or unlike:
         assert not same
+
+
+def test_nobody_is_the_same_across_a_cut() -> None:
+    linker = Linker()
+    frames = [(0, 0), (1, 0), (2, 1), (3, 1)]
+    ids = [linker.update(keyframe(t, [person(0.2)]), shot=shot).track_ids for t, shot in frames]
+    assert [i.tolist() for i in ids if i is not None] == [[1], [1], [2], [2]]
+
+
+def test_back_in_an_earlier_shot_people_are_known_again() -> None:
+    """A flash on the keyframe at 1 s is a shot of its own; behind it the first one goes on."""
+    linker = Linker()
+    ids = [linker.update(keyframe(t, [person(0.2)]), shot=shot).track_ids for t, shot in [(0, 0), (1, 1), (2, 0)]]
+    assert [i.tolist() for i in ids if i is not None] == [[1], [2], [1]]

@@ -28,6 +28,7 @@ import numpy.typing as npt
 
 from ava_detect.errors import AvaDetectError, VideoError
 from ava_detect.structures import Clip, ClipSettings, Resize
+from ava_detect.video.cuts import ShotCounter
 from ava_detect.video.reader import DecodedFrame, VideoReader
 from ava_detect.video.transforms import resize, short_side_size, size_within
 
@@ -62,10 +63,12 @@ class Keyframe:
     """What one keyframe needs: the clip around it, for the network, and its own picture, for the detector.
 
     ``image``: uint8 RGB ``[H, W, 3]``, at most 800x1333 pixels, larger than the clip's; None where none was asked for.
+    ``shot``: the number of the uncut stretch that it lies in; 0 where shots were not asked for.
     """
 
     clip: Clip
     image: Image | None
+    shot: int = 0
 
     @property
     def timestamp_seconds(self) -> float:
@@ -81,10 +84,13 @@ class ClipSampler:
     not on the length of the video.
     """
 
-    def __init__(self, video: VideoReader, settings: ClipSettings, *, keyframe_images: bool = True) -> None:
+    def __init__(
+        self, video: VideoReader, settings: ClipSettings, *, keyframe_images: bool = True, find_shots: bool = False
+    ) -> None:
         """``settings``: how the clips are cut; with ``sampling="frames"`` the file is always read from its start.
 
-        ``keyframe_images``: also convert each keyframe at up to 800x1333 pixels, for a detector.
+        ``keyframe_images``: also convert each keyframe at up to 800x1333 pixels, for a detector. ``find_shots``: also
+        look for hard cuts between the decoded frames, so that keyframes know their shot.
         """
         info = video.info
         self._video = video
@@ -98,6 +104,12 @@ class ClipSampler:
             else None,
             resize=settings.resize,
         )
+        self._shots = ShotCounter() if find_shots else None
+
+    @property
+    def cuts_seconds(self) -> tuple[float, ...]:
+        """When the hard cuts were that the last pass has found so far; none where shots were not asked for."""
+        return () if self._shots is None else tuple(self._shots.cuts_seconds)
 
     def sample(self, timestamps_seconds: Iterable[float]) -> Iterator[Keyframe]:
         """The keyframes at ``timestamps_seconds`` (ascending, possibly without end), as far as the video reaches.
@@ -106,6 +118,8 @@ class ClipSampler:
         when its time lies before the end of the last frame.
         """
         times = iter(timestamps_seconds)
+        if self._shots is not None:
+            self._shots = ShotCounter()
         pending: deque[_PendingClip] = deque()
         self._admit(times, pending)
         if not pending:
@@ -121,10 +135,13 @@ class ClipSampler:
                     yield pending.popleft().keyframe()
                 if not pending and not self._admit(times, pending):
                     return
-            shown = _Picture(frame, self._sizes)
+            shown = _Picture(frame, self._sizes, self._shot_of(frame))
             num_frames += 1
         if shown is not None:
             yield from self._finish(shown, num_frames, times, pending)
+
+    def _shot_of(self, frame: DecodedFrame) -> int:
+        return 0 if self._shots is None else self._shots.update(frame.thumbnail(), frame.timestamp_seconds)
 
     def _point_of(self, frame: DecodedFrame, number: int) -> int:
         """From which grid point on a frame is on display; ``number``: how many came before it."""
@@ -175,9 +192,10 @@ class _Sizes:
 class _Picture:
     """A decoded frame in the sizes that are wanted of it, each converted on first use."""
 
-    def __init__(self, frame: DecodedFrame, sizes: _Sizes) -> None:
+    def __init__(self, frame: DecodedFrame, sizes: _Sizes, shot: int) -> None:
         self._frame = frame
         self._sizes = sizes
+        self.shot = shot
 
     @cached_property
     def clip_image(self) -> Image:
@@ -203,25 +221,24 @@ class _PendingClip:
     sizes: _Sizes
     images: list[Image] = field(default_factory=list)
     image: Image | None = None
-
-    @property
-    def wants_image(self) -> bool:
-        return self.sizes.keyframe is not None
+    shot: int | None = None
 
     @property
     def is_complete(self) -> bool:
-        return len(self.images) == len(self.points) and (self.image is not None or not self.wants_image)
+        return len(self.images) == len(self.points) and self.shot is not None
 
     def show(self, picture: _Picture, until_point: int) -> None:
         while len(self.images) < len(self.points) and self.points[len(self.images)] < until_point:
             self.images.append(picture.clip_image)
-        if self.wants_image and self.image is None and self.centre < until_point:
+        if self.shot is None and self.centre < until_point:
+            self.shot = picture.shot
             self.image = picture.keyframe_image
 
     def keyframe(self, end_point: int | None = None) -> Keyframe:
         padded = sum(point < 0 or (end_point is not None and point >= end_point) for point in self.points)
         clip = Clip(np.stack(self.images), self.timestamp_seconds, len(self.points) // 2, padded, self.sizes.full)
-        return Keyframe(clip, self.image)
+        assert self.shot is not None, "a clip is handed out once its keyframe was shown"
+        return Keyframe(clip, self.image, self.shot)
 
 
 def sample_clip(

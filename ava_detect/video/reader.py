@@ -17,9 +17,11 @@ import math
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 
 import av
+import av.error
 import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
@@ -27,10 +29,13 @@ from av.video.reformatter import VideoReformatter
 from ava_detect.errors import VideoError
 from ava_detect.structures import Frame
 from ava_detect.video.container import Damage, choose_stream, decode_pictures, open_container
+from ava_detect.video.cuts import THUMBNAIL_HEIGHT, THUMBNAIL_WIDTH, Thumbnail
 
 # Containers that store no presentation times: what the demuxer reports there are decoding times, or nothing.
 _ORDER_ONLY_CONTAINERS = frozenset({"avi", "h264", "hevc", "m4v", "mjpeg", "mpegvideo", "obu"})
 _FALLBACK_FPS = Fraction(25)
+# Their planes are Y, U and V, a byte a pixel, so that a thumbnail need not be converted.
+_EIGHT_BIT_PLANAR = frozenset(f"yuv{j}{layout}p" for j in ("", "j") for layout in (420, 422, 444))
 # A sound file may end a frame early or late; more than this is worth a sentence.
 _SHORTFALL_SECONDS = 0.5
 
@@ -82,6 +87,29 @@ class DecodedFrame:
         reformatter = self._reformatters.setdefault(stored, VideoReformatter())
         resized = reformatter.reformat(self._picture, *stored, format="rgb24", interpolation="AREA", threads=1)
         return np.ascontiguousarray(np.rot90(resized.to_ndarray(), self._turns))
+
+    def thumbnail(self) -> Thumbnail:
+        """Some of the pixels as stored, YUV uint8 ``[3, 36, 64]``: enough to tell whether two frames look alike."""
+        picture = self._picture
+        if picture.format.name not in _EIGHT_BIT_PLANAR:
+            size = (THUMBNAIL_WIDTH, THUMBNAIL_HEIGHT)
+            reformatter = self._reformatters.setdefault(size, VideoReformatter())
+            picture = reformatter.reformat(picture, *size, format="yuv444p", interpolation="POINT", threads=1)
+        return np.stack([_some_pixels(plane) for plane in picture.planes[:3]])
+
+
+def _some_pixels(plane: av.video.plane.VideoPlane) -> npt.NDArray[np.uint8]:
+    """``[36, 64]`` pixels, evenly spread over a plane of bytes."""
+    stored = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+    pixels: npt.NDArray[np.uint8] = stored[_spread(plane.height, plane.width)]
+    return pixels
+
+
+@lru_cache(maxsize=16)
+def _spread(height: int, width: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    rows = (np.arange(THUMBNAIL_HEIGHT) * 2 + 1) * height // (2 * THUMBNAIL_HEIGHT)
+    columns = (np.arange(THUMBNAIL_WIDTH) * 2 + 1) * width // (2 * THUMBNAIL_WIDTH)
+    return rows[:, None], columns[None]
 
 
 class VideoReader:
@@ -146,6 +174,23 @@ class VideoReader:
             shown = frame
         yield shown
 
+    def frame_times(self) -> npt.NDArray[np.float64]:
+        """When each frame comes on display, float64 ``[F]`` rising, read from the packets without decoding any.
+
+        The frame on display at t is ``searchsorted(times, t, "right") - 1``: the number that other tools give it, also
+        where the frame rate varies. Raises ``VideoError`` where the file cannot be read to its end.
+        """
+        with open_container(self.path) as container:
+            stream = choose_stream(container, self.path, 1)
+            try:
+                packets = [packet for packet in container.demux(stream) if packet.size and not packet.is_discard]
+            except av.error.FFmpegError as error:
+                raise VideoError(f"{self.path} cannot be read to its end ({error})") from error
+        seconds = [self._clock.seconds(packet) for packet in packets]
+        if None in seconds:
+            return np.arange(len(seconds), dtype=np.float64) * self._clock.period
+        return np.sort(np.array(seconds, np.float64))
+
     def damage(self) -> str:
         """After a full pass: what is wrong with the file, in a sentence; empty when nothing is."""
         parts = []
@@ -202,8 +247,8 @@ class _Clock:
             origin = float(start * stream.time_base)
         return cls(by_order, origin, float(1 / rate), _duration(container, stream))
 
-    def seconds(self, picture: av.VideoFrame) -> float | None:
-        """The picture's presentation time; None where it has none that can be believed."""
+    def seconds(self, picture: av.VideoFrame | av.Packet[av.VideoStream]) -> float | None:
+        """The picture's (or its packet's) presentation time; None where it has none that can be believed."""
         if self.by_order or picture.pts is None or picture.time_base is None:
             return None
         seconds = float(picture.pts * picture.time_base) - self.origin

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 
 from ava_detect import boxes as box_ops
+from ava_detect.structures import Clip
 
 Frames = npt.NDArray[np.uint8]
 Boxes = npt.NDArray[np.float32]
@@ -96,6 +97,19 @@ def resize_short_side(frames: Frames, boxes_xyxy: Boxes, short_side: int) -> tup
     """``resize`` to ``short_side_size``."""
     width, height = short_side_size(frames.shape[2], frames.shape[1], short_side)
     return resize(frames, boxes_xyxy, width, height)
+
+
+def roi_boxes(boxes_xyxy: Boxes, clip: Clip) -> Boxes:
+    """Boxes in pixels of a clip as the network's RoIs: by the rules of PySlowFast, which trained the field's weights.
+
+    Boxes are cut at W - 1 and H - 1 of the video's own frame, scaled by one factor, that of the long side, and cut at
+    W - 1 and H - 1 of the clip (``docs/parity.md``).
+    """
+    width, height = clip.source_size or (clip.width, clip.height)
+    full = box_ops.scale(boxes_xyxy.astype(np.float64), width / clip.width, height / clip.height)
+    factor = clip.height / height if width < height else clip.width / width
+    scaled = factor * box_ops.clip(full, width - 1, height - 1)
+    return box_ops.clip(scaled, clip.width - 1, clip.height - 1).astype(np.float32)
 
 
 def crop(frames: Frames, boxes_xyxy: Boxes, left: int, top: int, width: int, height: int) -> tuple[Frames, Boxes]:

@@ -2,13 +2,15 @@
 
 A chip says who (a tab in the person's colour with their track id) and what they do: a row per action with
 the mark of its kind (one disc: a pose; a square: an object is handled; two discs: another person is
-involved), its name and its score as a bar. Sizes follow the frame, so that chips read alike from 240p to 4K.
+involved), its name and its score as a bar. Beside ground truth a row ends in a tick (right), a cross (wrong) or a ring
+(missed: true, and not found). Sizes follow the frame, so that chips read alike from 240p to 4K.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -84,12 +86,30 @@ class Style:
         return round(self.frame_width * 0.42)
 
 
+class Verdict(StrEnum):
+    """What ground truth says of an action, or that there is none."""
+
+    NONE = "none"
+    RIGHT = "right"
+    WRONG = "wrong"
+    MISSED = "missed"
+
+
+# Of Okabe and Ito's set too: apart for the colour-blind, and each with a shape of its own.
+_VERDICT_COLOURS: dict[Verdict, Colour] = {
+    Verdict.RIGHT: (60, 205, 150),
+    Verdict.WRONG: (255, 120, 60),
+    Verdict.MISSED: (240, 228, 66),
+}
+
+
 class ChipRow(NamedTuple):
     """One action on a chip; ``score`` in 0..1."""
 
     name: str
     kind: ActionKind
     score: float
+    verdict: Verdict = Verdict.NONE
 
 
 class Patch:
@@ -152,6 +172,24 @@ def _glyph(kind: ActionKind, size: int) -> Image.Image:
     return mask.resize((size, size), Image.Resampling.LANCZOS)
 
 
+@lru_cache(maxsize=16)
+def _verdict_mark(verdict: Verdict, size: int) -> Image.Image:
+    """A tick, a cross or a ring: an anti-aliased mask of ``size`` by ``size`` pixels."""
+    full = size * _GLYPH_OVERSAMPLING
+    mask = Image.new("L", (full, full))
+    draw = ImageDraw.Draw(mask)
+    pen = round(0.13 * full)
+    if verdict is Verdict.RIGHT:
+        corners = [(0.16, 0.52), (0.4, 0.76), (0.86, 0.24)]
+        draw.line([(x * full, y * full) for x, y in corners], fill=255, width=pen, joint="curve")
+    elif verdict is Verdict.WRONG:
+        for y in (0.2, 0.8):
+            draw.line((0.2 * full, y * full, 0.8 * full, (1 - y) * full), fill=255, width=pen)
+    elif verdict is Verdict.MISSED:
+        draw.ellipse((0.18 * full, 0.18 * full, 0.82 * full, 0.82 * full), outline=255, width=pen)
+    return mask.resize((size, size), Image.Resampling.LANCZOS)
+
+
 def _text_colour_on(colour: Colour) -> Colour:
     """Black or white, whichever is easier to read on ``colour`` (ITU-R BT.601 luma)."""
     luma = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
@@ -181,12 +219,13 @@ class Chip:
 
 
 class _Columns(NamedTuple):
-    """Where the parts of a chip begin, in pixels from its left; a glyph and the bar are 1 and 2 em wide."""
+    """Where a chip's parts begin, in pixels from its left; a glyph, the bar and a verdict are 1, 2 and 1 em wide."""
 
     names: tuple[str, ...]
     glyph: int
     name: int
     bar: int
+    verdict: int
     width: int
 
 
@@ -197,7 +236,9 @@ def _columns(chip: Chip) -> _Columns:
     glyph = round(font.getlength(chip.number)) + 3 * pad if chip.number else 2 * pad
     name = glyph + em + pad
     bar = name + round(max(font.getlength(text) for text in names)) + 2 * pad
-    return _Columns(names, glyph, name, bar, bar + 2 * em + 2 * pad)
+    verdict = bar + 2 * em + 2 * pad
+    is_judged = any(row.verdict is not Verdict.NONE for row in chip.rows)
+    return _Columns(names, glyph, name, bar, verdict, verdict + is_judged * (em + pad))
 
 
 @lru_cache(maxsize=128)
@@ -215,6 +256,9 @@ def render_chip(chip: Chip) -> Patch:
         kind_colour = _KIND_COLOURS[row.kind]
         picture.paste(kind_colour, (columns.glyph, middle - em // 2), _glyph(row.kind, em))
         draw.text((columns.name, middle), name, _TEXT, font, anchor="lm")
+        if row.verdict is not Verdict.NONE:
+            mark = _verdict_mark(row.verdict, em)
+            picture.paste(_VERDICT_COLOURS[row.verdict], (columns.verdict, middle - em // 2), mark)
         filled = round(bar_width * min(max(row.score, 0), 1))
         for width, shade in ((bar_width, _TROUGH), (filled, kind_colour)):
             if width:
@@ -239,6 +283,21 @@ def time_stamp(text: str, style: Style) -> Patch:
     font = _font(style.font)
     picture = Image.new("RGBA", (round(font.getlength(text)) + 2 * style.pad, style.row + style.pad), _GROUND)
     ImageDraw.Draw(picture).text((picture.width / 2, picture.height / 2), text, _TEXT, font, anchor="mm")
+    return Patch(picture)
+
+
+@lru_cache(maxsize=4)
+def legend(style: Style) -> Patch:
+    """A small sign that explains the marks of a drawing with ground truth."""
+    font, em, pad = _font(style.font), style.font, style.pad
+    words = [verdict for verdict in Verdict if verdict is not Verdict.NONE]
+    widths = [em + pad + round(font.getlength(word)) + 2 * pad for word in words]
+    picture = Image.new("RGBA", (sum(widths) + 2 * pad, style.row + pad), _GROUND)
+    draw, x = ImageDraw.Draw(picture), 2 * pad
+    for word, width in zip(words, widths, strict=True):
+        picture.paste(_VERDICT_COLOURS[word], (x, (picture.height - em) // 2), _verdict_mark(word, em))
+        draw.text((x + em + pad, picture.height / 2), word, _TEXT, font, anchor="lm")
+        x += width
     return Patch(picture)
 
 

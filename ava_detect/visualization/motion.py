@@ -6,7 +6,8 @@ Both work on streams, in time order, and look one element ahead.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -17,13 +18,20 @@ from ava_detect.structures import ActionDetections, Frame
 
 
 def between(
-    before: ActionDetections, after: ActionDetections, timestamp_seconds: float, hold_seconds: float
+    before: ActionDetections,
+    after: ActionDetections,
+    timestamp_seconds: float,
+    hold_seconds: float,
+    cuts_seconds: Sequence[float] = (),
 ) -> ActionDetections:
     """The people at a moment between two linked keyframes, with the actions of the nearer one.
 
     Somebody on both has a box in between, by linear interpolation. Somebody on the nearer one alone is
     held there for up to ``hold_seconds``. People of the farther one alone are not there yet, or not any more.
+    ``cuts_seconds``: the hard cuts between the two; on either side of one there is only the keyframe of that side.
     """
+    if cuts_seconds:
+        return _beside_cuts(before, after, timestamp_seconds, hold_seconds, cuts_seconds)
     middle = (before.timestamp_seconds + after.timestamp_seconds) / 2
     near, far = (before, after) if timestamp_seconds < middle else (after, before)
     weight = (timestamp_seconds - near.timestamp_seconds) / (far.timestamp_seconds - near.timestamp_seconds)
@@ -39,6 +47,20 @@ def between(
     return replace(near, boxes_fraction=boxes, timestamp_seconds=timestamp_seconds)[shown]
 
 
+def _beside_cuts(
+    before: ActionDetections,
+    after: ActionDetections,
+    timestamp_seconds: float,
+    hold_seconds: float,
+    cuts_seconds: Sequence[float],
+) -> ActionDetections:
+    near = before if timestamp_seconds < cuts_seconds[0] else after
+    in_between = cuts_seconds[0] <= timestamp_seconds < cuts_seconds[-1]
+    held = not in_between and abs(timestamp_seconds - near.timestamp_seconds) <= hold_seconds
+    everybody = replace(near, timestamp_seconds=timestamp_seconds)
+    return everybody if held else everybody[:0]
+
+
 def _track_ids(detections: ActionDetections) -> list[int]:
     assert detections.track_ids is not None, "Timeline takes linked keyframes only"
     return [int(track_id) for track_id in detections.track_ids]
@@ -47,10 +69,14 @@ def _track_ids(detections: ActionDetections) -> list[int]:
 class Timeline:
     """The people of one video at any moment, from its linked keyframes; asked in time order."""
 
-    def __init__(self, keyframes: Iterable[ActionDetections], keyframe_seconds: float) -> None:
+    def __init__(
+        self, keyframes: Iterable[ActionDetections], keyframe_seconds: float, cuts_seconds: Sequence[float] = ()
+    ) -> None:
         """``keyframes``: with track ids, in time order. ``keyframe_seconds``: their usual spacing; somebody who is
         not on the next keyframe is held for half of it, or half the way to that keyframe where that is less.
+        ``cuts_seconds``: when the video's hard cuts are, rising; nobody is carried across one.
         """
+        self._cuts = cuts_seconds
         self._keyframes = iter(keyframes)
         self._hold_seconds = keyframe_seconds / 2
         self._before: ActionDetections | None = None
@@ -78,7 +104,8 @@ class Timeline:
             self._before = self._after
             self._after = self._next()
         if self._before is not None and self._after is not None:
-            return between(self._before, self._after, timestamp_seconds, self._hold_seconds)
+            first, last = (bisect_right(self._cuts, k.timestamp_seconds) for k in (self._before, self._after))
+            return between(self._before, self._after, timestamp_seconds, self._hold_seconds, self._cuts[first:last])
         only = self._after if self._before is None else self._before
         if only is None or abs(timestamp_seconds - only.timestamp_seconds) > self._hold_seconds:
             return None

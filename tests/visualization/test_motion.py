@@ -118,3 +118,24 @@ def test_ticks_by_hand(times: list[float], fps: float, expected: list[int]) -> N
 def test_frames_out_of_order_are_refused() -> None:
     with pytest.raises(AvaDetectError, match=r"frame at 0.5 s after the one at 1 s; give frames in the order"):
         played([0, 1, 0.5], 10)
+
+
+def test_nobody_is_carried_across_a_cut() -> None:
+    """A cut at 1.3 s: until then the keyframe at 1, then that at 2, each held for half a second, and no box between."""
+    timeline = Timeline([keyframe(1, {7: A}), keyframe(2, {7: A_LATER})], 1.0, [1.3])
+    assert shown(timeline, 1.25) == {7: pytest.approx(A)}
+    assert shown(timeline, 1.3) == {}, "0.7 s before the next keyframe"
+    assert shown(timeline, 1.5) == {7: pytest.approx(A_LATER)}
+    assert shown(timeline, 2.0) == {7: pytest.approx(A_LATER)}
+
+
+def test_between_two_cuts_nobody_is_known() -> None:
+    timeline = Timeline([keyframe(1, {7: A}), keyframe(2, {7: A})], 1.0, [0.5, 1.4, 1.6])
+    assert shown(timeline, 1.39) and shown(timeline, 1.5) == {} and shown(timeline, 1.6)
+
+
+def test_a_cut_on_a_keyframe_belongs_to_that_keyframe() -> None:
+    timeline = Timeline([keyframe(1, {7: A}), keyframe(2, {7: A_LATER}), keyframe(3, {7: A_LATER})], 1.0, [2.0])
+    assert shown(timeline, 1.4) == {7: pytest.approx(A)}
+    assert shown(timeline, 1.6) == {}
+    assert shown(timeline, 2.1) == {7: pytest.approx(A_LATER)}

@@ -1,0 +1,165 @@
+"""``ava-detect hand-over``, ``tubes``, ``pictures`` and ``explain``: parse, call one function, print.
+
+``cli.py`` mounts them. All but ``explain`` work on saved results, so that nothing of the network need run again.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+_out = Console(soft_wrap=True)
+_err = Console(stderr=True, soft_wrap=True)
+
+Results = Annotated[Path, typer.Argument(metavar="RESULTS", help="The --out of `annotate`, or one file of results.")]
+Videos = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Where the videos are, if not where they were annotated.")
+]
+Labels = Annotated[
+    Path | None, typer.Option(metavar="PBTXT", help="Names of the actions; default: those in the results.")
+]
+Start = Annotated[
+    float | None, typer.Option(metavar="S", help="Where in its movie each file starts; default: what the run was told.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print problems only.")]
+
+
+def hand_over_command(
+    results: Results,
+    to: Annotated[str, typer.Option(metavar="TOOL", help="coco, cvat, label-studio, fiftyone or via.")],
+    out: Annotated[Path, typer.Option(help="Folder for the files.")],
+    videos: Videos = None,
+    label_map: Labels = None,
+    min_score: Annotated[float, typer.Option(metavar="F", help="Least score of an action that counts as done.")] = 0.5,
+    start_seconds: Start = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write results as another tool imports them: boxes, tracks and actions."""
+    from ava_detect.hand_over import hand_over
+
+    done = hand_over(
+        results, to, out, videos=videos, label_map=label_map, min_score=min_score, start_seconds=start_seconds
+    )
+    if not quiet:
+        _say(
+            f"{done.num_boxes:,} boxes of {done.num_tracks:,} people in {done.num_videos:,} videos, "
+            f"{done.num_tubes:,} action tubes."
+        )
+        for path in done.files:
+            _say(str(path))
+
+
+def tubes_command(
+    results: Results,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="A .parquet, .csv or .jsonl file.")],
+    min_peak: Annotated[float, typer.Option(metavar="F", help="A tube reaches this score once.")] = 0.5,
+    min_score: Annotated[float, typer.Option(metavar="F", help="A tube goes on down to this score.")] = 0.3,
+    smoothing: Annotated[float, typer.Option(metavar="SECONDS", help="Width of the Gaussian; 0: none.")] = 0.6,
+    label_map: Labels = None,
+    start_seconds: Start = None,
+    quiet: Quiet = False,
+) -> None:
+    """Find who does what from when to when: a row per person, action and stretch of time."""
+    from ava_detect.hand_over import find_tubes
+
+    count = find_tubes(
+        results,
+        out,
+        label_map=label_map,
+        min_peak=min_peak,
+        min_score=min_score,
+        smoothing_seconds=smoothing,
+        start_seconds=start_seconds,
+    )
+    if not quiet:
+        _say(f"{count:,} action tubes: {out}")
+
+
+def pictures_command(
+    results: Results,
+    out: Annotated[Path, typer.Option(help="Folder for the pictures.")],
+    video: Annotated[bool, typer.Option("--video", help="A drawn mp4 of each video.")] = False,
+    gif: Annotated[bool, typer.Option("--gif", help="A drawn GIF of each video.")] = False,
+    contact_sheet: Annotated[bool, typer.Option("--contact-sheet", help="Telling moments on one sheet.")] = False,
+    plots: Annotated[bool, typer.Option("--plots", help="A page of plots of all videos.")] = False,
+    ground_truth: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="What is true: right, wrong and missed are told apart.")
+    ] = None,
+    videos: Videos = None,
+    label_map: Labels = None,
+    min_score: Annotated[float, typer.Option(metavar="F", help="Least score that is drawn.")] = 0.3,
+    start_seconds: Start = None,
+    quiet: Quiet = False,
+) -> None:
+    """Make pictures of results: drawn videos, GIFs, contact sheets, plots. Without a choice: sheets and plots."""
+    from ava_detect.pictures import make_pictures
+
+    flags = {"video": video, "gif": gif, "contact-sheet": contact_sheet, "plots": plots}
+    kinds = [kind for kind, wanted in flags.items() if wanted] or ["contact-sheet", "plots"]
+
+    def show(video_id: str) -> None:
+        if not quiet and _err.is_terminal:
+            _err.print(f"{video_id} ...", markup=False, highlight=False)
+
+    made = make_pictures(
+        results,
+        out,
+        kinds,
+        ground_truth=ground_truth,
+        videos=videos,
+        label_map=label_map,
+        min_score=min_score,
+        start_seconds=start_seconds,
+        on_video=show,
+    )
+    if not quiet:
+        for path in made.files:
+            _say(str(path))
+    for problem in made.problems:
+        _err.print(f"ava-detect: {problem}", markup=False, highlight=False)
+    if made.problems:
+        raise typer.Exit(1)
+
+
+def explain_command(
+    video: Annotated[Path, typer.Argument(metavar="VIDEO", help="A video file.")],
+    at: Annotated[float, typer.Option(metavar="SECONDS", help="When.")],
+    weights: Annotated[str, typer.Option(metavar="FILE|NAME", help="Trained weights (`weights list`).")],
+    out: Annotated[Path, typer.Option(metavar="PNG", help="The picture.")],
+    person: Annotated[int | None, typer.Option(metavar="N", help="From 1, left to right; default: the surest.")] = None,
+    action: Annotated[
+        str | None, typer.Option(metavar="ID|NAME", help="Which action; default: the person's likeliest.")
+    ] = None,
+    config: Annotated[str | None, typer.Option(help="A config file or a shipped one's name.")] = None,
+    detector: Annotated[str | None, typer.Option(metavar="SPEC", help="As for `annotate`.")] = None,
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where the network runs.")] = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Show where the network looked for one action of one person, in every pathway (Grad-CAM)."""
+    from ava_detect.explain import explain
+
+    found = explain(
+        video,
+        at,
+        out,
+        weights=weights,
+        config=config,
+        detector=detector,
+        person=person,
+        action=action,
+        device=device,
+    )
+    if not quiet:
+        shares = ", ".join(f"{p.pathway} {p.contribution:+.2f}" for p in found.attention.pathways)
+        _say(
+            f"{found.action.name}, person {found.person} of {found.num_people}: score {found.attention.score:.3f} "
+            f"(logit {found.attention.logit:.2f} = {shares}, bias {found.attention.bias:+.2f})"
+        )
+        _say(str(out))
+
+
+def _say(text: str) -> None:
+    _out.print(text, markup=False, highlight=False)

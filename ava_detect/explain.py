@@ -1,0 +1,99 @@
+"""One person, one action, one moment: where the network looked, as a picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from ava_detect.annotator import AnnotateSettings, Annotator
+from ava_detect.build import RANDOM_WEIGHTS, config_of
+from ava_detect.errors import AvaDetectError, suggestion
+from ava_detect.files import atomic_path
+from ava_detect.labels import Action, LabelMap
+from ava_detect.models.zoo import resolve
+from ava_detect.video.clips import ClipSampler
+from ava_detect.video.reader import VideoReader
+from ava_detect.visualization.attention_sheet import attention_sheet
+from ava_detect.visualization.chips import format_time
+from ava_detect.visualization.gradcam import Attention, attention
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """Whose action was explained. ``person``: from 1, left to right, of ``num_people``."""
+
+    action: Action
+    person: int
+    num_people: int
+    attention: Attention
+
+
+def explain(
+    video: str | Path,
+    timestamp_seconds: float,
+    out: str | Path,
+    *,
+    weights: str,
+    config: str | None = None,
+    detector: str | None = None,
+    person: int | None = None,
+    action: str | None = None,
+    device: str = "auto",
+) -> Explanation:
+    """Write Grad-CAM maps of one person's action, through every pathway, as the picture ``out``.
+
+    ``weights``, ``config``, ``detector``, ``device``: as for ``annotate_videos``. ``person``: from 1, people counted
+    from left to right; by default the one whose action is believed most. ``action``: an id or a name of the label map;
+    by default the person's likeliest. Raises ``AvaDetectError`` where nobody is there, and for an unknown person or
+    action.
+    """
+    known = None if weights == RANDOM_WEIGHTS else str(resolve(weights))
+    settings = AnnotateSettings(
+        config=config_of(config, weights),
+        weights=known or weights,
+        detector=detector,
+        min_person_score=None,
+        device=device,
+        precision="auto",
+        every_seconds=1.0,
+        min_score=0.0,
+        start_seconds=0.0,
+        formats=(),
+        draw=False,
+    )
+    pipeline = Annotator(settings).pipeline
+    column = None if action is None else _column(action, pipeline.label_map)
+    sampler = ClipSampler(VideoReader(video), pipeline.model.clip_settings)
+    keyframe = next(sampler.sample([timestamp_seconds]), None)
+    if keyframe is None:
+        raise AvaDetectError(f"{video}: second {timestamp_seconds:g} lies outside the video")
+    people = pipeline.detect([keyframe], Path(video).stem)[0]
+    people = people[people.boxes_xyxy[:, 0].argsort(kind="stable")]
+    if not len(people):
+        raise AvaDetectError(f"{video}: the detector finds nobody at {timestamp_seconds:g} s, so nothing is explained")
+    if person is not None and not 1 <= person <= len(people):
+        raise AvaDetectError(f"--person counts from 1, left to right, to {len(people)} here; got {person}")
+    scores = pipeline.score([keyframe.clip], [people])[0]
+    who = int((scores.max(axis=1) if column is None else scores[:, column]).argmax()) if person is None else person - 1
+    what = int(scores[who].argmax()) if column is None else column
+    found = attention(pipeline.model, keyframe.clip, people, who, what)
+    explained = Explanation(pipeline.label_map.actions[what], who + 1, len(people), found)
+    title = (
+        f"{explained.action.name}, person {who + 1} of {len(people)}, {format_time(timestamp_seconds)}: "
+        f"score {found.score:.2f}"
+    )
+    with atomic_path(out) as temporary:
+        picture = attention_sheet(keyframe.clip, people.boxes_xyxy[who], found.pathways, title)
+        Image.fromarray(picture).save(temporary)
+    return explained
+
+
+def _column(action: str, label_map: LabelMap) -> int:
+    """The score column of an action's id or name."""
+    for column, known in enumerate(label_map):
+        if action.casefold() in (str(known.id), known.name.casefold()):
+            return column
+    names = [known.name for known in label_map]
+    raise AvaDetectError(f"--action is an id or a name of the label map, got {action!r}{suggestion(action, names)}")

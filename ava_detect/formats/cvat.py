@@ -1,0 +1,107 @@
+"""CVAT for video 1.1 (https://docs.cvat.ai/docs/manual/advanced/formats/format-cvat/): tracks of people with actions.
+
+Every keyframe becomes a keyframe of CVAT's, which itself moves the boxes in between. Each action that occurs is a
+checkbox of the label ``person``, so that a wrong one is one click to correct. ``labels.json`` is what the "Raw" tab of
+CVAT's label constructor takes: make the task with it, then upload the xml as annotations.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+from ava_detect.files import atomic_path, write_text_atomic
+from ava_detect.formats.annotated_video import AnnotatedVideo, Sighting, actions_of
+from ava_detect.labels import Action
+
+LABELS_FILE = "labels.json"
+_SCORE = "score"
+_SCORE_RANGE = "0;1;0.001"
+
+
+def write_cvat(videos: Sequence[AnnotatedVideo], out: Path) -> list[Path]:
+    """Write ``out/VIDEO_ID.xml`` for each video and ``out/labels.json`` for the task; returns their paths."""
+    actions = actions_of(videos)
+    labels = out / LABELS_FILE
+    write_text_atomic(labels, json.dumps(_labels(actions), indent=2, ensure_ascii=False) + "\n")
+    paths = [labels]
+    for video in videos:
+        tree = ElementTree.ElementTree(_annotations(video, actions))
+        ElementTree.indent(tree)
+        paths.append(out / f"{video.video_id}.xml")
+        with atomic_path(paths[-1]) as temporary:
+            tree.write(temporary, encoding="utf-8", xml_declaration=True)
+    return paths
+
+
+def _labels(actions: Sequence[Action]) -> list[dict[str, object]]:
+    """The label ``person`` as CVAT's label constructor spells it."""
+    score = {"name": _SCORE, "input_type": "number", "mutable": True, "values": _SCORE_RANGE.split(";")}
+    checkboxes = [
+        {"name": action.name, "input_type": "checkbox", "mutable": True, "values": ["false"]} for action in actions
+    ]
+    return [{"name": "person", "type": "rectangle", "attributes": [score, *checkboxes]}]
+
+
+def _annotations(video: AnnotatedVideo, actions: Sequence[Action]) -> ElementTree.Element:
+    root = ElementTree.Element("annotations")
+    _add(root, "version", "1.1")
+    task = _add(_add(root, "meta"), "task")
+    _add(task, "name", video.video_id)
+    _add(task, "size", str(video.num_frames))
+    _add(task, "mode", "interpolation")
+    _add(task, "overlap", "0")
+    _add(task, "start_frame", "0")
+    _add(task, "stop_frame", str(video.num_frames - 1))
+    _add(task, "source", video.path.name)
+    _add_label(_add(task, "labels"), actions)
+    size = _add(task, "original_size")
+    _add(size, "width", str(video.width))
+    _add(size, "height", str(video.height))
+    for track_id, sightings in sorted(video.tracks().items()):
+        attributes = {"id": str(track_id), "label": "person", "source": "auto"}
+        track = ElementTree.SubElement(root, "track", attributes)
+        for sighting, following in zip(sightings, [*sightings[1:], None], strict=True):
+            _add_box(track, sighting, sighting.frame, actions)
+            gone = video.leaves_after(sighting, following)
+            if gone is not None:
+                _add_box(track, sighting, gone, actions, is_outside=True)
+    return root
+
+
+def _add_label(labels: ElementTree.Element, actions: Sequence[Action]) -> None:
+    label = _add(labels, "label")
+    _add(label, "name", "person")
+    attributes = _add(label, "attributes")
+    _add_attribute(attributes, _SCORE, "number", "0", _SCORE_RANGE.replace(";", "\n"))
+    for action in actions:
+        _add_attribute(attributes, action.name, "checkbox", "false", "")
+
+
+def _add_attribute(attributes: ElementTree.Element, name: str, kind: str, default: str, values: str) -> None:
+    attribute = _add(attributes, "attribute")
+    _add(attribute, "name", name)
+    _add(attribute, "mutable", "True")
+    _add(attribute, "input_type", kind)
+    _add(attribute, "default_value", default)
+    _add(attribute, "values", values)
+
+
+def _add_box(
+    track: ElementTree.Element, sighting: Sighting, frame: int, actions: Sequence[Action], *, is_outside: bool = False
+) -> None:
+    corners = dict(zip(("xtl", "ytl", "xbr", "ybr"), (f"{corner:.2f}" for corner in sighting.box_xyxy), strict=True))
+    flags = {"outside": str(int(is_outside)), "occluded": "0", "keyframe": "1", "z_order": "0"}
+    box = ElementTree.SubElement(track, "box", {"frame": str(frame), **flags, **corners})
+    done = {action.id for action, _ in sighting.actions}
+    ElementTree.SubElement(box, "attribute", {"name": _SCORE}).text = f"{sighting.person_score:.3f}"
+    for action in actions:
+        ElementTree.SubElement(box, "attribute", {"name": action.name}).text = str(action.id in done).lower()
+
+
+def _add(parent: ElementTree.Element, tag: str, text: str | None = None) -> ElementTree.Element:
+    element = ElementTree.SubElement(parent, tag)
+    element.text = text
+    return element

@@ -1,0 +1,85 @@
+"""A FiftyOne data set of type ``FiftyOneVideoLabelsDataset``: people with track index and actions on video frames.
+
+``manifest.json`` lists each video and its file in ``labels/``, which is in ETA's ``VideoLabels`` layout
+(https://docs.voxel51.com/user_guide/dataset_creation/datasets.html#fiftyonevideolabelsdataset). A person is a detection
+``person`` with the track id as ``index`` and an attribute per action, its score; each action tube is an event. Videos
+stay where they are: the manifest has their paths, relative to itself. Frames count from 1. FiftyOne's data base takes
+no dot in an attribute's name, so that ``read (e.g., a book)`` is ``read (eg, a book)`` there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ava_detect.files import write_text_atomic
+from ava_detect.formats.annotated_video import AnnotatedVideo, Sighting
+from ava_detect.tubes import ActionTube
+
+MANIFEST_FILE = "manifest.json"
+
+
+def write_fiftyone(videos: Sequence[AnnotatedVideo], out: Path) -> list[Path]:
+    """Write ``out/manifest.json`` and ``out/labels/VIDEO_ID.json``; returns their paths."""
+    index, paths = [], [out / MANIFEST_FILE]
+    for video in videos:
+        labels = out / "labels" / f"{video.video_id}.json"
+        write_text_atomic(labels, json.dumps(_labels(video), ensure_ascii=False) + "\n")
+        paths.append(labels)
+        source = Path(os.path.relpath(video.path.resolve(), out.resolve())).as_posix()
+        index.append({"data": source, "labels": f"labels/{labels.name}"})
+    manifest = {"type": "eta.core.datasets.LabeledVideoDataset", "description": "", "index": index}
+    write_text_atomic(paths[0], json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+    return paths
+
+
+def _labels(video: AnnotatedVideo) -> dict[str, Any]:
+    frames: dict[str, Any] = {}
+    for sighting in video.sightings():
+        number = sighting.frame + 1
+        frame = frames.setdefault(str(number), {"frame_number": number, "objects": {"objects": []}})
+        frame["objects"]["objects"].append(_object(video, sighting))
+    return {
+        "filename": video.path.name,
+        "frames": frames,
+        "events": {"events": [_event(video, t) for t in video.tubes]},
+    }
+
+
+def _object(video: AnnotatedVideo, sighting: Sighting) -> dict[str, Any]:
+    x1, y1, x2, y2 = sighting.box_xyxy
+    attributes = [
+        {"type": "eta.core.data.NumericAttribute", "name": _field_name(action.name), "value": round(score, 4)}
+        for action, score in sighting.actions
+    ]
+    return {
+        "type": "eta.core.objects.DetectedObject",
+        "label": "person",
+        "index": sighting.track_id,
+        "confidence": round(sighting.person_score, 4),
+        "bounding_box": {
+            "top_left": {"x": round(x1 / video.width, 6), "y": round(y1 / video.height, 6)},
+            "bottom_right": {"x": round(x2 / video.width, 6), "y": round(y2 / video.height, 6)},
+        },
+        "attrs": {"attrs": attributes},
+    }
+
+
+def _event(video: AnnotatedVideo, tube: ActionTube) -> dict[str, Any]:
+    start = video.frame_at(tube.start_seconds) + 1
+    end = max(video.frame_at(tube.end_seconds) + 1, start)
+    return {
+        "type": "eta.core.events.VideoEvent",
+        "label": video.label_map.name(tube.action_id),
+        "index": tube.track_id,
+        "confidence": round(tube.mean_score, 4),
+        "support": {"ranges": f"{start}-{end}"},
+    }
+
+
+def _field_name(name: str) -> str:
+    """A name that MongoDB takes for a field: no dot, no NUL, no dollar sign in front."""
+    return name.replace(".", "").replace("\0", "").lstrip("$")

@@ -1,0 +1,82 @@
+"""Files of action tubes: a row per person, action and stretch of time, as Parquet, csv or JSON lines.
+
+Columns: ``video_id``, ``track_id``, ``action_id``, ``action_name``, ``action_kind``, ``start_seconds``,
+``end_seconds`` (from the start of the file), ``mean_score``, ``max_score``, and, a value per keyframe that the tube
+covers, ``timestamps_seconds``, ``scores`` (smoothed) and ``boxes`` (x1, y1, x2, y2 as fractions of the frame). A csv,
+whose cells hold one value, has the lists as JSON.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ava_detect.errors import FormatError
+from ava_detect.files import atomic_path
+from ava_detect.formats.numbers import shortest
+from ava_detect.labels import LabelMap
+from ava_detect.tubes import ActionTube
+
+TUBE_FORMATS = ("parquet", "csv", "jsonl")
+_LISTS = ("timestamps_seconds", "scores", "boxes")
+SCHEMA = pa.schema(
+    [
+        ("video_id", pa.string()),
+        ("track_id", pa.int64()),
+        ("action_id", pa.int32()),
+        ("action_name", pa.string()),
+        ("action_kind", pa.string()),
+        *((name, pa.float64()) for name in ("start_seconds", "end_seconds")),
+        *((name, pa.float32()) for name in ("mean_score", "max_score")),
+        ("timestamps_seconds", pa.list_(pa.float64())),
+        ("scores", pa.list_(pa.float32())),
+        ("boxes", pa.list_(pa.list_(pa.float32(), 4))),
+    ]
+)
+
+
+def write_tubes(path: str | Path, tubes: Iterable[ActionTube], label_map: LabelMap) -> int:
+    """Write tubes in the format of ``path``'s suffix, atomically, and return how many there were.
+
+    ``label_map``: names and kinds of their actions. Raises ``FormatError`` for another suffix than ``TUBE_FORMATS``.
+    """
+    suffix = Path(path).suffix.removeprefix(".")
+    if suffix not in TUBE_FORMATS:
+        raise FormatError(f"{path}: tubes are written as .{', .'.join(TUBE_FORMATS)}; give the file one of these ends")
+    rows = [_row(tube, label_map) for tube in tubes]
+    with atomic_path(path) as temporary:
+        if suffix == "parquet":
+            pq.write_table(pa.Table.from_pylist(rows, SCHEMA), temporary, compression="zstd")
+        elif suffix == "jsonl":
+            lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            temporary.write_text("".join(lines), encoding="utf-8")
+        else:
+            with temporary.open("w", newline="", encoding="utf-8") as file:
+                table = csv.DictWriter(file, SCHEMA.names, lineterminator="\n")
+                table.writeheader()
+                table.writerows({**row, **{name: json.dumps(row[name]) for name in _LISTS}} for row in rows)
+    return len(rows)
+
+
+def _row(tube: ActionTube, label_map: LabelMap) -> dict[str, Any]:
+    action = label_map.by_id(tube.action_id)
+    return {
+        "video_id": tube.video_id,
+        "track_id": tube.track_id,
+        "action_id": tube.action_id,
+        "action_name": action.name,
+        "action_kind": str(action.kind),
+        "start_seconds": round(tube.start_seconds, 6),
+        "end_seconds": round(tube.end_seconds, 6),
+        "mean_score": round(tube.mean_score, 6),
+        "max_score": round(tube.max_score, 6),
+        "timestamps_seconds": [round(seconds, 6) for seconds in tube.timestamps_seconds.tolist()],
+        "scores": [shortest(score) for score in tube.scores],
+        "boxes": [[shortest(corner) for corner in box] for box in tube.boxes_fraction],
+    }

@@ -1,0 +1,97 @@
+"""Writing the page's folder: the scripts, the data of each video, the list of all."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from ava_detect.errors import ConfigError
+from ava_detect.files import atomic_path, write_text_atomic
+from ava_detect.visualization.chips import TRACK_COLOURS
+from ava_detect.visualization.page import packing
+from ava_detect.visualization.page.media import MEDIA, PageVideo
+from ava_detect.visualization.page.packing import VideoContent
+
+_STATIC = Path(__file__).resolve().parent / "static"
+_DATA = "page-data"
+_LIST_SCRIPT = Path(_DATA) / "list.js"
+
+
+@dataclass(frozen=True, eq=False)
+class VideoEntry:
+    """One video for the page. ``content``: None where there are no results. ``notices``: sentences for its reader."""
+
+    video_id: str
+    content: VideoContent | None
+    video: PageVideo | None
+    notices: Sequence[str]
+    has_thumbnail: bool
+
+
+def key_of(index: int) -> str:
+    """The name of a video's files: a number, since ids may hold anything."""
+    return f"{index + 1:04d}"
+
+
+def start_folder(page: Path) -> None:
+    """Put the scripts in place, and take away the data and videos of an earlier page.
+
+    Raises ``ConfigError`` when the folder holds an ``index.html`` that is not a page's: nobody's work is overwritten.
+    """
+    if (page / _LIST_SCRIPT).is_file():
+        for name in (_DATA, MEDIA):
+            shutil.rmtree(page / name, ignore_errors=True)
+    elif (page / "index.html").exists():
+        raise ConfigError(f"{page} has an index.html that is not this page's; choose another --out")
+    for source in sorted(_STATIC.iterdir()):
+        with atomic_path(page / source.name) as temporary:
+            shutil.copyfile(source, temporary)
+
+
+def write_video(page: Path, index: int, entry: VideoEntry) -> dict[str, Any]:
+    """Write the data of one video; returns its line in the list."""
+    key, content, video = key_of(index), entry.content, entry.video
+    line: dict[str, Any] = {
+        "key": key,
+        "id": entry.video_id,
+        "hasPage": content is not None,
+        "thumbnail": f"{MEDIA}/{key}.jpg" if entry.has_thumbnail else None,
+        "notices": list(entry.notices),
+        "duration": 0.0,
+        "people": 0,
+        "boxes": 0,
+        "actions": [],
+    }
+    if content is None:
+        return line
+    meta = packing.describe(content)
+    last = meta["times"][-1] if meta["times"] else 0.0
+    # Without the video the clock ends a keyframe after the last one.
+    duration = round(last + meta["spacing"], 3) if video is None else round(video.duration_seconds, 3)
+    meta |= {
+        "id": entry.video_id,
+        "duration": duration,
+        "video": None if video is None else video.source,
+        "isProxy": video is not None and video.is_proxy,
+        "width": 16 if video is None else video.width,
+        "height": 9 if video is None else video.height,
+        "fps": 25.0 if video is None else round(video.fps, 4),
+        "notices": list(entry.notices),
+        "piece": packing.KEYFRAMES_PER_PIECE,
+        "colours": [f"rgb({red} {green} {blue})" for red, green, blue in TRACK_COLOURS],
+    }
+    for name, value in chain(packing.pieces(content), [("meta", meta)]):
+        write_text_atomic(page / _DATA / key / f"{name}.js", packing.script(f"{key}/{name}", value))
+    people, boxes = len(meta["tracks"]), len(content.people)
+    return {**line, "duration": duration, "people": people, "boxes": boxes, "actions": content.count_actions()}
+
+
+def finish_folder(page: Path, lines: Sequence[dict[str, Any]], *, title: str, note: str) -> Path:
+    """Write the list of videos, which makes the page whole; returns the file to open."""
+    value = {"title": title, "note": note, "videos": list(lines)}
+    write_text_atomic(page / _LIST_SCRIPT, packing.script("list", value))
+    return page / "index.html"

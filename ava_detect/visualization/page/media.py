@@ -1,0 +1,167 @@
+"""A video beside the page, in a form that browsers play, and what differs from the file that was annotated.
+
+Browsers play H.264 (8 bit, 4:2:0) in mp4, and VP8, VP9 and AV1 in webm. Such a file is linked, copied or referred to
+as it is; of any other a proxy is made, frame by frame, at most 720p and without sound. A proxy is also made where the
+browser's clock would not be ours: the picture does not begin at 0, or is not the file's first video stream.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+from PIL import Image
+
+from ava_detect.errors import VideoError
+from ava_detect.files import atomic_path
+from ava_detect.structures import Frame
+from ava_detect.video.container import choose_stream, open_container
+from ava_detect.video.reader import VideoInfo, VideoReader
+from ava_detect.video.writer import VideoWriter
+from ava_detect.visualization.motion import at_constant_rate
+
+Placing = Literal["link", "copy", "refer"]
+OnSecond = Callable[[float], None]
+
+MEDIA = "page-media"  # unlike any folder that is there already
+
+_PROXY_SHORT_SIDE = 720
+_PROXY_MAX_FPS = 60.0
+_THUMBNAIL_WIDTH = 384
+_LATE_START_SECONDS = 0.02
+# A container may end a frame early or late.
+_LENGTH_TOLERANCE_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class PageVideo:
+    """A video as the page shows it. ``source``: its address, relative to the page. ``is_proxy``: made for the page."""
+
+    source: str
+    width: int
+    height: int
+    duration_seconds: float
+    fps: float
+    is_proxy: bool
+
+
+def place_video(path: Path, page: Path, stem: str, placing: Placing, on_second: OnSecond | None = None) -> PageVideo:
+    """Put the video of ``path`` where the page finds it: ``page/page-media/STEM.*``, or where it is (``refer``).
+
+    ``link``: a hard link where the file system can, else a copy. Raises ``VideoError`` when it cannot be read.
+    """
+    reader = VideoReader(path)
+    info = reader.info
+    suffix = _playable_suffix(path, info)
+    if suffix is None:
+        target = page / MEDIA / f"{stem}.mp4"
+        duration = _write_proxy(reader, target, on_second)
+        return PageVideo(f"{MEDIA}/{target.name}", info.width, info.height, duration, info.average_fps, is_proxy=True)
+    target = page / MEDIA / f"{stem}{suffix}"
+    if placing == "refer":
+        source = quote(Path(os.path.relpath(path.resolve(), page.resolve())).as_posix())
+    else:
+        source = f"{MEDIA}/{target.name}"
+        with atomic_path(target) as temporary:
+            _link_or_copy(path, temporary, placing)
+    duration = info.duration_seconds or _end_seconds(reader)
+    return PageVideo(source, info.width, info.height, duration, info.average_fps, is_proxy=False)
+
+
+def differences(
+    path: Path, video: PageVideo, timestamps_seconds: list[float], spacing_seconds: float, source_bytes: int
+) -> list[str]:
+    """Sentences on what a file that is not the annotated one has of its own.
+
+    ``timestamps_seconds``: the keyframes of the results, which reach from 0 to the end of what was annotated.
+    ``source_bytes``: that file's size, 0 where unknown.
+    """
+    sentences = []
+    last = timestamps_seconds[-1] if timestamps_seconds else 0.0
+    length = f"{video.duration_seconds:.1f} s"
+    if last > video.duration_seconds + _LENGTH_TOLERANCE_SECONDS:
+        sentences.append(
+            f"{path.name} is {length} long and the results go on to {last:.1f} s: is it the video that was annotated?"
+        )
+    elif timestamps_seconds and video.duration_seconds > last + 2 * spacing_seconds + _LENGTH_TOLERANCE_SECONDS:
+        sentences.append(
+            f"{path.name} is {length} long and the results end at {last:.1f} s: the rest was not annotated, "
+            "or this is another video."
+        )
+    size = path.stat().st_size
+    if source_bytes and size != source_bytes:
+        sentences.append(
+            f"{path.name} has changed since it was annotated ({source_bytes:,} bytes then, {size:,} now; now "
+            f"{video.fps:.4g} frames a second, {length}): boxes may lie beside the people."
+        )
+    return sentences
+
+
+def write_thumbnail(path: Path, target: Path, timestamp_seconds: float) -> None:
+    """A small JPEG of the picture that is on screen at a moment."""
+    reader = VideoReader(path)
+    frame = next(reader.decode(timestamp_seconds), None)
+    if frame is None:
+        raise VideoError(f"{path}: there is no picture at {timestamp_seconds:g} s")
+    width = min(_THUMBNAIL_WIDTH, reader.info.width)
+    height = max(1, round(reader.info.height * width / reader.info.width))
+    with atomic_path(target) as temporary:
+        Image.fromarray(frame.image(width, height)).save(temporary, "JPEG", quality=82)
+
+
+def _playable_suffix(path: Path, info: VideoInfo) -> str | None:
+    """The suffix under which a browser plays the file as it is; None where it needs a proxy."""
+    with open_container(path) as container:
+        stream = choose_stream(container, path, 1)
+        pixel_format = stream.codec_context.pix_fmt
+        starts_late = abs(float((stream.start_time or 0) * (stream.time_base or 0))) > _LATE_START_SECONDS
+        is_first = stream == container.streams.video[0]
+    if starts_late or not is_first:
+        return None
+    if "mp4" in info.container.split(",") and info.codec == "h264" and pixel_format in ("yuv420p", "yuvj420p"):
+        return ".mp4"
+    if path.suffix.lower() == ".webm" and info.codec in ("vp8", "vp9", "av1", "libdav1d"):
+        return ".webm"
+    return None
+
+
+def _link_or_copy(path: Path, target: Path, placing: Placing) -> None:
+    if placing == "link":
+        try:
+            target.hardlink_to(path.resolve())
+            return
+        except OSError:
+            # Another file system, or one without links: a copy is the same to the page.
+            pass
+    shutil.copyfile(path, target)
+
+
+def _write_proxy(reader: VideoReader, target: Path, on_second: OnSecond | None) -> float:
+    """Encode what the reader sees; returns the length in seconds."""
+    info = reader.info
+    factor = min(1.0, _PROXY_SHORT_SIDE / min(info.width, info.height))
+    width, height = (max(2, round(side * factor) // 2 * 2) for side in (info.width, info.height))
+    fps = min(info.average_fps, _PROXY_MAX_FPS)
+
+    def frames() -> Iterator[Frame]:
+        for decoded in reader.decode():
+            if on_second is not None:
+                on_second(decoded.timestamp_seconds)
+            yield Frame(decoded.image(width, height), decoded.timestamp_seconds)
+
+    with VideoWriter(target, fps, quality=23) as writer:
+        for frame in at_constant_rate(frames(), fps):
+            writer.write(frame.image)
+    return reader.end_seconds
+
+
+def _end_seconds(reader: VideoReader) -> float:
+    """The length of a video whose container does not say it."""
+    for _ in reader.decode():
+        pass
+    return reader.end_seconds

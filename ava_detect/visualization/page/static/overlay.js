@@ -1,0 +1,202 @@
+// Boxes and label chips over the video. Chips are as in the drawn video: who, then a row per action with its score.
+"use strict";
+
+AvaPage.Overlay = class {
+  static KIND_COLOURS = { pose: "#96d7ff", object: "#ffd078", person: "#ffaad7", unknown: "#e1e1e1" };
+
+  /** `meta.colours`: of tracks, which people with any common colour blindness tell apart. */
+  constructor(canvas, meta) {
+    this.canvas = canvas;
+    this.context = canvas.getContext("2d");
+    this.meta = meta;
+    this.resize();
+  }
+
+  resize() {
+    const { width, height } = this.canvas.getBoundingClientRect();
+    this.ratio = window.devicePixelRatio || 1;
+    [this.width, this.height] = [width, height];
+    this.canvas.width = Math.max(1, Math.round(width * this.ratio));
+    this.canvas.height = Math.max(1, Math.round(height * this.ratio));
+    this.em = width < 480 ? 11 : 13;
+    this.line = width < 480 ? 2 : 3;
+    this.widths = new Map();
+  }
+
+  /**
+   * `people`: with `rows`, the actions to be named, and `isFaint`; `truth`: people of the ground truth with `missed`,
+   * the actions that nobody predicted, or null where it is off.
+   */
+  draw(people, truth) {
+    const { context, ratio } = this;
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.clearRect(0, 0, this.width, this.height);
+    const isJudged = truth !== null;
+    const labels = [];
+    for (const person of people) {
+      const box = this.#pixels(person.box), colour = AvaPage.trackColour(this.meta, person.track);
+      const isFalse = isJudged && person.found === 0;
+      this.#box(box, colour, { faint: person.isFaint, dash: isFalse ? [this.line * 3, this.line * 2] : [] });
+      if (person.isFaint) continue;
+      const rows = person.rows.map(row => ({ ...row, mark: isJudged ? row.mark : -1 }));
+      if (isFalse) rows.unshift({ text: "nobody there", mark: 0 });
+      if (rows.length) labels.push({ box, rows, tab: String(person.track), colour });
+    }
+    for (const person of truth ?? []) {
+      const box = this.#pixels(person.box);
+      this.#truthBox(box, person.found === 0);
+      const rows = person.missed.map(text => ({ text, mark: 0 }));
+      if (rows.length) labels.push({ box, rows, tab: "missed", colour: "#fff" });
+    }
+    this.#chips(labels);
+  }
+
+  #pixels(box) {
+    const snap = value => Math.round(value * this.ratio) / this.ratio;
+    const [x1, x2] = [box[0], box[2]].map(x => snap(Math.min(Math.max(x, 0), 1) * this.width));
+    const [y1, y2] = [box[1], box[3]].map(y => snap(Math.min(Math.max(y, 0), 1) * this.height));
+    return { x: x1, y: y1, width: x2 - x1, height: y2 - y1 };
+  }
+
+  /** The outline lies inside the box; a dark line within it keeps it visible on any ground. */
+  #box(box, colour, { faint, dash }) {
+    const { context, line } = this;
+    context.save();
+    context.globalAlpha = faint ? 0.35 : 1;
+    const stroke = (inset, width, style) => {
+      context.lineWidth = width;
+      context.strokeStyle = style;
+      const offset = inset + width / 2;
+      if (box.width > 2 * offset && box.height > 2 * offset) {
+        context.strokeRect(box.x + offset, box.y + offset, box.width - 2 * offset, box.height - 2 * offset);
+      }
+    };
+    if (!faint) stroke(line, 1, "rgb(18 18 22 / .85)");
+    context.setLineDash(dash);
+    stroke(0, faint ? 1 : line, colour);
+    context.restore();
+  }
+
+  #truthBox(box, isMissed) {
+    const { context } = this;
+    context.save();
+    for (const [style, offset] of [["rgb(18 18 22 / .8)", 0], ["#fff", 4]]) {
+      context.strokeStyle = style;
+      context.lineWidth = isMissed ? 3 : 1.5;
+      context.setLineDash(isMissed ? [3, 5] : [4, 4]);
+      context.lineDashOffset = offset;
+      context.strokeRect(box.x + 1, box.y + 1, Math.max(0, box.width - 2), Math.max(0, box.height - 2));
+    }
+    context.restore();
+  }
+
+  /** The nearest people first; a chip that finds no room loses rows, and at last is left out. */
+  #chips(labels) {
+    labels.sort((a, b) => b.box.width * b.box.height - a.box.width * a.box.height);
+    const taken = [];
+    for (const label of labels) {
+      for (let count = label.rows.length; count > 0; count--) {
+        const chip = this.#measure(label, count);
+        const place = this.#place(label.box, chip, taken);
+        if (!place) continue;
+        taken.push({ ...place, width: chip.width, height: chip.height });
+        this.#chip(label, chip, place);
+        break;
+      }
+    }
+  }
+
+  #font(weight = 400, scale = 1) {
+    return `${weight} ${this.em * scale}px system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif`;
+  }
+
+  /** Measuring text is dear, and the same names come frame after frame. */
+  #widthOf(text, weight = 400) {
+    const key = `${weight} ${text}`;
+    if (!this.widths.has(key)) {
+      this.context.font = this.#font(weight);
+      this.widths.set(key, this.context.measureText(text).width);
+    }
+    return this.widths.get(key);
+  }
+
+  #measure(label, count) {
+    const { em } = this;
+    const most = Math.max(this.width * 0.4, 90);
+    const rows = label.rows.slice(0, count).map(row => {
+      let { text } = row;
+      while (text.length > 4 && this.#widthOf(text) > most) text = `${text.replace(/…$/, "").slice(0, -1).trimEnd()}…`;
+      return { ...row, text };
+    });
+    const name = Math.max(...rows.map(row => this.#widthOf(row.text)));
+    const mark = rows.some(row => row.mark >= 0) ? em * 1.1 : 0;
+    const glyph = rows.some(row => row.kind) ? em * 0.95 : 0;
+    const bar = rows.some(row => row.score !== undefined) ? em * 2.6 : 0;
+    const tab = this.#widthOf(label.tab, 600) + em * 0.8;
+    const pad = em * 0.4, row = em * 1.4;
+    return { rows, mark, glyph, bar, tab, pad, row, width: tab + mark + glyph + name + bar + pad * (bar ? 3 : 2), height: row * rows.length + pad };
+  }
+
+  #place(box, chip, taken) {
+    const right = box.x + box.width - chip.width, bottom = box.y + box.height, edge = this.line + 2;
+    const candidates = [
+      [box.x, box.y - chip.height - 1], [right, box.y - chip.height - 1],
+      [box.x, bottom + 1], [right, bottom + 1],
+      [box.x + edge, bottom - chip.height - edge], [right - edge, bottom - chip.height - edge],
+      [box.x + box.width + 1, box.y], [box.x - chip.width - 1, box.y],
+      [box.x + edge, box.y + box.height / 2], [box.x + edge, box.y + edge], [right - edge, box.y + edge],
+    ];
+    const isInside = (x, y) => x >= 0 && y >= 0 && x + chip.width <= this.width && y + chip.height <= this.height;
+    const isFree = (x, y) => taken.every(other => x >= other.x + other.width || y >= other.y + other.height
+      || x + chip.width <= other.x || y + chip.height <= other.y);
+    const place = candidates.find(([x, y]) => isInside(x, y) && isFree(x, y))
+      ?? candidates.map(([x, y]) => [
+        Math.max(0, Math.min(x, this.width - chip.width)), Math.max(0, Math.min(y, this.height - chip.height)),
+      ]).find(([x, y]) => isFree(x, y));
+    return place ? { x: Math.round(place[0]), y: Math.round(place[1]) } : null;
+  }
+
+  #chip(label, chip, place) {
+    const { context, em } = this;
+    context.save();
+    context.beginPath();
+    context.roundRect(place.x, place.y, chip.width, chip.height, 4);
+    context.clip();
+    context.fillStyle = "rgb(18 18 22 / .84)";
+    context.fillRect(place.x, place.y, chip.width, chip.height);
+    context.fillStyle = label.colour;
+    context.fillRect(place.x, place.y, chip.tab, chip.height);
+    context.textBaseline = "middle";
+    context.fillStyle = "#121216";
+    context.font = this.#font(600);
+    context.textAlign = "center";
+    context.fillText(label.tab, place.x + chip.tab / 2, place.y + chip.height / 2);
+    context.font = this.#font();
+    context.textAlign = "left";
+    chip.rows.forEach((row, i) => {
+      const middle = place.y + chip.pad / 2 + chip.row * (i + 0.5);
+      let x = place.x + chip.tab + chip.pad;
+      if (row.mark >= 0) {
+        context.fillStyle = row.mark ? "#7ee0a8" : "#ff9d86";
+        context.fillText(row.mark ? "✓" : "✗", x, middle);
+      }
+      x += chip.mark;
+      if (row.kind) {
+        context.fillStyle = AvaPage.Overlay.KIND_COLOURS[row.kind];
+        context.font = this.#font(400, 0.7);
+        context.fillText(AvaPage.KINDS[row.kind].glyph, x, middle);
+        context.font = this.#font();
+      }
+      context.fillStyle = "#fff";
+      context.fillText(row.text, x + chip.glyph, middle);
+      if (row.score !== undefined) {
+        const left = place.x + chip.width - chip.bar - chip.pad, height = Math.max(4, em * 0.35);
+        context.fillStyle = "rgb(255 255 255 / .28)";
+        context.fillRect(left, middle - height / 2, chip.bar, height);
+        context.fillStyle = label.colour;
+        context.fillRect(left, middle - height / 2, chip.bar * row.score, height);
+      }
+    });
+    context.restore();
+  }
+};

@@ -1,0 +1,60 @@
+"""Explaining a moment: the picture, the choice of person and action, and faults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from helpers import constant_rate, small_config_file, write_numbered_video
+from PIL import Image
+
+from ava_detect.errors import AvaDetectError
+from ava_detect.explain import explain
+from ava_detect.formats.ava_csv import AvaTable, write_ava_table
+
+
+@pytest.fixture
+def setting(tmp_path: Path) -> dict[str, str]:
+    """A video of a second with two people in a box file, and a small untrained network."""
+    write_numbered_video(tmp_path / "v.mp4", constant_rate(30, 30), width=160, height=96)
+    boxes = [[0.6, 0.1, 0.9, 0.9], [0.1, 0.1, 0.4, 0.9]]
+    write_ava_table(tmp_path / "boxes.csv", AvaTable.from_columns(["v"] * 2, [0, 0], boxes, scores=[0.9, 0.8]))
+    return {
+        "weights": "random",
+        "config": str(small_config_file(tmp_path)),
+        "detector": f"boxes:{tmp_path / 'boxes.csv'}",
+    }
+
+
+def test_a_person_and_an_action_by_name(setting: dict[str, str], tmp_path: Path) -> None:
+    out = tmp_path / "cam.png"
+    found = explain(tmp_path / "v.mp4", 0, out, person=2, action="Hand Wave", **setting)
+    assert (found.action.id, found.person, found.num_people) == (69, 2, 2)
+    shares = sum(pathway.contribution for pathway in found.attention.pathways)
+    assert found.attention.logit == pytest.approx(shares + found.attention.bias)
+    with Image.open(out) as picture:
+        assert picture.width == 8 * (240 + 3) + 3
+
+
+def test_the_likeliest_action_of_the_surest_person_is_the_default(setting: dict[str, str], tmp_path: Path) -> None:
+    found = explain(tmp_path / "v.mp4", 0, tmp_path / "cam.png", **setting)
+    others = [
+        explain(tmp_path / "v.mp4", 0, tmp_path / "x.png", person=n, action=str(found.action.id), **setting)
+        for n in (1, 2)
+    ]
+    assert found.attention.score == max(other.attention.score for other in others)
+
+
+@pytest.mark.parametrize(
+    ("at", "choice", "message"),
+    [
+        (0, {"person": 3}, "--person counts from 1, left to right, to 2 here; got 3"),
+        (0, {"action": "hand wav"}, r"got 'hand wav' \(did you mean 'hand wave'\?\)"),
+        (9, {}, "second 9 lies outside the video"),
+        (0.5, {}, "the detector finds nobody at 0.5 s"),
+    ],
+)
+def test_faults(setting: dict[str, str], tmp_path: Path, at: float, choice: dict, message: str) -> None:
+    with pytest.raises(AvaDetectError, match=message):
+        explain(tmp_path / "v.mp4", at, tmp_path / "cam.png", **choice, **setting)
+    assert not (tmp_path / "cam.png").exists()

@@ -1,0 +1,110 @@
+"""Which videos a browser can play, copies for those that it cannot, and videos that are not the annotated ones."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from helpers import constant_rate, frame_number, write_numbered_video
+from PIL import Image
+
+from ava_detect.video.reader import VideoReader
+from ava_detect.visualization.page.media import PageVideo, differences, place_video, write_thumbnail
+
+
+@pytest.fixture
+def mp4(tmp_path) -> Path:
+    return write_numbered_video(tmp_path / "v 1#.mp4", constant_rate(30, 10), rate=10, width=160, height=96)
+
+
+def test_a_playable_video_is_linked_copied_or_referred_to(mp4, tmp_path):
+    page = tmp_path / "deep" / "page"
+    linked = place_video(mp4, page, "0001", "link")
+    assert linked == PageVideo("page-media/0001.mp4", 160, 96, pytest.approx(3.0), 10.0, is_proxy=False)
+    assert (page / linked.source).samefile(mp4)
+    copied = place_video(mp4, page, "0001", "copy")
+    assert not (page / copied.source).samefile(mp4)
+    assert (page / copied.source).read_bytes() == mp4.read_bytes()
+    referred = place_video(mp4, page, "0002", "refer")
+    assert referred.source == "../../v%201%23.mp4"
+    assert sorted(path.name for path in (page / "page-media").iterdir()) == ["0001.mp4"]
+
+
+def test_where_no_link_is_possible_there_is_a_copy(mp4, tmp_path, monkeypatch):
+    def refuse(self, target):
+        raise OSError("Invalid cross-device link")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    video = place_video(mp4, tmp_path / "page", "0001", "link")
+    assert (tmp_path / "page" / video.source).read_bytes() == mp4.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "ten_bit.mp4", "late.mp4", "big.mkv"])
+def test_any_other_video_gets_a_copy_that_browsers_play(tmp_path, name):
+    path = tmp_path / name
+    size = (1600, 960) if name == "big.mkv" else (160, 96)
+    times = [0.5 + t for t in constant_rate(30, 10)] if name == "late.mp4" else constant_rate(30, 10)
+    if name == "ten_bit.mp4":
+        _write_ten_bit(path)
+    else:
+        write_numbered_video(path, times, rate=10, width=size[0], height=size[1])
+    seconds = []
+    video = place_video(path, tmp_path / "page", "0001", "refer", seconds.append)
+    assert (video.source, video.is_proxy) == ("page-media/0001.mp4", True)
+    assert seconds == sorted(seconds)
+    assert len(seconds) == 30
+    proxy = VideoReader(tmp_path / "page" / video.source)
+    assert (proxy.info.codec, proxy.info.width, proxy.info.height) == (
+        "h264",
+        *((1200, 720) if size[0] > 999 else size),
+    )
+    shown = [(frame_number(frame.image), round(frame.timestamp_seconds, 3)) for frame in proxy]
+    assert shown == [(number, number / 10) for number in range(30)]
+    assert video.duration_seconds == pytest.approx(3.0, abs=0.11)
+
+
+def _write_ten_bit(path: Path) -> None:
+    """H.264 with ten bits a sample, which browsers do not play."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p10le"
+        from helpers import numbered_frame
+
+        for number in range(30):
+            frame = av.VideoFrame.from_ndarray(numbered_frame(number, 160, 96), format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 10)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def test_the_thumbnail_is_the_picture_of_its_moment(mp4, tmp_path):
+    write_thumbnail(mp4, tmp_path / "t.jpg", 1.72)
+    with Image.open(tmp_path / "t.jpg") as picture:
+        assert picture.size == (160, 96)
+        assert frame_number(np.asarray(picture.convert("RGB"))) == 17
+
+
+@pytest.mark.parametrize(
+    ("last", "size", "sentences"),
+    [
+        (2.0, 0, []),
+        (3.4, 0, []),
+        (9.0, 0, ["v 1#.mp4 is 3.0 s long and the results go on to 9.0 s: is it the video that was annotated?"]),
+        (
+            0.4,
+            0,
+            ["v 1#.mp4 is 3.0 s long and the results end at 0.4 s: the rest was not annotated, or this is another"],
+        ),
+        (2.0, 77, ["v 1#.mp4 has changed since it was annotated (77 bytes then, "]),
+    ],
+)
+def test_what_is_said_of_another_video(mp4, tmp_path, last, size, sentences):
+    video = place_video(mp4, tmp_path / "page", "0001", "link")
+    said = differences(mp4, video, [0.0, last], 1.0, size)
+    assert len(said) == len(sentences)
+    assert all(sentence.startswith(start) for sentence, start in zip(said, sentences, strict=True))
+    if size:
+        assert "now 10 frames a second, 3.0 s): boxes may lie beside the people." in said[0]
