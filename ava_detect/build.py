@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
-from ava_detect.config import Config, load_config
+from ava_detect.config import Config, LabelsConfig, load_config
 from ava_detect.errors import ConfigError
 from ava_detect.labels import Action, LabelMap
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
@@ -95,6 +95,8 @@ def label_map_of(config: Config) -> LabelMap:
     and the model's width is not AVA's. ``ConfigError`` when they are not as many as the columns.
     """
     labels, num_classes = config.labels, config.model.head.num_classes
+    if labels.text is not None:
+        return LabelMap.from_text(labels.text, "the label map in the config")
     if labels.map is None and not labels.ids and num_classes != len(LabelMap.ava()):
         return LabelMap(tuple(Action(i, f"action {i}") for i in range(1, num_classes + 1)))
     known = LabelMap.ava() if labels.map is None else LabelMap.from_pbtxt(labels.map)
@@ -108,3 +110,10 @@ def label_map_of(config: Config) -> LabelMap:
             "they must be as many"
         )
     return actions
+
+
+def self_contained(config: Config) -> Config:
+    """The same config with its label map inside, for weights that are used where the map's file is not."""
+    if config.labels.map is None:
+        return config
+    return config.model_copy(update={"labels": LabelsConfig(text=label_map_of(config).to_pbtxt())})

@@ -116,8 +116,13 @@ class LabelMap:
             text = Path(path).read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise FormatError(f"{path}: the label map cannot be read ({error}); give a .pbtxt file") from error
-        actions = _parse_pbtxt(text, str(path))
-        if Path(path).name != AVA_80_FILE:
+        return cls.from_text(text, str(path), is_ava=Path(path).name == AVA_80_FILE)
+
+    @classmethod
+    def from_text(cls, text: str, where: str, *, is_ava: bool = False) -> LabelMap:
+        """The same from the text of such a file. ``where``: what errors call it; ``is_ava``: it is AVA's own list."""
+        actions = _parse_pbtxt(text, where)
+        if not is_ava:
             known = {(a.id, a.name): a.kind for a in cls.ava()}
             actions = [
                 Action(a.id, a.name, known.get((a.id, a.name), a.kind)) if a.kind is ActionKind.UNKNOWN else a
@@ -126,7 +131,7 @@ class LabelMap:
         try:
             return cls(tuple(actions))
         except FormatError as error:
-            raise FormatError(f"{path}: {error}") from None
+            raise FormatError(f"{where}: {error}") from None
 
     @classmethod
     @cache

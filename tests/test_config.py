@@ -7,7 +7,7 @@ import pytest
 import torch
 import yaml
 
-from ava_detect.build import build_model, label_map_of
+from ava_detect.build import build_model, label_map_of, self_contained
 from ava_detect.config import BackboneConfig, Config, HeadConfig, RoIConfig, SplitConfig, config_names, load_config
 from ava_detect.errors import ConfigError
 from ava_detect.labels import Action, LabelMap
@@ -16,6 +16,8 @@ from ava_detect.models.heads import ProjectionHead
 from ava_detect.models.roi import RoIPool
 from ava_detect.models.slowfast import SlowFast
 from ava_detect.resources import resource_dir
+from ava_detect.synthetic.planning import ACTION_IDS as SYNTHETIC_IDS
+from ava_detect.synthetic.scene import Repertoire
 
 # Parameters and state entries as PySlowFast counts them (quoted: peers' code, run at commit 287ec007).
 PUBLISHED_SIZES = {
@@ -56,8 +58,9 @@ def test_every_shipped_config_builds_and_has_its_row(name):
     assert model.clip_settings.num_frames == config.clip.num_frames
     assert isinstance(model, ActionClassifier) == (config.model.task == "classification")
     if isinstance(model, ActionDetector):
-        assert label_map_of(config) == LabelMap.ava()
-        assert model.head.num_classes == 80
+        actions = SYNTHETIC_IDS[Repertoire.EVERYDAY] if name == "demo" else LabelMap.ava().ids
+        assert label_map_of(config) == LabelMap.ava().subset(actions)
+        assert model.head.num_classes == len(actions)
 
 
 @pytest.mark.parametrize("name", config_names())
@@ -180,6 +183,9 @@ def test_the_labels_of_a_config_name_the_columns(tmp_path):
     own = str(tmp_path / "mine.pbtxt")
     assert [action.name for action in labels(2, map=own)] == ["juggle", "plié"]
     assert labels(1, map=own, ids=[5]).ids == (5,)
+    inside = self_contained(Config.model_validate({"model": {"head": {"num_classes": 2}}, "labels": {"map": own}}))
+    assert inside.labels.map is None
+    assert label_map_of(inside) == labels(2, map=own)
     with pytest.raises(ConfigError, match=r"mine\.pbtxt names 2 actions, but model\.head\.num_classes is 80"):
         labels(80, map=own)
     with pytest.raises(ConfigError, match=r"labels\.ids 4 are not in the label map .*mine\.pbtxt"):

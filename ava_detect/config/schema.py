@@ -14,10 +14,12 @@ from ava_detect.config.training import DataConfig, TrainConfig
 class LabelsConfig(Section):
     """The actions of the model's columns, where they are not AVA's 80 in order.
 
-    ``map``: a ``.pbtxt`` label map, None for AVA's. ``ids``: those of its actions that are scored, all by default.
+    ``map``: a ``.pbtxt`` label map, None for AVA's; or ``text``, the map itself, as trained weights carry it with them.
+    ``ids``: those of its actions that are scored, all by default.
     """
 
     map: str | None = None
+    text: str | None = None
     ids: tuple[int, ...] = ()
 
 

@@ -228,15 +228,18 @@ class _NonLocal:
 
 
 def _blocks(stage: Stage, dtype: torch.dtype) -> list[Block]:
-    kinds = {Bottleneck: _Bottleneck, NonLocalBlock: _NonLocal}
-    return [cast(Block, kinds[type(module)](module, dtype)) for module in stage]  # type: ignore[index, arg-type]
+    return [
+        _NonLocal(module, dtype) if isinstance(module, NonLocalBlock) else _Bottleneck(cast(Bottleneck, module), dtype)
+        for module in stage
+    ]
 
 
 def _as_clips(maps: Tensor, num_frames: int) -> Tensor:
     """A view: ``[B * T, C, H, W]`` as ``[B, C, T, H, W]``."""
-    return maps.unflatten(0, (-1, num_frames)).transpose(1, 2)
+    return maps.view(-1, num_frames, *maps.shape[1:]).transpose(1, 2)
 
 
 def _positions(maps: Tensor, num_frames: int) -> Tensor:
     """A view: ``[B * T, C, H, W]`` as ``[B, T * H * W, C]``."""
-    return maps.permute(0, 2, 3, 1).unflatten(0, (-1, num_frames)).flatten(1, 3)
+    clips = maps.shape[0] // num_frames
+    return maps.permute(0, 2, 3, 1).reshape(clips, -1, maps.shape[1])

@@ -32,16 +32,14 @@ def folded(conv: nn.Conv3d, norm: nn.Module | None) -> tuple[Tensor, Tensor]:
 def has_fused_ops(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether oneDNN's fused convolutions run here: on an x86 CPU, in a PyTorch that has and allows them."""
     ops = torch.ops.mkldnn
-    return (
-        device.type == "cpu"
-        and platform.machine().lower() in ("x86_64", "amd64")
-        and torch.backends.mkldnn.is_available()
-        and torch.backends.mkldnn.enabled
-        and hasattr(ops, "_convolution_pointwise")
-        and hasattr(ops, "_convolution_pointwise_")
-        and hasattr(torch._C._nn, "mkldnn_reorder_conv2d_weight")
-        and (dtype == torch.float32 or (dtype == torch.bfloat16 and bool(ops._is_mkldnn_bf16_supported())))
-    )
+    if device.type != "cpu" or platform.machine().lower() not in ("x86_64", "amd64"):
+        return False
+    # Their absence is said by the attribute's: they are no public interface.
+    if not (bool(torch.backends.mkldnn.enabled) and hasattr(ops, "_convolution_pointwise_")):
+        return False
+    if not hasattr(torch._C._nn, "mkldnn_reorder_conv2d_weight"):
+        return False
+    return dtype == torch.float32 or (dtype == torch.bfloat16 and bool(ops._is_mkldnn_bf16_supported()))
 
 
 class FusedConv:
@@ -98,5 +96,5 @@ class FusedConv:
         if not self._is_packed:
             stride, padding, dilation = self._shape
             reorder = torch._C._nn.mkldnn_reorder_conv2d_weight
-            self.weight = reorder(self.weight.to_mkldnn(), padding, stride, dilation, 1, list(maps.shape))
+            self.weight = reorder(self.weight.to_mkldnn(), padding, stride, dilation, 1, list(maps.shape))  # type: ignore[call-arg]  # the stub lacks the last
             self._is_packed = True

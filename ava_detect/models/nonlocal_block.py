@@ -51,7 +51,7 @@ class NonLocalBlock(nn.Module):
         length = self.frames_per_group(x.shape[2])
         if self.groups == 1:
             return self._attend(x)
-        pieces = [self._attend(piece) for piece in x.split(length, dim=2)]
+        pieces = [self._attend(piece) for piece in torch.split(x, length, dim=2)]
         return torch.cat(pieces, dim=2)
 
     def frames_per_group(self, num_frames: int) -> int:

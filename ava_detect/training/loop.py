@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ava_detect.build import build_model
+from ava_detect.build import build_model, self_contained
 from ava_detect.config import Config
 from ava_detect.datasets import build_dataset
 from ava_detect.errors import ConfigError, DivergedError, TrainingError
@@ -230,7 +230,8 @@ class _Training:
             **self.learner.state(),
         }
         if self.validation is None or self._is_best:
-            save_weights(self.learner.evaluated, self.out / WEIGHTS, config=state["config"])
+            inside = self_contained(self.config).model_dump(mode="json")
+            save_weights(self.learner.evaluated, self.out / WEIGHTS, config=inside)
         if self._is_best:
             save_checkpoint(self.out / BEST, state)
         save_checkpoint(self.out / LAST, state)

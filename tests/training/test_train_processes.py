@@ -34,8 +34,7 @@ def torchrun(folder: Path, config, num_processes: int) -> Path:
     return out
 
 
-@pytest.mark.parametrize("accumulate", [1])
-def test_two_processes_give_the_weights_of_one(small_config, val_split, tmp_path, accumulate):
+def test_two_processes_give_the_weights_of_one(small_config, val_split, tmp_path):
     # Scenes of one to three people: a mean of the processes' means would be another loss.
     config = small_config(
         data={"val": val_split, "flip": 0.5},

@@ -207,7 +207,11 @@ def _write_ours(
     metadata = {"format": OUR_FORMAT, "version": str(OUR_VERSION), "config": json.dumps(config, sort_keys=True)}
     metadata |= {name: text for name, text in others.items() if text is not None}
     with atomic_path(target) as temporary:
+        temporary.touch()
+        mode = temporary.stat().st_mode
         save_file(_owned(state), temporary, metadata=metadata)
+        # Its file is another one, which only the owner may read.
+        temporary.chmod(mode)
 
 
 def _owned(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -198,3 +198,9 @@ def test_half_refuses_what_float16_cannot_hold(tmp_path):
     with pytest.raises(WeightsError, match=r"head\.projection\.bias has numbers beyond float16's range"):
         convert(whole, tmp_path / "half.safetensors", to="ava_detect", half=True)
     assert not (tmp_path / "half.safetensors").exists()
+
+
+def test_weights_can_be_read_by_whoever_may_read_new_files(tmp_path):
+    (tmp_path / "new").touch()
+    path = save_weights(build_model(Config.model_validate(SMALL_CONFIG)), tmp_path / "a.safetensors")
+    assert path.stat().st_mode == (tmp_path / "new").stat().st_mode
