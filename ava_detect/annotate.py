@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from ava_detect.annotator import AnnotateSettings, Annotator
+from ava_detect.annotator import AnnotateSettings, Annotator, resolve_device
 from ava_detect.build import RANDOM_WEIGHTS, config_of
 from ava_detect.environment import versions
 from ava_detect.errors import ConfigError
@@ -16,7 +16,7 @@ from ava_detect.files import remove_stale_temporaries, sha256_of, write_text_ato
 from ava_detect.models.zoo import OnProgress, resolve
 from ava_detect.run_record import SUMMARY, RunRecord, VideoRecord
 from ava_detect.sources import VideoSource, find_videos
-from ava_detect.workers import annotate_in_processes, annotate_one
+from ava_detect.workers import annotate_in_processes, annotate_one, sensible_workers
 
 
 @dataclass(frozen=True)
@@ -82,13 +82,14 @@ def annotate_videos(
     min_person_score: float | None = None,
     device: str = "auto",
     precision: str = "auto",
+    engine: str = "auto",
     every_seconds: float = 1.0,
     min_score: float = 0.0,
     start_seconds: float = 0.0,
     formats: Sequence[str] = ("csv", "jsonl"),
     draw: bool = False,
     resume: bool = True,
-    workers: int = 1,
+    workers: int | Literal["auto"] = 1,
     on_progress: Callable[[Progress], None] | None = None,
     on_download: OnProgress | None = None,
 ) -> AnnotateSummary:
@@ -103,7 +104,9 @@ def annotate_videos(
     ``every_seconds``: keyframes lie so far apart, from 0 to the end. ``min_score``: actions below it are not written.
     ``start_seconds``: where in its movie each file starts; added to the csv's timestamps, and to the time at which
     ``boxes`` are looked up. ``formats``: of ``csv``, ``jsonl``, ``parquet``. ``draw``: also ``NAME.annotated.mp4``.
-    ``resume``: skip videos that are finished in ``out``; the settings must then be the same. ``workers``: processes.
+    ``resume``: skip videos that are finished in ``out``; the settings must then be the same. ``workers``: processes,
+    each with a network and a share of the cores; ``"auto"``: as many as the cores, the memory and the videos warrant.
+    ``precision`` and ``engine``: how the network is run, see ``models/execution.py``.
 
     A video that fails is recorded and the others go on. Raises ``ConfigError`` (and other ``AvaDetectError``) before
     any work when the call itself is wrong. An interrupt (Ctrl-C) ends the run early with ``interrupted`` set.
@@ -113,7 +116,7 @@ def annotate_videos(
         raise ConfigError("--boxes gives the people, so there is nothing for a --detector to find; give one of the two")
     if boxes is not None:
         detector = f"boxes:{boxes}" + (f"?start_seconds={start_seconds}" if start_seconds else "")
-    if workers < 1:
+    if workers != "auto" and workers < 1:
         raise ConfigError(f"--workers is at least 1, got {workers}")
     settings = AnnotateSettings(
         config=config_of(config, weights),
@@ -122,6 +125,7 @@ def annotate_videos(
         min_person_score=min_person_score,
         device=device,
         precision=precision,
+        engine=engine,
         every_seconds=every_seconds,
         min_score=min_score,
         start_seconds=start_seconds,
@@ -133,6 +137,8 @@ def annotate_videos(
     videos = find_videos([sources] if isinstance(sources, str | Path) else sources, inside_out=out)
     # Built before the first video even when worker processes build their own: what is wrong with it is wrong once.
     annotator = Annotator(settings)
+    if workers == "auto":
+        workers = sensible_workers(len(videos), resolve_device(device))
     _make_writable(out)
     weights_known = _describe_weights(annotator)
     run = RunRecord(out, _fingerprint(settings, weights_known), resume=resume)
@@ -176,7 +182,9 @@ def _annotate_all(
             report(video.video_id, record=record)
             yield record
     records: Iterator[VideoRecord]
-    if workers == 1 or len(waiting) < 2:
+    if not waiting:
+        return
+    if workers == 1:
         records = (annotate_one(annotator, video, run.out, tick) for video in waiting)
     else:
         records = annotate_in_processes(annotator.settings, waiting, run.out, workers)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import get_args
 
 import torch
 
@@ -15,8 +15,10 @@ from ava_detect.config import Config
 from ava_detect.detectors import build_detector
 from ava_detect.errors import ConfigError
 from ava_detect.formats.results import result_path, results_writer
+from ava_detect.models.execution import Engine, Precision
 from ava_detect.models.weights import load_weights
-from ava_detect.pipeline import Pipeline, Precision, VideoRun
+from ava_detect.models.zoo import SHIPPED
+from ava_detect.pipeline import Pipeline, VideoRun
 from ava_detect.run_record import VideoRecord, file_state
 from ava_detect.sources import VideoSource
 from ava_detect.structures import ActionDetections
@@ -24,6 +26,7 @@ from ava_detect.video.reader import VideoReader
 from ava_detect.visualization.draw import draw_video
 
 UNTRAINED_NOTE = "untrained network (random weights): the action scores mean nothing"
+DEMO_NOTE = "demo weights, trained on rendered figures: the action scores mean nothing on real people"
 # Players show no more, and every drawn frame costs time and space.
 _MAX_DRAWN_FPS = 60.0
 
@@ -45,6 +48,7 @@ class AnnotateSettings:
     start_seconds: float
     formats: tuple[str, ...]
     draw: bool
+    engine: str = "auto"
 
     def __post_init__(self) -> None:
         """Every check that costs no work; ``ConfigError`` says what is wrong."""
@@ -64,7 +68,7 @@ class AnnotateSettings:
     @property
     def note(self) -> str:
         """What every output must say of these settings; empty when nothing."""
-        return UNTRAINED_NOTE if self.weights == RANDOM_WEIGHTS else ""
+        return {RANDOM_WEIGHTS: UNTRAINED_NOTE, str(SHIPPED["demo"]): DEMO_NOTE}.get(str(self.weights), "")
 
 
 class Annotator:
@@ -89,6 +93,7 @@ class Annotator:
             label_map=label_map_of(config),
             device=device,
             precision=resolve_precision(settings.precision),
+            engine=resolve_engine(settings.engine),
             every_seconds=settings.every_seconds,
             clips_per_batch=1 if device == "cpu" else 8,
         )
@@ -103,7 +108,7 @@ class Annotator:
         run = self.pipeline(source.path, video_id=video_id)
         keyframes: list[ActionDetections] = []
         num_rows = 0
-        with ExitStack() as outputs:
+        with closing(run), ExitStack() as outputs:
             write = outputs.enter_context(
                 results_writer(
                     out,
@@ -153,6 +158,7 @@ class Annotator:
                 self.pipeline.label_map,
                 banner=self.settings.note,
                 keyframe_seconds=self.settings.every_seconds,
+                cuts_seconds=run.cuts_seconds,
             )
         return path.name
 
@@ -171,7 +177,15 @@ def resolve_device(device: str) -> str:
 
 def resolve_precision(precision: str) -> Precision:
     """``auto`` is fp32, whose scores equal the references; bf16 is a choice."""
-    known: dict[str, Literal["fp32", "bf16"]] = {"auto": "fp32", "fp32": "fp32", "bf16": "bf16"}
+    known: dict[str, Precision] = {"auto": "fp32", "fp32": "fp32", "bf16": "bf16"}
     if precision not in known:
         raise ConfigError(f"--precision is {', '.join(known)}, got {precision!r}")
     return known[precision]
+
+
+def resolve_engine(engine: str) -> Engine:
+    """How the network is run (``models/execution.py``); ``ConfigError`` for a name that is none of the ways."""
+    known: dict[str, Engine] = {name: name for name in get_args(Engine)}
+    if engine not in known:
+        raise ConfigError(f"--engine is {', '.join(known)}, got {engine!r}")
+    return known[engine]

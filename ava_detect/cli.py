@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -21,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ava_detect import __version__, cli_benchmark, cli_data, cli_handover, cli_train, cli_visualize, cli_weights
-from ava_detect.errors import AvaDetectError, MissingDependencyError
+from ava_detect.errors import AvaDetectError, ConfigError, MissingDependencyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,6 +101,9 @@ def annotate(
     ] = None,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where the network runs.")] = "auto",
     precision: Annotated[str, typer.Option(metavar="auto|fp32|bf16", help="auto is fp32.")] = "auto",
+    engine: Annotated[
+        str, typer.Option(metavar="auto|eager|fused", help="How the network is run; auto is the fastest that is exact.")
+    ] = "auto",
     every: Annotated[float, typer.Option(metavar="SECONDS", help="Time between keyframes.")] = 1.0,
     min_score: Annotated[float, typer.Option(metavar="F", help="Least score of an action to be written.")] = 0.0,
     min_person_score: Annotated[
@@ -112,7 +115,7 @@ def annotate(
     format: Annotated[str, typer.Option(help="Of csv, jsonl, parquet; several with commas.")] = "csv,jsonl",
     draw: Annotated[bool, typer.Option("--draw", help="Also write an annotated mp4.")] = False,
     resume: Annotated[bool, typer.Option("--resume/--restart", help="Skip videos that are done, or do all.")] = True,
-    workers: Annotated[int, typer.Option(metavar="N", help="Processes, each with its own network.")] = 1,
+    workers: Annotated[str, typer.Option(metavar="N|auto", help="Processes, each with its own network.")] = "1",
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print problems only.")] = False,
 ) -> None:
@@ -134,13 +137,14 @@ def annotate(
             min_person_score=min_person_score,
             device=device,
             precision=precision,
+            engine=engine,
             every_seconds=every,
             min_score=min_score,
             start_seconds=start_seconds,
             formats=parse_formats(format),
             draw=draw,
             resume=resume,
-            workers=workers,
+            workers=_workers(workers),
             on_progress=on_progress,
             on_download=on_download,
         )
@@ -150,6 +154,14 @@ def annotate(
         _print_summary(summary)
         _out.print(f"Results: {out}", markup=False, highlight=False)
     _report_problems(summary)
+
+
+def _workers(text: str) -> int | Literal["auto"]:
+    if text == "auto":
+        return "auto"
+    if not text.isdigit():
+        raise ConfigError(f"--workers is a number of processes or auto, got {text!r}")
+    return int(text)
 
 
 @app.command()

@@ -1,30 +1,42 @@
-"""One video in, everybody's actions out: decode, detect, cut clips, score, link. Streaming, in bounded memory."""
+"""One video in, everybody's actions out: decode, detect, cut clips, score, link. Streaming, in bounded memory.
+
+Decoding and detection run in threads of their own, a few keyframes ahead of the network (``background.py``).
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from itertools import islice
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import replace
+from itertools import islice, tee
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from ava_detect import boxes as box_ops
+from ava_detect.background import in_background
 from ava_detect.detectors.base import PersonDetector
 from ava_detect.errors import ConfigError
 from ava_detect.labels import LabelMap
 from ava_detect.linking import Linker
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
+from ava_detect.models.execution import Engine, Precision, prepare
 from ava_detect.structures import ActionDetections, Clip, Frame, PersonBoxes
 from ava_detect.video.clips import ClipSampler, Keyframe, keyframe_times
 from ava_detect.video.reader import VideoReader
-from ava_detect.video.transforms import normalize
+from ava_detect.video.transforms import flip as mirror
+from ava_detect.video.transforms import normalize, roi_boxes
 
-Precision = Literal["fp32", "bf16"]
+_LEAST_SHORT_SIDE = 32
+# Keyframes that wait for the detector, and batches that wait for the network: enough to even out how long each takes.
+_KEYFRAMES_AHEAD, _BATCHES_AHEAD = 2, 1
+
+
+# One keyframe at every scale.
+Views = tuple[Keyframe, ...]
 
 
 class Pipeline:
@@ -45,17 +57,25 @@ class Pipeline:
         label_map: LabelMap | None = None,
         device: str | torch.device = "cpu",
         precision: Precision = "fp32",
+        engine: Engine = "auto",
         every_seconds: float = 1.0,
-        keyframes_per_batch: int = 8,
+        keyframes_per_batch: int = 4,
         clips_per_batch: int = 1,
         decoder_threads: int = 1,
+        scales: Sequence[int] = (),
+        flip: bool = False,
     ) -> None:
         """``label_map``: the actions that the model's columns stand for, AVA's 80 by default.
 
         ``every_seconds``: the time between keyframes, the first being at 0. ``keyframes_per_batch``: so many go through
-        the detector at once, and so many clips are held in memory. ``clips_per_batch``: so many go through the network
-        at once. ``precision``: ``bf16`` runs the network's convolutions in bfloat16: faster where the
-        processor has it, with scores that differ a little.
+        the detector at once; up to three times as many clips are held in memory. ``clips_per_batch``: so many go
+        through the network at once. ``precision``: ``bf16`` runs the network's convolutions in bfloat16: faster where
+        the processor has it, with scores that differ a little. ``engine``: see ``models/execution.py``; the weights
+        that count are those which ``model`` has now.
+
+        Test-time augmentation: ``scales``, the short sides in pixels at which each clip is scored in the place of the
+        network's own, and ``flip``, each also with left and right exchanged; the scores are averaged. The video is
+        decoded once a scale.
         """
         if isinstance(model, ActionClassifier):
             raise ConfigError(
@@ -63,6 +83,10 @@ class Pipeline:
                 "config whose model.task is detection"
             )
         keyframe_times(every_seconds)
+        if any(side < _LEAST_SHORT_SIDE for side in scales) or len(set(scales)) != len(scales):
+            raise ConfigError(
+                f"scales are short sides in pixels, each once and at least {_LEAST_SHORT_SIDE}, got {list(scales)}"
+            )
         self.detector = detector
         self.device = torch.device(device)
         self.model = model.to(self.device).eval()
@@ -72,16 +96,24 @@ class Pipeline:
                 f"the label map names {len(self.label_map)} actions, but the model scores "
                 f"{model.head.num_classes}; give the map that the model was trained with"
             )
-        self.precision: Precision = precision
+        self.network = prepare(self.model, engine=engine, precision=precision, device=self.device)
         self.every_seconds = every_seconds
         self.keyframes_per_batch = keyframes_per_batch
         self.clips_per_batch = clips_per_batch
         self.decoder_threads = decoder_threads
+        self.scales = tuple(scales) or (model.clip_settings.short_side,)
+        self.flip = flip
 
-    def __call__(self, source: str | Path, *, video_id: str | None = None) -> VideoRun:
-        """Start on one video; ``VideoError`` when it cannot be opened. ``video_id``: by default the file's stem."""
-        video = VideoReader(source, num_threads=self.decoder_threads)
-        return VideoRun(self, video, Path(source).stem if video_id is None else video_id)
+    def __call__(
+        self, source: str | Path, *, video_id: str | None = None, at_seconds: Iterable[float] | None = None
+    ) -> VideoRun:
+        """Start on one video; ``VideoError`` when it cannot be opened. ``video_id``: by default the file's stem.
+
+        ``at_seconds``: the keyframes' times, ascending from 0 or later, in the place of every ``every_seconds``; those
+        behind the video's end are left out.
+        """
+        times = keyframe_times(self.every_seconds) if at_seconds is None else at_seconds
+        return VideoRun(self, Path(source), Path(source).stem if video_id is None else video_id, times)
 
     def detect(self, keyframes: Sequence[Keyframe], video_id: str) -> list[PersonBoxes]:
         """The people on each keyframe, in pixels of its clip."""
@@ -99,8 +131,16 @@ class Pipeline:
     def score(self, clips: Sequence[Clip], people: Sequence[PersonBoxes]) -> list[npt.NDArray[np.float32]]:
         """Action scores ``[N, C]`` in 0..1 of the people on each clip; boxes in pixels of the clip.
 
-        A clip without people is not looked at.
+        A clip without people is not looked at. With ``flip`` they are the mean of the clip's and its mirror image's.
         """
+        scores = self._score_as_given(clips, people)
+        if self.flip:
+            mirrored = [_mirrored(clip, boxes) for clip, boxes in zip(clips, people, strict=True)]
+            others = self._score_as_given([clip for clip, _ in mirrored], [boxes for _, boxes in mirrored])
+            scores = [np.mean(pair, axis=0) for pair in zip(scores, others, strict=True)]
+        return scores
+
+    def _score_as_given(self, clips: Sequence[Clip], people: Sequence[PersonBoxes]) -> list[npt.NDArray[np.float32]]:
         num_actions = len(self.label_map)
         scores = [np.zeros((0, num_actions), np.float32) for _ in clips]
         occupied = [i for i, boxes in enumerate(people) if len(boxes)]
@@ -118,66 +158,138 @@ class Pipeline:
         rois = np.concatenate(
             [_rois(i, boxes, clip) for i, (boxes, clip) in enumerate(zip(people, clips, strict=True))]
         )
-        with (
-            torch.inference_mode(),
-            # cuDNN would otherwise compute "fp32" convolutions with 10-bit mantissas.
-            torch.backends.cudnn.flags(allow_tf32=False),
-            torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"),
-        ):
-            logits: torch.Tensor = self.model(inputs, torch.from_numpy(rois).to(self.device))
-            return logits.float().sigmoid().cpu().numpy()
+        logits = self.network(inputs, torch.from_numpy(rois).to(self.device))
+        scores: npt.NDArray[np.float32] = logits.sigmoid().cpu().numpy()
+        return scores
 
 
 class VideoRun(Iterator[ActionDetections]):
-    """One video's keyframes, in order of time, as they become known; iterate once.
+    """One video's keyframes, in order of time, as they become known; iterate once, and ``close`` what is left early.
 
-    ``seconds``: time spent so far in ``decode``, ``detect`` and ``score``. ``num_keyframes``, ``num_people``: counts so
-    far. ``video``: the reader, whose ``damage()`` after the last keyframe says what could not be read.
+    ``video``: the reader, whose ``damage()`` after the last keyframe says what could not be read.
     """
 
-    def __init__(self, pipeline: Pipeline, video: VideoReader, video_id: str) -> None:
-        self.video = video
+    def __init__(self, pipeline: Pipeline, source: Path, video_id: str, times: Iterable[float]) -> None:
+        # The threads hold the stages and never the run, so that a run which is dropped takes its threads along.
+        self._stages = _Stages(pipeline, source, video_id)
+        self._results = self._stages.run(times)
+        self.video = self._stages.readers[0]
         self.video_id = video_id
-        self.seconds = {"decode": 0.0, "detect": 0.0, "score": 0.0}
-        self.num_keyframes = 0
-        self.num_people = 0
-        self._pipeline = pipeline
-        self._results = self._run()
 
     def __next__(self) -> ActionDetections:
         return next(self._results)
 
-    def _run(self) -> Iterator[ActionDetections]:
+    def close(self) -> None:
+        """End the run where it is; its threads end with it."""
+        self._results.close()
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Time spent so far in ``decode``, ``detect`` and ``score``, which overlap."""
+        return self._stages.seconds
+
+    @property
+    def num_keyframes(self) -> int:
+        """How many have been handed out."""
+        return self._stages.num_keyframes
+
+    @property
+    def num_people(self) -> int:
+        """How many people those had."""
+        return self._stages.num_people
+
+    @property
+    def cuts_seconds(self) -> tuple[float, ...]:
+        """When the video's hard cuts were, as far as it has been read."""
+        first_pass = self._stages.first_pass
+        return () if first_pass is None else first_pass.cuts_seconds
+
+    def timed(self, stage: str) -> AbstractContextManager[None]:
+        """Add the time of the block to ``seconds[stage]``."""
+        return self._stages.timed(stage)
+
+
+class _Stages:
+    """What happens to one video's keyframes, each stage a generator, and the books of it."""
+
+    def __init__(self, pipeline: Pipeline, source: Path, video_id: str) -> None:
+        # One reader a scale: each keeps the books of its own pass.
+        self.readers = [VideoReader(source, num_threads=pipeline.decoder_threads) for _ in pipeline.scales]
+        self.seconds = {"decode": 0.0, "detect": 0.0, "score": 0.0}
+        self.num_keyframes = 0
+        self.num_people = 0
+        self.first_pass: ClipSampler | None = None
+        self._video_id = video_id
+        self._pipeline = pipeline
+
+    def run(self, times: Iterable[float]) -> Generator[ActionDetections, None, None]:
+        decoded = in_background(self._decoded(times), _KEYFRAMES_AHEAD)
+        batches = in_background(self._detected(decoded), _BATCHES_AHEAD)
+        # The last thread in the row ends first: the others wait for nobody else.
+        with closing(decoded), closing(batches):
+            yield from self._scored(batches)
+
+    def _decoded(self, times: Iterable[float]) -> Generator[Views, None, None]:
+        keyframes = self._keyframes(times)
+        while True:
+            with self.timed("decode"):
+                views = next(keyframes, None)
+            if views is None:
+                return
+            yield views
+
+    def _detected(self, keyframes: Iterator[Views]) -> Generator[tuple[list[Views], list[PersonBoxes]], None, None]:
+        while batch := list(islice(keyframes, self._pipeline.keyframes_per_batch)):
+            with self.timed("detect"):
+                people = self._pipeline.detect([views[0] for views in batch], self._video_id)
+            yield batch, people
+
+    def _scored(self, batches: Iterable[tuple[list[Views], list[PersonBoxes]]]) -> Iterator[ActionDetections]:
         pipeline = self._pipeline
-        settings = pipeline.model.clip_settings
-        sampler = ClipSampler(self.video, settings, keyframe_images=pipeline.detector.needs_images)
-        keyframes = sampler.sample(keyframe_times(pipeline.every_seconds))
         linker = Linker(max_gap_seconds=2.5 * pipeline.every_seconds)
         action_ids = np.array(pipeline.label_map.ids, np.int64)
-        while batch := self._next_batch(keyframes):
-            with self.timed("detect"):
-                people = pipeline.detect(batch, self.video_id)
-            clips = [keyframe.clip for keyframe in batch]
+        for batch, people in batches:
+            clips = [views[0].clip for views in batch]
             with self.timed("score"):
-                scores = pipeline.score(clips, people)
-            for clip, boxes, action_scores in zip(clips, people, scores, strict=True):
+                scores = self._score(batch, people)
+            shots = [views[0].shot for views in batch]
+            for clip, shot, boxes, action_scores in zip(clips, shots, people, scores, strict=True):
                 self.num_keyframes += 1
                 self.num_people += len(boxes)
                 fractions = box_ops.pixels_to_fractions(boxes.boxes_xyxy, clip.width, clip.height)
                 yield linker.update(
                     ActionDetections(
-                        self.video_id,
+                        self._video_id,
                         clip.timestamp_seconds,
                         fractions.astype(np.float32),
                         boxes.scores,
                         action_scores,
                         action_ids,
-                    )
+                    ),
+                    shot=shot,
                 )
 
-    def _next_batch(self, keyframes: Iterator[Keyframe]) -> list[Keyframe]:
-        with self.timed("decode"):
-            return list(islice(keyframes, self._pipeline.keyframes_per_batch))
+    def _keyframes(self, times: Iterable[float]) -> Iterator[Views]:
+        """Each keyframe at every scale, the first with the detector's picture; the scales are read side by side."""
+        pipeline = self._pipeline
+        passes = []
+        for index, (short_side, video) in enumerate(zip(pipeline.scales, self.readers, strict=True)):
+            settings = replace(pipeline.model.clip_settings, short_side=short_side)
+            is_first = index == 0
+            wants_images = pipeline.detector.needs_images and is_first
+            passes.append(ClipSampler(video, settings, keyframe_images=wants_images, find_shots=is_first))
+        self.first_pass = passes[0]
+        shares = tee(times, len(passes))
+        return zip(*(sampler.sample(share) for sampler, share in zip(passes, shares, strict=True)), strict=True)
+
+    def _score(self, batch: Sequence[Views], people: Sequence[PersonBoxes]) -> list[npt.NDArray[np.float32]]:
+        """The mean over the scales; ``people`` are in pixels of the first scale's clips."""
+        views = []
+        for same_scale in zip(*batch, strict=True):
+            clips = [keyframe.clip for keyframe in same_scale]
+            boxes = [_rescaled(p, of[0].clip, clip) for p, of, clip in zip(people, batch, clips, strict=True)]
+            views.append(self._pipeline.score(clips, boxes))
+        return [np.mean(scores, axis=0) for scores in zip(*views, strict=True)] if len(views) > 1 else views[0]
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -194,6 +306,17 @@ def _image_of(keyframe: Keyframe) -> npt.NDArray[np.uint8]:
     return keyframe.clip.frames[keyframe.clip.keyframe_index] if keyframe.image is None else keyframe.image
 
 
+def _mirrored(clip: Clip, people: PersonBoxes) -> tuple[Clip, PersonBoxes]:
+    frames, boxes = mirror(clip.frames, people.boxes_xyxy)
+    return replace(clip, frames=frames), PersonBoxes(boxes, people.scores)
+
+
+def _rescaled(people: PersonBoxes, clip: Clip, other: Clip) -> PersonBoxes:
+    """Boxes in pixels of ``clip`` in those of the same clip at another scale."""
+    boxes = box_ops.scale(people.boxes_xyxy, other.width / clip.width, other.height / clip.height)
+    return PersonBoxes(boxes.astype(np.float32), people.scores)
+
+
 def _on_clip(people: PersonBoxes, image: npt.NDArray[np.uint8], clip: Clip) -> PersonBoxes:
     """The detector's people in the clip's pixels, cut to the frame; who lies wholly outside is left out."""
     height, width = image.shape[:2]
@@ -203,15 +326,5 @@ def _on_clip(people: PersonBoxes, image: npt.NDArray[np.uint8], clip: Clip) -> P
 
 
 def _rois(clip_index: int, people: PersonBoxes, clip: Clip) -> npt.NDArray[np.float32]:
-    """``[N, 5]`` RoIs, by the rules of PySlowFast, which trained the field's weights (``docs/parity.md``).
-
-    Boxes are cut at W - 1 and H - 1 of the video's own frame, scaled by one factor, that of the long side, and cut at
-    W - 1 and H - 1 of the clip.
-    """
-    width, height = clip.source_size or (clip.width, clip.height)
-    boxes = box_ops.scale(people.boxes_xyxy.astype(np.float64), width / clip.width, height / clip.height)
-    factor = clip.height / height if width < height else clip.width / width
-    scaled = factor * box_ops.clip(boxes, width - 1, height - 1)
-    cut = box_ops.clip(scaled, clip.width - 1, clip.height - 1)
-    indices = np.full((len(people), 1), clip_index)
-    return np.concatenate([indices, cut], axis=1).astype(np.float32)
+    """``[N, 5]``: the clip's place in the batch, then the network's own idea of the box."""
+    return np.insert(roi_boxes(people.boxes_xyxy, clip), 0, clip_index, axis=1)

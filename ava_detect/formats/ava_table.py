@@ -150,8 +150,9 @@ class AvaTable:
     @property
     def in_pixels(self) -> npt.NDArray[np.bool_]:
         """Bool ``[R]``: the rows whose box is not in fractions: a corner lies far outside the frame or is no number."""
-        near: npt.NDArray[np.bool_] = (np.abs(self.boxes_fraction) <= LARGEST_FRACTION).all(axis=1)
-        return ~near & ~self.lists_only
+        inside = np.abs(self.boxes_fraction) <= LARGEST_FRACTION
+        result: npt.NDArray[np.bool_] = ~np.all(inside, axis=1) & ~self.lists_only
+        return result
 
     def __repr__(self) -> str:
         return f"AvaTable(rows={len(self)}, videos={len(self.video_ids)})"

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ava_detect import boxes
 from ava_detect.errors import AvaDetectError
-from ava_detect.files import write_text_atomic
+from ava_detect.files import remove_stale_temporaries, write_text_atomic
 from ava_detect.formats.ava_csv import AvaTable, write_ava_table
 from ava_detect.labels import LabelMap
 from ava_detect.synthetic.planning import ACTION_IDS, MAX_PEOPLE, plan_movie
@@ -138,6 +138,7 @@ def write_world(
 
 def _clear_for(folder: Path, paths: list[Path]) -> None:
     """Make way for a world of ``paths``: an older ground truth would be wrong from the first new movie on."""
+    remove_stale_temporaries(folder / "videos")
     foreign = sorted(set((folder / "videos").glob("*")) - set(paths))
     if foreign:
         raise AvaDetectError(

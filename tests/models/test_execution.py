@@ -30,13 +30,16 @@ def enliven(model: nn.Module) -> nn.Module:
     """Batch norms, biases and a head as if trained: as built, many of them do nothing."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for module in model.modules():
+        for name, module in model.named_modules():
             if isinstance(module, nn.BatchNorm3d):
-                module.weight.uniform_(0.3, 0.6, generator=generator)
+                scale = 0.3 if name.endswith(".c.bn") else 1.0
+                module.weight.uniform_(0.8 * scale, 1.2 * scale, generator=generator)
                 module.bias.normal_(0, 0.1, generator=generator)
                 module.running_mean.normal_(0, 0.1, generator=generator)
                 module.running_var.uniform_(0.8, 1.2, generator=generator)
             elif isinstance(module, nn.Conv3d) and module.bias is not None:
+                # Of a non-local block, whose product of four of these must stay within reason.
+                module.weight.mul_(0.01)
                 module.bias.normal_(0, 0.1, generator=generator)
             elif isinstance(module, nn.Linear):
                 module.weight.normal_(0, 0.05, generator=generator)

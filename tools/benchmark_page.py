@@ -1,0 +1,174 @@
+"""How the page of `ava-detect visualize` bears a long video: time to the first paint, and how fast its boxes move.
+
+    python tools/benchmark_page.py [--boxes 50000] [--hours 2] [--seconds 10] [--keep DIR]
+
+A made-up movie at 60 frames a second, results with that many boxes of tracked people and about five actions each, the
+page, and then the page in a headless chromium from disk, nothing of it in the browser's cache: each figure from a
+browser of its own. Needs the packages of `[test]` and a chromium.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from ava_detect.formats.jsonl import jsonl_writer
+from ava_detect.labels import LabelMap
+from ava_detect.structures import ActionDetections
+from ava_detect.video.writer import VideoWriter
+from ava_detect.visualize import visualize
+
+FPS, LOOP_SECONDS, WIDTH, HEIGHT = 60, 10, 640, 360
+TRACK_SECONDS = 40
+PERCENTILE = 95
+PATIENCE_MS = 120_000
+
+
+def write_long_video(path: Path, hours: float) -> None:
+    """A loop of 10 s, encoded once and repeated packet by packet."""
+    loop = path.with_name("loop.mp4")
+    with VideoWriter(loop, FPS) as writer:
+        for number in range(FPS * LOOP_SECONDS):
+            image = np.full((HEIGHT, WIDTH, 3), 60, np.uint8)
+            x = number * (WIDTH - 80) // (FPS * LOOP_SECONDS)
+            image[80:300, x : x + 80] = 220
+            writer.write(image)
+    with av.open(str(loop)) as source, av.open(str(path), "w", options={"movflags": "+faststart"}) as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        time_base = source.streams.video[0].time_base
+        packets = [packet for packet in source.demux(video=0) if packet.dts is not None]
+        length = round(LOOP_SECONDS / time_base)
+        for repeat in range(round(hours * 3600 / LOOP_SECONDS)):
+            for packet in packets:
+                copy = av.Packet(bytes(packet))
+                copy.pts, copy.dts = packet.pts + repeat * length, packet.dts + repeat * length
+                copy.time_base, copy.is_keyframe, copy.stream = time_base, packet.is_keyframe, stream
+                target.mux(copy)
+    loop.unlink()
+
+
+def write_results(path: Path, video_id: str, num_boxes: int, hours: float) -> None:
+    """A keyframe a second; about as many people on each, who stay for 40 s."""
+    random = np.random.default_rng(0)
+    num_keyframes = round(hours * 3600)
+    per_keyframe = np.diff(np.linspace(0, num_boxes, num_keyframes + 1).round().astype(int))
+    habits = np.stack([random.choice(80, 5, replace=False) for _ in range(200)])
+    with jsonl_writer(path, LabelMap.ava(), min_score=0.1) as write:
+        for second, count in enumerate(per_keyframe.tolist()):
+            places = np.arange(count)
+            tracks = 1 + places + 16 * (second // TRACK_SECONDS)
+            x = 0.02 + 0.8 * ((places * 0.13 + 0.01 * second) % 1)
+            boxes = np.stack([x, np.full(count, 0.2), x + 0.15, np.full(count, 0.85)], axis=1)
+            scores = random.uniform(0, 0.09, (count, 80))
+            scores[places[:, None], habits[tracks % len(habits)]] = random.uniform(0.2, 1, (count, 5))
+            write(ActionDetections(video_id, float(second), boxes, np.full(count, 0.9), scores, track_ids=tracks))
+
+
+def opened(browser: Browser, address: str) -> Page:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(address, wait_until="commit", timeout=PATIENCE_MS)
+    wait(page, "typeof AvaPage !== 'undefined' && AvaPage.viewer?.isReady && AvaPage.viewer.frames > 0")
+    return page
+
+
+def wait(page: Page, expression: str) -> None:
+    while not page.evaluate(expression):
+        page.wait_for_timeout(10)
+
+
+def measure_start(page: Page) -> dict[str, float]:
+    paint = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 0"
+    wait(page, f"{paint} > 0")
+    return {"first paint, ms": page.evaluate(paint)}
+
+
+def measure_playing(page: Page, seconds: float) -> dict[str, float]:
+    page.evaluate("AvaPage.viewer.player.seek(3600 - 0.999)")
+    page.wait_for_timeout(1500)
+    page.keyboard.press("Space")
+    page.wait_for_timeout(1000)
+    page.evaluate("""() => {
+      const { viewer } = AvaPage, video = document.getElementById("video");
+      const quality = video.getVideoPlaybackQuality();
+      window.before = { frames: viewer.frames, drawn: viewer.drawMilliseconds, now: performance.now(),
+        media: video.currentTime, shown: quality.totalVideoFrames, dropped: quality.droppedVideoFrames };
+      window.repaints = [];
+      const tick = now => { window.repaints.push(now); requestAnimationFrame(tick); };
+      requestAnimationFrame(tick);
+    }""")
+    page.wait_for_timeout(1000 * seconds)
+    found = page.evaluate("""() => {
+      const { viewer } = AvaPage, { before } = window, video = document.getElementById("video");
+      const quality = video.getVideoPlaybackQuality();
+      const seconds = (performance.now() - before.now) / 1000, frames = viewer.frames - before.frames;
+      return { seconds, frames, drawn: viewer.drawMilliseconds - before.drawn, media: video.currentTime - before.media,
+        repaints: window.repaints, shown: quality.totalVideoFrames - before.shown,
+        dropped: quality.droppedVideoFrames - before.dropped };
+    }""")
+    gaps = np.diff(found["repaints"])
+    return {
+        "overlay frames per second": found["frames"] / found["seconds"],
+        "video frames decoded per second": found["shown"] / found["seconds"],
+        "of these dropped by the browser": found["dropped"] / found["seconds"],
+        "repaints per second": len(gaps) / found["seconds"],
+        f"repaint, ms between ({PERCENTILE}th percentile)": float(np.percentile(gaps, PERCENTILE)),
+        "drawing one overlay frame, ms": found["drawn"] / max(found["frames"], 1),
+    }
+
+
+def measure_search(page: Page) -> dict[str, float]:
+    page.evaluate("""() => {
+      window.began = performance.now();
+      const query = document.getElementById("query");
+      query.value = "stand";
+      query.dispatchEvent(new Event("input"));
+    }""")
+    wait(page, "document.querySelectorAll('#hits button').length > 0")
+    return {"a search, ms until its list is there": page.evaluate("performance.now() - window.began")}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--boxes", type=int, default=50_000)
+    parser.add_argument("--hours", type=float, default=2.0)
+    parser.add_argument("--seconds", type=float, default=10.0, help="how long to play")
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--keep", type=Path, help="leave the page in this folder")
+    arguments = parser.parse_args()
+    folder = arguments.keep or Path(tempfile.mkdtemp(prefix="benchmark_page-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    video, results = folder / "long.mp4", folder / "long.jsonl"
+    write_long_video(video, arguments.hours)
+    write_results(results, "long", arguments.boxes, arguments.hours)
+    began = time.perf_counter()
+    index = visualize(results, folder / "page", videos=folder).index
+    scripts = sum(path.stat().st_size for path in (index.parent / "page-data").rglob("*.js"))
+    print(f"writing the page: {time.perf_counter() - began:.1f} s; its data: {scripts / 1e6:.1f} MB")
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        parser.error("there is no chromium to open the page in")
+    runs: list[dict[str, float]] = []
+    with sync_playwright() as driver:
+        for _ in range(arguments.repeat):
+            browser = driver.chromium.launch(executable_path=program, timeout=PATIENCE_MS)
+            page = opened(browser, f"{(index.parent / 'video.html').as_uri()}#v=0001")
+            runs.append(measure_start(page) | measure_playing(page, arguments.seconds) | measure_search(page))
+            browser.close()
+    for name in runs[0]:
+        print(f"{name:<45}", *(f"{run[name]:9.1f}" for run in runs))
+    if arguments.keep is None:
+        shutil.rmtree(folder)
+    else:
+        (folder / "figures.json").write_text(json.dumps(runs, indent=2))
+
+
+if __name__ == "__main__":
+    main()
