@@ -24,8 +24,8 @@ _FOUND_AT_IOU = 0.5
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo made; how many of the movie's people the builtin detector found (IoU at least 0.5); and the score of
-    all that it says about them.
+    """What the demo made; how many of the movie's people the builtin detector found (IoU at least 0.5); and the score
+    of all that it says about them.
     """
 
     summary: AnnotateSummary
