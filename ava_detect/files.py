@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import get_ident
 
 TEMPORARY_MARK = ".unfinished-"
 
@@ -18,13 +19,13 @@ TEMPORARY_MARK = ".unfinished-"
 def atomic_path(target: str | Path) -> Iterator[Path]:
     """Yield a temporary path in ``target``'s folder; rename it to ``target`` if the block ends well.
 
-    The temporary name keeps the target's suffix (muxers go by it) and holds the process id, so that two
-    processes never share one. When the block raises, the temporary file is removed and an older
+    The temporary name keeps the target's suffix (muxers go by it) and holds the process id and the thread's, so that no
+    two share one. When the block raises, the temporary file is removed and an older
     ``target`` stays as it was.
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f"{TEMPORARY_MARK}{os.getpid()}-{target.name}")
+    temporary = target.with_name(f"{TEMPORARY_MARK}{os.getpid()}-{get_ident()}-{target.name}")
     try:
         yield temporary
         temporary.replace(target)

@@ -57,11 +57,14 @@ def videos_by_id(source: str | Path) -> dict[str, list[VideoPlace]]:
     """The video files of a folder (searched to the bottom) or glob by the ids that annotations may call them: a file's
     stem, its whole name, and of ``ID_000012_000022``, as Kinetics is handed round, ``ID``.
 
-    Other names go before a piece cut out of the video. Raises ``VideoError`` when there is no video.
+    Other names go before a piece cut out of the video. Raises ``VideoError`` when there is no video, or no such folder.
     """
     places: dict[str, list[VideoPlace]] = {}
     pieces: dict[str, list[VideoPlace]] = {}
-    for path in _expand(source, None):
+    paths = _expand(source, None)
+    if not paths[0].exists():
+        raise VideoError(f"there is no such file: {source}")
+    for path in paths:
         for name in {path.stem, path.name}:
             places.setdefault(name, []).append(VideoPlace(path))
         if match := _CUT_OUT.fullmatch(path.stem):

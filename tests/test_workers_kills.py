@@ -1,6 +1,6 @@
 """``kill -9`` at random moments, and resume: the files are those of a run that nobody disturbed.
 
-``AVA_DETECT_KILLS`` says how often (5 by default; 200 take about a quarter of an hour on two cores).
+``AVA_DETECT_KILLS`` says how often, 3 times by default; each costs about as long as half a run.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from helpers import constant_rate, small_config_file, write_numbered_video
 from ava_detect.files import TEMPORARY_MARK
 from ava_detect.formats.ava_csv import AvaTable, write_ava_table
 
-KILLS = int(os.environ.get("AVA_DETECT_KILLS", "5"))
+KILLS = int(os.environ.get("AVA_DETECT_KILLS", "3"))
 NUM_VIDEOS = 20
 BOOKS = {"manifest.jsonl", "summary.json"}  # hold times of day's work: not the same in any two runs
 

@@ -4,8 +4,8 @@
     python tools/benchmark_annotate.py VIDEO --memory 1 10 60 [--precision bf16] [--every 1]
 
 The straightforward way, as one writes it in an afternoon: read all frames; then, for each keyframe, cut out its 32
-frames, resize them with OpenCV's rule, normalise, and run the network as it is defined, in fp32. It holds every frame
-of the piece of video in memory at full size, so the piece is short. The boxes (three people, always the same) and the
+frames, resize them with torchvision, normalise, and run the network as it is defined, in fp32. It holds every frame of
+the piece of video in memory at full size, so the piece is short. The boxes (three people, always the same) and the
 keyframes, one a second, are the same in all ways; "alone" are the stages of the last way, each by itself.
 
 ``--memory`` loops the video to so many minutes, annotates each with ``annotate_videos`` in a process of its own, and
@@ -28,6 +28,7 @@ import av
 import numpy as np
 import torch
 from measuring import by_turns, machine
+from torchvision.transforms.v2 import functional
 
 from ava_detect.build import build_model
 from ava_detect.config import load_config
@@ -38,7 +39,6 @@ from ava_detect.pipeline import Pipeline
 from ava_detect.structures import Frame, PersonBoxes
 from ava_detect.video.clips import ClipSampler, clip_grid_points
 from ava_detect.video.reader import VideoReader
-from ava_detect.video.transforms import normalize, resize_short_side
 
 PEOPLE = np.array([[0.05, 0.1, 0.3, 0.95], [0.35, 0.2, 0.6, 0.9], [0.5, 0.05, 0.95, 1.0]], np.float32)
 
@@ -65,12 +65,13 @@ def straightforward(path: Path, model: ActionDetector, times: list[float]) -> No
             frames.append(frame.to_ndarray(format="rgb24"))
     for seconds in times:
         points = np.clip(clip_grid_points(seconds, settings), 0, len(frames) - 1)
-        height, width = frames[0].shape[:2]
-        boxes = PEOPLE * np.array([width, height, width, height], np.float32)
-        clip, boxes = resize_short_side(np.stack([frames[i] for i in points]), boxes, settings.short_side)
-        rois = torch.from_numpy(np.insert(boxes, 0, 0, axis=1))
+        pixels = torch.from_numpy(np.stack([frames[i] for i in points])).movedim(-1, 1)  # [T, 3, H, W]
+        pixels = functional.resize(pixels, [settings.short_side], antialias=False)
+        clip = functional.normalize(pixels.float() / 255, list(settings.mean), list(settings.std)).movedim(0, 1)
+        height, width = clip.shape[2:]
+        rois = torch.from_numpy(np.insert(PEOPLE * np.array([width, height] * 2, np.float32), 0, 0, axis=1))
         with torch.inference_mode():
-            model(normalize(clip, settings.mean, settings.std)[None], rois).sigmoid().numpy()
+            model(clip[None], rois).sigmoid().numpy()
 
 
 def compare(video: Path, config: str, seconds: float, runs: int) -> None:

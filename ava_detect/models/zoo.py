@@ -14,6 +14,7 @@ import http.client
 import json
 import os
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -31,6 +32,8 @@ CACHE_VARIABLE = "AVA_DETECT_CACHE"
 # Bytes so far, and in all where the server says.
 OnProgress = Callable[[int, int | None], None]
 
+# Threads of one process take turns; other processes are met in ``_obtain``.
+_ONE_AT_A_TIME = threading.Lock()
 _LOCK_NAME = "hashes.json"
 _CHUNK_BYTES = 1 << 20
 _TIMEOUT_SECONDS = 30.0
@@ -86,7 +89,8 @@ def is_file(name_or_path: str | Path) -> bool:
 def obtain(entry: ZooEntry, on_progress: OnProgress | None = None) -> Path:
     """The file of ``entry``, from the cache or else downloaded; verified in both cases. Errors as ``resolve``'s."""
     try:
-        return _obtain(entry, on_progress)
+        with _ONE_AT_A_TIME:
+            return _obtain(entry, on_progress)
     except OSError as error:
         raise WeightsError(
             f"the cache {cache_dir()} cannot be used ({error.strerror}); set {CACHE_VARIABLE} to a folder that can be "

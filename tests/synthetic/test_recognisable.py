@@ -68,6 +68,6 @@ def test_it_finds_them_in_many_movies_whatever_they_do() -> None:
     tally = tally_of(range(200, 220), 14)
     assert tally.people >= 250
     assert tally.found / tally.people >= 0.95
-    assert tally.strays <= 0.05 * tally.people
+    assert tally.strays <= 0.1 * tally.people
     recalls = {action_id: tally.found_of[action_id] / tally.people_of[action_id] for action_id in ACTION_IDS}
     assert {action_id: recall for action_id, recall in recalls.items() if recall < 0.8} == {}

@@ -40,7 +40,7 @@ def test_two_processes_give_the_weights_of_one(small_config, val_split, tmp_path
         data={"val": val_split, "flip": 0.5},
         train={
             "epochs": 3,
-            "learning_rate": 0.1,
+            "learning_rate": 0.03,
             "sync_batchnorm": True,
             "ema_decay": 0.5,
             "clip_norm": 1.0,
