@@ -10,11 +10,11 @@ import numpy as np
 
 from ava_detect.errors import FormatError
 from ava_detect.labels import LabelMap
-from ava_detect.sources import VideoSource, find_videos
+from ava_detect.sources import find_videos
 from ava_detect.structures import ActionDetections
 from ava_detect.visualization.page.people import PeopleTable
 from ava_detect.visualization.page.reading import ResultsFile, name_actions, open_results
-from ava_detect.visualize import find_results
+from ava_detect.visualize import find_results, locate
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,7 @@ def read_saved_results(
         names, _ = name_actions({**dict.fromkeys(wanted, ""), **file.action_names}, given)
         people = file.people(entry.video_id, names).linked()
         keyframes = keyframes_of(entry.video_id, people, names)
-        yield SavedResults(entry.video_id, keyframes, names, _locate(entry.video_id, entry.source, moved), start, note)
+        yield SavedResults(entry.video_id, keyframes, names, locate(entry.video_id, entry.source, moved), start, note)
 
 
 def keyframes_of(video_id: str, people: PeopleTable, label_map: LabelMap) -> list[ActionDetections]:
@@ -102,10 +102,3 @@ def in_columns_of(keyframe: ActionDetections, label_map: LabelMap) -> ActionDete
     scores = np.zeros((len(keyframe), len(label_map)), np.float32)
     scores[:, [place[action_id] for action_id in keyframe.action_ids.tolist()]] = keyframe.action_scores
     return replace(keyframe, action_scores=scores, action_ids=np.array(label_map.ids, np.int64))
-
-
-def _locate(video_id: str, source: Path | None, moved: Sequence[VideoSource]) -> Path | None:
-    """Among the videos given, by the file's name, else by the video's id; else where it was annotated."""
-    by_name = [video.path for video in moved if source is not None and video.path.name == source.name]
-    by_id = [video.path for video in moved if video.video_id == video_id]
-    return next(iter([*by_name, *by_id, *([source] if source is not None and source.is_file() else [])]), None)

@@ -196,7 +196,7 @@ class _Writer:
         self, index: int, entry: _Found, people: PeopleTable, notices: list[str], tick: Callable[[float], None]
     ) -> tuple[PageVideo | None, bool]:
         """The video beside the page, or None with a notice, and whether there is a picture of it for the list."""
-        path = self._locate(entry)
+        path = locate(entry.video_id, entry.source, self._videos)
         if path is None:
             was = f"The video {entry.source} is not there any more" if entry.source else "The video was not found"
             notices.append(f"{was}: boxes are shown without a picture; give --videos FOLDER, where it is now.")
@@ -213,14 +213,14 @@ class _Writer:
         notices += differences(path, video, times, people.spacing_seconds, entry.source_bytes)
         return video, True
 
-    def _locate(self, entry: _Found) -> Path | None:
-        """Where the video is: among those given, by its name or id, else where it was annotated."""
-        name = None if entry.source is None else entry.source.name
-        by_name = [video.path for video in self._videos if video.path.name == name]
-        by_id = [video.path for video in self._videos if video.video_id == entry.video_id]
-        if by_name or by_id:
-            return (by_name or by_id)[0]
-        return entry.source if entry.source is not None and entry.source.is_file() else None
+
+def locate(video_id: str, source: Path | None, videos: Sequence[VideoSource]) -> Path | None:
+    """Where a video is: among ``videos``, by the name of the annotated file or by its id, else where it was."""
+    by_name = [video.path for video in videos if source is not None and video.path.name == source.name]
+    by_id = [video.path for video in videos if video.video_id == video_id]
+    if by_name or by_id:
+        return (by_name or by_id)[0]
+    return source if source is not None and source.is_file() else None
 
 
 def find_results(results: Path) -> tuple[list[_Found], dict[str, Any], str]:
