@@ -28,7 +28,9 @@ class VideoRecord:
 
     ``status``: ``done``; ``damaged``: what could be decoded is in the results, and ``message`` says what is missing;
     ``failed``: there are no results, and ``message`` says why. ``seconds``: time spent per stage. ``outputs``: names of
-    files in the output folder.
+    files in the output folder. ``source_*``: the file as it was annotated: its size, its last change, its frames a
+    second and its length in seconds; 0 where unknown, as in records of before there were such fields.
+    ``cuts_seconds``: its hard cuts.
     """
 
     video_id: str
@@ -42,6 +44,9 @@ class VideoRecord:
     outputs: tuple[str, ...] = ()
     source_bytes: int = 0
     source_modified: float = 0.0
+    source_fps: float = 0.0
+    source_seconds: float = 0.0
+    cuts_seconds: tuple[float, ...] = ()
 
 
 class RunRecord:
@@ -90,7 +95,7 @@ class RunRecord:
         try:
             entries = [json.loads(line) for line in lines[:-1] if line]
             before = entries[0]["settings"] if entries else self.settings
-            records = [VideoRecord(**{**entry, "outputs": tuple(entry["outputs"])}) for entry in entries[1:]]
+            records = [_record_of(entry) for entry in entries[1:]]
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigError(
                 f"{self._path} cannot be read ({error}), so nothing can be resumed; --restart does every video again"
@@ -109,6 +114,11 @@ class RunRecord:
                 f"{self.out} holds results that were made with other settings ({'; '.join(changed)}); "
                 "choose another --out, or --restart to do every video again"
             )
+
+
+def _record_of(entry: Mapping[str, Any]) -> VideoRecord:
+    lists = {"outputs": tuple(entry["outputs"]), "cuts_seconds": tuple(entry.get("cuts_seconds", ()))}
+    return VideoRecord(**{**entry, **lists})
 
 
 def file_state(path: Path) -> tuple[int, float]:
