@@ -82,7 +82,7 @@ def annotate_videos(
     min_person_score: float | None = None,
     device: str = "auto",
     precision: str = "auto",
-    engine: str = "auto",
+    execution: str = "auto",
     every_seconds: float = 1.0,
     min_score: float = 0.0,
     start_seconds: float = 0.0,
@@ -106,7 +106,7 @@ def annotate_videos(
     ``boxes`` are looked up. ``formats``: of ``csv``, ``jsonl``, ``parquet``. ``draw``: also ``NAME.annotated.mp4``.
     ``resume``: skip videos that are finished in ``out``; the settings must then be the same. ``workers``: processes,
     each with a network and a share of the cores; ``"auto"``: as many as the cores, the memory and the videos warrant.
-    ``precision`` and ``engine``: how the network is run, see ``models/execution.py``.
+    ``precision`` and ``execution``: how the network is run, see ``models/execution.py``.
 
     A video that fails is recorded and the others go on. Raises ``ConfigError`` (and other ``AvaDetectError``) before
     any work when the call itself is wrong. An interrupt (Ctrl-C) ends the run early with ``interrupted`` set.
@@ -125,7 +125,7 @@ def annotate_videos(
         min_person_score=min_person_score,
         device=device,
         precision=precision,
-        engine=engine,
+        execution=execution,
         every_seconds=every_seconds,
         min_score=min_score,
         start_seconds=start_seconds,

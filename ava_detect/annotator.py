@@ -15,7 +15,7 @@ from ava_detect.config import Config
 from ava_detect.detectors import build_detector
 from ava_detect.errors import ConfigError
 from ava_detect.formats.results import result_path, results_writer
-from ava_detect.models.execution import Engine, Precision
+from ava_detect.models.execution import Execution, Precision
 from ava_detect.models.weights import load_weights
 from ava_detect.models.zoo import SHIPPED
 from ava_detect.pipeline import Pipeline, VideoRun
@@ -48,7 +48,7 @@ class AnnotateSettings:
     start_seconds: float
     formats: tuple[str, ...]
     draw: bool
-    engine: str = "auto"
+    execution: str = "auto"
 
     def __post_init__(self) -> None:
         """Every check that costs no work; ``ConfigError`` says what is wrong."""
@@ -93,7 +93,7 @@ class Annotator:
             label_map=label_map_of(config),
             device=device,
             precision=resolve_precision(settings.precision),
-            engine=resolve_engine(settings.engine),
+            execution=resolve_execution(settings.execution),
             every_seconds=settings.every_seconds,
             clips_per_batch=1 if device == "cpu" else 8,
         )
@@ -183,9 +183,9 @@ def resolve_precision(precision: str) -> Precision:
     return known[precision]
 
 
-def resolve_engine(engine: str) -> Engine:
+def resolve_execution(execution: str) -> Execution:
     """How the network is run (``models/execution.py``); ``ConfigError`` for a name that is none of the ways."""
-    known: dict[str, Engine] = {name: name for name in get_args(Engine)}
-    if engine not in known:
-        raise ConfigError(f"--engine is {', '.join(known)}, got {engine!r}")
-    return known[engine]
+    known: dict[str, Execution] = {name: name for name in get_args(Execution)}
+    if execution not in known:
+        raise ConfigError(f"--execution is {', '.join(known)}, got {execution!r}")
+    return known[execution]

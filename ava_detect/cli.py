@@ -101,7 +101,7 @@ def annotate(
     ] = None,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where the network runs.")] = "auto",
     precision: Annotated[str, typer.Option(metavar="auto|fp32|bf16", help="auto is fp32.")] = "auto",
-    engine: Annotated[
+    execution: Annotated[
         str, typer.Option(metavar="auto|eager|fused", help="How the network is run; auto is the fastest that is exact.")
     ] = "auto",
     every: Annotated[float, typer.Option(metavar="SECONDS", help="Time between keyframes.")] = 1.0,
@@ -137,7 +137,7 @@ def annotate(
             min_person_score=min_person_score,
             device=device,
             precision=precision,
-            engine=engine,
+            execution=execution,
             every_seconds=every,
             min_score=min_score,
             start_seconds=start_seconds,

@@ -23,7 +23,7 @@ from ava_detect.errors import ConfigError
 from ava_detect.labels import LabelMap
 from ava_detect.linking import Linker
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
-from ava_detect.models.execution import Engine, Precision, prepare
+from ava_detect.models.execution import Execution, Precision, prepare
 from ava_detect.structures import ActionDetections, Clip, Frame, PersonBoxes
 from ava_detect.video.clips import ClipSampler, Keyframe, keyframe_times
 from ava_detect.video.reader import VideoReader
@@ -57,7 +57,7 @@ class Pipeline:
         label_map: LabelMap | None = None,
         device: str | torch.device = "cpu",
         precision: Precision = "fp32",
-        engine: Engine = "auto",
+        execution: Execution = "auto",
         every_seconds: float = 1.0,
         keyframes_per_batch: int = 4,
         clips_per_batch: int = 1,
@@ -70,7 +70,7 @@ class Pipeline:
         ``every_seconds``: the time between keyframes, the first being at 0. ``keyframes_per_batch``: so many go through
         the detector at once; up to three times as many clips are held in memory. ``clips_per_batch``: so many go
         through the network at once. ``precision``: ``bf16`` runs the network's convolutions in bfloat16: faster where
-        the processor has it, with scores that differ a little. ``engine``: see ``models/execution.py``; the weights
+        the processor has it, with scores that differ a little. ``execution``: see ``models/execution.py``; the weights
         that count are those which ``model`` has now.
 
         Test-time augmentation: ``scales``, the short sides in pixels at which each clip is scored in the place of the
@@ -96,7 +96,7 @@ class Pipeline:
                 f"the label map names {len(self.label_map)} actions, but the model scores "
                 f"{model.head.num_classes}; give the map that the model was trained with"
             )
-        self.network = prepare(self.model, engine=engine, precision=precision, device=self.device)
+        self.network = prepare(self.model, execution=execution, precision=precision, device=self.device)
         self.every_seconds = every_seconds
         self.keyframes_per_batch = keyframes_per_batch
         self.clips_per_batch = clips_per_batch
