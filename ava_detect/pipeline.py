@@ -27,6 +27,7 @@ from ava_detect.models.execution import Execution, Precision, prepare
 from ava_detect.structures import ActionDetections, Clip, Frame, PersonBoxes
 from ava_detect.video.clips import ClipSampler, Keyframe, keyframe_times
 from ava_detect.video.reader import VideoReader
+from ava_detect.video.remote import RemoteVideo, as_video_file
 from ava_detect.video.transforms import flip as mirror
 from ava_detect.video.transforms import normalize, roi_boxes
 
@@ -105,7 +106,7 @@ class Pipeline:
         self.flip = flip
 
     def __call__(
-        self, source: str | Path, *, video_id: str | None = None, at_seconds: Iterable[float] | None = None
+        self, source: str | Path | RemoteVideo, *, video_id: str | None = None, at_seconds: Iterable[float] | None = None
     ) -> VideoRun:
         """Start on one video; ``VideoError`` when it cannot be opened. ``video_id``: by default the file's stem.
 
@@ -113,7 +114,8 @@ class Pipeline:
         behind the video's end are left out.
         """
         times = keyframe_times(self.every_seconds) if at_seconds is None else at_seconds
-        return VideoRun(self, Path(source), Path(source).stem if video_id is None else video_id, times)
+        video = as_video_file(source)
+        return VideoRun(self, video, video.stem if video_id is None else video_id, times)
 
     def detect(self, keyframes: Sequence[Keyframe], video_id: str) -> list[PersonBoxes]:
         """The people on each keyframe, in pixels of its clip."""
@@ -169,7 +171,7 @@ class VideoRun(Iterator[ActionDetections]):
     ``video``: the reader, whose ``damage()`` after the last keyframe says what could not be read.
     """
 
-    def __init__(self, pipeline: Pipeline, source: Path, video_id: str, times: Iterable[float]) -> None:
+    def __init__(self, pipeline: Pipeline, source: Path | RemoteVideo, video_id: str, times: Iterable[float]) -> None:
         # The threads hold the stages and never the run, so that a run which is dropped takes its threads along.
         self._stages = _Stages(pipeline, source, video_id)
         self._results = self._stages.run(times)
@@ -212,7 +214,7 @@ class VideoRun(Iterator[ActionDetections]):
 class _Stages:
     """What happens to one video's keyframes, each stage a generator, and the books of it."""
 
-    def __init__(self, pipeline: Pipeline, source: Path, video_id: str) -> None:
+    def __init__(self, pipeline: Pipeline, source: Path | RemoteVideo, video_id: str) -> None:
         # One reader a scale: each keeps the books of its own pass.
         self.readers = [VideoReader(source, num_threads=pipeline.decoder_threads) for _ in pipeline.scales]
         self.seconds = {"decode": 0.0, "detect": 0.0, "score": 0.0}
