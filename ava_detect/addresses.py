@@ -30,7 +30,9 @@ _SIGNATURES = re.compile(
     r"|sk(oid|tid|t|e|s|v)|(access_?|auth_?)?token|(api_?)?key|password",
     re.IGNORECASE,
 )
-_SECRET_NAMES = re.compile(r"secret|token|passw|credential|(access|account|api|private)_?key|^key$|_key$", re.IGNORECASE)
+_SECRET_NAMES = re.compile(
+    r"secret|token|passw|credential|(access|account|api|private)_?key|^key$|_key$", re.IGNORECASE
+)
 _LEAST_SECRET = 8
 _PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
 
@@ -102,7 +104,9 @@ def address_of(place: str | Path | Address) -> Address:
     """An address as it is; a path of this machine as ``file://``."""
     if isinstance(place, Address):
         return place
-    return Address(place) if isinstance(place, str) and is_address(place) else Address(f"file://{Path(place).resolve()}")
+    return (
+        Address(place) if isinstance(place, str) and is_address(place) else Address(f"file://{Path(place).resolve()}")
+    )
 
 
 def without_secrets(text: str) -> str:

@@ -106,7 +106,11 @@ class Pipeline:
         self.flip = flip
 
     def __call__(
-        self, source: str | Path | RemoteVideo, *, video_id: str | None = None, at_seconds: Iterable[float] | None = None
+        self,
+        source: str | Path | RemoteVideo,
+        *,
+        video_id: str | None = None,
+        at_seconds: Iterable[float] | None = None,
     ) -> VideoRun:
         """Start on one video; ``VideoError`` when it cannot be opened. ``video_id``: by default the file's stem.
 

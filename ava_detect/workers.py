@@ -56,7 +56,7 @@ def _size(video: VideoSource) -> int:
 def _failure(video: VideoSource, error: BaseException) -> VideoRecord:
     # A ValueError is a sentence for people; anything else needs its kind to be understood.
     message = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-    return VideoRecord(video.video_id, str(video.path.resolve()), "failed", message)
+    return VideoRecord(video.video_id, video.place, "failed", message)
 
 
 def annotate_in_processes(

@@ -71,7 +71,9 @@ def _stopped(reason: str, again: bool) -> Stopped:
 
 
 class Engine(Protocol):
-    """Somewhere to work."""
+    """Somewhere to work. ``cores_per_worker``: what the work may use."""
+
+    cores_per_worker: int
 
     def run(
         self,

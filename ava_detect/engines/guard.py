@@ -19,11 +19,13 @@ from typing import Any, Generic
 
 import psutil
 
-from ava_detect.errors import AvaDetectError, StoreError
 from ava_detect.engines.base import Item, Limits, MakeWork, Result, SignOfLife, Stopped
+from ava_detect.errors import AvaDetectError, StoreError
 
 _LOOK_SECONDS = 0.2
 _LEAST_SECONDS_BETWEEN_SIGNS = 0.2
+# Libraries and weights are read from disks that others read as well.
+_STARTING = Limits(stall_seconds=1800.0, total_seconds=1800.0)
 _Message = tuple[str, Any]
 
 
@@ -55,7 +57,7 @@ class Guard(Generic[Item, Result]):
                 process.start()
             self._process, self._pipe = process, ours
         theirs.close()
-        kind, value = self._wait(None)
+        kind, value = self._wait(_STARTING, None)
         if kind == "error":
             raise value
 
@@ -65,21 +67,26 @@ class Guard(Generic[Item, Result]):
         assert self._pipe is not None, "a started child has a pipe"
         with contextlib.suppress(OSError):  # It died since: waiting says of what.
             self._pipe.send(item)
-        kind, value = self._wait(on_sign_of_life)
+        kind, value = self._wait(self._limits, on_sign_of_life)
         if kind == "error":
             raise Stopped(_sentence(value), again=isinstance(value, StoreError | MemoryError))
         result: Result = value
         return result
 
-    def close(self) -> None:
-        """End the child, whatever it does; a thread that waits for it gets ``Stopped``."""
+    def interrupt(self) -> None:
+        """From any thread: end the child for good; the thread that waits for it gets ``Stopped``."""
         with self._lock:
             self._closed = True
             process = self._process
         if process is not None:
             process.kill()
 
-    def _wait(self, on_sign_of_life: SignOfLife | None) -> _Message:
+    def close(self) -> None:
+        """End the child and clear up; for the thread that uses this guard."""
+        self.interrupt()
+        self._end()
+
+    def _wait(self, limits: Limits, on_sign_of_life: SignOfLife | None) -> _Message:
         """The child's answer; it is killed where it passes a limit."""
         assert self._pipe is not None
         assert self._process is not None
@@ -95,13 +102,12 @@ class Guard(Generic[Item, Result]):
                         on_sign_of_life(value)
             except (EOFError, OSError):
                 raise self._death() from None
-            reason = self._over_limit(time.monotonic(), started, heard)
+            reason = self._over_limit(limits, time.monotonic(), started, heard)
             if reason:
                 self._end()
                 raise Stopped(reason)
 
-    def _over_limit(self, now: float, started: float, heard: float) -> str:
-        limits = self._limits
+    def _over_limit(self, limits: Limits, now: float, started: float, heard: float) -> str:
         if now - heard > limits.stall_seconds:
             return f"it hung: no sign of life in {limits.stall_seconds:g} s"
         if now - started > limits.total_seconds:

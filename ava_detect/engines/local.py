@@ -13,8 +13,9 @@ from ava_detect.engines.guard import Guard
 class LocalEngine:
     """Processes of this machine."""
 
-    def __init__(self, workers: int, limits: Limits | None = None) -> None:
+    def __init__(self, workers: int, cores_per_worker: int = 1, limits: Limits | None = None) -> None:
         self.workers = workers
+        self.cores_per_worker = cores_per_worker
         self._limits = limits or Limits()
 
     def run(
@@ -72,6 +73,6 @@ class LocalEngine:
         finally:
             closed.set()
             for guard in guards:
-                guard.close()
+                guard.interrupt()
             for thread in threads:
                 thread.join()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from io import RawIOBase
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import av

@@ -8,9 +8,7 @@ and the copy is removed on ``close``.
 from __future__ import annotations
 
 import io
-import random
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -21,13 +19,11 @@ from fsspec.caching import BackgroundBlockCache
 
 from ava_detect.addresses import Address, is_address, without_secrets
 from ava_detect.errors import StoreError, VideoError
+from ava_detect.patience import patiently
 
 _BLOCK_BYTES, _MAX_BLOCKS = 4 << 20, 16
 _MAX_SCRATCH_BYTES = 32 << 30
-_TRIES, _LONGEST_WAIT_SECONDS = 6, 10.0
 _READ_FROM_SCRATCH = 1 << 20
-# Trying again changes nothing about these.
-_FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotImplementedError, ImportError)
 T = TypeVar("T")
 
 
@@ -137,27 +133,17 @@ class RemoteVideo:
         return target
 
     def _patiently(self, attempt: Callable[[], T]) -> T:
-        """Its result, after some tries where the store or the way there fails for a moment."""
-        wait = 0.2
-        for left in reversed(range(_TRIES)):
-            try:
-                return attempt()
-            except _FINAL as error:
-                if isinstance(error, FileNotFoundError):
-                    raise VideoError(f"{self}: there is no such file") from None
-                reason = without_secrets(str(error)) or "access is refused"
-                raise VideoError(f"{self} cannot be read ({type(error).__name__}: {reason})") from None
-            except VideoError:
-                raise
-            except Exception as error:  # Every store's library has errors of its own for a connection that broke.
-                if left == 0:
-                    # Not chained: what the libraries say may hold signatures.
-                    reason = without_secrets(f"{type(error).__name__}: {error}")
-                    self.failure = StoreError(f"{self}: the store did not answer in {_TRIES} tries ({reason})")
-                    raise self.failure from None
-                time.sleep(random.uniform(wait / 2, wait))
-                wait = min(2 * wait, _LONGEST_WAIT_SECONDS)
-        raise AssertionError("the last try returns or raises")
+        """Its result; ``failure`` is kept where the store does not answer."""
+        try:
+            return patiently(attempt, self)
+        except StoreError as error:
+            self.failure = error
+            raise
+        except FileNotFoundError:
+            raise VideoError(f"{self}: there is no such file") from None
+        except (OSError, ImportError, NotImplementedError) as error:
+            reason = without_secrets(str(error)) or "access is refused"
+            raise VideoError(f"{self} cannot be read ({type(error).__name__}: {reason})") from None
 
 
 class _Window(io.RawIOBase):

@@ -14,6 +14,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from helpers import constant_rate, frame_number, write_numbered_video
 
+from ava_detect import patience
 from ava_detect.errors import StoreError, VideoError
 from ava_detect.video import remote
 from ava_detect.video.reader import VideoReader
@@ -23,7 +24,7 @@ from ava_detect.video.remote import RemoteVideo
 @pytest.fixture
 def quick(monkeypatch):
     """Tries follow one another at once."""
-    monkeypatch.setattr(remote.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(patience.time, "sleep", lambda seconds: None)
 
 
 @pytest.fixture
@@ -62,7 +63,9 @@ def numbers(video) -> list[int]:
     return [frame_number(frame.image) for frame in video]
 
 
-@pytest.mark.parametrize("name", ["tc_h265_10bits.mp4", "mm_test.avi", "odd_vfr.mp4", "tc_av1_video.mkv", "odd_nots.h264"])
+@pytest.mark.parametrize(
+    "name", ["tc_h265_10bits.mp4", "mm_test.avi", "odd_vfr.mp4", "tc_av1_video.mkv", "odd_nots.h264"]
+)
 def test_frames_are_those_of_the_file(name, shared, in_memory):
     path = shared / "videos" / name
     here, there = VideoReader(path), VideoReader(in_memory(name, path.read_bytes()))
