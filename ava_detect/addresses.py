@@ -110,10 +110,10 @@ def address_of(place: str | Path | Address) -> Address:
 
 
 def without_secrets(text: str) -> str:
-    """``text`` with the users, passwords and queries of its addresses cut out, and every secret that this process knows.
+    """``text`` without the users, passwords and queries of its addresses, and without any secret known to this process.
 
-    A query that was cut out leaves ``?...``. Secrets: the values of environment variables and of fsspec's settings whose
-    names say so.
+    A query that was cut out leaves ``?...``. Secrets: the values of environment variables and of fsspec's settings
+    whose names say so.
     """
     text = _WEB_QUERY.sub(r"\1?...", _USER.sub(r"\1", text))
     for secret in _known_secrets():

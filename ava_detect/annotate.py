@@ -19,9 +19,10 @@ from ava_detect.errors import ConfigError, suggestion
 from ava_detect.files import remove_stale_temporaries, sha256_of, write_text_atomic
 from ava_detect.models.zoo import OnProgress, is_file, resolve
 from ava_detect.publishing import PublishedResults, safe_name
-from ava_detect.run_record import SUMMARY, Progress, RunRecord, Totals, VideoRecord
+from ava_detect.run_record import SUMMARY, RunRecord, Totals, VideoRecord
+from ava_detect.run_record import Progress as Progress
 from ava_detect.source_lists import is_list, stream_videos
-from ava_detect.sources import VideoSource, find_videos
+from ava_detect.sources import AnyVideo, find_videos
 from ava_detect.workers import annotate_in_processes, annotate_one, sensible_workers
 
 
@@ -218,12 +219,12 @@ def _with_weights_file(settings: AnnotateSettings, on_download: OnProgress | Non
     return replace(settings, weights=str(Path(resolve(settings.weights, on_download)).resolve()))
 
 
-def _all_videos(sources: Sequence[str | Path], out: Path) -> list[VideoSource]:
+def _all_videos(sources: Sequence[str | Path], out: Path) -> list[AnyVideo]:
     """The videos of a run into a folder, whose results are files called by the videos' ids."""
     if not any(is_list(source) or is_address(source) for source in sources):
-        return find_videos(sources, inside_out=out)
+        return [*find_videos(sources, inside_out=out)]
     videos = list(stream_videos(sources, inside_out=address_of(out)))
-    seen: dict[str, VideoSource] = {}
+    seen: dict[str, AnyVideo] = {}
     for number, video in enumerate(videos):
         if "/" in video.video_id:
             # What lies deeper is called as two files of one name are.
@@ -246,7 +247,7 @@ def _all_videos(sources: Sequence[str | Path], out: Path) -> list[VideoSource]:
 
 def _annotate_all(
     annotator: Annotator,
-    videos: Sequence[VideoSource],
+    videos: Sequence[AnyVideo],
     run: RunRecord,
     workers: int,
     on_progress: Callable[[Progress], None] | None,

@@ -1,4 +1,4 @@
-"""Videos from anywhere -> one dataset of results, on any engine: what is there is left alone, what is bad is set aside."""
+"""Videos from anywhere -> one dataset of results, on any engine: what is there is kept, what is bad is set aside."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ava_detect.models.zoo import resolve
 from ava_detect.publishing import FinishedVideos, PublishedResults, safe_name
 from ava_detect.run_record import Progress, Totals, VideoRecord
 from ava_detect.source_lists import stream_videos
-from ava_detect.sources import VideoSource
+from ava_detect.sources import AnyVideo
 
 RECORD, START = "ava_detect.record", "ava_detect.start_seconds"
 # A report is read by people; every reason is in the dataset.
@@ -38,7 +38,7 @@ _SECONDS_BETWEEN_NOTES = 15.0
 class _Task:
     """A video to annotate. ``again``: although its rows are there, because it has changed since."""
 
-    source: VideoSource
+    source: AnyVideo
     again: bool = False
 
 
@@ -116,7 +116,7 @@ class _Books:
                 self.problems.append(record)
         self.show()
 
-    def set_aside(self, source: VideoSource, reason: str) -> None:
+    def set_aside(self, source: AnyVideo, reason: str) -> None:
         place = source.place
         message = without_secrets(reason if source.problem or place in reason else f"{place}: {reason}")
         record = VideoRecord(source.video_id, place, "failed", message)

@@ -22,7 +22,7 @@ from ava_detect.models.weights import load_weights
 from ava_detect.models.zoo import SHIPPED
 from ava_detect.pipeline import Pipeline, VideoRun
 from ava_detect.run_record import VideoRecord, file_state
-from ava_detect.sources import VideoSource
+from ava_detect.sources import AnyVideo
 from ava_detect.structures import ActionDetections
 from ava_detect.video.reader import VideoReader
 from ava_detect.video.remote import RemoteVideo
@@ -103,7 +103,7 @@ class Annotator:
         )
 
     def annotate(
-        self, source: VideoSource, out: Path, tick: Tick | None = None, *, name: str | None = None
+        self, source: AnyVideo, out: Path, tick: Tick | None = None, *, name: str | None = None
     ) -> VideoRecord:
         """Write the results of one video into ``out``; whatever goes wrong is raised, and then nothing is left there.
 
@@ -118,7 +118,7 @@ class Annotator:
         return record
 
     def _annotate(
-        self, source: VideoSource, video: Path | RemoteVideo, out: Path, tick: Tick | None, name: str
+        self, source: AnyVideo, video: Path | RemoteVideo, out: Path, tick: Tick | None, name: str
     ) -> VideoRecord:
         settings, video_id = self.settings, source.video_id
         start_seconds = settings.start_seconds if source.start_seconds is None else source.start_seconds

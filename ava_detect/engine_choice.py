@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import psutil
 
@@ -34,6 +34,24 @@ class ClusterSettings:
     def __post_init__(self) -> None:
         if self.cores < 1 or (self.gpus is not None and self.gpus < 0):
             raise ConfigError(f"a worker has at least 1 core and no less than 0 GPUs, got {self.cores} and {self.gpus}")
+
+
+def cluster_of(*, cores: int | None, gpus: float | None, address: str | None) -> ClusterSettings | None:
+    """The settings, or None where nothing was said."""
+    if cores is None and gpus is None and address is None:
+        return None
+    return ClusterSettings(1 if cores is None else cores, gpus, address)
+
+
+def limits_of(
+    stall_seconds: float | None, total_seconds: float | None, memory_gib: float | None, tries: int | None
+) -> Limits | None:
+    """The limits with what was said in the place of the defaults, or None where nothing was."""
+    said = {"stall_seconds": stall_seconds, "total_seconds": total_seconds, "tries": tries}
+    changes: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
+    if memory_gib is not None:
+        changes["memory_bytes"] = int(memory_gib * (1 << 30))
+    return replace(Limits(), **changes) if changes else None
 
 
 def build_engine(

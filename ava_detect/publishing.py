@@ -36,7 +36,7 @@ from ava_detect.files import TEMPORARY_MARK, atomic_path
 from ava_detect.patience import patiently
 from ava_detect.run_record import VideoRecord, settings_changed
 from ava_detect.source_lists import modified_of
-from ava_detect.sources import VideoSource
+from ava_detect.sources import AnyVideo
 
 RUN, ROWS, PROBLEMS, PROGRESS = "run.json", "rows", "problems", "progress"
 _BESIDE = {"csv": "csv", "jsonl": "jsonl", "annotated.mp4": "drawn"}
@@ -94,7 +94,7 @@ class PublishedResults:
         if not resume:
             looking.remove_all()
         content = {"settings": settings, **about}
-        before = looking.settings()
+        before: Mapping[str, Any] | None = looking.settings()
         if before is None:
             looking._create(RUN, json.dumps(content, indent=2, ensure_ascii=False).encode())
             # Another run may have been faster: what stands there now counts.
@@ -136,20 +136,20 @@ class PublishedResults:
         about = self.about()
         return None if about is None else dict(about["settings"])
 
-    def key(self, source: VideoSource) -> str:
+    def key(self, source: AnyVideo) -> str:
         """What the results of a video are called: the same whenever and wherever the same is asked for."""
         place = source.path.identity if isinstance(source.path, Address) else source.place
         what = [self.digest, source.video_id, place, source.start_seconds]
         return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:_KEY_LETTERS]
 
-    def is_published(self, source: VideoSource) -> bool:
+    def is_published(self, source: AnyVideo) -> bool:
         """Whether the rows of a video are there."""
         files, root = self._place
         path = f"{root}/{self._name(ROWS, source, 'parquet')}"
         # "exists" takes any error for a no, and then a video would be done twice for nothing.
         return patiently(lambda: _is_there(files, path), self.out)
 
-    def publish(self, source: VideoSource, outputs: Mapping[str, Path], record: VideoRecord) -> None:
+    def publish(self, source: AnyVideo, outputs: Mapping[str, Path], record: VideoRecord) -> None:
         """Put a video's files in place, its rows (``outputs["parquet"]``) last, in one step that makes it done."""
         key = self.key(source)
         for suffix, path in outputs.items():
@@ -162,7 +162,7 @@ class PublishedResults:
         self._put_file(outputs["parquet"], self._name(ROWS, source, "parquet"))
         self._remove(f"{PROBLEMS}/failed-{key}.json")
 
-    def set_aside(self, source: VideoSource, record: VideoRecord) -> None:
+    def set_aside(self, source: AnyVideo, record: VideoRecord) -> None:
         """Note a video that has no rows, with its reason."""
         self._write(f"{PROBLEMS}/failed-{self.key(source)}.json", _json(record))
 
@@ -220,7 +220,7 @@ class PublishedResults:
                 patiently(lambda: files.rm(f"{root}/{name}", recursive=True), self.out)  # noqa: B023
         self._remove(RUN)
 
-    def _name(self, folder: str, source: VideoSource, suffix: str) -> str:
+    def _name(self, folder: str, source: AnyVideo, suffix: str) -> str:
         key = self.key(source)
         return f"{folder}/shard={key[:_SHARD_LETTERS]}/{safe_name(source.video_id)}-{key}.{suffix}"
 

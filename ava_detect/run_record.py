@@ -16,7 +16,7 @@ from typing import Any, Literal, Self
 from ava_detect.addresses import Address
 from ava_detect.errors import ConfigError
 from ava_detect.files import write_text_atomic
-from ava_detect.sources import VideoSource
+from ava_detect.sources import AnyVideo
 
 MANIFEST = "manifest.jsonl"
 SUMMARY = "summary.json"
@@ -112,7 +112,7 @@ class RunRecord:
     def _path(self) -> Path:
         return self.out / MANIFEST
 
-    def finished(self, source: VideoSource) -> VideoRecord | None:
+    def finished(self, source: AnyVideo) -> VideoRecord | None:
         """The record of a video whose file is unchanged since and whose results are all there."""
         record = self.records.get(source.video_id)
         if record is None or not all((self.out / name).is_file() for name in record.outputs):

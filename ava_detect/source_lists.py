@@ -28,7 +28,7 @@ from fsspec import AbstractFileSystem
 from ava_detect.addresses import Address, is_address, without_secrets
 from ava_detect.errors import FormatError, VideoError
 from ava_detect.patience import patiently
-from ava_detect.sources import VIDEO_SUFFIXES, VideoSource
+from ava_detect.sources import VIDEO_SUFFIXES, AnyVideo
 
 LIST_SUFFIXES = (".txt", ".csv", ".csv.gz", ".txt.gz", ".parquet")
 _COLUMNS = ("video_id", "uri", "start_seconds")
@@ -41,7 +41,7 @@ def is_list(source: str | Path) -> bool:
     return _file_name(str(source)).lower().endswith(LIST_SUFFIXES)
 
 
-def stream_videos(sources: Iterable[str | Path], *, inside_out: Address | None = None) -> Iterator[VideoSource]:
+def stream_videos(sources: Iterable[str | Path], *, inside_out: Address | None = None) -> Iterator[AnyVideo]:
     """The videos of files, folders, globs and lists, here and at addresses, in their order; nothing is held in memory.
 
     Files below ``inside_out`` (the run's own results) are left out of folders. A row of a list that names no video has
@@ -61,17 +61,17 @@ def _file_name(text: str) -> str:
     return Address(text).name if is_address(text) else PurePosixPath(text.replace(os.sep, "/")).name
 
 
-def _on_disk(path: Path, own: Address | None) -> Iterator[VideoSource]:
+def _on_disk(path: Path, own: Address | None) -> Iterator[AnyVideo]:
     if path.is_dir():
         yield from _some(_below(path, own), f"the folder {path}")
     elif not path.exists() and glob.has_magic(str(path)):
         found = sorted(Path(p) for p in glob.glob(str(path), recursive=True) if Path(p).is_file())  # noqa: PTH207
-        yield from _some((VideoSource(p, p.stem, modified=p.stat().st_mtime) for p in found), f"the pattern {path}")
+        yield from _some((AnyVideo(p, p.stem, modified=p.stat().st_mtime) for p in found), f"the pattern {path}")
     else:
-        yield VideoSource(path, path.stem, modified=path.stat().st_mtime if path.exists() else None)
+        yield AnyVideo(path, path.stem, modified=path.stat().st_mtime if path.exists() else None)
 
 
-def _below(folder: Path, own: Address | None) -> Iterator[VideoSource]:
+def _below(folder: Path, own: Address | None) -> Iterator[AnyVideo]:
     is_below = _is_below(fsspec.filesystem("file"), own)
     for place, folders, names in os.walk(folder, followlinks=True):
         folders.sort()
@@ -79,10 +79,10 @@ def _below(folder: Path, own: Address | None) -> Iterator[VideoSource]:
         kept = [p for p in here if not is_below(p.resolve().as_posix())]
         ids = _ids([p.relative_to(folder).as_posix() for p in kept])
         for path, video_id in zip(kept, ids, strict=True):
-            yield VideoSource(path, video_id, modified=path.stat().st_mtime)
+            yield AnyVideo(path, video_id, modified=path.stat().st_mtime)
 
 
-def _at_address(address: Address, own: Address | None) -> Iterator[VideoSource]:
+def _at_address(address: Address, own: Address | None) -> Iterator[AnyVideo]:
     files, root = address.open()
     web = address.url.lower().startswith(("http://", "https://"))
     if not web and glob.has_magic(root):
@@ -92,12 +92,12 @@ def _at_address(address: Address, own: Address | None) -> Iterator[VideoSource]:
             (_of_info(files, info, PurePosixPath(info["name"]).stem) for info in kept), f"the pattern {address}"
         )
     elif web or address.suffix.lower() in VIDEO_SUFFIXES or not patiently(lambda: files.isdir(root), address):
-        yield VideoSource(address, address.stem)
+        yield AnyVideo(address, address.stem)
     else:
         yield from _some(_below_address(files, root, own), f"the folder {address}")
 
 
-def _below_address(files: AbstractFileSystem, root: str, own: Address | None) -> Iterator[VideoSource]:
+def _below_address(files: AbstractFileSystem, root: str, own: Address | None) -> Iterator[AnyVideo]:
     """Directory by directory, so that only one listing is held."""
     is_below = _is_below(files, own)
     waiting = [root.rstrip("/")]
@@ -126,10 +126,10 @@ def _is_below(files: AbstractFileSystem, own: Address | None) -> Callable[[str],
     return lambda path: type(files) is type(own_files) and path.startswith(start)
 
 
-def _of_info(files: AbstractFileSystem, info: Mapping[str, Any], video_id: str) -> VideoSource:
+def _of_info(files: AbstractFileSystem, info: Mapping[str, Any], video_id: str) -> AnyVideo:
     url = files.unstrip_protocol(info["name"])
     place: Path | Address = Path(url.removeprefix("file://")) if url.startswith("file://") else Address(url)
-    return VideoSource(place, video_id, modified=modified_of(info))
+    return AnyVideo(place, video_id, modified=modified_of(info))
 
 
 def modified_of(info: Mapping[str, Any]) -> float | None:
@@ -155,7 +155,7 @@ def _ids(names: list[str]) -> list[str]:
     return [name if counts[stem.casefold()] > 1 else stem for name, stem in zip(names, stems, strict=True)]
 
 
-def _some(videos: Iterable[VideoSource], where: str) -> Iterator[VideoSource]:
+def _some(videos: Iterable[AnyVideo], where: str) -> Iterator[AnyVideo]:
     """The same videos; ``VideoError`` where there are none."""
     empty = True
     for video in videos:
@@ -165,17 +165,17 @@ def _some(videos: Iterable[VideoSource], where: str) -> Iterator[VideoSource]:
         raise VideoError(f"{where} holds no video; looked for {' '.join(sorted(VIDEO_SUFFIXES))}")
 
 
-def _listed(source: str | Path) -> Iterator[VideoSource]:
+def _listed(source: str | Path) -> Iterator[AnyVideo]:
     """The rows of a list; what is relative lies beside the list."""
     shown = str(Address(str(source))) if is_address(source) else str(source)
     if not is_address(source) and not Path(source).is_file():
         raise VideoError(f"there is no such list of videos: {shown}")
-    rows = 0
+    empty = True
     with _opened(source) as file:
-        name = _file_name(str(source)).lower()
-        for rows, (where, row) in enumerate(_rows(file, name, shown), start=1):
+        for where, row in _rows(file, _file_name(str(source)).lower(), shown):
+            empty = False
             yield _of_row(source, f"{shown}, {where}", row)
-    if not rows:
+    if empty:
         raise VideoError(f"{shown} lists no video")
 
 
@@ -198,10 +198,11 @@ def _rows(file: Any, name: str, shown: str) -> Iterator[tuple[str, Mapping[str, 
         table = pq.ParquetFile(file)
         _check_columns(table.schema_arrow.names, shown)
         wanted = [column for column in _COLUMNS if column in table.schema_arrow.names]
-        number = 0
+        first = 1
         for batch in table.iter_batches(_ROWS_PER_PIECE, columns=wanted):
-            for number, row in enumerate(batch.to_pylist(), start=number + 1):
+            for number, row in enumerate(batch.to_pylist(), start=first):
                 yield f"row {number}", row
+            first += batch.num_rows
         return
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="" if ".csv" in name else None)
     if ".csv" in name:
@@ -223,7 +224,7 @@ def _check_columns(names: Iterable[str], shown: str) -> None:
         )
 
 
-def _of_row(source: str | Path, where: str, row: Mapping[str, Any]) -> VideoSource:
+def _of_row(source: str | Path, where: str, row: Mapping[str, Any]) -> AnyVideo:
     uri, video_id, start = str(row.get("uri") or "").strip(), str(row.get("video_id") or ""), row.get("start_seconds")
     problem = _problem("uri", uri)
     path: Path | Address = Path(os.devnull)
@@ -239,7 +240,7 @@ def _of_row(source: str | Path, where: str, row: Mapping[str, Any]) -> VideoSour
             seconds = math.nan
         if not math.isfinite(seconds):
             problem, seconds = f"start_seconds is a number, got {start!r}", None
-    return VideoSource(path, video_id, seconds, problem=f"{where}: {problem}" if problem else "")
+    return AnyVideo(path, video_id, seconds, problem=f"{where}: {problem}" if problem else "")
 
 
 def _problem(column: str, text: str) -> str:

@@ -20,7 +20,7 @@ _CUT_OUT = re.compile(r"(?P<video>.+)_(?P<start>\d{6})_\d{6}")
 
 
 @dataclass(frozen=True)
-class VideoSource:
+class AnyVideo:
     """A video file, here or at an address, and the name that its results carry.
 
     ``start_seconds``: where in its movie it starts; None: where the run says. ``modified``: when the file last changed,
@@ -37,6 +37,13 @@ class VideoSource:
     def place(self) -> str:
         """Where the file is, for people and for records: absolute, without secrets."""
         return str(self.path) if isinstance(self.path, Address) else str(self.path.resolve())
+
+
+@dataclass(frozen=True)
+class VideoSource(AnyVideo):
+    """A video file on this machine."""
+
+    path: Path
 
 
 def find_videos(sources: Iterable[str | Path], *, inside_out: Path | None = None) -> list[VideoSource]:

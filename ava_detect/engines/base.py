@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -46,7 +46,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Outcome(Generic[Item, Result]):
-    """What became of an item: its ``result``, or, where that is None, the ``reason``. ``tries``: workers it was given."""
+    """What became of an item: its ``result``, or, where that is None, the ``reason``, after so many ``tries``."""
 
     item: Item
     result: Result | None
@@ -80,7 +80,7 @@ class Engine(Protocol):
         make_work: MakeWork[Item, Result],
         items: Iterable[Item],
         on_sign_of_life: SignOfLife | None = None,
-    ) -> Iterator[Outcome[Item, Result]]:
+    ) -> Generator[Outcome[Item, Result], None, None]:
         """Every item's outcome. What ``items`` or ``make_work`` raises is raised here; closing ends all workers.
 
         ``on_sign_of_life``: shown what the work sends, where the engine carries it; any thread may call it.

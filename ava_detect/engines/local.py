@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 
 from ava_detect.engines.base import Feed, Item, Limits, MakeWork, Outcome, Result, SignOfLife, Stopped
 from ava_detect.engines.guard import Guard
@@ -23,7 +23,7 @@ class LocalEngine:
         make_work: MakeWork[Item, Result],
         items: Iterable[Item],
         on_sign_of_life: SignOfLife | None = None,
-    ) -> Iterator[Outcome[Item, Result]]:
+    ) -> Generator[Outcome[Item, Result], None, None]:
         """See ``Engine.run``."""
         feed = Feed(items, self._limits.tries)
         guards: list[Guard[Item, Result]] = [Guard(make_work, self._limits) for _ in range(self.workers)]
@@ -34,9 +34,10 @@ class LocalEngine:
         def put(outcome: Outcome[Item, Result] | BaseException | None) -> None:
             while not closed.is_set():
                 try:
-                    return outcomes.put(outcome, timeout=0.2)
+                    outcomes.put(outcome, timeout=0.2)
                 except queue.Full:
                     continue
+                return
 
         def serve(guard: Guard[Item, Result]) -> None:
             try:

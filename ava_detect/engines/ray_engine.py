@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import Any
 
 from ava_detect.engines.base import Feed, Item, Limits, MakeWork, Outcome, Result, SignOfLife, Stopped
@@ -58,7 +58,7 @@ class RayEngine:
         make_work: MakeWork[Item, Result],
         items: Iterable[Item],
         on_sign_of_life: SignOfLife | None = None,
-    ) -> Iterator[Outcome[Item, Result]]:
+    ) -> Generator[Outcome[Item, Result], None, None]:
         """See ``Engine.run``. ``ConfigError`` where there is no such cluster."""
         ray = self._ray
         is_ours = not ray.is_initialized()
@@ -100,7 +100,7 @@ class _Pool:
         self._awaited: dict[Any, tuple[Any, tuple[Any, int] | None]] = {}
         self._looked = 0.0
 
-    def outcomes(self, feed: Feed[Item]) -> Iterator[Outcome[Item, Any]]:
+    def outcomes(self, feed: Feed[Item]) -> Generator[Outcome[Item, Any], None, None]:
         """Until nothing waits and nobody works."""
         idle: list[Any] = []
         while True:

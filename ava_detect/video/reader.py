@@ -114,7 +114,7 @@ def _spread(height: int, width: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[
 
 
 class VideoReader:
-    """The frames of one video file, here or at an address (``s3://``, ``https://`` ...), in display order, one at a time.
+    """The frames of one video file, here or at an address (``s3://`` ...), in display order, one at a time.
 
     >>> video = VideoReader("movie.mp4")
     >>> for frame in video:
