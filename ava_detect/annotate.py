@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ava_detect.addresses import Address, address_of, is_address
-from ava_detect.annotate_dataset import AnnotateWork, annotate_dataset
+from ava_detect.annotate_dataset import annotate_dataset
 from ava_detect.annotator import AnnotateSettings, Annotator, resolve_device
 from ava_detect.build import RANDOM_WEIGHTS, config_of
+from ava_detect.dataset_work import AnnotateWork
 from ava_detect.engine_choice import ENGINES, ClusterSettings, build_engine
 from ava_detect.engines.base import Limits
 from ava_detect.environment import versions
@@ -31,7 +32,7 @@ class AnnotateSummary:
     """The outcome of a run: what was asked for, with what, the sums over all videos, and records.
 
     ``videos``: of a folder every video's, in the order of the sources; of a dataset the first thousand that did not go
-    well. ``num_before``: videos of a dataset that earlier runs had finished; they are in no sum.
+    well. ``num_before``: videos of a dataset that earlier runs had finished, which are in no sum; None for a folder.
     """
 
     settings: dict[str, Any]
@@ -40,7 +41,7 @@ class AnnotateSummary:
     totals: Totals
     videos: tuple[VideoRecord, ...]
     interrupted: bool
-    num_before: int = 0
+    num_before: int | None = None
 
     @property
     def all_well(self) -> bool:
@@ -50,6 +51,7 @@ class AnnotateSummary:
     def to_json(self) -> dict[str, Any]:
         """Plain values, as in ``summary.json``."""
         totals = asdict(self.totals)
+        before = {} if self.num_before is None else {"before": self.num_before}
         count = self.totals.done + self.totals.damaged + self.totals.failed
         return {
             "note": self.note,
@@ -57,7 +59,7 @@ class AnnotateSummary:
             "weights": self.weights,
             "versions": versions(),
             "interrupted": self.interrupted,
-            "totals": {"videos": count, **({"before": self.num_before} if self.num_before else {}), **totals},
+            "totals": {"videos": count, **totals, **before},
             "videos": [asdict(record) for record in self.videos],
         }
 

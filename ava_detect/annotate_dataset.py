@@ -1,97 +1,38 @@
-"""Videos from anywhere -> one dataset of results, on any engine: what is there is kept, what is bad is set aside."""
+"""Videos from anywhere -> one dataset of results, on any engine: what is there is kept, what is bad is set aside.
+
+It loads no torch: whoever drives a cluster needs no network, and little memory (``tools/simulate_scale.py``).
+"""
 
 from __future__ import annotations
 
-import json
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import torch
-
 from ava_detect.addresses import without_secrets
-from ava_detect.annotator import AnnotateSettings, Annotator
-from ava_detect.build import RANDOM_WEIGHTS
 from ava_detect.engines.base import Engine, Outcome, SignOfLife
-from ava_detect.errors import AvaDetectError, ConfigError, StoreError
-from ava_detect.files import sha256_of
-from ava_detect.formats.parquet import add_metadata
-from ava_detect.models.zoo import resolve
-from ava_detect.publishing import FinishedVideos, PublishedResults, safe_name
+from ava_detect.errors import AvaDetectError, StoreError
+from ava_detect.publishing import FinishedVideos, PublishedResults
 from ava_detect.run_record import Progress, Totals, VideoRecord
 from ava_detect.source_lists import stream_videos
 from ava_detect.sources import AnyVideo
 
-RECORD, START = "ava_detect.record", "ava_detect.start_seconds"
 # A report is read by people; every reason is in the dataset.
 _MAX_PROBLEMS_HELD = 1000
 _SECONDS_BETWEEN_NOTES = 15.0
 
 
 @dataclass(frozen=True)
-class _Task:
+class Task:
     """A video to annotate. ``again``: although its rows are there, because it has changed since."""
 
     source: AnyVideo
     again: bool = False
-
-
-@dataclass(frozen=True)
-class AnnotateWork:
-    """Makes the work of one worker, on whatever machine that is: a network, and one video after another published.
-
-    ``settings.weights``: a file that all machines see, or a name that each resolves for itself. ``weights_sha256``:
-    what they must hold. ``num_threads``: of the network; their number decides the last bits of a score.
-    """
-
-    settings: AnnotateSettings
-    results: PublishedResults
-    weights_sha256: str | None
-    num_threads: int
-
-    def __call__(self) -> Callable[[_Task, SignOfLife], VideoRecord]:
-        """Build the network. ``ConfigError`` where the weights here are others."""
-        torch.set_num_threads(self.num_threads)
-        settings = self.settings
-        if settings.weights is not None and settings.weights != RANDOM_WEIGHTS:
-            settings = replace(settings, weights=str(resolve(settings.weights)))
-            if sha256_of(str(settings.weights)) != self.weights_sha256:
-                raise ConfigError(
-                    f"{settings.weights} on this machine is another file than where the run was started (by SHA-256); "
-                    "give weights that all machines share"
-                )
-        annotator = Annotator(replace(settings, formats=tuple(dict.fromkeys((*settings.formats, "parquet")))))
-
-        def work(task: _Task, sign: SignOfLife) -> VideoRecord:
-            return _annotate_and_publish(annotator, self.results, task, sign)
-
-        return work
-
-
-def _annotate_and_publish(
-    annotator: Annotator, results: PublishedResults, task: _Task, sign: SignOfLife
-) -> VideoRecord:
-    source = task.source
-    if not task.again and results.is_published(source):
-        # Another run was faster.
-        return VideoRecord(source.video_id, source.place, "done")
-    name = safe_name(source.video_id)
-    with tempfile.TemporaryDirectory(prefix="ava-detect-") as scratch:
-        folder = Path(scratch)
-        record = annotator.annotate(source, folder, lambda *where: sign(where), name=name)
-        outputs = {output.removeprefix(f"{name}."): folder / output for output in record.outputs}
-        start = annotator.settings.start_seconds if source.start_seconds is None else source.start_seconds
-        # Nothing of this day or machine: whoever makes these rows makes the same file.
-        lasting = asdict(replace(record, seconds={}, source_modified=0.0, outputs=()))
-        add_metadata(outputs["parquet"], {RECORD: json.dumps(lasting), START: repr(start)})
-        results.publish(source, outputs, record)
-    return record
 
 
 class _Books:
@@ -171,7 +112,7 @@ class DatasetOutcome:
 def annotate_dataset(
     sources: Iterable[str | Path],
     results: PublishedResults,
-    work: Callable[[], Callable[[_Task, SignOfLife], VideoRecord]],
+    work: Callable[[], Callable[[Task, SignOfLife], VideoRecord]],
     engine: Engine,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> DatasetOutcome:
@@ -197,7 +138,7 @@ def annotate_dataset(
     return DatasetOutcome(books.totals, books.num_before, tuple(books.problems), books.interrupted)
 
 
-def _enter(outcome: Outcome[_Task, VideoRecord], books: _Books) -> None:
+def _enter(outcome: Outcome[Task, VideoRecord], books: _Books) -> None:
     if outcome.result is not None:
         books.add(outcome.result)
     else:
@@ -211,7 +152,7 @@ def _tasks(
     finished: FinishedVideos,
     damaged: set[str],
     books: _Books,
-) -> Iterator[_Task]:
+) -> Iterator[Task]:
     """The videos that are to be done, taken from the sources one by one."""
     for source in stream_videos(sources, inside_out=results.out):
         books.num_listed += 1
@@ -221,9 +162,9 @@ def _tasks(
         key = results.key(source)
         since = finished.since(key)
         if since is None:
-            yield _Task(source)
+            yield Task(source)
         elif source.modified is not None and source.modified > since + 1:
-            yield _Task(source, again=True)
+            yield Task(source, again=True)
         else:
             books.found_finished(results.problem("damaged", key) if key in damaged else None)
     books.all_listed = True

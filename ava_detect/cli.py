@@ -370,9 +370,7 @@ def _rate(progress: annotation.Progress) -> str:
 
 
 def _print_summary(summary: annotation.AnnotateSummary) -> None:
-    if summary.num_before or len(summary.videos) != sum(
-        (summary.totals.done, summary.totals.damaged, summary.totals.failed)
-    ):
+    if summary.num_before is not None:
         _print_totals(summary)
         return
     heading = ("video", "keyframes", "people", "rows", "seconds", "")

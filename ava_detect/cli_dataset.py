@@ -50,7 +50,7 @@ def status(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
-    """How far the runs into a dataset have come, read from the dataset alone. Exit code 1 where videos were set aside."""
+    """How far the runs into a dataset have come, from the dataset alone. Exit code 1 where videos were set aside."""
     from ava_detect.collect import dataset_status
 
     found = dataset_status(dataset)

@@ -13,11 +13,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from ava_detect.addresses import address_of
-from ava_detect.annotate_dataset import RECORD, START
 from ava_detect.errors import ConfigError, FormatError
 from ava_detect.formats.ava_csv import ava_table_writer
 from ava_detect.formats.parquet_reader import iter_parquet
-from ava_detect.publishing import Published, PublishedResults, safe_name
+from ava_detect.publishing import RECORD, START, Published, PublishedResults, safe_name
 from ava_detect.run_record import MANIFEST, SUMMARY, VideoRecord
 from ava_detect.visualize import VisualizeSummary, visualize
 

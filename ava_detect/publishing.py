@@ -18,8 +18,10 @@ import hashlib
 import json
 import os
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -30,7 +32,7 @@ import numpy as np
 import numpy.typing as npt
 from fsspec import AbstractFileSystem
 
-from ava_detect.addresses import Address
+from ava_detect.addresses import Address, without_secrets
 from ava_detect.errors import ConfigError, FormatError
 from ava_detect.files import TEMPORARY_MARK, atomic_path
 from ava_detect.patience import patiently
@@ -38,10 +40,13 @@ from ava_detect.run_record import VideoRecord, settings_changed
 from ava_detect.source_lists import modified_of
 from ava_detect.sources import AnyVideo
 
+# What the metadata of a video's Parquet file holds beside the schema.
+RECORD, START = "ava_detect.record", "ava_detect.start_seconds"
 RUN, ROWS, PROBLEMS, PROGRESS = "run.json", "rows", "problems", "progress"
 _BESIDE = {"csv": "csv", "jsonl": "jsonl", "annotated.mp4": "drawn"}
 _KEY_LETTERS, _SHARD_LETTERS, _NAME_LETTERS = 20, 2, 60
 _LISTERS = 8
+_STALE_SECONDS = 24 * 3600.0
 # Where an upload appears whole by nature; elsewhere it is renamed into place.
 _WHOLE_BY_NATURE = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "hf", "oss", "oci", "memory", "r2", "tos"}
 
@@ -91,14 +96,18 @@ class PublishedResults:
         """
         settings = json.loads(json.dumps(settings))
         looking = cls(out)
-        if not resume:
-            looking.remove_all()
-        content = {"settings": settings, **about}
-        before: Mapping[str, Any] | None = looking.settings()
-        if before is None:
-            looking._create(RUN, json.dumps(content, indent=2, ensure_ascii=False).encode())
-            # Another run may have been faster: what stands there now counts.
-            before = looking.settings() or settings
+        try:
+            if not resume:
+                looking.remove_all()
+            before: Mapping[str, Any] | None = looking.settings()
+            if before is None:
+                content = json.dumps({"settings": settings, **about}, indent=2, ensure_ascii=False)
+                looking._create(RUN, content.encode())
+                # Another run may have been faster: what stands there now counts.
+                before = looking.settings() or settings
+        except (OSError, NotImplementedError) as error:
+            reason = without_secrets(str(error)) or type(error).__name__
+            raise ConfigError(f"--out {out} cannot be written to ({reason}); choose another place") from None
         changed = settings_changed(before, settings)
         if changed:
             raise ConfigError(
@@ -214,10 +223,16 @@ class PublishedResults:
 
     def remove_all(self) -> None:
         """Remove what this package wrote here, and nothing else; the settings last."""
-        files, root = self._place
-        for name in (ROWS, *_BESIDE.values(), PROBLEMS, PROGRESS):
-            if _is_there(files, f"{root}/{name}"):
-                patiently(lambda: files.rm(f"{root}/{name}", recursive=True), self.out)  # noqa: B023
+        if self.about() is None:
+            return
+        files, _ = self._place
+        for folder in (ROWS, *_BESIDE.values()):
+            for info in self._infos(folder):
+                if PurePosixPath(str(info["name"]).rstrip("/")).name.startswith("shard="):
+                    patiently(lambda: files.rm(str(info["name"]), recursive=True), self.out)  # noqa: B023
+        for folder in (PROBLEMS, PROGRESS):
+            for name in self._names(folder):
+                self._remove(f"{folder}/{name}")
         self._remove(RUN)
 
     def _name(self, folder: str, source: AnyVideo, suffix: str) -> str:
@@ -229,9 +244,19 @@ class PublishedResults:
 
     def _published_in(self, shard: str) -> Iterator[Published]:
         for info in self._infos(f"{ROWS}/shard={shard}"):
-            name = PurePosixPath(str(info["name"])).name
-            if name.endswith(".parquet") and not name.startswith(TEMPORARY_MARK):
-                yield Published(str(info["name"]), name.removesuffix(".parquet")[-_KEY_LETTERS:], modified_of(info))
+            path, modified = str(info["name"]), modified_of(info)
+            name = PurePosixPath(path).name
+            if name.startswith(TEMPORARY_MARK):
+                self._remove_if_stale(path, modified)
+            elif name.endswith(".parquet"):
+                yield Published(path, name.removesuffix(".parquet")[-_KEY_LETTERS:], modified)
+
+    def _remove_if_stale(self, path: str, modified: float | None) -> None:
+        """What somebody was writing who is no more; whether that is so, only its age can tell."""
+        files, _ = self._place
+        if modified is not None and time.time() - modified > _STALE_SECONDS:
+            with suppress(FileNotFoundError):
+                files.rm_file(path)
 
     def _names(self, folder: str) -> list[str]:
         return [
@@ -253,18 +278,16 @@ class PublishedResults:
 
     def _read(self, name: str) -> bytes | None:
         files, root = self._place
-        try:
-            data: bytes = patiently(lambda: files.cat_file(f"{root}/{name}"), self.out)
-        except FileNotFoundError:
-            return None
+        data: bytes | None = None
+        with suppress(FileNotFoundError):
+            data = patiently(lambda: files.cat_file(f"{root}/{name}"), self.out)
         return data
 
     def _remove(self, name: str) -> None:
         files, root = self._place
-        try:
-            patiently(lambda: files.rm_file(f"{root}/{name}") if _is_there(files, f"{root}/{name}") else None, self.out)
-        except FileNotFoundError:
-            return
+        path = f"{root}/{name}"
+        with suppress(FileNotFoundError):
+            patiently(lambda: files.rm_file(path) if _is_there(files, path) else None, self.out)
 
     def _write(self, name: str, content: bytes) -> None:
         files, _ = self._place
@@ -298,15 +321,13 @@ class PublishedResults:
         """Write a file unless it is there: where the store can tell, even when somebody else does so just now."""
         files, root = self._place
         target = f"{root}/{name}"
-        try:
+        with suppress(FileExistsError):
             if _scheme(files) == "file":
                 _link_new(Path(target), content)
             elif _scheme(files) in _WHOLE_BY_NATURE:
                 patiently(lambda: files.pipe_file(target, content, mode="create"), self.out)
             else:
                 self._write(name, content)
-        except FileExistsError:
-            return
 
 
 def safe_name(video_id: str) -> str:

@@ -41,6 +41,7 @@ LAYER = {
     "annotate": 4,
     "annotate_dataset": 4,
     "collect": 4,
+    "dataset_work": 4,
     "engine_choice": 4,
     "publishing": 4,
     "annotator": 4,
@@ -85,11 +86,13 @@ NEIGHBOURS = {
     ("annotate", "annotate_dataset"),  # results anywhere, work anywhere
     ("annotate", "engine_choice"),  # on the engine that was asked for
     ("annotate", "publishing"),  # beside the results of the same settings
-    ("annotate_dataset", "annotator"),  # many videos are one video, many times
-    ("annotate_dataset", "publishing"),  # each published by whoever annotated it
+    ("annotate", "dataset_work"),  # by workers who publish
+    ("annotate_dataset", "publishing"),  # what is there is kept
+    ("dataset_work", "annotate_dataset"),  # a worker is given the driver's tasks
+    ("dataset_work", "annotator"),  # many videos are one video, many times
+    ("dataset_work", "publishing"),  # each published by whoever annotated it
     ("engine_choice", "annotator"),  # the same devices
     ("engine_choice", "workers"),  # and as many workers as fit
-    ("collect", "annotate_dataset"),  # what it left in the files' metadata
     ("collect", "publishing"),  # in the order of its listing
     ("collect", "visualize"),  # the same page
     ("demo", "annotate"),  # the demo is a run of annotate

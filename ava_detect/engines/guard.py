@@ -42,7 +42,7 @@ class Guard(Generic[Item, Result]):
         self._closed = False
 
     def start(self) -> None:
-        """Have the child running, its work made. Raises what ``make_work`` raises, and ``Stopped`` where it dies of it."""
+        """Have the child running. Raises what ``make_work`` raises, and ``Stopped`` where the child dies of it."""
         if self._process is not None and self._process.is_alive():
             return
         self._end()
