@@ -55,9 +55,14 @@ class Address:
         return f"Address({str(self)!r})"
 
     @property
+    def _is_web(self) -> bool:
+        return self.url.lower().startswith(("http://", "https://"))
+
+    @property
     def name(self) -> str:
         """The last part: a file's name."""
-        return PurePosixPath(_SCHEME.sub("", str(self).removesuffix("?..."))).name
+        path = urlsplit(self.url).path if self._is_web else _SCHEME.sub("", self.url)
+        return path.rstrip("/").rpartition("/")[2]
 
     @property
     def stem(self) -> str:
@@ -72,7 +77,7 @@ class Address:
     @property
     def identity(self) -> str:
         """What stays the same when the address is signed anew: no user, no signature, no fragment."""
-        if not self.url.lower().startswith(("http://", "https://")):
+        if not self._is_web:
             return _USER.sub(r"\1", self.url)
         parts = urlsplit(self.url)
         kept = [(k, v) for k, v in parse_qsl(parts.query, keep_blank_values=True) if not _SIGNATURES.fullmatch(k)]

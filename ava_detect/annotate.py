@@ -64,6 +64,9 @@ class AnnotateSummary:
         }
 
 
+_FORMATS = ("csv", "jsonl")
+
+
 def annotate_videos(
     sources: str | Path | Iterable[str | Path],
     out: str | Path,
@@ -135,7 +138,10 @@ def annotate_videos(
         every_seconds=every_seconds,
         min_score=min_score,
         start_seconds=start_seconds,
-        formats=tuple((() if is_dataset else ("csv", "jsonl")) if formats is None else formats),
+        # A dataset is Parquet by itself.
+        formats=tuple(name for name in formats or () if name != "parquet")
+        if is_dataset
+        else tuple(formats or _FORMATS),
         draw=draw,
     )
     listed = [sources] if isinstance(sources, str | Path) else list(sources)

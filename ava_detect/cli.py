@@ -32,7 +32,7 @@ from ava_detect import (
     cli_weights,
 )
 from ava_detect.addresses import without_secrets
-from ava_detect.errors import AvaDetectError, ConfigError, MissingDependencyError, StoreError
+from ava_detect.errors import AvaDetectError, ConfigError, EngineError, MissingDependencyError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         app(arguments)
     except (AvaDetectError, MissingDependencyError) as error:
         _complain(str(error))
-        sys.exit(1 if isinstance(error, StoreError) else 2)
+        sys.exit(1 if isinstance(error, StoreError | EngineError) else 2)
 
 
 def _complain(message: str) -> None:

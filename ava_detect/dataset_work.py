@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import tempfile
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from ava_detect.annotate_dataset import Task
 from ava_detect.annotator import AnnotateSettings, Annotator
 from ava_detect.build import RANDOM_WEIGHTS
 from ava_detect.engines.base import SignOfLife
-from ava_detect.errors import ConfigError
+from ava_detect.errors import ConfigError, StoreError
 from ava_detect.files import sha256_of
 from ava_detect.formats.parquet import add_metadata
 from ava_detect.models.zoo import resolve
@@ -49,7 +50,13 @@ class AnnotateWork:
         annotator = Annotator(replace(settings, formats=tuple(dict.fromkeys((*settings.formats, "parquet")))))
 
         def work(task: Task, sign: SignOfLife) -> VideoRecord:
-            return _annotate_and_publish(annotator, self.results, task, sign)
+            try:
+                return _annotate_and_publish(annotator, self.results, task, sign)
+            except OSError as error:
+                if error.errno == errno.ENOSPC:
+                    # Another machine, or this one a little later, may have room.
+                    raise StoreError(f"{task.source.place}: the disk for temporary files is full") from error
+                raise
 
         return work
 

@@ -249,7 +249,7 @@ def _problem(column: str, text: str) -> str:
         return f"there is no {column}"
     if len(text) > (_MAX_ID_LENGTH if column == "video_id" else 4 * _MAX_ID_LENGTH):
         return f"the {column} is {len(text)} letters long, and at most {_MAX_ID_LENGTH} are taken"
-    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text):
+    if not text.isprintable() and any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text):
         return f"the {column} {without_secrets(text)!r} holds control characters"
     return ""
 

@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterable
 
 from ava_detect.engines.base import Feed, Item, Limits, MakeWork, Outcome, Result, SignOfLife, Stopped
 from ava_detect.engines.guard import Guard
+from ava_detect.errors import EngineError
 
 
 class LocalEngine:
@@ -46,7 +47,7 @@ class LocalEngine:
                     try:
                         guard.start()
                     except Stopped as stop:
-                        raise RuntimeError(f"a worker cannot be started: {stop.reason}") from stop
+                        raise EngineError(f"a worker cannot be started: {stop.reason}") from stop
                     try:
                         put(Outcome(item, guard(item, on_sign_of_life), tries=number))
                     except Stopped as stop:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ava_detect.engines.base import Feed, Item, Limits, MakeWork, Outcome, Result, SignOfLife, Stopped
 from ava_detect.engines.guard import Guard
-from ava_detect.errors import AvaDetectError, ConfigError, MissingDependencyError
+from ava_detect.errors import AvaDetectError, ConfigError, EngineError, MissingDependencyError
 
 _WAIT_SECONDS = 5.0
 _SECONDS_BETWEEN_LOOKS = 30.0
@@ -98,18 +98,18 @@ class _Pool:
         self._failed_starts = 0
         # What each answer that is awaited is about: its actor, and its item with the number of the try.
         self._awaited: dict[Any, tuple[Any, tuple[Any, int] | None]] = {}
+        self._idle: list[Any] = []
         self._looked = 0.0
 
     def outcomes(self, feed: Feed[Item]) -> Generator[Outcome[Item, Any], None, None]:
         """Until nothing waits and nobody works."""
-        idle: list[Any] = []
         while True:
-            while idle and (taken := feed.take()) is not None:
-                actor = idle.pop()
+            while self._idle and (taken := feed.take()) is not None:
+                actor = self._idle.pop()
                 self._awaited[actor.work.remote(taken[0])] = (actor, taken)
-            if idle and not any(task for _, task in self._awaited.values()):
+            if self._idle and not any(task for _, task in self._awaited.values()):
                 return
-            self._grow(len(idle))
+            self._grow()
             ready, _ = self._ray.wait(list(self._awaited), num_returns=1, timeout=_WAIT_SECONDS)
             for answer in ready:
                 actor, task = self._awaited.pop(answer)
@@ -117,14 +117,14 @@ class _Pool:
                 if kind == "lost":
                     outcome = self._lost(actor, task, value, feed)
                 else:
-                    idle.append(actor)
+                    self._idle.append(actor)
                     outcome = None if task is None else self._ended(kind, value, task, feed)
                 if outcome is not None:
                     yield outcome
 
     def close(self) -> None:
         """End all actors; their processes follow them."""
-        for actor, _ in self._awaited.values():
+        for actor in (*self._idle, *(actor for actor, _ in self._awaited.values())):
             self._ray.kill(actor)
 
     def _get(self, answer: Any) -> tuple[str, Any]:
@@ -138,7 +138,8 @@ class _Pool:
         if answered[0] == "refused":
             raise ConfigError(answered[1])
         if answered[0] == "broken":
-            raise RuntimeError(f"a worker cannot be started: {answered[1]}")
+            return "lost", answered[1]
+        self._failed_starts = 0
         return answered
 
     def _ended(self, kind: str, value: Any, task: tuple[Item, int], feed: Feed[Item]) -> Outcome[Item, Any] | None:
@@ -158,7 +159,7 @@ class _Pool:
         if task is None:
             self._failed_starts += 1
             if self._failed_starts >= _MAX_FAILED_STARTS:
-                raise RuntimeError(f"{self._failed_starts} Ray actors in a row could not be started ({reason})")
+                raise EngineError(f"{self._failed_starts} workers in a row could not be started ({reason})")
             return None
         item, number = task
         self._losses[item] += 1
@@ -167,13 +168,18 @@ class _Pool:
         feed.give_back(item, number)
         return None
 
-    def _grow(self, num_idle: int) -> None:
+    def _grow(self) -> None:
         """As many actors as were asked for, or as the cluster holds now."""
         if time.monotonic() - self._looked < _SECONDS_BETWEEN_LOOKS:
             return
         self._looked = time.monotonic()
-        wanted = self._workers or max(1, self._capacity())
-        for _ in range(wanted - len(self._awaited) - num_idle):
+        wanted = self._workers or self._capacity()
+        if not wanted and not self._awaited and not self._idle:
+            raise ConfigError(
+                f"no node of the Ray cluster holds a worker of {self._cores} cores and {self._gpus:g} GPUs; ask for "
+                "less, or name a number of --workers to wait for"
+            )
+        for _ in range(wanted - len(self._awaited) - len(self._idle)):
             actor = self._actor_class.remote(*self._arguments)
             self._awaited[actor.start.remote()] = (actor, None)
 

@@ -13,7 +13,7 @@ from stub_work import Stub, dies, refuses
 from ava_detect.engines.base import Limits, Stopped
 from ava_detect.engines.guard import Guard
 from ava_detect.engines.local import LocalEngine
-from ava_detect.errors import ConfigError
+from ava_detect.errors import ConfigError, EngineError
 
 QUICK = Limits(stall_seconds=4.0, total_seconds=6.0, memory_bytes=400 << 20)
 
@@ -70,7 +70,7 @@ def test_signs_of_life_are_shown(tmp_path):
     ("make_work", "error", "message"),
     [
         (refuses, ConfigError, "these settings are wrong"),
-        (dies, RuntimeError, r"a worker cannot be started: the process that read it died \(exit code 3\)"),
+        (dies, EngineError, r"a worker cannot be started: the process that read it died \(exit code 3\)"),
     ],
 )
 def test_work_that_cannot_be_made_is_said_at_once(make_work, error, message):
