@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-import threading
 import time
 
 import psutil
 import pytest
+from ray_nodes import is_child, killing_actors, killing_children, two_nodes
 from stub_work import Stub, refuses
 
 from ava_detect.engines.base import Limits
@@ -22,18 +20,8 @@ LIMITS = Limits(stall_seconds=5.0, total_seconds=60.0, memory_bytes=400 << 20)
 
 @pytest.fixture(scope="module")
 def cluster():
-    """Two nodes of two cores each, whatever the machine has."""
-    ray = pytest.importorskip("ray", reason="Ray is not installed (the extra [ray])")
-    utils = pytest.importorskip("ray.cluster_utils", reason="this Ray has no cluster for tests")
-    os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-    # A machine that does other things as well starts its daemons slowly.
-    os.environ.setdefault("RAY_raylet_start_wait_time_s", "300")
-    cluster = utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
-    cluster.add_node(num_cpus=2)
-    ray.init(address=cluster.address, log_to_driver=False)
-    yield cluster
-    ray.shutdown()
-    cluster.shutdown()
+    with two_nodes() as cluster:
+        yield cluster
 
 
 def engine(**settings):
@@ -76,39 +64,14 @@ def test_work_that_cannot_be_made_is_said_at_once(cluster):
         list(engine().run(refuses, ["a"]))
 
 
-@pytest.mark.parametrize("victim", ["child", "actor"])
-def test_workers_that_are_killed_lose_nothing(cluster, tmp_path, victim):
+@pytest.mark.parametrize("kill", [killing_actors, killing_children])
+def test_workers_that_are_killed_lose_nothing(cluster, tmp_path, kill):
     items = [f"item{n}" for n in range(30)]
-    stop = threading.Event()
-    killed = []
-
-    def kill():
-        while not stop.wait(1.5) and len(killed) < 3:
-            for process in psutil.process_iter(["cmdline", "name"]):
-                line = " ".join(process.info["cmdline"] or [])
-                is_actor = line.startswith("ray::_Worker")
-                is_child = "multiprocessing.spawn" in line and _is_below_actor(process)
-                if is_actor if victim == "actor" else is_child:
-                    os.kill(process.pid, signal.SIGKILL)
-                    killed.append(process.pid)
-                    break
-
-    thread = threading.Thread(target=kill)
-    thread.start()
-    found = list(engine(workers=3, limits=Limits(tries=4)).run(Stub(tmp_path, slow_seconds=0.3), items))
-    stop.set()
-    thread.join()
+    with kill(seconds=1.5, times=3) as killed:
+        found = list(engine(workers=3, limits=Limits(tries=4)).run(Stub(tmp_path, slow_seconds=0.3), items))
     assert killed
     assert sorted(outcome.item for outcome in found) == sorted(items)
     assert all(outcome.result for outcome in found), [outcome.reason for outcome in found if not outcome.result]
-
-
-def _is_below_actor(process: psutil.Process) -> bool:
-    try:
-        parent = process.parent()
-        return parent is not None and " ".join(parent.cmdline()).startswith("ray::_Worker")
-    except psutil.Error:
-        return False
 
 
 def test_a_node_that_goes_takes_nothing_along(cluster, tmp_path):
@@ -126,7 +89,7 @@ def test_a_node_that_goes_takes_nothing_along(cluster, tmp_path):
 def test_children_end_with_their_actors(cluster, tmp_path):
     run = engine(workers=2).run(Stub(tmp_path), ["a", "hang"])
     next(run)
-    children = [p for p in psutil.process_iter() if _is_below_actor(p)]
+    children = [p for p in psutil.process_iter() if is_child(p)]
     assert children
     run.close()
     deadline = time.monotonic() + 30
