@@ -76,6 +76,7 @@ def annotate_videos(
     detector: str | None = None,
     boxes: str | Path | None = None,
     min_person_score: float | None = None,
+    new_person_score: float | None = None,
     device: str = "auto",
     precision: str = "auto",
     execution: str = "auto",
@@ -100,6 +101,7 @@ def annotate_videos(
     it is not there), or ``"random"`` for an untrained network, which every output then says.
     ``detector``: a spec (docs/detectors.md), by default the config's; ``boxes``: a csv or COCO json of people, instead.
     ``min_person_score``: people below it are left out; by default the config's, else the detector's own.
+    ``new_person_score``: people below it are kept only where they continue somebody known (docs/tracks.md).
     ``every_seconds``: keyframes lie so far apart, from 0 to the end. ``min_score``: actions below it are not written.
     ``start_seconds``: where in its movie each file starts; added to the csv's timestamps, and to the time at which
     ``boxes`` are looked up. ``formats``: of ``csv``, ``jsonl``, ``parquet``. ``draw``: also ``NAME.annotated.mp4``.
@@ -132,6 +134,7 @@ def annotate_videos(
         weights=None if weights is None else str(weights),
         detector=detector,
         min_person_score=min_person_score,
+        new_person_score=new_person_score,
         device=device,
         precision=precision,
         execution=execution,

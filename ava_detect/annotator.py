@@ -52,6 +52,7 @@ class AnnotateSettings:
     formats: tuple[str, ...]
     draw: bool
     execution: str = "auto"
+    new_person_score: float | None = None
 
     def __post_init__(self) -> None:
         """Every check that costs no work; ``ConfigError`` says what is wrong."""
@@ -67,6 +68,8 @@ class AnnotateSettings:
             )
         if not 0 <= self.min_score <= 1:
             raise ConfigError(f"--min-score is a score from 0 to 1, got {self.min_score}")
+        if not 0 <= (self.new_person_score or 0) <= 1:
+            raise ConfigError(f"--new-person-score is a score from 0 to 1, got {self.new_person_score}")
 
     @property
     def note(self) -> str:
@@ -77,7 +80,8 @@ class AnnotateSettings:
 class Annotator:
     """A pipeline built once, for one video after another."""
 
-    def __init__(self, settings: AnnotateSettings) -> None:
+    def __init__(self, settings: AnnotateSettings, *, num_threads: int | None = None) -> None:
+        """``num_threads``: of the detector, by default as many as there are cores; the network's are PyTorch's."""
         config = settings.config
         self.settings = settings
         device = resolve_device(settings.device)
@@ -88,6 +92,7 @@ class Annotator:
         detector = build_detector(
             settings.detector or config.detector.spec,
             min_score=config.detector.min_score if min_person_score is None else min_person_score,
+            num_threads=num_threads,
             device=device,
         )
         self._boxes_start_seconds = detector.start_seconds if isinstance(detector, PrecomputedBoxes) else 0.0
@@ -99,6 +104,7 @@ class Annotator:
             precision=resolve_precision(settings.precision),
             execution=resolve_execution(settings.execution),
             every_seconds=settings.every_seconds,
+            new_person_score=settings.new_person_score or 0.0,
             clips_per_batch=1 if device == "cpu" else 8,
         )
 
@@ -164,6 +170,9 @@ class Annotator:
             outputs=tuple(names),
             source_bytes=size,
             source_modified=modified,
+            source_fps=round(run.video.info.average_fps, 6),
+            source_seconds=round(run.video.info.duration_seconds or run.video.end_seconds, 3),
+            cuts_seconds=tuple(round(cut, 3) for cut in run.cuts_seconds),
         )
 
     def _draw(self, run: VideoRun, keyframes: list[ActionDetections], path: Path) -> str:

@@ -126,6 +126,10 @@ def annotate(
     min_person_score: Annotated[
         float | None, typer.Option(metavar="F", help="Least score of a person; default: the config's.")
     ] = None,
+    new_person_score: Annotated[
+        float | None,
+        typer.Option(metavar="F", help="Below it a person only continues somebody known; 0.6 suits builtin."),
+    ] = None,
     start_seconds: Annotated[
         float, typer.Option(metavar="S", help="Where in its movie each file starts (900 for trimmed AVA files).")
     ] = 0.0,
@@ -179,6 +183,7 @@ def annotate(
             detector=detector,
             boxes=boxes,
             min_person_score=min_person_score,
+            new_person_score=new_person_score,
             device=device,
             precision=precision,
             execution=execution,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="data",
-    help="Data sets: look for faults before training, and render one whose truth is known.",
+    help="Data sets: look for faults before training, find people's boxes, render a world whose truth is known.",
     no_args_is_help=True,
 )
 _out = Console(soft_wrap=True)
@@ -137,6 +137,53 @@ def synthesize(
             _say(f"  {out / name}")
 
 
+@app.command()
+def propose(
+    videos: Annotated[Path, typer.Option(metavar="DIR", help="Videos, named by their ids.")],
+    ground_truth: Annotated[Path, typer.Option(metavar="CSV", help="Whose keyframes are looked at: an AVA csv.")],
+    out: Annotated[Path, typer.Option(metavar="CSV", help="Where the boxes go.")],
+    detector: Annotated[
+        str, typer.Option(metavar="SPEC", help="Who finds the people: see docs/detectors.md.")
+    ] = "builtin",
+    min_person_score: Annotated[
+        float | None, typer.Option(metavar="F", help="Least score of a person; default: the detector's.")
+    ] = None,
+    exclude: Annotated[Path | None, typer.Option(metavar="CSV", help="Keyframes that are left out.")] = None,
+    start_seconds: Annotated[
+        float, typer.Option(metavar="S", help="Where in its movie each file starts (900 for trimmed AVA files).")
+    ] = 0.0,
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where the detector runs.")] = "auto",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write down whom a person detector finds on annotated keyframes: `proposals` for a training or a benchmark.
+
+    Exit code 0: every keyframe was looked at. 1: a video or a part of one is missing, and is named.
+    """
+    from ava_detect.propose import propose_people
+
+    with _bar("keyframes", show=not quiet and not as_json) as on_progress:
+        found = propose_people(
+            videos,
+            ground_truth,
+            out,
+            detector=detector,
+            min_person_score=min_person_score,
+            exclude=exclude,
+            start_seconds=start_seconds,
+            device=device,
+            on_progress=on_progress,
+        )
+    if as_json:
+        print(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
+    elif not quiet:
+        _say(f"{found.videos:,} videos, {found.keyframes:,} keyframes, {found.people:,} people: {found.out}")
+    for problem in found.problems:
+        _complain(problem)
+    if found.problems:
+        raise typer.Exit(1)
+
+
 def _print_report(report: DataReport, *, as_json: bool, quiet: bool) -> None:
     if as_json:
         print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
@@ -161,3 +208,8 @@ def _bar(what: str, *, show: bool) -> Iterator[Callable[[int, int], None] | None
 
 def _say(text: str) -> None:
     _out.print(text, markup=False, highlight=False)
+
+
+def _complain(message: str) -> None:
+    """One line on stderr, as it is: a file name may look like markup."""
+    _err.print(f"ava-detect: {message}", markup=False, highlight=False)

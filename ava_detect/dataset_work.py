@@ -47,7 +47,8 @@ class AnnotateWork:
                     f"{settings.weights} on this machine is another file than where the run was started (by SHA-256); "
                     "give weights that all machines share"
                 )
-        annotator = Annotator(replace(settings, formats=tuple(dict.fromkeys((*settings.formats, "parquet")))))
+        formats = tuple(dict.fromkeys((*settings.formats, "parquet")))
+        annotator = Annotator(replace(settings, formats=formats), num_threads=self.num_threads)
 
         def work(task: Task, sign: SignOfLife) -> VideoRecord:
             try:

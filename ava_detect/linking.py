@@ -30,6 +30,7 @@ _STRAY_BOX_SIDES = 1.6
 # Somebody who was missing on the last keyframe gives way to somebody who was there and fits as well.
 _MISSING_FACTOR = 0.8
 _SMALLEST_SIDE = 1e-6
+_NOBODY = 0  # ids count from 1
 
 
 @dataclass
@@ -64,19 +65,23 @@ class Linker:
     >>> linked = [linker.update(keyframe) for keyframe in detections]
     """
 
-    def __init__(self, max_gap_seconds: float = 2.5, min_similarity: float = 0.15) -> None:
+    def __init__(self, max_gap_seconds: float = 2.5, min_similarity: float = 0.15, *, start_score: float = 0.0) -> None:
         """``max_gap_seconds``: how long a person may be out of sight and still be known, the time from the last
         keyframe with them to the next; 2.5 lets one keyframe in a second fail. Keyframes further apart than
         this are never linked: give about 2.5 times their spacing. ``min_similarity``: in 0..1; a pair below
         it is never linked. At the default two boxes of one size link, a second apart and without overlap, up
-        to 2.5 box sides from where the person was expected.
+        to 2.5 box sides from where the person was expected. ``start_score``: a person score in 0..1; whoever is below
+        it is kept only as somebody who is known already. 0 keeps everybody.
         """
         if not max_gap_seconds > 0:
             raise AvaDetectError(f"max_gap_seconds must be above 0, got {max_gap_seconds}")
         if not 0 < min_similarity <= 1:
             raise AvaDetectError(f"min_similarity must be above 0 and at most 1, got {min_similarity}")
+        if not 0 <= start_score <= 1:
+            raise AvaDetectError(f"start_score is a person score from 0 to 1, got {start_score}")
         self._max_gap_seconds = max_gap_seconds
         self._min_similarity = min_similarity
+        self._start_score = start_score
         self._forget()
 
     def _forget(self, video_id: str | None = None) -> None:
@@ -86,11 +91,11 @@ class Linker:
         self._last_seconds = -np.inf
 
     def update(self, detections: ActionDetections, *, shot: int = 0) -> ActionDetections:
-        """The same people with ``track_ids`` filled in (ids that came with them are replaced).
+        """The same people with ``track_ids`` filled in (ids that came with them are replaced), in the same order.
 
-        ``shot``: the number of the uncut stretch of the video that the keyframe lies in; people are linked within their
-        shot only. A new ``video_id`` starts afresh. Raises ``AvaDetectError`` when the keyframe is not later than
-        the one before it.
+        With ``start_score`` those are left out who are below it and continue nobody. ``shot``: the number of the uncut
+        stretch of the video that the keyframe lies in; people are linked within their shot only. A new ``video_id``
+        starts afresh. Raises ``AvaDetectError`` when the keyframe is not later than the one before it.
         """
         now = detections.timestamp_seconds
         if detections.video_id != self._video_id:
@@ -101,31 +106,33 @@ class Linker:
                 "keyframes of a video in the order of their time, each once"
             )
         self._tracks = [track for track in self._tracks if now - track.seen_seconds <= self._max_gap_seconds]
-        boxes = detections.boxes_fraction.astype(np.float64)
         order = _reading_order(detections)
-        track_ids = np.zeros(len(boxes), np.int64)
-        track_ids[order] = self._assign(boxes[order], now, shot)
+        boxes = detections.boxes_fraction[order].astype(np.float64)
+        is_sure = detections.person_scores[order] >= self._start_score
+        track_ids = np.full(len(boxes), _NOBODY, np.int64)
+        track_ids[order] = self._assign(boxes, is_sure, now, shot)
         self._last_seconds = now
-        return replace(detections, track_ids=track_ids)
+        linked = replace(detections, track_ids=track_ids)
+        return linked if track_ids.all() else linked[track_ids != _NOBODY]
 
-    def _assign(self, boxes: Float64Array, now: float, shot: int) -> list[int]:
-        """The ids of ``boxes [N, 4]``; remembers what was seen."""
+    def _assign(self, boxes: Float64Array, is_sure: npt.NDArray[np.bool_], now: float, shot: int) -> list[int]:
+        """The ids of ``boxes [N, 4]``, 0 for an unsure one that continues nobody; remembers what was seen."""
         scores = self._similarities(boxes, now)
         scores[scores < self._min_similarity] = 0
         scores[[track.shot != shot for track in self._tracks]] = 0
-        rows, columns = linear_sum_assignment(scores, maximize=True)
-        known = {
-            int(column): self._tracks[row] for row, column in zip(rows, columns, strict=True) if scores[row, column] > 0
-        }
-        track_ids = []
+        known = _best_pairs(np.where(is_sure, scores, 0))
+        scores[[*known.values()]] = 0
+        known |= _best_pairs(np.where(is_sure, 0, scores))
+        track_ids = [_NOBODY] * len(boxes)
         for index, box in enumerate(boxes):
             if index in known:
-                known[index].see(box, now)
-            else:
+                track = self._tracks[known[index]]
+                track.see(box, now)
+                track_ids[index] = track.track_id
+            elif is_sure[index]:
                 self._num_ids += 1
-                known[index] = _Track(self._num_ids, box, now, np.zeros(2), shot)
-                self._tracks.append(known[index])
-            track_ids.append(known[index].track_id)
+                self._tracks.append(_Track(self._num_ids, box, now, np.zeros(2), shot))
+                track_ids[index] = self._num_ids
         return track_ids
 
     def _similarities(self, boxes: Float64Array, now: float) -> Float64Array:
@@ -137,6 +144,12 @@ class Linker:
         missing = np.array([track.seen_seconds < self._last_seconds for track in self._tracks])
         factors = np.where(missing, _MISSING_FACTOR, 1.0)
         return factors[:, None] * similarities(expected, boxes, elapsed)
+
+
+def _best_pairs(scores: Float64Array) -> dict[int, int]:
+    """Column -> row, of the pairs above 0 whose sum is greatest."""
+    rows, columns = linear_sum_assignment(scores, maximize=True)
+    return {int(column): int(row) for row, column in zip(rows, columns, strict=True) if scores[row, column] > 0}
 
 
 def similarities(expected: Float64Array, boxes: Float64Array, elapsed_seconds: Float64Array) -> Float64Array:

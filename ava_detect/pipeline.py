@@ -60,7 +60,8 @@ class Pipeline:
         precision: Precision = "fp32",
         execution: Execution = "auto",
         every_seconds: float = 1.0,
-        keyframes_per_batch: int = 4,
+        new_person_score: float = 0.0,
+        keyframes_per_batch: int | None = None,
         clips_per_batch: int = 1,
         decoder_threads: int = 1,
         scales: Sequence[int] = (),
@@ -68,11 +69,12 @@ class Pipeline:
     ) -> None:
         """``label_map``: the actions that the model's columns stand for, AVA's 80 by default.
 
-        ``every_seconds``: the time between keyframes, the first being at 0. ``keyframes_per_batch``: so many go through
-        the detector at once; up to three times as many clips are held in memory. ``clips_per_batch``: so many go
-        through the network at once. ``precision``: ``bf16`` runs the network's convolutions in bfloat16: faster where
-        the processor has it, with scores that differ a little. ``execution``: see ``models/execution.py``; the weights
-        that count are those which ``model`` has now.
+        ``every_seconds``: the time between keyframes, the first being at 0. ``new_person_score``: somebody below it is
+        left out unless known from an earlier keyframe (``linking.py``); 0 keeps everybody. ``clips_per_batch``: so
+        many go through the network at once. ``keyframes_per_batch``: so many go through the detector at once, by
+        default as many; up to three times as many clips, and two, are held in memory. ``precision``: ``bf16`` runs the
+        network's convolutions in bfloat16: faster where the processor has it, with scores that differ a little.
+        ``execution``: see ``models/execution.py``; the weights that count are those which ``model`` has now.
 
         Test-time augmentation: ``scales``, the short sides in pixels at which each clip is scored in the place of the
         network's own, and ``flip``, each also with left and right exchanged; the scores are averaged. The video is
@@ -99,7 +101,8 @@ class Pipeline:
             )
         self.network = prepare(self.model, execution=execution, precision=precision, device=self.device)
         self.every_seconds = every_seconds
-        self.keyframes_per_batch = keyframes_per_batch
+        self.new_person_score = new_person_score
+        self.keyframes_per_batch = keyframes_per_batch or clips_per_batch
         self.clips_per_batch = clips_per_batch
         self.decoder_threads = decoder_threads
         self.scales = tuple(scales) or (model.clip_settings.short_side,)
@@ -160,7 +163,8 @@ class Pipeline:
 
     def _forward(self, clips: Sequence[Clip], people: Sequence[PersonBoxes]) -> npt.NDArray[np.float32]:
         settings = self.model.clip_settings
-        inputs = torch.stack([normalize(clip.frames, settings.mean, settings.std) for clip in clips]).to(self.device)
+        frames = clips[0].frames[None] if len(clips) == 1 else np.stack([clip.frames for clip in clips])
+        inputs = normalize(frames, settings.mean, settings.std, self.device)
         rois = np.concatenate(
             [_rois(i, boxes, clip) for i, (boxes, clip) in enumerate(zip(people, clips, strict=True))]
         )
@@ -252,7 +256,7 @@ class _Stages:
 
     def _scored(self, batches: Iterable[tuple[list[Views], list[PersonBoxes]]]) -> Iterator[ActionDetections]:
         pipeline = self._pipeline
-        linker = Linker(max_gap_seconds=2.5 * pipeline.every_seconds)
+        linker = Linker(max_gap_seconds=2.5 * pipeline.every_seconds, start_score=pipeline.new_person_score)
         action_ids = np.array(pipeline.label_map.ids, np.int64)
         for batch, people in batches:
             clips = [views[0].clip for views in batch]
@@ -260,10 +264,8 @@ class _Stages:
                 scores = self._score(batch, people)
             shots = [views[0].shot for views in batch]
             for clip, shot, boxes, action_scores in zip(clips, shots, people, scores, strict=True):
-                self.num_keyframes += 1
-                self.num_people += len(boxes)
                 fractions = box_ops.pixels_to_fractions(boxes.boxes_xyxy, clip.width, clip.height)
-                yield linker.update(
+                linked = linker.update(
                     ActionDetections(
                         self._video_id,
                         clip.timestamp_seconds,
@@ -274,6 +276,9 @@ class _Stages:
                     ),
                     shot=shot,
                 )
+                self.num_keyframes += 1
+                self.num_people += len(linked)
+                yield linked
 
     def _keyframes(self, times: Iterable[float]) -> Iterator[Views]:
         """Each keyframe at every scale, the first with the detector's picture; the scales are read side by side."""

@@ -29,7 +29,9 @@ class VideoRecord:
 
     ``status``: ``done``; ``damaged``: what could be decoded is in the results, and ``message`` says what is missing;
     ``failed``: there are no results, and ``message`` says why. ``seconds``: time spent per stage. ``outputs``: names of
-    files in the output folder.
+    files in the output folder. ``source_*``: the file as it was annotated: its size, its last change, its frames a
+    second and its length in seconds; 0 where unknown, as in records of before there were such fields.
+    ``cuts_seconds``: its hard cuts.
     """
 
     video_id: str
@@ -43,11 +45,15 @@ class VideoRecord:
     outputs: tuple[str, ...] = ()
     source_bytes: int = 0
     source_modified: float = 0.0
+    source_fps: float = 0.0
+    source_seconds: float = 0.0
+    cuts_seconds: tuple[float, ...] = ()
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Self:
         """From the plain values that ``dataclasses.asdict`` gives, as they come out of JSON."""
-        return cls(**{**entry, "outputs": tuple(entry["outputs"])})
+        lists = {"outputs": tuple(entry["outputs"]), "cuts_seconds": tuple(entry.get("cuts_seconds", ()))}
+        return cls(**{**entry, **lists})
 
 
 @dataclass

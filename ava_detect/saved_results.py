@@ -69,7 +69,7 @@ def read_saved_results(
             opened = {entry.file: open_results(entry.file, start_seconds=start)}
         file = opened[entry.file]
         names, _ = name_actions({**dict.fromkeys(wanted, ""), **file.action_names}, given)
-        people = file.people(entry.video_id, names).linked()
+        people = file.people(entry.video_id, names).linked(entry.cuts_seconds)
         keyframes = keyframes_of(entry.video_id, people, names)
         yield SavedResults(entry.video_id, keyframes, names, locate(entry.video_id, entry.source, moved), start, note)
 

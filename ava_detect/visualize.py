@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -16,7 +16,15 @@ from ava_detect.labels import LabelMap
 from ava_detect.run_record import MANIFEST, SUMMARY
 from ava_detect.sources import VideoSource, find_videos
 from ava_detect.visualization.page.folder import VideoEntry, finish_folder, key_of, start_folder, write_video
-from ava_detect.visualization.page.media import MEDIA, PageVideo, Placing, differences, place_video, write_thumbnail
+from ava_detect.visualization.page.media import (
+    MEDIA,
+    AnnotatedFile,
+    PageVideo,
+    Placing,
+    differences,
+    place_video,
+    write_thumbnail,
+)
 from ava_detect.visualization.page.packing import VideoContent
 from ava_detect.visualization.page.people import PeopleTable
 from ava_detect.visualization.page.reading import RESULT_SUFFIXES, ResultsFile, name_actions, open_results
@@ -61,12 +69,13 @@ class VisualizeSummary:
 
 @dataclass(frozen=True)
 class _Found:
-    """The results of one video and what is known of its file; ``source_bytes`` is 0 where unknown."""
+    """The results of one video and what is known of its file. ``cuts_seconds``: none where nobody has looked."""
 
     video_id: str
     file: Path | None
     source: Path | None = None
-    source_bytes: int = 0
+    annotated: AnnotatedFile = field(default_factory=AnnotatedFile)
+    cuts_seconds: tuple[float, ...] = ()
     message: str = ""
 
 
@@ -151,7 +160,7 @@ class _Writer:
     def write(self, index: int, entry: _Found, tick: Callable[[float], None]) -> tuple[dict[str, Any], VideoOnPage]:
         """The video's line in the list, and its part of the summary."""
         notices = [_sentence(entry.message)] if entry.message else []
-        content = None if entry.file is None else self._content(entry.file, entry.video_id, notices)
+        content = None if entry.file is None else self._content(entry.file, entry, notices)
         video, has_thumbnail = None, False
         if content is not None:
             video, has_thumbnail = self._video(index, entry, content.people, notices, tick)
@@ -159,32 +168,32 @@ class _Writer:
         line = write_video(self._out, index, page_entry)
         return line, VideoOnPage(entry.video_id, line["people"], line["boxes"], tuple(notices), video is not None)
 
-    def _content(self, file: Path, video_id: str, notices: list[str]) -> VideoContent:
+    def _content(self, file: Path, entry: _Found, notices: list[str]) -> VideoContent:
         """Everything about one video's people; adds what is to be said of it to ``notices``."""
-        results = self._open(file)
-        truth_rows = None if self._truth is None else self._truth.only_videos([video_id])
+        results, cuts = self._open(file), entry.cuts_seconds
+        truth_rows = None if self._truth is None else self._truth.only_videos([entry.video_id])
         names = dict(results.action_names)
         if truth_rows is not None:
             names = {int(i): "" for i in np.unique(truth_rows.action_ids[truth_rows.action_ids != 0])} | names
         label_map, unknown = name_actions(names, self._label_map)
         if unknown:
             notices.append(_unknown_ids(unknown, self._label_map is not None))
-        people = results.people(video_id, label_map).linked()
+        people = results.people(entry.video_id, label_map).linked(cuts)
         if not len(people):
             notices.append("Nobody was found in this video.")
         if truth_rows is None:
-            return VideoContent(people, label_map, self._min_score)
+            return VideoContent(people, label_map, self._min_score, cuts_seconds=cuts)
         if not len(truth_rows):
             notices.append("The ground truth has no rows for this video, so nothing is marked as right or wrong.")
-            return VideoContent(people, label_map, self._min_score)
-        truth = PeopleTable.from_rows(truth_rows, label_map, start_seconds=self._start_seconds).linked()
+            return VideoContent(people, label_map, self._min_score, cuts_seconds=cuts)
+        truth = PeopleTable.from_rows(truth_rows, label_map, start_seconds=self._start_seconds).linked(cuts)
         verdicts = judge(people, truth)
         if len(people) and not verdicts.judged.any():
             notices.append(
                 "No keyframe of the ground truth is at the time of one of the results: give --start-seconds, the "
                 "second of the movie at which the file starts (900 for AVA's trimmed files)."
             )
-        return VideoContent(people, label_map, self._min_score, truth, verdicts)
+        return VideoContent(people, label_map, self._min_score, truth, verdicts, cuts)
 
     def _open(self, file: Path) -> ResultsFile:
         """One file may hold many videos: it is read once."""
@@ -210,7 +219,7 @@ class _Writer:
         except VideoError as error:
             notices.append(_sentence(f"The video cannot be shown: {error}"))
             return None, False
-        notices += differences(path, video, times, people.spacing_seconds, entry.source_bytes)
+        notices += differences(path, video, times, people.spacing_seconds, entry.annotated)
         return video, True
 
 
@@ -269,7 +278,9 @@ def _of_record(folder: Path, record: dict[str, Any]) -> _Found:
     names = [name for suffix in RESULT_SUFFIXES for name in outputs if name.endswith(suffix)]
     file = folder / names[0] if names else None
     message = record["message"] or ("" if names else "There are no results of this video.")
-    return _Found(video_id, file, Path(record["source"]), record["source_bytes"], message)
+    # Earlier versions wrote down neither rate nor length nor cuts.
+    annotated = AnnotatedFile(record["source_bytes"], record.get("source_fps", 0.0), record.get("source_seconds", 0.0))
+    return _Found(video_id, file, Path(record["source"]), annotated, tuple(record.get("cuts_seconds", ())), message)
 
 
 def _of_folder(folder: Path) -> list[_Found]:

@@ -86,6 +86,9 @@ def test_a_folder_becomes_rows_and_a_summary(work):
     }
     assert {"decode", "detect", "score", "draw"} == set(written["videos"][0]["seconds"])
     assert written["versions"]["torch"]
+    one = next(json.loads(line) for line in (out / "manifest.jsonl").open() if '"video_id": "one"' in line)
+    assert (one["source_fps"], one["source_seconds"]) == (30, pytest.approx(3.2))
+    assert one["cuts_seconds"] == [pytest.approx(64 / 30, abs=1e-3)]
 
 
 def test_random_weights_are_said_in_every_output_that_has_a_place(work):
@@ -298,6 +301,7 @@ def test_min_score_leaves_people_without_actions(work):
         ({"device": "tpu"}, "--device is auto, cpu or cuda, got 'tpu'"),
         ({"precision": "fp8"}, "--precision is auto, fp32, bf16, got 'fp8'"),
         ({"min_score": 2}, "--min-score is a score from 0 to 1, got 2"),
+        ({"new_person_score": 60}, "--new-person-score is a score from 0 to 1, got 60"),
         ({"workers": 0}, "--workers is at least 1, got 0"),
     ],
 )

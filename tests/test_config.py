@@ -128,6 +128,14 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_the_callers_random_stat
             "data: {kind: kinetics, train: {annotations: a.csv, videos: v}}",
             "data.kind kinetics does not fit model.task detection",
         ),
+        *(
+            (
+                f"model: {{task: classification, head: {{num_classes: 2}}}}\nlabels: {{ids: [3, 5]}}\n"
+                f"data: {{kind: {kind}}}",
+                f"labels.ids chooses actions by their ids, and the lists of {kind} have none: a label there is the",
+            )
+            for kind in ("kinetics", "charades")
+        ),
         ("train: {batch_size: 10, accumulate: 4}", "batch_size 10 does not divide by accumulate 4"),
         ("train: {step_epochs: [15, 10]}", "step_epochs must rise, got [15, 10]"),
         ("train: {momentum: 0}", "nesterov needs a momentum above 0"),

@@ -18,7 +18,7 @@ def test_the_demo_finds_its_people_and_names_what_they_do(tmp_path):
     assert result.num_found >= 0.9 * result.num_people
     assert result.num_false <= 0.1 * result.num_people
     assert result.score.num_classes >= 8
-    assert result.score.mAP >= 0.7
+    assert result.score.mAP >= 0.85
     assert [path.split(".", 1)[1] for path in record.outputs] == ["csv", "jsonl", "parquet", "annotated.mp4"]
     assert len(read_ava_csv(result.results / record.outputs[0])) == 20 * record.num_people
     assert sum(1 for _ in VideoReader(result.results / record.outputs[-1]).decode()) == DEMO_SECONDS * 30

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from identity_score import idf1
+from identity_score import found_f1, idf1
 
 from ava_detect import boxes
 from ava_detect.detectors import build_detector
@@ -19,6 +19,8 @@ from ava_detect.video.clips import ClipSampler, keyframe_times
 from ava_detect.video.reader import VideoReader
 from ava_detect.visualization.page.people import PeopleTable
 
+# Seven more than the first, of which nothing is known but their numbers.
+SEEDS = [5, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (4, 7, 8, 11, 21, 31, 33))]
 A, B = (0.1, 0.1, 0.3, 0.9), (0.6, 0.1, 0.8, 0.9)
 
 
@@ -37,13 +39,14 @@ def test_idf1_by_hand() -> None:
     # One box missed and one false: 2 * 5 / (6 + 6).
     missed = [*truth[:2], tracked(2, {1: A, 9: (0.4, 0.1, 0.5, 0.2)})]
     assert idf1(truth, missed) == pytest.approx(10 / 12)
+    assert [found_f1(truth, found) for found in (truth, swapped, missed)] == pytest.approx([1, 1, 10 / 12])
 
 
-@pytest.fixture(scope="module", params=[5, pytest.param(21, marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=SEEDS)
 def movie(request, tmp_path_factory):
     """A movie of half a minute with several shots: its keyframes with pictures, and its truth."""
     path = tmp_path_factory.mktemp("world") / "movie.mp4"
-    table = render_movie(path, seed=request.param, seconds=30, fps=5, width=480, height=270)
+    table = render_movie(path, seed=request.param, seconds=30, fps=10, width=480, height=270)
     settings = ClipSettings(num_frames=2, sampling_rate=1, short_side=32)
     sampler = ClipSampler(VideoReader(path), settings, find_shots=True)
     keyframes = list(sampler.sample(keyframe_times(1)))
@@ -59,20 +62,23 @@ def _time(keyframe) -> float:
     return keyframe.timestamp_seconds
 
 
-def link(keyframes, found: list[ActionDetections], *, with_shots: bool = True) -> list[ActionDetections]:
-    linker = Linker()
+def link(
+    keyframes, found: list[ActionDetections], *, with_shots: bool = True, start_score: float = 0.0
+) -> list[ActionDetections]:
+    linker = Linker(start_score=start_score)
     return [linker.update(d, shot=k.shot if with_shots else 0) for d, k in zip(found, keyframes, strict=True)]
 
 
 def test_with_true_boxes_people_keep_their_ids(movie) -> None:
     keyframes, truth = movie
-    assert idf1(truth, link(keyframes, truth)) >= 0.9
+    assert idf1(truth, link(keyframes, truth)) >= 0.98
     assert idf1(truth, link(keyframes, truth, with_shots=False)) < 0.9, "without its cuts the movie is no test"
 
 
 def test_with_detected_boxes_people_keep_their_ids(movie) -> None:
+    """0.9, or nearly what the boxes allow: no linking finds whom the detector misses or takes for one with another."""
     keyframes, truth = movie
-    detector = build_detector("builtin", min_score=0.5)
+    detector = build_detector("builtin")
     found = []
     for keyframe in keyframes:
         people = detector([Frame(keyframe.image, keyframe.timestamp_seconds, "movie")])[0]
@@ -80,4 +86,7 @@ def test_with_detected_boxes_people_keep_their_ids(movie) -> None:
         fractions = boxes.pixels_to_fractions(people.boxes_xyxy, width, height).astype(np.float32)
         scores = np.zeros((len(people), 80), np.float32)
         found.append(ActionDetections("movie", keyframe.timestamp_seconds, fractions, people.scores, scores))
-    assert idf1(truth, link(keyframes, found)) >= 0.9
+    tracked_people = link(keyframes, found, start_score=0.6)
+    score, possible = idf1(truth, tracked_people), found_f1(truth, tracked_people)
+    assert score >= min(0.9, possible - 0.04)
+    assert possible > 0.87

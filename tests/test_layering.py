@@ -33,6 +33,7 @@ LAYER = {
     "background": 2,
     "build": 3,
     "datasets": 3,
+    "keyframe_plan": 3,
     "pipeline": 3,
     "run_record": 3,
     "source_lists": 3,
@@ -53,6 +54,7 @@ LAYER = {
     "export": 4,
     "hand_over": 4,
     "pictures": 4,
+    "propose": 4,
     "saved_results": 4,
     "training": 4,
     "visualize": 4,
@@ -75,6 +77,7 @@ NEIGHBOURS = {
     ("formats", "tubes"),  # action tubes are rows of their own
     ("datasets", "build"),  # which actions the columns of the labels stand for
     ("benchmark", "annotator"),  # the same devices, precisions and notes
+    ("propose", "annotator"),  # the same devices
     ("explain", "annotator"),  # one keyframe as it is annotated
     ("saved_results", "visualize"),  # results are found in one way
     ("hand_over", "saved_results"),  # written again for other tools

@@ -148,7 +148,11 @@ def test_keyframes_out_of_order_are_refused(time: float) -> None:
 
 @pytest.mark.parametrize(
     ("settings_", "message"),
-    [({"max_gap_seconds": 0.0}, "max_gap_seconds must be above 0, got 0"), ({"min_similarity": 1.5}, "got 1.5")],
+    [
+        ({"max_gap_seconds": 0.0}, "max_gap_seconds must be above 0, got 0"),
+        ({"min_similarity": 1.5}, "got 1.5"),
+        ({"start_score": 30.0}, "start_score is a person score from 0 to 1, got 30.0"),
+    ],
 )
 def test_settings_out_of_range(settings_: dict[str, float], message: str) -> None:
     with pytest.raises(AvaDetectError, match=message):
@@ -194,6 +198,35 @@ def test_far_or_unlike_is_never_the_same_person(dx: float, dy: float, width: flo
     same = link(linker, 1, (x, y, x + w, y + h)) == [1]
     if (far and apart) or unlike:
         assert not same
+
+
+def unsure(linker: Linker, time: float, *people: tuple[Box, float]) -> list[int]:
+    """The ids of those who are kept."""
+    boxes, scores = zip(*people, strict=True)
+    track_ids = linker.update(keyframe(time, boxes, scores=scores)).track_ids
+    assert track_ids is not None
+    return track_ids.tolist()
+
+
+def test_an_unsure_box_continues_somebody_and_begins_nobody() -> None:
+    linker = Linker(start_score=0.6)
+    assert unsure(linker, 0, (person(0.2), 0.9), (person(0.7), 0.59)) == [1]
+    assert unsure(linker, 1, (person(0.22), 0.31), (person(0.7), 0.59)) == [1]
+    assert unsure(linker, 2, (person(0.24), 0.9), (person(0.7), 0.6)) == [1, 2]
+    kept = linker.update(keyframe(3, [person(0.45), person(0.26), person(0.7)], scores=[0.3, 0.3, 0.3]))
+    assert kept.track_ids is not None and kept.track_ids.tolist() == [1, 2]
+    np.testing.assert_allclose(kept.boxes_fraction[:, 0], [0.26, 0.7], atol=1e-6)
+    assert Linker().update(keyframe(0, [person(0.7)], scores=[0.0])).track_ids is not None, "by default all are kept"
+
+
+def test_a_sure_box_goes_before_an_unsure_one_that_fits_better() -> None:
+    """The unsure box lies where the person was; the sure one, a fifth of a width aside, is who they are."""
+    for scores, expected in (([0.5, 0.9], [1]), ([0.9, 0.9], [1, 2])):
+        linker = Linker(start_score=0.6)
+        unsure(linker, 0, (person(0.2), 0.9))
+        linked = linker.update(keyframe(1, [person(0.2), person(0.22)], scores=scores))
+        assert linked.track_ids is not None and linked.track_ids.tolist() == expected
+        assert linked.boxes_fraction[0, 0] == pytest.approx(0.22 if expected == [1] else 0.2)
 
 
 def test_nobody_is_the_same_across_a_cut() -> None:

@@ -57,6 +57,14 @@ def scores_by_second(run) -> dict[float, np.ndarray]:
     return {keyframe.timestamp_seconds: keyframe.action_scores for keyframe in run}
 
 
+def test_the_unsure_are_left_out_unless_they_continue_somebody(video, model):
+    """The scores are 0.9 and 0.5: from 0.6 on, the second person is never anybody; at 0.5 they are."""
+    for new_person_score, counts in ((0.6, [1] * 6), (0.5, [2] * 6)):
+        run = Pipeline(FixedDetector(*PEOPLE), model, new_person_score=new_person_score)(video)
+        assert [len(keyframe) for keyframe in run] == counts
+        assert run.num_people == sum(counts)
+
+
 def test_every_second_has_its_people(video, model):
     detector = FixedDetector(*PEOPLE)
     run = Pipeline(detector, model)(video, video_id="movie")

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from ava_detect.errors import ConfigError
 from ava_detect.run_record import MANIFEST, RunRecord, VideoRecord, file_state
 from ava_detect.sources import VideoSource
+
+_NEW = {"source_fps", "source_seconds", "cuts_seconds"}
 
 
 @pytest.fixture
@@ -35,6 +38,17 @@ def record_of(source, status="done"):
 def test_a_finished_video_is_known_to_the_next_run(source, out):
     RunRecord(out, {"every": 1.0}, resume=True).add(record_of(source))
     assert RunRecord(out, {"every": 1.0}, resume=True).finished(source) == record_of(source)
+
+
+def test_what_is_known_of_the_source_is_kept_and_may_be_missing(source, out):
+    """Manifests of earlier versions have no rate, length or cuts."""
+    record = replace(record_of(source), source_fps=29.97, source_seconds=12.5, cuts_seconds=(1.5, 7.25))
+    RunRecord(out, {}, resume=True).add(record)
+    assert RunRecord(out, {}, resume=True).finished(source) == record
+    head, line = (out / MANIFEST).read_text().splitlines()
+    old = {name: value for name, value in json.loads(line).items() if name not in _NEW}
+    (out / MANIFEST).write_text(f"{head}\n{json.dumps(old)}\n")
+    assert RunRecord(out, {}, resume=True).finished(source) == record_of(source)
 
 
 @pytest.mark.parametrize("change", ["source changed", "output gone", "restart", "failed", "another file"])

@@ -139,6 +139,42 @@ def test_a_video_of_another_length_rate_or_content(movie, tmp_path):
     assert said[0].startswith("The video cannot be shown: ")
 
 
+@pytest.mark.parametrize(
+    ("change", "now"),
+    [
+        ({"fps": 20}, "20 frames a second where it had 10"),
+        ({"seconds": 9}, "9.0 s long where it was 8.0 s"),
+        ({"seconds": 4, "fps": 20}, "20 frames a second where it had 10 and 4.0 s long where it was 8.0 s"),
+    ],
+)
+def test_a_video_of_another_rate_or_length_than_the_run_wrote_down(movie, tmp_path, capsys, change, now):
+    """The new rate alone moves no keyframe and changes no length: only the run record can tell."""
+    results = write_results(tmp_path / "results", {"walk": movie})
+    other = write_movie(tmp_path / "other" / "walk.mp4", **change)
+    write_manifest(results, [record("walk", movie, source_fps=10.0, source_seconds=8.0)])
+    command(results, tmp_path / "page", videos=other.parent, quiet=True)
+    sentence = (
+        f"walk.mp4 is not the file that was annotated: it is now {now}, so boxes may lie beside the people; "
+        "give --videos FOLDER with the one that was, or annotate this one."
+    )
+    assert read_piece(tmp_path / "page", "0001/meta")["notices"] == [sentence]
+    assert capsys.readouterr().err == f"ava-detect: walk: {sentence}\n"
+    visualize(results, tmp_path / "page")
+    assert read_piece(tmp_path / "page", "0001/meta")["notices"] == []
+
+
+def test_the_runs_cuts_reach_the_page_and_end_the_tracks_of_results_without_ids(movie, tmp_path):
+    results = write_results(tmp_path / "results", {"walk": movie})
+    write_manifest(results, [record("walk", movie, cuts_seconds=[3.5, 4.25])])
+    assert visualize(results, tmp_path / "page").videos[0].num_people == 2
+    assert read_piece(tmp_path / "page", "0001/meta")["cuts"] == [3.5, 4.25]
+    (results / "walk.jsonl").unlink()
+    write_ava_csv(results / "walk.csv", movie_keyframes("walk"))
+    for cuts, num_people in (([], 2), ([3.5], 4)):
+        write_manifest(results, [record("walk", movie, outputs=["walk.csv"], cuts_seconds=cuts)])
+        assert visualize(results, tmp_path / "page").videos[0].num_people == num_people
+
+
 def test_ids_without_a_name_are_shown_by_their_number(movie, tmp_path):
     results = write_results(tmp_path / "results", {"walk": movie})
     (tmp_path / "few.pbtxt").write_text(LabelMap.ava().subset(range(1, 80)).to_pbtxt())

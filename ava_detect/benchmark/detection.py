@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from ava_detect.benchmark.keyframes import KeyframePlan, plan_keyframes
 from ava_detect.benchmark.result import BenchmarkResult, OnProgress, StageTimes
 from ava_detect.benchmark.videos import DETECTIONS, PARTS, pipeline_seconds, score_videos
 from ava_detect.detectors import build_detector
@@ -20,6 +19,7 @@ from ava_detect.evaluation.results import Dialect
 from ava_detect.files import sha256_of
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
 from ava_detect.formats.coco_json import read_coco_json
+from ava_detect.keyframe_plan import KeyframePlan, plan_keyframes
 from ava_detect.labels import LabelMap
 from ava_detect.pipeline import Pipeline
 from ava_detect.run_record import RunRecord, VideoRecord
@@ -47,12 +47,13 @@ class DetectionSplit:
     evaluated: LabelMap
     dialect: Dialect
 
-    def build_detector(self, device: str) -> PersonDetector:
-        """Whoever says where the people are."""
+    def build_detector(self, plan: KeyframePlan, device: str) -> PersonDetector:
+        """Whoever says where the people of ``plan`` are."""
+        starts = {video.source.video_id: video.start_seconds for video in plan.videos}
         if self.boxes == GROUND_TRUTH_BOXES:
-            return PrecomputedBoxes(self.ground_truth, start_seconds=self.start_seconds, last_column="person_id")
+            return PrecomputedBoxes(self.ground_truth, video_starts=starts, last_column="person_id")
         if self.boxes is not None:
-            return PrecomputedBoxes(self.boxes, start_seconds=self.start_seconds, min_score=self.min_person_score)
+            return PrecomputedBoxes(self.boxes, video_starts=starts, min_score=self.min_person_score)
         return build_detector(self.detector, min_score=self.min_person_score, device=device)
 
     def plan(self) -> KeyframePlan:
@@ -99,7 +100,7 @@ def benchmark_detector(
     on_progress: OnProgress | None,
 ) -> BenchmarkResult:
     """Score the keyframes of ``plan`` into ``run``'s folder, and evaluate them. ``weights``: what is known of them."""
-    records = score_videos(pipeline, plan, run, start_seconds=split.start_seconds, on_progress=on_progress)
+    records = score_videos(pipeline, plan, run, on_progress=on_progress)
     times = StageTimes(pipeline_seconds(records))
     with times.of("evaluation"):
         metric = load_metric(
@@ -141,13 +142,7 @@ def _counts(plan: KeyframePlan, records: list[VideoRecord]) -> dict[str, int]:
 
 
 def _problems(plan: KeyframePlan, records: list[VideoRecord], videos: Path) -> list[str]:
-    problems = []
-    if plan.missing:
-        keyframes = sum(plan.missing.values())
-        problems.append(
-            f"{len(plan.missing)} of the {len(plan.missing) + len(plan.videos)} videos of the ground truth are not in "
-            f"{videos}: {', '.join(plan.missing)}; the people on their {keyframes} keyframes count as not found"
-        )
+    problems = plan.missing_problems(videos, "the people on {keyframes} count as not found")
     for record in records:
         if record.status == "failed":
             problems.append(f"{record.message}; the people of {record.video_id} count as not found")

@@ -186,8 +186,9 @@ def _test_detector(
     network: _Network, options: _DetectionOptions, out: Path, resume: bool, on_progress: OnProgress | None
 ) -> BenchmarkResult:
     split = _detection_split(network.config, options)
+    plan = split.plan()
     pipeline = Pipeline(
-        split.build_detector(network.device),
+        split.build_detector(plan, network.device),
         network.model,
         label_map=label_map_of(network.config),
         device=network.device,
@@ -197,7 +198,6 @@ def _test_detector(
         scales=options.scales,
         flip=options.flip,
     )
-    plan = split.plan()
     views = {"scales": list(pipeline.scales), "flip": options.flip, "keyframes": plan.digest}
     run = _open_run(out, network.settings | split.describe() | views, resume=resume)
     return benchmark_detector(pipeline, split, plan, run, network.weights, on_progress)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from av.error import FFmpegError
 
-from ava_detect.benchmark.keyframes import KeyframePlan, VideoKeyframes
 from ava_detect.benchmark.result import BenchmarkProgress, OnProgress
 from ava_detect.files import atomic_path, remove_stale_temporaries
 from ava_detect.formats.results import result_path, results_writer
-from ava_detect.pipeline import Pipeline, VideoRun
+from ava_detect.keyframe_plan import KeyframePlan, VideoKeyframes
+from ava_detect.pipeline import Pipeline
 from ava_detect.run_record import RunRecord, VideoRecord, file_state
 
 DETECTIONS = "detections.csv"
@@ -22,12 +22,7 @@ PARTS = "videos"
 
 
 def score_videos(
-    pipeline: Pipeline,
-    plan: KeyframePlan,
-    run: RunRecord,
-    *,
-    start_seconds: float = 0.0,
-    on_progress: OnProgress | None = None,
+    pipeline: Pipeline, plan: KeyframePlan, run: RunRecord, *, on_progress: OnProgress | None = None
 ) -> list[VideoRecord]:
     """The record of every video of ``plan``, in its order; ``detections.csv`` in the run's folder holds them all.
 
@@ -43,7 +38,7 @@ def score_videos(
         record = run.finished(video.source)
         if record is None:
             with _reporting(on_progress, video, num_done, num_planned) as tick:
-                record = _score_or_fail(pipeline, video, run.out, start_seconds, tick)
+                record = _score_or_fail(pipeline, video, run.out, tick)
             run.add(record)
         records.append(record)
         num_done += len(video.seconds)
@@ -64,30 +59,28 @@ def _reporting(
     tick(len(video.seconds))
 
 
-def _score_or_fail(
-    pipeline: Pipeline, video: VideoKeyframes, out: Path, start_seconds: float, tick: Callable[[int], None]
-) -> VideoRecord:
+def _score_or_fail(pipeline: Pipeline, video: VideoKeyframes, out: Path, tick: Callable[[int], None]) -> VideoRecord:
     try:
-        return _score(pipeline, video, out, start_seconds, tick)
+        return _score(pipeline, video, out, tick)
     except (ValueError, OSError, FFmpegError) as error:
         # What a video or its boxes can be guilty of; the record says what it was, and the run's exit code that it was.
         return VideoRecord(video.source.video_id, str(video.source.path.resolve()), "failed", str(error))
 
 
-def _score(
-    pipeline: Pipeline, video: VideoKeyframes, out: Path, start_seconds: float, tick: Callable[[int], None]
-) -> VideoRecord:
+def _score(pipeline: Pipeline, video: VideoKeyframes, out: Path, tick: Callable[[int], None]) -> VideoRecord:
     """Write the detections of one video; whatever goes wrong is raised, and then no file is left."""
     video_id, path = video.source.video_id, video.source.path
     size, modified = file_state(path)
-    run = pipeline(path, video_id=video_id, at_seconds=[second for second in video.seconds if second >= 0])
+    run = pipeline(path, video_id=video_id, at_seconds=video.seconds_to_see)
     num_rows = 0
-    with results_writer(out / PARTS, video_id, ("csv",), pipeline.label_map, start_seconds=start_seconds) as write:
+    with results_writer(
+        out / PARTS, video_id, ("csv",), pipeline.label_map, start_seconds=video.start_seconds
+    ) as write:
         for keyframe in run:
             write(keyframe)
             num_rows += keyframe.action_scores.size
             tick(run.num_keyframes)
-    trouble = _trouble(video, run, start_seconds)
+    trouble = video.shortfall(run.num_keyframes, run.video.damaged_packets)
     return VideoRecord(
         video_id=video_id,
         source=str(path.resolve()),
@@ -101,22 +94,6 @@ def _score(
         source_bytes=size,
         source_modified=modified,
     )
-
-
-def _trouble(video: VideoKeyframes, run: VideoRun, start_seconds: float) -> str:
-    """What of the video could not be scored, in a sentence; empty when nothing."""
-    parts = []
-    if run.video.damaged_packets:
-        plural = "s" if run.video.damaged_packets > 1 else ""
-        parts.append(f"{run.video.damaged_packets} damaged packet{plural} had to be left out")
-    seen = [second for second in video.seconds if second >= 0][: run.num_keyframes]
-    outside = sorted(set(video.seconds) - set(seen))
-    if outside:
-        parts.append(
-            f"{len(outside)} of {len(video.seconds)} keyframes lie outside the file (the first is the movie's second "
-            f"{outside[0] + start_seconds:g}, the file's {outside[0]:g})"
-        )
-    return " and ".join(parts)
 
 
 def _join(out: Path, records: list[VideoRecord]) -> None:

@@ -15,7 +15,7 @@ class LabelsConfig(Section):
     """The actions of the model's columns, where they are not AVA's 80 in order.
 
     ``map``: a ``.pbtxt`` label map, None for AVA's; or ``text``, the map itself, as trained weights carry it with them.
-    ``ids``: those of its actions that are scored, all by default.
+    ``ids``: those of its actions that are scored, all by default; only with ``data.kind: ava``.
     """
 
     map: str | None = None
@@ -46,6 +46,12 @@ class Config(Section):
             raise ValueError(
                 f"labels.ids names {len(self.labels.ids)} actions, but model.head.num_classes is "
                 f"{self.model.head.num_classes}; they must be as many"
+            )
+        if self.labels.ids and self.data.kind != "ava":
+            raise ValueError(
+                f"labels.ids chooses actions by their ids, and the lists of {self.data.kind} have none: a label there "
+                "is the number of the network's column, from 0; leave the other classes out of the list, number the "
+                "rest anew, and name them by a labels.map of their own"
             )
         if (self.data.kind == "ava") != (self.model.task == "detection") and self.data.train is not None:
             raise ValueError(f"data.kind {self.data.kind} does not fit model.task {self.model.task}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -49,19 +49,22 @@ class PrecomputedBoxes:
         min_score: float | None = None,
         last_column: LastColumn = "score",
         images: str | Path | None = None,
+        video_starts: Mapping[str, float] | None = None,
     ) -> None:
         """``path``: an AVA csv, or a COCO json when its name ends in ``.json``.
 
         ``start_seconds``: where in the movie a video file starts; it is added to a frame's time to get the file's
         timestamp (900 for AVA's trimmed files). ``min_score``: people below it are left out; None keeps everybody.
         A person without a score gets 1. ``last_column``: what column 8 of a csv holds, ``score`` or ``person_id``
-        (ground truth). ``images``: the instances file that belongs to a COCO results list.
+        (ground truth). ``images``: the instances file that belongs to a COCO results list. ``video_starts``: by their
+        ids, the ``start_seconds`` of videos that have their own.
         Raises ``FormatError`` for a file that cannot be read, ``DetectorError`` for numbers that are no fractions or
         no scores.
         """
         self.name = f"boxes:{Path(path).name}"
         self._path = path
         self.start_seconds = start_seconds
+        self._video_starts = {} if video_starts is None else video_starts
         if Path(path).suffix.lower() == ".json":
             table = read_coco_json(path, images_path=images)
         else:
@@ -83,7 +86,7 @@ class PrecomputedBoxes:
         if video is None:
             raise DetectorError(self._no_such_video(frame.video_id))
         times = video.timestamps_seconds
-        wanted = frame.timestamp_seconds + self.start_seconds
+        wanted = frame.timestamp_seconds + self._video_starts.get(frame.video_id, self.start_seconds)
         if not len(times):
             return PersonBoxes.empty()
         nearest = times[np.abs(times - wanted).argmin()]

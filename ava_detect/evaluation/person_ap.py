@@ -60,8 +60,8 @@ def person_ap(ground_truth: AvaTable, boxes: AvaTable, *, min_score: float = 0.8
     """
     keys = KeyframeKeys()
     listed = np.unique(keys.of_rows(ground_truth))
-    has_box = ~ground_truth.lists_only
-    people, frames, _ = _distinct(ground_truth[has_box], keys.of_rows(ground_truth[has_box]))
+    ground_truth, boxes = ground_truth[~ground_truth.lists_only], boxes[~boxes.lists_only]
+    people, frames, _ = _distinct(ground_truth, keys.of_rows(ground_truth))
     found, found_frames, scores = _distinct(boxes, keys.of_rows(boxes))
     is_listed = np.isin(found_frames, listed)
     found, found_frames, scores = found[is_listed], found_frames[is_listed], scores[is_listed]

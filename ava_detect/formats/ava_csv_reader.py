@@ -9,7 +9,7 @@ What is read although the official script crashes on it or misreads it: a byte o
 lines, ``12.0`` for action 12, text as a person id, an empty person id, an empty action (PySlowFast's proposal
 files), rows of 2, 7 and 8 columns mixed, gzip whatever the file's name.
 What is refused although it could be guessed at: an empty score, a NaN score, a NaN or infinite timestamp, a
-quoted cell that goes on over the end of its line, tabs or semicolons in place of commas.
+quoted cell that goes on over the end of its line, tabs or semicolons in place of commas, ``0x1F`` for action 31.
 """
 
 from __future__ import annotations
@@ -40,6 +40,9 @@ _LONGEST_LINE_BYTES = 32 << 20
 _BOM = b"\xef\xbb\xbf"
 _COLUMNS = ("video_id", "timestamp", "x1", "y1", "x2", "y2", "action_id")
 _WIDTHS = (2, 7, 8)
+_SHORTEST_HEXADECIMAL = len("0x0")
+_ZERO_X = int.from_bytes(b"0x", "little")
+_BEFORE_A_CELL = np.frombuffer(b', \t"', np.uint8)
 _ARROW_TYPES = {name: pa.float64() for name in (*_COLUMNS, "score")} | {
     "video_id": pa.dictionary(pa.int32(), pa.string()),
     "action_id": pa.int32(),
@@ -170,7 +173,7 @@ class _BlockReader:
     def _read_columns(self, block: memoryview) -> AvaTable | None:
         """The block by way of pyarrow's parser, or None when it is not regular enough for that."""
         width = _first_line(block)[0].count(",") + 1
-        if width not in _WIDTHS:
+        if width not in _WIDTHS or _has_hexadecimals(block):
             return None
         try:
             return self._table_from_arrow(self._parse(block, self._columns[:width]))
@@ -193,6 +196,10 @@ class _BlockReader:
         """The block with each run of equal beginnings parsed once, or None when its rows are not plain enough."""
         runs = find_runs(buffer, start, stop)
         if runs is None:
+            return None
+        # AVA's action ids have two digits, so that the large files, those of detections, need no such look.
+        may_be_hexadecimal = runs.longest_second_last >= _SHORTEST_HEXADECIMAL or self._last_column == "person_id"
+        if may_be_hexadecimal and _has_hexadecimals(memoryview(buffer)[start:stop]):
             return None
         try:
             heads = self._table_from_arrow(self._parse(runs.heads, _COLUMNS[:6]))
@@ -354,6 +361,18 @@ def _fill(target: npt.NDArray[Any], column: Any, absent: float) -> npt.NDArray[A
         target[start:end] = np.from_dlpack(chunk.fill_null(absent) if chunk.null_count else chunk)
     target[end:] = absent
     return target
+
+
+def _has_hexadecimals(block: memoryview) -> bool:
+    """Whether a cell behind the first begins like ``0x1F``, which pyarrow would read as a whole number."""
+    text = np.frombuffer(block, np.uint8)
+    for first in (0, 1):
+        # Two bytes at once, at even and at odd places: several times as fast as a search for them.
+        pairs = text[first : first + (len(text) - first) // 2 * 2].view("<u2")
+        zeros = np.flatnonzero((pairs | 0x2000) == _ZERO_X) * 2 + first
+        if np.isin(text[zeros - 1], _BEFORE_A_CELL).any():
+            return True
+    return False
 
 
 def _looks_like_header(cells: Sequence[str]) -> bool:

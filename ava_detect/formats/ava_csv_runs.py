@@ -30,12 +30,14 @@ class RowRuns:
     """``heads``: the heads as csv text without their last two cells. ``lengths``: int64 ``[U]``, rows per run.
 
     ``second_last``, ``last``: the last two cells of each row, Arrow arrays of R strings that are views of the text.
+    ``longest_second_last``: bytes.
     """
 
     heads: ByteArray
     lengths: IntArray
     second_last: Any
     last: Any
+    longest_second_last: int
 
 
 def find_runs(buffer: bytearray, start: int, stop: int) -> RowRuns | None:
@@ -70,6 +72,7 @@ def find_runs(buffer: bytearray, start: int, stop: int) -> RowRuns | None:
         lengths,
         _views(buffer, ends - second_last, second_last - last - 1),
         _views(buffer, ends - last, last),
+        int((second_last - last).max()) - 1,
     )
 
 

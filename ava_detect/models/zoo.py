@@ -5,7 +5,8 @@ docs/source/model_zoo.md (commit f3142bb); nothing of it was measured here. Neit
 SHA-256 that is seen of a file goes into ``hashes.json`` of the cache, and a file that differs from it later is refused.
 
 A download that breaks off goes on where it stopped (HTTP ``Range``, tied to one version of the file by ``If-Range``).
-It is written by position, so that two processes that fetch the same file write the same bytes to the same places.
+Of several processes or threads that want the same file one fetches it and the others wait (locks of the operating
+system in ``.locks``, which end with the process that holds them).
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ import http.client
 import json
 import os
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from ava_detect.errors import WeightsError, suggestion
 from ava_detect.files import sha256_of, write_text_atomic
@@ -32,9 +34,8 @@ CACHE_VARIABLE = "AVA_DETECT_CACHE"
 # Bytes so far, and in all where the server says.
 OnProgress = Callable[[int, int | None], None]
 
-# Threads of one process take turns; other processes are met in ``_obtain``.
-_ONE_AT_A_TIME = threading.Lock()
-_LOCK_NAME = "hashes.json"
+_HASHES = "hashes.json"
+_LOCKS = ".locks"
 _CHUNK_BYTES = 1 << 20
 _TIMEOUT_SECONDS = 30.0
 # Attempts in a row that bring no new byte.
@@ -89,8 +90,7 @@ def is_file(name_or_path: str | Path) -> bool:
 def obtain(entry: ZooEntry, on_progress: OnProgress | None = None) -> Path:
     """The file of ``entry``, from the cache or else downloaded; verified in both cases. Errors as ``resolve``'s."""
     try:
-        with _ONE_AT_A_TIME:
-            return _obtain(entry, on_progress)
+        return _obtain(entry, on_progress)
     except OSError as error:
         raise WeightsError(
             f"the cache {cache_dir()} cannot be used ({error.strerror}); set {CACHE_VARIABLE} to a folder that can be "
@@ -100,48 +100,59 @@ def obtain(entry: ZooEntry, on_progress: OnProgress | None = None) -> Path:
 
 def _obtain(entry: ZooEntry, on_progress: OnProgress | None) -> Path:
     path = cached_path(entry)
-    if path.is_file():
-        _verify(entry, path, path)
-        return path
+    if not path.is_file():
+        with _alone_with(path):
+            # Another process may have fetched it meanwhile.
+            if not path.is_file():
+                _fetch(entry, path, on_progress)
+                return path
+    _verify(entry, path, path)
+    return path
+
+
+def _fetch(entry: ZooEntry, path: Path, on_progress: OnProgress | None) -> None:
     part = path.with_name(path.name + ".part")
-    path.parent.mkdir(parents=True, exist_ok=True)
     _download(entry, part, on_progress)
     try:
         _verify(entry, part, path)
         part.replace(path)
-    except FileNotFoundError:
-        # Another process was faster.
-        return _obtain(entry, on_progress)
     finally:
         _discard(part)
-    return path
+
+
+def _alone_with(path: Path) -> FileLock:
+    """A lock on a file of the cache, held by one thread of one process at a time."""
+    folder = path.parent / _LOCKS
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / f"{path.name}.lock")
 
 
 def _verify(entry: ZooEntry, path: Path, target: Path) -> None:
     """Compare ``path`` (that is, or will be, ``target``) with the hash known; note it where none is."""
     found = sha256_of(path)
-    lock = target.with_name(_LOCK_NAME)
-    seen = _read_lock(lock)
-    noted = seen.get(target.name)
-    expected, origin = (entry.sha256, "its published hash") if entry.sha256 else (noted, f"the one noted in {lock}")
+    hashes = target.with_name(_HASHES)
+    noted = _read_hashes(hashes).get(target.name)
+    expected, origin = (entry.sha256, "its published hash") if entry.sha256 else (noted, f"the one noted in {hashes}")
     if expected is not None and found != expected:
         raise WeightsError(
             f"{target}: the file of {entry.name} has the SHA-256 {found[:12]}..., which is not {origin}, "
-            f"{expected[:12]}...; delete it (if you trust the new one, its line in {lock.name} too) and get it again"
+            f"{expected[:12]}...; delete it (if you trust the new one, its line in {hashes.name} too) and get it again"
         )
     if noted is None:
-        write_text_atomic(lock, json.dumps({**seen, target.name: found}, indent=2, sort_keys=True) + "\n")
+        with _alone_with(hashes):
+            seen = {**_read_hashes(hashes), target.name: found}
+            write_text_atomic(hashes, json.dumps(seen, indent=2, sort_keys=True) + "\n")
 
 
-def _read_lock(lock: Path) -> dict[str, str]:
-    if not lock.is_file():
+def _read_hashes(path: Path) -> dict[str, str]:
+    if not path.is_file():
         return {}
     try:
-        content: Any = json.loads(lock.read_text(encoding="utf-8"))
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise WeightsError(f"{lock} is not readable JSON ({error}); repair or delete it") from error
+        raise WeightsError(f"{path} is not readable JSON ({error}); repair or delete it") from error
     if not isinstance(content, dict) or not all(isinstance(value, str) for value in content.values()):
-        raise WeightsError(f"{lock} must map file names to SHA-256 hashes; repair or delete it")
+        raise WeightsError(f"{path} must map file names to SHA-256 hashes; repair or delete it")
     return content
 
 

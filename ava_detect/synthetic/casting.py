@@ -136,7 +136,7 @@ def _actor(
     style: Style | None = None,
     look: Look | None = None,
 ) -> Actor:
-    palette = np.array([(176, 132, 84), (96, 60, 40), (70, 82, 96), (180, 50, 46), (208, 196, 176), (60, 104, 96)])
+    palette = np.array([(176, 132, 84), (96, 60, 40), (70, 82, 96), (180, 50, 46), (126, 78, 138), (60, 104, 96)])
     return Actor(
         person_id=person_id,
         look=look or Look.random(rng),

@@ -17,7 +17,7 @@ def wave(seconds: float, style: Style) -> Pose:
 def clap(seconds: float, style: Style) -> Pose:
     """Both hands meet in front of the chest, again and again."""
     closed = 0.5 + 0.5 * np.sin(cycle(seconds, 2.2 * style.tempo, style))
-    return posed(symmetric((32, 16 - 4 * closed), (108, 6 - 50 * closed)))
+    return posed(symmetric((38, 24 - 12 * closed), (104, 26 - 70 * closed)))
 
 
 def hold(seconds: float, style: Style) -> Pose:

@@ -1,4 +1,8 @@
-"""Furniture, and the things that people hold in their hands."""
+"""Furniture, and the things that people hold in their hands.
+
+What is held is larger than life, as on a stage: in a picture of 128 rows, which is what a small network sees, a metre
+is about 40 pixels, and a telephone of true size would be three of them.
+"""
 
 from __future__ import annotations
 
@@ -84,17 +88,17 @@ def parcel(camera: Camera, joints: Joints, side: int, yaw_degrees: float, color:
     """A box between the two hands."""
     hands = joints.fingertips.mean(axis=0)
     width = max(0.16, float(np.hypot(*(joints.wrists[0] - joints.wrists[1])[[0, 2]])) * 0.95)
-    return cuboid(camera, hands + 0.05 * joints.axes[1], np.array([width, 0.24, 0.26]), yaw_degrees, color, light)
+    return cuboid(camera, hands + 0.09 * joints.axes[1], np.array([width, 0.32, 0.30]), yaw_degrees, color, light)
 
 
 def book(camera: Camera, joints: Joints, side: int, yaw_degrees: float, color: Array, light: Array) -> list[Face]:
     """An open book in both hands: white pages that lean against each other, in a cover."""
     left, up, forward = joints.axes
-    spine = joints.fingertips.mean(axis=0) + 0.07 * up
+    spine = joints.fingertips.mean(axis=0) + 0.02 * up
     faces = []
     for sign in (-1.0, 1.0):
-        outer = spine + sign * 0.17 * left - 0.05 * forward
-        rise = 0.25 * (0.9 * up + 0.43 * forward)
+        outer = spine + sign * 0.23 * left - 0.07 * forward
+        rise = 0.28 * (0.9 * up + 0.43 * forward)
         for lift, reach, shade, offset in ((0.0, 1.06, color, 0.0), (0.02, 0.96, PAPER, -0.004)):
             page = np.stack(
                 [spine, spine + reach * (outer - spine), spine + reach * (outer - spine) + rise, spine + rise]
@@ -110,7 +114,7 @@ def phone(camera: Camera, joints: Joints, side: int, yaw_degrees: float, color: 
     hand = (joints.wrists[side] + joints.fingertips[side]) / 2 + 0.08 * joints.axes[1]
     return [
         replace(face, depth=face.depth - 0.24)
-        for face in cuboid(camera, hand, np.array([0.035, 0.19, 0.085]), yaw_degrees, PHONE_COLOR, light)
+        for face in cuboid(camera, hand, np.array([0.06, 0.27, 0.14]), yaw_degrees, PHONE_COLOR, light)
     ]
 
 
@@ -119,11 +123,11 @@ def bottle(camera: Camera, joints: Joints, side: int, yaw_degrees: float, color:
     left, up, forward = joints.axes
     outwards = left if side == 0 else -left
     mouth = joints.head - 0.06 * up + 0.085 * forward
-    bottom = mouth + 0.28 * (0.6 * forward + 0.42 * up + 0.68 * outwards)
+    bottom = mouth + 0.36 * (0.6 * forward + 0.42 * up + 0.68 * outwards)
     depth = float(joints.head[2]) - 0.45
     scale = camera.scale(float(bottom[2]))
     pixels = camera.project(np.stack([bottom, mouth]))
-    widths = np.array([0.044, 0.046, 0.044, 0.02, 0.016]) * scale
+    widths = np.array([0.074, 0.076, 0.072, 0.036, 0.026]) * scale
     return [Stroke(pixels[0], pixels[1], widths, BOTTLE_COLOR, depth, gloss=0.3, has_hem=True, is_person=False)]
 
 

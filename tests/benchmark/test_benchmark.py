@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -152,6 +153,25 @@ def test_times_of_the_movie(world, tmp_path):
         read_ava_csv(f / "detections.csv").only_videos({"one", "two"}).scores for f in (tmp_path, tmp_path / "plain")
     ]
     np.testing.assert_array_equal(*scores)
+
+
+@pytest.mark.parametrize("boxes", ["ground-truth", "boxes.csv"])
+def test_pieces_that_tools_cut_out_of_a_movie_start_where_their_names_say(world, tmp_path, boxes):
+    """As AVA-Kinetics has them: each file has a start of its own."""
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    for name, start in (("one", 12), ("two", 300)):
+        shutil.copy(world / "videos" / f"{name}.mp4", videos / f"{name}_{start:06d}_{start + 10:06d}.mp4")
+    write_truth(tmp_path / "truth.csv", [("one", 14), ("two", 301)])
+    found = [f"{video},{second},{box},,0.9\n" for video, second in (("one", 14), ("two", 301)) for box in BOXES]
+    (tmp_path / "boxes.csv").write_text("".join(found))
+    result = bench(
+        world, tmp_path, videos=videos, ground_truth=tmp_path / "truth.csv", dialect="pyslowfast",
+        boxes=boxes if boxes == "ground-truth" else tmp_path / boxes,
+    )  # fmt: skip
+    assert (result.problems, result.counts["people"]) == ((), 4)
+    assert keyframes_of(tmp_path) == [("one", 14.0), ("two", 301.0)]
+    assert all(result.score.per_class[action].num_tp == 2 for action in (12, 14, 17))
 
 
 def test_a_killed_run_goes_on_and_ends_as_if_undisturbed(world, tmp_path):

@@ -146,6 +146,7 @@ REFUSED = {
     "infinite_time": ("v,1e999,0,0,1,1,12,0.5", "line 2: the timestamp is '1e999'; give finite seconds"),
     "text_action": ("v,1,0,0,1,1,run,0.5", "line 2: column 7 (action_id) is 'run'; give a whole number"),
     "fractional_action": ("v,1,0,0,1,1,12.5,0.5", "line 2: column 7 (action_id) is '12.5'; give a whole number"),
+    "hexadecimal_action": ("v,1,0,0,1,1,0x1F,0.5", "line 2: column 7 (action_id) is '0x1F'; give a whole number"),
     "open_quote": ('"v,1,0,0,1,1,12,0.5', "line 2: a quoted cell does not end properly"),
     "header_below": ("video_id,timestamp,x1,y1,x2,y2,action_id,score", "column 2 (timestamp) is 'timestamp', which"),
 }
@@ -159,6 +160,27 @@ def test_what_is_wrong_is_refused_by_file_line_and_cell(tmp_path: Path, case: st
         read_ava_csv(path)
     assert str(error.value).startswith(f"{path}, line 2: ")
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("cell", ["0x1F", "0X1f", " 0x1F", '"0x1F"'])
+@pytest.mark.parametrize("last", ["", ",0.5"])
+def test_a_hexadecimal_action_is_refused_whoever_reads_the_block(tmp_path: Path, cell: str, last: str) -> None:
+    """pyarrow would read 31."""
+    row = "v,1,0,0,1,1,12" + last
+    path = file_with(tmp_path, f"{row}\nv,1,0,0,1,1,{cell}{last}\n{row}\n")
+    with pytest.raises(FormatError, match=r"line 2: column 7 \(action_id\) is '.*'; give a whole number"):
+        read_ava_csv(path)
+
+
+def test_a_hexadecimal_person_id_is_text_and_a_video_id_is_what_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = file_with(tmp_path, "v,1,0,0,1,1,12,31\nv,1,0,0,1,1,12,0x1F\n")
+    assert read_ava_csv(people, last_column="person_id").person_ids.tolist() == [31, -2]
+    monkeypatch.delattr(ava_csv_reader._BlockReader, "_read_rows")
+    for last in ("", ",0.5"):
+        videos = file_with(tmp_path, f"0x1F,1,0,0,1,1,312{last}\nb0x1F,1,0,0,1,1,12{last}\n")
+        assert read_ava_csv(videos).video_ids == ("0x1F", "b0x1F")
 
 
 @pytest.mark.parametrize(

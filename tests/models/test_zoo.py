@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 import threading
+import time
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -34,8 +37,13 @@ class Server(ThreadingHTTPServer):
         self.kind = "application/octet-stream"
         self.ranges = True
         self.shift = 0  # answers ranges from elsewhere
+        self.pause_after: int | None = None  # bytes of a connection, after which it waits for ``go_on``
+        self.go_on = threading.Event()
         self.requests: list[str | None] = []
         self.sent = 0
+
+    def handle_error(self, request, client_address):
+        """A client that was killed is no fault of the server."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -70,6 +78,10 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("ETag", server.etag)
         self.end_headers()
         end = start + server.cut_after.pop(0) if server.cut_after else len(server.content)
+        if server.pause_after is not None:
+            self.wfile.write(server.content[start : start + server.pause_after])
+            start += server.pause_after
+            server.go_on.wait(30)
         self.wfile.write(server.content[start:end])
         server.sent += len(server.content[start:end])
 
@@ -100,7 +112,7 @@ def entry(server, cache, monkeypatch):
 
 
 def names_in(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.name for path in folder.iterdir() if path.name != ".locks")
 
 
 def test_a_download_is_whole_noted_and_used_again_offline(entry, server, cache):
@@ -262,6 +274,73 @@ def test_several_at_once_end_with_one_whole_file(entry, server, etag):
         thread.join()
     assert len(found) == 4
     assert found[0].read_bytes() == CONTENT
+
+
+OF_ANOTHER_PROCESS = """
+import hashlib, sys
+from dataclasses import replace
+from ava_detect.models import zoo
+name, address = sys.argv[1:]
+zoo.ZOO[name] = replace(zoo.ZOO[name], address=address)
+print("asks", flush=True)
+print(hashlib.sha256(zoo.resolve(name).read_bytes()).hexdigest())
+"""
+
+
+def another_process(entry):
+    call = [sys.executable, "-c", OF_ANOTHER_PROCESS, entry.name, entry.address]
+    process = subprocess.Popen(call, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stdout.readline() == "asks\n"
+    return process
+
+
+def test_two_processes_at_once_fetch_it_once(entry, server, cache):
+    server.pause_after = 1_000_000
+    processes = [another_process(entry) for _ in range(2)]
+    time.sleep(0.5)  # for the second to ask the server, if it does
+    server.go_on.set()
+    said = [process.communicate(timeout=30)[0] for process in processes]
+    assert said == 2 * [hashlib.sha256(CONTENT).hexdigest() + "\n"]
+    assert server.requests == [None]
+    assert names_in(cache) == ["hashes.json", f"{entry.name}.pkl"]
+
+
+def test_a_killed_process_leaves_its_bytes_and_no_lock(entry, server, cache):
+    server.pause_after = 1_000_000
+    part = cache / f"{entry.name}.pkl.part"
+    process = another_process(entry)
+    until = time.monotonic() + 30
+    while not (part.is_file() and part.stat().st_size == 1_000_000):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    server.pause_after = None
+    assert zoo.resolve(entry.name).read_bytes() == CONTENT
+    assert server.requests == [None, "bytes=1000000-"]
+    server.go_on.set()
+
+
+def test_hashes_noted_at_once_are_all_kept(entry, cache, monkeypatch):
+    """Each waits, between reading and writing the notes, for whoever might do so at the same time."""
+    cache.mkdir()
+    entries = [replace(entry, name=f"weights_{number}") for number in range(4)]
+    for made in entries:
+        zoo.cached_path(made).write_bytes(made.name.encode())
+    read = zoo._read_hashes
+
+    def slowly(path):
+        content = read(path)
+        time.sleep(0.02)
+        return content
+
+    monkeypatch.setattr(zoo, "_read_hashes", slowly)
+    threads = [threading.Thread(target=zoo.obtain, args=[made]) for made in entries]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(json.loads((cache / "hashes.json").read_text())) == [f"weights_{n}.pkl" for n in range(4)]
 
 
 def test_a_cache_that_cannot_be_written_is_named(entry, tmp_path, monkeypatch):

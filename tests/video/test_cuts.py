@@ -51,6 +51,20 @@ def test_a_swinging_camera_is_no_cut() -> None:
     assert set(shots([stripes[:, :, 8 * i : 8 * i + 64] for i in range(60)])[0]) == {0}
 
 
+def panorama(seed: int, width: int = 800) -> Thumbnail:
+    """A wide picture of coloured patches, past which a camera may move."""
+    patches = np.random.default_rng(seed).integers(40, 216, (3, 6, width // 8), dtype=np.uint8)
+    return patches.repeat(6, axis=1).repeat(8, axis=2)
+
+
+def test_a_cut_from_a_camera_that_follows_somebody_is_found() -> None:
+    """From frame to frame all patches move by more than their width: as great a difference as the cut's."""
+    first, second = panorama(1), panorama(2)
+    moving = [first[:, :, 10 * i : 10 * i + 64] for i in range(20)]
+    assert shots([*moving, *(second[:, :, 10 * i : 10 * i + 64] for i in range(20))])[1] == [0.8]
+    assert set(shots(moving)[0]) == {0}
+
+
 def test_a_fade_is_no_cut_and_neither_is_grain() -> None:
     assert set(shots([scene(20 + 3 * i, seed=i) for i in range(60)])[0]) == {0}
 

@@ -51,16 +51,16 @@ def test_resized_frames_have_the_bits_of_opencv(size, short_side, expected, dige
     frames, _ = resize(pattern(*size)[None], NO_BOXES, *expected)
     assert frames.shape == (1, expected[1], expected[0], 3)
     assert hashlib.sha256(frames.tobytes()).hexdigest()[:16] == digest
-    # Normalised, they differ by the order of rounding: three times in float32 there, once here.
+    # Normalised, they differ by the order of rounding: three times in float32 there, twice here.
     values = normalize(frames, (0.45,) * 3, (0.225,) * 3)
     assert values.double().sum().item() == pytest.approx(total, abs=3e-7 * values.numel())
 
 
-def test_normalisation_is_theirs_within_a_rounding():
+def test_normalisation_is_theirs_within_two_roundings():
     levels = np.arange(256, dtype=np.float32)
     theirs = (levels / np.float32(255) - np.float32(0.45)) / np.float32(0.225)
     ours = normalize(np.arange(256, dtype=np.uint8)[None, None, :, None].repeat(3, axis=3), (0.45,) * 3, (0.225,) * 3)
-    assert np.abs(ours[0, 0, 0].numpy() - theirs).max() <= 3e-7
+    assert np.abs(ours[0, 0, 0].numpy() - theirs).max() <= 5e-7
 
 
 def test_resizing_by_hand_in_fixed_point():

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -117,10 +118,11 @@ def test_a_crop_must_lie_inside():
         crop(frames, boxes, 30, 0, 20, 10)
 
 
-def test_normalize_is_the_formula_rounded_once():
-    frames = np.random.default_rng(0).integers(0, 256, (3, 5, 7, 3)).astype(np.uint8)
+@pytest.mark.parametrize("shape", [(3, 5, 7, 3), (2, 3, 5, 7, 3)])
+def test_normalize_is_the_formula_within_two_roundings(shape):
+    frames = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)[..., ::-1, :]
     mean, std = (0.45, 0.4, 0.5), (0.225, 0.2, 0.25)
-    expected = (frames / 255.0 - np.array(mean)) / np.array(std)
+    expected = np.moveaxis((frames / 255.0 - np.array(mean)) / np.array(std), -1, -4)
     result = normalize(frames, mean, std)
-    assert tuple(result.shape) == (3, 3, 5, 7)
-    np.testing.assert_array_equal(result.numpy(), expected.transpose(3, 0, 1, 2).astype(np.float32))
+    assert result.dtype == torch.float32 and tuple(result.shape) == expected.shape
+    np.testing.assert_allclose(result.numpy(), expected, rtol=0, atol=5e-7)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from PIL import Image
 
 from ava_detect.formats.jsonl import write_jsonl
 from ava_detect.labels import Action, ActionKind, LabelMap
+from ava_detect.visualization import page as page_package
 from ava_detect.visualization.motion import Timeline
 from ava_detect.visualize import visualize
 
@@ -180,7 +182,8 @@ def test_the_box_is_on_the_person_of_the_same_frame(open_page):
     assert_box_is_on_walker(page)
 
 
-def test_people_move_between_keyframes_as_in_the_drawn_video(open_page, movie, tmp_path):
+@pytest.mark.parametrize("cuts", [[], [2.3, 4.1, 4.35, 7.75]])
+def test_people_move_between_keyframes_as_in_the_drawn_video(open_page, movie, tmp_path, cuts):
     random = np.random.default_rng(5)
     times = np.cumsum(random.choice([0.5, 1.0, 1.0, 2.5], 10)).tolist()
     keyframes = [
@@ -195,12 +198,13 @@ def test_people_move_between_keyframes_as_in_the_drawn_video(open_page, movie, t
         )
         for time in times
     ]
-    results = tmp_path / "r" / "v.jsonl"
-    write_jsonl(results, keyframes, LabelMap.ava())
+    results = tmp_path / "results"
+    write_manifest(results, [record("v", tmp_path / "v.mp4", cuts_seconds=cuts)])
+    write_jsonl(results / "v.jsonl", keyframes, LabelMap.ava())
     visualize(results, tmp_path / "page")
     page = open_page(folder=tmp_path / "page")
     spacing = float(np.median(np.diff(times)))
-    timeline = Timeline(keyframes, spacing)
+    timeline = Timeline(keyframes, spacing, cuts)
     for moment in np.arange(0, times[-1] + 2, 0.17).tolist():
         until(page, "s => AvaPage.viewer.people.shownAt(s) !== undefined", moment)
         shown = page.evaluate("s => AvaPage.viewer.people.shownAt(s).map(p => [p.track, ...p.box])", moment)
@@ -353,13 +357,29 @@ def test_the_list_counts_sorts_and_searches(open_page):
 
 
 def test_names_are_text(open_page):
-    page = open_page("video.html#v=0004")
+    page = open_page("video.html#v=0004&t=3")
+    wait_for_picture(page, 3.0)
     assert page.inner_text("h1") == NASTY
+    assert page.title() == f"{NASTY}: people and actions"
     page.fill("#query", "alert")
     page.wait_for_selector("#hits button")
-    assert page.locator("#actions .name").all_inner_texts() == [NASTY_ACTION]
+    for places in ("#actions .name", "#people ul .name"):
+        assert page.locator(places).all_inner_texts() == [NASTY_ACTION]
+    assert page.locator("#hits .what").first.inner_text().startswith("</script><script>alert")  # without the brackets
+    page.fill("#query", NASTY)
+    assert page.locator("#actions").inner_text() == f"No action of this video is called “{NASTY}”."
     assert page.locator("main img, main b, main script").count() == 0
     assert open_page("index.html").locator("h2", has_text="onerror").inner_text() == NASTY
+
+
+def test_no_script_of_the_page_writes_markup():
+    """What the test above sees in some places holds in all: nothing but text and elements is ever put in."""
+    static = Path(page_package.__file__).parent / "static"
+    writers = re.compile(
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|createContextualFragment|eval\("
+    )
+    found = [(script.name, writers.findall(script.read_text(encoding="utf-8"))) for script in static.glob("*.js")]
+    assert len(found) >= 8 and [name for name, uses in found if uses] == []
 
 
 @pytest.mark.parametrize(

@@ -36,18 +36,33 @@ _THUMBNAIL_WIDTH = 384
 _LATE_START_SECONDS = 0.02
 # A container may end a frame early or late.
 _LENGTH_TOLERANCE_SECONDS = 0.5
+# 29.97 and 30 show the same people at the same moments; 24 and 25 may be one film at two speeds.
+_RATE_TOLERANCE = 0.005
 
 
 @dataclass(frozen=True)
 class PageVideo:
-    """A video as the page shows it. ``source``: its address, relative to the page. ``is_proxy``: made for the page."""
+    """A video as the page shows it. ``source``: its address, relative to the page. ``is_proxy``: made for the page.
+
+    ``fps``, ``declared_seconds``: what the file from which it comes says of itself.
+    """
 
     source: str
     width: int
     height: int
     duration_seconds: float
     fps: float
+    declared_seconds: float
     is_proxy: bool
+
+
+@dataclass(frozen=True)
+class AnnotatedFile:
+    """What a run has written down of a video's file; 0 where it has not."""
+
+    num_bytes: int = 0
+    fps: float = 0.0
+    seconds: float = 0.0
 
 
 def place_video(path: Path, page: Path, stem: str, placing: Placing, on_second: OnSecond | None = None) -> PageVideo:
@@ -61,7 +76,7 @@ def place_video(path: Path, page: Path, stem: str, placing: Placing, on_second: 
     if suffix is None:
         target = page / MEDIA / f"{stem}.mp4"
         duration = _write_proxy(reader, target, on_second)
-        return PageVideo(f"{MEDIA}/{target.name}", info.width, info.height, duration, info.average_fps, is_proxy=True)
+        return _page_video(f"{MEDIA}/{target.name}", info, duration, is_proxy=True)
     target = page / MEDIA / f"{stem}{suffix}"
     if placing == "refer":
         source = quote(Path(os.path.relpath(path.resolve(), page.resolve())).as_posix())
@@ -69,37 +84,62 @@ def place_video(path: Path, page: Path, stem: str, placing: Placing, on_second: 
         source = f"{MEDIA}/{target.name}"
         with atomic_path(target) as temporary:
             _link_or_copy(path, temporary, placing)
-    duration = info.duration_seconds or _end_seconds(reader)
-    return PageVideo(source, info.width, info.height, duration, info.average_fps, is_proxy=False)
+    return _page_video(source, info, info.duration_seconds or _end_seconds(reader), is_proxy=False)
+
+
+def _page_video(source: str, info: VideoInfo, duration_seconds: float, *, is_proxy: bool) -> PageVideo:
+    return PageVideo(
+        source,
+        info.width,
+        info.height,
+        duration_seconds,
+        info.average_fps,
+        info.duration_seconds or duration_seconds,
+        is_proxy,
+    )
 
 
 def differences(
-    path: Path, video: PageVideo, timestamps_seconds: list[float], spacing_seconds: float, source_bytes: int
+    path: Path, video: PageVideo, timestamps_seconds: list[float], spacing_seconds: float, annotated: AnnotatedFile
 ) -> list[str]:
     """Sentences on what a file that is not the annotated one has of its own.
 
-    ``timestamps_seconds``: the keyframes of the results, which reach from 0 to the end of what was annotated.
-    ``source_bytes``: that file's size, 0 where unknown.
+    ``timestamps_seconds``: the keyframes of the results, which reach from 0 to the end of what was annotated; they are
+    asked where the run has not written down how long its file was.
     """
-    sentences = []
+    changes = []
+    if annotated.fps and abs(video.fps / annotated.fps - 1) > _RATE_TOLERANCE:
+        changes.append(f"{video.fps:.4g} frames a second where it had {annotated.fps:.4g}")
+    if annotated.seconds and abs(video.declared_seconds - annotated.seconds) > _LENGTH_TOLERANCE_SECONDS:
+        changes.append(f"{video.declared_seconds:.1f} s long where it was {annotated.seconds:.1f} s")
+    if changes:
+        return [
+            f"{path.name} is not the file that was annotated: it is now {' and '.join(changes)}, so boxes may lie "
+            "beside the people; give --videos FOLDER with the one that was, or annotate this one."
+        ]
+    sentences = [] if annotated.seconds else _lengths_apart(path, video, timestamps_seconds, spacing_seconds)
+    size = path.stat().st_size
+    if annotated.num_bytes and size != annotated.num_bytes:
+        sentences.append(
+            f"{path.name} has changed since it was annotated ({annotated.num_bytes:,} bytes then, {size:,} now; now "
+            f"{video.fps:.4g} frames a second, {video.duration_seconds:.1f} s): boxes may lie beside the people."
+        )
+    return sentences
+
+
+def _lengths_apart(path: Path, video: PageVideo, timestamps_seconds: list[float], spacing_seconds: float) -> list[str]:
     last = timestamps_seconds[-1] if timestamps_seconds else 0.0
     length = f"{video.duration_seconds:.1f} s"
     if last > video.duration_seconds + _LENGTH_TOLERANCE_SECONDS:
-        sentences.append(
+        return [
             f"{path.name} is {length} long and the results go on to {last:.1f} s: is it the video that was annotated?"
-        )
-    elif timestamps_seconds and video.duration_seconds > last + 2 * spacing_seconds + _LENGTH_TOLERANCE_SECONDS:
-        sentences.append(
+        ]
+    if timestamps_seconds and video.duration_seconds > last + 2 * spacing_seconds + _LENGTH_TOLERANCE_SECONDS:
+        return [
             f"{path.name} is {length} long and the results end at {last:.1f} s: the rest was not annotated, "
             "or this is another video."
-        )
-    size = path.stat().st_size
-    if source_bytes and size != source_bytes:
-        sentences.append(
-            f"{path.name} has changed since it was annotated ({source_bytes:,} bytes then, {size:,} now; now "
-            f"{video.fps:.4g} frames a second, {length}): boxes may lie beside the people."
-        )
-    return sentences
+        ]
+    return []
 
 
 def write_thumbnail(path: Path, target: Path, timestamp_seconds: float) -> None:

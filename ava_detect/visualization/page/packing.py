@@ -12,7 +12,7 @@ thousandths. Keys, below the video's own (``0001``):
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +38,7 @@ Piece = tuple[str, dict[str, Any]]
 class VideoContent:
     """What is known of one video: linked people, and linked ground truth with the verdicts where there is any.
 
-    ``min_score``: actions below it are left off the page.
+    ``min_score``: actions below it are left off the page. ``cuts_seconds``: the video's hard cuts, rising.
     """
 
     people: PeopleTable
@@ -46,6 +46,7 @@ class VideoContent:
     min_score: float
     truth: PeopleTable | None = None
     verdicts: Verdicts | None = None
+    cuts_seconds: Sequence[float] = ()
 
     @property
     def shown(self) -> npt.NDArray[np.bool_]:
@@ -71,6 +72,7 @@ def describe(content: VideoContent) -> dict[str, Any]:
         "times": np.round(content.people.timestamps_seconds, 3).tolist(),
         "counts": content.people.counts.tolist(),
         "spacing": round(content.people.spacing_seconds, 3),
+        "cuts": list(content.cuts_seconds),
         "tracks": _tracks(content.people),
         "actions": _actions(content),
         "minScore": content.min_score,

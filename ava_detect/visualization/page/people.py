@@ -5,6 +5,7 @@ Shapes: K keyframes, P people (a person counts once per keyframe), C actions.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -114,8 +115,11 @@ class PeopleTable:
             None if (who[has_box] == -1).any() else people[:, 1].astype(np.int64),
         )
 
-    def linked(self) -> PeopleTable:
-        """The same people with track ids: their own, or those of a ``Linker`` where they have none."""
+    def linked(self, cuts_seconds: Sequence[float] = ()) -> PeopleTable:
+        """The same people with track ids: their own, or those of a ``Linker`` where they have none.
+
+        ``cuts_seconds``: when the video's hard cuts are, rising.
+        """
         if self.track_ids is not None:
             return self
         linker = Linker(_GAP_IN_KEYFRAMES * self.spacing_seconds)
@@ -124,7 +128,8 @@ class PeopleTable:
             rows = slice(self.offsets[k], self.offsets[k + 1])
             boxes = self.boxes_fraction[rows]
             blank = np.zeros((len(boxes), 1), np.float32)
-            linked = linker.update(ActionDetections("", timestamp, boxes, blank[:, 0], blank)).track_ids
+            shot = bisect_right(cuts_seconds, timestamp)
+            linked = linker.update(ActionDetections("", timestamp, boxes, blank[:, 0], blank), shot=shot).track_ids
             assert linked is not None
             parts.append(linked)
         return replace(self, track_ids=np.concatenate(parts))

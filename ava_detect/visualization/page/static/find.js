@@ -23,6 +23,7 @@ AvaPage.Filter = class {
   /** Call after a change: works out which actions are meant (`active`: null where all are). */
   update() {
     const { actions } = this.meta;
+    this.version = (this.version ?? 0) + 1; // what was worked out with an earlier one does not hold any more
     this.threshold = Math.round(1000 * this.minScore);
     const ofKind = index => this.kinds.has(actions[index].kind);
     const all = actions.map((_, index) => index);

@@ -2,6 +2,7 @@
 "use strict";
 
 AvaPage.Overlay = class {
+  static MOST_CHIPS = 64;
   static KIND_COLOURS = { pose: "#96d7ff", object: "#ffd078", person: "#ffaad7", unknown: "#e1e1e1" };
 
   /** `meta.colours`: of tracks, which people with any common colour blindness tell apart. */
@@ -21,6 +22,7 @@ AvaPage.Overlay = class {
     this.em = width < 480 ? 11 : 13;
     this.line = width < 480 ? 2 : 3;
     this.widths = new Map();
+    this.drawnChips = new Map();
   }
 
   /**
@@ -153,29 +155,45 @@ AvaPage.Overlay = class {
       ?? candidates.map(([x, y]) => [
         Math.max(0, Math.min(x, this.width - chip.width)), Math.max(0, Math.min(y, this.height - chip.height)),
       ]).find(([x, y]) => isFree(x, y));
-    return place ? { x: Math.round(place[0]), y: Math.round(place[1]) } : null;
+    const snap = value => Math.round(value * this.ratio) / this.ratio;
+    return place ? { x: snap(place[0]), y: snap(place[1]) } : null;
   }
 
+  /** Text is dear to draw, and a chip stays the same for a second: it is drawn once and copied from then on. */
   #chip(label, chip, place) {
-    const { context, em } = this;
-    context.save();
+    const key = JSON.stringify([label.tab, label.colour, chip.rows]);
+    let drawn = this.drawnChips.get(key);
+    if (!drawn) {
+      if (this.drawnChips.size >= AvaPage.Overlay.MOST_CHIPS) this.drawnChips.clear();
+      drawn = document.createElement("canvas");
+      [drawn.width, drawn.height] = [chip.width, chip.height].map(side => Math.ceil(side * this.ratio));
+      this.#drawChip(drawn.getContext("2d"), label, chip);
+      this.drawnChips.set(key, drawn);
+    }
+    // Pixel for pixel: the width in CSS pixels may be a fraction.
+    this.context.drawImage(drawn, place.x, place.y, drawn.width / this.ratio, drawn.height / this.ratio);
+  }
+
+  #drawChip(context, label, chip) {
+    const { em } = this;
+    context.scale(this.ratio, this.ratio);
     context.beginPath();
-    context.roundRect(place.x, place.y, chip.width, chip.height, 4);
+    context.roundRect(0, 0, chip.width, chip.height, 4);
     context.clip();
     context.fillStyle = "rgb(18 18 22 / .84)";
-    context.fillRect(place.x, place.y, chip.width, chip.height);
+    context.fillRect(0, 0, chip.width, chip.height);
     context.fillStyle = label.colour;
-    context.fillRect(place.x, place.y, chip.tab, chip.height);
+    context.fillRect(0, 0, chip.tab, chip.height);
     context.textBaseline = "middle";
     context.fillStyle = "#121216";
     context.font = this.#font(600);
     context.textAlign = "center";
-    context.fillText(label.tab, place.x + chip.tab / 2, place.y + chip.height / 2);
+    context.fillText(label.tab, chip.tab / 2, chip.height / 2);
     context.font = this.#font();
     context.textAlign = "left";
     chip.rows.forEach((row, i) => {
-      const middle = place.y + chip.pad / 2 + chip.row * (i + 0.5);
-      let x = place.x + chip.tab + chip.pad;
+      const middle = chip.pad / 2 + chip.row * (i + 0.5);
+      let x = chip.tab + chip.pad;
       if (row.mark >= 0) {
         context.fillStyle = row.mark ? "#7ee0a8" : "#ff9d86";
         context.fillText(row.mark ? "✓" : "✗", x, middle);
@@ -190,13 +208,12 @@ AvaPage.Overlay = class {
       context.fillStyle = "#fff";
       context.fillText(row.text, x + chip.glyph, middle);
       if (row.score !== undefined) {
-        const left = place.x + chip.width - chip.bar - chip.pad, height = Math.max(4, em * 0.35);
+        const left = chip.width - chip.bar - chip.pad, height = Math.max(4, em * 0.35);
         context.fillStyle = "rgb(255 255 255 / .28)";
         context.fillRect(left, middle - height / 2, chip.bar, height);
         context.fillStyle = label.colour;
         context.fillRect(left, middle - height / 2, chip.bar * row.score, height);
       }
     });
-    context.restore();
   }
 };

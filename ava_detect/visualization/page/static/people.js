@@ -2,9 +2,9 @@
 "use strict";
 
 AvaPage.People = class {
-  /** `key`: "0001/people" or "0001/truth"; `times`: of all keyframes; `piece`: keyframes in a piece. */
-  constructor(key, times, spacing, piece, onLoad, onError) {
-    Object.assign(this, { key, times, spacing, piece, onLoad, onError });
+  /** `key`: "0001/people" or "0001/truth"; `times`: of all keyframes; `cuts`: of the video; `piece`: keyframes in a piece. */
+  constructor(key, times, spacing, cuts, piece, onLoad, onError) {
+    Object.assign(this, { key, times, spacing, cuts, piece, onLoad, onError });
     this.loaded = new Map();
   }
 
@@ -21,18 +21,10 @@ AvaPage.People = class {
     return this.loaded.get(number)?.[k % this.piece];
   }
 
-  /** The keyframe whose actions are shown at a moment: the nearest; -1 when there is none. */
-  nearest(seconds) {
-    const after = AvaPage.upperBound(this.times, seconds);
-    if (after === 0) return this.times.length ? 0 : -1;
-    if (after === this.times.length) return after - 1;
-    return seconds < (this.times[after - 1] + this.times[after]) / 2 ? after - 1 : after;
-  }
-
   /**
    * Everybody to be shown at a moment; undefined while pieces are missing. The rule is that of the drawn video
    * (`visualization/motion.py`): who is on both keyframes moves in a straight line, who is on the nearer one
-   * alone is held for half a keyframe, with the actions of the nearer one.
+   * alone is held for half a keyframe, with the actions of the nearer one; nobody is carried across a cut.
    */
   shownAt(seconds) {
     const after = AvaPage.upperBound(this.times, seconds), before = after - 1;
@@ -45,17 +37,24 @@ AvaPage.People = class {
     const [first, second] = [this.at(before), this.at(after)];
     this.at(Math.min(after + this.piece / 2, this.times.length - 1)); // ahead of need
     if (!first || !second) return undefined;
+    const cut = AvaPage.upperBound(this.cuts, this.times[before]), end = AvaPage.upperBound(this.cuts, this.times[after], cut);
+    if (cut < end) {
+      if (seconds >= this.cuts[cut] && seconds < this.cuts[end - 1]) return [];
+      const [only, time] = seconds < this.cuts[cut] ? [first, this.times[before]] : [second, this.times[after]];
+      return Math.abs(seconds - time) <= hold ? only : [];
+    }
     const isFirst = seconds < (this.times[before] + this.times[after]) / 2;
     const [near, far] = isFirst ? [first, second] : [second, first];
     const [nearTime, farTime] = isFirst ? [this.times[before], this.times[after]] : [this.times[after], this.times[before]];
     const weight = (seconds - nearTime) / (farTime - nearTime);
     const isHeld = Math.abs(seconds - nearTime) <= hold;
-    const farBoxes = new Map(far.map(person => [person.track, person.box]));
-    return near.flatMap(person => {
-      const target = farBoxes.get(person.track);
-      if (target) return [{ ...person, box: person.box.map((value, i) => value + weight * (target[i] - value)) }];
-      return isHeld ? [person] : [];
-    });
+    const shown = [];
+    for (const person of near) {
+      const target = far.find(other => other.track === person.track)?.box;
+      if (target) shown.push({ ...person, box: person.box.map((value, i) => value + weight * (target[i] - value)) });
+      else if (isHeld) shown.push(person);
+    }
+    return shown;
   }
 
   #decode(value) {

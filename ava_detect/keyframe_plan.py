@@ -1,4 +1,4 @@
-"""Which keyframes of which video files a benchmark looks at: those that the ground truth lists, and no others."""
+"""Which keyframes of which video files are looked at: those that the ground truth lists, and no others."""
 
 from __future__ import annotations
 
@@ -20,11 +20,33 @@ from ava_detect.sources import VideoSource, videos_by_id
 class VideoKeyframes:
     """One video of the ground truth: its file and its keyframes, in seconds from the start of the file, ascending.
 
-    A time below 0 lies before the file's start, where nothing can be seen.
+    A time below 0 lies before the file's start, where nothing can be seen. ``start_seconds``: where in its movie the
+    file starts.
     """
 
     source: VideoSource
     seconds: tuple[float, ...]
+    start_seconds: float = 0.0
+
+    @property
+    def seconds_to_see(self) -> list[float]:
+        """The times that do not lie before the file's start."""
+        return [second for second in self.seconds if second >= 0]
+
+    def shortfall(self, num_seen: int, damaged_packets: int) -> str:
+        """What of the file could not be seen, in a sentence; empty when nothing.
+
+        ``num_seen``: how many of ``seconds_to_see`` there were before the file's end.
+        """
+        parts = []
+        if damaged_packets:
+            plural = "s" if damaged_packets > 1 else ""
+            parts.append(f"{damaged_packets} damaged packet{plural} had to be left out")
+        outside = sorted(set(self.seconds) - set(self.seconds_to_see[:num_seen]))
+        if outside:
+            first = f"the movie's second {outside[0] + self.start_seconds:g}, the file's {outside[0]:g}"
+            parts.append(f"{len(outside)} of {len(self.seconds)} keyframes lie outside the file (the first is {first})")
+        return " and ".join(parts)
 
 
 @dataclass(frozen=True)
@@ -41,6 +63,19 @@ class KeyframePlan:
     def num_keyframes(self) -> int:
         """Keyframes of all videos, those without a file included."""
         return sum(len(video.seconds) for video in self.videos) + sum(self.missing.values())
+
+    def missing_problems(self, videos: str | Path, consequence: str) -> list[str]:
+        """A sentence for the videos that have no file in ``videos``, if there are any.
+
+        ``consequence``: what that means for their keyframes, with ``{keyframes}`` in the place of how many those are.
+        """
+        if not self.missing:
+            return []
+        keyframes = f"their {sum(self.missing.values())} keyframes"
+        return [
+            f"{len(self.missing)} of the {len(self.missing) + len(self.videos)} videos of the ground truth are not in "
+            f"{videos}: {', '.join(self.missing)}; {consequence.format(keyframes=keyframes)}"
+        ]
 
     @property
     def digest(self) -> str:
@@ -60,7 +95,7 @@ def plan_keyframes(
     """
     seconds_by_id = _keyframes_by_id(listed, exclude)
     if not seconds_by_id:
-        raise ConfigError("the ground truth lists no keyframe, or all of them are excluded: nothing can be measured")
+        raise ConfigError("the ground truth lists no keyframe, or all of them are excluded: nothing is left to look at")
     places = videos_by_id(videos)
     found, missing = [], {}
     for video_id, seconds in seconds_by_id.items():
@@ -71,7 +106,7 @@ def plan_keyframes(
         if files:
             start = start_seconds if files[0].start_seconds is None else files[0].start_seconds
             in_file = tuple(round(second - start, 6) for second in seconds)
-            found.append(VideoKeyframes(VideoSource(files[0].path, video_id), in_file))
+            found.append(VideoKeyframes(VideoSource(files[0].path, video_id), in_file, start))
         else:
             missing[video_id] = len(seconds)
     if not found:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ava_detect.benchmark.keyframes import plan_keyframes
 from ava_detect.errors import ConfigError, VideoError
 from ava_detect.formats.ava_csv import AvaTable
+from ava_detect.keyframe_plan import plan_keyframes
 
 
 def listed(*keyframes):
