@@ -39,7 +39,8 @@ def sensible_workers(num_videos: int, device: str) -> int:
     """So many processes for ``--workers auto``, at least 1.
 
     On a CPU one per core and per 3 GB of memory: single threads wait for nobody, and a network of the size of R101 with
-    its clips fits. On a GPU, which all share, one per 4 cores and at most 4: they are there to decode.
+    its clips fits. Network and detector of each take an equal share of the cores. On a GPU, which all share, one per 4
+    cores and at most 4: they are there to decode.
     """
     if device == "cpu":
         total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else _WORKER_BYTES
@@ -124,7 +125,7 @@ def _start_worker(settings: AnnotateSettings, num_threads: int) -> None:
     global _annotator
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(num_threads)
-    _annotator = Annotator(settings)
+    _annotator = Annotator(settings, num_threads=num_threads)
 
 
 def _end_with_parent() -> None:

@@ -87,10 +87,11 @@ def test_killed_at_random_moments_and_resumed_the_files_are_the_same(command, tm
             finished += 1
             assert_whole(out, expected)
             shutil.rmtree(out)
-        for _ in range(1000):
-            if group_is_gone(process.pid):
-                break
+        # A worker can only look for its parent once it has imported everything, which takes a busy machine a while.
+        deadline = time.monotonic() + 20 + 2 * duration
+        while not group_is_gone(process.pid):
+            assert time.monotonic() < deadline, "workers outlived the process that they worked for"
             time.sleep(0.02)
-        assert group_is_gone(process.pid), "workers outlived the process that they worked for"
     subprocess.run([*command, str(out)], check=True)
     assert_whole(out, expected)
+    print(f"{kills} kills, {finished} runs that finished before theirs, {duration:.1f} s the undisturbed run")

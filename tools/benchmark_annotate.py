@@ -1,12 +1,17 @@
 """A video from file to scores, against the straightforward way of doing it.
 
     python tools/benchmark_annotate.py VIDEO [--config slowfast_r50_32x2] [--seconds 20] [--runs 7]
-    python tools/benchmark_annotate.py VIDEO --memory 1 10 60 [--precision bf16] [--every 1]
+    python tools/benchmark_annotate.py VIDEO --minutes 10 --precisions bf16 --runs 3
+    python tools/benchmark_annotate.py VIDEO --memory 1 10 60 [--precisions bf16] [--every 1]
 
 The straightforward way, as one writes it in an afternoon: read all frames; then, for each keyframe, cut out its 32
-frames, resize them with torchvision, normalise, and run the network as it is defined, in fp32. It holds every frame of
-the piece of video in memory at full size, so the piece is short. The boxes (three people, always the same) and the
-keyframes, one a second, are the same in all ways; "alone" are the stages of the last way, each by itself.
+frames, resize them with torchvision, normalise, and run the network as it is defined, in fp32. The boxes (three people,
+always the same) and the keyframes, one a second, are the same in all ways; "alone" are the stages of the last way, each
+by itself.
+
+``--minutes`` loops the video to that length. Ours then runs whole. The straightforward way reads every frame of it, but
+does the rest for ``--sample`` keyframes only, spread evenly, and that time is multiplied; so is scoring alone.
+It holds those keyframes' frames only: all of them, 2.6 MiB each at 720p, would not fit into memory.
 
 ``--memory`` loops the video to so many minutes, annotates each with ``annotate_videos`` in a process of its own, and
 prints the peak of its memory beside that of a process that only imports.
@@ -19,13 +24,14 @@ import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import count, takewhile
 from pathlib import Path
 
 import av
 import numpy as np
+import numpy.typing as npt
 import torch
 from measuring import by_turns, machine
 from torchvision.transforms.v2 import functional
@@ -37,7 +43,7 @@ from ava_detect.models.action_detector import ActionDetector
 from ava_detect.models.execution import Precision
 from ava_detect.pipeline import Pipeline
 from ava_detect.structures import Frame, PersonBoxes
-from ava_detect.video.clips import ClipSampler, clip_grid_points
+from ava_detect.video.clips import ClipSampler, clip_grid_points, keyframe_times
 from ava_detect.video.reader import VideoReader
 
 PEOPLE = np.array([[0.05, 0.1, 0.3, 0.95], [0.35, 0.2, 0.6, 0.9], [0.5, 0.05, 0.95, 1.0]], np.float32)
@@ -54,51 +60,107 @@ class SamePeople:
         return [PersonBoxes(PEOPLE * size, np.ones(len(PEOPLE), np.float32)) for size in sizes]
 
 
-def straightforward(path: Path, model: ActionDetector, times: list[float]) -> None:
-    """Everything decoded first, every clip by itself. A frame is taken for a grid point, as its authors would."""
-    settings = model.clip_settings
-    with av.open(str(path)) as container:
-        frames = []
-        for frame in container.decode(video=0):
-            if frame.time > times[-1] + settings.num_frames * settings.sampling_rate / 2 / settings.sampling_fps:
-                break
-            frames.append(frame.to_ndarray(format="rgb24"))
-    for seconds in times:
-        points = np.clip(clip_grid_points(seconds, settings), 0, len(frames) - 1)
-        pixels = torch.from_numpy(np.stack([frames[i] for i in points])).movedim(-1, 1)  # [T, 3, H, W]
-        pixels = functional.resize(pixels, [settings.short_side], antialias=False)
-        clip = functional.normalize(pixels.float() / 255, list(settings.mean), list(settings.std)).movedim(0, 1)
-        height, width = clip.shape[2:]
-        rois = torch.from_numpy(np.insert(PEOPLE * np.array([width, height] * 2, np.float32), 0, 0, axis=1))
-        with torch.inference_mode():
-            model(clip[None], rois).sigmoid().numpy()
+class Straightforward:
+    """Everything decoded first, every clip by itself. A frame is taken for a grid point, as its authors would.
+
+    ``times``: of the keyframes that are computed; frames are read as far as ``until`` needs them.
+    """
+
+    def __init__(self, path: Path, model: ActionDetector, times: list[float], until: float) -> None:
+        self._path, self._model, self._times = path, model, times
+        settings = model.clip_settings
+        self._end = until + settings.num_frames * settings.sampling_rate / 2 / settings.sampling_fps
+        self._wanted = {max(point, 0) for time in times for point in clip_grid_points(time, settings)}
+        self._frames: dict[int, npt.NDArray[np.uint8]] = {}
+        self._last = 0
+
+    def read(self) -> None:
+        """Every frame at full size."""
+        with av.open(str(self._path)) as container:
+            for number, frame in enumerate(container.decode(video=0)):
+                if frame.time > self._end:
+                    break
+                pixels, self._last = frame.to_ndarray(format="rgb24"), number
+                if number in self._wanted:
+                    self._frames[number] = pixels
+        self._frames[self._last] = pixels
+
+    def compute(self) -> None:
+        """Each keyframe's clip, from the frames that were read, and its scores."""
+        settings = self._model.clip_settings
+        for seconds in self._times:
+            points = np.clip(clip_grid_points(seconds, settings), 0, self._last)
+            pixels = torch.from_numpy(np.stack([self._frames[i] for i in points])).movedim(-1, 1)  # [T, 3, H, W]
+            pixels = functional.resize(pixels, [settings.short_side], antialias=False)
+            clip = functional.normalize(pixels.float() / 255, list(settings.mean), list(settings.std)).movedim(0, 1)
+            height, width = clip.shape[2:]
+            rois = torch.from_numpy(np.insert(PEOPLE * np.array([width, height] * 2, np.float32), 0, 0, axis=1))
+            with torch.inference_mode():
+                self._model(clip[None], rois).sigmoid().numpy()
 
 
-def compare(video: Path, config: str, seconds: float, runs: int) -> None:
-    model = build_model(load_config(config))
+def compare(
+    video: Path, config: str, seconds: float, sample: int, precisions: Sequence[Precision], resize: str, runs: int
+) -> None:
+    model = build_model(load_config(config, [f"clip.resize={resize}"] if resize else []))
     assert isinstance(model, ActionDetector), "name the config of a detector"
-    times = list(takewhile(lambda time: time < seconds, count()))
-    precisions: tuple[Precision, ...] = ("fp32", "bf16")
+    times = list(takewhile(lambda time: time < seconds, keyframe_times(1.0)))
+    part = max(1, len(times) // sample) if sample else 1
+    sampled = times[::part]
+    factor = len(times) / len(sampled)
     pipelines = {p: Pipeline(SamePeople(), model, precision=p) for p in precisions}
-    clips = [k.clip for k in ClipSampler(VideoReader(video), model.clip_settings, keyframe_images=False).sample(times)]
+    reader = VideoReader(video)
+    clips = [k.clip for k in ClipSampler(reader, model.clip_settings, keyframe_images=False).sample(sampled)]
     people = [PersonBoxes(PEOPLE * np.array([c.width, c.height] * 2, np.float32), np.ones(3)) for c in clips]
-    ways: dict[str, Callable[[], object]] = {"straightforward": partial(straightforward, video, model, times)}
+    plain = Straightforward(video, model, sampled, times[-1])
+    ways: dict[str, Callable[[], object]] = {"read": plain.read, "compute": plain.compute}
     for precision, pipeline in pipelines.items():
+        list(pipeline(video, at_seconds=times[:1]))  # weights are put in order at the first call
         ways[f"annotate {precision}"] = lambda pipeline=pipeline: list(pipeline(video, at_seconds=times))
         ways[f"alone: score {precision}"] = lambda pipeline=pipeline: pipeline.score(clips, people)
-    ways["alone: decode"] = lambda: list(
-        ClipSampler(VideoReader(video), model.clip_settings, keyframe_images=False, find_shots=True).sample(times)
-    )
-    for pipeline in pipelines.values():
-        list(pipeline(video, at_seconds=times[:1]))  # weights are put in order at the first call
+    ways["alone: decode"] = partial(_decode, reader, model, times)
     medians = by_turns(ways, runs)
-    print(f"{video.name}, {len(times)} keyframes, {config}; {machine()}; medians of {runs} runs by turns; seconds")
-    print("way                    wall     CPU  ratio  CPU ratio  wall a keyframe")
-    first = medians["straightforward"]
-    for name, (wall, cpu) in medians.items():
+    read, compute = medians.pop("read"), medians.pop("compute")
+    rows = {"straightforward": tuple(a + factor * b for a, b in zip(read, compute, strict=True))}
+    for name, taken in medians.items():
+        rows[name] = tuple(factor * s for s in taken) if name.startswith("alone: score") else taken
+    print(f"{video.name}, {len(times)} keyframes, {config}, resize {model.clip_settings.resize}; {machine()}")
+    print(f"medians of {runs} runs by turns; seconds")
+    if factor > 1:
         print(
-            f"{name:<18} {wall:8.2f} {cpu:7.2f} {first[0] / wall:6.2f} {first[1] / cpu:10.2f} {wall / len(times):16.3f}"
+            f"straightforward: all frames read in {read[0]:.1f}, then {len(sampled)} of {len(times)} keyframes in "
+            f"{compute[0]:.1f}, times {factor:.1f}; scoring alone is scaled likewise"
         )
+    _print_rows(rows, len(times))
+    for precision in precisions:
+        _print_overlap(rows, precision)
+
+
+def _decode(reader: VideoReader, model: ActionDetector, times: list[float]) -> None:
+    for _ in ClipSampler(reader, model.clip_settings, keyframe_images=False, find_shots=True).sample(times):
+        pass
+
+
+def _print_rows(rows: Mapping[str, tuple[float, ...]], keyframes: int) -> None:
+    print("way                    wall     CPU  ratio  CPU ratio  wall a keyframe")
+    first = rows["straightforward"]
+    for name, (wall, cpu) in rows.items():
+        print(
+            f"{name:<18} {wall:8.2f} {cpu:7.2f} {first[0] / wall:6.2f} {first[1] / cpu:10.2f} {wall / keyframes:16.3f}"
+        )
+
+
+def _print_overlap(rows: Mapping[str, tuple[float, ...]], precision: str) -> None:
+    """How close the stages together come to the slowest of them, and what the processor has to do in any case."""
+    wall, cpu = rows[f"annotate {precision}"]
+    stages = {name: rows[name] for name in (f"alone: score {precision}", "alone: decode")}
+    slowest = max(stages, key=lambda name: stages[name][0])
+    work = sum(stage[1] for stage in stages.values())
+    print(
+        f"annotate {precision}: {wall / stages[slowest][0]:.2f} times the slowest stage ({slowest}); its CPU time "
+        f"{cpu / work:.2f} times that of its stages, which fill {torch.get_num_threads()} cores for "
+        f"{work / torch.get_num_threads():.2f} s"
+    )
 
 
 def looped(video: Path, minutes: float, target: Path) -> Path:
@@ -170,14 +232,27 @@ def main() -> None:
     parser.add_argument("--config", default="slowfast_r50_32x2")
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--minutes", type=float, help="loop the video to this length, in the place of --seconds")
+    parser.add_argument("--sample", type=int, default=30, help="keyframes of the slow way where there are more")
+    parser.add_argument("--resize", choices=("opencv", "swscale"), help="in the place of the config's")
+    parser.add_argument("--threads", type=int)
     parser.add_argument("--memory", type=float, nargs="+", metavar="MINUTES")
-    parser.add_argument("--precision", choices=("fp32", "bf16"), default="bf16")
+    parser.add_argument("--precisions", choices=("fp32", "bf16"), nargs="+", default=["fp32", "bf16"])
     parser.add_argument("--every", type=float, default=1.0)
     arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
     if arguments.memory:
-        memory(arguments.video, arguments.config, arguments.memory, arguments.precision, arguments.every)
-    else:
-        compare(arguments.video, arguments.config, arguments.seconds, arguments.runs)
+        for precision in arguments.precisions:
+            memory(arguments.video, arguments.config, arguments.memory, precision, arguments.every)
+        return
+    options = arguments.sample, arguments.precisions, arguments.resize, arguments.runs
+    if not arguments.minutes:
+        compare(arguments.video, arguments.config, arguments.seconds, *options)
+        return
+    with tempfile.TemporaryDirectory() as name:
+        long = looped(arguments.video, arguments.minutes, Path(name) / f"{arguments.video.stem}_looped.mp4")
+        compare(long, arguments.config, 60 * arguments.minutes, *options)
 
 
 if __name__ == "__main__":

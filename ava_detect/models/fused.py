@@ -21,11 +21,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ava_detect.models import tapwise, winograd
 from ava_detect.models.blocks import Bottleneck, ConvBN, Stage, Stem
 from ava_detect.models.fused_conv import FusedConv, folded
 from ava_detect.models.laterals import Lateral
 from ava_detect.models.nonlocal_block import NonLocalBlock
 from ava_detect.models.slowfast import STAGES, Pathway, SlowFast
+from ava_detect.models.tapwise import TapwiseConv
+from ava_detect.models.winograd import WinogradConv
 
 # A fast stem has 8 channels of output, but a matrix unit fills 32 at a time: so many are computed together.
 _STEM_CHANNELS_AT_ONCE = 32
@@ -54,13 +57,13 @@ class FusedSlowFast:
 
     def __call__(self, clip: Tensor) -> list[Tensor]:
         """``[B, 3, T, H, W]``, normalised RGB at the fast rate -> ``[B, C, T, H / 16, W / 16]`` per pathway."""
-        return self.forward_pathways(self._backbone.split(clip))
+        return self.forward_pathways(self._backbone.split(clip.to(self._dtype)))
 
     def forward_pathways(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         """The same from inputs that were split already, one per pathway."""
         pathways = self._backbone.pathways
         frames = {p: x.shape[2] for p, x in zip(pathways, inputs, strict=True)}
-        maps = {p: self._stems[p](x) for p, x in zip(pathways, inputs, strict=True)}
+        maps = {p: self._stems[p](x.to(self._dtype)) for p, x in zip(pathways, inputs, strict=True)}
         for index, stage in enumerate(self._stages):
             if "fast" in maps:
                 maps["slow"] = self._laterals[index](maps["slow"], maps["fast"], frames["fast"])
@@ -80,13 +83,16 @@ class _Conv:
         self._is_temporal = kernel[0] > 1
         if self._is_temporal:
             assert kernel[1:] == (1, 1) and stride[1:] == (1, 1), "a convolution is spatial or temporal"
-            self._conv = FusedConv(
-                weight[..., 0], bias, stride=(stride[0], 1), padding=(padding[0], 0), dilation=(1, 1), dtype=dtype
-            )
+            weight, stride, padding, dilation = weight[..., 0], (stride[0], 1), (padding[0], 0), (1, 1)
         else:
-            self._conv = FusedConv(
-                weight[:, :, 0], bias, stride=stride[1:], padding=padding[1:], dilation=dilation[1:], dtype=dtype
-            )
+            weight, stride, padding, dilation = weight[:, :, 0], stride[1:], padding[1:], dilation[1:]
+        self._conv: FusedConv | WinogradConv | TapwiseConv
+        if winograd.pays(weight, stride, dtype):
+            self._conv = WinogradConv(weight, bias, dilation=dilation)
+        elif tapwise.pays(weight, stride, dtype):
+            self._conv = TapwiseConv(weight, bias, dtype=dtype)
+        else:
+            self._conv = FusedConv(weight, bias, stride=stride, padding=padding, dilation=dilation, dtype=dtype)
 
     @classmethod
     def of(cls, module: ConvBN, dtype: torch.dtype) -> _Conv:
@@ -101,7 +107,8 @@ class _Conv:
         return result.reshape(-1, height, width, result.shape[3]).permute(0, 3, 1, 2)
 
     def add_to(self, total: Tensor, maps: Tensor, *, relu: bool) -> Tensor:
-        """Of a spatial convolution only."""
+        """Of a convolution of 1 x 1 x 1 only."""
+        assert isinstance(self._conv, FusedConv)
         return self._conv.add_to(total, maps, relu=relu)
 
 
@@ -123,23 +130,31 @@ class _Stem:
         self._convs: dict[int, FusedConv] = {}
 
     def __call__(self, clip: Tensor) -> Tensor:
-        """``[B, 3, T, H, W]`` -> maps ``[B * T, C, H / 4, W / 4]``."""
+        """``[B, 3, T, H, W]`` -> maps ``[B * T, C, H / 4, W / 4]``.
+
+        A few frames after another, so that what lies between clip and maps is small and stays in the cache.
+        """
         batch, colours, frames, height, width = clip.shape
         at_once = max(n for n in range(1, self._most_at_once + 1) if frames % n == 0)
-        before = self._kernel // 2
-        padded = clip.new_zeros((batch, frames + 2 * before, colours, height, width), dtype=self._dtype)
-        padded[:, before : before + frames] = clip.transpose(1, 2)
-        # Windows overlap, so this is a view that only strides can say.
-        windows = padded.as_strided(
-            (batch, frames // at_once, (at_once + self._kernel - 1) * colours, height, width),
-            (padded.stride(0), at_once * padded.stride(1), *padded.stride()[2:]),
-        )
-        stacked = windows.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        maps = self._conv(at_once)(stacked, relu=True)
-        maps = functional.max_pool2d(maps, 3, stride=2, padding=1)
-        height, width = maps.shape[2:]
-        apart = maps.permute(0, 2, 3, 1).reshape(-1, height, width, at_once, self._weight.shape[0])
-        return apart.permute(0, 3, 1, 2, 4).flatten(0, 1).permute(0, 3, 1, 2)
+        # [B, H, W, frames of the window, 3]; as maps, the last two are channels.
+        window = clip.new_zeros((batch, height, width, at_once + self._kernel - 1, colours), dtype=self._dtype)
+        parts = []
+        for first in range(0, frames, at_once):
+            self._fill(window, clip, first - self._kernel // 2)
+            maps = self._conv(at_once)(window.flatten(3).permute(0, 3, 1, 2), relu=True)
+            maps = functional.max_pool2d(maps, 3, stride=2, padding=1).permute(0, 2, 3, 1)
+            apart = maps.reshape(*maps.shape[:3], at_once, -1)
+            parts.append(apart.permute(0, 3, 1, 2, 4))  # [B, at once, H / 4, W / 4, C]
+        return torch.cat(parts, dim=1).flatten(0, 1).permute(0, 3, 1, 2)
+
+    @staticmethod
+    def _fill(window: Tensor, clip: Tensor, first: int) -> None:
+        """Write the clip's frames from ``first`` on; those before its start and behind its end are zeros."""
+        length, frames = window.shape[3], clip.shape[2]
+        start, end = max(first, 0), min(first + length, frames)
+        window[:, :, :, : start - first] = 0
+        window[:, :, :, start - first : end - first] = clip[:, :, start:end].permute(0, 3, 4, 2, 1)
+        window[:, :, :, end - first :] = 0
 
     def _conv(self, at_once: int) -> FusedConv:
         """The convolution that gives ``at_once`` frames, made when it is first asked for."""

@@ -22,6 +22,11 @@ from ava_detect.structures import Clip
 Frames = npt.NDArray[np.uint8]
 Boxes = npt.NDArray[np.float32]
 
+# The old pixels next to new ones on one side, and their weights.
+_Taps = tuple[npt.NDArray[np.intp], npt.NDArray[np.int32]]
+# New rows that are resized together: with their sums they fit into a core's cache (three times as fast as all at once).
+_ROWS_AT_ONCE = 16
+
 
 def short_side_size(width: int, height: int, short_side: int) -> tuple[int, int]:
     """The (width, height) of a frame whose short side becomes ``short_side``; the long side is floored.
@@ -60,26 +65,45 @@ def _resize_as_opencv(image: npt.NDArray[np.uint8], width: int, height: int) -> 
     """
     old_height, old_width = image.shape[:2]
     if (old_width, old_height) == (2 * width, 2 * height):
-        quarters = image.reshape(height, 2, width, 2, 3).sum(axis=(1, 3), dtype=np.int32)
-        halved: npt.NDArray[np.uint8] = ((quarters + 2) >> 2).astype(np.uint8)
+        pairs = np.add(image[::2], image[1::2], dtype=np.uint16).reshape(height, width, 2, 3)
+        halved: npt.NDArray[np.uint8] = ((pairs[:, :, 0] + pairs[:, :, 1] + 2) >> 2).astype(np.uint8)
         return halved
-    left, right, weight_left, weight_right = _opencv_taps(old_width, width, stops_at_edges=True)
-    top, bottom, weight_top, weight_bottom = _opencv_taps(old_height, height, stops_at_edges=False)
-    used, place = np.unique(np.concatenate([top, bottom]), return_inverse=True)
-    rows = image[used]
-    sums = rows.take(left, axis=1) * weight_left[:, None] + rows.take(right, axis=1) * weight_right[:, None]
+    columns = _opencv_taps(old_width, width, stops_at_edges=True)
+    above, below = _opencv_taps(old_height, height, stops_at_edges=False)
+    resized = np.empty((height, width * 3), np.uint8)
+    for first in range(0, height, _ROWS_AT_ONCE):
+        some = slice(first, first + _ROWS_AT_ONCE)
+        sums = _weighted_rows(image, above[0][some], above[1][some], columns)
+        sums += _weighted_rows(image, below[0][some], below[1][some], columns)
+        sums += 2
+        sums >>= 2
+        resized[some] = sums
+    return resized.reshape(height, width, 3)
+
+
+def _weighted_rows(
+    image: npt.NDArray[np.uint8],
+    rows: npt.NDArray[np.intp],
+    weights: npt.NDArray[np.int32],
+    columns: tuple[_Taps, _Taps],
+) -> npt.NDArray[np.int32]:
+    """``[rows, width * 3]``: old rows brought to the new width, times their weights in the new rows."""
+    taken = image.take(rows, axis=0)
+    sums, right = (
+        # A weight for each of red, green and blue: NumPy is fast over long rows, not over threes.
+        np.multiply(taken.take(places, axis=1).reshape(len(rows), -1), np.repeat(shares, 3), dtype=np.int32)
+        for places, shares in columns
+    )
+    sums += right
     sums >>= 4
-    upper = sums[place[:height]] * weight_top[:, None, None] >> 16
-    lower = sums[place[height:]] * weight_bottom[:, None, None] >> 16
-    resized: npt.NDArray[np.uint8] = ((upper + lower + 2) >> 2).astype(np.uint8)
-    return resized
+    sums *= weights[:, None]
+    sums >>= 16
+    return sums
 
 
 @lru_cache(maxsize=64)
-def _opencv_taps(
-    old: int, new: int, *, stops_at_edges: bool
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Per new pixel: the two old ones that it lies between, and their weights of 2048.
+def _opencv_taps(old: int, new: int, *, stops_at_edges: bool) -> tuple[_Taps, _Taps]:
+    """Per new pixel: the two old ones that it lies between, each with its weights of 2048.
 
     Beyond the outermost centres OpenCV repeats the end pixel: along rows by a weight of 0 (``stops_at_edges``), down
     columns by taking the end row twice, where the two weights round apart.
@@ -90,7 +114,7 @@ def _opencv_taps(
     if stops_at_edges:
         share[(first < 0) | (first >= old - 1)] = 0
     weights = [np.rint(part * np.float32(2048)).astype(np.int32) for part in (np.float32(1) - share, share)]
-    return first.clip(0, old - 1), (first + 1).clip(0, old - 1), weights[0], weights[1]
+    return (first.clip(0, old - 1), weights[0]), ((first + 1).clip(0, old - 1), weights[1])
 
 
 def resize_short_side(frames: Frames, boxes_xyxy: Boxes, short_side: int) -> tuple[Frames, Boxes]:
@@ -134,18 +158,16 @@ def flip(frames: Frames, boxes_xyxy: Boxes) -> tuple[Frames, Boxes]:
     return frames[:, :, ::-1], np.stack([width - x2, y1, width - x1, y2], axis=1)
 
 
-def normalize(frames: Frames, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
-    """``(x / 255 - mean) / std`` per RGB channel: uint8 ``[T, H, W, 3]`` -> float32 ``[3, T, H, W]``.
+def normalize(
+    frames: Frames, mean: Sequence[float], std: Sequence[float], device: str | torch.device = "cpu"
+) -> torch.Tensor:
+    """``(x / 255 - mean) / std`` per RGB channel: uint8 ``[..., T, H, W, 3]`` -> float32 ``[..., 3, T, H, W]``.
 
-    By table, since a byte has 256 values: each is computed in float64 and rounded once.
+    The result lies on ``device``, to which the bytes are sent. In memory T comes before the channels: it is in that
+    order that the network wants a clip, and that one pass over the frames writes it.
     """
-    table = _normalization_table(tuple(mean), tuple(std))
-    planes = [table[channel].take(frames[..., channel]) for channel in range(3)]
-    return torch.from_numpy(np.stack(planes))
-
-
-@lru_cache(maxsize=8)
-def _normalization_table(mean: tuple[float, ...], std: tuple[float, ...]) -> npt.NDArray[np.float32]:
-    levels = np.arange(256, dtype=np.float64) / 255
-    table: npt.NDArray[np.float32] = ((levels - np.array(mean)[:, None]) / np.array(std)[:, None]).astype(np.float32)
-    return table
+    pixels = torch.from_numpy(np.ascontiguousarray(frames)).to(device)
+    planes = pixels.movedim(-1, -3).to(torch.float32, memory_format=torch.contiguous_format)  # [..., T, 3, H, W]
+    for channel, (middle, spread) in enumerate(zip(mean, std, strict=True)):
+        planes[..., channel, :, :].mul_(1 / (255 * spread)).sub_(middle / spread)
+    return planes.movedim(-3, -4)

@@ -1,0 +1,65 @@
+"""The tapwise form of a convolution against the convolution."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from ava_detect.models import tapwise
+from ava_detect.models.fused import FusedSlowFast
+from ava_detect.models.fused_conv import has_fused_ops
+from ava_detect.models.slowfast import SlowFast
+from ava_detect.models.tapwise import TapwiseConv, pays
+
+CPU = torch.device("cpu")
+
+
+@given(
+    length=st.integers(1, 9),
+    across=st.integers(1, 6),
+    batch=st.integers(1, 3),
+    relu=st.booleans(),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=30, deadline=None)
+def test_any_size_gives_the_convolution(length, across, batch, relu, seed):
+    generator = torch.Generator().manual_seed(seed)
+    weight = torch.randn(5, 4, 3, 1, generator=generator, dtype=torch.float64)
+    bias = torch.randn(5, generator=generator, dtype=torch.float64)
+    maps = torch.randn(batch, 4, length, across, generator=generator).contiguous(memory_format=torch.channels_last)
+    expected = functional.conv2d(maps.double(), weight, bias, padding=(1, 0))
+    expected = expected.relu() if relu else expected
+    with torch.inference_mode():
+        result = TapwiseConv(weight, bias, dtype=torch.float32)(maps, relu=relu)
+    assert result.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(result.double(), expected, rtol=0, atol=1e-5)
+
+
+def test_it_is_used_where_it_pays(monkeypatch):
+    monkeypatch.setattr(tapwise, "has_fused_ops", lambda device, dtype: True)
+    large = torch.zeros(256, 256, 3, 1)
+    assert pays(large, (1, 1), torch.bfloat16)
+    assert not pays(large, (1, 1), torch.float32)
+    assert not pays(large, (2, 1), torch.bfloat16)
+    assert not pays(torch.zeros(256, 256, 3, 3), (1, 1), torch.bfloat16)
+    assert not pays(torch.zeros(128, 256, 3, 1), (1, 1), torch.bfloat16)
+    monkeypatch.setattr(tapwise, "has_fused_ops", lambda device, dtype: False)
+    assert not pays(large, (1, 1), torch.bfloat16)
+
+
+@pytest.mark.skipif(not has_fused_ops(CPU, torch.bfloat16), reason="no fused bf16 operations on this CPU")
+def test_a_network_of_published_width_has_it_and_is_near():
+    backbone = SlowFast(depths=(1, 1, 1, 1)).eval()
+    with torch.no_grad():
+        for name, parameter in backbone.named_parameters():
+            if name.endswith("c.bn.weight"):
+                parameter.fill_(0.5)
+    fused = FusedSlowFast(backbone, torch.bfloat16)
+    assert isinstance(fused._stages[-1]["slow"][0]._a._conv, TapwiseConv)  # type: ignore[attr-defined]
+    clip = torch.randn(2, 3, 16, 48, 64)
+    with torch.inference_mode():
+        for theirs, ours in zip(backbone(clip), fused(clip), strict=True):
+            assert (ours.float() - theirs).abs().max() < 0.03 * theirs.abs().max()

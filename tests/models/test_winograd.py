@@ -1,0 +1,95 @@
+"""Winograd's form of a convolution against the convolution."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from ava_detect.models import fused_conv, winograd
+from ava_detect.models.fused import FusedSlowFast
+from ava_detect.models.slowfast import SlowFast
+from ava_detect.models.winograd import WinogradConv, pays, sums
+
+
+def test_four_results_of_six_inputs_by_hand():
+    """Taps 1, 2, 3 over 1, 0, 2, 0, 0, 4, zeros around: two tiles, the second half empty."""
+    weight = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64).view(1, 1, 3, 1)
+    maps = torch.tensor([1.0, 0.0, 2.0, 0.0, 0.0, 4.0]).view(1, 1, 6, 1)
+    with torch.inference_mode():
+        result = WinogradConv(weight, torch.tensor([0.5], dtype=torch.float64), dilation=(1, 1))(maps, relu=False)
+    # Result i is 1 x[i - 1] + 2 x[i] + 3 x[i + 1] + 0.5.
+    torch.testing.assert_close(result.flatten(), torch.tensor([2.5, 7.5, 4.5, 2.5, 12.5, 8.5]), rtol=0, atol=1e-5)
+
+
+@given(
+    length=st.integers(1, 23),
+    across=st.integers(1, 6),
+    taps_across=st.sampled_from([1, 3]),
+    dilation=st.integers(1, 3),
+    batch=st.integers(1, 3),
+    relu=st.booleans(),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=40, deadline=None)
+def test_any_size_gives_the_convolution(length, across, taps_across, dilation, batch, relu, seed):
+    generator = torch.Generator().manual_seed(seed)
+    weight = torch.randn(5, 4, 3, taps_across, generator=generator, dtype=torch.float64)
+    bias = torch.randn(5, generator=generator, dtype=torch.float64)
+    maps = torch.randn(batch, 4, length, across, generator=generator).contiguous(memory_format=torch.channels_last)
+    pad = (dilation, taps_across // 2 * dilation)
+    expected = functional.conv2d(maps.double(), weight, bias, 1, pad, dilation)
+    expected = expected.relu() if relu else expected
+    with torch.inference_mode():
+        result = WinogradConv(weight, bias, dilation=(dilation, dilation))(maps, relu=relu)
+    torch.testing.assert_close(result.double(), expected, rtol=0, atol=5e-5)
+
+
+def test_one_serves_maps_of_several_lengths():
+    weight, bias = torch.randn(3, 2, 3, 3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
+    conv = WinogradConv(weight, bias, dilation=(1, 1))
+    for length in (8, 5, 8):
+        maps = torch.randn(1, 2, length, 4).contiguous(memory_format=torch.channels_last)
+        expected = functional.conv2d(maps.double(), weight, bias, padding=1)
+        with torch.inference_mode():
+            torch.testing.assert_close(conv(maps, relu=False).double(), expected, rtol=0, atol=5e-5)
+
+
+def test_nothing_beyond_the_ends_is_read_or_written():
+    of_inputs, of_products = sums(9, 2)
+    assert of_inputs.shape[0] == 6 and of_inputs.shape[2] == 9
+    assert of_products.shape == (9, of_inputs.shape[1] * 6)
+    assert of_inputs.shape[1] == 3, "the even places 0, 2, 4, 6 and 8 take two tiles, the odd ones 1, 3, 5 and 7 one"
+
+
+def test_it_is_used_where_it_pays(monkeypatch):
+    monkeypatch.setattr(winograd, "has_fused_ops", lambda device, dtype: True)
+    large = torch.zeros(256, 256, 3, 1)
+    assert pays(large, (1, 1), torch.float32)
+    assert not pays(large, (1, 1), torch.bfloat16)
+    assert not pays(large, (2, 1), torch.float32)
+    assert not pays(torch.zeros(256, 256, 5, 1), (1, 1), torch.float32)
+    assert not pays(torch.zeros(256, 128, 3, 1), (1, 1), torch.float32)
+    monkeypatch.setattr(winograd, "has_fused_ops", lambda device, dtype: False)
+    assert not pays(large, (1, 1), torch.float32)
+
+
+@pytest.mark.skipif(
+    not fused_conv.has_fused_ops(torch.device("cpu"), torch.float32), reason="no fused operations on this CPU"
+)
+def test_a_network_of_published_width_has_it():
+    """The tests of small networks never reach 256 channels: here one of full width is compared, on little input."""
+    backbone = SlowFast(depths=(1, 1, 1, 1)).eval()
+    with torch.no_grad():
+        for name, parameter in backbone.named_parameters():
+            if name.endswith("c.bn.weight"):
+                parameter.fill_(0.5)
+    fused = FusedSlowFast(backbone)
+    last = fused._stages[-1]["slow"][0]
+    assert isinstance(last._a._conv, WinogradConv) and isinstance(last._b._conv, WinogradConv)  # type: ignore[attr-defined]
+    clip = torch.randn(1, 3, 16, 48, 64)
+    with torch.inference_mode():
+        for theirs, ours in zip(backbone(clip), fused(clip), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5 * theirs.abs().max().item())
