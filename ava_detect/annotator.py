@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
 import torch
 
+from ava_detect.addresses import Address
 from ava_detect.build import RANDOM_WEIGHTS, build_model, label_map_of
 from ava_detect.config import Config
 from ava_detect.detectors import build_detector
+from ava_detect.detectors.precomputed import PrecomputedBoxes
 from ava_detect.errors import ConfigError
 from ava_detect.formats.results import result_path, results_writer
-from ava_detect.models.execution import Engine, Precision
+from ava_detect.models.execution import Execution, Precision
 from ava_detect.models.weights import load_weights
 from ava_detect.models.zoo import SHIPPED
 from ava_detect.pipeline import Pipeline, VideoRun
 from ava_detect.run_record import VideoRecord, file_state
-from ava_detect.sources import VideoSource
+from ava_detect.sources import AnyVideo
 from ava_detect.structures import ActionDetections
 from ava_detect.video.reader import VideoReader
+from ava_detect.video.remote import RemoteVideo
 from ava_detect.visualization.draw import draw_video
 
 UNTRAINED_NOTE = "untrained network (random weights): the action scores mean nothing"
@@ -48,7 +51,7 @@ class AnnotateSettings:
     start_seconds: float
     formats: tuple[str, ...]
     draw: bool
-    engine: str = "auto"
+    execution: str = "auto"
     new_person_score: float | None = None
 
     def __post_init__(self) -> None:
@@ -92,36 +95,54 @@ class Annotator:
             num_threads=num_threads,
             device=device,
         )
+        self._boxes_start_seconds = detector.start_seconds if isinstance(detector, PrecomputedBoxes) else 0.0
         self.pipeline = Pipeline(
             detector,
             model,
             label_map=label_map_of(config),
             device=device,
             precision=resolve_precision(settings.precision),
-            engine=resolve_engine(settings.engine),
+            execution=resolve_execution(settings.execution),
             every_seconds=settings.every_seconds,
             new_person_score=settings.new_person_score or 0.0,
             clips_per_batch=1 if device == "cpu" else 8,
         )
 
-    def annotate(self, source: VideoSource, out: Path, tick: Tick | None = None) -> VideoRecord:
+    def annotate(
+        self, source: AnyVideo, out: Path, tick: Tick | None = None, *, name: str | None = None
+    ) -> VideoRecord:
         """Write the results of one video into ``out``; whatever goes wrong is raised, and then nothing is left there.
 
         ``tick`` is called after every keyframe with the video's id, the second reached and its declared length or None.
+        ``name``: of the files, less their suffixes; by default the video's id.
         """
+        with RemoteVideo(source.path) if isinstance(source.path, Address) else nullcontext(source.path) as video:
+            record = self._annotate(source, video, out, tick, source.video_id if name is None else name)
+            if isinstance(video, RemoteVideo) and video.failure is not None:
+                # The decoder may have taken it for the end of the file.
+                raise video.failure
+        return record
+
+    def _annotate(
+        self, source: AnyVideo, video: Path | RemoteVideo, out: Path, tick: Tick | None, name: str
+    ) -> VideoRecord:
         settings, video_id = self.settings, source.video_id
+        start_seconds = settings.start_seconds if source.start_seconds is None else source.start_seconds
+        if isinstance(self.pipeline.detector, PrecomputedBoxes):
+            own = self._boxes_start_seconds if source.start_seconds is None else source.start_seconds
+            self.pipeline.detector.start_seconds = own
         size, modified = file_state(source.path)
-        run = self.pipeline(source.path, video_id=video_id)
+        run = self.pipeline(video, video_id=video_id)
         keyframes: list[ActionDetections] = []
         num_rows = 0
         with closing(run), ExitStack() as outputs:
             write = outputs.enter_context(
                 results_writer(
                     out,
-                    video_id,
+                    name,
                     settings.formats,
                     self.pipeline.label_map,
-                    start_seconds=settings.start_seconds,
+                    start_seconds=start_seconds,
                     min_score=settings.min_score,
                     note=settings.note,
                 )
@@ -134,12 +155,12 @@ class Annotator:
                 if tick is not None:
                     tick(video_id, keyframe.timestamp_seconds, run.video.info.duration_seconds)
             damage = run.video.damage()
-            names = [result_path(out, video_id, suffix).name for suffix in settings.formats]
+            names = [result_path(out, name, suffix).name for suffix in settings.formats]
             if settings.draw:
-                names.append(self._draw(run, keyframes, out))
+                names.append(self._draw(run, keyframes, result_path(out, name, "annotated.mp4")))
         return VideoRecord(
             video_id=video_id,
-            source=str(source.path.resolve()),
+            source=source.place,
             status="damaged" if damage else "done",
             message=damage,
             num_keyframes=run.num_keyframes,
@@ -154,9 +175,8 @@ class Annotator:
             cuts_seconds=tuple(round(cut, 3) for cut in run.cuts_seconds),
         )
 
-    def _draw(self, run: VideoRun, keyframes: list[ActionDetections], out: Path) -> str:
+    def _draw(self, run: VideoRun, keyframes: list[ActionDetections], path: Path) -> str:
         """A second pass over the video, drawn; returns the file's name."""
-        path = result_path(out, run.video_id, "annotated.mp4")
         fps = min(run.video.info.average_fps, _MAX_DRAWN_FPS)
         with run.timed("draw"):
             draw_video(
@@ -192,9 +212,9 @@ def resolve_precision(precision: str) -> Precision:
     return known[precision]
 
 
-def resolve_engine(engine: str) -> Engine:
+def resolve_execution(execution: str) -> Execution:
     """How the network is run (``models/execution.py``); ``ConfigError`` for a name that is none of the ways."""
-    known: dict[str, Engine] = {name: name for name in get_args(Engine)}
-    if engine not in known:
-        raise ConfigError(f"--engine is {', '.join(known)}, got {engine!r}")
-    return known[engine]
+    known: dict[str, Execution] = {name: name for name in get_args(Execution)}
+    if execution not in known:
+        raise ConfigError(f"--execution is {', '.join(known)}, got {execution!r}")
+    return known[execution]

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -20,8 +21,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from ava_detect import __version__, cli_benchmark, cli_data, cli_handover, cli_train, cli_visualize, cli_weights
-from ava_detect.errors import AvaDetectError, ConfigError, MissingDependencyError
+from ava_detect import (
+    __version__,
+    cli_benchmark,
+    cli_data,
+    cli_dataset,
+    cli_handover,
+    cli_train,
+    cli_visualize,
+    cli_weights,
+)
+from ava_detect.addresses import without_secrets
+from ava_detect.errors import AvaDetectError, ConfigError, EngineError, MissingDependencyError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +57,8 @@ app.add_typer(cli_data.app)
 app.command("train")(cli_train.train_command)
 app.command()(cli_benchmark.benchmark)
 app.command()(cli_visualize.visualize)
+app.command()(cli_dataset.collect)
+app.command()(cli_dataset.status)
 app.command("pictures")(cli_handover.pictures_command)
 app.command("tubes")(cli_handover.tubes_command)
 app.command("explain")(cli_handover.explain_command)
@@ -59,12 +72,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         app(arguments)
     except (AvaDetectError, MissingDependencyError) as error:
         _complain(str(error))
-        sys.exit(2)
+        sys.exit(1 if isinstance(error, StoreError | EngineError) else 2)
 
 
 def _complain(message: str) -> None:
     """One line on stderr, as it is: a file name may look like markup."""
-    _err.print(f"ava-detect: {message}", markup=False, highlight=False)
+    _err.print(f"ava-detect: {without_secrets(message)}", markup=False, highlight=False)
 
 
 def _show_version(wanted: bool) -> None:
@@ -84,8 +97,12 @@ def _root(
 
 @app.command()
 def annotate(
-    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Video files, folders or globs.")],
-    out: Annotated[Path, typer.Option(help="Folder for the results.")],
+    sources: Annotated[
+        list[str], typer.Argument(metavar="SOURCE...", help="Video files, folders, globs, addresses, or lists of them.")
+    ],
+    out: Annotated[
+        str, typer.Option(metavar="DIR|ADDRESS", help="Folder for the results, or an address (s3://...): a dataset.")
+    ],
     config: Annotated[
         str | None,
         typer.Option(help="A config file or a shipped one's name; default: the weights' own, or demo."),
@@ -101,7 +118,7 @@ def annotate(
     ] = None,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where the network runs.")] = "auto",
     precision: Annotated[str, typer.Option(metavar="auto|fp32|bf16", help="auto is fp32.")] = "auto",
-    engine: Annotated[
+    execution: Annotated[
         str, typer.Option(metavar="auto|eager|fused", help="How the network is run; auto is the fastest that is exact.")
     ] = "auto",
     every: Annotated[float, typer.Option(metavar="SECONDS", help="Time between keyframes.")] = 1.0,
@@ -116,15 +133,42 @@ def annotate(
     start_seconds: Annotated[
         float, typer.Option(metavar="S", help="Where in its movie each file starts (900 for trimmed AVA files).")
     ] = 0.0,
-    format: Annotated[str, typer.Option(help="Of csv, jsonl, parquet; several with commas.")] = "csv,jsonl",
+    format: Annotated[
+        str | None,
+        typer.Option(help="Of csv, jsonl, parquet; several with commas. Default: csv,jsonl; dataset: parquet."),
+    ] = None,
     draw: Annotated[bool, typer.Option("--draw", help="Also write an annotated mp4.")] = False,
     resume: Annotated[bool, typer.Option("--resume/--restart", help="Skip videos that are done, or do all.")] = True,
-    workers: Annotated[str, typer.Option(metavar="N|auto", help="Processes, each with its own network.")] = "1",
+    workers: Annotated[
+        str | None,
+        typer.Option(metavar="N|auto", help="Processes, each with its own network. Default: 1; dataset: auto."),
+    ] = None,
+    engine: Annotated[str, typer.Option(metavar="local|ray", help="Where the work runs: docs/scale.md.")] = "local",
+    address: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Of a Ray cluster; default: the environment's, or a new one.")
+    ] = None,
+    cores: Annotated[int | None, typer.Option(metavar="N", help="Of each worker (dataset; default 1).")] = None,
+    gpus: Annotated[
+        float | None, typer.Option(metavar="F", help="Of each worker, 0.5 for half of one (ray; default: 1 if any).")
+    ] = None,
+    stall_limit: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="A video is stopped without a keyframe (dataset; 600).")
+    ] = None,
+    time_limit: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="A video is stopped after (dataset; default a day).")
+    ] = None,
+    memory_limit: Annotated[
+        float | None, typer.Option(metavar="GIB", help="A worker is stopped above (dataset; default: its share).")
+    ] = None,
+    tries: Annotated[
+        int | None, typer.Option(metavar="N", help="Before a video that ends its worker is set aside (dataset; 2).")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print problems only.")] = False,
 ) -> None:
     """Annotate videos: rows of people and actions, a drawn copy, a summary."""
     from ava_detect.annotate import annotate_videos
+    from ava_detect.engine_choice import cluster_of, limits_of
     from ava_detect.formats.results import parse_formats
 
     with (
@@ -142,14 +186,17 @@ def annotate(
             new_person_score=new_person_score,
             device=device,
             precision=precision,
-            engine=engine,
+            execution=execution,
             every_seconds=every,
             min_score=min_score,
             start_seconds=start_seconds,
-            formats=parse_formats(format),
+            formats=None if format is None else parse_formats(format),
             draw=draw,
             resume=resume,
-            workers=_workers(workers),
+            workers=None if workers is None else _workers(workers),
+            engine=engine,
+            cluster=cluster_of(cores=cores, gpus=gpus, address=address),
+            limits=limits_of(stall_limit, time_limit, memory_limit, tries),
             on_progress=on_progress,
             on_download=on_download,
         )
@@ -157,7 +204,7 @@ def annotate(
         print(json.dumps(summary.to_json(), indent=2, ensure_ascii=False))
     elif not quiet:
         _print_summary(summary)
-        _out.print(f"Results: {out}", markup=False, highlight=False)
+        _out.print(f"Results: {without_secrets(out)}", markup=False, highlight=False)
     _report_problems(summary)
 
 
@@ -305,7 +352,9 @@ def _progress(*, show: bool) -> Iterator[Callable[[annotation.Progress], None] |
 
         def update(progress: annotation.Progress) -> None:
             now = ""
-            if progress.record is None:
+            if progress.run_seconds:
+                now = _rate(progress)
+            elif progress.record is None:
                 end = "" if progress.duration_seconds is None else f" of {progress.duration_seconds:.0f}"
                 now = f"{progress.video_id}: second {progress.second:.0f}{end}"
             bar.update(task, total=progress.num_videos, completed=progress.num_finished, now=now)
@@ -313,9 +362,37 @@ def _progress(*, show: bool) -> Iterator[Callable[[annotation.Progress], None] |
         yield update
 
 
+def _rate(progress: annotation.Progress) -> str:
+    """How fast a dataset grows, how long it will take, and what failed so far."""
+    num_new = progress.num_finished - progress.num_before
+    parts = [f"{60 * num_new / progress.run_seconds:.1f} a minute"]
+    if num_new and progress.num_videos is not None:
+        left = (progress.num_videos - progress.num_finished) * progress.run_seconds / num_new
+        parts.append(f"{timedelta(seconds=round(left))} left")
+    if progress.num_failed:
+        parts.append(f"{progress.num_failed} failed")
+    return ", ".join(parts)
+
+
 def _print_summary(summary: annotation.AnnotateSummary) -> None:
+    if summary.num_before is not None:
+        _print_totals(summary)
+        return
     heading = ("video", "keyframes", "people", "rows", "seconds", "")
     _out.print(_table(heading, map(_row, summary.videos), left=(0, 5)), markup=False, highlight=False)
+    if summary.note:
+        _out.print(f"NOTE: {summary.note}.", markup=False, highlight=False)
+
+
+def _print_totals(summary: annotation.AnnotateSummary) -> None:
+    """Of a dataset, whose videos may be millions."""
+    totals = summary.totals
+    before = f", {summary.num_before} were done before" if summary.num_before else ""
+    _out.print(
+        f"{totals.done} videos done, {totals.damaged} damaged, {totals.failed} failed{before}: {totals.keyframes} "
+        f"keyframes, {totals.people} people, {totals.rows} rows",
+        highlight=False,
+    )
     if summary.note:
         _out.print(f"NOTE: {summary.note}.", markup=False, highlight=False)
 

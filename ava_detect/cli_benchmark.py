@@ -67,7 +67,7 @@ def benchmark(
     ] = "",
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where the network runs.")] = "auto",
     precision: Annotated[str, typer.Option(metavar="auto|fp32|bf16", help="auto is fp32.")] = "auto",
-    engine: Annotated[
+    execution: Annotated[
         str, typer.Option(metavar="auto|eager|fused", help="How the network is run; auto is the fastest that is exact.")
     ] = "auto",
     clips_per_batch: Annotated[
@@ -105,7 +105,7 @@ def benchmark(
                 scales=_numbers(scales),
                 device=device,
                 precision=precision,
-                engine=engine,
+                execution=execution,
                 clips_per_batch=clips_per_batch,
                 resume=resume,
                 on_progress=on_progress,

@@ -26,6 +26,14 @@ class VideoError(AvaDetectError):
     """A video that cannot be opened or holds no picture; names the file."""
 
 
+class StoreError(AvaDetectError):
+    """A place for files that did not answer; names the address. Another try, later or elsewhere, may well succeed."""
+
+
+class EngineError(AvaDetectError):
+    """Workers that cannot be started or kept, which is no video's fault; names the last reason."""
+
+
 class WeightsError(AvaDetectError):
     """A weights file that does not fit the model, or is no weights file; names file and tensors."""
 

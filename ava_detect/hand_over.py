@@ -76,11 +76,12 @@ def hand_over(
 
 
 def _annotated(saved: SavedResults, min_score: float) -> AnnotatedVideo:
-    reader = VideoReader(saved.video())
+    path = saved.video()
+    reader = VideoReader(path)
     tubes = tuple(action_tubes(saved.keyframes, min_peak=min_score, min_score=min(0.3, min_score)))
     return AnnotatedVideo(
         saved.video_id,
-        reader.path,
+        path,
         reader.info.width,
         reader.info.height,
         reader.frame_times(),

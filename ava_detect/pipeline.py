@@ -23,10 +23,11 @@ from ava_detect.errors import ConfigError
 from ava_detect.labels import LabelMap
 from ava_detect.linking import Linker
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
-from ava_detect.models.execution import Engine, Precision, prepare
+from ava_detect.models.execution import Execution, Precision, prepare
 from ava_detect.structures import ActionDetections, Clip, Frame, PersonBoxes
 from ava_detect.video.clips import ClipSampler, Keyframe, keyframe_times
 from ava_detect.video.reader import VideoReader
+from ava_detect.video.remote import RemoteVideo, as_video_file
 from ava_detect.video.transforms import flip as mirror
 from ava_detect.video.transforms import normalize, roi_boxes
 
@@ -57,7 +58,7 @@ class Pipeline:
         label_map: LabelMap | None = None,
         device: str | torch.device = "cpu",
         precision: Precision = "fp32",
-        engine: Engine = "auto",
+        execution: Execution = "auto",
         every_seconds: float = 1.0,
         new_person_score: float = 0.0,
         keyframes_per_batch: int | None = None,
@@ -73,7 +74,7 @@ class Pipeline:
         many go through the network at once. ``keyframes_per_batch``: so many go through the detector at once, by
         default as many; up to three times as many clips, and two, are held in memory. ``precision``: ``bf16`` runs the
         network's convolutions in bfloat16: faster where the processor has it, with scores that differ a little.
-        ``engine``: see ``models/execution.py``; the weights that count are those which ``model`` has now.
+        ``execution``: see ``models/execution.py``; the weights that count are those which ``model`` has now.
 
         Test-time augmentation: ``scales``, the short sides in pixels at which each clip is scored in the place of the
         network's own, and ``flip``, each also with left and right exchanged; the scores are averaged. The video is
@@ -98,7 +99,7 @@ class Pipeline:
                 f"the label map names {len(self.label_map)} actions, but the model scores "
                 f"{model.head.num_classes}; give the map that the model was trained with"
             )
-        self.network = prepare(self.model, engine=engine, precision=precision, device=self.device)
+        self.network = prepare(self.model, execution=execution, precision=precision, device=self.device)
         self.every_seconds = every_seconds
         self.new_person_score = new_person_score
         self.keyframes_per_batch = keyframes_per_batch or clips_per_batch
@@ -108,7 +109,11 @@ class Pipeline:
         self.flip = flip
 
     def __call__(
-        self, source: str | Path, *, video_id: str | None = None, at_seconds: Iterable[float] | None = None
+        self,
+        source: str | Path | RemoteVideo,
+        *,
+        video_id: str | None = None,
+        at_seconds: Iterable[float] | None = None,
     ) -> VideoRun:
         """Start on one video; ``VideoError`` when it cannot be opened. ``video_id``: by default the file's stem.
 
@@ -116,7 +121,8 @@ class Pipeline:
         behind the video's end are left out.
         """
         times = keyframe_times(self.every_seconds) if at_seconds is None else at_seconds
-        return VideoRun(self, Path(source), Path(source).stem if video_id is None else video_id, times)
+        video = as_video_file(source)
+        return VideoRun(self, video, video.stem if video_id is None else video_id, times)
 
     def detect(self, keyframes: Sequence[Keyframe], video_id: str) -> list[PersonBoxes]:
         """The people on each keyframe, in pixels of its clip."""
@@ -173,7 +179,7 @@ class VideoRun(Iterator[ActionDetections]):
     ``video``: the reader, whose ``damage()`` after the last keyframe says what could not be read.
     """
 
-    def __init__(self, pipeline: Pipeline, source: Path, video_id: str, times: Iterable[float]) -> None:
+    def __init__(self, pipeline: Pipeline, source: Path | RemoteVideo, video_id: str, times: Iterable[float]) -> None:
         # The threads hold the stages and never the run, so that a run which is dropped takes its threads along.
         self._stages = _Stages(pipeline, source, video_id)
         self._results = self._stages.run(times)
@@ -216,7 +222,7 @@ class VideoRun(Iterator[ActionDetections]):
 class _Stages:
     """What happens to one video's keyframes, each stage a generator, and the books of it."""
 
-    def __init__(self, pipeline: Pipeline, source: Path, video_id: str) -> None:
+    def __init__(self, pipeline: Pipeline, source: Path | RemoteVideo, video_id: str) -> None:
         # One reader a scale: each keeps the books of its own pass.
         self.readers = [VideoReader(source, num_threads=pipeline.decoder_threads) for _ in pipeline.scales]
         self.seconds = {"decode": 0.0, "detect": 0.0, "score": 0.0}

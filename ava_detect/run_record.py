@@ -11,11 +11,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
+from ava_detect.addresses import Address
 from ava_detect.errors import ConfigError
 from ava_detect.files import write_text_atomic
-from ava_detect.sources import VideoSource
+from ava_detect.sources import AnyVideo
 
 MANIFEST = "manifest.jsonl"
 SUMMARY = "summary.json"
@@ -48,6 +49,53 @@ class VideoRecord:
     source_seconds: float = 0.0
     cuts_seconds: tuple[float, ...] = ()
 
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> Self:
+        """From the plain values that ``dataclasses.asdict`` gives, as they come out of JSON."""
+        lists = {"outputs": tuple(entry["outputs"]), "cuts_seconds": tuple(entry.get("cuts_seconds", ()))}
+        return cls(**{**entry, **lists})
+
+
+@dataclass
+class Totals:
+    """Sums over videos. ``seconds``: time spent per stage."""
+
+    done: int = 0
+    damaged: int = 0
+    failed: int = 0
+    keyframes: int = 0
+    people: int = 0
+    rows: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def add(self, record: VideoRecord) -> None:
+        """Count one more video."""
+        setattr(self, record.status, getattr(self, record.status) + 1)
+        self.keyframes += record.num_keyframes
+        self.people += record.num_people
+        self.rows += record.num_rows
+        for stage, value in record.seconds.items():
+            self.seconds[stage] = round(self.seconds.get(stage, 0.0) + value, 3)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is. ``record`` is given once, when the video of ``video_id`` is finished or was found finished.
+
+    ``num_videos``: None while a list of unknown length is being read. For a dataset only: ``num_failed`` so far,
+    ``num_before`` that earlier runs had finished, ``run_seconds`` since the start.
+    """
+
+    video_id: str
+    num_finished: int
+    num_videos: int | None
+    second: float = 0.0
+    duration_seconds: float | None = None
+    record: VideoRecord | None = None
+    num_failed: int = 0
+    num_before: int = 0
+    run_seconds: float = 0.0
+
 
 class RunRecord:
     """The manifest of one output folder."""
@@ -70,14 +118,14 @@ class RunRecord:
     def _path(self) -> Path:
         return self.out / MANIFEST
 
-    def finished(self, source: VideoSource) -> VideoRecord | None:
+    def finished(self, source: AnyVideo) -> VideoRecord | None:
         """The record of a video whose file is unchanged since and whose results are all there."""
         record = self.records.get(source.video_id)
         if record is None or not all((self.out / name).is_file() for name in record.outputs):
             return None
         size, modified = file_state(source.path)
         same_file = (record.source_bytes, record.source_modified) == (size, modified)
-        return record if same_file and Path(record.source) == source.path.resolve() else None
+        return record if same_file and record.source == source.place else None
 
     def add(self, record: VideoRecord) -> None:
         """Append a finished video; a failed one is not kept, so that the next run tries it again."""
@@ -95,7 +143,7 @@ class RunRecord:
         try:
             entries = [json.loads(line) for line in lines[:-1] if line]
             before = entries[0]["settings"] if entries else self.settings
-            records = [_record_of(entry) for entry in entries[1:]]
+            records = [VideoRecord.from_json(entry) for entry in entries[1:]]
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigError(
                 f"{self._path} cannot be read ({error}), so nothing can be resumed; --restart does every video again"
@@ -104,25 +152,27 @@ class RunRecord:
         self.records = {record.video_id: record for record in records}
 
     def _refuse_other_settings(self, before: Mapping[str, Any]) -> None:
-        changed = [
-            f"{name} was {before.get(name)!r}, now {self.settings.get(name)!r}"
-            for name in sorted({*before, *self.settings})
-            if before.get(name) != self.settings.get(name)
-        ]
+        changed = settings_changed(before, self.settings)
         if changed:
             raise ConfigError(
-                f"{self.out} holds results that were made with other settings ({'; '.join(changed)}); "
+                f"{self.out} holds results that were made with other settings ({changed}); "
                 "choose another --out, or --restart to do every video again"
             )
 
 
-def _record_of(entry: Mapping[str, Any]) -> VideoRecord:
-    lists = {"outputs": tuple(entry["outputs"]), "cuts_seconds": tuple(entry.get("cuts_seconds", ()))}
-    return VideoRecord(**{**entry, **lists})
+def settings_changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """What differs, both named; empty when nothing does."""
+    return "; ".join(
+        f"{name} was {before.get(name)!r}, now {now.get(name)!r}"
+        for name in sorted({*before, *now})
+        if before.get(name) != now.get(name)
+    )
 
 
-def file_state(path: Path) -> tuple[int, float]:
-    """Size in bytes and time of the last change, (0, 0) for a file that is not there."""
+def file_state(path: Path | Address) -> tuple[int, float]:
+    """Size in bytes and time of the last change, (0, 0) for a file that is not there, or at an address."""
+    if isinstance(path, Address):
+        return 0, 0.0
     try:
         state = path.stat()
     except OSError:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ava_detect.addresses import Address
 from ava_detect.errors import VideoError
 
 _SUFFIXES = "mp4 m4v mov mkv webm avi mpg mpeg ts mts m2ts wmv flv ogv 3gp h264 264 hevc 265 y4m mxf"
@@ -19,11 +20,30 @@ _CUT_OUT = re.compile(r"(?P<video>.+)_(?P<start>\d{6})_\d{6}")
 
 
 @dataclass(frozen=True)
-class VideoSource:
-    """A video file and the name that its results carry."""
+class AnyVideo:
+    """A video file, here or at an address, and the name that its results carry.
+
+    ``start_seconds``: where in its movie it starts; None: where the run says. ``modified``: when the file last changed,
+    seconds since 1970, where the listing told. ``problem``: why it cannot be read at all, as of a bad row in a list.
+    """
+
+    path: Path | Address
+    video_id: str
+    start_seconds: float | None = None
+    modified: float | None = None
+    problem: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where the file is, for people and for records: absolute, without secrets."""
+        return str(self.path) if isinstance(self.path, Address) else str(self.path.resolve())
+
+
+@dataclass(frozen=True)
+class VideoSource(AnyVideo):
+    """A video file on this machine."""
 
     path: Path
-    video_id: str
 
 
 def find_videos(sources: Iterable[str | Path], *, inside_out: Path | None = None) -> list[VideoSource]:

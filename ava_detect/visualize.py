@@ -275,7 +275,7 @@ def _of_run(folder: Path) -> tuple[list[_Found], dict[str, Any], str]:
 
 def _of_record(folder: Path, record: dict[str, Any]) -> _Found:
     video_id, outputs = record["video_id"], record["outputs"]
-    names = [f"{video_id}{suffix}" for suffix in RESULT_SUFFIXES if f"{video_id}{suffix}" in outputs]
+    names = [name for suffix in RESULT_SUFFIXES for name in outputs if name.endswith(suffix)]
     file = folder / names[0] if names else None
     message = record["message"] or ("" if names else "There are no results of this video.")
     # Earlier versions wrote down neither rate nor length nor cuts.

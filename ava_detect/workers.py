@@ -17,12 +17,12 @@ import torch
 from ava_detect.annotator import AnnotateSettings, Annotator, Tick
 from ava_detect.files import remove_stale_temporaries
 from ava_detect.run_record import VideoRecord, file_state
-from ava_detect.sources import VideoSource
+from ava_detect.sources import AnyVideo
 
 _WORKER_BYTES = 3 << 30
 
 
-def annotate_one(annotator: Annotator, video: VideoSource, out: Path, tick: Tick | None = None) -> VideoRecord:
+def annotate_one(annotator: Annotator, video: AnyVideo, out: Path, tick: Tick | None = None) -> VideoRecord:
     """The record of one video, a failed one where anything went wrong. ``tick``: see ``Annotator.annotate``."""
     try:
         return annotator.annotate(video, out, tick)
@@ -50,18 +50,18 @@ def sensible_workers(num_videos: int, device: str) -> int:
     return max(1, min(num_videos, most))
 
 
-def _size(video: VideoSource) -> int:
+def _size(video: AnyVideo) -> int:
     return file_state(video.path)[0]
 
 
-def _failure(video: VideoSource, error: BaseException) -> VideoRecord:
+def _failure(video: AnyVideo, error: BaseException) -> VideoRecord:
     # A ValueError is a sentence for people; anything else needs its kind to be understood.
     message = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-    return VideoRecord(video.video_id, str(video.path.resolve()), "failed", message)
+    return VideoRecord(video.video_id, video.place, "failed", message)
 
 
 def annotate_in_processes(
-    settings: AnnotateSettings, videos: Sequence[VideoSource], out: Path, workers: int
+    settings: AnnotateSettings, videos: Sequence[AnyVideo], out: Path, workers: int
 ) -> Iterator[VideoRecord]:
     """Records as they come; a process that is free takes the next video, the largest first: none is left for the end.
 
@@ -84,7 +84,7 @@ def annotate_in_processes(
 
 
 def _pooled(
-    settings: AnnotateSettings, videos: Sequence[VideoSource], out: Path, processes: int, threads: int
+    settings: AnnotateSettings, videos: Sequence[AnyVideo], out: Path, processes: int, threads: int
 ) -> Iterator[VideoRecord]:
     """The records of ``videos`` from a pool of processes; whatever ends this generator early ends the processes."""
     others = set(multiprocessing.active_children())
@@ -136,5 +136,5 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _work(video: VideoSource, out: Path) -> VideoRecord:
+def _work(video: AnyVideo, out: Path) -> VideoRecord:
     return annotate_one(_annotator, video, out)

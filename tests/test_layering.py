@@ -14,11 +14,14 @@ LAYER = {
     "boxes": 0,
     "environment": 0,
     "errors": 0,
+    "addresses": 0,
     "files": 0,
     "labels": 0,
     "resources": 0,
     "config": 1,
     "structures": 1,
+    "patience": 1,
+    "engines": 1,
     "detectors": 2,
     "evaluation": 2,
     "formats": 2,
@@ -33,9 +36,15 @@ LAYER = {
     "keyframe_plan": 3,
     "pipeline": 3,
     "run_record": 3,
+    "source_lists": 3,
     "synthetic": 3,
     "visualization": 3,
     "annotate": 4,
+    "annotate_dataset": 4,
+    "collect": 4,
+    "dataset_work": 4,
+    "engine_choice": 4,
+    "publishing": 4,
     "annotator": 4,
     "benchmark": 4,
     "demo": 4,
@@ -53,6 +62,7 @@ LAYER = {
     "cli": 5,
     "cli_benchmark": 5,
     "cli_data": 5,
+    "cli_dataset": 5,
     "cli_handover": 5,
     "cli_train": 5,
     "cli_visualize": 5,
@@ -75,9 +85,23 @@ NEIGHBOURS = {
     ("annotate", "annotator"),  # many videos are one video, many times
     ("annotate", "workers"),  # in this process or in several
     ("workers", "annotator"),  # each of which annotates one video
+    ("addresses", "errors"),  # an unknown kind of address is a ConfigError
+    ("annotate", "annotate_dataset"),  # results anywhere, work anywhere
+    ("annotate", "engine_choice"),  # on the engine that was asked for
+    ("annotate", "publishing"),  # beside the results of the same settings
+    ("annotate", "dataset_work"),  # by workers who publish
+    ("annotate_dataset", "publishing"),  # what is there is kept
+    ("dataset_work", "annotate_dataset"),  # a worker is given the driver's tasks
+    ("dataset_work", "annotator"),  # many videos are one video, many times
+    ("dataset_work", "publishing"),  # each published by whoever annotated it
+    ("engine_choice", "annotator"),  # the same devices
+    ("engine_choice", "workers"),  # and as many workers as fit
+    ("collect", "publishing"),  # in the order of its listing
+    ("collect", "visualize"),  # the same page
     ("demo", "annotate"),  # the demo is a run of annotate
     ("cli", "cli_benchmark"),  # mounts its command, and so on
     ("cli", "cli_data"),
+    ("cli", "cli_dataset"),
     ("cli", "cli_handover"),
     ("cli", "cli_train"),
     ("cli", "cli_visualize"),

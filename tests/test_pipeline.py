@@ -140,7 +140,7 @@ def test_the_rois_that_the_network_gets(video, model, monkeypatch):
     forward = model.forward
     monkeypatch.setattr(model, "forward", lambda clip, rois: seen.append((clip.shape, rois)) or forward(clip, rois))
     detector = FixedDetector((0, 0, 1, 1), (0.5, 0.25, 0.75, 0.5))
-    list(Pipeline(detector, model, clips_per_batch=2, engine="eager")(video))
+    list(Pipeline(detector, model, clips_per_batch=2, execution="eager")(video))
     shape, rois = seen[0]
     assert tuple(shape) == (2, 3, 8, 32, 53)
     expected = [[0, 0, 52, 31], [26.5, 7.95, 39.75, 15.9]]
@@ -157,7 +157,7 @@ def test_a_box_outside_the_frame_is_nobody_and_one_across_its_edge_is_cut(video,
 
 def test_keyframes_without_people_cost_no_forward_and_have_their_line(video, model, monkeypatch):
     monkeypatch.setattr(model, "forward", lambda *_: pytest.fail("the network was run for nobody"))
-    keyframes = list(Pipeline(FixedDetector(), model, engine="eager")(video))
+    keyframes = list(Pipeline(FixedDetector(), model, execution="eager")(video))
     assert [(k.timestamp_seconds, len(k), k.action_scores.shape) for k in keyframes] == [
         (float(second), 0, (0, 80)) for second in range(6)
     ]
@@ -238,9 +238,9 @@ def test_an_interrupt_ends_all_threads(long_video, model, monkeypatch):
     assert not threads()
 
 
-def test_every_engine_gives_the_same_scores(video, model):
-    eager = scores_by_second(Pipeline(FixedDetector(*PEOPLE), model, engine="eager")(video))
-    fused = scores_by_second(Pipeline(FixedDetector(*PEOPLE), model, engine="fused")(video))
+def test_every_execution_gives_the_same_scores(video, model):
+    eager = scores_by_second(Pipeline(FixedDetector(*PEOPLE), model, execution="eager")(video))
+    fused = scores_by_second(Pipeline(FixedDetector(*PEOPLE), model, execution="fused")(video))
     for second, scores in eager.items():
         np.testing.assert_allclose(fused[second], scores, atol=1e-5)
 

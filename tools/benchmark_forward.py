@@ -21,9 +21,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from ava_detect.build import build_model
 from ava_detect.config import load_config
 from ava_detect.models.action_detector import ActionDetector
-from ava_detect.models.execution import Engine, Precision, prepare
+from ava_detect.models.execution import Execution, Precision, prepare
 
-WAYS: tuple[tuple[Engine, Precision], ...] = (
+WAYS: tuple[tuple[Execution, Precision], ...] = (
     ("eager", "fp32"),
     ("eager", "bf16"),
     ("fused", "fp32"),
@@ -82,24 +82,24 @@ def main() -> None:
         model(clip, rois)
     floors = {p: counter.get_total_flops() / peak_flops(p, device) for p in DTYPES}
     prepared, outputs, first = {}, {}, {}
-    for engine, precision in WAYS:
+    for execution, precision in WAYS:
         started = time.perf_counter()
-        prepared[engine, precision] = prepare(model, engine=engine, precision=precision, device=device)
-        outputs[engine, precision] = prepared[engine, precision](clip, rois)
-        first[engine, precision] = time.perf_counter() - started
+        prepared[execution, precision] = prepare(model, execution=execution, precision=precision, device=device)
+        outputs[execution, precision] = prepared[execution, precision](clip, rois)
+        first[execution, precision] = time.perf_counter() - started
     calls = {f"{e} {p}": lambda run=run: run(clip, rois) for (e, p), run in prepared.items()}
     medians = by_turns(calls, arguments.runs, device)
     exact, eager = outputs["eager", "fp32"], medians["eager fp32"]
     print(f"{counter.get_total_flops() / 1e9:.0f} GFLOP; medians of {arguments.runs} runs by turns; seconds")
     print("way          wall    CPU  ratio  CPU ratio  of floor  first call  logits off  scores off")
-    for engine, precision in WAYS:
-        wall, cpu = medians[f"{engine} {precision}"]
-        logits = outputs[engine, precision]
+    for execution, precision in WAYS:
+        wall, cpu = medians[f"{execution} {precision}"]
+        logits = outputs[execution, precision]
         off = (logits - exact).abs().max().item()
         scores_off = (logits.sigmoid() - exact.sigmoid()).abs().max().item()
         print(
-            f"{engine} {precision}  {wall:6.3f} {cpu:6.3f} {eager[0] / wall:6.2f} {eager[1] / cpu:10.2f} "
-            f"{floors[precision] / wall:9.0%} {first[engine, precision]:11.2f}  {off:10.1e}  {scores_off:10.1e}"
+            f"{execution} {precision}  {wall:6.3f} {cpu:6.3f} {eager[0] / wall:6.2f} {eager[1] / cpu:10.2f} "
+            f"{floors[precision] / wall:9.0%} {first[execution, precision]:11.2f}  {off:10.1e}  {scores_off:10.1e}"
         )
 
 

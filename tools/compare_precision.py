@@ -1,4 +1,4 @@
-"""What bf16 changes, and what the fused engine saves, for one network: frame-mAP, scores, time.
+"""What bf16 changes, and what the fused form saves, for one network: frame-mAP, scores, time.
 
     python tools/compare_precision.py [--weights demo] [--movies 6] [--seed 700] [--videos FILE ...] [--runs 7]
 
@@ -90,12 +90,14 @@ def compare_speed(model: ActionDetector, label_map: LabelMap, video: Path, runs:
     clip = next(ClipSampler(VideoReader(video), settings, keyframe_images=False).sample([0.0])).clip
     people = PersonBoxes(np.array([[0, 0, clip.width, clip.height]], np.float32), np.ones(1, np.float32))
     ways = {}
-    for engine, precision in WAYS:
-        pipeline = Pipeline(build_detector("builtin"), model, label_map=label_map, precision=precision, engine=engine)
-        ways[f"{engine} {precision}"] = partial(pipeline.score, [clip], [people])
-        ways[f"{engine} {precision}"]()  # weights are put in order at the first call
+    for execution, precision in WAYS:
+        pipeline = Pipeline(
+            build_detector("builtin"), model, label_map=label_map, precision=precision, execution=execution
+        )
+        ways[f"{execution} {precision}"] = partial(pipeline.score, [clip], [people])
+        ways[f"{execution} {precision}"]()  # weights are put in order at the first call
     medians = by_turns(ways, runs)
-    auto = {precision: prepare(model, precision=precision).engine for precision in PRECISIONS}
+    auto = {precision: prepare(model, precision=precision).execution for precision in PRECISIONS}
     print(f"one clip of {clip.width}x{clip.height}, a person, from bytes; medians of {runs} by turns; auto is {auto}")
     for name, (wall, cpu) in medians.items():
         print(f"  {name:<11} {wall:.3f} s, CPU {cpu:.3f} s, {medians['eager fp32'][1] / cpu:.2f} times eager fp32")

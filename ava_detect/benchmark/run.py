@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from ava_detect.annotator import UNTRAINED_NOTE, resolve_device, resolve_engine, resolve_precision
+from ava_detect.annotator import UNTRAINED_NOTE, resolve_device, resolve_execution, resolve_precision
 from ava_detect.benchmark.classification import SCORES, benchmark_classifier
 from ava_detect.benchmark.detection import DetectionSplit, benchmark_detector, check_dialect
 from ava_detect.benchmark.result import BenchmarkResult, OnProgress
@@ -24,7 +24,7 @@ from ava_detect.files import sha256_of
 from ava_detect.labels import LabelMap
 from ava_detect.models import zoo
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
-from ava_detect.models.execution import Engine, Precision
+from ava_detect.models.execution import Execution, Precision
 from ava_detect.models.weights import load_weights
 from ava_detect.pipeline import Pipeline
 from ava_detect.run_record import MANIFEST, RunRecord
@@ -48,7 +48,7 @@ def run_benchmark(
     scales: Sequence[int] = (),
     device: str = "auto",
     precision: str = "auto",
-    engine: str = "auto",
+    execution: str = "auto",
     clips_per_batch: int | None = None,
     resume: bool = True,
     on_progress: OnProgress | None = None,
@@ -71,7 +71,7 @@ def run_benchmark(
     A classifier is scored on the views ``data.test_views`` of every video; the options of the paragraph above are then
     refused.
 
-    ``precision``, ``engine``: how the network is run, see ``models/execution.py``.
+    ``precision``, ``execution``: how the network is run, see ``models/execution.py``.
     ``clips_per_batch``: so many go through the network at once; by default 1 on a CPU and 8 on a GPU. ``resume``: go on
     where an earlier run in ``out`` stopped; the settings must then be the same.
 
@@ -91,7 +91,7 @@ def run_benchmark(
         scales=tuple(scales),
     )
     config = _with_split(config_of(config, weights), videos, ground_truth, options)
-    network = _Network.load(config, weights, device, precision, engine, clips_per_batch, on_download)
+    network = _Network.load(config, weights, device, precision, execution, clips_per_batch, on_download)
     test = _test_classifier if isinstance(network.model, ActionClassifier) else _test_detector
     result = test(network, options, Path(out), resume, on_progress)
     if str(weights) == RANDOM_WEIGHTS:
@@ -129,7 +129,7 @@ class _Network:
     model: ActionDetector | ActionClassifier
     device: str
     precision: Precision
-    engine: Engine
+    execution: Execution
     clips_per_batch: int
     weights: dict[str, Any]
 
@@ -140,11 +140,11 @@ class _Network:
         weights: str | Path,
         device: str,
         precision: str,
-        engine: str,
+        execution: str,
         clips_per_batch: int | None,
         on_download: zoo.OnProgress | None,
     ) -> _Network:
-        place, accuracy, way = resolve_device(device), resolve_precision(precision), resolve_engine(engine)
+        place, accuracy, way = resolve_device(device), resolve_precision(precision), resolve_execution(execution)
         model = build_model(config)
         known: dict[str, Any] = {"source": RANDOM_WEIGHTS, "sha256": None, "trained": False}
         if str(weights) != RANDOM_WEIGHTS:
@@ -160,7 +160,7 @@ class _Network:
         """What of it decides the scores."""
         settings = self.config.model_dump(mode="json", include={"model", "clip", "labels"})
         weights = self.weights["sha256"] or RANDOM_WEIGHTS
-        how = {"device": self.device, "precision": self.precision, "engine": self.engine}
+        how = {"device": self.device, "precision": self.precision, "execution": self.execution}
         return settings | {"weights": weights} | how
 
 
@@ -173,7 +173,7 @@ def _test_classifier(
             "the views of data.test_views"
         )
     assert isinstance(network.model, ActionClassifier)
-    scorer = ViewScorer(network.model, network.device, network.precision, network.engine, network.clips_per_batch)
+    scorer = ViewScorer(network.model, network.device, network.precision, network.execution, network.clips_per_batch)
     dataset = build_dataset(network.config, "val", training=False)
     data, files = network.config.data, network.config.data.val
     assert files is not None
@@ -193,7 +193,7 @@ def _test_detector(
         label_map=label_map_of(network.config),
         device=network.device,
         precision=network.precision,
-        engine=network.engine,
+        execution=network.execution,
         clips_per_batch=network.clips_per_batch,
         scales=options.scales,
         flip=options.flip,

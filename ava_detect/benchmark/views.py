@@ -12,7 +12,7 @@ from ava_detect.benchmark.result import StageTimes
 from ava_detect.datasets import Batch, ClipDataset, Sample, collate, network_input
 from ava_detect.errors import VideoError
 from ava_detect.models.action_detector import ActionClassifier
-from ava_detect.models.execution import Engine, Precision, prepare
+from ava_detect.models.execution import Execution, Precision, prepare
 from ava_detect.models.heads import clip_scores
 from ava_detect.structures import Float32Array
 
@@ -21,12 +21,12 @@ class ViewScorer:
     """A classifier on its device: uint8 frames ``[B, T, H, W, 3]`` -> scores ``[B, K]``."""
 
     def __init__(
-        self, model: ActionClassifier, device: str, precision: Precision, engine: Engine, clips_per_batch: int
+        self, model: ActionClassifier, device: str, precision: Precision, execution: Execution, clips_per_batch: int
     ) -> None:
         self.model = model.eval()
         self.clips_per_batch = clips_per_batch
         self._device = torch.device(device)
-        self._network = prepare(self.model, engine=engine, precision=precision, device=self._device)
+        self._network = prepare(self.model, execution=execution, precision=precision, device=self._device)
 
     def __call__(self, batch: Batch) -> Float32Array:
         """The scores of each clip of the batch."""

@@ -34,6 +34,7 @@ class _Video(NamedTuple):
 class PrecomputedBoxes:
     """The people that a file lists for a keyframe; it looks at no picture, only at a frame's video and time.
 
+    ``start_seconds`` may be changed from video to video.
     Several rows of one box on one keyframe, one per action label, are one person, with the best of their scores.
     """
 
@@ -62,7 +63,7 @@ class PrecomputedBoxes:
         """
         self.name = f"boxes:{Path(path).name}"
         self._path = path
-        self._start_seconds = start_seconds
+        self.start_seconds = start_seconds
         self._video_starts = {} if video_starts is None else video_starts
         if Path(path).suffix.lower() == ".json":
             table = read_coco_json(path, images_path=images)
@@ -85,7 +86,7 @@ class PrecomputedBoxes:
         if video is None:
             raise DetectorError(self._no_such_video(frame.video_id))
         times = video.timestamps_seconds
-        wanted = frame.timestamp_seconds + self._video_starts.get(frame.video_id, self._start_seconds)
+        wanted = frame.timestamp_seconds + self._video_starts.get(frame.video_id, self.start_seconds)
         if not len(times):
             return PersonBoxes.empty()
         nearest = times[np.abs(times - wanted).argmin()]

@@ -25,6 +25,7 @@ from ava_detect.structures import ActionDetections
 __all__ = [
     "AvaTable",
     "ava_csv_writer",
+    "ava_table_writer",
     "format_timestamp",
     "iter_ava_csv",
     "read_ava_csv",
@@ -81,24 +82,36 @@ def write_ava_csv(
 
 
 def write_ava_table(path: str | Path, table: AvaTable) -> None:
-    """Write a table as an AVA csv, atomically and in the order of its rows; gzipped when ``path`` ends in ``.gz``.
+    """Write a table as an AVA csv, atomically. See ``ava_table_writer``."""
+    with ava_table_writer(path) as write:
+        write(table)
 
+
+@contextmanager
+def ava_table_writer(path: str | Path) -> Iterator[Callable[[AvaTable], None]]:
+    """Yield a function that appends a table to an AVA csv; the file has its name once the block ended well.
+
+    Rows keep their order; the file is gzipped when ``path`` ends in ``.gz``.
     A row gets 2 columns where it only lists its keyframe, else 7, and an eighth for its score or person id.
     Numbers are written in the shortest form that reads back as the same float64. A person id below -1, which
     stands for a text that the table no longer knows, is written as that number.
-    Raises ``ValueError`` when a row has both a score and a person id.
+    The function raises ``ValueError`` when a row has both a score and a person id.
     """
-    if (both := ~np.isnan(table.scores) & (table.person_ids != -1)).any():
-        raise ValueError(
-            f"row {int(both.argmax())} has a score and a person id, and an AVA csv has one column for the two; "
-            "drop one of them"
-        )
     with atomic_path(path) as temporary, temporary.open("wb") as raw:
         # No time of writing in the gzip header: the same table gives the same bytes.
         packed = gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if str(path).endswith(".gz") else None
         file = packed or raw
-        for start in range(0, len(table), _ROWS_PER_WRITE):
-            file.write(_csv_text(table[start : start + _ROWS_PER_WRITE]))
+
+        def write(table: AvaTable) -> None:
+            if (both := ~np.isnan(table.scores) & (table.person_ids != -1)).any():
+                raise ValueError(
+                    f"row {int(both.argmax())} has a score and a person id, and an AVA csv has one column for the two; "
+                    "drop one of them"
+                )
+            for start in range(0, len(table), _ROWS_PER_WRITE):
+                file.write(_csv_text(table[start : start + _ROWS_PER_WRITE]))
+
+        yield write
         if packed:
             packed.close()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -63,6 +63,15 @@ def write_parquet(path: str | Path, detections: Iterable[ActionDetections], labe
     with parquet_writer(path, label_map) as write:
         for keyframe in detections:
             write(keyframe)
+
+
+def add_metadata(path: str | Path, metadata: Mapping[str, str]) -> None:
+    """Write a Parquet file again, atomically, with more in its metadata."""
+    with atomic_path(path) as temporary, pq.ParquetFile(path) as before:
+        schema = before.schema_arrow.with_metadata({**(before.schema_arrow.metadata or {}), **metadata})
+        with pq.ParquetWriter(temporary, schema, compression="zstd") as file:
+            for group in range(before.num_row_groups):
+                file.write_table(before.read_row_group(group).replace_schema_metadata(schema.metadata))
 
 
 def keyframe_to_table(keyframe: ActionDetections, label_map: LabelMap, *, min_score: float = 0.0) -> pa.Table:

@@ -27,8 +27,8 @@ def is_parquet_file(path: str | Path) -> bool:
         return file.read(4) == b"PAR1"
 
 
-def iter_parquet(path: str | Path, *, start_seconds: float = 0.0) -> Iterator[AvaTable]:
-    """Read a Parquet file piece by piece, in the order of its rows.
+def iter_parquet(path: str | Path | pq.ParquetFile, *, start_seconds: float = 0.0) -> Iterator[AvaTable]:
+    """Read a Parquet file, by its path or open, piece by piece, in the order of its rows.
 
     Columns: ``video_id``, ``timestamp_seconds``, ``x1``, ``y1``, ``x2``, ``y2`` (fractions of the frame),
     ``action_id``; where present, ``action_score`` or ``score``, and ``person_id``. ``start_seconds`` is added to the
@@ -38,7 +38,7 @@ def iter_parquet(path: str | Path, *, start_seconds: float = 0.0) -> Iterator[Av
     """
     videos: dict[str, int] = {}
     try:
-        file = pq.ParquetFile(path)
+        file = path if isinstance(path, pq.ParquetFile) else pq.ParquetFile(path)
         names = file.schema_arrow.names
         if missing := [name for name in _NEEDED if name not in names]:
             raise FormatError(f"{path}: no column {', '.join(missing)}; the file has {', '.join(names)}")

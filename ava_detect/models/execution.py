@@ -21,7 +21,7 @@ from ava_detect.models.action_detector import ActionClassifier, ActionDetector
 from ava_detect.models.fused import FusedSlowFast
 from ava_detect.models.fused_conv import has_fused_ops
 
-Engine = Literal["auto", "eager", "fused"]
+Execution = Literal["auto", "eager", "fused"]
 Precision = Literal["fp32", "bf16"]
 _DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -29,21 +29,21 @@ _DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bf
 class PreparedModel:
     """A network ready for inference, with the signature of the network itself.
 
-    Its weights are those that the network had when it was prepared. ``engine``, ``precision``: how it runs.
+    Its weights are those that the network had when it was prepared. ``execution``, ``precision``: how it runs.
     """
 
     def __init__(
         self,
         model: ActionDetector | ActionClassifier,
-        engine: Literal["eager", "fused"],
+        execution: Literal["eager", "fused"],
         precision: Precision,
         device: torch.device,
     ) -> None:
-        self.engine = engine
+        self.execution = execution
         self.precision: Precision = precision
         self._model = model
         self._device = device
-        self._fused = FusedSlowFast(model.backbone, _DTYPES[precision]) if engine == "fused" else None
+        self._fused = FusedSlowFast(model.backbone, _DTYPES[precision]) if execution == "fused" else None
 
     def __call__(self, clip: Tensor, rois: Tensor | None = None) -> Tensor:
         """``clip``: normalised RGB ``[B, 3, T, H, W]``; ``rois``: ``[M, 5]`` for a detector, None for a classifier.
@@ -75,7 +75,7 @@ class PreparedModel:
 def prepare(
     model: ActionDetector | ActionClassifier,
     *,
-    engine: Engine = "auto",
+    execution: Execution = "auto",
     precision: Precision = "fp32",
     device: str | torch.device = "cpu",
 ) -> PreparedModel:
@@ -84,7 +84,7 @@ def prepare(
     Other modules of the same signature run as they are, under ``auto`` and ``eager``.
     """
     device = torch.device(device)
-    if engine == "auto":
+    if execution == "auto":
         is_ours = isinstance(model, ActionDetector | ActionClassifier)
-        engine = "fused" if is_ours and has_fused_ops(device, _DTYPES[precision]) else "eager"
-    return PreparedModel(model, engine, precision, device)
+        execution = "fused" if is_ours and has_fused_ops(device, _DTYPES[precision]) else "eager"
+    return PreparedModel(model, execution, precision, device)

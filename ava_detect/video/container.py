@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import RawIOBase
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import av.error
 from av.container import InputContainer
 
 from ava_detect.errors import VideoError
+from ava_detect.video.remote import RemoteVideo
 
 _MAX_READ_ERRORS_IN_A_ROW = 64
 # A title that is no UTF-8 must not keep a video from being read: PyAV 19 sees to that, older ones must be told.
@@ -25,21 +27,28 @@ class Damage:
     packets: int = 0
 
 
-def open_container(path: Path) -> InputContainer:
+def open_container(path: Path | RemoteVideo) -> InputContainer:
     """Open a file for reading; ``VideoError`` with the reason when that cannot be done."""
-    if not path.exists():
+    file: str | RawIOBase | BinaryIO
+    if isinstance(path, RemoteVideo):
+        file = path.open_file()
+    elif not path.exists():
         raise VideoError(f"{path}: there is no such file")
-    if path.is_dir():
+    elif path.is_dir():
         raise VideoError(f"{path} is a folder, not a video file")
+    else:
+        file = str(path)
     try:
-        container: InputContainer = av.open(str(path), **_OPEN_OPTIONS)
+        container: InputContainer = av.open(file, **_OPEN_OPTIONS)
     except (av.error.FFmpegError, OSError, ValueError) as error:
+        if isinstance(path, RemoteVideo) and path.failure is not None:
+            raise path.failure from None
         reason = getattr(error, "strerror", None) or str(error)
         raise VideoError(f"{path} cannot be opened as a video ({reason}); is the file whole, and a video?") from error
     return container
 
 
-def choose_stream(container: InputContainer, path: Path, num_threads: int) -> av.VideoStream:
+def choose_stream(container: InputContainer, path: Path | RemoteVideo, num_threads: int) -> av.VideoStream:
     """The largest video stream, cover pictures left aside, set to decode with ``num_threads``."""
     streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
     if not streams:

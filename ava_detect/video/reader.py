@@ -30,6 +30,7 @@ from ava_detect.errors import VideoError
 from ava_detect.structures import Frame
 from ava_detect.video.container import Damage, choose_stream, decode_pictures, open_container
 from ava_detect.video.cuts import THUMBNAIL_HEIGHT, THUMBNAIL_WIDTH, Thumbnail
+from ava_detect.video.remote import RemoteVideo, as_video_file
 
 # Containers that store no presentation times: what the demuxer reports there are decoding times, or nothing.
 _ORDER_ONLY_CONTAINERS = frozenset({"avi", "h264", "hevc", "m4v", "mjpeg", "mpegvideo", "obu"})
@@ -113,7 +114,7 @@ def _spread(height: int, width: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[
 
 
 class VideoReader:
-    """The frames of one video file, in display order, one at a time.
+    """The frames of one video file, here or at an address (``s3://`` ...), in display order, one at a time.
 
     >>> video = VideoReader("movie.mp4")
     >>> for frame in video:
@@ -126,8 +127,8 @@ class VideoReader:
     and ``end_seconds`` say what was read.
     """
 
-    def __init__(self, path: str | Path, *, num_threads: int = 1) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | Path | RemoteVideo, *, num_threads: int = 1) -> None:
+        self.path = as_video_file(path)
         self.num_frames = 0
         self.end_seconds = 0.0
         self._damage = Damage()
@@ -137,7 +138,7 @@ class VideoReader:
             damage = Damage()
             first = next(decode_pictures(container, stream, damage), None)
             if first is None:
-                raise VideoError(f"{path}: no picture could be decoded ({damage.packets} damaged packets)")
+                raise VideoError(f"{self.path}: no picture could be decoded ({damage.packets} damaged packets)")
             self._clock = _Clock.of(container, stream, first)
             self._turns = round(first.rotation / 90) % 4
             self.info = _describe(container, stream, first)

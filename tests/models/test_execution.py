@@ -65,7 +65,7 @@ def case_for(model: nn.Module, *, frames: int = 16, height: int = 40, width: int
 def assert_same(model: nn.Module, case: Case) -> None:
     with torch.inference_mode():
         expected = model(*case.inputs)
-        got = prepare(model, engine="fused")(*case.inputs)
+        got = prepare(model, execution="fused")(*case.inputs)
     assert got.dtype == torch.float32
     assert expected.std() > 1e-3, "a network that answers nothing proves nothing"
     torch.testing.assert_close(got, expected, rtol=0, atol=1e-5)
@@ -125,7 +125,7 @@ def test_any_size_and_length_one_after_the_other(frames, height, width):
 def test_the_clip_is_left_as_it_was_and_the_same_clip_gives_the_same_answer():
     model = enliven(build_model(Config.model_validate({"model": {"backbone": {"depths": [1, 1, 1, 1], "width": 16}}})))
     case = case_for(model)
-    before, prepared = case.clip.clone(), prepare(model, engine="fused")
+    before, prepared = case.clip.clone(), prepare(model, execution="fused")
     first, second = prepared(*case.inputs), prepared(*case.inputs)
     assert torch.equal(first, second)
     assert torch.equal(case.clip, before)
@@ -174,13 +174,13 @@ def test_a_convolution_and_its_sum_by_hand(relu):
     assert summed.flatten().tolist() == total.flatten().tolist() == ([9, 0, 3] if relu else [9, -4, 3])
 
 
-@pytest.mark.parametrize("engine", ["eager", "fused"])
-def test_bf16_is_near_and_is_used(engine):
+@pytest.mark.parametrize("execution", ["eager", "fused"])
+def test_bf16_is_near_and_is_used(execution):
     model = enliven(build_model("demo"))
     case = case_for(model)
     with torch.inference_mode():
         exact = model(*case.inputs).sigmoid()
-    rough = prepare(model, engine=engine, precision="bf16")(*case.inputs)
+    rough = prepare(model, execution=execution, precision="bf16")(*case.inputs)
     assert rough.dtype == torch.float32
     assert 0 < (rough.sigmoid() - exact).abs().max() < 0.02
 
@@ -192,7 +192,7 @@ def test_a_classifier_in_bf16():
     clip = torch.randn(2, 3, 8, 40, 40)
     with torch.inference_mode():
         exact = model(clip)
-    torch.testing.assert_close(prepare(model, engine="fused", precision="bf16")(clip), exact, rtol=0, atol=0.05)
+    torch.testing.assert_close(prepare(model, execution="fused", precision="bf16")(clip), exact, rtol=0, atol=0.05)
 
 
 def test_groups_that_do_not_fit_are_refused_as_by_the_definition():
@@ -204,17 +204,17 @@ def test_groups_that_do_not_fit_are_refused_as_by_the_definition():
 @on_x86
 def test_auto_is_fused_on_x86_and_eager_elsewhere(monkeypatch):
     model = build_model("demo")
-    assert prepare(model).engine == "fused"
-    assert prepare(nn.Identity()).engine == "eager"
-    assert prepare(model, engine="eager").engine == "eager"
+    assert prepare(model).execution == "fused"
+    assert prepare(nn.Identity()).execution == "eager"
+    assert prepare(model, execution="eager").execution == "eager"
     monkeypatch.setattr(platform, "machine", lambda: "arm64")
-    assert prepare(model).engine == "eager"
+    assert prepare(model).execution == "eager"
 
 
 @on_x86
 def test_auto_is_eager_where_onednn_is_switched_off():
     with torch.backends.mkldnn.flags(enabled=False):
-        assert prepare(build_model("demo")).engine == "eager"
+        assert prepare(build_model("demo")).execution == "eager"
 
 
 @pytest.mark.gpu
@@ -224,5 +224,5 @@ def test_the_fused_form_runs_on_a_gpu():
     case = case_for(model)
     with torch.inference_mode():
         expected = model(*case.inputs)
-    prepared = prepare(model.cuda(), engine="fused", device="cuda")
+    prepared = prepare(model.cuda(), execution="fused", device="cuda")
     torch.testing.assert_close(prepared(case.clip.cuda(), case.rois.cuda()).cpu(), expected, rtol=0, atol=1e-4)

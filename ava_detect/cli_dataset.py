@@ -1,0 +1,72 @@
+"""``ava-detect collect`` and ``status``: what a dataset of results holds, made into one file, and looked at."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+_out = Console(soft_wrap=True)
+_err = Console(stderr=True, soft_wrap=True)
+
+
+def collect(
+    dataset: Annotated[
+        str, typer.Argument(metavar="DATASET", help="The --out of `annotate`: an address, or a folder.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="CSV|DIR", help="An AVA csv (.csv, .csv.gz), or a folder for a page.")],
+    videos: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="For the page: a folder with the videos, where they are not here."),
+    ] = None,
+    only: Annotated[list[str] | None, typer.Option(metavar="ID", help="Only this video; again for more.")] = None,
+    min_score: Annotated[float, typer.Option(metavar="F", help="Actions below it are left off.")] = 0.0,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print problems only.")] = False,
+) -> None:
+    """Make one AVA csv, or the page to scrub through, of a dataset of results."""
+    from ava_detect.collect import collect_csv, collect_page
+
+    if out.name.endswith((".csv", ".csv.gz")):
+        count = collect_csv(dataset, out, only=only, min_score=min_score)
+        if not quiet:
+            _out.print(f"{count.rows} rows of {count.videos} videos: {out}", markup=False, highlight=False)
+        return
+    summary = collect_page(dataset, out, videos=videos, only=only, min_score=min_score)
+    if not quiet:
+        _out.print(f"Page: {summary.index}", markup=False, highlight=False)
+    for video in summary.videos:
+        for notice in video.notices:
+            _err.print(f"ava-detect: {video.video_id}: {notice}", markup=False, highlight=False)
+
+
+def status(
+    dataset: Annotated[
+        str, typer.Argument(metavar="DATASET", help="The --out of `annotate`: an address, or a folder.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """How far the runs into a dataset have come, from the dataset alone. Exit code 1 where videos were set aside."""
+    from ava_detect.collect import dataset_status
+
+    found = dataset_status(dataset)
+    if as_json:
+        print(json.dumps(asdict(found), indent=2, ensure_ascii=False))
+    else:
+        of = "" if found.num_videos is None else f" of {found.num_videos}"
+        _out.print(f"{found.num_done}{of} videos done, {found.num_damaged} of them damaged", highlight=False)
+        if found.videos_per_minute:
+            left = "" if found.seconds_left is None else f", {timedelta(seconds=round(found.seconds_left))} left"
+            _out.print(f"{found.videos_per_minute:.1f} videos a minute of late{left}", highlight=False)
+        for run in found.runs:
+            _out.print(f"a run that is {run.state}, heard of {run.seconds_ago:.0f} s ago", highlight=False)
+        for problem in found.problems:
+            _err.print(f"ava-detect: {problem}", markup=False, highlight=False)
+        if found.num_failed > len(found.problems):
+            _err.print(f"ava-detect: and {found.num_failed - len(found.problems)} more", highlight=False)
+    if found.num_failed:
+        raise typer.Exit(1)

@@ -1,0 +1,179 @@
+"""A dataset of results, made into one file or looked at; only the dataset is read."""
+
+from __future__ import annotations
+
+import io
+import json
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from ava_detect.addresses import address_of
+from ava_detect.errors import ConfigError, FormatError
+from ava_detect.formats.ava_csv import ava_table_writer
+from ava_detect.formats.parquet_reader import iter_parquet
+from ava_detect.publishing import RECORD, START, Published, PublishedResults, safe_name
+from ava_detect.run_record import MANIFEST, SUMMARY, VideoRecord
+from ava_detect.visualize import VisualizeSummary, visualize
+
+# A rate of the last minutes says more about the rest than one of the whole run.
+_LATE_SECONDS = 600.0
+_MAX_PROBLEMS_SHOWN = 20
+# Somebody who notes every few seconds and was not heard of for so long is no more.
+_SILENT_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What a file was made of."""
+
+    videos: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """What a run said last. ``state``: running, finished, interrupted, failed, or silent where it stopped saying so."""
+
+    state: str
+    seconds_ago: float
+
+
+@dataclass(frozen=True)
+class DatasetStatus:
+    """How far a dataset is. ``num_videos``: of all sources, None until a run has seen their end.
+
+    ``num_damaged`` are among the ``num_done``. ``problems``: the first reasons of those set aside.
+    """
+
+    num_done: int
+    num_damaged: int
+    num_failed: int
+    num_videos: int | None
+    videos_per_minute: float
+    seconds_left: float | None
+    runs: tuple[RunStatus, ...]
+    problems: tuple[str, ...]
+
+
+def collect_csv(
+    dataset: str | Path, out: str | Path, *, only: Sequence[str] | None = None, min_score: float = 0.0
+) -> Collected:
+    """Write an AVA csv, atomically, of all videos or of those called ``only``; gzipped when its name ends in ``.gz``.
+
+    Timestamps count from the start of the movie where the run knew it. Videos come in the order of their keys, which is
+    the same every time. ``ConfigError`` where there is no dataset, or no such video.
+    """
+    videos = rows = 0
+    with ava_table_writer(out) as write:
+        for content, _ in _chosen(_open(dataset), only):
+            start = float((content.schema_arrow.metadata or {}).get(START.encode(), b"0"))
+            for table in iter_parquet(content, start_seconds=start):
+                kept = table[table.scores >= min_score] if min_score else table
+                write(kept)
+                rows += len(kept)
+            videos += 1
+    return Collected(videos, rows)
+
+
+def collect_page(
+    dataset: str | Path,
+    out: str | Path,
+    *,
+    videos: str | Path | None = None,
+    only: Sequence[str] | None = None,
+    min_score: float = 0.0,
+) -> VisualizeSummary:
+    """Write the page to scrub through into the folder ``out``; see ``visualize``. ``only``: the ids of some videos."""
+    results = _open(dataset)
+    about = results.about() or {}
+    with tempfile.TemporaryDirectory(prefix="ava-detect-") as scratch:
+        folder = Path(scratch) / safe_name(results.out.name)
+        folder.mkdir()
+        lines = [json.dumps({"settings": about["settings"]})]
+        for number, (content, record) in enumerate(_chosen(results, only)):
+            name = f"{number}.parquet"
+            pq.write_table(content.read(), folder / name)
+            lines.append(json.dumps(asdict(replace(record, outputs=(name,)))))
+        (folder / MANIFEST).write_text("".join(f"{line}\n" for line in lines))
+        (folder / SUMMARY).write_text(json.dumps({"note": about.get("note", "")}))
+        return visualize(folder, out, videos=videos, min_score=min_score)
+
+
+def dataset_status(dataset: str | Path) -> DatasetStatus:
+    """How far the runs into a dataset have come. ``ConfigError`` where there is none."""
+    results, now = _open(dataset), time.time()
+    num_done = num_late = 0
+    first = now
+    keys = results.problem_keys()
+    failed, damaged = set(keys["failed"]), 0
+    for one in results.published():
+        num_done += 1
+        failed.discard(one.key)
+        damaged += one.key in keys["damaged"]
+        if one.modified is not None and now - one.modified < _LATE_SECONDS:
+            num_late += 1
+            first = min(first, one.modified)
+    notes = results.progress()
+    totals = [note["videos"] for note in notes if note["videos"] is not None]
+    num_videos = totals[-1] if totals else None
+    # Less than a minute is too short for a rate of anything.
+    per_minute = 60 * num_late / max(60.0, now - first) if num_late else 0.0
+    left = None
+    if num_videos is not None and per_minute:
+        left = 60 * max(0, num_videos - num_done - len(failed)) / per_minute
+    shown = [results.problem("failed", key) for key in sorted(failed)[:_MAX_PROBLEMS_SHOWN]]
+    return DatasetStatus(
+        num_done,
+        damaged,
+        len(failed),
+        num_videos,
+        per_minute,
+        left,
+        tuple(_run_status(str(note["state"]), now - float(note["updated"])) for note in notes),
+        tuple(record.message for record in shown if record is not None),
+    )
+
+
+def _run_status(state: str, seconds_ago: float) -> RunStatus:
+    return RunStatus("silent" if state == "running" and seconds_ago > _SILENT_SECONDS else state, seconds_ago)
+
+
+def _open(dataset: str | Path) -> PublishedResults:
+    results = PublishedResults(address_of(dataset))
+    if results.about() is None:
+        raise ConfigError(f"{results.out} is no dataset of results; give the --out of `ava-detect annotate`")
+    return results
+
+
+def _chosen(results: PublishedResults, only: Sequence[str] | None) -> Iterator[tuple[pq.ParquetFile, VideoRecord]]:
+    """The rows and the record of each video. Of some videos only those files are read whose names may be theirs."""
+    missing = set(only or ())
+    names = {safe_name(video_id) for video_id in missing}
+    empty = True
+    for one in results.published():
+        if only is not None and not any(_is_named(one, name) for name in names):
+            continue
+        content = pq.ParquetFile(io.BytesIO(results.read_rows(one)))
+        try:
+            record = VideoRecord.from_json(json.loads(content.schema_arrow.metadata[RECORD.encode()]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise FormatError(
+                f"{one.path} holds no record of its video; `annotate --restart` writes it anew"
+            ) from error
+        if only is None or record.video_id in only:
+            missing.discard(record.video_id)
+            empty = False
+            yield content, record
+    if missing:
+        raise ConfigError(f"{results.out} holds no video called {', '.join(sorted(missing))}")
+    if empty:
+        raise ConfigError(f"{results.out} holds no video that is done yet; `ava-detect status` says more")
+
+
+def _is_named(one: Published, name: str) -> bool:
+    return one.path.rpartition("/")[2].startswith(f"{name}-{one.key}")

@@ -1,0 +1,206 @@
+"""Work in a child process that is watched: whatever an item does to it, this process lives on and says what it was.
+
+A video may crash a decoder, fill the memory or hang; none of that can be caught inside the process where it happens.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from typing import Any, Generic
+
+import psutil
+
+from ava_detect.engines.base import Item, Limits, MakeWork, Result, SignOfLife, Stopped
+from ava_detect.errors import AvaDetectError, StoreError
+
+_LOOK_SECONDS = 0.2
+_LEAST_SECONDS_BETWEEN_SIGNS = 0.2
+# Libraries and weights are read from disks that others read as well.
+_STARTING = Limits(stall_seconds=1800.0, total_seconds=1800.0)
+_Message = tuple[str, Any]
+
+
+class Guard(Generic[Item, Result]):
+    """One worker in a process of its own, started anew after every item that ended it."""
+
+    def __init__(self, make_work: MakeWork[Item, Result], limits: Limits) -> None:
+        self._make_work = make_work
+        self._limits = limits
+        self._process: SpawnProcess | None = None
+        self._pipe: Connection | None = None
+        # Whoever closes may be another thread than whoever waits for a result.
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def start(self) -> None:
+        """Have the child running. Raises what ``make_work`` raises, and ``Stopped`` where the child dies of it."""
+        if self._process is not None and self._process.is_alive():
+            return
+        self._end()
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        with self._lock:
+            if self._closed:
+                raise Stopped("the run has ended", again=False)
+            # Not a daemon in the sense of multiprocessing: the work may have children of its own.
+            process = context.Process(target=_child, args=(theirs, self._make_work), name="ava-detect worker")
+            with _interrupts_blocked():
+                process.start()
+            self._process, self._pipe = process, ours
+        theirs.close()
+        kind, value = self._wait(_STARTING, None)
+        if kind == "error":
+            raise value
+
+    def __call__(self, item: Item, on_sign_of_life: SignOfLife | None = None) -> Result:
+        """The result of one item. ``Stopped`` with the reason where there is none."""
+        self.start()
+        assert self._pipe is not None, "a started child has a pipe"
+        with contextlib.suppress(OSError):  # It died since: waiting says of what.
+            self._pipe.send(item)
+        kind, value = self._wait(self._limits, on_sign_of_life)
+        if kind == "error":
+            raise Stopped(_sentence(value), again=isinstance(value, StoreError | MemoryError))
+        result: Result = value
+        return result
+
+    def interrupt(self) -> None:
+        """From any thread: end the child for good; the thread that waits for it gets ``Stopped``."""
+        with self._lock:
+            self._closed = True
+            process = self._process
+        if process is not None:
+            process.kill()
+
+    def close(self) -> None:
+        """End the child and clear up; for the thread that uses this guard."""
+        self.interrupt()
+        self._end()
+
+    def _wait(self, limits: Limits, on_sign_of_life: SignOfLife | None) -> _Message:
+        """The child's answer; it is killed where it passes a limit."""
+        assert self._pipe is not None
+        assert self._process is not None
+        started = heard = time.monotonic()
+        while True:
+            try:
+                if self._pipe.poll(_LOOK_SECONDS):
+                    kind, value = self._pipe.recv()
+                    if kind != "sign":
+                        return kind, value
+                    heard = time.monotonic()
+                    if on_sign_of_life is not None:
+                        on_sign_of_life(value)
+            except (EOFError, OSError):
+                raise self._death() from None
+            reason = self._over_limit(limits, time.monotonic(), started, heard)
+            if reason:
+                self._end()
+                raise Stopped(reason)
+
+    def _over_limit(self, limits: Limits, now: float, started: float, heard: float) -> str:
+        if now - heard > limits.stall_seconds:
+            return f"it hung: no sign of life in {limits.stall_seconds:g} s"
+        if now - started > limits.total_seconds:
+            return f"it took longer than the {limits.total_seconds:g} s that one may take"
+        if limits.memory_bytes is not None and self._process is not None:
+            with contextlib.suppress(psutil.Error):  # Gone in this moment: its pipe will say so.
+                held = psutil.Process(self._process.pid).memory_info().rss
+                if held > limits.memory_bytes:
+                    return f"it took {held >> 20} MiB of memory, and {limits.memory_bytes >> 20} MiB is the limit"
+        return ""
+
+    def _death(self) -> Stopped:
+        process = self._process
+        self._end()
+        code = None if process is None else process.exitcode
+        if code is not None and code < 0:
+            with contextlib.suppress(ValueError):
+                name = signal.Signals(-code).name
+                hint = ", or the system ran out of memory" if name == "SIGKILL" else ""
+                return Stopped(f"the process that read it died (signal {name}{hint})")
+        return Stopped(f"the process that read it died (exit code {code})")
+
+    def _end(self) -> None:
+        with self._lock:
+            process, pipe, self._process, self._pipe = self._process, self._pipe, None, None
+        if process is not None:
+            process.kill()
+            process.join()
+        if pipe is not None:
+            pipe.close()
+
+
+def _sentence(error: BaseException) -> str:
+    """A ValueError is a sentence for people; anything else needs its kind to be understood."""
+    return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+
+
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """A process started inside never sees Ctrl-C, and leaves it to this one to end it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _child(pipe: Connection, make_work: MakeWork[Any, Any]) -> None:
+    """What runs in the child process, until it is killed or its parent is gone."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    sending = threading.Lock()
+    last_sign = 0.0
+
+    def send(kind: str, value: Any) -> None:
+        with sending:
+            pipe.send((kind, value))
+
+    def sign(value: Any) -> None:
+        nonlocal last_sign
+        if time.monotonic() - last_sign >= _LEAST_SECONDS_BETWEEN_SIGNS:
+            last_sign = time.monotonic()
+            send("sign", value)
+
+    try:
+        work = make_work()
+    except Exception as error:  # Whatever it is, it is raised again where the work was asked for.
+        send("error", _portable(error))
+        return
+    send("ready", None)
+    while True:
+        item = pipe.recv()
+        try:
+            send("result", work(item, sign))
+        except Exception as error:  # One item must not end the worker; the other side decides.
+            send("error", _portable(error))
+
+
+def _portable(error: Exception) -> Exception:
+    """The error, or one that says the same and pickles."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # An error of any library, with any constructor.
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    # What led to it may not pickle, and may hold what is not for everybody's eyes.
+    return error if isinstance(error, AvaDetectError | MemoryError) else RuntimeError(_sentence(error))
+
+
+def _end_with_parent() -> None:
+    """Without this a worker whose parent was killed would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -1,0 +1,219 @@
+"""The engine of a Ray cluster: actors that each hold one watched process, on whatever nodes there are.
+
+An actor has one item at a time and the driver holds no more than there are actors, so nothing piles up. What an item
+does to its process is the guard's business (``guard.py``); what happens to actors and nodes is dealt with here: the
+item goes to another actor, and another actor takes the lost one's place.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Generator, Iterable
+from typing import Any
+
+from ava_detect.engines.base import Feed, Item, Limits, MakeWork, Outcome, Result, SignOfLife, Stopped
+from ava_detect.engines.guard import Guard
+from ava_detect.errors import AvaDetectError, ConfigError, EngineError, MissingDependencyError
+
+_WAIT_SECONDS = 5.0
+_SECONDS_BETWEEN_LOOKS = 30.0
+# An item whose actors die again and again may be what kills them.
+_MAX_LOSSES = 5
+# So many actors in a row that end before their first item are no accident.
+_MAX_FAILED_STARTS = 8
+
+
+class RayEngine:
+    """Workers on the nodes of a Ray cluster. It carries no signs of life: progress is told item by item."""
+
+    def __init__(
+        self,
+        *,
+        workers: int | None = None,
+        cores_per_worker: int = 1,
+        gpus_per_worker: float | None = None,
+        address: str | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        """``workers``: None: as many as the cluster holds, also when it grows. ``address``: None: see ``ray.init``.
+
+        ``gpus_per_worker``: None: 1 where the cluster has GPUs, else 0. ``MissingDependencyError`` without Ray.
+        """
+        try:
+            import ray
+        except ImportError as error:
+            raise MissingDependencyError(
+                '--engine ray needs Ray, which is not installed; try: pip install "ava_detect[ray]"'
+            ) from error
+        self._ray: Any = ray
+        self._workers = workers
+        self.cores_per_worker = cores_per_worker
+        self._gpus_per_worker = gpus_per_worker
+        self._address = address
+        self._limits = limits or Limits()
+
+    def run(
+        self,
+        make_work: MakeWork[Item, Result],
+        items: Iterable[Item],
+        on_sign_of_life: SignOfLife | None = None,
+    ) -> Generator[Outcome[Item, Result], None, None]:
+        """See ``Engine.run``. ``ConfigError`` where there is no such cluster."""
+        ray = self._ray
+        is_ours = not ray.is_initialized()
+        if is_ours:
+            try:
+                ray.init(
+                    address=self._address, log_to_driver=False, include_dashboard=False if not self._address else None
+                )
+            except (ConnectionError, ValueError, RuntimeError) as error:
+                raise ConfigError(f"no Ray cluster answers at {self._address or 'this machine'} ({error})") from error
+        pool = _Pool(ray, make_work, self._limits, self.cores_per_worker, self._gpus(), self._workers)
+        try:
+            yield from pool.outcomes(Feed(items, self._limits.tries))
+        finally:
+            pool.close()
+            if is_ours:
+                ray.shutdown()
+
+    def _gpus(self) -> float:
+        if self._gpus_per_worker is not None:
+            return self._gpus_per_worker
+        return 1.0 if self._ray.cluster_resources().get("GPU", 0) >= 1 else 0.0
+
+
+class _Pool:
+    """The actors of one run."""
+
+    def __init__(
+        self, ray: Any, make_work: MakeWork[Any, Any], limits: Limits, cores: int, gpus: float, workers: int | None
+    ) -> None:
+        self._ray = ray
+        options = {"num_cpus": cores, "num_gpus": gpus, "max_restarts": 0, "scheduling_strategy": "SPREAD"}
+        self._actor_class = ray.remote(**options)(_Worker)
+        self._arguments = (ray.put(make_work), limits)
+        self._cores, self._gpus, self._workers = cores, gpus, workers
+        self._losses: Counter[Any] = Counter()
+        self._failed_starts = 0
+        # What each answer that is awaited is about: its actor, and its item with the number of the try.
+        self._awaited: dict[Any, tuple[Any, tuple[Any, int] | None]] = {}
+        self._idle: list[Any] = []
+        self._looked = 0.0
+
+    def outcomes(self, feed: Feed[Item]) -> Generator[Outcome[Item, Any], None, None]:
+        """Until nothing waits and nobody works."""
+        while True:
+            while self._idle and (taken := feed.take()) is not None:
+                actor = self._idle.pop()
+                self._awaited[actor.work.remote(taken[0])] = (actor, taken)
+            if self._idle and not any(task for _, task in self._awaited.values()):
+                return
+            self._grow()
+            ready, _ = self._ray.wait(list(self._awaited), num_returns=1, timeout=_WAIT_SECONDS)
+            for answer in ready:
+                actor, task = self._awaited.pop(answer)
+                kind, value = self._get(answer)
+                if kind == "lost":
+                    outcome = self._lost(actor, task, value, feed)
+                else:
+                    self._idle.append(actor)
+                    outcome = None if task is None else self._ended(kind, value, task, feed)
+                if outcome is not None:
+                    yield outcome
+
+    def close(self) -> None:
+        """End all actors; their processes follow them."""
+        for actor in (*self._idle, *(actor for actor, _ in self._awaited.values())):
+            self._ray.kill(actor)
+
+    def _get(self, answer: Any) -> tuple[str, Any]:
+        try:
+            answered: tuple[str, Any] = self._ray.get(answer)
+        except self._ray.exceptions.RayTaskError:
+            # A fault in this package, which no other actor would do better.
+            raise
+        except self._ray.exceptions.RayError as error:
+            return "lost", f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        if answered[0] == "refused":
+            raise ConfigError(answered[1])
+        if answered[0] == "broken":
+            return "lost", answered[1]
+        self._failed_starts = 0
+        return answered
+
+    def _ended(self, kind: str, value: Any, task: tuple[Item, int], feed: Feed[Item]) -> Outcome[Item, Any] | None:
+        item, number = task
+        self._losses.pop(item, None)
+        if kind == "result":
+            return Outcome(item, value, tries=number)
+        return feed.stopped(item, number, value)
+
+    def _lost(
+        self, actor: Any, task: tuple[Item, int] | None, reason: str, feed: Feed[Item]
+    ) -> Outcome[Item, Any] | None:
+        """An actor or its node is gone; that is not the item's fault, up to a point."""
+        # It may be out of reach only, and still at work: results are the same whoever writes them.
+        self._ray.kill(actor)
+        self._looked = 0.0
+        if task is None:
+            self._failed_starts += 1
+            if self._failed_starts >= _MAX_FAILED_STARTS:
+                raise EngineError(f"{self._failed_starts} workers in a row could not be started ({reason})")
+            return None
+        item, number = task
+        self._losses[item] += 1
+        if self._losses[item] >= _MAX_LOSSES:
+            return Outcome(item, None, f"{self._losses.pop(item)} Ray actors died over it ({reason})", number)
+        feed.give_back(item, number)
+        return None
+
+    def _grow(self) -> None:
+        """As many actors as were asked for, or as the cluster holds now."""
+        if time.monotonic() - self._looked < _SECONDS_BETWEEN_LOOKS:
+            return
+        self._looked = time.monotonic()
+        wanted = self._workers or self._capacity()
+        if not wanted and not self._awaited and not self._idle:
+            raise ConfigError(
+                f"no node of the Ray cluster holds a worker of {self._cores} cores and {self._gpus:g} GPUs; ask for "
+                "less, or name a number of --workers to wait for"
+            )
+        for _ in range(wanted - len(self._awaited) - len(self._idle)):
+            actor = self._actor_class.remote(*self._arguments)
+            self._awaited[actor.start.remote()] = (actor, None)
+
+    def _capacity(self) -> int:
+        """How many workers the nodes hold that are alive."""
+        total = 0
+        for node in self._ray.nodes():
+            if node["Alive"]:
+                held = int(node["Resources"].get("CPU", 0) // self._cores)
+                if self._gpus:
+                    held = min(held, int(node["Resources"].get("GPU", 0) / self._gpus + 1e-9))
+                total += held
+        return total
+
+
+class _Worker:
+    """What an actor is: a watched process, and nothing that an item could break."""
+
+    def __init__(self, make_work: MakeWork[Any, Any], limits: Limits) -> None:
+        self._guard: Guard[Any, Any] = Guard(make_work, limits)
+
+    def start(self) -> tuple[str, Any]:
+        """``ready``; ``refused``, with a sentence for people; or ``broken``, with a reason."""
+        try:
+            self._guard.start()
+        except AvaDetectError as error:
+            return "refused", str(error)
+        except Stopped as stop:
+            return "broken", stop.reason
+        return "ready", None
+
+    def work(self, item: Any) -> tuple[str, Any]:
+        """``result``, or ``stopped`` with the ``Stopped``."""
+        try:
+            return "result", self._guard(item)
+        except Stopped as stop:
+            return "stopped", stop

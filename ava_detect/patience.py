@@ -1,0 +1,47 @@
+"""Asking a store again: object storage answers 503 now and then, connections break, and neither is worth a stop."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from ava_detect.addresses import without_secrets
+from ava_detect.errors import AvaDetectError, StoreError
+
+_TRIES, _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 6, 0.2, 10.0
+# Trying again changes nothing about these.
+_FINAL = (
+    AvaDetectError,
+    FileExistsError,
+    FileNotFoundError,
+    ImportError,
+    IsADirectoryError,
+    NotADirectoryError,
+    NotImplementedError,
+    PermissionError,
+)
+T = TypeVar("T")
+
+
+def patiently(attempt: Callable[[], T], what: object) -> T:
+    """The result of ``attempt``, tried up to six times within about twenty seconds.
+
+    Errors that stay (no such file, no permission) are raised at once. ``StoreError`` names ``what`` and the last error,
+    without secrets, when all tries failed.
+    """
+    wait = _FIRST_WAIT_SECONDS
+    for left in reversed(range(_TRIES)):
+        try:
+            return attempt()
+        except _FINAL:
+            raise
+        except Exception as error:  # Every store's library has errors of its own for a connection that broke.
+            if left == 0:
+                reason = without_secrets(f"{type(error).__name__}: {error}")
+                # Not chained: what the libraries say may hold signatures.
+                raise StoreError(f"{what}: the store did not answer in {_TRIES} tries ({reason})") from None
+            time.sleep(random.uniform(wait / 2, wait))
+            wait = min(2 * wait, _LONGEST_WAIT_SECONDS)
+    raise AssertionError("the last try returns or raises")

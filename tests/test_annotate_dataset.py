@@ -1,0 +1,297 @@
+"""Results as a dataset: every video once, whatever happens on the way; poison set aside; other settings refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from helpers import constant_rate, small_config_file, write_numbered_video
+
+from ava_detect.addresses import Address
+from ava_detect.annotate import annotate_videos
+from ava_detect.collect import collect_csv, collect_page, dataset_status
+from ava_detect.engines.base import Limits
+from ava_detect.errors import ConfigError
+from ava_detect.formats.ava_csv import AvaTable, read_ava_csv, write_ava_table
+from ava_detect.publishing import PublishedResults
+
+SECONDS = {"one": 3.2, "deep/two": 1.0, "three": 2.5}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Three short videos, people on each of their seconds, and a network that runs in milliseconds."""
+    folder = tmp_path_factory.mktemp("dataset")
+    (folder / "videos" / "deep").mkdir(parents=True)
+    rows = []
+    for name, seconds in SECONDS.items():
+        write_numbered_video(folder / "videos" / f"{name}.mp4", constant_rate(int(30 * seconds), 30))
+        rows += [(name, second, (0.1, 0.2, 0.6, 0.9)) for second in range(int(np.ceil(seconds)))]
+    ids, times, boxes = zip(*rows, strict=True)
+    write_ava_table(folder / "boxes.csv", AvaTable.from_columns(ids, times, boxes, scores=[0.9] * len(rows)))
+    small_config_file(folder)
+    return folder
+
+
+def run(place, out, *sources, **settings):
+    defaults = {"config": str(place / "small.yaml"), "weights": "random", "boxes": place / "boxes.csv", "workers": 1}
+    return annotate_videos(list(sources) or [place / "videos"], f"file://{out}", **{**defaults, **settings})
+
+
+def objects(out: Path) -> dict[str, bytes]:
+    """Every file but the notes of how a run went."""
+    files = [path for path in out.rglob("*") if path.is_file() and "progress" not in path.parts]
+    return {str(path.relative_to(out)): path.read_bytes() for path in files}
+
+
+def rows(out: Path) -> pd.DataFrame:
+    return (
+        pd.read_parquet(out / "rows").drop(columns="shard").sort_values(["video_id", "timestamp_seconds", "action_id"])
+    )
+
+
+@pytest.fixture(scope="module")
+def done(place):
+    """A dataset that nothing happened to."""
+    summary = run(place, place / "done", formats=("csv", "jsonl"), draw=True)
+    assert summary.all_well
+    assert (summary.totals.done, summary.totals.keyframes, summary.totals.rows) == (3, 8, 640)
+    return place / "done"
+
+
+def test_a_folder_becomes_a_dataset_that_pandas_reads_as_it_lies(done):
+    found = sorted(path.relative_to(done).parts[0] + path.suffix for path in done.rglob("*") if path.is_file())
+    per_video = ["rows.parquet", "csv.csv", "jsonl.jsonl", "drawn.mp4"]
+    assert found == sorted(["run.json.json", "progress.json", *(3 * per_video)])
+    table = rows(done)
+    assert len(table) == 640
+    assert sorted(table["video_id"].unique()) == sorted(SECONDS)
+    assert pq.read_schema(next(done.glob("rows/*/*.parquet"))).metadata[b"ava_detect.note"]
+
+
+def test_the_rows_are_those_of_a_folder(place, done, tmp_path):
+    plain = {"config": str(place / "small.yaml"), "weights": "random", "boxes": place / "boxes.csv"}
+    annotate_videos([place / "videos" / "one.mp4"], tmp_path / "out", formats=("parquet",), **plain)
+    expected = pd.read_parquet(tmp_path / "out" / "one.parquet")
+    got = rows(done).query("video_id == 'one'").astype(expected.dtypes)
+    order = ["timestamp_seconds", "action_id"]
+    pd.testing.assert_frame_equal(got.reset_index(drop=True), expected.sort_values(order).reset_index(drop=True))
+
+
+def test_a_second_run_does_nothing_and_a_changed_video_again(place, done, tmp_path):
+    before = {path: path.stat().st_ino for path in done.glob("rows/*/*.parquet")}
+    again = run(place, done, formats=("csv", "jsonl"), draw=True)
+    assert again.all_well
+    assert (again.totals.done, again.num_before) == (0, 3)
+    assert {path: path.stat().st_ino for path in done.glob("rows/*/*.parquet")} == before
+    later = (place / "done" / "run.json").stat().st_mtime + 1000
+    os.utime(place / "videos" / "three.mp4", (later, later))
+    third = run(place, done, formats=("csv", "jsonl"), draw=True)
+    os.utime(place / "videos" / "three.mp4")
+    assert (third.totals.done, third.num_before) == (1, 2)
+    changed = {path.name for path, inode in before.items() if path.stat().st_ino != inode}
+    assert [name.partition("-")[0] for name in changed] == ["three"]
+
+
+def test_other_settings_are_refused_with_both_named_and_restart_forgets_them(place, done, tmp_path):
+    kept = objects(done)
+    with pytest.raises(ConfigError, match=r"made with other settings \(.*every_seconds was 1\.0, now 0\.5"):
+        run(place, done, every_seconds=0.5)
+    assert objects(done) == kept
+    run(
+        place,
+        tmp_path / "out",
+        place / "videos" / "deep" / "two.mp4",
+        place / "videos" / "one.mp4",
+        boxes=None,
+        detector="builtin",
+    )
+    (tmp_path / "out" / "mine.txt").write_text("not to be touched")
+    summary = run(place, tmp_path / "out", place / "videos" / "one.mp4", resume=False)
+    assert summary.totals.done == 1
+    assert sorted(rows(tmp_path / "out")["video_id"].unique()) == ["one"]
+    assert (tmp_path / "out" / "mine.txt").exists()
+
+
+def test_bad_videos_are_set_aside_with_their_reasons_and_tried_again(place, tmp_path, shared):
+    out = tmp_path / "out"
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "list.csv").write_text(
+        f"video_id,uri\n../../../evil,{place}/videos/one.mp4\n/etc/passwd,{place}/videos/gone.mp4\nno\tname,x.mp4\n"
+        f"empty,empty.mp4\nbroken,{shared}/videos/odd_truncfs.mp4\n"
+    )
+    write_ava_table(
+        tmp_path / "boxes.csv",
+        AvaTable.from_columns(["../../../evil", "broken"], [0, 0], [[0.1, 0.1, 0.9, 0.9]] * 2, scores=[0.9] * 2),
+    )
+    summary = run(place, out, tmp_path / "list.csv", boxes=tmp_path / "boxes.csv", formats=("csv",))
+    assert not summary.all_well
+    assert (summary.totals.done, summary.totals.damaged, summary.totals.failed) == (1, 1, 3)
+    messages = " | ".join(record.message for record in summary.videos)
+    assert "gone.mp4: there is no such file" in messages
+    assert r"line 4: the video_id 'no\tname' holds control characters" in messages
+    assert "empty.mp4 cannot be opened as a video" in messages
+    assert "ends at 4.77 s of the 10.00 s" in messages
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["boxes.csv", "empty.mp4", "list.csv", "out"]
+    assert sorted(rows(out)["video_id"].unique()) == ["../../../evil", "broken"]
+    found = dataset_status(out)
+    assert (found.num_done, found.num_damaged, found.num_failed, found.num_videos) == (2, 1, 3, 5)
+    assert [run.state for run in found.runs] == ["finished"]
+    assert any("gone.mp4: there is no such file" in problem for problem in found.problems)
+    # Damaged is as done as it will be, and still said; what failed is tried again.
+    again = run(place, out, tmp_path / "list.csv", boxes=tmp_path / "boxes.csv", formats=("csv",))
+    assert (again.totals.done, again.totals.damaged, again.totals.failed, again.num_before) == (0, 1, 3, 1)
+    write_numbered_video(tmp_path / "empty.mp4", constant_rate(15, 30))
+    write_ava_table(
+        tmp_path / "boxes.csv",
+        AvaTable.from_columns(
+            ["../../../evil", "broken", "empty"], [0, 0, 0], [[0.1, 0.1, 0.9, 0.9]] * 3, scores=[0.9] * 3
+        ),
+    )
+    with pytest.raises(ConfigError, match="detector_sha256 was"):
+        run(place, out, tmp_path / "list.csv", boxes=tmp_path / "boxes.csv", formats=("csv",))
+
+
+POISON = """
+import os, signal, time
+import ava_detect.pipeline as pipeline
+call = pipeline.Pipeline.__call__
+def poisoned(self, source, **more):
+    if "one" in str(source): os.kill(os.getpid(), signal.SIGSEGV)
+    if "two" in str(source): time.sleep(1000)
+    return call(self, source, **more)
+pipeline.Pipeline.__call__ = poisoned
+"""
+
+
+@pytest.mark.slow
+def test_poison_is_stopped_tried_elsewhere_and_set_aside(place, tmp_path, monkeypatch):
+    """A reader that kills its process, and one that hangs, stand in for decoders that do."""
+    (tmp_path / "plugin").mkdir()
+    (tmp_path / "plugin" / "sitecustomize.py").write_text(POISON)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "plugin"), prepend=os.pathsep)
+    summary = run(place, tmp_path / "out", workers=2, limits=Limits(stall_seconds=5))
+    assert (summary.totals.done, summary.totals.failed) == (1, 2)
+    reasons = {record.video_id: record.message for record in summary.videos}
+    assert reasons["one"].endswith("one.mp4: the process that read it died (signal SIGSEGV) (2 tries)")
+    assert reasons["deep/two"].endswith("two.mp4: it hung: no sign of life in 5 s (2 tries)")
+    assert sorted(rows(tmp_path / "out")["video_id"].unique()) == ["three"]
+    monkeypatch.undo()
+    healed = run(place, tmp_path / "out", workers=2)
+    assert healed.all_well
+    assert dataset_status(tmp_path / "out").num_failed == 0
+    assert len(rows(tmp_path / "out")) == 640
+
+
+def test_two_runs_at_once_end_with_the_objects_of_one(place, done, tmp_path):
+    command = [sys.executable, "-m", "ava_detect", "annotate", str(place / "videos"), "--out", f"file://{tmp_path}/out"]
+    command += ["--config", str(place / "small.yaml"), "--weights", "random", "--boxes", str(place / "boxes.csv")]
+    command += ["--workers", "1", "--format", "csv,jsonl", "--draw", "--quiet"]
+    both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    try:
+        errors = [process.communicate(timeout=900)[1] for process in both]
+    finally:
+        for process in both:
+            process.kill()
+    assert [(process.returncode, error) for process, error in zip(both, errors, strict=True)] == 2 * [(0, "")]
+    assert objects(tmp_path / "out") == objects(done)
+
+
+def test_collect_gives_the_csv_that_a_folder_has_and_the_page(place, done, tmp_path):
+    counts = collect_csv(done, tmp_path / "all.csv.gz")
+    assert (counts.videos, counts.rows) == (3, 640)
+    collected, expected = read_ava_csv(tmp_path / "all.csv.gz"), read_ava_csv(next(done.glob("csv/*/one-*.csv")))
+    ours = collected.only_videos(["one"])
+    np.testing.assert_array_equal(ours.timestamps_seconds, expected.timestamps_seconds)
+    np.testing.assert_array_equal(ours.boxes_fraction, expected.boxes_fraction)
+    np.testing.assert_array_equal(ours.scores, expected.scores)
+    assert collect_csv(done, tmp_path / "some.csv", only=["deep/two"], min_score=0.5).videos == 1
+    assert collect_csv(f"file://{done}", tmp_path / "same.csv.gz") == counts
+    assert (tmp_path / "same.csv.gz").read_bytes() == (tmp_path / "all.csv.gz").read_bytes()
+    page = collect_page(done, tmp_path / "page", only=["one", "three"])
+    assert page.all_well
+    assert sorted(video.video_id for video in page.videos) == ["one", "three"]
+    with pytest.raises(ConfigError, match="holds no video called four"):
+        collect_csv(done, tmp_path / "none.csv", only=["four"])
+    assert not (tmp_path / "none.csv").exists()
+    with pytest.raises(ConfigError, match="is no dataset of results"):
+        collect_csv(tmp_path, tmp_path / "none.csv")
+
+
+def test_times_in_a_movie_come_from_the_list(place, tmp_path):
+    (tmp_path / "list.csv").write_text(f"video_id,uri,start_seconds\none,{place}/videos/one.mp4,900\n")
+    write_ava_table(tmp_path / "movie.csv", AvaTable.from_columns(["one"], [902], [[0.1, 0.1, 0.9, 0.9]], scores=[0.9]))
+    run(place, tmp_path / "out", tmp_path / "list.csv", boxes=tmp_path / "movie.csv", formats=("csv",))
+    assert set(rows(tmp_path / "out")["timestamp_seconds"]) == {2.0}
+    assert set(read_ava_csv(next(tmp_path.glob("out/csv/*/*.csv"))).timestamps_seconds.tolist()) == {902.0}
+    collect_csv(tmp_path / "out", tmp_path / "all.csv")
+    assert set(read_ava_csv(tmp_path / "all.csv").timestamps_seconds.tolist()) == {902.0}
+
+
+def test_lists_and_addresses_go_into_a_folder_too(place, tmp_path):
+    plain = {"config": str(place / "small.yaml"), "weights": "random", "boxes": place / "boxes.csv"}
+    summary = annotate_videos([f"file://{place}/videos/one.mp4"], tmp_path / "out", **plain)
+    assert summary.all_well
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "manifest.jsonl",
+        "one.csv",
+        "one.jsonl",
+        "summary.json",
+    ]
+    assert annotate_videos([f"file://{place}/videos/one.mp4"], tmp_path / "out", **plain).videos == summary.videos
+    for text, message in (
+        (f"../x,{place}/videos/one.mp4", "is no name for a file"),
+        (f"a,{place}/videos/one.mp4\nA,{place}/videos/three.mp4", "two videos are called 'A'"),
+        ("a,", "there is no uri"),
+    ):
+        (tmp_path / "list.csv").write_text(f"video_id,uri\n{text}\n")
+        with pytest.raises(ConfigError, match=message):
+            annotate_videos([tmp_path / "list.csv"], tmp_path / "other", **plain)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"engine": "spark"}, "--engine is local or ray, got 'spark'"),
+        ({"weights": None}, "there are no weights"),
+        ({"weights": "nonsense", "config": None}, "no weights file and no weights of the zoo are called"),
+        ({"detector": "builtin"}, "give one of the two"),
+    ],
+)
+def test_a_wrong_call_writes_nothing(place, tmp_path, settings, message):
+    with pytest.raises(ConfigError.__base__, match=message):
+        run(place, tmp_path / "out", **settings)
+    assert not (tmp_path / "out").exists()
+
+
+def test_keys_tell_videos_and_settings_apart_and_not_signatures():
+    from ava_detect.sources import AnyVideo
+
+    ours, theirs = PublishedResults(Address("memory://x"), "a"), PublishedResults(Address("memory://x"), "b")
+    video = AnyVideo(Address("https://host/a.mp4?id=1&X-Amz-Signature=abc"), "a")
+    assert ours.key(video) == ours.key(AnyVideo(Address("https://me:pw@host/a.mp4?id=1&X-Amz-Signature=def"), "a"))
+    others = [
+        theirs.key(video),
+        ours.key(AnyVideo(Address("https://host/a.mp4?id=2"), "a")),
+        ours.key(AnyVideo(video.path, "b")),
+        ours.key(AnyVideo(video.path, "a", 900.0)),
+    ]
+    assert len({ours.key(video), *others}) == 5
+
+
+def test_a_run_that_died_is_silent(done, tmp_path):
+    results = PublishedResults(Address(f"file://{tmp_path}/out"))
+    PublishedResults.begin(results.out, {"a": 1}, {}, resume=True)
+    note = {"state": "running", "started": 0, "updated": 1.0, "videos": 7, "before": 0, "done": 1, "failed": 0}
+    results.note_progress("r1", note)
+    found = dataset_status(tmp_path / "out")
+    assert [run.state for run in found.runs] == ["silent"]
+    assert (found.num_done, found.num_videos) == (0, 7)
+    json.dumps(note)
