@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]  # comes with accelerate
+import psutil
 import torch
 
 from ava_detect.errors import TrainingError
