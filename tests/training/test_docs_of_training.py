@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ava_detect.config import DataConfig, TrainConfig
-from ava_detect.models.zoo_table import ZOO
+from ava_detect.models.zoo_table import SHIPPED, ZOO
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "training.md").read_text()
 
@@ -26,5 +26,5 @@ def test_plain_defaults_are_those_of_the_schema():
 
 def test_weights_that_are_named_exist():
     names = re.findall(r"initialise(?:=|: )(\w+)", PAGE)
-    assert len(names) == 2
-    assert set(names) <= set(ZOO)
+    assert len(names) == 3
+    assert set(names) <= {*ZOO, *SHIPPED}
