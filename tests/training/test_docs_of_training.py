@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from ava_detect.config import DataConfig, TrainConfig
-from ava_detect.models.zoo_table import SHIPPED, ZOO
+from ava_detect.models.zoo import SHIPPED
+from ava_detect.models.zoo_table import ZOO
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "training.md").read_text()
 
