@@ -10,16 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ava_detect import cli_weights
+from ava_detect.cli_text import complain, err, say
 
 if TYPE_CHECKING:
     from ava_detect.benchmark import BenchmarkResult, OnProgress
-
-_out = Console(soft_wrap=True)
-_err = Console(stderr=True, soft_wrap=True)
 
 
 def benchmark(
@@ -112,14 +109,14 @@ def benchmark(
                 on_download=on_download,
             )
     except KeyboardInterrupt:
-        _complain("interrupted; finished videos are kept, and the same command goes on from here")
+        complain("interrupted; finished videos are kept, and the same command goes on from here")
         raise typer.Exit(1) from None
     if as_json:
         print(json.dumps(result.to_json(), indent=2, ensure_ascii=False))
     elif not quiet:
         _print(result)
     for problem in result.problems:
-        _complain(problem)
+        complain(problem)
     if not result.all_well:
         raise typer.Exit(1)
 
@@ -134,11 +131,11 @@ def _numbers(text: str) -> list[int]:
 @contextmanager
 def _bar(*, show: bool) -> Iterator[OnProgress | None]:
     """A bar on stderr where that is a terminal; None elsewhere."""
-    if not (show and _err.is_terminal):
+    if not (show and err.is_terminal):
         yield None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[name]}", markup=False), console=_err,
+    with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[name]}", markup=False), console=err,
                   transient=True) as bar:  # fmt: skip
         task = bar.add_task("", total=None, name="")
         yield lambda progress: bar.update(
@@ -153,25 +150,16 @@ def _bar(*, show: bool) -> Iterator[OnProgress | None]:
 def _print(result: BenchmarkResult) -> None:
     """The score first and last; between them what it cost and what it was made of."""
     counts = {name.replace("_", " "): number for name, number in result.counts.items() if number}
-    _say(", ".join(f"{number:,} {name}" for name, number in counts.items()))
+    say(", ".join(f"{number:,} {name}" for name, number in counts.items()))
     spent = sum(result.seconds.values())
     for stage, seconds in result.seconds.items():
         share = f"{seconds / spent:6.1%}" if spent else ""
-        _say(f"  {stage:<11} {seconds:10.1f} s {share}")
+        say(f"  {stage:<11} {seconds:10.1f} s {share}")
     if not math.isnan(result.clips_per_second):
-        _say(f"  {result.clips_per_second:.2f} clips a second through data, detection and action")
+        say(f"  {result.clips_per_second:.2f} clips a second through data, detection and action")
     for note in result.notes:
-        _say(f"NOTE: {note}")
+        say(f"NOTE: {note}")
     for meaning, name in result.files.items():
-        _say(f"{meaning.replace('_', ' ').capitalize()}: {result.out / name}")
-    _say(f"Result: {result.out / 'result.json'}")
-    _say(result.score.summary())
-
-
-def _say(text: str) -> None:
-    _out.print(text, markup=False, highlight=False)
-
-
-def _complain(message: str) -> None:
-    """One line on stderr, as it is: a file name may look like markup."""
-    _err.print(f"ava-detect: {message}", markup=False, highlight=False)
+        say(f"{meaning.replace('_', ' ').capitalize()}: {result.out / name}")
+    say(f"Result: {result.out / 'result.json'}")
+    say(result.score.summary())

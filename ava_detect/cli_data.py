@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from ava_detect.cli_text import complain, err, say
 
 if TYPE_CHECKING:
     from ava_detect.datasets.check_report import DataReport
@@ -20,8 +21,6 @@ app = typer.Typer(
     help="Data sets: look for faults before training, find people's boxes, render a world whose truth is known.",
     no_args_is_help=True,
 )
-_out = Console(soft_wrap=True)
-_err = Console(stderr=True, soft_wrap=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print problems only.")]
@@ -132,9 +131,9 @@ def synthesize(
         counts = {"videos": videos, "people_on_keyframes": people, "rows": len(table), "actions": actions}
         print(json.dumps({"out": str(out), **counts}, indent=2, ensure_ascii=False))
     elif not quiet:
-        _say(f"{videos} videos, {people:,} people on keyframes, {len(table):,} rows of {actions} actions")
+        say(f"{videos} videos, {people:,} people on keyframes, {len(table):,} rows of {actions} actions")
         for name in ("videos", "ground_truth.csv", "label_map.pbtxt", "excluded.csv"):
-            _say(f"  {out / name}")
+            say(f"  {out / name}")
 
 
 @app.command()
@@ -177,9 +176,9 @@ def propose(
     if as_json:
         print(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
     elif not quiet:
-        _say(f"{found.videos:,} videos, {found.keyframes:,} keyframes, {found.people:,} people: {found.out}")
+        say(f"{found.videos:,} videos, {found.keyframes:,} keyframes, {found.people:,} people: {found.out}")
     for problem in found.problems:
-        _complain(problem)
+        complain(problem)
     if found.problems:
         raise typer.Exit(1)
 
@@ -189,27 +188,18 @@ def _print_report(report: DataReport, *, as_json: bool, quiet: bool) -> None:
         print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
     elif quiet:
         for finding in report.problems:
-            _say(str(finding))
+            say(str(finding))
     else:
-        _say(str(report))
+        say(str(report))
 
 
 @contextmanager
 def _bar(what: str, *, show: bool) -> Iterator[Callable[[int, int], None] | None]:
     """A bar on stderr, where that is a terminal; None elsewhere."""
-    if not (show and _err.is_terminal):
+    if not (show and err.is_terminal):
         yield None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=_err, transient=True) as bar:
+    with Progress(*columns, TimeRemainingColumn(), console=err, transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _say(text: str) -> None:
-    _out.print(text, markup=False, highlight=False)
-
-
-def _complain(message: str) -> None:
-    """One line on stderr, as it is: a file name may look like markup."""
-    _err.print(f"ava-detect: {message}", markup=False, highlight=False)

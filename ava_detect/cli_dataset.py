@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-_out = Console(soft_wrap=True)
-_err = Console(stderr=True, soft_wrap=True)
+from ava_detect.cli_text import complain, say
 
 
 def collect(
@@ -34,14 +32,14 @@ def collect(
     if out.name.endswith((".csv", ".csv.gz")):
         count = collect_csv(dataset, out, only=only, min_score=min_score)
         if not quiet:
-            _out.print(f"{count.rows} rows of {count.videos} videos: {out}", markup=False, highlight=False)
+            say(f"{count.rows} rows of {count.videos} videos: {out}")
         return
     summary = collect_page(dataset, out, videos=videos, only=only, min_score=min_score)
     if not quiet:
-        _out.print(f"Page: {summary.index}", markup=False, highlight=False)
+        say(f"Page: {summary.index}")
     for video in summary.videos:
         for notice in video.notices:
-            _err.print(f"ava-detect: {video.video_id}: {notice}", markup=False, highlight=False)
+            complain(f"{video.video_id}: {notice}")
 
 
 def status(
@@ -58,15 +56,15 @@ def status(
         print(json.dumps(asdict(found), indent=2, ensure_ascii=False))
     else:
         of = "" if found.num_videos is None else f" of {found.num_videos}"
-        _out.print(f"{found.num_done}{of} videos done, {found.num_damaged} of them damaged", highlight=False)
+        say(f"{found.num_done}{of} videos done, {found.num_damaged} of them damaged")
         if found.videos_per_minute:
             left = "" if found.seconds_left is None else f", {timedelta(seconds=round(found.seconds_left))} left"
-            _out.print(f"{found.videos_per_minute:.1f} videos a minute of late{left}", highlight=False)
+            say(f"{found.videos_per_minute:.1f} videos a minute of late{left}")
         for run in found.runs:
-            _out.print(f"a run that is {run.state}, heard of {run.seconds_ago:.0f} s ago", highlight=False)
+            say(f"a run that is {run.state}, heard of {run.seconds_ago:.0f} s ago")
         for problem in found.problems:
-            _err.print(f"ava-detect: {problem}", markup=False, highlight=False)
+            complain(problem)
         if found.num_failed > len(found.problems):
-            _err.print(f"ava-detect: and {found.num_failed - len(found.problems)} more", highlight=False)
+            complain(f"and {found.num_failed - len(found.problems)} more")
     if found.num_failed:
         raise typer.Exit(1)

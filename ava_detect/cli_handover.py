@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-_out = Console(soft_wrap=True)
-_err = Console(stderr=True, soft_wrap=True)
+from ava_detect.cli_text import complain, err, say
 
 Results = Annotated[Path, typer.Argument(metavar="RESULTS", help="The --out of `annotate`, or one file of results.")]
 Videos = Annotated[
@@ -44,12 +42,12 @@ def hand_over_command(
         results, to, out, videos=videos, label_map=label_map, min_score=min_score, start_seconds=start_seconds
     )
     if not quiet:
-        _say(
+        say(
             f"{done.num_boxes:,} boxes of {done.num_tracks:,} people in {done.num_videos:,} videos, "
             f"{done.num_tubes:,} action tubes."
         )
         for path in done.files:
-            _say(str(path))
+            say(str(path))
 
 
 def tubes_command(
@@ -75,7 +73,7 @@ def tubes_command(
         start_seconds=start_seconds,
     )
     if not quiet:
-        _say(f"{count:,} action tubes: {out}")
+        say(f"{count:,} action tubes: {out}")
 
 
 def pictures_command(
@@ -101,8 +99,8 @@ def pictures_command(
     kinds = [kind for kind, wanted in flags.items() if wanted] or ["contact-sheet", "plots"]
 
     def show(video_id: str) -> None:
-        if not quiet and _err.is_terminal:
-            _err.print(f"{video_id} ...", markup=False, highlight=False)
+        if not quiet and err.is_terminal:
+            err.print(f"{video_id} ...", markup=False, highlight=False)
 
     made = make_pictures(
         results,
@@ -117,9 +115,9 @@ def pictures_command(
     )
     if not quiet:
         for path in made.files:
-            _say(str(path))
+            say(str(path))
     for problem in made.problems:
-        _err.print(f"ava-detect: {problem}", markup=False, highlight=False)
+        complain(problem)
     if made.problems:
         raise typer.Exit(1)
 
@@ -154,12 +152,8 @@ def explain_command(
     )
     if not quiet:
         shares = ", ".join(f"{p.pathway} {p.contribution:+.2f}" for p in found.attention.pathways)
-        _say(
+        say(
             f"{found.action.name}, person {found.person} of {found.num_people}: score {found.attention.score:.3f} "
             f"(logit {found.attention.logit:.2f} = {shares}, bias {found.attention.bias:+.2f})"
         )
-        _say(str(out))
-
-
-def _say(text: str) -> None:
-    _out.print(text, markup=False, highlight=False)
+        say(str(out))

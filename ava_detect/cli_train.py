@@ -10,16 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from ava_detect.cli_text import complain, err, say
 from ava_detect.errors import DivergedError
 
 if TYPE_CHECKING:
     from ava_detect import training
-
-_out = Console(soft_wrap=True)
-_err = Console(stderr=True, soft_wrap=True)
 
 
 def train_command(
@@ -41,7 +38,7 @@ def train_command(
         with _progress(show=not quiet) as on_progress:
             result = train(settings, out, resume=resume, on_progress=on_progress)
     except DivergedError as error:  # The call was right; it is the work that failed.
-        _err.print(f"ava-detect: {error}", markup=False, highlight=False)
+        complain(str(error))
         raise typer.Exit(1) from error
     if os.environ.get("RANK", "0") != "0":  # torchrun's other processes
         return
@@ -54,11 +51,11 @@ def train_command(
 @contextmanager
 def _progress(*, show: bool) -> Iterator[Callable[[training.Progress], None] | None]:
     """A bar on stderr with the loss and the latest score, where that is a terminal; None elsewhere."""
-    if not (show and _err.is_terminal):
+    if not (show and err.is_terminal):
         yield None
         return
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("steps"), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, TextColumn("{task.description}"), console=_err) as bar:
+    with Progress(*columns, TextColumn("{task.description}"), console=err) as bar:
         task = bar.add_task("starting", total=None)
 
         def show_progress(at: training.Progress) -> None:
@@ -71,15 +68,9 @@ def _progress(*, show: bool) -> Iterator[Callable[[training.Progress], None] | N
 
 def _print_result(result: training.TrainResult) -> None:
     for note in result.notes:
-        _say(f"Note: {note}.")
-    _say(f"{result.steps:,} steps in {result.epochs} epochs, {result.seconds:.0f} s; loss {result.loss:.4f}")
+        say(f"Note: {note}.")
+    say(f"{result.steps:,} steps in {result.epochs} epochs, {result.seconds:.0f} s; loss {result.loss:.4f}")
     if result.score is not None:
-        _say(
-            f"{result.metric} {100 * result.score:.2f} on the validation split, the best, in epoch {result.best_epoch}"
-        )
-    _say(f"Weights:  {result.weights}")
-    _say(f"History:  {Path(result.out) / 'log.csv'}, {Path(result.out) / 'validation.csv'}")
-
-
-def _say(text: str) -> None:
-    _out.print(text, markup=False, highlight=False)
+        say(f"{result.metric} {100 * result.score:.2f} on the validation split, the best, in epoch {result.best_epoch}")
+    say(f"Weights:  {result.weights}")
+    say(f"History:  {Path(result.out) / 'log.csv'}, {Path(result.out) / 'validation.csv'}")

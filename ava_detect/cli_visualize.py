@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from ava_detect.cli_text import complain, err, say
 
 if TYPE_CHECKING:
     from ava_detect.visualize import VisualizeProgress, VisualizeSummary
-
-_out = Console(soft_wrap=True)
-_err = Console(stderr=True, soft_wrap=True)
 
 
 def visualize(
@@ -67,9 +65,9 @@ def visualize(
         boxes = sum(video.num_boxes for video in summary.videos)
         plural = "s" if len(summary.videos) > 1 else ""
         text = f"{len(summary.videos)} video{plural}, {boxes:,} boxes. Open in a browser: {summary.index.resolve()}"
-        _out.print(text, markup=False, highlight=False)
+        say(text)
     for line in _complaints(summary):
-        _err.print(f"ava-detect: {line}", markup=False, highlight=False)
+        complain(line)
     if not summary.all_well:
         raise typer.Exit(1)
 
@@ -90,11 +88,11 @@ def _complaints(summary: VisualizeSummary) -> Iterator[str]:
 @contextmanager
 def _progress(*, show: bool) -> Iterator[Callable[[VisualizeProgress], None] | None]:
     """A progress bar on stderr where that is a terminal; None elsewhere."""
-    if not (show and _err.is_terminal):
+    if not (show and err.is_terminal):
         yield None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TextColumn("{task.fields[now]}", markup=False), console=_err, transient=True) as bar:
+    with Progress(*columns, TextColumn("{task.fields[now]}", markup=False), console=err, transient=True) as bar:
         task = bar.add_task("videos", total=None, now="")
 
         def update(progress: VisualizeProgress) -> None:

@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from ava_detect.cli_text import err, say
 
 app = typer.Typer(
     name="weights",
     help="Weights of the field: find, get, look into and convert them.",
     no_args_is_help=True,
 )
-_out = Console(soft_wrap=True)
-_err = Console(stderr=True, soft_wrap=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print problems only.")]
@@ -41,8 +40,8 @@ def list_weights(as_json: AsJson = False) -> None:
         rows.append((entry.name, entry.config, entry.data, figure, "yes" if cached_path(entry).is_file() else ""))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        _say("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
-    _say("Published figures are quoted from the authors' pages; none was measured here.")
+        say("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+    say("Published figures are quoted from the authors' pages; none was measured here.")
 
 
 @app.command()
@@ -68,7 +67,7 @@ def show(name: Annotated[str, typer.Argument(help="A name of `weights list`.")],
         "file": f"{path}{'' if path.is_file() else ' (not there yet)'}",
     }
     for key, value in lines.items():
-        _say(f"{key:<12}{value}")
+        say(f"{key:<12}{value}")
 
 
 @app.command()
@@ -90,7 +89,7 @@ def inspect(file: Annotated[str, typer.Argument(metavar="FILE|NAME", help="A wei
 
     with download_bar(file, show=True) as on_progress:
         path = resolve(file, on_progress)
-    _say(str(inspect_file(path)))
+    say(str(inspect_file(path)))
 
 
 @app.command()
@@ -109,7 +108,7 @@ def convert(
         path = resolve(source, on_progress)
     report = convert_file(path, target, to=to, half=half)
     if not quiet:
-        _say(str(report))
+        say(str(report))
 
 
 def export(
@@ -126,20 +125,16 @@ def export(
     with download_bar(weights or "", show=not quiet) as on_progress:
         report = export_config(config, weights, out, on_progress=on_progress)
     if not quiet:
-        _say(str(report))
+        say(str(report))
 
 
 @contextmanager
 def download_bar(name: str, *, show: bool) -> Iterator[Callable[[int, int | None], None] | None]:
     """A bar on stderr, where that is a terminal, as soon as a download reports bytes; None elsewhere."""
-    if not (show and _err.is_terminal):
+    if not (show and err.is_terminal):
         yield None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=_err, transient=True) as bar:
+    with Progress(*columns, TimeRemainingColumn(), console=err, transient=True) as bar:
         task = bar.add_task(name, total=None, visible=False)
         yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
-
-
-def _say(text: str) -> None:
-    _out.print(text, markup=False, highlight=False)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from ava_detect import boxes as box_ops
 from ava_detect.annotate import AnnotateSummary, Progress, annotate_videos
@@ -54,7 +55,7 @@ def run_demo(out: str | Path, *, on_progress: Callable[[Progress], None] | None 
         resume=False,
         on_progress=on_progress,
     )
-    num_people, num_found, num_false = _count_found(truth, results)
+    num_people, num_found, num_false = count_found(truth, results)
     score = evaluate_files(
         world / "ground_truth.csv",
         [results / f"{video_id}.csv" for video_id in truth.video_ids],
@@ -63,8 +64,8 @@ def run_demo(out: str | Path, *, on_progress: Callable[[Progress], None] | None 
     return DemoResult(summary, world, results, num_people, num_found, num_false, score)
 
 
-def _count_found(truth: AvaTable, results: Path) -> tuple[int, int, int]:
-    """People on the movie's keyframes, how many of them have a box, and how many boxes have nobody."""
+def count_found(truth: AvaTable, results: Path) -> tuple[int, int, int]:
+    """People on the movie's keyframes, how many of them have a box of their own, and how many boxes are left over."""
     num_people = num_found = num_false = 0
     for index, video_id in enumerate(truth.video_ids):
         for keyframe in read_jsonl(results / f"{video_id}.jsonl", LabelMap.ava()):
@@ -73,7 +74,8 @@ def _count_found(truth: AvaTable, results: Path) -> tuple[int, int, int]:
             _, first = np.unique(truth.person_ids[rows], return_index=True)
             overlaps = box_ops.iou(truth.boxes_fraction[rows][first], keyframe.boxes_fraction.astype(np.float64))
             hits = overlaps >= _FOUND_AT_IOU
+            pairs = hits[linear_sum_assignment(hits, maximize=True)].sum()
             num_people += len(first)
-            num_found += int(hits.any(axis=1).sum())
-            num_false += int((~hits.any(axis=0)).sum())
+            num_found += int(pairs)
+            num_false += overlaps.shape[1] - int(pairs)
     return num_people, num_found, num_false

@@ -60,14 +60,17 @@ LAYER = {
     "visualize": 4,
     "workers": 4,
     "cli": 5,
+    "cli_annotate": 5,
     "cli_benchmark": 5,
     "cli_data": 5,
     "cli_dataset": 5,
     "cli_handover": 5,
+    "cli_text": 5,
     "cli_train": 5,
     "cli_visualize": 5,
     "cli_weights": 5,
 }
+COMMANDS = ("", "_annotate", "_benchmark", "_data", "_dataset", "_handover", "_train", "_visualize", "_weights")
 # Neighbours on one layer that may see each other, each for a reason.
 NEIGHBOURS = {
     ("labels", "errors"),  # a bad label map is a FormatError
@@ -99,14 +102,17 @@ NEIGHBOURS = {
     ("collect", "publishing"),  # in the order of its listing
     ("collect", "visualize"),  # the same page
     ("demo", "annotate"),  # the demo is a run of annotate
-    ("cli", "cli_benchmark"),  # mounts its command, and so on
+    ("cli", "cli_annotate"),  # mounts its commands, and so on
+    ("cli", "cli_benchmark"),
     ("cli", "cli_data"),
     ("cli", "cli_dataset"),
     ("cli", "cli_handover"),
     ("cli", "cli_train"),
     ("cli", "cli_visualize"),
     ("cli", "cli_weights"),
-    ("cli_benchmark", "cli_weights"),  # shows the same bar while weights are fetched
+    *((f"cli{command}", "cli_text") for command in COMMANDS),  # they all print alike
+    ("cli_annotate", "cli_weights"),  # shows the same bar while weights are fetched
+    ("cli_benchmark", "cli_weights"),  # likewise
 }
 NO_CONFIG_OBJECTS_BELOW = 3
 
