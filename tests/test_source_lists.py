@@ -124,10 +124,10 @@ def test_a_store_whose_package_is_missing_says_which(monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_list_of_a_million_is_never_held(tmp_path):
+def test_a_long_list_is_never_held(tmp_path):
     path = tmp_path / "list.parquet"
     with pq.ParquetWriter(path, pa.schema([("video_id", pa.string()), ("uri", pa.string())])) as writer:
-        for start in range(0, 1_000_000, 50_000):
+        for start in range(0, 300_000, 50_000):
             numbers = range(start, start + 50_000)
             names = [f"v{n}" for n in numbers]
             writer.write_table(pa.table({"video_id": names, "uri": [f"s3://bucket/{n}.mp4" for n in names]}))
@@ -135,5 +135,5 @@ def test_a_list_of_a_million_is_never_held(tmp_path):
     count = sum(1 for _ in stream_videos([path]))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert count == 1_000_000
+    assert count == 300_000
     assert peak < 40 << 20
