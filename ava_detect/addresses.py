@@ -23,7 +23,7 @@ from ava_detect.errors import ConfigError, MissingDependencyError
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _USER = re.compile(r"([a-z][a-z0-9+.-]*://)[^\s/@'\"]*@", re.IGNORECASE)
 # Elsewhere "?" and "#" are letters of a file's name.
-_WEB_QUERY = re.compile(r"(https?://[^\s?#'\"]*)(\?[^\s'\"]*|#[^\s'\"]*)", re.IGNORECASE)
+_WEB_QUERY = re.compile(r"(https?://[^\s?#'\"]*)[?#][^\s'\"]*?([:;,)]*)(?=[\s'\"]|$)", re.IGNORECASE)
 # What the stores' signed addresses carry: it changes from day to day and says nothing of which file is meant.
 _SIGNATURES = re.compile(
     r"x-(amz|goog|ms)-.*|signature|expires|key-pair-id|policy|awsaccesskeyid|googleaccessid|sig|s[eprtv]|spr"
@@ -120,7 +120,7 @@ def without_secrets(text: str) -> str:
     A query that was cut out leaves ``?...``. Secrets: the values of environment variables and of fsspec's settings
     whose names say so.
     """
-    text = _WEB_QUERY.sub(r"\1?...", _USER.sub(r"\1", text))
+    text = _WEB_QUERY.sub(r"\1?...\2", _USER.sub(r"\1", text))
     for secret in _known_secrets():
         text = text.replace(secret, "***")
     return text

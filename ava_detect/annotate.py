@@ -1,30 +1,43 @@
-"""Many videos -> files: resumable, and one bad video stops nothing."""
+"""Many videos -> files: resumable, and one bad video stops nothing.
+
+Only a run in this process loads PyTorch here; whoever drives other processes or a cluster stays small.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from ava_detect.addresses import Address, address_of, is_address
 from ava_detect.annotate_dataset import annotate_dataset
-from ava_detect.annotator import AnnotateSettings, Annotator, resolve_device
-from ava_detect.build import RANDOM_WEIGHTS, config_of
+from ava_detect.annotate_folder import (
+    Annotate,
+    FolderWork,
+    annotate_folder,
+    in_this_process,
+    make_writable,
+    on_engine,
+    videos_of_folder,
+)
+from ava_detect.annotate_settings import AnnotateSettings
+from ava_detect.config_choice import config_of
 from ava_detect.dataset_work import AnnotateWork
 from ava_detect.engine_choice import ENGINES, ClusterSettings, build_engine
-from ava_detect.engines.base import Limits
+from ava_detect.engines.base import Limits, Servers
 from ava_detect.environment import versions
 from ava_detect.errors import ConfigError, suggestion
-from ava_detect.files import remove_stale_temporaries, sha256_of, write_text_atomic
-from ava_detect.models.zoo import OnProgress, is_file, resolve
-from ava_detect.publishing import PublishedResults, safe_name
+from ava_detect.files import sha256_of, write_text_atomic
+from ava_detect.model_service import ModelService
+from ava_detect.models.zoo import RANDOM_WEIGHTS, OnProgress, is_file, resolve
+from ava_detect.network_check import NetworkFacts, check_network, facts_of
+from ava_detect.publishing import PublishedResults
 from ava_detect.run_record import SUMMARY, RunRecord, Totals, VideoRecord
 from ava_detect.run_record import Progress as Progress
-from ava_detect.source_lists import is_list, stream_videos
-from ava_detect.sources import AnyVideo, find_videos
-from ava_detect.workers import annotate_in_processes, annotate_one, sensible_workers
+from ava_detect.workers import sensible_workers, usable_cores
 
 
 @dataclass(frozen=True)
@@ -107,11 +120,14 @@ def annotate_videos(
     ``boxes`` are looked up. ``formats``: of ``csv``, ``jsonl``, ``parquet``. ``draw``: also ``NAME.annotated.mp4``.
     ``resume``: skip videos that are finished in ``out``; the settings must then be the same. ``workers``: processes,
     each with a network and a share of the cores; ``"auto"``: as many as the cores, the memory and the videos warrant.
-    ``precision`` and ``execution``: how the network is run, see ``models/execution.py``.
+    ``precision`` and ``execution``: how the network is run, see ``models/execution.py``. ``cluster``: what a worker
+    holds, by default an equal share of the cores. ``limits``: stop a video that hangs or fills the memory; several
+    workers have those of ``Limits()`` where nothing is said. With either, one worker too is a process of its own, where
+    else it is this one. ``on_progress``: any thread may call it.
 
     Where ``out`` is an address, or ``engine`` is ``"ray"``, the results are a Parquet dataset (``publishing.py``,
     docs/scale.md), ``formats`` says what lies beside it (by default nothing), ``workers`` is ``"auto"`` by default,
-    ``limits`` stop a video that hangs or fills the memory, and ``cluster`` says what a worker holds and where Ray is.
+    ``cluster`` also says where Ray is, and a worker holds one core by default.
 
     A video that fails is recorded and the others go on. Raises ``ConfigError`` (and other ``AvaDetectError``) before
     any work when the call itself is wrong. An interrupt (Ctrl-C) ends the run early with ``interrupted`` set.
@@ -119,10 +135,6 @@ def annotate_videos(
     if engine not in ENGINES:
         raise ConfigError(f"--engine is {' or '.join(ENGINES)}, got {engine!r}{suggestion(engine, ENGINES)}")
     is_dataset = is_address(out) or engine != "local"
-    if not is_dataset and (limits is not None or cluster is not None):
-        raise ConfigError(
-            "limits and the size of a worker are for a dataset: give an --out like file:///..., or --engine ray"
-        )
     if detector is not None and boxes is not None:
         raise ConfigError("--boxes gives the people, so there is nothing for a --detector to find; give one of the two")
     if boxes is not None:
@@ -152,7 +164,7 @@ def annotate_videos(
         return _into_dataset(
             listed, address_of(out), settings, resume, engine, workers, cluster, limits, on_progress, on_download
         )
-    return _into_folder(listed, Path(out), settings, resume, workers or 1, on_progress, on_download)
+    return _into_folder(listed, Path(out), settings, resume, workers or 1, cluster, limits, on_progress, on_download)
 
 
 def _into_folder(
@@ -161,32 +173,62 @@ def _into_folder(
     settings: AnnotateSettings,
     resume: bool,
     workers: int | Literal["auto"],
+    cluster: ClusterSettings | None,
+    limits: Limits | None,
     on_progress: Callable[[Progress], None] | None,
     on_download: OnProgress | None,
 ) -> AnnotateSummary:
     settings = _with_weights_file(settings, on_download)
-    videos = _all_videos(sources, out)
-    # Built before the first video even when worker processes build their own: what is wrong with it is wrong once.
-    annotator = Annotator(settings)
-    if workers == "auto":
-        workers = sensible_workers(len(videos), resolve_device(settings.device))
-    _make_writable(out)
-    weights_known = _describe_weights(annotator)
-    run = RunRecord(out, _fingerprint(settings, weights_known), resume=resume)
+    videos = videos_of_folder(sources, out)
+    if workers == "auto" and len(videos) == 1:
+        workers = 1
+    facts, annotate = _folder_annotation(settings, out, len(videos), workers, cluster, limits)
+    make_writable(out)
+    run = RunRecord(out, _fingerprint(settings, facts.weights), resume=resume)
     finished: dict[str, VideoRecord] = {}
     interrupted = False
     try:
-        for record in _annotate_all(annotator, videos, run, workers, on_progress):
-            finished[record.video_id] = record
+        with closing(annotate_folder(videos, run, annotate, on_progress)) as ended:
+            for record in ended:
+                finished[record.video_id] = record
     except KeyboardInterrupt:
         interrupted = True
     records = tuple(finished[video.video_id] for video in videos if video.video_id in finished)
     totals = Totals()
     for record in records:
         totals.add(record)
-    summary = AnnotateSummary(run.settings, weights_known, settings.note, totals, records, interrupted)
+    summary = AnnotateSummary(run.settings, facts.weights, settings.note, totals, records, interrupted)
     write_text_atomic(out / SUMMARY, json.dumps(summary.to_json(), indent=2, ensure_ascii=False) + "\n")
     return summary
+
+
+def _folder_annotation(
+    settings: AnnotateSettings,
+    out: Path,
+    num_videos: int,
+    workers: int | Literal["auto"],
+    cluster: ClusterSettings | None,
+    limits: Limits | None,
+) -> tuple[NetworkFacts, Annotate]:
+    """What does the work, once it is known that it can: one worker of which nothing was said is this process."""
+    if workers == 1 and cluster is None and limits is None:
+        from ava_detect.annotator import Annotator
+
+        annotator = Annotator(settings)
+        return facts_of(annotator), in_this_process(annotator, out)
+    facts = check_network(settings)
+    is_alone = workers == 1 and cluster is None
+    if cluster is None:
+        workers = sensible_workers(num_videos, facts.device) if workers == "auto" else workers
+        cluster = ClusterSettings(cores=max(1, usable_cores() // workers))
+    engine = build_engine("local", workers, cluster, limits, facts.device)
+    threads = None if is_alone else engine.cores_per_worker
+    work = FolderWork(settings, out, threads, served=engine.servers is not None)
+    return facts, on_engine(engine, work, _service(settings, facts, engine.servers))
+
+
+def _service(settings: AnnotateSettings, facts: NetworkFacts, servers: Servers | None) -> ModelService | None:
+    return None if servers is None else ModelService(settings, facts.weights["sha256"], servers.cores)
 
 
 def _into_dataset(
@@ -201,20 +243,22 @@ def _into_dataset(
     on_progress: Callable[[Progress], None] | None,
     on_download: OnProgress | None,
 ) -> AnnotateSummary:
-    runner = build_engine(engine, workers, cluster, limits, settings.device)
     here = _with_weights_file(settings, on_download)
     # What is wrong with the network is said before anything is written; where the run is started need be no GPU.
-    weights_known = _describe_weights(Annotator(here if engine == "local" else replace(here, device="cpu")))
-    fingerprint = _fingerprint(here, weights_known)
-    about = {"weights": weights_known, "note": here.note, "versions": versions()}
+    facts = check_network(here if engine == "local" else replace(here, device="cpu"))
+    runner = build_engine(engine, workers, cluster, limits, facts.device if engine == "local" else settings.device)
+    fingerprint = _fingerprint(here, facts.weights)
+    about = {"weights": facts.weights, "note": here.note, "versions": versions()}
     results = PublishedResults.begin(out, fingerprint, about, resume=resume)
     # A name is resolved by every machine for itself; a file's path is the same on all of them.
     named = here if settings.weights is None or is_file(settings.weights) else settings
-    work = AnnotateWork(named, results, weights_known["sha256"], runner.cores_per_worker)
-    outcome = annotate_dataset(sources, results, work, runner, on_progress)
+    served = runner.servers is not None
+    work = AnnotateWork(named, results, facts.weights["sha256"], runner.cores_per_worker, served=served)
+    service = _service(named, facts, runner.servers)
+    outcome = annotate_dataset(sources, results, work, runner, on_progress, service)
     return AnnotateSummary(
         fingerprint,
-        weights_known,
+        facts.weights,
         here.note,
         outcome.totals,
         outcome.problems,
@@ -228,92 +272,6 @@ def _with_weights_file(settings: AnnotateSettings, on_download: OnProgress | Non
     if settings.weights is None or settings.weights == RANDOM_WEIGHTS:
         return settings
     return replace(settings, weights=str(Path(resolve(settings.weights, on_download)).resolve()))
-
-
-def _all_videos(sources: Sequence[str | Path], out: Path) -> list[AnyVideo]:
-    """The videos of a run into a folder, whose results are files called by the videos' ids."""
-    if not any(is_list(source) or is_address(source) for source in sources):
-        return [*find_videos(sources, inside_out=out)]
-    videos = list(stream_videos(sources, inside_out=address_of(out)))
-    seen: dict[str, AnyVideo] = {}
-    for number, video in enumerate(videos):
-        if "/" in video.video_id:
-            # What lies deeper is called as two files of one name are.
-            videos[number] = video = replace(video, video_id=video.video_id.replace("/", "__"))
-        if video.problem:
-            raise ConfigError(f"{video.problem}; mend the list, or have --out be a dataset, where others go on")
-        if safe_name(video.video_id) != video.video_id:
-            raise ConfigError(
-                f"{video.video_id!r} is no name for a file in {out}: such ids need letters, digits, '.', '_' and '-' "
-                "and no more than 60; have --out be a dataset (file:///...), which takes any id"
-            )
-        other = seen.setdefault(video.video_id.casefold(), video)
-        if other is not video:
-            raise ConfigError(
-                f"two videos are called {video.video_id!r} ({other.place} and {video.place}); give them other ids in a "
-                "list, or have --out be a dataset (file:///...)"
-            )
-    return videos
-
-
-def _annotate_all(
-    annotator: Annotator,
-    videos: Sequence[AnyVideo],
-    run: RunRecord,
-    workers: int,
-    on_progress: Callable[[Progress], None] | None,
-) -> Iterator[VideoRecord]:
-    """The record of every video, those first that an earlier run has finished."""
-    num_finished = 0
-
-    def report(video_id: str, **more: Any) -> None:
-        if on_progress is not None:
-            on_progress(Progress(video_id, num_finished, len(videos), **more))
-
-    def tick(video_id: str, second: float, duration: float | None) -> None:
-        report(video_id, second=second, duration_seconds=duration)
-
-    waiting = []
-    for video in videos:
-        record = run.finished(video)
-        if record is None:
-            waiting.append(video)
-        else:
-            num_finished += 1
-            report(video.video_id, record=record)
-            yield record
-    records: Iterator[VideoRecord]
-    if not waiting:
-        return
-    if workers == 1:
-        records = (annotate_one(annotator, video, run.out, tick) for video in waiting)
-    else:
-        records = annotate_in_processes(annotator.settings, waiting, run.out, workers)
-    for record in records:
-        run.add(record)
-        num_finished += 1
-        report(record.video_id, record=record)
-        yield record
-
-
-def _make_writable(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        remove_stale_temporaries(out)
-        write_text_atomic(out / ".writable", "")
-        (out / ".writable").unlink()
-    except OSError as error:
-        raise ConfigError(
-            f"--out {out} cannot be written to ({error.strerror or error}); choose another folder"
-        ) from error
-
-
-def _describe_weights(annotator: Annotator) -> dict[str, Any]:
-    report = annotator.weights_report
-    if report is None:
-        return {"source": RANDOM_WEIGHTS, "sha256": None, "trained": False}
-    path = Path(report.path).resolve()
-    return {"source": str(path), "sha256": sha256_of(path), "trained": True, "tensors_loaded": len(report.loaded)}
 
 
 def _fingerprint(settings: AnnotateSettings, weights: dict[str, Any]) -> dict[str, Any]:

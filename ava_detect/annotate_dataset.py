@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from ava_detect.addresses import without_secrets
-from ava_detect.engines.base import Engine, Outcome, SignOfLife
+from ava_detect.engines.base import Engine, MakeService, MakeWork, Outcome
 from ava_detect.errors import AvaDetectError, StoreError
 from ava_detect.publishing import FinishedVideos, PublishedResults
-from ava_detect.run_record import Progress, Totals, VideoRecord
+from ava_detect.run_record import Progress, Totals, VideoRecord, failed_record
 from ava_detect.source_lists import stream_videos
 from ava_detect.sources import AnyVideo
 
@@ -57,10 +56,8 @@ class _Books:
                 self.problems.append(record)
         self.show()
 
-    def set_aside(self, source: AnyVideo, reason: str) -> None:
-        place = source.place
-        message = without_secrets(reason if source.problem or place in reason else f"{place}: {reason}")
-        record = VideoRecord(source.video_id, place, "failed", message)
+    def set_aside(self, source: AnyVideo, reason: str, tries: int = 1) -> None:
+        record = failed_record(source, reason, tries)
         self._results.set_aside(source, record)
         self.add(record)
 
@@ -112,9 +109,10 @@ class DatasetOutcome:
 def annotate_dataset(
     sources: Iterable[str | Path],
     results: PublishedResults,
-    work: Callable[[], Callable[[Task, SignOfLife], VideoRecord]],
+    work: MakeWork[Task, VideoRecord],
     engine: Engine,
     on_progress: Callable[[Progress], None] | None = None,
+    make_service: MakeService | None = None,
 ) -> DatasetOutcome:
     """Have every video of ``sources`` that is not done in ``results`` annotated by ``engine``.
 
@@ -130,7 +128,7 @@ def annotate_dataset(
 
     with _noting(results, books):
         try:
-            with closing(engine.run(work, tasks, show)) as outcomes:
+            with closing(engine.run(work, tasks, show, make_service)) as outcomes:
                 for outcome in outcomes:
                     _enter(outcome, books)
         except KeyboardInterrupt:
@@ -142,8 +140,7 @@ def _enter(outcome: Outcome[Task, VideoRecord], books: _Books) -> None:
     if outcome.result is not None:
         books.add(outcome.result)
     else:
-        more = f" ({outcome.tries} tries)" if outcome.tries > 1 else ""
-        books.set_aside(outcome.item.source, outcome.reason + more)
+        books.set_aside(outcome.item.source, outcome.reason, outcome.tries)
 
 
 def _tasks(

@@ -4,108 +4,66 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack, closing, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
 import torch
 
 from ava_detect.addresses import Address
-from ava_detect.build import RANDOM_WEIGHTS, build_model, label_map_of
-from ava_detect.config import Config
+from ava_detect.annotate_settings import AnnotateSettings
+from ava_detect.build import build_model, label_map_of
 from ava_detect.detectors import build_detector
 from ava_detect.detectors.precomputed import PrecomputedBoxes
 from ava_detect.errors import ConfigError
 from ava_detect.formats.results import result_path, results_writer
 from ava_detect.models.execution import Execution, Precision
-from ava_detect.models.weights import load_weights
-from ava_detect.models.zoo import SHIPPED
+from ava_detect.models.weights import WeightsReport, load_weights
+from ava_detect.models.zoo import RANDOM_WEIGHTS
 from ava_detect.pipeline import Pipeline, VideoRun
 from ava_detect.run_record import VideoRecord, file_state
+from ava_detect.scoring import ClipScorer, Scorer
 from ava_detect.sources import AnyVideo
 from ava_detect.structures import ActionDetections
 from ava_detect.video.reader import VideoReader
 from ava_detect.video.remote import RemoteVideo
 from ava_detect.visualization.draw import draw_video
 
-UNTRAINED_NOTE = "untrained network (random weights): the action scores mean nothing"
-DEMO_NOTE = "demo weights, trained on rendered figures: the action scores mean nothing on real people"
 # Players show no more, and every drawn frame costs time and space.
 _MAX_DRAWN_FPS = 60.0
 
 Tick = Callable[[str, float, float | None], None]
 
 
-@dataclass(frozen=True)
-class AnnotateSettings:
-    """Everything that decides what a video's results are; see ``ava_detect.annotate.annotate_videos``."""
-
-    config: Config
-    weights: str | None
-    detector: str | None
-    min_person_score: float | None
-    device: str
-    precision: str
-    every_seconds: float
-    min_score: float
-    start_seconds: float
-    formats: tuple[str, ...]
-    draw: bool
-    execution: str = "auto"
-    new_person_score: float | None = None
-
-    def __post_init__(self) -> None:
-        """Every check that costs no work; ``ConfigError`` says what is wrong."""
-        if self.weights is None:
-            raise ConfigError(
-                "there are no weights: give --weights FILE (a checkpoint trained with the config), a name that "
-                f"`ava-detect weights list` shows, or --weights {RANDOM_WEIGHTS} to try an untrained network"
-            )
-        if self.config.model.task != "detection":
-            raise ConfigError(
-                "this config is a classifier: it says what a whole clip shows, not what each person does; choose a "
-                "config whose model.task is detection"
-            )
-        if not 0 <= self.min_score <= 1:
-            raise ConfigError(f"--min-score is a score from 0 to 1, got {self.min_score}")
-        if not 0 <= (self.new_person_score or 0) <= 1:
-            raise ConfigError(f"--new-person-score is a score from 0 to 1, got {self.new_person_score}")
-
-    @property
-    def note(self) -> str:
-        """What every output must say of these settings; empty when nothing."""
-        return {RANDOM_WEIGHTS: UNTRAINED_NOTE, str(SHIPPED["demo"]): DEMO_NOTE}.get(str(self.weights), "")
-
-
 class Annotator:
     """A pipeline built once, for one video after another."""
 
-    def __init__(self, settings: AnnotateSettings, *, num_threads: int | None = None) -> None:
-        """``num_threads``: of the detector, by default as many as there are cores; the network's are PyTorch's."""
+    def __init__(
+        self, settings: AnnotateSettings, *, num_threads: int | None = None, scorer: ClipScorer | None = None
+    ) -> None:
+        """``num_threads``: of the detector, by default as many as there are cores; the network's are PyTorch's.
+
+        ``scorer``: has the network; by default it is built here (``build_scorer``). ``device``: where both run.
+        """
         config = settings.config
         self.settings = settings
-        device = resolve_device(settings.device)
-        model = build_model(config)
-        trained = settings.weights is not None and settings.weights != RANDOM_WEIGHTS
-        self.weights_report = load_weights(model, str(settings.weights)) if trained else None
+        self.device = resolve_device(settings.device)
+        self.weights_report: WeightsReport | None = None
+        if scorer is None:
+            scorer, self.weights_report = build_scorer(settings)
         min_person_score = settings.min_person_score
         detector = build_detector(
             settings.detector or config.detector.spec,
             min_score=config.detector.min_score if min_person_score is None else min_person_score,
             num_threads=num_threads,
-            device=device,
+            device=self.device,
         )
         self._boxes_start_seconds = detector.start_seconds if isinstance(detector, PrecomputedBoxes) else 0.0
-        self.pipeline = Pipeline(
+        self.pipeline = Pipeline.with_scorer(
             detector,
-            model,
+            scorer,
             label_map=label_map_of(config),
-            device=device,
-            precision=resolve_precision(settings.precision),
-            execution=resolve_execution(settings.execution),
             every_seconds=settings.every_seconds,
             new_person_score=settings.new_person_score or 0.0,
-            clips_per_batch=1 if device == "cpu" else 8,
         )
 
     def annotate(
@@ -190,6 +148,22 @@ class Annotator:
                 cuts_seconds=run.cuts_seconds,
             )
         return path.name
+
+
+def build_scorer(settings: AnnotateSettings) -> tuple[Scorer, WeightsReport | None]:
+    """The network with its weights, ready to score; and what was found in their file, None for an untrained network."""
+    device = resolve_device(settings.device)
+    model = build_model(settings.config)
+    trained = settings.weights is not None and settings.weights != RANDOM_WEIGHTS
+    report = load_weights(model, str(settings.weights)) if trained else None
+    scorer = Scorer(
+        model,
+        device=device,
+        precision=resolve_precision(settings.precision),
+        execution=resolve_execution(settings.execution),
+        clips_per_batch=1 if device == "cpu" else 8,
+    )
+    return scorer, report
 
 
 def resolve_device(device: str) -> str:

@@ -1,4 +1,4 @@
-"""Making things in a thread ahead of their use, at most so many at a time.
+"""Making things in threads ahead of their use, at most so many at a time.
 
 For work that lets other threads run meanwhile: FFmpeg, ONNX Runtime and PyTorch all do.
 """
@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Generator
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
+Made = TypeVar("Made")
 
 
 class _Failure:
@@ -63,3 +66,37 @@ def in_background(items: Generator[T, None, None], depth: int) -> Generator[T, N
         closed.set()
         free.release()
         maker.join()
+
+
+def side_by_side(
+    make: Callable[[T], Made], items: Iterator[T], num_threads: int, start_thread: Callable[[], None]
+) -> Generator[Made, None, None]:
+    """``make`` of each of ``items``, in their order, ``num_threads`` at a time; with one, in the caller's own thread.
+
+    ``start_thread``: what each new thread does first. One item more than there are threads is held, so that none waits
+    for the consumer to take the last result. What ``make`` or ``items`` raises is raised in its place in the order.
+    Closing this generator waits for what is being made.
+    """
+    if num_threads == 1:
+        yield from map(make, items)
+        return
+    pool = ThreadPoolExecutor(num_threads, "ava-detect side by side", start_thread)
+    waiting: deque[Future[Made]] = deque()
+    failure: Exception | None = None
+    try:
+        while True:
+            try:
+                waiting.append(pool.submit(make, next(items)))
+            except StopIteration:
+                break
+            except Exception as error:  # Raised below, after what came before it.
+                failure = error
+                break
+            if len(waiting) > num_threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+        if failure is not None:
+            raise failure
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
-from pydantic import ValidationError
 
 from ava_detect.config import Config, LabelsConfig, load_config
 from ava_detect.errors import ConfigError
@@ -16,35 +13,7 @@ from ava_detect.models.action_detector import ActionClassifier, ActionDetector
 from ava_detect.models.heads import ClassificationHead, ProjectionHead
 from ava_detect.models.roi import RoIPool
 from ava_detect.models.slowfast import SlowFast
-from ava_detect.models.weights.reading import config_inside
-from ava_detect.models.zoo import find_entry, is_file, resolve
 from ava_detect.structures import ClipSettings
-
-RANDOM_WEIGHTS = "random"  # in the place of a weights file: the network as it is built
-
-
-def config_of(config: Config | str | Path | None, weights: str | Path | None = None) -> Config:
-    """The config that is named, else the one that ``weights`` were trained with: inside a file that this package wrote,
-    or the zoo's for a name of the zoo. ``demo`` for any other file, and where neither is given.
-    """
-    if isinstance(config, Config):
-        return config
-    if config is None and weights is not None and str(weights) != RANDOM_WEIGHTS:
-        if not is_file(weights):
-            return load_config(find_entry(str(weights)).config)
-        inside = config_inside(resolve(weights))
-        if inside is not None:
-            return _as_config(inside, weights)
-    return load_config("demo" if config is None else config)
-
-
-def _as_config(inside: Mapping[str, Any], weights: str | Path) -> Config:
-    try:
-        return Config.model_validate(inside)
-    except ValidationError as error:
-        raise ConfigError(
-            f"{weights}: the config inside does not fit this release ({error.errors()[0]['msg']}); name one by --config"
-        ) from error
 
 
 def build_model(config: Config | str | Path, *, seed: int = 0) -> ActionDetector | ActionClassifier:

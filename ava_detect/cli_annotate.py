@@ -75,21 +75,26 @@ def annotate(
     address: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Of a Ray cluster; default: the environment's, or a new one.")
     ] = None,
-    cores: Annotated[int | None, typer.Option(metavar="N", help="Of each worker (dataset; default 1).")] = None,
+    cores: Annotated[int | None, typer.Option(metavar="N", help="Of each worker (1; into a folder: a share).")] = None,
     gpus: Annotated[
-        float | None, typer.Option(metavar="F", help="Of each worker, 0.5 for half of one (ray; default: 1 if any).")
+        float | None,
+        typer.Option(metavar="F", help="Of each worker, or model; 0.5 is half of one (ray; default: 1 if any)."),
     ] = None,
+    models: Annotated[
+        int | None, typer.Option(metavar="N", help="Networks that workers share; default: each has its own.")
+    ] = None,
+    model_cores: Annotated[int | None, typer.Option(metavar="N", help="Of each of --models (default 1).")] = None,
     stall_limit: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="A video is stopped without a keyframe (dataset; 600).")
+        float | None, typer.Option(metavar="SECONDS", help="A video is stopped without a keyframe (600).")
     ] = None,
     time_limit: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="A video is stopped after (dataset; default a day).")
+        float | None, typer.Option(metavar="SECONDS", help="A video is stopped after (default: a day).")
     ] = None,
     memory_limit: Annotated[
-        float | None, typer.Option(metavar="GIB", help="A worker is stopped above (dataset; default: its share).")
+        float | None, typer.Option(metavar="GIB", help="A worker is stopped above (default: its share).")
     ] = None,
     tries: Annotated[
-        int | None, typer.Option(metavar="N", help="Before a video that ends its worker is set aside (dataset; 2).")
+        int | None, typer.Option(metavar="N", help="Before a video that ends its worker is set aside (2).")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print problems only.")] = False,
@@ -123,7 +128,7 @@ def annotate(
             resume=resume,
             workers=None if workers is None else _workers(workers),
             engine=engine,
-            cluster=cluster_of(cores=cores, gpus=gpus, address=address),
+            cluster=cluster_of(cores=cores, gpus=gpus, address=address, models=models, model_cores=model_cores),
             limits=limits_of(stall_limit, time_limit, memory_limit, tries),
             on_progress=on_progress,
             on_download=on_download,

@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,7 +20,9 @@ if TYPE_CHECKING:
 
 def train_command(
     config: Annotated[str, typer.Option(metavar="FILE", help="A config file, or the name of one that ships.")],
-    out: Annotated[Path, typer.Option(help="Folder for weights, checkpoints and logs.")],
+    out: Annotated[
+        str, typer.Option(metavar="DIR|ADDRESS", help="Where weights, checkpoints and logs go: a folder, s3://...")
+    ],
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="In the place of what FILE says.")
     ] = None,
@@ -73,4 +74,4 @@ def _print_result(result: training.TrainResult) -> None:
     if result.score is not None:
         say(f"{result.metric} {100 * result.score:.2f} on the validation split, the best, in epoch {result.best_epoch}")
     say(f"Weights:  {result.weights}")
-    say(f"History:  {Path(result.out) / 'log.csv'}, {Path(result.out) / 'validation.csv'}")
+    say(f"History:  {result.out}/log.csv, {result.out}/validation.csv")

@@ -6,7 +6,9 @@ import io
 import json
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -20,6 +22,8 @@ from ava_detect.publishing import RECORD, START, Published, PublishedResults, sa
 from ava_detect.run_record import MANIFEST, SUMMARY, VideoRecord
 from ava_detect.visualize import VisualizeSummary, visualize
 
+# Files that are read ahead, so that a store's delay is waited for once and not for every video.
+_READ_AHEAD = 8
 # A rate of the last minutes says more about the rest than one of the whole run.
 _LATE_SECONDS = 600.0
 _MAX_PROBLEMS_SHOWN = 20
@@ -155,10 +159,9 @@ def _chosen(results: PublishedResults, only: Sequence[str] | None) -> Iterator[t
     missing = set(only or ())
     names = {safe_name(video_id) for video_id in missing}
     empty = True
-    for one in results.published():
-        if only is not None and not any(_is_named(one, name) for name in names):
-            continue
-        content = pq.ParquetFile(io.BytesIO(results.read_rows(one)))
+    wanted = (one for one in results.published() if only is None or any(_is_named(one, name) for name in names))
+    for one, data in _read(results, wanted):
+        content = pq.ParquetFile(io.BytesIO(data))
         try:
             record = VideoRecord.from_json(json.loads(content.schema_arrow.metadata[RECORD.encode()]))
         except (KeyError, TypeError, ValueError) as error:
@@ -173,6 +176,22 @@ def _chosen(results: PublishedResults, only: Sequence[str] | None) -> Iterator[t
         raise ConfigError(f"{results.out} holds no video called {', '.join(sorted(missing))}")
     if empty:
         raise ConfigError(f"{results.out} holds no video that is done yet; `ava-detect status` says more")
+
+
+def _read(results: PublishedResults, wanted: Iterable[Published]) -> Iterator[tuple[Published, bytes]]:
+    """The files of some videos in their order, a few of them at a time."""
+    reading: deque[tuple[Published, Future[bytes]]] = deque()
+    pool = ThreadPoolExecutor(_READ_AHEAD)
+    try:
+        for one in wanted:
+            reading.append((one, pool.submit(results.read_rows, one)))
+            if len(reading) >= _READ_AHEAD:
+                first, data = reading.popleft()
+                yield first, data.result()
+        for one, data in reading:
+            yield one, data.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _is_named(one: Published, name: str) -> bool:

@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 import psutil
 
-from ava_detect.annotator import resolve_device
-from ava_detect.engines.base import Engine, Limits
+from ava_detect.engines.base import Engine, Limits, Outcome, Servers
 from ava_detect.engines.local import LocalEngine
 from ava_detect.errors import ConfigError
+from ava_detect.run_record import VideoRecord
 from ava_detect.workers import sensible_workers, usable_cores
 
 ENGINES = ("local", "ray")
@@ -23,24 +23,45 @@ _ANY_NUMBER_OF_VIDEOS = 1 << 31
 class ClusterSettings:
     """What a worker holds, and where Ray is.
 
-    ``cores``: of a worker. ``gpus``: of a worker, a part for a shared one; None: 1 where Ray has any and the device
-    allows it. ``address``: of a Ray cluster; None: the one that the environment names, else a new one on this machine.
+    ``cores``: of a worker. ``models``: so many networks, in processes of their own, which the workers share; None: each
+    worker has its own. ``model_cores``: of each of those. ``gpus``: of each of those, without them of a worker, a part
+    for a shared one; None: 1 where Ray has any and the device allows it. ``address``: of a Ray cluster; None: the one
+    that the environment names, else a new one on this machine.
     """
 
     cores: int = 1
     gpus: float | None = None
     address: str | None = None
+    models: int | None = None
+    model_cores: int = 1
 
     def __post_init__(self) -> None:
         if self.cores < 1 or (self.gpus is not None and self.gpus < 0):
             raise ConfigError(f"a worker has at least 1 core and no less than 0 GPUs, got {self.cores} and {self.gpus}")
+        if self.model_cores < 1 or (self.models is not None and self.models < 1):
+            raise ConfigError(
+                f"--models is at least 1, each with at least 1 core, got {self.models} and {self.model_cores}; leave "
+                "both out and every worker has a network of its own"
+            )
+        if self.models is None and self.model_cores != 1:
+            raise ConfigError(
+                f"--model-cores {self.model_cores} is for --models, of which there are none; say how many, or give "
+                "--cores, which the workers' own networks share"
+            )
 
 
-def cluster_of(*, cores: int | None, gpus: float | None, address: str | None) -> ClusterSettings | None:
+def cluster_of(
+    *,
+    cores: int | None,
+    gpus: float | None,
+    address: str | None,
+    models: int | None = None,
+    model_cores: int | None = None,
+) -> ClusterSettings | None:
     """The settings, or None where nothing was said."""
-    if cores is None and gpus is None and address is None:
-        return None
-    return ClusterSettings(1 if cores is None else cores, gpus, address)
+    said = {"cores": cores, "gpus": gpus, "address": address, "models": models, "model_cores": model_cores}
+    known: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
+    return ClusterSettings(**known) if known else None
 
 
 def limits_of(
@@ -63,31 +84,61 @@ def build_engine(
 ) -> Engine:
     """The engine called ``name``. ``workers``: None and ``auto`` are as many as fit.
 
-    Without a memory limit, a worker may have its share of the machine it is on.
+    ``device``: of the networks; for ``local``, ``cpu`` or ``cuda``. Without a memory limit, a worker may have its share
+    of the machine it is on.
     """
     cluster, limits = cluster or ClusterSettings(), limits or Limits()
     fixed = None if workers in (None, "auto") else int(workers or 0)
-    if name == "ray":
-        from ava_detect.engines.ray_engine import RayEngine
-
-        return RayEngine(
-            workers=fixed,
-            cores_per_worker=cluster.cores,
-            gpus_per_worker=0.0 if device == "cpu" else cluster.gpus,
-            address=cluster.address,
-            limits=limits
-            if limits.memory_bytes
-            else replace(limits, memory_bytes=_share(usable_cores() // cluster.cores)),
+    if fixed is not None and cluster.models is not None and cluster.models > fixed:
+        raise ConfigError(
+            f"--models {cluster.models} for {fixed} workers: each of them asks one at a time, so some would never be "
+            "asked; give more --workers than --models"
         )
+    if name == "ray":
+        return _ray_engine(fixed, cluster, limits, device)
     if cluster.address is not None or cluster.gpus is not None:
         raise ConfigError("--address and --gpus are for --engine ray")
-    place = resolve_device(device)
-    number = fixed or max(1, sensible_workers(_ANY_NUMBER_OF_VIDEOS, place) // (cluster.cores if place == "cpu" else 1))
+    number = fixed or _fitting_workers(cluster, device)
     if limits.memory_bytes is None:
-        limits = replace(limits, memory_bytes=_share(number))
-    return LocalEngine(number, cluster.cores, limits)
+        limits = replace(limits, memory_bytes=_share(number + (cluster.models or 0)))
+    servers = None if cluster.models is None else Servers(cluster.models, cluster.model_cores)
+    return LocalEngine(number, cluster.cores, limits, servers)
+
+
+def _ray_engine(workers: int | None, cluster: ClusterSettings, limits: Limits, device: str) -> Engine:
+    from ava_detect.engines.ray_engine import RayEngine
+
+    gpus = 0.0 if device == "cpu" else cluster.gpus
+    if limits.memory_bytes is None:
+        limits = replace(limits, memory_bytes=_share(usable_cores() // cluster.cores))
+    return RayEngine(
+        workers=workers,
+        cores_per_worker=cluster.cores,
+        gpus_per_worker=gpus,
+        address=cluster.address,
+        limits=limits,
+        servers=None if cluster.models is None else Servers(cluster.models, cluster.model_cores, gpus),
+        count=_counts,
+    )
+
+
+def _fitting_workers(cluster: ClusterSettings, device: str) -> int:
+    """So many of this machine's: those that only decode get all the cores that the models leave."""
+    if cluster.models is not None:
+        return max(1, (usable_cores() - cluster.models * cluster.model_cores) // cluster.cores)
+    return max(1, sensible_workers(_ANY_NUMBER_OF_VIDEOS, device) // (cluster.cores if device == "cpu" else 1))
 
 
 def _share(workers: int) -> int:
     """Of this machine's memory, for one of so many."""
     return max(_LEAST_MEMORY_LIMIT, int(psutil.virtual_memory().total * _MEMORY_SHARE / max(1, workers)))
+
+
+def _counts(outcome: Outcome[Any, VideoRecord]) -> dict[str, float]:
+    """What a video adds to the counters that Ray shows."""
+    record = outcome.result
+    if record is None:
+        return {"ava_detect_videos_failed": 1.0}
+    stages = {f"ava_detect_{stage}_seconds": seconds for stage, seconds in record.seconds.items()}
+    numbers = {"ava_detect_keyframes": record.num_keyframes, "ava_detect_people": record.num_people}
+    return {f"ava_detect_videos_{record.status}": 1.0, **numbers, **stages}

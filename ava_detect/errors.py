@@ -54,6 +54,11 @@ class MissingDependencyError(ImportError):
     """An optional library that is not installed; the message holds the line that installs it."""
 
 
+def sentence_of(error: BaseException) -> str:
+    """What it says, where that is a sentence for people; anything else needs its kind to be understood."""
+    return str(error) if isinstance(error, ValueError | MissingDependencyError) else f"{type(error).__name__}: {error}"
+
+
 def suggestion(got: str, allowed: Iterable[str]) -> str:
     """``" (did you mean 'builtin'?)"`` for the nearest of ``allowed``, or nothing when none is near."""
     near = get_close_matches(got, list(allowed), n=1)

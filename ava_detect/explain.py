@@ -7,12 +7,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from ava_detect.annotator import AnnotateSettings, Annotator
-from ava_detect.build import RANDOM_WEIGHTS, config_of
+from ava_detect.annotate_settings import AnnotateSettings
+from ava_detect.annotator import Annotator
+from ava_detect.config_choice import config_of
 from ava_detect.errors import AvaDetectError, suggestion
 from ava_detect.files import atomic_path
 from ava_detect.labels import Action, LabelMap
-from ava_detect.models.zoo import resolve
+from ava_detect.models.zoo import RANDOM_WEIGHTS, resolve
 from ava_detect.video.clips import ClipSampler
 from ava_detect.video.reader import VideoReader
 from ava_detect.visualization.attention_sheet import attention_sheet

@@ -20,12 +20,13 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from ava_detect.build import RANDOM_WEIGHTS, build_model, config_of
+from ava_detect.build import build_model
+from ava_detect.config_choice import config_of
 from ava_detect.errors import AvaDetectError, ConfigError
 from ava_detect.files import atomic_path
 from ava_detect.models.action_detector import ActionDetector
 from ava_detect.models.weights import load_weights
-from ava_detect.models.zoo import OnProgress, resolve
+from ava_detect.models.zoo import RANDOM_WEIGHTS, OnProgress, resolve
 
 OPSET = 17
 # Scores of the exported network may differ by so much; measured differences are near 1e-6.

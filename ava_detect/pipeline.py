@@ -1,10 +1,12 @@
 """One video in, everybody's actions out: decode, detect, cut clips, score, link. Streaming, in bounded memory.
 
-Decoding and detection run in threads of their own, a few keyframes ahead of the network (``background.py``).
+Decoding and detection run in threads of their own, a few keyframes ahead of the network, and so does the network
+where several clips at once are the faster way (``background.py``, ``scoring.py``).
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -17,19 +19,18 @@ import numpy.typing as npt
 import torch
 
 from ava_detect import boxes as box_ops
-from ava_detect.background import in_background
+from ava_detect.background import in_background, side_by_side
 from ava_detect.detectors.base import PersonDetector
 from ava_detect.errors import ConfigError
 from ava_detect.labels import LabelMap
 from ava_detect.linking import Linker
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
-from ava_detect.models.execution import Execution, Precision, prepare
+from ava_detect.models.execution import Execution, Precision
+from ava_detect.scoring import ClipScorer, Scorer, Scores
 from ava_detect.structures import ActionDetections, Clip, Frame, PersonBoxes
 from ava_detect.video.clips import ClipSampler, Keyframe, keyframe_times
 from ava_detect.video.reader import VideoReader
 from ava_detect.video.remote import RemoteVideo, as_video_file
-from ava_detect.video.transforms import flip as mirror
-from ava_detect.video.transforms import normalize, roi_boxes
 
 _LEAST_SHORT_SIDE = 32
 # Keyframes that wait for the detector, and batches that wait for the network: enough to even out how long each takes.
@@ -38,6 +39,8 @@ _KEYFRAMES_AHEAD, _BATCHES_AHEAD = 2, 1
 
 # One keyframe at every scale.
 Views = tuple[Keyframe, ...]
+# Keyframes and the people on each.
+_Batch = tuple[list[Views], list[PersonBoxes]]
 
 
 class Pipeline:
@@ -72,41 +75,102 @@ class Pipeline:
         ``every_seconds``: the time between keyframes, the first being at 0. ``new_person_score``: somebody below it is
         left out unless known from an earlier keyframe (``linking.py``); 0 keeps everybody. ``clips_per_batch``: so
         many go through the network at once. ``keyframes_per_batch``: so many go through the detector at once, by
-        default as many; up to three times as many clips, and two, are held in memory. ``precision``: ``bf16`` runs the
-        network's convolutions in bfloat16: faster where the processor has it, with scores that differ a little.
+        default as many. On a CPU as many batches are scored side by side as PyTorch has threads now, at most 4
+        (``scoring.py``); for each, and for two that wait, that many clips are held in memory, and two. ``precision``:
+        ``bf16`` runs the network's convolutions in bfloat16: faster where the processor has it, with scores that differ
+        a little.
         ``execution``: see ``models/execution.py``; the weights that count are those which ``model`` has now.
 
         Test-time augmentation: ``scales``, the short sides in pixels at which each clip is scored in the place of the
         network's own, and ``flip``, each also with left and right exchanged; the scores are averaged. The video is
         decoded once a scale.
         """
-        if isinstance(model, ActionClassifier):
-            raise ConfigError(
-                "this model is a classifier: it says what a whole clip shows, not what each person does; choose a "
-                "config whose model.task is detection"
-            )
+        scorer = Scorer(
+            model,
+            device=device,
+            precision=precision,
+            execution=execution,
+            clips_per_batch=clips_per_batch,
+            flip=flip,
+        )
+        self._set_up(
+            detector,
+            scorer,
+            label_map=label_map,
+            every_seconds=every_seconds,
+            new_person_score=new_person_score,
+            keyframes_per_batch=keyframes_per_batch,
+            decoder_threads=decoder_threads,
+            scales=scales,
+        )
+
+    @classmethod
+    def with_scorer(
+        cls,
+        detector: PersonDetector,
+        scorer: ClipScorer,
+        *,
+        label_map: LabelMap | None = None,
+        every_seconds: float = 1.0,
+        new_person_score: float = 0.0,
+        keyframes_per_batch: int | None = None,
+        decoder_threads: int = 1,
+        scales: Sequence[int] = (),
+    ) -> Pipeline:
+        """A pipeline without a network of its own: ``scorer`` has it, here or elsewhere, and settles how it is run.
+
+        The other settings are those of a pipeline with a network.
+        """
+        pipeline = cls.__new__(cls)
+        pipeline._set_up(
+            detector,
+            scorer,
+            label_map=label_map,
+            every_seconds=every_seconds,
+            new_person_score=new_person_score,
+            keyframes_per_batch=keyframes_per_batch,
+            decoder_threads=decoder_threads,
+            scales=scales,
+        )
+        return pipeline
+
+    def _set_up(
+        self,
+        detector: PersonDetector,
+        scorer: ClipScorer,
+        *,
+        label_map: LabelMap | None,
+        every_seconds: float,
+        new_person_score: float,
+        keyframes_per_batch: int | None,
+        decoder_threads: int,
+        scales: Sequence[int],
+    ) -> None:
         keyframe_times(every_seconds)
         if any(side < _LEAST_SHORT_SIDE for side in scales) or len(set(scales)) != len(scales):
             raise ConfigError(
                 f"scales are short sides in pixels, each once and at least {_LEAST_SHORT_SIDE}, got {list(scales)}"
             )
         self.detector = detector
-        self.device = torch.device(device)
-        self.model = model.to(self.device).eval()
+        self.scorer = scorer
         self.label_map = label_map or LabelMap.ava()
-        if len(self.label_map) != model.head.num_classes:
+        if len(self.label_map) != scorer.num_actions:
             raise ValueError(
                 f"the label map names {len(self.label_map)} actions, but the model scores "
-                f"{model.head.num_classes}; give the map that the model was trained with"
+                f"{scorer.num_actions}; give the map that the model was trained with"
             )
-        self.network = prepare(self.model, execution=execution, precision=precision, device=self.device)
         self.every_seconds = every_seconds
         self.new_person_score = new_person_score
-        self.keyframes_per_batch = keyframes_per_batch or clips_per_batch
-        self.clips_per_batch = clips_per_batch
+        self.keyframes_per_batch = keyframes_per_batch or scorer.clips_per_batch
         self.decoder_threads = decoder_threads
-        self.scales = tuple(scales) or (model.clip_settings.short_side,)
-        self.flip = flip
+        self.scales = tuple(scales) or (scorer.clip_settings.short_side,)
+
+    @property
+    def model(self) -> ActionDetector:
+        """The network; ``AttributeError`` for a pipeline whose scorer has it elsewhere."""
+        if not isinstance(self.scorer, Scorer):
+            raise AttributeError("this pipeline has no network of its own: its scorer has it; use pipeline.score")
+        return self.scorer.model
 
     def __call__(
         self,
@@ -137,40 +201,9 @@ class Pipeline:
             for people, image, keyframe in zip(found, images, keyframes, strict=True)
         ]
 
-    def score(self, clips: Sequence[Clip], people: Sequence[PersonBoxes]) -> list[npt.NDArray[np.float32]]:
-        """Action scores ``[N, C]`` in 0..1 of the people on each clip; boxes in pixels of the clip.
-
-        A clip without people is not looked at. With ``flip`` they are the mean of the clip's and its mirror image's.
-        """
-        scores = self._score_as_given(clips, people)
-        if self.flip:
-            mirrored = [_mirrored(clip, boxes) for clip, boxes in zip(clips, people, strict=True)]
-            others = self._score_as_given([clip for clip, _ in mirrored], [boxes for _, boxes in mirrored])
-            scores = [np.mean(pair, axis=0) for pair in zip(scores, others, strict=True)]
-        return scores
-
-    def _score_as_given(self, clips: Sequence[Clip], people: Sequence[PersonBoxes]) -> list[npt.NDArray[np.float32]]:
-        num_actions = len(self.label_map)
-        scores = [np.zeros((0, num_actions), np.float32) for _ in clips]
-        occupied = [i for i, boxes in enumerate(people) if len(boxes)]
-        for start in range(0, len(occupied), self.clips_per_batch):
-            batch = occupied[start : start + self.clips_per_batch]
-            batch_scores = self._forward([clips[i] for i in batch], [people[i] for i in batch])
-            split = np.split(batch_scores, np.cumsum([len(people[i]) for i in batch])[:-1])
-            for i, part in zip(batch, split, strict=True):
-                scores[i] = part
-        return scores
-
-    def _forward(self, clips: Sequence[Clip], people: Sequence[PersonBoxes]) -> npt.NDArray[np.float32]:
-        settings = self.model.clip_settings
-        frames = clips[0].frames[None] if len(clips) == 1 else np.stack([clip.frames for clip in clips])
-        inputs = normalize(frames, settings.mean, settings.std, self.device)
-        rois = np.concatenate(
-            [_rois(i, boxes, clip) for i, (boxes, clip) in enumerate(zip(people, clips, strict=True))]
-        )
-        logits = self.network(inputs, torch.from_numpy(rois).to(self.device))
-        scores: npt.NDArray[np.float32] = logits.sigmoid().cpu().numpy()
-        return scores
+    def score(self, clips: Sequence[Clip], people: Sequence[PersonBoxes]) -> Scores:
+        """Action scores ``[N, C]`` in 0..1 of the people on each clip; boxes in pixels of the clip."""
+        return self.scorer.score(clips, people)
 
 
 class VideoRun(Iterator[ActionDetections]):
@@ -226,6 +259,9 @@ class _Stages:
         # One reader a scale: each keeps the books of its own pass.
         self.readers = [VideoReader(source, num_threads=pipeline.decoder_threads) for _ in pipeline.scales]
         self.seconds = {"decode": 0.0, "detect": 0.0, "score": 0.0}
+        self._clock = threading.Lock()
+        self._busy: dict[str, int] = {}
+        self._counted_until: dict[str, float] = {}
         self.num_keyframes = 0
         self.num_people = 0
         self.first_pass: ClipSampler | None = None
@@ -235,9 +271,11 @@ class _Stages:
     def run(self, times: Iterable[float]) -> Generator[ActionDetections, None, None]:
         decoded = in_background(self._decoded(times), _KEYFRAMES_AHEAD)
         batches = in_background(self._detected(decoded), _BATCHES_AHEAD)
+        scorer = self._pipeline.scorer
+        scored = side_by_side(self._score_batch, batches, scorer.calls_at_once, scorer.start_thread)
         # The last thread in the row ends first: the others wait for nobody else.
-        with closing(decoded), closing(batches):
-            yield from self._scored(batches)
+        with closing(decoded), closing(batches), closing(scored):
+            yield from self._linked(scored)
 
     def _decoded(self, times: Iterable[float]) -> Generator[Views, None, None]:
         keyframes = self._keyframes(times)
@@ -248,20 +286,22 @@ class _Stages:
                 return
             yield views
 
-    def _detected(self, keyframes: Iterator[Views]) -> Generator[tuple[list[Views], list[PersonBoxes]], None, None]:
+    def _detected(self, keyframes: Iterator[Views]) -> Generator[_Batch, None, None]:
         while batch := list(islice(keyframes, self._pipeline.keyframes_per_batch)):
             with self.timed("detect"):
                 people = self._pipeline.detect([views[0] for views in batch], self._video_id)
             yield batch, people
 
-    def _scored(self, batches: Iterable[tuple[list[Views], list[PersonBoxes]]]) -> Iterator[ActionDetections]:
+    def _score_batch(self, batch: _Batch) -> tuple[_Batch, Scores]:
+        with self.timed("score"):
+            return batch, self._score(*batch)
+
+    def _linked(self, scored: Iterable[tuple[_Batch, Scores]]) -> Iterator[ActionDetections]:
         pipeline = self._pipeline
         linker = Linker(max_gap_seconds=2.5 * pipeline.every_seconds, start_score=pipeline.new_person_score)
         action_ids = np.array(pipeline.label_map.ids, np.int64)
-        for batch, people in batches:
+        for (batch, people), scores in scored:
             clips = [views[0].clip for views in batch]
-            with self.timed("score"):
-                scores = self._score(batch, people)
             shots = [views[0].shot for views in batch]
             for clip, shot, boxes, action_scores in zip(clips, shots, people, scores, strict=True):
                 fractions = box_ops.pixels_to_fractions(boxes.boxes_xyxy, clip.width, clip.height)
@@ -285,7 +325,7 @@ class _Stages:
         pipeline = self._pipeline
         passes = []
         for index, (short_side, video) in enumerate(zip(pipeline.scales, self.readers, strict=True)):
-            settings = replace(pipeline.model.clip_settings, short_side=short_side)
+            settings = replace(pipeline.scorer.clip_settings, short_side=short_side)
             is_first = index == 0
             wants_images = pipeline.detector.needs_images and is_first
             passes.append(ClipSampler(video, settings, keyframe_images=wants_images, find_shots=is_first))
@@ -293,7 +333,7 @@ class _Stages:
         shares = tee(times, len(passes))
         return zip(*(sampler.sample(share) for sampler, share in zip(passes, shares, strict=True)), strict=True)
 
-    def _score(self, batch: Sequence[Views], people: Sequence[PersonBoxes]) -> list[npt.NDArray[np.float32]]:
+    def _score(self, batch: Sequence[Views], people: Sequence[PersonBoxes]) -> Scores:
         """The mean over the scales; ``people`` are in pixels of the first scale's clips."""
         views = []
         for same_scale in zip(*batch, strict=True):
@@ -304,22 +344,25 @@ class _Stages:
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Add the time of the block to ``seconds[stage]``."""
-        started = time.perf_counter()
+        """Add the time of the block to ``seconds[stage]``; what several threads spend there at once counts once."""
+        self._count(stage, 1)
         try:
             yield
         finally:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - started
+            self._count(stage, -1)
+
+    def _count(self, stage: str, change: int) -> None:
+        """Count the time since the stage was looked at last, if anybody was in it; then so many more are."""
+        with self._clock:
+            now, busy = time.perf_counter(), self._busy.get(stage, 0)
+            since = now - self._counted_until[stage] if busy else 0.0
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + since
+            self._counted_until[stage], self._busy[stage] = now, busy + change
 
 
 def _image_of(keyframe: Keyframe) -> npt.NDArray[np.uint8]:
     """What the detector sees: the keyframe's own picture, or, where none was wanted, its frame of the clip."""
     return keyframe.clip.frames[keyframe.clip.keyframe_index] if keyframe.image is None else keyframe.image
-
-
-def _mirrored(clip: Clip, people: PersonBoxes) -> tuple[Clip, PersonBoxes]:
-    frames, boxes = mirror(clip.frames, people.boxes_xyxy)
-    return replace(clip, frames=frames), PersonBoxes(boxes, people.scores)
 
 
 def _rescaled(people: PersonBoxes, clip: Clip, other: Clip) -> PersonBoxes:
@@ -334,8 +377,3 @@ def _on_clip(people: PersonBoxes, image: npt.NDArray[np.uint8], clip: Clip) -> P
     scaled = box_ops.scale(people.boxes_xyxy, clip.width / width, clip.height / height)
     inside = box_ops.clip(scaled, clip.width, clip.height).astype(np.float32)
     return PersonBoxes(inside, people.scores)[box_ops.areas(inside) > 0]
-
-
-def _rois(clip_index: int, people: PersonBoxes, clip: Clip) -> npt.NDArray[np.float32]:
-    """``[N, 5]``: the clip's place in the batch, then the network's own idea of the box."""
-    return np.insert(roi_boxes(people.boxes_xyxy, clip), 0, clip_index, axis=1)

@@ -1,8 +1,8 @@
 """Results of many runs in one place, here or in a bucket: a Parquet dataset in which every video appears whole or not.
 
     OUT/run.json                               the settings that all results here were made with
-    OUT/rows/shard=3f/NAME-KEY.parquet         a video's rows, and its record in the file's metadata
-    OUT/csv, jsonl, drawn/shard=3f/NAME-KEY... where asked for, put there before the rows
+    OUT/rows/shard=k3f/NAME-KEY.parquet         a video's rows, and its record in the file's metadata
+    OUT/csv, jsonl, drawn/shard=k3f/NAME-KEY... where asked for, put there before the rows
     OUT/problems/failed-KEY.json               a video that was set aside, with its reason
     OUT/problems/damaged-KEY.json              a video whose rows are not all that it promised
     OUT/progress/RUN.json                      how far a run has come, written as it goes
@@ -16,29 +16,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
-from fsspec import AbstractFileSystem
 
 from ava_detect.addresses import Address, without_secrets
 from ava_detect.errors import ConfigError, FormatError
-from ava_detect.files import TEMPORARY_MARK, atomic_path
+from ava_detect.files import TEMPORARY_MARK
 from ava_detect.patience import patiently
 from ava_detect.run_record import VideoRecord, settings_changed
 from ava_detect.source_lists import modified_of
 from ava_detect.sources import AnyVideo
+from ava_detect.store import Store
 
 # What the metadata of a video's Parquet file holds beside the schema.
 RECORD, START = "ava_detect.record", "ava_detect.start_seconds"
@@ -46,9 +44,9 @@ RUN, ROWS, PROBLEMS, PROGRESS = "run.json", "rows", "problems", "progress"
 _BESIDE = {"csv": "csv", "jsonl": "jsonl", "annotated.mp4": "drawn"}
 _KEY_LETTERS, _SHARD_LETTERS, _NAME_LETTERS = 20, 2, 60
 _LISTERS = 8
+# The letter keeps readers that guess a partition's type from taking 00 or 13 for a number.
+_SHARD = "shard=k"
 _STALE_SECONDS = 24 * 3600.0
-# Where an upload appears whole by nature; elsewhere it is renamed into place.
-_WHOLE_BY_NATURE = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "hf", "oss", "oci", "memory", "r2", "tos"}
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ class PublishedResults:
             before: Mapping[str, Any] | None = looking.settings()
             if before is None:
                 content = json.dumps({"settings": settings, **about}, indent=2, ensure_ascii=False)
-                looking._create(RUN, content.encode())
+                looking._store.create(RUN, content.encode())
                 # Another run may have been faster: what stands there now counts.
                 before = looking.settings() or settings
         except (OSError, NotImplementedError) as error:
@@ -117,20 +115,12 @@ class PublishedResults:
         return cls(out, hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest())
 
     @cached_property
-    def _place(self) -> tuple[AbstractFileSystem, str]:
-        files, root = self.out.open()
-        return files, root.rstrip("/")
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Connections and their threads do not travel.
-        return {"out": self.out, "digest": self.digest}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+    def _store(self) -> Store:
+        return Store(self.out)
 
     def about(self) -> dict[str, Any] | None:
         """What ``run.json`` says; None where there is none. ``FormatError`` where it cannot be read."""
-        data = self._read(RUN)
+        data = self._store.read(RUN)
         if data is None:
             return None
         try:
@@ -153,35 +143,32 @@ class PublishedResults:
 
     def is_published(self, source: AnyVideo) -> bool:
         """Whether the rows of a video are there."""
-        files, root = self._place
-        path = f"{root}/{self._name(ROWS, source, 'parquet')}"
-        # "exists" takes any error for a no, and then a video would be done twice for nothing.
-        return patiently(lambda: _is_there(files, path), self.out)
+        return self._store.is_there(self._name(ROWS, source, "parquet"))
 
     def publish(self, source: AnyVideo, outputs: Mapping[str, Path], record: VideoRecord) -> None:
         """Put a video's files in place, its rows (``outputs["parquet"]``) last, in one step that makes it done."""
         key = self.key(source)
         for suffix, path in outputs.items():
             if suffix != "parquet":
-                self._put_file(path, self._name(_BESIDE[suffix], source, suffix))
+                self._store.put_file(path, self._name(_BESIDE[suffix], source, suffix))
         if record.status == "damaged":
-            self._write(f"{PROBLEMS}/damaged-{key}.json", _json(record))
+            self._store.write(f"{PROBLEMS}/damaged-{key}.json", _json(record))
         else:
-            self._remove(f"{PROBLEMS}/damaged-{key}.json")
-        self._put_file(outputs["parquet"], self._name(ROWS, source, "parquet"))
-        self._remove(f"{PROBLEMS}/failed-{key}.json")
+            self._store.remove(f"{PROBLEMS}/damaged-{key}.json")
+        self._store.put_file(outputs["parquet"], self._name(ROWS, source, "parquet"))
+        self._store.remove(f"{PROBLEMS}/failed-{key}.json")
 
     def set_aside(self, source: AnyVideo, record: VideoRecord) -> None:
         """Note a video that has no rows, with its reason."""
-        self._write(f"{PROBLEMS}/failed-{self.key(source)}.json", _json(record))
+        self._store.write(f"{PROBLEMS}/failed-{self.key(source)}.json", _json(record))
 
     def note_progress(self, run: str, content: Mapping[str, Any]) -> None:
         """Say how far a run has come."""
-        self._write(f"{PROGRESS}/{run}.json", json.dumps(content).encode())
+        self._store.write(f"{PROGRESS}/{run}.json", json.dumps(content).encode())
 
     def progress(self) -> list[dict[str, Any]]:
         """What each run said last, the latest run at the end."""
-        notes = [self._read(f"{PROGRESS}/{name}") for name in self._names(PROGRESS)]
+        notes = [self._store.read(f"{PROGRESS}/{name}") for name in self._store.names(PROGRESS)]
         return sorted((json.loads(note) for note in notes if note), key=lambda note: note["updated"])
 
     def published(self) -> Iterator[Published]:
@@ -205,19 +192,19 @@ class PublishedResults:
     def problem_keys(self) -> dict[str, set[str]]:
         """``failed`` and ``damaged`` -> the keys of such videos, as noted."""
         found: dict[str, set[str]] = {"failed": set(), "damaged": set()}
-        for name in self._names(PROBLEMS):
+        for name in self._store.names(PROBLEMS):
             status, _, key = name.removesuffix(".json").partition("-")
             found.setdefault(status, set()).add(key)
         return found
 
     def problem(self, status: str, key: str) -> VideoRecord | None:
         """What was noted of a video."""
-        data = self._read(f"{PROBLEMS}/{status}-{key}.json")
+        data = self._store.read(f"{PROBLEMS}/{status}-{key}.json")
         return None if data is None else VideoRecord.from_json(json.loads(data))
 
     def read_rows(self, one: Published) -> bytes:
         """The Parquet file of a video."""
-        files, _ = self._place
+        files, _ = self._store.place
         data: bytes = patiently(lambda: files.cat_file(one.path), self.out)
         return data
 
@@ -225,25 +212,25 @@ class PublishedResults:
         """Remove what this package wrote here, and nothing else; the settings last."""
         if self.about() is None:
             return
-        files, _ = self._place
+        files, _ = self._store.place
         for folder in (ROWS, *_BESIDE.values()):
-            for info in self._infos(folder):
-                if PurePosixPath(str(info["name"]).rstrip("/")).name.startswith("shard="):
+            for info in self._store.infos(folder):
+                if PurePosixPath(str(info["name"]).rstrip("/")).name.startswith(_SHARD):
                     patiently(lambda: files.rm(str(info["name"]), recursive=True), self.out)  # noqa: B023
         for folder in (PROBLEMS, PROGRESS):
-            for name in self._names(folder):
-                self._remove(f"{folder}/{name}")
-        self._remove(RUN)
+            for name in self._store.names(folder):
+                self._store.remove(f"{folder}/{name}")
+        self._store.remove(RUN)
 
     def _name(self, folder: str, source: AnyVideo, suffix: str) -> str:
         key = self.key(source)
-        return f"{folder}/shard={key[:_SHARD_LETTERS]}/{safe_name(source.video_id)}-{key}.{suffix}"
+        return f"{folder}/{_SHARD}{key[:_SHARD_LETTERS]}/{safe_name(source.video_id)}-{key}.{suffix}"
 
     def _shards(self) -> list[str]:
-        return sorted(name.removeprefix("shard=") for name in self._names(ROWS) if name.startswith("shard="))
+        return sorted(name.removeprefix(_SHARD) for name in self._store.names(ROWS) if name.startswith(_SHARD))
 
     def _published_in(self, shard: str) -> Iterator[Published]:
-        for info in self._infos(f"{ROWS}/shard={shard}"):
+        for info in self._store.infos(f"{ROWS}/{_SHARD}{shard}"):
             path, modified = str(info["name"]), modified_of(info)
             name = PurePosixPath(path).name
             if name.startswith(TEMPORARY_MARK):
@@ -253,81 +240,10 @@ class PublishedResults:
 
     def _remove_if_stale(self, path: str, modified: float | None) -> None:
         """What somebody was writing who is no more; whether that is so, only its age can tell."""
-        files, _ = self._place
+        files, _ = self._store.place
         if modified is not None and time.time() - modified > _STALE_SECONDS:
             with suppress(FileNotFoundError):
                 files.rm_file(path)
-
-    def _names(self, folder: str) -> list[str]:
-        return [
-            name
-            for info in self._infos(folder)
-            if not (name := PurePosixPath(str(info["name"]).rstrip("/")).name).startswith(TEMPORARY_MARK)
-        ]
-
-    def _infos(self, folder: str) -> list[Mapping[str, Any]]:
-        files, root = self._place
-
-        def look() -> list[Mapping[str, Any]]:
-            try:
-                return sorted(files.ls(f"{root}/{folder}", detail=True), key=lambda info: str(info["name"]))
-            except FileNotFoundError:
-                return []
-
-        return patiently(look, self.out)
-
-    def _read(self, name: str) -> bytes | None:
-        files, root = self._place
-        data: bytes | None = None
-        with suppress(FileNotFoundError):
-            data = patiently(lambda: files.cat_file(f"{root}/{name}"), self.out)
-        return data
-
-    def _remove(self, name: str) -> None:
-        files, root = self._place
-        path = f"{root}/{name}"
-        with suppress(FileNotFoundError):
-            patiently(lambda: files.rm_file(path) if _is_there(files, path) else None, self.out)
-
-    def _write(self, name: str, content: bytes) -> None:
-        files, _ = self._place
-        self._put(name, lambda target: files.pipe_file(target, content))
-
-    def _put_file(self, path: Path, name: str) -> None:
-        files, _ = self._place
-        self._put(name, lambda target: files.put_file(str(path), target))
-
-    def _put(self, name: str, upload: Callable[[str], None]) -> None:
-        """Have a file in its place, where it appears whole or not at all."""
-        files, root = self._place
-        target = f"{root}/{name}"
-        parent, _, last = target.rpartition("/")
-
-        def put() -> None:
-            if _scheme(files) == "file":
-                with atomic_path(target) as temporary:
-                    upload(str(temporary))
-            elif _scheme(files) in _WHOLE_BY_NATURE:
-                upload(target)
-            else:
-                files.makedirs(parent, exist_ok=True)
-                moved_from = f"{parent}/{TEMPORARY_MARK}{uuid4().hex}-{last}"
-                upload(moved_from)
-                files.mv(moved_from, target)
-
-        patiently(put, self.out)
-
-    def _create(self, name: str, content: bytes) -> None:
-        """Write a file unless it is there: where the store can tell, even when somebody else does so just now."""
-        files, root = self._place
-        target = f"{root}/{name}"
-        with suppress(FileExistsError):
-            if _scheme(files) == "file":
-                _link_new(Path(target), content)
-            elif _scheme(files) in _WHOLE_BY_NATURE:
-                patiently(lambda: files.pipe_file(target, content, mode="create"), self.out)
-            else:
-                self._write(name, content)
 
 
 def safe_name(video_id: str) -> str:
@@ -335,30 +251,6 @@ def safe_name(video_id: str) -> str:
     plain = re.sub(r"[^A-Za-z0-9.-]+", "_", video_id)
     # Spark and others take names that begin with "_" or "." for hidden.
     return plain.strip("._-")[:_NAME_LETTERS].rstrip("._-") or "video"
-
-
-def _link_new(target: Path, content: bytes) -> None:
-    """A new local file, whole from the first moment; ``FileExistsError`` where there is one."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f"{TEMPORARY_MARK}{os.getpid()}-{uuid4().hex}")
-    temporary.write_bytes(content)
-    try:
-        # Unlike a rename, a link never takes the place of what is there.
-        target.hardlink_to(temporary)
-    finally:
-        temporary.unlink()
-
-
-def _is_there(files: AbstractFileSystem, path: str) -> bool:
-    try:
-        files.info(path)
-    except FileNotFoundError:
-        return False
-    return True
-
-
-def _scheme(files: AbstractFileSystem) -> str:
-    return files.protocol if isinstance(files.protocol, str) else str(files.protocol[0])
 
 
 def _number(key: str) -> np.uint64:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from ava_detect.addresses import Address
+from ava_detect.addresses import Address, without_secrets
 from ava_detect.errors import ConfigError
 from ava_detect.files import write_text_atomic
 from ava_detect.sources import AnyVideo
@@ -54,6 +54,13 @@ class VideoRecord:
         """From the plain values that ``dataclasses.asdict`` gives, as they come out of JSON."""
         lists = {"outputs": tuple(entry["outputs"]), "cuts_seconds": tuple(entry.get("cuts_seconds", ()))}
         return cls(**{**entry, **lists})
+
+
+def failed_record(source: AnyVideo, reason: str, tries: int = 1) -> VideoRecord:
+    """The record of a video without results: a sentence that names it, without secrets."""
+    is_named = source.problem or source.place in reason or str(source.path) in reason
+    message = (reason if is_named else f"{source.place}: {reason}") + (f" ({tries} tries)" if tries > 1 else "")
+    return VideoRecord(source.video_id, source.place, "failed", without_secrets(message))
 
 
 @dataclass

@@ -1,39 +1,43 @@
 """Videos as they come: from folders here and at addresses, and from lists of any length, one after another.
 
 ``find_videos`` gives a folder's videos the shortest names that tell them apart, for which it must know them all. Here
-nothing is held but one directory's listing: a video's id is its path below the folder that was named, without the
-suffix. Lists say for themselves what their videos are called.
+nothing is held but the names that are equal but for their suffix: a video's id is its path below the folder that was
+named, without the suffix. Lists say for themselves what their videos are called.
 """
 
 from __future__ import annotations
 
 import csv
 import glob
+import gzip
 import io
 import math
 import os
 import unicodedata
-from collections import Counter
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any, TypeVar
 
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec import AbstractFileSystem
 
-from ava_detect.addresses import Address, is_address, without_secrets
+from ava_detect.addresses import Address, address_of, is_address, without_secrets
 from ava_detect.errors import FormatError, VideoError
+from ava_detect.listing import directory
 from ava_detect.patience import patiently
 from ava_detect.sources import VIDEO_SUFFIXES, AnyVideo
+from ava_detect.video.remote import RemoteVideo
 
 LIST_SUFFIXES = (".txt", ".csv", ".csv.gz", ".txt.gz", ".parquet")
 _COLUMNS = ("video_id", "uri", "start_seconds")
 _ROWS_PER_PIECE = 1 << 14
 _MAX_ID_LENGTH = 1024
+T = TypeVar("T")
 
 
 def is_list(source: str | Path) -> bool:
@@ -76,9 +80,8 @@ def _below(folder: Path, own: Address | None) -> Iterator[AnyVideo]:
     for place, folders, names in os.walk(folder, followlinks=True):
         folders.sort()
         here = [Path(place) / name for name in sorted(names) if Path(name).suffix.lower() in VIDEO_SUFFIXES]
-        kept = [p for p in here if not is_below(p.resolve().as_posix())]
-        ids = _ids([p.relative_to(folder).as_posix() for p in kept])
-        for path, video_id in zip(kept, ids, strict=True):
+        kept = ((p.relative_to(folder).as_posix(), p) for p in here if not is_below(p.resolve().as_posix()))
+        for video_id, path in _with_ids(kept):
             yield AnyVideo(path, video_id, modified=path.stat().st_mtime)
 
 
@@ -98,23 +101,27 @@ def _at_address(address: Address, own: Address | None) -> Iterator[AnyVideo]:
 
 
 def _below_address(files: AbstractFileSystem, root: str, own: Address | None) -> Iterator[AnyVideo]:
-    """Directory by directory, so that only one listing is held."""
+    """Directory by directory, each as its listing comes: first its videos, then the folders in it."""
     is_below = _is_below(files, own)
-    waiting = [root.rstrip("/")]
+    root = root.rstrip("/")
+    waiting = [root]
     while waiting:
-        place = waiting.pop()
-        infos = sorted(patiently(lambda: files.ls(place, detail=True), place), key=lambda info: str(info["name"]))  # noqa: B023
-        waiting += [str(info["name"]).rstrip("/") for info in reversed(infos) if info["type"] == "directory"]
-        videos = [
-            info
-            for info in infos
-            if info["type"] == "file"
-            and PurePosixPath(info["name"]).suffix.lower() in VIDEO_SUFFIXES
-            and not is_below(str(info["name"]))
-        ]
-        ids = _ids([str(info["name"])[len(root.rstrip("/")) + 1 :] for info in videos])
-        for info, video_id in zip(videos, ids, strict=True):
+        folders: list[str] = []
+        found = _videos_in(files, waiting.pop(), folders)
+        kept = ((name[len(root) + 1 :], info) for name, info in found if not is_below(name))
+        for video_id, info in _with_ids(kept):
             yield _of_info(files, info, video_id)
+        waiting += sorted(folders, reverse=True)
+
+
+def _videos_in(files: AbstractFileSystem, place: str, folders: list[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The videos of one directory by their paths; the paths of its folders go to ``folders``."""
+    for info in directory(files, place):
+        name = str(info["name"]).rstrip("/")
+        if info["type"] == "directory":
+            folders.append(name)
+        elif PurePosixPath(name).suffix.lower() in VIDEO_SUFFIXES:
+            yield name, info
 
 
 def _is_below(files: AbstractFileSystem, own: Address | None) -> Callable[[str], bool]:
@@ -148,11 +155,27 @@ def modified_of(info: Mapping[str, Any]) -> float | None:
     return None
 
 
-def _ids(names: list[str]) -> list[str]:
-    """Paths without their suffixes, except where two in one directory differ in nothing else."""
-    stems = [str(PurePosixPath(name).with_suffix("")) for name in names]
-    counts = Counter(stem.casefold() for stem in stems)
-    return [name if counts[stem.casefold()] > 1 else stem for name, stem in zip(names, stems, strict=True)]
+def _with_ids(files: Iterable[tuple[str, T]]) -> Iterator[tuple[str, T]]:
+    """The files of one directory, in the order of their names, by their ids: the names without their suffixes, except
+    where two differ in nothing else.
+
+    Between two of one stem there are only names that begin with it and a dot, so that few have to wait for the next.
+    """
+    waiting: deque[list[Any]] = deque()  # stem, how many share it, name, what it is the name of
+    for name, file in files:
+        stem = str(PurePosixPath(name).with_suffix(""))
+        while waiting and not name.startswith(f"{waiting[0][0]}."):
+            yield _with_id(*waiting.popleft())
+        same = [other for other in waiting if other[0] == stem]
+        for other in same:
+            other[1] += 1
+        waiting.append([stem, 1 + len(same), name, file])
+    for one in waiting:
+        yield _with_id(*one)
+
+
+def _with_id(stem: str, num_same: int, name: str, file: T) -> tuple[str, T]:
+    return (stem if num_same == 1 else name), file
 
 
 def _some(videos: Iterable[AnyVideo], where: str) -> Iterator[AnyVideo]:
@@ -180,16 +203,22 @@ def _listed(source: str | Path) -> Iterator[AnyVideo]:
 
 
 @contextmanager
-def _opened(source: str | Path) -> Iterator[Any]:
-    address = Address(str(source)) if is_address(source) else Address(f"file://{Path(source).resolve()}")
-    files, path = address.open()
-    try:
-        with patiently(lambda: files.open(path, "rb", compression="infer"), address) as file:
+def _opened(source: str | Path) -> Iterator[IO[bytes]]:
+    """A list, unpacked. At an address it is read as a video is: in blocks, each asked for again where that fails."""
+    shown = address_of(source)
+    with ExitStack() as opened:
+        file: Any
+        if is_address(source):
+            stored: Any = opened.enter_context(RemoteVideo(shown)).open_file()
+            file = opened.enter_context(io.BufferedReader(stored))
+        else:
+            file = opened.enter_context(Path(source).open("rb"))
+        if _file_name(str(source)).lower().endswith(".gz"):
+            file = opened.enter_context(gzip.open(file))
+        try:
             yield file
-    except FileNotFoundError as error:
-        raise VideoError(f"there is no such list of videos: {address}") from error
-    except (pa.ArrowInvalid, UnicodeDecodeError, csv.Error) as error:
-        raise FormatError(f"{address} cannot be read as a list of videos ({without_secrets(str(error))})") from error
+        except (pa.ArrowInvalid, UnicodeDecodeError, csv.Error, gzip.BadGzipFile) as error:
+            raise FormatError(f"{shown} cannot be read as a list of videos ({without_secrets(str(error))})") from error
 
 
 def _rows(file: Any, name: str, shown: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

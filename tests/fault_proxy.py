@@ -1,23 +1,36 @@
-"""A proxy before an object store that fails as stores do: 503s, answers that are cut short, and slowness, by chance."""
+"""A proxy before an object store that fails as stores do: 503s, answers cut short or lost, and slowness, by chance."""
 
 from __future__ import annotations
 
 import http.client
 import random
+import sys
 import threading
 import time
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlsplit
 
 _SLOW_DOWN = b"""<?xml version="1.0" encoding="UTF-8"?>
 <Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"""
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that are killed break their connections; anything else is worth a traceback."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class FaultProxy:
     """Answers at ``url`` for the server at ``host`` and ``port``.
 
-    ``refuse``, ``cut``: the share of requests that are answered by 503, and of answers that end in their middle.
-    ``slow_seconds``: every answer waits up to so long. ``counts``: what was done.
+    ``refuse``: the share of requests that are answered by 503. ``cut``: the share of answers that end in their middle,
+    or, where a request was no GET, never come although it was carried out. ``slow_seconds``: every answer waits up to
+    so long. All three may be changed at any time. ``counts``: what was done.
     """
 
     def __init__(
@@ -25,7 +38,7 @@ class FaultProxy:
     ) -> None:
         self.counts: Counter[str] = Counter()
         self._target = (host, port)
-        self._refuse, self._cut, self._slow_seconds = refuse, cut, slow_seconds
+        self.refuse, self.cut, self.slow_seconds = refuse, cut, slow_seconds
         self._chance = random.Random(seed)
         proxy = self
 
@@ -40,9 +53,14 @@ class FaultProxy:
             def log_message(self, *args: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    @classmethod
+    def before(cls, url: str, **settings: Any) -> FaultProxy:
+        """One for the server at ``http://host:port``."""
+        parts = urlsplit(url)
+        return cls(str(parts.hostname), int(parts.port or 80), **settings)
 
     @property
     def url(self) -> str:
@@ -58,13 +76,19 @@ class FaultProxy:
         self._server.server_close()
 
     def _handle(self, request: BaseHTTPRequestHandler) -> None:
-        body = request.rfile.read(int(request.headers.get("Content-Length") or 0))
-        time.sleep(self._chance.uniform(0, self._slow_seconds))
+        length = int(request.headers.get("Content-Length") or 0)
+        body = request.rfile.read(length)
+        if len(body) < length:
+            # Whoever sent it died over it; a store keeps no half object either.
+            request.close_connection = True
+            return
+        time.sleep(self._chance.uniform(0, self.slow_seconds))
         fate = self._chance.random()
-        if fate < self._refuse:
+        if fate < self.refuse:
             self.counts["refused"] += 1
             self._answer(request, 503, [("Content-Type", "application/xml")], _SLOW_DOWN)
             return
+        is_cut = fate < self.refuse + self.cut
         connection = http.client.HTTPConnection(*self._target, timeout=60)
         connection.request(request.command, request.path, body, dict(request.headers))
         response = connection.getresponse()
@@ -74,12 +98,15 @@ class FaultProxy:
         headers = [(name, value) for name, value in response.getheaders() if name.lower() not in dropped]
         if request.command == "HEAD":
             headers.append(("Content-Length", response.getheader("Content-Length") or "0"))
-        elif request.command == "GET" and len(content) > 1 and fate < self._refuse + self._cut:
+        if is_cut and request.command not in ("GET", "HEAD"):
+            self.counts["lost"] += 1
+            request.close_connection = True
+        elif is_cut and request.command == "GET" and len(content) > 1:
             self.counts["cut"] += 1
             self._answer(request, response.status, headers, content, keep=len(content) // 2)
-            return
-        self.counts["passed"] += 1
-        self._answer(request, response.status, headers, content)
+        else:
+            self.counts["passed"] += 1
+            self._answer(request, response.status, headers, content)
 
     @staticmethod
     def _answer(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -21,6 +24,8 @@ def two_nodes() -> Iterator[Any]:
     utils = pytest.importorskip("ray.cluster_utils", reason="this Ray has no cluster for tests")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
+        # Ray waits 30 s for a node, whatever is said: on a machine as busy as CI's that is too short.
+        patch.setattr("ray._private.node.time", SimpleNamespace(**{**vars(time), "monotonic": _slow_clock}))
         cluster = utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
         cluster.add_node(num_cpus=2)
         ray.init(address=cluster.address, log_to_driver=False)
@@ -31,10 +36,22 @@ def two_nodes() -> Iterator[Any]:
             cluster.shutdown()
 
 
+def _slow_clock() -> float:
+    return time.monotonic() / 10
+
+
 def is_actor(process: psutil.Process) -> bool:
     """Whether a process is one of our actors."""
     try:
-        return " ".join(process.cmdline()).startswith("ray::_Worker")
+        return " ".join(process.cmdline()).startswith("ray::Worker")
+    except psutil.Error:
+        return False
+
+
+def is_server(process: psutil.Process) -> bool:
+    """Whether a process is an actor that work asks."""
+    try:
+        return " ".join(process.cmdline()).startswith("ray::Server")
     except psutil.Error:
         return False
 
@@ -43,9 +60,25 @@ def is_child(process: psutil.Process) -> bool:
     """Whether a process is the watched one of an actor."""
     try:
         parent = process.parent()
+        # An actor has a process beside it that keeps count of shared memory.
+        is_work = "spawn_main" in " ".join(process.cmdline())
     except psutil.Error:
         return False
-    return parent is not None and is_actor(parent)
+    return is_work and parent is not None and is_actor(parent)
+
+
+def kill_one(is_victim: Callable[[psutil.Process], bool], chance: random.Random, *, within_seconds: float) -> int:
+    """``kill -9`` for one of this process's descendants; its id. One is waited for where there is none."""
+    deadline = time.monotonic() + within_seconds
+    while time.monotonic() < deadline:
+        victims = [process for process in psutil.Process().children(recursive=True) if is_victim(process)]
+        if victims:
+            victim = chance.choice(victims)
+            with suppress(psutil.NoSuchProcess):
+                victim.kill()
+                return victim.pid
+        time.sleep(0.2)
+    raise AssertionError(f"there was nobody to kill in {within_seconds:g} s")
 
 
 @contextmanager
@@ -77,3 +110,8 @@ def killing_actors(*, seconds: float, times: int) -> Any:
 def killing_children(*, seconds: float, times: int) -> Any:
     """``kill -9`` for the processes that actors watch."""
     return _killing(is_child, seconds, times)
+
+
+def killing_servers(*, seconds: float, times: int) -> Any:
+    """``kill -9`` for the actors that work asks."""
+    return _killing(is_server, seconds, times)

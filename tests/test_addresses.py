@@ -47,7 +47,9 @@ def test_secrets_are_cut_out_of_what_libraries_say(monkeypatch):
         fsspec.config.conf, "s3", {"client_kwargs": {"password": "from the file"}, "key": "AKIA1234567"}
     )
     said = "403 for https://u:p@host/a?sig=1, signed 'abcdefgh12345' with AKIA1234567, from the file, short"
-    assert without_secrets(said) == "403 for https://host/a?... signed '***' with ***, ***, short"
+    assert without_secrets(said) == "403 for https://host/a?..., signed '***' with ***, ***, short"
+    twice = without_secrets(without_secrets("https://host/a.mp4?sig=abc: full (https://host/b#c), try again"))
+    assert twice == "https://host/a.mp4?...: full (https://host/b?...), try again"
 
 
 def test_a_path_is_an_address_too(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from helpers import constant_rate, small_config_file, write_numbered_video
+from poison import plugin
 
 from ava_detect.addresses import Address
 from ava_detect.annotate import annotate_videos
@@ -74,6 +76,35 @@ def test_a_folder_becomes_a_dataset_that_pandas_reads_as_it_lies(done):
     assert len(table) == 640
     assert sorted(table["video_id"].unique()) == sorted(SECONDS)
     assert pq.read_schema(next(done.glob("rows/*/*.parquet"))).metadata[b"ava_detect.note"]
+
+
+DRIVER = """
+import sys
+from ava_detect.cli import main
+place, out = sys.argv[1:]
+options = ["--config", f"{place}/small.yaml", "--weights", "random", "--boxes", f"{place}/boxes.csv", "--quiet"]
+for command in (
+    ["annotate", f"{place}/videos/one.mp4", "--out", f"file://{out}", "--workers", "1", *options],
+    ["annotate", f"{place}/videos/one.mp4", "--out", f"{out}/folder", "--workers", "2", *options],
+    ["status", out],
+    ["collect", out, "--out", f"{out}/all.csv"],
+):
+    sys.argv = ["ava-detect", *command]
+    try:
+        main()
+    except SystemExit as end:
+        assert not end.code, command
+    print(command[0], "torch" in sys.modules)
+"""
+
+
+def test_whoever_drives_a_run_or_looks_at_it_loads_no_pytorch(place, tmp_path):
+    command = [sys.executable, "-c", DRIVER, str(place), str(tmp_path / "out")]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    told = [line for line in printed.splitlines() if line.endswith(("True", "False"))]
+    assert told == ["annotate False", "annotate False", "status False", "collect False"]
+    assert len(rows(tmp_path / "out")) == 320
+    assert (tmp_path / "out" / "all.csv").is_file()
 
 
 def test_the_rows_are_those_of_a_folder(place, done, tmp_path):
@@ -159,33 +190,24 @@ def test_bad_videos_are_set_aside_with_their_reasons_and_tried_again(place, tmp_
         run(place, out, tmp_path / "list.csv", boxes=tmp_path / "boxes.csv", formats=("csv",))
 
 
-POISON = """
-import os, signal, time
-import ava_detect.pipeline as pipeline
-call = pipeline.Pipeline.__call__
-def poisoned(self, source, **more):
-    if "one" in str(source): os.kill(os.getpid(), signal.SIGSEGV)
-    if "two" in str(source): time.sleep(1000)
-    return call(self, source, **more)
-pipeline.Pipeline.__call__ = poisoned
-"""
-
-
 @pytest.mark.slow
 def test_poison_is_stopped_tried_elsewhere_and_set_aside(place, tmp_path, monkeypatch):
     """A reader that kills its process, and one that hangs, stand in for decoders that do."""
-    (tmp_path / "plugin").mkdir()
-    (tmp_path / "plugin" / "sitecustomize.py").write_text(POISON)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "plugin"), prepend=os.pathsep)
-    summary = run(place, tmp_path / "out", workers=2, limits=Limits(stall_seconds=5))
+    videos = {"hangs": "one", "segfaults": "deep/two", "well": "three"}
+    for name, original in videos.items():
+        shutil.copy(place / "videos" / f"{original}.mp4", tmp_path / f"{name}.mp4")
+    lines = [f"{original},{name}.mp4" for name, original in videos.items()]
+    (tmp_path / "list.csv").write_text("\n".join(["video_id,uri", *lines]))
+    monkeypatch.setenv("PYTHONPATH", str(plugin(tmp_path / "plugin")), prepend=os.pathsep)
+    summary = run(place, tmp_path / "out", tmp_path / "list.csv", workers=2, limits=Limits(stall_seconds=4))
     assert (summary.totals.done, summary.totals.failed) == (1, 2)
     reasons = {record.video_id: record.message for record in summary.videos}
-    assert reasons["one"].endswith("one.mp4: the process that read it died (signal SIGSEGV) (2 tries)")
-    assert reasons["deep/two"].endswith("two.mp4: it hung: no sign of life in 5 s (2 tries)")
+    assert reasons["one"].endswith("hangs.mp4: it hung: no sign of life in 4 s (2 tries)")
+    assert reasons["deep/two"].endswith("segfaults.mp4: the process that read it died (signal SIGSEGV) (2 tries)")
     assert sorted(rows(tmp_path / "out")["video_id"].unique()) == ["three"]
     monkeypatch.undo()
-    healed = run(place, tmp_path / "out", workers=2)
-    assert healed.all_well
+    healed = run(place, tmp_path / "out", tmp_path / "list.csv")
+    assert (healed.totals.done, healed.totals.failed, healed.num_before) == (2, 0, 1)
     assert dataset_status(tmp_path / "out").num_failed == 0
     assert len(rows(tmp_path / "out")) == 640
 

@@ -18,6 +18,8 @@ LAYER = {
     "files": 0,
     "labels": 0,
     "resources": 0,
+    "scratch": 0,
+    "workers": 0,
     "config": 1,
     "structures": 1,
     "patience": 1,
@@ -26,24 +28,31 @@ LAYER = {
     "evaluation": 2,
     "formats": 2,
     "linking": 2,
+    "listing": 2,
     "models": 2,
     "sources": 2,
+    "store": 2,
     "tubes": 2,
     "video": 2,
     "background": 2,
+    "annotate_settings": 3,
     "build": 3,
+    "config_choice": 3,
     "datasets": 3,
     "keyframe_plan": 3,
     "pipeline": 3,
     "run_record": 3,
+    "scoring": 3,
     "source_lists": 3,
     "synthetic": 3,
     "visualization": 3,
     "annotate": 4,
     "annotate_dataset": 4,
+    "annotate_folder": 4,
     "collect": 4,
     "dataset_work": 4,
     "engine_choice": 4,
+    "model_service": 4,
     "publishing": 4,
     "annotator": 4,
     "benchmark": 4,
@@ -53,12 +62,12 @@ LAYER = {
     "explain": 4,
     "export": 4,
     "hand_over": 4,
+    "network_check": 4,
     "pictures": 4,
     "propose": 4,
     "saved_results": 4,
     "training": 4,
     "visualize": 4,
-    "workers": 4,
     "cli": 5,
     "cli_annotate": 5,
     "cli_benchmark": 5,
@@ -79,16 +88,22 @@ NEIGHBOURS = {
     ("evaluation", "formats"),  # a csv is evaluated as it is
     ("formats", "tubes"),  # action tubes are rows of their own
     ("datasets", "build"),  # which actions the columns of the labels stand for
+    ("pipeline", "scoring"),  # the last stage of every video
     ("benchmark", "annotator"),  # the same devices, precisions and notes
     ("propose", "annotator"),  # the same devices
     ("explain", "annotator"),  # one keyframe as it is annotated
     ("saved_results", "visualize"),  # results are found in one way
     ("hand_over", "saved_results"),  # written again for other tools
     ("pictures", "saved_results"),  # or drawn
-    ("annotate", "annotator"),  # many videos are one video, many times
-    ("annotate", "workers"),  # in this process or in several
-    ("workers", "annotator"),  # each of which annotates one video
+    ("annotate", "network_check"),  # what is wrong is said before any work
+    ("network_check", "annotator"),  # by building what would do it
+    ("annotate", "annotator"),  # in this process
+    ("annotate", "annotate_folder"),  # or in several, into a folder
+    ("annotate_folder", "annotator"),  # many videos are one video, many times
+    ("annotate_folder", "model_service"),  # whose network may be elsewhere
+    ("annotate_folder", "publishing"),  # the same names for files
     ("addresses", "errors"),  # an unknown kind of address is a ConfigError
+    ("scratch", "errors"),  # a full disk is a StoreError
     ("annotate", "annotate_dataset"),  # results anywhere, work anywhere
     ("annotate", "engine_choice"),  # on the engine that was asked for
     ("annotate", "publishing"),  # beside the results of the same settings
@@ -96,9 +111,10 @@ NEIGHBOURS = {
     ("annotate_dataset", "publishing"),  # what is there is kept
     ("dataset_work", "annotate_dataset"),  # a worker is given the driver's tasks
     ("dataset_work", "annotator"),  # many videos are one video, many times
+    ("dataset_work", "model_service"),  # whose network may be elsewhere
+    ("annotate", "model_service"),  # and that is held apart
+    ("model_service", "annotator"),  # built in one way
     ("dataset_work", "publishing"),  # each published by whoever annotated it
-    ("engine_choice", "annotator"),  # the same devices
-    ("engine_choice", "workers"),  # and as many workers as fit
     ("collect", "publishing"),  # in the order of its listing
     ("collect", "visualize"),  # the same page
     ("demo", "annotate"),  # the demo is a run of annotate

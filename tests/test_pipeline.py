@@ -1,20 +1,24 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
 from helpers import constant_rate, frame_number, lively_model, write_numbered_video
 
+from ava_detect.background import side_by_side
 from ava_detect.build import build_model
 from ava_detect.config import Config
 from ava_detect.errors import ConfigError, VideoError
 from ava_detect.labels import LabelMap
 from ava_detect.pipeline import Pipeline
-from ava_detect.structures import Frame, PersonBoxes
+from ava_detect.scoring import Scorer
+from ava_detect.structures import ClipSettings, Frame, PersonBoxes
 from ava_detect.video.reader import DecodedFrame
 from ava_detect.video.writer import VideoWriter
 
@@ -53,6 +57,15 @@ def model():
     return lively_model()
 
 
+@pytest.fixture(params=[1, 2], ids=["one at a time", "two at once"])
+def calls_at_once(request):
+    """How many clips a pipeline that the test makes scores side by side."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
 def scores_by_second(run) -> dict[float, np.ndarray]:
     return {keyframe.timestamp_seconds: keyframe.action_scores for keyframe in run}
 
@@ -65,7 +78,7 @@ def test_the_unsure_are_left_out_unless_they_continue_somebody(video, model):
         assert run.num_people == sum(counts)
 
 
-def test_every_second_has_its_people(video, model):
+def test_every_second_has_its_people(video, model, calls_at_once):
     detector = FixedDetector(*PEOPLE)
     run = Pipeline(detector, model)(video, video_id="movie")
     keyframes = list(run)
@@ -176,7 +189,7 @@ def test_the_label_map_must_fit_the_model(model):
         Pipeline(FixedDetector(), model, label_map=LabelMap.ava_evaluated())
 
 
-def test_results_stream_and_a_slow_reader_stops_the_decoder(long_video, model):
+def test_results_stream_and_a_slow_reader_stops_the_decoder(long_video, model, calls_at_once):
     """The first keyframes are there before the video is read, and while nobody takes more, no more is read."""
     run = Pipeline(FixedDetector(*PEOPLE), model, keyframes_per_batch=1)(long_video)
     next(run)
@@ -184,32 +197,34 @@ def test_results_stream_and_a_slow_reader_stops_the_decoder(long_video, model):
     while read != run.video.num_frames:
         read = run.video.num_frames
         time.sleep(0.5)
-    # A clip ends 16 frames behind its keyframe: the first is scored, one waits for the network, two for the detector.
-    assert read <= 16 + 30 * 4
+    # A clip ends 16 frames behind its keyframe: the first is scored, one waits for the network, two for the detector;
+    # where two are scored at once, two more have been.
+    assert read <= 16 + 30 * (4 if calls_at_once == 1 else 6)
     assert run.video.info.duration_seconds == pytest.approx(20)
 
 
 def threads():
     """Those of runs that somebody still holds; tests before this one dropped some in the middle."""
     gc.collect()
-    return [thread for thread in threading.enumerate() if thread.name == "ava-detect background"]
+    return [thread for thread in threading.enumerate() if thread.name.startswith("ava-detect")]
 
 
-def test_a_run_that_is_closed_or_dropped_leaves_no_thread(long_video, model):
+def test_a_run_that_is_closed_or_dropped_leaves_no_thread(long_video, model, calls_at_once):
     pipeline = Pipeline(FixedDetector(*PEOPLE), model)
     run, dropped = pipeline(long_video), pipeline(long_video)
     next(run)
     next(dropped)
-    assert len(threads()) == 4
+    each = 2 if calls_at_once == 1 else 4
+    assert len(threads()) == 2 * each
     run.close()
-    assert len(threads()) == 2
+    assert len(threads()) == each
     assert list(run) == []
     del dropped
     assert not threads()
 
 
 @pytest.mark.parametrize("stage", ["decode", "detect", "score"])
-def test_an_error_in_any_thread_surfaces_and_ends_the_others(long_video, model, monkeypatch, stage):
+def test_an_error_in_any_thread_surfaces_and_ends_the_others(long_video, model, monkeypatch, stage, calls_at_once):
     detector = FixedDetector(*PEOPLE)
     pipeline = Pipeline(detector, model, keyframes_per_batch=1)
 
@@ -226,7 +241,7 @@ def test_an_error_in_any_thread_surfaces_and_ends_the_others(long_video, model, 
     assert not threads()
 
 
-def test_an_interrupt_ends_all_threads(long_video, model, monkeypatch):
+def test_an_interrupt_ends_all_threads(long_video, model, monkeypatch, calls_at_once):
     pipeline = Pipeline(FixedDetector(*PEOPLE), model)
 
     def interrupted(*_):
@@ -236,6 +251,85 @@ def test_an_interrupt_ends_all_threads(long_video, model, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         list(pipeline(long_video))
     assert not threads()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_clips_side_by_side_have_the_scores_of_one_alone(video, model, precision):
+    """To the bit: each has one thread either way; and the threads that others use stay as they were."""
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = scores_by_second(Pipeline(FixedDetector(*PEOPLE), model, precision=precision)(video))
+        torch.set_num_threads(2)
+        pipeline = Pipeline(FixedDetector(*PEOPLE), model, precision=precision)
+        seen = threads_of_calls(pipeline.scorer)
+        together = scores_by_second(pipeline(video))
+        here, elsewhere = torch.get_num_threads(), in_new_thread(torch.get_num_threads)
+    finally:
+        torch.set_num_threads(before)
+    assert set(seen) == {1}
+    assert (here, elsewhere) == (2, 2)
+    assert list(together) == list(alone)
+    for second, scores in alone.items():
+        np.testing.assert_array_equal(together[second], scores)
+
+
+def threads_of_calls(scorer):
+    """A list that each call of the scorer's network adds its number of threads to."""
+    seen, network = [], scorer.network
+
+    def counted(*inputs):
+        seen.append(torch.get_num_threads())
+        return network(*inputs)
+
+    scorer.network = counted
+    return seen
+
+
+def in_new_thread(call):
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(call).result()
+
+
+def test_the_threads_are_shared_out_by_rule(model):
+    before = torch.get_num_threads()
+    try:
+        for threads, calls, share in ((1, 1, 1), (3, 3, 1), (4, 4, 1), (9, 4, 2)):
+            torch.set_num_threads(threads)
+            scorer = Scorer(model)
+            assert scorer.calls_at_once == calls
+            assert in_new_thread(lambda: (scorer.start_thread(), torch.get_num_threads())[1]) == share  # noqa: B023
+    finally:
+        torch.set_num_threads(before)
+
+
+class Elsewhere:
+    """A scorer without a network: each person's score is the clip's second over ten."""
+
+    clip_settings = ClipSettings(num_frames=8, sampling_rate=4, short_side=32)
+    num_actions, clips_per_batch, calls_at_once = 80, 2, 1
+
+    def __init__(self):
+        self.calls = []
+
+    def start_thread(self):
+        pytest.fail("there is one call at a time, so no thread is for scoring only")
+
+    def score(self, clips, people):
+        self.calls.append(len(clips))
+        return [np.full((len(p), 80), c.timestamp_seconds / 10, np.float32) for c, p in zip(clips, people, strict=True)]
+
+
+def test_the_network_may_be_elsewhere(video):
+    scorer = Elsewhere()
+    pipeline = Pipeline.with_scorer(FixedDetector(*PEOPLE), scorer)
+    keyframes = list(pipeline(video))
+    assert [float(k.action_scores.max()) for k in keyframes] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.5])
+    assert scorer.calls == [2, 2, 2]
+    with pytest.raises(AttributeError, match="no network of its own"):
+        _ = pipeline.model
+    with pytest.raises(ValueError, match="names 60 actions, but the model scores 80"):
+        Pipeline.with_scorer(FixedDetector(), scorer, label_map=LabelMap.ava_evaluated())
 
 
 def test_every_execution_gives_the_same_scores(video, model):
@@ -259,3 +353,89 @@ def test_a_classifier_is_refused():
     classifier = build_model(Config.model_validate({"model": {"task": "classification", "backbone": small}}))
     with pytest.raises(ConfigError, match=r"this model is a classifier: .* whose model\.task is detection"):
         Pipeline(FixedDetector(), classifier)
+
+
+def nothing():
+    pass
+
+
+def test_order_is_kept_and_no_more_than_asked_for_are_made_at_once():
+    lock, inside, most = threading.Lock(), 0, 0
+
+    def slow_when_even(number):
+        nonlocal inside, most
+        with lock:
+            inside += 1
+            most = max(most, inside)
+        time.sleep(0.02 if number % 2 == 0 else 0.001)
+        with lock:
+            inside -= 1
+        return number * 10
+
+    assert list(side_by_side(slow_when_even, iter(range(9)), 3, nothing)) == [number * 10 for number in range(9)]
+    assert most == 3
+
+
+def test_one_at_a_time_is_done_by_the_caller_and_nothing_ahead():
+    taken = []
+    made = side_by_side(lambda number: (number, threading.current_thread()), map(taken_by(taken), range(5)), 1, nothing)
+    assert next(made) == (0, threading.current_thread())
+    assert taken == [0]
+
+
+def taken_by(taken):
+    return lambda number: taken.append(number) or number
+
+
+def test_what_is_held_is_bounded_without_an_end():
+    taken = []
+    made = side_by_side(str, map(taken_by(taken), itertools.count()), 2, nothing)
+    assert [next(made), next(made)] == ["0", "1"]
+    assert taken == [0, 1, 2, 3]
+    made.close()
+
+
+@pytest.mark.parametrize("num_threads", [1, 2])
+def test_errors_come_in_their_place(num_threads):
+    def items():
+        yield from (1, 2, 0)
+        raise RuntimeError("no more")
+
+    made = side_by_side(lambda number: 10 // number, items(), num_threads, nothing)
+    assert [next(made), next(made)] == [10, 5]
+    with pytest.raises(ZeroDivisionError):
+        next(made)
+    made = side_by_side(lambda number: number, items(), num_threads, nothing)
+    assert list(itertools.islice(made, 3)) == [1, 2, 0]
+    with pytest.raises(RuntimeError, match="no more"):
+        next(made)
+
+
+def test_closing_waits_for_what_is_being_made_and_begins_nothing_more():
+    made, started = [], threading.Event()
+
+    def slowly(number):
+        started.set()
+        time.sleep(0.1)
+        made.append(number)
+        return number
+
+    results = side_by_side(slowly, iter(range(10)), 2, nothing)
+    assert next(results) == 0
+    results.close()
+    count = len(made)
+    assert count <= 4
+    time.sleep(0.25)
+    assert len(made) == count
+
+
+def test_every_thread_is_started_as_asked():
+    started = []
+    barrier = threading.Barrier(2)
+
+    def together(_):
+        barrier.wait(10)
+        return threading.current_thread()
+
+    threads = set(side_by_side(together, iter(range(4)), 2, lambda: started.append(threading.current_thread())))
+    assert threads == set(started)

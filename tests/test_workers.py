@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+from types import SimpleNamespace
 
 import pytest
-import torch
+from helpers import SMALL_CONFIG
 
-from ava_detect import workers
+from ava_detect import annotate, workers
+from ava_detect.annotate_settings import AnnotateSettings
+from ava_detect.config import Config
+from ava_detect.engine_choice import ClusterSettings
+from ava_detect.engines.base import Limits
+from ava_detect.network_check import NetworkFacts
 from ava_detect.workers import sensible_workers
 
 GIB = 1 << 30
@@ -34,18 +40,39 @@ def test_as_many_processes_as_cores_memory_and_videos_warrant(monkeypatch, cores
     assert sensible_workers(videos, device) == expected
 
 
+@pytest.fixture
+def asked(monkeypatch):
+    """What a folder run asks of its engine and its work; nothing is started."""
+    asked = {}
+
+    def build(name, number, cluster, limits, device):
+        asked.update(number=number, cores=cluster.cores)
+        return SimpleNamespace(cores_per_worker=cluster.cores, servers=None)
+
+    monkeypatch.setattr(annotate, "check_network", lambda settings: NetworkFacts({}, "cpu"))
+    monkeypatch.setattr(annotate, "build_engine", build)
+    monkeypatch.setattr(annotate, "on_engine", lambda engine, work, service: asked.update(threads=work.num_threads))
+    return asked
+
+
+SETTINGS = AnnotateSettings(
+    config=Config.model_validate(SMALL_CONFIG), weights="random", detector=None, min_person_score=None, device="cpu",
+    precision="auto", every_seconds=1.0, min_score=0.0, start_seconds=0.0, formats=("csv",), draw=False,
+)  # fmt: skip
+
+
 @pytest.mark.parametrize(("cores", "processes", "share"), [(8, 2, 4), (2, 2, 1), (2, 3, 1), (7, 2, 3)])
-def test_network_and_detector_share_the_cores_with_the_other_processes(monkeypatch, cores, processes, share):
-    started, detectors = [], []
-    monkeypatch.setattr(workers, "usable_cores", lambda: cores)
-    monkeypatch.setattr(workers, "_pooled", lambda settings, videos, out, count, threads: started.append(threads) or [])
-    monkeypatch.setattr(workers, "_end_with_parent", lambda: None)
-    monkeypatch.setattr(workers, "_annotator", None, raising=False)
-    monkeypatch.setattr(workers, "Annotator", lambda settings, num_threads: detectors.append(num_threads))
-    before = torch.get_num_threads()
-    list(workers.annotate_in_processes(None, [], None, processes))
-    try:
-        workers._start_worker(None, started[0])
-        assert started == detectors == [torch.get_num_threads()] == [share]
-    finally:
-        torch.set_num_threads(before)
+@pytest.mark.parametrize("num_videos", [1, 100])
+def test_a_folders_workers_share_the_cores_however_many_videos_are_left(
+    monkeypatch, asked, tmp_path, cores, processes, share, num_videos
+):
+    monkeypatch.setattr(annotate, "usable_cores", lambda: cores)
+    annotate._folder_annotation(SETTINGS, tmp_path, num_videos, processes, None, None)
+    assert asked == {"number": processes, "cores": share, "threads": share}
+
+
+def test_one_worker_that_is_watched_has_the_threads_of_one_that_is_not(monkeypatch, asked, tmp_path):
+    annotate._folder_annotation(SETTINGS, tmp_path, 3, 1, None, Limits())
+    assert (asked["number"], asked["threads"]) == (1, None)
+    annotate._folder_annotation(SETTINGS, tmp_path, 3, 1, ClusterSettings(cores=3), None)
+    assert (asked["cores"], asked["threads"]) == (3, 3)

@@ -1,10 +1,11 @@
 """``kill -9`` at random moments, and resume: the files are those of a run that nobody disturbed.
 
-``AVA_DETECT_KILLS`` says how often, 3 times by default; each costs about as long as half a run.
+``AVA_DETECT_KILLS`` says how often, 6 times by default, half of them each with one worker and with two.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -17,19 +18,23 @@ from pathlib import Path
 
 import pytest
 from helpers import constant_rate, small_config_file, write_numbered_video
+from warm_runs import WarmRuns, group_is_gone
 
 from ava_detect.files import TEMPORARY_MARK
 from ava_detect.formats.ava_csv import AvaTable, write_ava_table
 
-KILLS = int(os.environ.get("AVA_DETECT_KILLS", "3"))
+KILLS = int(os.environ.get("AVA_DETECT_KILLS", "6"))
+# So often the run is started by the command itself, whose processes load everything for themselves.
+ONE_COLD_IN = 10
 NUM_VIDEOS = 20
 BOOKS = {"manifest.jsonl", "summary.json"}  # hold times of day's work: not the same in any two runs
 
 
-@pytest.fixture
-def command(tmp_path):
-    """The call, less its output folder: 20 videos of 2 to 4 seconds, two people on each second."""
-    folder = tmp_path / "videos"
+@pytest.fixture(scope="module")
+def arguments(tmp_path_factory):
+    """The call, less its workers and output folder: 20 videos of 2 to 4 seconds, two people on each second."""
+    place = tmp_path_factory.mktemp("kills")
+    folder = place / "videos"
     folder.mkdir()
     rows = []
     for number in range(NUM_VIDEOS):
@@ -37,10 +42,16 @@ def command(tmp_path):
         rows += [(f"v{number:02}", second) for second in range(5) for _ in range(2)]
     ids, seconds = zip(*rows, strict=True)
     boxes = [[0.1, 0.1, 0.5, 0.9], [0.4, 0.2, 0.9, 0.8]] * (len(rows) // 2)
-    write_ava_table(tmp_path / "boxes.csv", AvaTable.from_columns(ids, seconds, boxes))
-    options = ["--config", small_config_file(tmp_path), "--weights", "random", "--boxes", tmp_path / "boxes.csv"]
-    formats = ["--format", "csv,jsonl,parquet", "--workers", "2", "--quiet"]
-    return [sys.executable, "-m", "ava_detect", "annotate", str(folder), *map(str, options), *formats, "--out"]
+    write_ava_table(place / "boxes.csv", AvaTable.from_columns(ids, seconds, boxes))
+    options = ["--config", small_config_file(place), "--weights", "random", "--boxes", place / "boxes.csv"]
+    return ["annotate", str(folder), *map(str, options), "--format", "csv,jsonl,parquet", "--quiet"]
+
+
+@pytest.fixture(scope="module")
+def warm():
+    runs = WarmRuns()
+    yield runs
+    runs.close()
 
 
 def results(out: Path) -> dict[str, bytes]:
@@ -56,42 +67,56 @@ def assert_whole(out: Path, expected: dict[str, bytes]) -> None:
     assert json.loads((out / "summary.json").read_text())["totals"]["videos"] == NUM_VIDEOS
 
 
-def group_is_gone(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return True
-    return False
+def started_cold(arguments: list[str], out: Path) -> subprocess.Popen[bytes]:
+    """A run that has got as far as its manifest: before that nothing is written, so that nothing can go wrong."""
+    before = (out / "manifest.jsonl").stat().st_mtime_ns if (out / "manifest.jsonl").exists() else 0
+    process = subprocess.Popen([sys.executable, "-m", "ava_detect", *arguments], start_new_session=True)
+    while process.poll() is None:
+        if (out / "manifest.jsonl").exists() and (out / "manifest.jsonl").stat().st_mtime_ns != before:
+            break
+        time.sleep(0.02)
+    return process
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="process groups are POSIX")
-def test_killed_at_random_moments_and_resumed_the_files_are_the_same(command, tmp_path):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_killed_at_random_moments_and_resumed_the_files_are_the_same(arguments, warm, tmp_path, workers):
+    call, out = [*arguments, "--workers", str(workers), "--out"], tmp_path / "killed"
     started = time.monotonic()
-    subprocess.run([*command, str(tmp_path / "undisturbed")], check=True)
+    assert warm.start([*call, str(tmp_path / "undisturbed")]).wait() == 0
     duration = time.monotonic() - started
     expected = results(tmp_path / "undisturbed")
     assert len(expected) == 3 * NUM_VIDEOS
     assert not any(name.startswith(TEMPORARY_MARK) for name in expected)
-    out, chance, kills, finished = tmp_path / "killed", random.Random(0), 0, 0
-    while kills < KILLS:
-        process = subprocess.Popen([*command, str(out)], start_new_session=True)
+    chance, kills, finished, left_unfinished = random.Random(workers), 0, 0, 0
+    while kills < KILLS // 2:
+        is_cold, is_first = kills % ONE_COLD_IN == 0, not out.exists()
+        process = started_cold([*call, str(out)], out) if is_cold else warm.start([*call, str(out)])
+        begun = time.monotonic()
         try:
             assert process.wait(timeout=chance.uniform(0, duration)) == 0
         except subprocess.TimeoutExpired:
             kills += 1
             # All of its processes at once, or the first alone: its workers must then end by themselves.
-            (os.killpg if chance.random() < 0.5 else os.kill)(process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # It ended in this very moment.
+                (os.killpg if chance.random() < 0.5 else os.kill)(process.pid, signal.SIGKILL)
             process.wait()
+            left_unfinished += out.exists() and any(p.name.startswith(TEMPORARY_MARK) for p in out.iterdir())
         else:
             finished += 1
+            # The undisturbed run had less of the machine.
+            duration = min(duration, time.monotonic() - begun) if is_first else duration
             assert_whole(out, expected)
             shutil.rmtree(out)
-        # A worker can only look for its parent once it has imported everything, which takes a busy machine a while.
-        deadline = time.monotonic() + 20 + 2 * duration
+        # A process that has just been started looks for its parent once Python itself is loaded.
+        deadline = time.monotonic() + 30 + 2 * duration
         while not group_is_gone(process.pid):
             assert time.monotonic() < deadline, "workers outlived the process that they worked for"
             time.sleep(0.02)
-    subprocess.run([*command, str(out)], check=True)
+    assert warm.start([*call, str(out)]).wait() == 0
     assert_whole(out, expected)
-    print(f"{kills} kills, {finished} runs that finished before theirs, {duration:.1f} s the undisturbed run")
+    print(
+        f"{workers} workers: {kills} kills, of which {left_unfinished} in the middle of a file, {finished} runs that "
+        f"finished before theirs, {duration:.1f} s the undisturbed run"
+    )

@@ -7,7 +7,9 @@
 The straightforward way, as one writes it in an afternoon: read all frames; then, for each keyframe, cut out its 32
 frames, resize them with torchvision, normalise, and run the network as it is defined, in fp32. The boxes (three people,
 always the same) and the keyframes, one a second, are the same in all ways; "alone" are the stages of the last way, each
-by itself.
+by itself, in the same run. The network alone is taken both ways, clips one after the other with all threads on each and
+clips side by side with a share of the threads each; the last lines compare ``annotate`` with the slowest stage, the
+network there at the faster of the two.
 
 ``--minutes`` loops the video to that length. Ours then runs whole. The straightforward way reads every frame of it, but
 does the rest for ``--sample`` keyframes only, spread evenly, and that time is multiplied; so is scoring alone.
@@ -36,13 +38,15 @@ import torch
 from measuring import by_turns, machine
 from torchvision.transforms.v2 import functional
 
-from ava_detect.build import build_model
+from ava_detect.background import side_by_side
+from ava_detect.build import build_model, label_map_of
 from ava_detect.config import load_config
 from ava_detect.formats.ava_csv import AvaTable, write_ava_table
 from ava_detect.models.action_detector import ActionDetector
 from ava_detect.models.execution import Precision
 from ava_detect.pipeline import Pipeline
-from ava_detect.structures import Frame, PersonBoxes
+from ava_detect.scoring import ClipScorer
+from ava_detect.structures import Clip, Frame, PersonBoxes
 from ava_detect.video.clips import ClipSampler, clip_grid_points, keyframe_times
 from ava_detect.video.reader import VideoReader
 
@@ -102,13 +106,14 @@ class Straightforward:
 def compare(
     video: Path, config: str, seconds: float, sample: int, precisions: Sequence[Precision], resize: str, runs: int
 ) -> None:
-    model = build_model(load_config(config, [f"clip.resize={resize}"] if resize else []))
+    loaded = load_config(config, [f"clip.resize={resize}"] if resize else [])
+    model = build_model(loaded)
     assert isinstance(model, ActionDetector), "name the config of a detector"
     times = list(takewhile(lambda time: time < seconds, keyframe_times(1.0)))
     part = max(1, len(times) // sample) if sample else 1
     sampled = times[::part]
     factor = len(times) / len(sampled)
-    pipelines = {p: Pipeline(SamePeople(), model, precision=p) for p in precisions}
+    pipelines = {p: Pipeline(SamePeople(), model, label_map=label_map_of(loaded), precision=p) for p in precisions}
     reader = VideoReader(video)
     clips = [k.clip for k in ClipSampler(reader, model.clip_settings, keyframe_images=False).sample(sampled)]
     people = [PersonBoxes(PEOPLE * np.array([c.width, c.height] * 2, np.float32), np.ones(3)) for c in clips]
@@ -117,7 +122,8 @@ def compare(
     for precision, pipeline in pipelines.items():
         list(pipeline(video, at_seconds=times[:1]))  # weights are put in order at the first call
         ways[f"annotate {precision}"] = lambda pipeline=pipeline: list(pipeline(video, at_seconds=times))
-        ways[f"alone: score {precision}"] = lambda pipeline=pipeline: pipeline.score(clips, people)
+        for order, call in (("in turn", _score_in_turn), ("side by side", _score_side_by_side)):
+            ways[f"alone: score {precision}, {order}"] = partial(call, pipeline.scorer, clips, people)
     ways["alone: decode"] = partial(_decode, reader, model, times)
     medians = by_turns(ways, runs)
     read, compute = medians.pop("read"), medians.pop("compute")
@@ -141,25 +147,44 @@ def _decode(reader: VideoReader, model: ActionDetector, times: list[float]) -> N
         pass
 
 
+def _score_in_turn(scorer: ClipScorer, clips: list[Clip], people: list[PersonBoxes]) -> None:
+    """One clip after the other, each with all of PyTorch's threads."""
+    for clip, boxes in zip(clips, people, strict=True):
+        scorer.score([clip], [boxes])
+
+
+def _score_side_by_side(scorer: ClipScorer, clips: list[Clip], people: list[PersonBoxes]) -> None:
+    """As a pipeline does it."""
+
+    def score(pair: tuple[Clip, PersonBoxes]) -> object:
+        return scorer.score([pair[0]], [pair[1]])
+
+    for _ in side_by_side(score, zip(clips, people, strict=True), scorer.calls_at_once, scorer.start_thread):
+        pass
+
+
 def _print_rows(rows: Mapping[str, tuple[float, ...]], keyframes: int) -> None:
-    print("way                    wall     CPU  ratio  CPU ratio  wall a keyframe")
+    print(f"{'way':<32} {'wall':>8} {'CPU':>7} {'ratio':>6} {'CPU ratio':>10} {'wall a keyframe':>16}")
     first = rows["straightforward"]
     for name, (wall, cpu) in rows.items():
         print(
-            f"{name:<18} {wall:8.2f} {cpu:7.2f} {first[0] / wall:6.2f} {first[1] / cpu:10.2f} {wall / keyframes:16.3f}"
+            f"{name:<32} {wall:8.2f} {cpu:7.2f} {first[0] / wall:6.2f} {first[1] / cpu:10.2f} {wall / keyframes:16.3f}"
         )
 
 
 def _print_overlap(rows: Mapping[str, tuple[float, ...]], precision: str) -> None:
     """How close the stages together come to the slowest of them, and what the processor has to do in any case."""
     wall, cpu = rows[f"annotate {precision}"]
-    stages = {name: rows[name] for name in (f"alone: score {precision}", "alone: decode")}
+    network = min(
+        (name for name in rows if name.startswith(f"alone: score {precision}")), key=lambda name: rows[name][0]
+    )
+    stages = {name: rows[name] for name in (network, "alone: decode")}
     slowest = max(stages, key=lambda name: stages[name][0])
-    work = sum(stage[1] for stage in stages.values())
+    work, threads = sum(stage[1] for stage in stages.values()), torch.get_num_threads()
     print(
         f"annotate {precision}: {wall / stages[slowest][0]:.2f} times the slowest stage ({slowest}); its CPU time "
-        f"{cpu / work:.2f} times that of its stages, which fill {torch.get_num_threads()} cores for "
-        f"{work / torch.get_num_threads():.2f} s"
+        f"{cpu / work:.2f} times that of its stages, which would fill {threads} cores for {work / threads:.2f} s, "
+        f"{work / threads / stages[slowest][0]:.2f} times the slowest stage"
     )
 
 

@@ -22,14 +22,15 @@ from benchmark_forward import WAYS, lively
 from measuring import by_turns, machine
 
 from ava_detect.benchmark import run_benchmark
-from ava_detect.build import RANDOM_WEIGHTS, build_model, config_of, label_map_of
+from ava_detect.build import build_model, label_map_of
+from ava_detect.config_choice import config_of
 from ava_detect.detectors import build_detector
 from ava_detect.evaluation.results import FrameMAPResult
 from ava_detect.labels import LabelMap
 from ava_detect.models.action_detector import ActionDetector
 from ava_detect.models.execution import Precision, prepare
 from ava_detect.models.weights import load_weights
-from ava_detect.models.zoo import resolve
+from ava_detect.models.zoo import RANDOM_WEIGHTS, resolve
 from ava_detect.pipeline import Pipeline
 from ava_detect.structures import PersonBoxes
 from ava_detect.synthetic.world import write_world

@@ -1,8 +1,9 @@
 """Planning past one machine: the driver of a dataset run, with a stub in the place of the network.
 
-``--videos N``: a Parquet list of N videos goes through the driver; printed are its rate and its memory.
-``--scaling``: 1 to 64 workers that sleep in the place of working, against the ideal; ``--engine ray`` has Ray actors,
-``threads`` shows the driver's own part.
+``--videos N``: a Parquet list of N videos goes through the driver; printed are its rate and its memory. It has
+loaded what the command's own driver loads.
+``--scaling``: 1 to 64 workers of ``--engine local`` or ``ray`` that sleep in the place of working, against the ideal.
+Ray is told that this machine has as many cores.
 
 The list and the dataset lie in a temporary folder; nothing is downloaded and no video is read.
 """
@@ -10,13 +11,17 @@ The list and the dataset lie in a temporary folder; nothing is downloaded and no
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import os
 import queue
+import resource
+import sys
 import tempfile
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,45 +31,50 @@ import pyarrow.parquet as pq
 
 from ava_detect.addresses import Address
 from ava_detect.annotate_dataset import annotate_dataset
-from ava_detect.engines.base import Engine, Feed, Item, MakeWork, Outcome, Result, SignOfLife
-from ava_detect.engines.ray_engine import RayEngine
+from ava_detect.engines.base import Ask, Engine, Feed, Item, MakeService, MakeWork, Outcome, Result, SignOfLife
 from ava_detect.publishing import PublishedResults
 from ava_detect.run_record import Progress, VideoRecord
 
 _ROWS_PER_GROUP = 100_000
 _STEPS = 10
+_VIDEOS_PER_WORKER = 12
 
 
 @dataclass(frozen=True)
 class Sleep:
-    """Work that takes so long and nothing else."""
+    """Work that takes so long and nothing else. Its records name the worker in the place of a video."""
 
     seconds: float
 
-    def __call__(self) -> Any:
+    def __call__(self, ask: Ask) -> Any:
         """The work."""
         return self._work
 
     def _work(self, task: Any, sign: SignOfLife) -> VideoRecord:
         if self.seconds:
             time.sleep(self.seconds)
-        return VideoRecord(task.source.video_id, str(task.source.path), "done", num_rows=2400)
+        return VideoRecord(task.source.video_id, str(os.getpid()), "done", num_rows=2400)
 
 
 class Threads:
     """An engine whose workers are threads: good for sleeping."""
 
     cores_per_worker = 1
+    servers = None
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
 
     def run(
-        self, make_work: MakeWork[Item, Result], items: Iterable[Item], on_sign_of_life: SignOfLife | None = None
+        self,
+        make_work: MakeWork[Item, Result],
+        items: Iterable[Item],
+        on_sign_of_life: SignOfLife | None = None,
+        make_service: MakeService | None = None,
     ) -> Generator[Outcome[Item, Result], None, None]:
         """See ``Engine.run``."""
         feed, outcomes = Feed(items, 1), queue.Queue[Outcome[Item, Result] | None](self._workers)
-        work = make_work()
+        work = make_work(_nobody)
 
         def serve() -> None:
             while (taken := feed.take()) is not None:
@@ -82,28 +92,69 @@ class Threads:
                 yield outcome
 
 
+def _nobody(request: Any) -> Any:
+    raise RuntimeError("there are no servers to ask")
+
+
+class Timed:
+    """An engine, and when each of its workers ended each of its items."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.cores_per_worker, self.servers = engine.cores_per_worker, None
+        self.moments: defaultdict[str, list[float]] = defaultdict(list)
+
+    def run(
+        self,
+        make_work: MakeWork[Item, Result],
+        items: Iterable[Item],
+        on_sign_of_life: SignOfLife | None = None,
+        make_service: MakeService | None = None,
+    ) -> Generator[Outcome[Item, Result], None, None]:
+        """See ``Engine.run``."""
+        for outcome in self._engine.run(make_work, items, on_sign_of_life):
+            worker: Any = outcome.result
+            self.moments[worker.source].append(time.perf_counter())
+            yield outcome
+
+    def rate(self) -> float:
+        """Items a second of all workers while they worked: how long each took to start is another matter."""
+        steady = [moments for moments in self.moments.values() if len(moments) > 1]
+        return sum((len(moments) - 1) / (moments[-1] - moments[0]) for moments in steady)
+
+
 def main() -> None:
     """Parse, run one of the two."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--videos", type=int, default=10_000_000)
     parser.add_argument("--scaling", action="store_true")
-    parser.add_argument("--engine", choices=("threads", "ray"), default="threads")
+    parser.add_argument("--engine", choices=("local", "ray"), default="local")
+    parser.add_argument("--most", type=int, default=64, help="workers, with --scaling; doubled up to it from 1")
     parser.add_argument("--seconds", type=float, default=1.0, help="that a video takes, with --scaling")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if arguments.scaling:
-            _show_scaling(Path(folder), arguments.engine, arguments.seconds)
+            _show_scaling(Path(folder), arguments.engine, arguments.most, arguments.seconds)
         else:
             _show_driver(Path(folder), arguments.videos)
 
 
 def _write_list(path: Path, videos: int) -> Path:
+    """In a process of its own, whose memory is none of the driver's."""
+    writer = multiprocessing.get_context("spawn").Process(target=_write_names, args=(path, videos))
+    writer.start()
+    writer.join()
+    if writer.exitcode:
+        sys.exit(f"the list could not be written (exit code {writer.exitcode})")
+    return path
+
+
+def _write_names(path: Path, videos: int) -> None:
     schema = pa.schema([("video_id", pa.string()), ("uri", pa.string())])
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for start in range(0, videos, _ROWS_PER_GROUP):
             names = [f"video_{number:09}" for number in range(start, min(start + _ROWS_PER_GROUP, videos))]
             writer.write_table(pa.table({"video_id": names, "uri": [f"s3://movies/2026/{name}.mp4" for name in names]}))
-    return path
 
 
 def _results(folder: Path) -> PublishedResults:
@@ -112,8 +163,13 @@ def _results(folder: Path) -> PublishedResults:
 
 def _show_driver(folder: Path, videos: int) -> None:
     listed = _write_list(folder / "list.parquet", videos)
+    # What the command loads besides.
+    import ava_detect.annotate
+    import ava_detect.cli  # noqa: F401
+
     process, started, cpu = psutil.Process(), time.perf_counter(), time.process_time()
-    print("videos done   a second   CPU s   resident MiB")
+    print(f"before the first: {process.memory_info().rss >> 20} MiB resident, torch {'torch' in sys.modules}")
+    print("videos done   a second   CPU s   resident MiB", flush=True)
     shown = 0
 
     def show(progress: Progress) -> None:
@@ -125,26 +181,36 @@ def _show_driver(folder: Path, videos: int) -> None:
             print(f"{progress.num_finished:11,}   {rate:8,.0f}   {used:5.0f}   {held:12,}", flush=True)
 
     outcome = annotate_dataset([listed], _results(folder), Sleep(0), Threads(2), show)
-    print(f"{outcome.totals.done:,} done, {outcome.totals.failed} failed")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    used = time.process_time() - cpu
+    print(f"{outcome.totals.done:,} done, {outcome.totals.failed} failed; {videos / used:,.0f} a CPU second")
+    print(f"peak {peak} MiB")
 
 
-def _show_scaling(folder: Path, name: str, seconds: float) -> None:
+def _show_scaling(folder: Path, name: str, most: int, seconds: float) -> None:
     print("workers   videos a second   ideal   share")
-    for workers in chain(1 << power for power in range(7)):
-        videos = max(8, 8 * workers)
+    for workers in (1 << power for power in range(most.bit_length())):
         place = folder / str(workers)
         place.mkdir()
-        listed = _write_list(place / "list.parquet", videos)
-        engine: Engine = Threads(workers) if name == "threads" else RayEngine(workers=workers)
-        moments: list[float] = []
-
-        def note(progress: Progress, moments: list[float] = moments) -> None:
-            moments.append(time.perf_counter())
-
-        annotate_dataset([listed], _results(place), Sleep(seconds), engine, note)
-        # From the first outcome on: how long a cluster takes to start is another matter.
-        rate = (len(moments) - 1) / (moments[-1] - moments[0])
+        listed = _write_list(place / "list.parquet", _VIDEOS_PER_WORKER * workers)
+        engine = Timed(_engine(name, workers, most))
+        annotate_dataset([listed], _results(place), Sleep(seconds), engine)
+        rate = engine.rate()
         print(f"{workers:7}   {rate:15.2f}   {workers / seconds:5.1f}   {rate * seconds / workers:5.0%}", flush=True)
+
+
+def _engine(name: str, workers: int, most: int) -> Engine:
+    if name == "local":
+        from ava_detect.engines.local import LocalEngine
+
+        return LocalEngine(workers)
+    import ray
+
+    from ava_detect.engines.ray_engine import RayEngine
+
+    if not ray.is_initialized():
+        ray.init(num_cpus=most, include_dashboard=False, log_to_driver=False)
+    return RayEngine(workers=workers)
 
 
 if __name__ == "__main__":

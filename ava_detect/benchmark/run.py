@@ -11,13 +11,15 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from ava_detect.annotator import UNTRAINED_NOTE, resolve_device, resolve_execution, resolve_precision
+from ava_detect.annotate_settings import UNTRAINED_NOTE
+from ava_detect.annotator import resolve_device, resolve_execution, resolve_precision
 from ava_detect.benchmark.classification import SCORES, benchmark_classifier
 from ava_detect.benchmark.detection import DetectionSplit, benchmark_detector, check_dialect
 from ava_detect.benchmark.result import BenchmarkResult, OnProgress
 from ava_detect.benchmark.views import ViewScorer
-from ava_detect.build import RANDOM_WEIGHTS, build_model, config_of, label_map_of
+from ava_detect.build import build_model, label_map_of
 from ava_detect.config import Config, SplitConfig
+from ava_detect.config_choice import config_of
 from ava_detect.datasets import build_dataset
 from ava_detect.errors import ConfigError
 from ava_detect.files import sha256_of
@@ -94,7 +96,7 @@ def run_benchmark(
     network = _Network.load(config, weights, device, precision, execution, clips_per_batch, on_download)
     test = _test_classifier if isinstance(network.model, ActionClassifier) else _test_detector
     result = test(network, options, Path(out), resume, on_progress)
-    if str(weights) == RANDOM_WEIGHTS:
+    if str(weights) == zoo.RANDOM_WEIGHTS:
         result = replace(result, notes=(UNTRAINED_NOTE, *result.notes))
     result.write()
     return result
@@ -146,8 +148,8 @@ class _Network:
     ) -> _Network:
         place, accuracy, way = resolve_device(device), resolve_precision(precision), resolve_execution(execution)
         model = build_model(config)
-        known: dict[str, Any] = {"source": RANDOM_WEIGHTS, "sha256": None, "trained": False}
-        if str(weights) != RANDOM_WEIGHTS:
+        known: dict[str, Any] = {"source": zoo.RANDOM_WEIGHTS, "sha256": None, "trained": False}
+        if str(weights) != zoo.RANDOM_WEIGHTS:
             path = zoo.resolve(weights, on_download)
             report = load_weights(model, path)
             known = {"source": str(path.resolve()), "sha256": sha256_of(path), "trained": True}
@@ -159,7 +161,7 @@ class _Network:
     def settings(self) -> dict[str, Any]:
         """What of it decides the scores."""
         settings = self.config.model_dump(mode="json", include={"model", "clip", "labels"})
-        weights = self.weights["sha256"] or RANDOM_WEIGHTS
+        weights = self.weights["sha256"] or zoo.RANDOM_WEIGHTS
         how = {"device": self.device, "precision": self.precision, "execution": self.execution}
         return settings | {"weights": weights} | how
 

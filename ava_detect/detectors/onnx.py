@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Unpack
@@ -19,6 +18,7 @@ from ava_detect.detectors.onnx_options import CONVERTERS, OnnxOptions, resolve
 from ava_detect.detectors.views import join, views_of
 from ava_detect.errors import DetectorError
 from ava_detect.structures import Frame, PersonBoxes
+from ava_detect.workers import usable_cores
 
 _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 
@@ -142,17 +142,13 @@ def _open(path: Path, num_threads: int | None) -> onnxruntime.InferenceSession:
         raise DetectorError(f"{path}: there is no such ONNX file")
     settings = onnxruntime.SessionOptions()
     # A number, because onnxruntime's own choice counts and pins cores that a container may not give it.
-    settings.intra_op_num_threads = num_threads or _usable_cores()
+    settings.intra_op_num_threads = num_threads or usable_cores()
     # Idle threads that spin would take the cores from the action network, which runs in turn with this one.
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors share no narrower base
         raise DetectorError(f"{path}: onnxruntime cannot open it as an ONNX model ({_one_line(error)})") from error
-
-
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _one_line(error: Exception) -> str:

@@ -1,8 +1,12 @@
 """The one interface between what is to be done and where: an ``Engine`` runs work over items and yields outcomes.
 
-Work is made by a function without arguments, once in every process that works, and called with one item after another.
-Both travel to other processes, so both must pickle. Every item comes back exactly once, as an ``Outcome``, in the order
-in which they end; items are taken from their iterator only as workers become free, so a list of millions is no burden.
+Work is made by a function, once in every process that works, and called with one item after another. Both travel to
+other processes, so both must pickle. Every item comes back exactly once, as an ``Outcome``, in the order in which they
+end; items are taken from their iterator only as workers become free, so a list of millions is no burden.
+
+What is large, and wanted by all workers now and then, is held apart from them: a service, made once in each of a few
+server processes, that answers what work asks. A worker asks one thing at a time, so no more wait than there are
+workers. Servers are lost and replaced without the work's noticing.
 """
 
 from __future__ import annotations
@@ -20,7 +24,17 @@ Result = TypeVar("Result")
 # Called by the work whenever it has got further: with anything that pickles, which whoever watches may be shown.
 SignOfLife = Callable[[Any], None]
 Work = Callable[[Item, SignOfLife], Result]
-MakeWork = Callable[[], Work[Item, Result]]
+# A request -> its reply, from whichever server is free; both pickle. It raises what the service raised where that is an
+# ``AvaDetectError``. Work returns only when nothing of it asks any more. Without servers there is nobody to ask.
+Ask = Callable[[Any], Any]
+MakeWork = Callable[[Ask], Work[Item, Result]]
+# What a server does: any request may come to any server, and may come again where a server was lost over it.
+Service = Callable[[Any], Any]
+# Called with the server's number, from 0 on.
+MakeService = Callable[[int], Service]
+
+# A request over which so many servers were lost may be what ends them.
+MAX_SERVERS_LOST = 5
 
 
 @dataclass(frozen=True)
@@ -42,6 +56,15 @@ class Limits:
                 f"limits are positive seconds and at least one try, got {self.stall_seconds:g} s, "
                 f"{self.total_seconds:g} s and {self.tries} tries"
             )
+
+
+@dataclass(frozen=True)
+class Servers:
+    """So many processes that hold the service. ``cores``: of each. ``gpus``: of each, None: 1 where there are any."""
+
+    number: int
+    cores: int = 1
+    gpus: float | None = None
 
 
 @dataclass(frozen=True)
@@ -71,19 +94,23 @@ def _stopped(reason: str, again: bool) -> Stopped:
 
 
 class Engine(Protocol):
-    """Somewhere to work. ``cores_per_worker``: what the work may use."""
+    """Somewhere to work. ``cores_per_worker``: what the work may use. ``servers``: None: workers have nobody to ask."""
 
     cores_per_worker: int
+    servers: Servers | None
 
     def run(
         self,
         make_work: MakeWork[Item, Result],
         items: Iterable[Item],
         on_sign_of_life: SignOfLife | None = None,
+        make_service: MakeService | None = None,
     ) -> Generator[Outcome[Item, Result], None, None]:
-        """Every item's outcome. What ``items`` or ``make_work`` raises is raised here; closing ends all workers.
+        """Every item's outcome. What ``items``, ``make_work`` or ``make_service`` raises is raised here; closing ends
+        all processes.
 
         ``on_sign_of_life``: shown what the work sends, where the engine carries it; any thread may call it.
+        ``make_service``: what the servers hold, where the engine has any.
         """
 
 
@@ -95,6 +122,13 @@ class Feed(Generic[Item]):
         self._again: deque[tuple[Item, int]] = deque()
         self._tries = tries
         self._lock = threading.Lock()
+
+    def is_empty(self) -> bool:
+        """Whether nothing waits."""
+        taken = self.take()
+        if taken is not None:
+            self.give_back(*taken)
+        return taken is None
 
     def take(self) -> tuple[Item, int] | None:
         """An item and the number of the try; None when nothing waits."""

@@ -13,14 +13,17 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any, Generic
 
 import psutil
 
-from ava_detect.engines.base import Item, Limits, MakeWork, Result, SignOfLife, Stopped
-from ava_detect.errors import AvaDetectError, StoreError
+from ava_detect.engines import wire
+from ava_detect.engines.base import Ask, Item, Limits, MakeWork, Result, SignOfLife, Stopped
+from ava_detect.errors import AvaDetectError, MissingDependencyError, StoreError, sentence_of
+from ava_detect.scratch import remove_abandoned
 
 _LOOK_SECONDS = 0.2
 _LEAST_SECONDS_BETWEEN_SIGNS = 0.2
@@ -29,12 +32,19 @@ _STARTING = Limits(stall_seconds=1800.0, total_seconds=1800.0)
 _Message = tuple[str, Any]
 
 
+def _nobody(request: Any) -> Any:
+    raise Stopped("it asked a service, and this run has none", again=False)
+
+
 class Guard(Generic[Item, Result]):
     """One worker in a process of its own, started anew after every item that ended it."""
 
-    def __init__(self, make_work: MakeWork[Item, Result], limits: Limits) -> None:
+    def __init__(self, make_work: MakeWork[Item, Result], limits: Limits, ask: Ask = _nobody) -> None:
+        """``ask``: answers what the work asks; one request at a time, in a thread of its own."""
         self._make_work = make_work
         self._limits = limits
+        self._ask = ask
+        self._asking = ThreadPoolExecutor(1, "ava-detect asking")
         self._process: SpawnProcess | None = None
         self._pipe: Connection | None = None
         # Whoever closes may be another thread than whoever waits for a result.
@@ -45,7 +55,7 @@ class Guard(Generic[Item, Result]):
         """Have the child running. Raises what ``make_work`` raises, and ``Stopped`` where the child dies of it."""
         if self._process is not None and self._process.is_alive():
             return
-        self._end()
+        self.end()
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         with self._lock:
@@ -64,14 +74,23 @@ class Guard(Generic[Item, Result]):
     def __call__(self, item: Item, on_sign_of_life: SignOfLife | None = None) -> Result:
         """The result of one item. ``Stopped`` with the reason where there is none."""
         self.start()
-        assert self._pipe is not None, "a started child has a pipe"
-        with contextlib.suppress(OSError):  # It died since: waiting says of what.
-            self._pipe.send(item)
+        self._send(("item", item))
         kind, value = self._wait(self._limits, on_sign_of_life)
         if kind == "error":
-            raise Stopped(_sentence(value), again=isinstance(value, StoreError | MemoryError))
+            raise Stopped(sentence_of(value), again=isinstance(value, StoreError | MemoryError))
         result: Result = value
         return result
+
+    def end(self) -> None:
+        """End the child; the next item has a new one."""
+        with self._lock:
+            process, pipe, self._process, self._pipe = self._process, self._pipe, None, None
+        if process is not None:
+            process.kill()
+            process.join()
+            remove_abandoned()
+        if pipe is not None:
+            pipe.close()
 
     def interrupt(self) -> None:
         """From any thread: end the child for good; the thread that waits for it gets ``Stopped``."""
@@ -84,44 +103,72 @@ class Guard(Generic[Item, Result]):
     def close(self) -> None:
         """End the child and clear up; for the thread that uses this guard."""
         self.interrupt()
-        self._end()
+        self.end()
+        self._asking.shutdown(wait=False)
+
+    def _send(self, message: _Message) -> None:
+        assert self._pipe is not None, "a started child has a pipe"
+        with contextlib.suppress(OSError):  # It died since: waiting says of what.
+            wire.send(self._pipe, message)
 
     def _wait(self, limits: Limits, on_sign_of_life: SignOfLife | None) -> _Message:
         """The child's answer; it is killed where it passes a limit."""
         assert self._pipe is not None
-        assert self._process is not None
         started = heard = time.monotonic()
         while True:
             try:
                 if self._pipe.poll(_LOOK_SECONDS):
-                    kind, value = self._pipe.recv()
-                    if kind != "sign":
-                        return kind, value
+                    kind, value = wire.receive(self._pipe)
                     heard = time.monotonic()
-                    if on_sign_of_life is not None:
+                    if kind == "ask":
+                        self._answer(value, limits)
+                        # How busy the servers are is not the item's doing.
+                        started += time.monotonic() - heard
+                        heard = time.monotonic()
+                    elif kind != "sign":
+                        return kind, value
+                    elif on_sign_of_life is not None:
                         on_sign_of_life(value)
             except (EOFError, OSError):
                 raise self._death() from None
-            reason = self._over_limit(limits, time.monotonic(), started, heard)
-            if reason:
-                self._end()
-                raise Stopped(reason)
+            now = time.monotonic()
+            if now - heard > limits.stall_seconds:
+                self._stop(f"it hung: no sign of life in {limits.stall_seconds:g} s")
+            if now - started > limits.total_seconds:
+                self._stop(f"it took longer than the {limits.total_seconds:g} s that one may take")
+            self._watch_memory(limits)
 
-    def _over_limit(self, limits: Limits, now: float, started: float, heard: float) -> str:
-        if now - heard > limits.stall_seconds:
-            return f"it hung: no sign of life in {limits.stall_seconds:g} s"
-        if now - started > limits.total_seconds:
-            return f"it took longer than the {limits.total_seconds:g} s that one may take"
-        if limits.memory_bytes is not None and self._process is not None:
-            with contextlib.suppress(psutil.Error):  # Gone in this moment: its pipe will say so.
-                held = psutil.Process(self._process.pid).memory_info().rss
-                if held > limits.memory_bytes:
-                    return f"it took {held >> 20} MiB of memory, and {limits.memory_bytes >> 20} MiB is the limit"
-        return ""
+    def _answer(self, request: Any, limits: Limits) -> None:
+        """Have what the child asks answered. It may go on reading its item meanwhile, so it is watched."""
+        answer: Future[Any] = self._asking.submit(self._ask, request)
+        while not wait([answer], _LOOK_SECONDS).done:
+            if self._closed:
+                raise self._death()
+            self._watch_memory(limits)
+        try:
+            self._send(("answer", answer.result()))
+        except (AvaDetectError, MissingDependencyError) as error:
+            self._send(("error", error))
+        except Stopped:
+            self.end()
+            raise
+
+    def _watch_memory(self, limits: Limits) -> None:
+        if limits.memory_bytes is None or self._process is None:
+            return
+        held = 0
+        with contextlib.suppress(psutil.Error):  # Gone in this moment: its pipe will say so.
+            held = psutil.Process(self._process.pid).memory_info().rss
+        if held > limits.memory_bytes:
+            self._stop(f"it took {held >> 20} MiB of memory, and {limits.memory_bytes >> 20} MiB is the limit")
+
+    def _stop(self, reason: str) -> None:
+        self.end()
+        raise Stopped(reason)
 
     def _death(self) -> Stopped:
         process = self._process
-        self._end()
+        self.end()
         code = None if process is None else process.exitcode
         if code is not None and code < 0:
             with contextlib.suppress(ValueError):
@@ -129,20 +176,6 @@ class Guard(Generic[Item, Result]):
                 hint = ", or the system ran out of memory" if name == "SIGKILL" else ""
                 return Stopped(f"the process that read it died (signal {name}{hint})")
         return Stopped(f"the process that read it died (exit code {code})")
-
-    def _end(self) -> None:
-        with self._lock:
-            process, pipe, self._process, self._pipe = self._process, self._pipe, None, None
-        if process is not None:
-            process.kill()
-            process.join()
-        if pipe is not None:
-            pipe.close()
-
-
-def _sentence(error: BaseException) -> str:
-    """A ValueError is a sentence for people; anything else needs its kind to be understood."""
-    return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
 
 
 @contextlib.contextmanager
@@ -161,12 +194,12 @@ def _interrupts_blocked() -> Iterator[None]:
 def _child(pipe: Connection, make_work: MakeWork[Any, Any]) -> None:
     """What runs in the child process, until it is killed or its parent is gone."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    sending = threading.Lock()
+    sending, asking = threading.Lock(), threading.Lock()
     last_sign = 0.0
 
     def send(kind: str, value: Any) -> None:
         with sending:
-            pipe.send((kind, value))
+            wire.send(pipe, (kind, value))
 
     def sign(value: Any) -> None:
         nonlocal last_sign
@@ -174,14 +207,22 @@ def _child(pipe: Connection, make_work: MakeWork[Any, Any]) -> None:
             last_sign = time.monotonic()
             send("sign", value)
 
+    def ask(request: Any) -> Any:
+        with asking:
+            send("ask", request)
+            kind, reply = wire.receive(pipe)
+        if kind == "error":
+            raise reply
+        return reply
+
     try:
-        work = make_work()
+        work = make_work(ask)
     except Exception as error:  # Whatever it is, it is raised again where the work was asked for.
         send("error", _portable(error))
         return
     send("ready", None)
     while True:
-        item = pipe.recv()
+        _, item = wire.receive(pipe)
         try:
             send("result", work(item, sign))
         except Exception as error:  # One item must not end the worker; the other side decides.
@@ -195,7 +236,8 @@ def _portable(error: Exception) -> Exception:
     except Exception:  # An error of any library, with any constructor.
         return RuntimeError(f"{type(error).__name__}: {error}")
     # What led to it may not pickle, and may hold what is not for everybody's eyes.
-    return error if isinstance(error, AvaDetectError | MemoryError) else RuntimeError(_sentence(error))
+    is_known = isinstance(error, AvaDetectError | MissingDependencyError | MemoryError)
+    return error if is_known else RuntimeError(sentence_of(error))
 
 
 def _end_with_parent() -> None:

@@ -52,8 +52,10 @@ class PreparedModel:
         """
         with ExitStack() as context:
             context.enter_context(torch.inference_mode())
-            # cuDNN would otherwise compute "fp32" convolutions with 10-bit mantissas.
-            context.enter_context(torch.backends.cudnn.flags(allow_tf32=False))
+            if self._device.type == "cuda":
+                # cuDNN would otherwise compute "fp32" convolutions with 10-bit mantissas. The flag is the process's, so
+                # that threads which set and restore it side by side, as on a CPU, would leave it wrong.
+                context.enter_context(torch.backends.cudnn.flags(allow_tf32=False))
             if self._fused is not None:
                 return self._after(self._fused(clip), rois)
             context.enter_context(torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bf16"))

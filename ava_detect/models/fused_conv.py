@@ -9,11 +9,15 @@ Maps are ``[N, C, H, W]`` in channels-last memory.
 from __future__ import annotations
 
 import platform
+import threading
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+# Several threads may run one network: the first to come packs.
+_PACKING = threading.Lock()
 
 
 def folded(conv: nn.Conv3d, norm: nn.Module | None) -> tuple[Tensor, Tensor]:
@@ -93,8 +97,11 @@ class FusedConv:
 
         For maps of another size oneDNN may want another order; it then reorders at each call, which costs little.
         """
-        if not self._is_packed:
-            stride, padding, dilation = self._shape
-            reorder = torch._C._nn.mkldnn_reorder_conv2d_weight
-            self.weight = reorder(self.weight.to_mkldnn(), padding, stride, dilation, 1, list(maps.shape))  # type: ignore[call-arg]  # the stub lacks the last
-            self._is_packed = True
+        if self._is_packed:
+            return
+        with _PACKING:
+            if not self._is_packed:
+                stride, padding, dilation = self._shape
+                reorder = torch._C._nn.mkldnn_reorder_conv2d_weight
+                self.weight = reorder(self.weight.to_mkldnn(), padding, stride, dilation, 1, list(maps.shape))  # type: ignore[call-arg]  # the stub lacks the last
+                self._is_packed = True

@@ -30,6 +30,7 @@ from ava_detect.models.zoo_table import ZOO, ZooEntry
 
 # Trained on the synthetic world; the folder holds the log of the training.
 SHIPPED = {"demo": Path(__file__).parent / "shipped" / "demo.safetensors"}
+RANDOM_WEIGHTS = "random"  # in the place of a weights file: the network as it is built
 CACHE_VARIABLE = "AVA_DETECT_CACHE"
 # Bytes so far, and in all where the server says.
 OnProgress = Callable[[int, int | None], None]

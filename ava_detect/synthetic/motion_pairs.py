@@ -15,7 +15,7 @@ from ava_detect.synthetic.movement import Style, posed, symmetric
 from ava_detect.synthetic.skeleton import Pose, Segment
 
 SLOW_PATHWAY_HERTZ = 30 / 8
-LOW_HERTZ = (0.85, 1.15)  # of the slower action of a pair; the faster one has 3.75 less this
+LOW_HERTZ = (0.4, 0.7)  # of the slower action of a pair; the faster one has 3.75 less this
 
 
 def pair_hertz(rng: np.random.Generator, *, is_fast: bool) -> float:

@@ -27,22 +27,29 @@ def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
         torch.save({"format": FORMAT, **state}, stream)
 
 
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """What ``save_checkpoint`` wrote, on the CPU; ``TrainingError`` when it cannot be read."""
+def load_checkpoint(path: Path, *, name: object = None) -> dict[str, Any]:
+    """What ``save_checkpoint`` wrote, on the CPU; ``TrainingError`` when it cannot be read.
+
+    ``name``: what people are told of the file, where ``path`` is but a copy.
+    """
+    name = path if name is None else name
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise TrainingError(
-            f"{path} cannot be read as a checkpoint ({reason}); start anew in another folder"
+            f"{name} cannot be read as a checkpoint ({reason}); start anew in another folder"
         ) from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise TrainingError(f"{path} is not a checkpoint of a training that this version can go on with")
+        raise TrainingError(f"{name} is not a checkpoint of a training that this version can go on with")
     return state
 
 
-def check_same_training(path: Path, state: Mapping[str, Any], config: Config, num_clips: int) -> None:
-    """``TrainingError`` naming both values where the config, or the size of the training set, is another than then."""
+def check_same_training(name: object, state: Mapping[str, Any], config: Config, num_clips: int) -> None:
+    """``TrainingError`` naming both values where the config, or the size of the training set, is another than then.
+
+    ``name``: the checkpoint, for people.
+    """
     before, now = dict(_leaves(state["config"])), dict(_leaves(config.model_dump(mode="json")))
     changed = [
         f"{name} was {before.get(name)!r} and is now {now.get(name)!r}"
@@ -53,7 +60,7 @@ def check_same_training(path: Path, state: Mapping[str, Any], config: Config, nu
         changed.append(f"the training set had {state['num_clips']} clips and has now {num_clips}")
     if changed:
         raise TrainingError(
-            f"{path} is of another training: {'; '.join(changed)}. Give the old values back to resume it, or start "
+            f"{name} is of another training: {'; '.join(changed)}. Give the old values back to resume it, or start "
             "anew in another folder (train.initialise takes the weights of this one)"
         )
 

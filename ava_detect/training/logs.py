@@ -16,6 +16,7 @@ import torch
 from ava_detect.errors import TrainingError
 from ava_detect.files import write_text_atomic
 from ava_detect.training.learner import Step
+from ava_detect.training.run_files import EVENTS, SCORES, STEPS
 from ava_detect.training.validation import Score
 
 
@@ -82,9 +83,9 @@ class TrainingLog:
         self, out: Path, score_names: Sequence[str], *, done_steps: int, every: int, clips_per_step: int
     ) -> None:
         """``score_names``: the numbers of an evaluation. ``done_steps``: the checkpoint's; later rows are dropped."""
-        self._steps = CsvLog(out / "log.csv", self.COLUMNS, done_steps=done_steps)
-        self._scores = CsvLog(out / "validation.csv", ("step", "epoch", *score_names), done_steps=done_steps)
-        self._events = Events(out / "tensorboard", done_steps=done_steps)
+        self._steps = CsvLog(out / STEPS, self.COLUMNS, done_steps=done_steps)
+        self._scores = CsvLog(out / SCORES, ("step", "epoch", *score_names), done_steps=done_steps)
+        self._events = Events(out / EVENTS, done_steps=done_steps)
         self._every = every
         self._clips_per_step = clips_per_step
         self._begin_interval()

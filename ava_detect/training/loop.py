@@ -4,8 +4,8 @@ One step is one batch of ``train.batch_size`` clips, however many processes and 
 loss is the mean over all people of all of them (``losses``, ``learner``). Accelerate knows the device, the precision
 and the other processes. Whatever is needed to go on is in ``OUT/last.pt`` (``checkpoint``).
 
-``OUT``: ``log.csv``, ``validation.csv``, ``tensorboard/``, ``last.pt``, ``best.pt``, ``model.safetensors`` (the best
-network, with its config, as ``ava-detect annotate --weights`` takes it).
+``OUT``, a folder or an address (``run_files``): ``log.csv``, ``validation.csv``, ``tensorboard/``, ``last.pt``,
+``best.pt``, ``model.safetensors`` (the best network, with its config, as ``ava-detect annotate --weights`` takes it).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from ava_detect.addresses import Address, is_address
 from ava_detect.build import build_model, self_contained
 from ava_detect.config import Config
 from ava_detect.datasets import build_dataset
@@ -37,10 +38,9 @@ from ava_detect.training.initialise import initialise
 from ava_detect.training.learner import Learner
 from ava_detect.training.logs import TrainingLog
 from ava_detect.training.processes import gather, open_processes
+from ava_detect.training.run_files import BEST, LAST, SCORES, STEPS, WEIGHTS, RunFiles
 from ava_detect.training.schedule import learning_rate
 from ava_detect.training.validation import Validation, build_validation, metric_of, names_of_details
-
-LAST, BEST, WEIGHTS = "last.pt", "best.pt", "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -78,31 +78,50 @@ class TrainResult:
 
 
 def train(
-    config: Config, out: str | Path, *, resume: bool = False, on_progress: Callable[[Progress], None] | None = None
+    config: Config,
+    out: str | Path | Address,
+    *,
+    resume: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
 ) -> TrainResult:
-    """Learn the weights of ``config`` from its data and leave them, with their history, in the folder ``out``.
+    """Learn the weights of ``config`` from its data and leave them, with their history, in ``out``: a folder, or an
+    address whose scheme fsspec knows.
 
     ``resume``: go on from the checkpoint in ``out``, if there is one, as if nothing had happened. Started by
     ``torchrun`` or ``accelerate launch``, every process calls this. ``on_progress`` is called after each step, in the
     main process. Raises ``ConfigError``; ``TrainingError`` for another training in ``out``; ``DivergedError`` when the
-    loss is no number; and what the data set and the weights to start from raise.
+    loss is no number; ``StoreError`` where an address does not answer; and what the data set and the weights to start
+    from raise.
     """
     if config.data.train is None:
         raise ConfigError(
             "the config says nothing of data.train, so there is nothing to learn from; give its annotations and videos"
         )
-    out = Path(out)
-    if not resume and (out / LAST).exists():
-        raise TrainingError(f"{out} holds a training already; go on with it (--resume), or choose another folder")
-    with open_processes(config.train.precision) as accelerator:
-        return _Training(config, out, accelerator, resume=resume).run(on_progress)
+    _check_data_is_here(config)
+    with RunFiles(out) as files:
+        if not resume and files.is_there(LAST):
+            raise TrainingError(f"{files} holds a training already; go on with it (--resume), or choose another folder")
+        with open_processes(config.train.precision) as accelerator:
+            return _Training(config, files, accelerator, resume=resume).run(on_progress)
+
+
+def _check_data_is_here(config: Config) -> None:
+    """A clip asks for a few frames anywhere in a movie, thousands of times an epoch: no work for object storage."""
+    for name, split in (("train", config.data.train), ("val", config.data.val)):
+        for what, place in (split.model_dump() if split else {}).items():
+            if is_address(place):
+                raise ConfigError(
+                    f"data.{name}.{what} is {Address(place)}, but a training reads its videos and annotations from a "
+                    "disk; copy or mount them at the same path on every machine, and give that path (--out may be an "
+                    "address)"
+                )
 
 
 class _Training:
     """One run of the loop in one process."""
 
-    def __init__(self, config: Config, out: Path, accelerator: Any, *, resume: bool) -> None:
-        self.config, self.settings, self.out, self.accelerator = config, config.train, out, accelerator
+    def __init__(self, config: Config, files: RunFiles, accelerator: Any, *, resume: bool) -> None:
+        self.config, self.settings, self.files, self.accelerator = config, config.train, files, accelerator
         self.notes: list[str] = []
         self.clips = build_dataset(config, "train", training=True)
         self.sampler = StepSampler(
@@ -115,9 +134,7 @@ class _Training:
         )
         self.num_steps = self.settings.epochs * self.sampler.steps_per_epoch
         self.validation = self._build_validation()
-        state = load_checkpoint(out / LAST) if resume and (out / LAST).exists() else None
-        if state is not None:
-            check_same_training(out / LAST, state, config, len(self.clips))
+        state = self._saved_state() if resume else None
         network = build_model(config, seed=self.settings.seed)
         if state is None and self.settings.initialise is not None:
             self.notes.append(initialise(network, self.settings.initialise))
@@ -128,6 +145,7 @@ class _Training:
         self.score: float | None = None
         self.best: tuple[float, int] | None = None
         self._is_best = False
+        self._is_saved = state is not None
         if state is not None:
             self._continue_from(state)
 
@@ -139,10 +157,39 @@ class _Training:
             return None
         return build_validation(self.config)
 
+    def _saved_state(self) -> dict[str, Any] | None:
+        """The checkpoint to go on from, the same one in every process; None where there is none."""
+        name, path = self.files.where(LAST), self.files.fetch(LAST)
+        state = None if path is None else load_checkpoint(path, name=name)
+        self.files.forget(LAST)
+        found = [None if state is None else (state["step"], state["loss"])]
+        seen = gather(found)
+        if len(set(seen)) > 1:
+            steps = ", ".join("none" if one is None else f"step {one[0]}" for one in seen)
+            raise TrainingError(
+                f"the processes found different checkpoints at {name} ({steps}); --out must be one place to all of "
+                "them, and no earlier run may still be writing there"
+            )
+        if state is not None:
+            check_same_training(name, state, self.config, len(self.clips))
+        return state
+
     def run(self, on_progress: Callable[[Progress], None] | None) -> TrainResult:
         """All steps that are left."""
         started = time.perf_counter()
         log = self._open_log() if self.accelerator.is_main_process else None
+        try:
+            if log is not None:
+                self.files.begin()
+            self._learn(log, on_progress)
+        finally:
+            if log is not None:
+                log.close()
+        if log is not None:
+            self.files.finish()
+        return self._result(time.perf_counter() - started)
+
+    def _learn(self, log: TrainingLog | None, on_progress: Callable[[Progress], None] | None) -> None:
         batches = training_batches(
             self.clips,
             self.sampler.over(range(self.step, self.num_steps)),
@@ -162,9 +209,6 @@ class _Training:
                 self._save()
             if on_progress is not None and self.accelerator.is_main_process:
                 on_progress(Progress(self.step, self.num_steps, self.epoch, self.loss, rate, self.score))
-        if log is not None:
-            log.close()
-        return self._result(time.perf_counter() - started)
 
     @property
     def epoch(self) -> float:
@@ -180,6 +224,7 @@ class _Training:
         try:
             done = self.learner.step(parts, rate)
         except DivergedError as error:
+            self.files.publish()  # the logs, which show how it came
             raise DivergedError(self._what_went_wrong(str(error), rate)) from error
         self.step += 1
         self.loss = done.loss
@@ -188,8 +233,8 @@ class _Training:
         return rate
 
     def _what_went_wrong(self, what: str, rate: float) -> str:
-        last = self.out / LAST
-        saved = f"{last} holds the training as it was before" if last.exists() else "nothing was saved yet"
+        last = self.files.where(LAST)
+        saved = f"{last} holds the training as it was before" if self._is_saved else "nothing was saved yet"
         return (
             f"step {self.step + 1} (epoch {self.epoch:.2f}, learning rate {rate:g}): {what}, so the training stopped; "
             "try a lower train.learning_rate, more train.warmup_epochs, a train.clip_norm (1, say), or another "
@@ -217,6 +262,7 @@ class _Training:
     def _save(self) -> None:
         """The checkpoint, and the weights where they are the best, or where nothing says which are."""
         states = gather([random_states()])
+        self._is_saved = True
         if not self.accelerator.is_main_process:
             return
         state = {
@@ -229,12 +275,16 @@ class _Training:
             "random": states,
             **self.learner.state(),
         }
+        written = []
         if self.validation is None or self._is_best:
             inside = self_contained(self.config).model_dump(mode="json")
-            save_weights(self.learner.evaluated, self.out / WEIGHTS, config=inside)
+            save_weights(self.learner.evaluated, self.files.folder / WEIGHTS, config=inside)
+            written.append(WEIGHTS)
         if self._is_best:
-            save_checkpoint(self.out / BEST, state)
-        save_checkpoint(self.out / LAST, state)
+            save_checkpoint(self.files.folder / BEST, state)
+            written.append(BEST)
+        save_checkpoint(self.files.folder / LAST, state)
+        self.files.publish(*written, LAST)
 
     def _continue_from(self, state: dict[str, Any]) -> None:
         self.learner.load(state)
@@ -249,10 +299,14 @@ class _Training:
             )
 
     def _open_log(self) -> TrainingLog:
-        self.out.mkdir(parents=True, exist_ok=True)
-        remove_stale_temporaries(self.out)
+        folder = self.files.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_stale_temporaries(folder)
+        if self._is_saved:
+            self.files.fetch(STEPS)
+            self.files.fetch(SCORES)
         return TrainingLog(
-            self.out,
+            folder,
             names_of_details(self.config),
             done_steps=self.step,
             every=self.settings.log_every,
@@ -262,8 +316,8 @@ class _Training:
     def _result(self, seconds: float) -> TrainResult:
         score, best_epoch = self.best or (None, None)
         return TrainResult(
-            out=str(self.out),
-            weights=str(self.out / WEIGHTS),
+            out=str(self.files),
+            weights=self.files.where(WEIGHTS),
             steps=self.step,
             epochs=self.settings.epochs,
             loss=self.loss,

@@ -8,8 +8,8 @@ and the copy is removed on ``close``.
 from __future__ import annotations
 
 import io
-import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self, TypeVar
@@ -20,6 +20,7 @@ from fsspec.caching import BackgroundBlockCache
 from ava_detect.addresses import Address, is_address, without_secrets
 from ava_detect.errors import StoreError, VideoError
 from ava_detect.patience import patiently
+from ava_detect.scratch import room_for, scratch_folder
 
 _BLOCK_BYTES, _MAX_BLOCKS = 4 << 20, 16
 _MAX_SCRATCH_BYTES = 32 << 30
@@ -41,7 +42,7 @@ class RemoteVideo:
         self._scratch_bytes = scratch_bytes
         self._cache: BackgroundBlockCache | None = None
         self._scratch: Path | None = None
-        self._scratch_folder: tempfile.TemporaryDirectory[str] | None = None
+        self._scratch_folder = ExitStack()
 
     def __str__(self) -> str:
         return str(self.address)
@@ -72,9 +73,8 @@ class RemoteVideo:
         """Forget what was read, and remove what was copied."""
         if self._cache is not None:
             self._cache.close()
-        if self._scratch_folder is not None:
-            self._scratch_folder.cleanup()
-        self._cache = self._scratch = self._scratch_folder = None
+        self._scratch_folder.close()
+        self._cache = self._scratch = None
 
     def __enter__(self) -> Self:
         return self
@@ -113,12 +113,12 @@ class RemoteVideo:
 
     def _copied(self, files: AbstractFileSystem, path: str) -> Path:
         """The whole file on the local disk."""
-        self._scratch_folder = tempfile.TemporaryDirectory(prefix="ava-detect-")
-        target = Path(self._scratch_folder.name) / f"video{self.address.suffix}"
+        target = self._scratch_folder.enter_context(scratch_folder(self)) / f"video{self.address.suffix}"
 
         def copy() -> None:
             left = self._scratch_bytes
-            with files.open(path, "rb", block_size=0) as source, target.open("wb") as file:
+            # A full disk is nothing that asking the store again could mend.
+            with room_for(self), files.open(path, "rb", block_size=0) as source, target.open("wb") as file:
                 while piece := source.read(_READ_FROM_SCRATCH):
                     left -= len(piece)
                     if left < 0:

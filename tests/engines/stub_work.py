@@ -8,6 +8,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from ava_detect.errors import ConfigError, StoreError, VideoError
 
 
@@ -18,7 +20,7 @@ class Stub:
     folder: Path
     slow_seconds: float = 0.0
 
-    def __call__(self):
+    def __call__(self, ask):
         return self.work
 
     def work(self, item: str, sign):
@@ -56,11 +58,69 @@ class _OddError(Exception):
         super().__init__("one of a library's own")
 
 
-def refuses():
+def refuses(ask):
     """A worker that cannot be made."""
     raise ConfigError("these settings are wrong")
 
 
-def dies():
+def dies(ask):
     """A worker that dies while it is made."""
     os._exit(3)
+
+
+@dataclass(frozen=True)
+class Asking:
+    """Work that asks of each item's number its square, as a large array, three times."""
+
+    def __call__(self, ask):
+        def work(item, sign):
+            number = item if isinstance(item, int) else 0
+            frames = np.full((50, 40, 40, 3), number, np.uint8)
+            replies = [ask((item, frames)) for _ in range(3)]
+            # Any process may be asked, and each says which it was.
+            assert all((reply["sum"] == number * frames.size).all() for reply in replies)
+            frames[:] = 0
+            return number * number if [reply["square"] for reply in replies] == 3 * [number * number] else None
+
+        return work
+
+
+@dataclass(frozen=True)
+class Squares:
+    """A service that leaves a file for each answer, from its beginning to its end."""
+
+    folder: Path
+    slow_seconds: float = 0.0
+
+    def __call__(self, number):
+        return self.answer
+
+    def answer(self, request):
+        item, frames = request
+        begun = time.monotonic()
+        first = not any(self.folder.glob(f"lost-{item}-*"))
+        if isinstance(item, str) and (item.startswith("kills") or (item.startswith("once") and first)):
+            (self.folder / f"lost-{item}-{time.monotonic_ns()}").touch()
+            os._exit(9)
+        if item == "refused":
+            raise VideoError("such boxes are none")
+        if item == "odd" and first:
+            (self.folder / f"lost-{item}-{time.monotonic_ns()}").touch()
+            raise _OddError(1, 2)
+        if item == "hangs" or (item == "hangs once" and first):
+            (self.folder / f"lost-{item}-{time.monotonic_ns()}").touch()
+            time.sleep(1000)
+        time.sleep(self.slow_seconds)
+        number = item if isinstance(item, int) else 0
+        (self.folder / f"{item}-{os.getpid()}-{begun}-{time.monotonic()}").touch()
+        return {"square": number * number, "sum": np.full(20_000, int(frames.sum()), np.int64)}
+
+
+def no_service(number):
+    """A service that cannot be made."""
+    raise ConfigError("there is no such network")
+
+
+def dead_service(number):
+    """A service that dies while it is made."""
+    os._exit(5)

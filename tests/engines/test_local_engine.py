@@ -15,7 +15,7 @@ from ava_detect.engines.guard import Guard
 from ava_detect.engines.local import LocalEngine
 from ava_detect.errors import ConfigError, EngineError
 
-QUICK = Limits(stall_seconds=4.0, total_seconds=6.0, memory_bytes=400 << 20)
+QUICK = Limits(stall_seconds=2.0, total_seconds=3.0, memory_bytes=400 << 20)
 
 
 def test_every_item_comes_back_once_and_the_bad_ones_with_their_reason(tmp_path):
@@ -30,8 +30,8 @@ def test_every_item_comes_back_once_and_the_bad_ones_with_their_reason(tmp_path)
     assert reasons == {
         "exit": ("the process that read it died (exit code 11)", 2),
         "segv": ("the process that read it died (signal SIGSEGV)", 2),
-        "hang": ("it hung: no sign of life in 4 s", 2),
-        "endless": ("it took longer than the 6 s that one may take", 2),
+        "hang": ("it hung: no sign of life in 2 s", 2),
+        "endless": ("it took longer than the 3 s that one may take", 2),
         "broken": ("broken is no video", 1),
         "odd": ("RuntimeError: _OddError: one of a library's own", 1),
     }

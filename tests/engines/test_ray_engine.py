@@ -7,15 +7,15 @@ import time
 
 import psutil
 import pytest
-from ray_nodes import is_child, killing_actors, killing_children, two_nodes
-from stub_work import Stub, refuses
+from ray_nodes import is_child, killing_actors, killing_children, killing_servers, two_nodes
+from stub_work import Asking, Squares, Stub, dead_service, no_service, refuses
 
-from ava_detect.engines.base import Limits
+from ava_detect.engines.base import Limits, Servers
 from ava_detect.engines.local import LocalEngine
-from ava_detect.errors import ConfigError, MissingDependencyError
+from ava_detect.errors import ConfigError, EngineError, MissingDependencyError
 
 pytestmark = pytest.mark.slow
-LIMITS = Limits(stall_seconds=5.0, total_seconds=60.0, memory_bytes=400 << 20)
+LIMITS = Limits(stall_seconds=2.0, total_seconds=60.0, memory_bytes=400 << 20)
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +67,8 @@ def test_work_that_cannot_be_made_is_said_at_once(cluster):
 @pytest.mark.parametrize("kill", [killing_actors, killing_children])
 def test_workers_that_are_killed_lose_nothing(cluster, tmp_path, kill):
     items = [f"item{n}" for n in range(30)]
-    with kill(seconds=1.5, times=3) as killed:
-        found = list(engine(workers=3, limits=Limits(tries=4)).run(Stub(tmp_path, slow_seconds=0.3), items))
+    with kill(seconds=1.0, times=3) as killed:
+        found = list(engine(workers=3, limits=Limits(tries=4)).run(Stub(tmp_path, slow_seconds=0.2), items))
     assert killed
     assert sorted(outcome.item for outcome in found) == sorted(items)
     assert all(outcome.result for outcome in found), [outcome.reason for outcome in found if not outcome.result]
@@ -78,10 +78,11 @@ def test_a_node_that_goes_takes_nothing_along(cluster, tmp_path):
     items = [f"item{n}" for n in range(30)]
     node = cluster.add_node(num_cpus=2)
     cluster.wait_for_nodes()
-    run = engine(workers=6).run(Stub(tmp_path, slow_seconds=0.4), items)
+    run = engine(workers=6).run(Stub(tmp_path, slow_seconds=0.2), items)
     found = [next(run) for _ in range(4)]
     cluster.remove_node(node, allow_graceful=False)
     found += list(run)
+    cluster.wait_for_nodes()
     assert sorted(outcome.item for outcome in found) == sorted(items)
     assert all(outcome.result for outcome in found)
 
@@ -102,3 +103,80 @@ def test_without_ray_the_install_line_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingDependencyError, match=r'pip install "ava_detect\[ray\]"'):
         engine()
+
+
+def test_servers_take_their_cores_and_workers_what_is_left(cluster, tmp_path):
+    outcomes = list(
+        engine(servers=Servers(1, cores=2)).run(Asking(), list(range(8)), make_service=Squares(tmp_path, 0.05))
+    )
+    assert {outcome.item: outcome.result for outcome in outcomes} == {number: number**2 for number in range(8)}
+    moments = [path.name.split("-") for path in tmp_path.iterdir()]
+    assert len({pid for _, pid, _, _ in moments}) == 1
+    assert len(moments) == 24
+    with pytest.raises(ConfigError, match="no node of the Ray cluster holds a worker of 2 cores and 0 GPUs beside 3"):
+        list(engine(servers=Servers(3), cores_per_worker=2).run(Asking(), [1], make_service=Squares(tmp_path)))
+
+
+def test_servers_that_are_killed_or_hang_lose_nothing(cluster, tmp_path):
+    items = [*range(30), "once", "odd", "refused", "hangs once"]
+    limits = Limits(stall_seconds=2.0, total_seconds=60.0)
+    run = engine(servers=Servers(2), workers=2, limits=limits).run(
+        Asking(), items, make_service=Squares(tmp_path, 0.05)
+    )
+    with killing_servers(seconds=1.0, times=2) as killed:
+        found = {outcome.item: outcome for outcome in run}
+    assert len(killed) == 2
+    refused = found.pop("refused")
+    assert refused.reason == "such boxes are none"
+    expected = {item: item * item if isinstance(item, int) else 0 for item in items if item != "refused"}
+    assert {item: outcome.result for item, outcome in found.items()} == expected
+    assert {outcome.tries for outcome in found.values()} == {1}
+
+
+def test_a_servers_node_that_goes_is_not_noticed(cluster, tmp_path):
+    """What it was asked is asked again, and it stands again where there is room."""
+    from ray.util import placement_group_table
+
+    cluster.add_node(num_cpus=2)
+    cluster.wait_for_nodes()
+    run = engine(servers=Servers(3), workers=1).run(
+        Asking(), list(range(20)), make_service=Squares(tmp_path, slow_seconds=0.1)
+    )
+    found = [next(run)]
+    groups = [group for group in placement_group_table().values() if group["state"] == "CREATED"]
+    holding = {node for group in groups for node in group["bundles_to_node_id"].values()}
+    lost = next(node for node in cluster.worker_nodes if node.node_id in holding)
+    cluster.remove_node(lost, allow_graceful=False)
+    found += list(run)
+    cluster.wait_for_nodes()
+    assert len(groups) == 3
+    assert sorted((outcome.item, outcome.result, outcome.tries) for outcome in found) == [
+        (number, number**2, 1) for number in range(20)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("service", "error", "message"),
+    [
+        (no_service, ConfigError, "there is no such network"),
+        (dead_service, EngineError, "5 servers in a row could not be started"),
+    ],
+)
+def test_a_service_that_cannot_be_made_is_said_at_once(cluster, service, error, message):
+    with pytest.raises(error, match=message):
+        list(engine(servers=Servers(1), workers=1).run(Asking(), [1], make_service=service))
+
+
+def test_what_is_counted_can_be_read_as_ray_counts(cluster, tmp_path, monkeypatch):
+    """Without the extra that serves Ray's Prometheus endpoint: what reaches Ray's own counters."""
+    from ray.util import metrics
+
+    counted = []
+
+    def inc(counter, value=1.0, tags=None):
+        counted.append((counter.info["name"], value))
+
+    monkeypatch.setattr(metrics.Counter, "inc", inc)
+    run = engine(workers=1, count=lambda outcome: {"items_done": 1.0, "letters": len(outcome.result), "lost": 0.0})
+    list(run.run(Stub(tmp_path), ["a", "item"]))
+    assert sorted(counted) == [("items_done", 1.0), ("items_done", 1.0), ("letters", 1), ("letters", 4)]

@@ -28,7 +28,7 @@ class Tally:
 
 def tally_of(seeds: range, seconds: int, repertoire: Repertoire = Repertoire.EVERYDAY) -> Tally:
     """Every second keyframe of movies at 640x360. A detection counts for one figure at most."""
-    detector = build_detector("builtin", num_threads=1)
+    detector = build_detector("builtin")
     tally = Tally()
     for seed in seeds:
         for shot in plan_movie(seed, seconds, 640, 360, None, repertoire):

@@ -9,6 +9,7 @@ import torch
 
 from ava_detect.config import Config
 from ava_detect.synthetic.world import write_world
+from ava_detect.training import TrainResult, train
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +29,7 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def small_config(small_world):
     """``small_config(train={...}, data={...})``: a tiny network on the small world, with these settings on top."""
 
@@ -58,6 +59,24 @@ def small_config(small_world):
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def val_split(small_world) -> dict:
     return {"annotations": str(small_world / "ground_truth.csv"), "videos": str(small_world / "videos")}
+
+
+@pytest.fixture(scope="session")
+def undisturbed(small_config, val_split, tmp_path_factory) -> tuple[Config, TrainResult]:
+    """A training with everything that has a state (dropout, momentum, moving average, augmentation, best score)."""
+    config = small_config(
+        model={
+            "backbone": {"depths": [1, 1, 1, 1], "width": 16, "alpha": 4},
+            "head": {"num_classes": 20, "dropout": 0.5},
+        },
+        data={"val": val_split, "flip": 0.5, "short_side": [32, 40]},
+        train={"epochs": 4, "ema_decay": 0.8, "save_every": 1, "eval_every": 2, "eval_keyframes": 3},
+    )
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    result = train(config, tmp_path_factory.mktemp("undisturbed"))
+    torch.set_num_threads(threads)
+    return config, result

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
@@ -65,18 +66,6 @@ def test_gradients_are_clipped_and_rates_follow_the_schedule(small_config, tmp_p
     assert rates == pytest.approx([0.01, 0.02, 0.03, 0.04, 0.05, 0.05])
 
 
-def settings_for_resuming(small_config, val_split):
-    """Everything that has a state: dropout, momentum, moving average, augmentation, best score."""
-    return small_config(
-        model={
-            "backbone": {"depths": [1, 1, 1, 1], "width": 16, "alpha": 4},
-            "head": {"num_classes": 20, "dropout": 0.5},
-        },
-        data={"val": val_split, "flip": 0.5, "short_side": [32, 40]},
-        train={"epochs": 4, "ema_decay": 0.8, "save_every": 1, "eval_every": 2, "eval_keyframes": 3},
-    )
-
-
 # Killed while it writes the checkpoint of step 5: what is there is that of step 4, and log rows of step 5.
 KILLED = """
 import json, os, signal, sys
@@ -96,9 +85,9 @@ loop.train(Config.model_validate(json.load(open(sys.argv[1]))), sys.argv[2])
 """
 
 
-def test_killed_and_resumed_is_as_if_nothing_had_happened(small_config, val_split, tmp_path):
-    config = settings_for_resuming(small_config, val_split)
-    undisturbed = train(config, tmp_path / "undisturbed")
+def test_killed_and_resumed_is_as_if_nothing_had_happened(undisturbed, tmp_path):
+    config, expected = undisturbed
+    folders = (tmp_path / "killed", Path(expected.out))
     settings = tmp_path / "config.json"
     # Workers in one half and none in the other: they change no number.
     settings.write_text(json.dumps(config.model_copy(update={"data": with_workers(config, 1)}).model_dump(mode="json")))
@@ -107,17 +96,11 @@ def test_killed_and_resumed_is_as_if_nothing_had_happened(small_config, val_spli
     assert log_of(tmp_path / "killed", ["step"])[-1] == ["5"]
     assert load_checkpoint(tmp_path / "killed" / "last.pt")["step"] == 4
     resumed = train(config, tmp_path / "killed", resume=True)
-    assert log_of(tmp_path / "killed") == log_of(tmp_path / "undisturbed")
-    assert_equal(*((tmp_path / which / "validation.csv").read_text() for which in ("killed", "undisturbed")))
-    assert_equal(*(load_file(tmp_path / which / "model.safetensors") for which in ("killed", "undisturbed")))
-    assert (resumed.loss, resumed.score, resumed.best_epoch) == (
-        undisturbed.loss,
-        undisturbed.score,
-        undisturbed.best_epoch,
-    )
-    assert_equal(
-        load_checkpoint(tmp_path / "killed" / "last.pt"), load_checkpoint(tmp_path / "undisturbed" / "last.pt")
-    )
+    assert_equal(*map(log_of, folders))
+    assert_equal(*((folder / "validation.csv").read_text() for folder in folders))
+    assert_equal(*(load_file(folder / "model.safetensors") for folder in folders))
+    assert (resumed.loss, resumed.score, resumed.best_epoch) == (expected.loss, expected.score, expected.best_epoch)
+    assert_equal(*(load_checkpoint(folder / "last.pt") for folder in folders))
     assert not [path for path in (tmp_path / "killed").iterdir() if path.name.startswith(".")]
 
 
@@ -180,6 +163,12 @@ def test_another_config_is_refused_on_resume(small_config, tmp_path, read_once):
 def test_nothing_to_learn_from(small_config, tmp_path):
     with pytest.raises(ConfigError, match=r"nothing of data.train"):
         train(small_config(data={"train": None}), tmp_path)
+
+
+def test_data_at_an_address_is_refused(small_config, tmp_path):
+    split = {"annotations": str(tmp_path / "truth.csv"), "videos": "s3://somebody:secret-word@movies/ava"}
+    with pytest.raises(ConfigError, match=r"^data.val.videos is s3://movies/ava, but .* from a disk; copy or mount"):
+        train(small_config(data={"val": split}), tmp_path)
 
 
 def test_without_accelerate_it_says_how_to_get_it(small_config, tmp_path, monkeypatch):

@@ -1,43 +1,70 @@
-"""Two processes learn what one does: torchrun, gloo, real videos."""
+"""Two processes learn what one does, wherever their files are: torchrun, Accelerate's launcher, a real S3 interface."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from moto_server import SECRET, connect, s3_server
 from safetensors.torch import load_file
 
 from ava_detect.training import train
 
+# At the first start the first process is killed while its checkpoint of step KILL_AT is put in place: the best network
+# of then is there already, and the checkpoint to go on from is the one before.
 SCRIPT = """
-import json, sys
+import json, os, signal, sys
 import torch
 from ava_detect.config import Config
-from ava_detect.training import train
+from ava_detect.store import Store
+from ava_detect.training import loop
 
+def put_file(self, path, name, put_file=Store.put_file):
+    first_start = os.environ["TORCHELASTIC_RESTART_COUNT"] == "0"
+    if name == "last.pt" and first_start and torch.load(path)["step"] == int(os.environ.get("KILL_AT", 0)):
+        os.kill(os.getpid(), signal.SIGKILL)
+    put_file(self, path, name)
+
+def go_on(self, state, go_on=loop._Training._continue_from):
+    print("goes on from step", state["step"], file=sys.stderr, flush=True)
+    go_on(self, state)
+
+Store.put_file, loop._Training._continue_from = put_file, go_on
 torch.set_num_threads(1)
 config = Config.model_validate(json.load(open(sys.argv[1])))
-train(config, sys.argv[2])
+loop.train(config, sys.argv[2], resume=True)
 """
 
 
-def torchrun(folder: Path, config, num_processes: int) -> Path:
-    """Train ``config`` in so many processes; the folder of results."""
-    script, settings, out = folder / "script.py", folder / "config.json", folder / f"out{num_processes}"
+TORCHRUN = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=1"]
+ACCELERATE = ["accelerate.commands.launch", "--multi_gpu", "--num_machines=1", "--num_processes=2"]
+ACCELERATE += ["--main_process_port=0", "--mixed_precision=no", "--dynamo_backend=no"]
+
+
+def launch(launcher: list[str], folder: Path, config, out: object, **environment: str) -> str:
+    """Train ``config`` in two processes; what they said."""
+    folder.mkdir()
+    script, settings = folder / "script.py", folder / "config.json"
     script.write_text(SCRIPT)
     settings.write_text(json.dumps(config.model_dump(mode="json")))
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={num_processes}"]
-    done = subprocess.run([*launcher, str(script), str(settings), str(out)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[:4000]
-    return out
+    done = subprocess.run(
+        [sys.executable, "-m", *launcher, str(script), str(settings), str(out)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done.stderr
 
 
-def test_two_processes_give_the_weights_of_one(small_config, val_split, tmp_path):
-    # Scenes of one to three people: a mean of the processes' means would be another loss.
-    config = small_config(
-        data={"val": val_split, "flip": 0.5},
+@pytest.fixture(scope="module")
+def config(small_config, val_split):
+    """Scenes of one to three people: a mean of the processes' means would be another loss."""
+    return small_config(
+        data={"val": val_split, "flip": 0.5, "num_workers": 1},
         train={
             "epochs": 3,
             "learning_rate": 0.03,
@@ -46,8 +73,19 @@ def test_two_processes_give_the_weights_of_one(small_config, val_split, tmp_path
             "clip_norm": 1.0,
         },
     )
+
+
+@pytest.fixture(scope="module")
+def two(config, tmp_path_factory) -> Path:
+    """What two undisturbed processes leave in a folder."""
+    folder = tmp_path_factory.mktemp("two")
+    said = launch(ACCELERATE, folder / "run", config, folder / "out")
+    assert "goes on" not in said
+    return folder / "out"
+
+
+def test_two_processes_give_the_weights_of_one(config, two, tmp_path):
     one = train(config, tmp_path / "out1")
-    two = torchrun(tmp_path, config, 2)
     weights, weights_of_two = (load_file(folder / "model.safetensors") for folder in (Path(one.out), two))
     assert one.steps == 6
     for name, value in weights.items():
@@ -57,3 +95,26 @@ def test_two_processes_give_the_weights_of_one(small_config, val_split, tmp_path
     for row, row_of_two in zip(rows[1:], rows_of_two[1:], strict=True):
         pairs = zip(row.split(","), row_of_two.split(","), strict=True)
         assert all(float(b) == pytest.approx(float(a), abs=1e-4, nan_ok=True) for a, b in pairs)
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_from_a_bucket_is_as_if_nothing_had_happened(config, two, tmp_path, monkeypatch):
+    scratch, now = tmp_path / "scratch", tmp_path / "now"
+    scratch.mkdir()
+    with s3_server() as url:
+        files = connect(monkeypatch, url)
+        files.mkdir("models")
+        settings = {"KILL_AT": "4", "TMPDIR": str(scratch), "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+        said = launch(TORCHRUN, tmp_path / "run", config, "s3://models/run", **settings)
+        files.get("models/run", str(now), recursive=True)
+    # Both processes, from what the bucket holds: what they had on this machine is gone.
+    assert said.count("goes on from step 2\n") == 2
+    assert SECRET not in said
+    assert not list(scratch.glob("*ava-detect*"))
+    sets = ["best.pt", "last.pt", "log.csv", "model.safetensors", "tensorboard", "validation.csv"]
+    assert sorted(path.name for path in now.iterdir()) == sets
+    assert (now / "validation.csv").read_text() == (two / "validation.csv").read_text()
+    weights, undisturbed = load_file(now / "model.safetensors"), load_file(two / "model.safetensors")
+    assert weights.keys() == undisturbed.keys()
+    assert all(torch.equal(weights[name], undisturbed[name]) for name in weights)
+    assert torch.load(now / "last.pt")["step"] == 6

@@ -168,7 +168,7 @@ def web(movie):
 
 def test_a_server_without_range_requests_is_copied_from_and_the_copy_removed(web, tmp_path, monkeypatch):
     pytest.importorskip("aiohttp", reason="http:// needs aiohttp")
-    monkeypatch.setattr(remote.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with RemoteVideo(f"{web}/movie.mp4?X-Amz-Signature=abcdef") as video:
         assert numbers(VideoReader(video)) == list(range(90))
         assert len(list(tmp_path.glob("ava-detect-*/video.mp4"))) == 1

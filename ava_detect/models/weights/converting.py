@@ -15,10 +15,11 @@ from torch import Tensor, nn
 
 from ava_detect.errors import WeightsError, suggestion
 from ava_detect.files import atomic_path
+from ava_detect.models.own_format import OUR_FORMAT, OUR_VERSION
 from ava_detect.models.weights.key_map import FAMILIES, map_for_writing
 from ava_detect.models.weights.knobs import Knobs, config_of_knobs, knobs_of_model, pyslowfast_of_knobs
 from ava_detect.models.weights.loading import family_of, our_names
-from ava_detect.models.weights.reading import OUR_FORMAT, OUR_VERSION, WeightsFile, read_weights_file
+from ava_detect.models.weights.reading import WeightsFile, read_weights_file
 from ava_detect.models.weights.renaming import COUNTER, last_blocks
 
 # AVA's 80 actions, and mmaction2's 81 columns for them; other heads are taken for classifiers'.

@@ -5,7 +5,6 @@ The name of a file is never looked at: several ``.pkl`` files of PySlowFast's zo
 
 from __future__ import annotations
 
-import json
 import mmap
 import warnings
 from collections.abc import Mapping
@@ -19,12 +18,11 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ava_detect.errors import WeightsError
+from ava_detect.models.own_format import OUR_FORMAT, OUR_VERSION, config_in
 from ava_detect.models.weights.knobs import Knobs, knobs_of_config, knobs_of_pyslowfast
 from ava_detect.models.weights.pickles import NumpyPickle, PickleRefusedError
 from ava_detect.models.weights.torch_files import LEGACY_MAGIC, load_torch
 
-OUR_FORMAT = "ava_detect"
-OUR_VERSION = 1
 # Under which key trainers keep the weights: PySlowFast and pytorchvideo, mmaction2 and Lightning, others.
 _STATE_KEYS = ("model_state", "state_dict", "model_state_dict", "model")
 _IGNORED_BLOBS = ("momentum", "lr", "model_iter")
@@ -173,27 +171,6 @@ def _tensor(blob: np.ndarray[Any, Any]) -> Tensor:
         return torch.from_numpy(native)
 
 
-def config_inside(path: str | Path) -> Mapping[str, Any] | None:
-    """The config in a file of our own format, as plain data, without reading its tensors; None in any other file."""
-    path = Path(path)
-    try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            metadata = file.metadata() or {}
-    except (SafetensorError, OSError, ValueError):
-        return None
-    return _config_in(metadata, path) if metadata.get("format") == OUR_FORMAT else None
-
-
-def _config_in(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(metadata.get("config") or "{}")
-    except ValueError as error:
-        raise WeightsError(f"{path}: the config inside is no JSON ({error})") from error
-    if not isinstance(config, dict):
-        raise WeightsError(f"{path}: the config inside is no mapping")
-    return config
-
-
 def _from_safetensors(path: Path) -> WeightsFile:
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
@@ -209,7 +186,7 @@ def _from_safetensors(path: Path) -> WeightsFile:
     version = metadata.get("version", "")
     if version != str(OUR_VERSION):
         raise WeightsError(f"{path} is of version {version!r} of our format, and this release reads {OUR_VERSION}")
-    config = _config_in(metadata, path)
+    config = config_in(metadata, path)
     cfg_text = metadata.get("pyslowfast_cfg")
     knobs = replace(knobs_of_config(config), colour_order=metadata.get("colour_order"))
     return WeightsFile(path, "safetensors", tensors, knobs, config=config, cfg_text=cfg_text)

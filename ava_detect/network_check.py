@@ -1,0 +1,66 @@
+"""What is wrong with a network and its detector, said before any work, in a process that ends when that is known.
+
+PyTorch and a network are some hundred megabytes, and whoever only drives a run needs neither.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ava_detect.annotate_settings import AnnotateSettings
+from ava_detect.engines.base import Ask, Limits, SignOfLife
+from ava_detect.engines.guard import Guard
+from ava_detect.files import sha256_of
+from ava_detect.models.zoo import RANDOM_WEIGHTS
+
+if TYPE_CHECKING:
+    from ava_detect.annotator import Annotator
+
+
+@dataclass(frozen=True)
+class NetworkFacts:
+    """``weights``: what a run's summary says of them. ``device``: ``cpu`` or ``cuda``, what ``auto`` came to."""
+
+    weights: dict[str, Any]
+    device: str
+
+
+@dataclass(frozen=True)
+class _Check:
+    """Makes the work of the process: the network is built before it is asked for, so that errors keep their kind."""
+
+    settings: AnnotateSettings
+
+    def __call__(self, ask: Ask) -> Callable[[None, SignOfLife], NetworkFacts]:
+        from ava_detect.annotator import Annotator
+
+        facts = facts_of(Annotator(self.settings))
+        return lambda _, sign: facts
+
+
+def check_network(settings: AnnotateSettings) -> NetworkFacts:
+    """Build what ``settings`` describe, in another process. Raises the ``AvaDetectError`` where that cannot be."""
+    if "torch" in sys.modules:
+        # What another process would keep out of this one is here.
+        from ava_detect.annotator import Annotator
+
+        return facts_of(Annotator(settings))
+    with closing(Guard(_Check(settings), Limits())) as child:
+        child.start()
+        facts: NetworkFacts = child(None)
+    return facts
+
+
+def facts_of(annotator: Annotator) -> NetworkFacts:
+    """The facts of what is built in this process."""
+    device, report = annotator.device, annotator.weights_report
+    if report is None:
+        return NetworkFacts({"source": RANDOM_WEIGHTS, "sha256": None, "trained": False}, device)
+    path = Path(report.path).resolve()
+    known = {"source": str(path), "sha256": sha256_of(path), "trained": True, "tensors_loaded": len(report.loaded)}
+    return NetworkFacts(known, device)

@@ -1,0 +1,168 @@
+"""The files below one address, here or in a bucket: read with patience, put in place whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+from uuid import uuid4
+
+from fsspec import AbstractFileSystem
+
+from ava_detect.addresses import Address
+from ava_detect.files import TEMPORARY_MARK, atomic_path
+from ava_detect.patience import patiently
+
+# Where an upload appears whole by nature; elsewhere it is renamed into place.
+_WHOLE_BY_NATURE = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "hf", "oss", "oci", "memory", "r2", "tos"}
+
+
+@dataclass(frozen=True)
+class Store:
+    """The files below ``address``, by their names there (``rows/a.parquet``). It travels without its connection.
+
+    Every request is made again for a while when the store fails (``patience``): then ``StoreError``; what another try
+    would not change is raised as it is (``PermissionError``, ``FileNotFoundError`` of a bucket, ...).
+    """
+
+    address: Address
+
+    @cached_property
+    def place(self) -> tuple[AbstractFileSystem, str]:
+        """The file system, and the path on it."""
+        files, root = self.address.open()
+        return files, root.rstrip("/")
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Connections and their threads do not travel.
+        return {"address": self.address}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+    def is_there(self, name: str) -> bool:
+        """Whether there is such a file."""
+        files, root = self.place
+        return patiently(lambda: _is_there(files, f"{root}/{name}"), self.address / name)
+
+    def infos(self, folder: str) -> list[Mapping[str, Any]]:
+        """What a folder holds, as fsspec lists it, by name; nothing where there is no such folder."""
+        files, root = self.place
+
+        def look() -> list[Mapping[str, Any]]:
+            try:
+                return sorted(files.ls(f"{root}/{folder}", detail=True), key=lambda info: str(info["name"]))
+            except FileNotFoundError:
+                return []
+
+        return patiently(look, self.address)
+
+    def names(self, folder: str) -> list[str]:
+        """The names in a folder, without what somebody is still writing."""
+        return [
+            name
+            for info in self.infos(folder)
+            if not (name := PurePosixPath(str(info["name"]).rstrip("/")).name).startswith(TEMPORARY_MARK)
+        ]
+
+    def read(self, name: str) -> bytes | None:
+        """A file's content; None where there is none."""
+        files, root = self.place
+        data: bytes | None = None
+        with suppress(FileNotFoundError):
+            data = patiently(lambda: files.cat_file(f"{root}/{name}"), self.address / name)
+        return data
+
+    def fetch(self, name: str, target: Path) -> bool:
+        """Copy a file to this machine; whether there is one. What came is as long as the store says that it is."""
+        files, root = self.place
+        path = f"{root}/{name}"
+
+        def copy() -> None:
+            size = files.info(path)["size"]
+            with atomic_path(target) as temporary:
+                files.get_file(path, str(temporary))
+                came = temporary.stat().st_size
+                if came != size:
+                    raise OSError(f"{came} bytes came of {size}")
+
+        try:
+            patiently(copy, self.address / name)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def write(self, name: str, content: bytes) -> None:
+        """Put a small file in place."""
+        self._put(name, lambda files, target: files.pipe_file(target, content))
+
+    def put_file(self, path: Path, name: str) -> None:
+        """Put a file of this machine in place."""
+        self._put(name, lambda files, target: files.put_file(str(path), target))
+
+    def create(self, name: str, content: bytes) -> None:
+        """Write a file unless it is there: where the store can tell, even when somebody else does so just now."""
+        files, root = self.place
+        target = f"{root}/{name}"
+        with suppress(FileExistsError):
+            if _scheme(files) == "file":
+                _link_new(Path(target), content)
+            elif _scheme(files) in _WHOLE_BY_NATURE:
+                patiently(lambda: files.pipe_file(target, content, mode="create"), self.address)
+            else:
+                self.write(name, content)
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        files, root = self.place
+        path = f"{root}/{name}"
+        with suppress(FileNotFoundError):
+            patiently(lambda: files.rm_file(path) if _is_there(files, path) else None, self.address / name)
+
+    def _put(self, name: str, upload: Callable[[AbstractFileSystem, str], None]) -> None:
+        """Have a file in its place, where it appears whole or not at all."""
+        files, root = self.place
+        target = f"{root}/{name}"
+        parent, _, last = target.rpartition("/")
+
+        def put() -> None:
+            if _scheme(files) == "file":
+                with atomic_path(target) as temporary:
+                    upload(files, str(temporary))
+            elif _scheme(files) in _WHOLE_BY_NATURE:
+                upload(files, target)
+            else:
+                files.makedirs(parent, exist_ok=True)
+                moved_from = f"{parent}/{TEMPORARY_MARK}{uuid4().hex}-{last}"
+                upload(files, moved_from)
+                files.mv(moved_from, target)
+
+        patiently(put, self.address / name)
+
+
+def _link_new(target: Path, content: bytes) -> None:
+    """A new local file, whole from the first moment; ``FileExistsError`` where there is one."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f"{TEMPORARY_MARK}{os.getpid()}-{uuid4().hex}")
+    temporary.write_bytes(content)
+    try:
+        # Unlike a rename, a link never takes the place of what is there.
+        target.hardlink_to(temporary)
+    finally:
+        temporary.unlink()
+
+
+def _is_there(files: AbstractFileSystem, path: str) -> bool:
+    try:
+        files.info(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _scheme(files: AbstractFileSystem) -> str:
+    return files.protocol if isinstance(files.protocol, str) else str(files.protocol[0])

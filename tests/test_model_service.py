@@ -1,0 +1,122 @@
+"""Networks apart from those who decode: the rows of workers with networks of their own, to the bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers import constant_rate, lively_model, save_pyslowfast, small_config_file, write_numbered_video
+from ray_nodes import two_nodes
+
+from ava_detect.annotate import annotate_videos
+from ava_detect.annotate_settings import AnnotateSettings
+from ava_detect.config import load_config
+from ava_detect.engine_choice import ClusterSettings
+from ava_detect.errors import ConfigError
+from ava_detect.files import sha256_of
+from ava_detect.formats.ava_csv import AvaTable, write_ava_table
+from ava_detect.model_service import ModelService, ServedScorer
+from ava_detect.structures import Clip, PersonBoxes
+
+SECONDS = {"one": 3.2, "two": 1.0, "three": 2.5}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Three short videos, people on most of their seconds, and a network whose scores depend on what it sees."""
+    folder = tmp_path_factory.mktemp("apart")
+    (folder / "videos").mkdir()
+    rows = []
+    for name, seconds in SECONDS.items():
+        write_numbered_video(folder / "videos" / f"{name}.mp4", constant_rate(int(30 * seconds), 30))
+        # Nobody is on the second keyframe.
+        rows += [(name, second, (0.1, 0.2, 0.6, 0.9)) for second in range(int(np.ceil(seconds))) if second != 1]
+    ids, times, boxes = zip(*rows, strict=True)
+    write_ava_table(folder / "boxes.csv", AvaTable.from_columns(ids, times, boxes, scores=[0.9] * len(rows)))
+    small_config_file(folder)
+    save_pyslowfast(lively_model(), folder / "lively.pth")
+    return folder
+
+
+def objects(place, out, **settings) -> dict[str, bytes]:
+    """Every file of a run but the notes of how it went."""
+    summary = annotate_videos(
+        place / "videos",
+        f"file://{out}",
+        config=str(place / "small.yaml"),
+        weights=str(place / "lively.pth"),
+        boxes=place / "boxes.csv",
+        **settings,
+    )
+    assert summary.all_well
+    files = [path for path in Path(out).rglob("*") if path.is_file() and "progress" not in path.parts]
+    return {str(path.relative_to(out)): path.read_bytes() for path in files}
+
+
+@pytest.fixture(scope="module")
+def expected(place):
+    """Of one worker with its own network."""
+    found = objects(place, place / "own", workers=1)
+    rows = pd.read_parquet(place / "own" / "rows")
+    assert rows.groupby(["video_id", "timestamp_seconds"])["action_score"].first().nunique() == 3, "clips score alike"
+    return found
+
+
+def test_a_shared_network_gives_the_objects_of_own_ones(place, expected, tmp_path):
+    assert objects(place, tmp_path / "out", workers=2, cluster=ClusterSettings(models=1)) == expected
+
+
+@pytest.mark.slow
+def test_a_shared_network_on_a_cluster_gives_the_objects_of_own_ones(place, expected, tmp_path):
+    with two_nodes():
+        found = objects(place, tmp_path / "out", engine="ray", cluster=ClusterSettings(models=2))
+    assert found == expected
+
+
+class _Asked:
+    """What ``ModelService`` answers, and what it was asked."""
+
+    def __init__(self, service):
+        self.requests = []
+        self._service = service
+
+    def __call__(self, request):
+        self.requests.append(request)
+        return self._service(request)
+
+
+@pytest.fixture(scope="module")
+def settings(place):
+    return AnnotateSettings(
+        config=load_config(place / "small.yaml"),
+        weights=str(place / "lively.pth"),
+        detector=None,
+        min_person_score=None,
+        device="cpu",
+        precision="auto",
+        every_seconds=1.0,
+        min_score=0.0,
+        start_seconds=0.0,
+        formats=(),
+        draw=False,
+    )
+
+
+def test_clips_without_people_are_not_sent(settings, place):
+    ask = _Asked(ModelService(settings, sha256_of(place / "lively.pth"), 1)(0))
+    scorer = ServedScorer(ask)
+    assert (scorer.num_actions, scorer.clips_per_batch, scorer.clip_settings.short_side) == (80, 1, 32)
+    clips = [Clip(np.full((8, 32, 40, 3), 50 * i, np.uint8), float(i), 4) for i in range(3)]
+    somebody = PersonBoxes([[2, 3, 20, 30], [5, 0, 40, 32]], [0.9, 0.8])
+    scores = scorer.score(clips, [PersonBoxes.empty(), somebody, PersonBoxes.empty()])
+    assert [part.shape for part in scores] == [(0, 80), (2, 80), (0, 80)]
+    assert [[clip.timestamp_seconds for clip in request[0]] for request in ask.requests[1:]] == [[1.0]]
+    assert [part.shape for part in scorer.score(clips[:1], [PersonBoxes.empty()])] == [(0, 80)]
+    assert len(ask.requests) == 2
+
+
+def test_other_weights_than_those_of_the_run_are_refused(settings):
+    with pytest.raises(ConfigError, match="is another file than where the run was started"):
+        ModelService(settings, "0" * 64, 1)(0)

@@ -1,0 +1,85 @@
+"""Runs of ``ava-detect`` without the seconds that loading PyTorch takes: forked from a process that has loaded it.
+
+What a run does is the same but for that, and for its workers, which are forked as well in place of being started anew.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+from typing import Self
+
+_LOADED = """
+import multiprocessing, os, sys
+import pyarrow.parquet, torch
+import ava_detect.annotate, ava_detect.annotator, ava_detect.formats.parquet
+from ava_detect.cli import main
+
+fork = multiprocessing.get_context("fork")
+multiprocessing.get_context = lambda method=None: fork
+print("loaded", flush=True)
+for line in iter(sys.stdin.readline, ""):
+    pid = os.fork()
+    if pid == 0:
+        os.setpgid(0, 0)
+        sys.argv = ["ava-detect", *line.rstrip("\\n").split("\\t")]
+        try:
+            main()
+            code = 0
+        except SystemExit as end:
+            code = end.code or 0
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+            code = 70
+        sys.stderr.flush()
+        os._exit(code)
+    os.setpgid(pid, pid)
+    print(pid, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"""
+
+
+class WarmRuns:
+    """One run at a time, each in a process group of its own; otherwise used as ``subprocess.Popen`` is."""
+
+    def __init__(self) -> None:
+        self._loaded = subprocess.Popen(
+            [sys.executable, "-c", _LOADED], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        )
+        assert self._line(None) == "loaded"
+        self.pid = 0
+
+    def start(self, arguments: list[str]) -> Self:
+        """Start ``ava-detect`` with these arguments."""
+        assert self._loaded.stdin is not None
+        self._loaded.stdin.write("\t".join(arguments) + "\n")
+        self.pid = int(self._line(None))
+        return self
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code, negative for a signal; ``subprocess.TimeoutExpired`` where it comes later."""
+        return int(self._line(timeout))
+
+    def close(self) -> None:
+        """End the loaded process."""
+        assert self._loaded.stdin is not None
+        self._loaded.stdin.close()
+        assert self._loaded.wait(60) == 0
+
+    def _line(self, timeout: float | None) -> str:
+        assert self._loaded.stdout is not None
+        # Every line is answered before the next is written, so none waits in the buffer of the text layer.
+        if not select.select([self._loaded.stdout], [], [], timeout)[0]:
+            raise subprocess.TimeoutExpired("ava-detect", timeout or 0.0)
+        return self._loaded.stdout.readline().strip()
+
+
+def group_is_gone(group: int) -> bool:
+    """Whether no process of a group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    return False

@@ -1,0 +1,141 @@
+"""What ``--engine ray`` costs on one machine, against ``--engine local``: the same videos, workers and cores.
+
+    python tools/benchmark_scale.py [--videos 20] [--seconds 30] [--workers N] [--runs 3] [--models 1]
+
+The videos are rendered once, into the cache (``ava_detect.synthetic``, 640 x 360), and annotated with the shipped demo
+weights into a dataset in a temporary folder, each run in a process of its own, the engines by turns. Printed are the
+medians of
+
+- whole: from the start of the process to its end;
+- steady: from the last of the first N videos to the last of all, N being the workers, scaled to all videos: what goes
+  on growing with more videos;
+- start: the rest, which does not: imports, the check of the network, Ray itself, its actors, their networks.
+
+CPU time is that of the whole machine, since Ray's own processes work too: have the machine quiet.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+from ava_detect.annotate import annotate_videos
+from ava_detect.engine_choice import ClusterSettings
+from ava_detect.models.zoo import cache_dir
+from ava_detect.run_record import Progress
+from ava_detect.workers import usable_cores
+
+ENGINES = ("local", "ray")
+_SEED = 8
+
+
+def main() -> None:
+    """Parse, render, run by turns, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--videos", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=30.0, help="of each video")
+    parser.add_argument("--workers", type=int, help="default: the cores that the models leave")
+    parser.add_argument("--models", type=int, help="networks apart; default: every worker has its own")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--one", choices=ENGINES, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    arguments.workers = arguments.workers or max(1, usable_cores() - (arguments.models or 0))
+    videos = cache_dir() / f"benchmark_scale_{arguments.videos}x{arguments.seconds:g}s"
+    if arguments.one:
+        print(json.dumps(_run(videos, arguments.one, arguments.workers, arguments.models)))
+        return
+    _render(videos, arguments.videos, arguments.seconds)
+    _print(arguments, _by_turns(arguments.runs))
+
+
+def _render(folder: Path, number: int, seconds: float) -> None:
+    from ava_detect.synthetic.world import write_world
+
+    # Written last.
+    if not (folder / "ground_truth.csv").exists():
+        print(f"rendering {number} videos into {folder} ...", file=sys.stderr)
+        write_world(folder, seed=_SEED, num_movies=number, seconds=seconds, num_processes=usable_cores())
+
+
+def _by_turns(runs: int) -> dict[str, list[dict[str, float]]]:
+    taken: dict[str, list[dict[str, float]]] = {engine: [] for engine in ENGINES}
+    for _ in range(runs):
+        for engine in ENGINES:
+            wall, cpu = time.perf_counter(), _machine_cpu_seconds()
+            command = [sys.executable, __file__, *sys.argv[1:], "--one", engine]
+            steady = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout)
+            whole = {"wall": time.perf_counter() - wall, "cpu": _machine_cpu_seconds() - cpu}
+            taken[engine].append(whole | {f"steady {name}": value for name, value in steady.items()})
+    return taken
+
+
+def _run(videos: Path, engine: str, workers: int, models: int | None) -> dict[str, float]:
+    """The steady part of one run, in this process."""
+    moments: list[tuple[float, float]] = []
+
+    def note(progress: Progress) -> None:
+        if progress.num_finished > len(moments):
+            moments.append((time.perf_counter(), _machine_cpu_seconds()))
+
+    with tempfile.TemporaryDirectory() as folder:
+        summary = annotate_videos(
+            videos / "videos",
+            f"file://{folder}/out",
+            weights="demo",
+            device="cpu",
+            workers=workers,
+            engine=engine,
+            cluster=ClusterSettings(models=models),
+            on_progress=note,
+        )
+    assert summary.all_well, summary.videos
+    (wall, cpu), (last_wall, last_cpu) = moments[workers - 1], moments[-1]
+    share = len(moments) / (len(moments) - workers)
+    return {"wall": (last_wall - wall) * share, "cpu": (last_cpu - cpu) * share}
+
+
+def _machine_cpu_seconds() -> float:
+    """Of all processes since the machine was started, those that have ended included."""
+    times = psutil.cpu_times()
+    return float(times.user + times.system + times.nice)
+
+
+def _print(arguments: argparse.Namespace, taken: dict[str, list[dict[str, float]]]) -> None:
+    apart = f", {arguments.models} models apart" if arguments.models else ""
+    print(
+        f"{arguments.videos} videos of {arguments.seconds:g} s, {arguments.workers} workers of 1 core{apart}, "
+        f"{usable_cores()} cores, medians of {arguments.runs} runs by turns"
+    )
+    medians = {
+        engine: {name: statistics.median(run[name] for run in runs) for name in runs[0]}
+        for engine, runs in taken.items()
+    }
+    for times in medians.values():
+        times["start wall"], times["start cpu"] = (
+            times["wall"] - times["steady wall"],
+            times["cpu"] - times["steady cpu"],
+        )
+    local, ray = medians["local"], medians["ray"]
+    print("part           local        ray   ray/local   local/ray")
+    for label, name in (
+        ("whole, wall", "wall"),
+        ("whole, CPU", "cpu"),
+        ("steady, wall", "steady wall"),
+        ("steady, CPU", "steady cpu"),
+        ("start, wall", "start wall"),
+        ("start, CPU", "start cpu"),
+    ):
+        ratios = f"{ray[name] / local[name]:9.2f}   {local[name] / ray[name]:9.2f}"
+        print(f"{label:12}{local[name]:7.1f} s  {ray[name]:7.1f} s   {ratios}")
+
+
+if __name__ == "__main__":
+    main()
