@@ -36,24 +36,31 @@ def in_background(items: Generator[T, None, None], depth: int) -> Generator[T, N
     free = threading.Semaphore(depth)
     closed = threading.Event()
 
+    # Held by the thread for as long as it has to do with ``items``.
+    at_work = threading.Lock()
+
     def make() -> None:
-        try:
-            free.acquire()
-            for item in items:
-                made.put(item)
+        with at_work:
+            if closed.is_set():
+                return
+            try:
                 free.acquire()
-                if closed.is_set():
-                    return
-            made.put(_End())
-        except BaseException as error:  # Whatever it is, it is raised again where the items are used.
-            made.put(_Failure(error))
-        finally:
-            items.close()
+                for item in items:
+                    made.put(item)
+                    free.acquire()
+                    if closed.is_set():
+                        return
+                made.put(_End())
+            except BaseException as error:  # Whatever it is, it is raised again where the items are used.
+                made.put(_Failure(error))
+            finally:
+                items.close()
 
     # A daemon, so that an interpreter that ends in the middle of a video need not wait for it.
     maker = threading.Thread(target=make, daemon=True, name="ava-detect background")
-    maker.start()
     try:
+        # An interrupt may come while this waits for a thread that is at work already.
+        maker.start()
         while True:
             item = made.get()
             if isinstance(item, _End):
@@ -65,7 +72,10 @@ def in_background(items: Generator[T, None, None], depth: int) -> Generator[T, N
     finally:
         closed.set()
         free.release()
-        maker.join()
+        with at_work:
+            items.close()
+        if maker.is_alive():
+            maker.join()
 
 
 def side_by_side(

@@ -273,8 +273,8 @@ class _Stages:
         batches = in_background(self._detected(decoded), _BATCHES_AHEAD)
         scorer = self._pipeline.scorer
         scored = side_by_side(self._score_batch, batches, scorer.calls_at_once, scorer.start_thread)
-        # The last thread in the row ends first: the others wait for nobody else.
-        with closing(decoded), closing(batches), closing(scored):
+        # Each stage is closed by whoever takes from it and by no other thread, even where an interrupt breaks this off.
+        with closing(batches), closing(scored):
             yield from self._linked(scored)
 
     def _decoded(self, times: Iterable[float]) -> Generator[Views, None, None]:
@@ -286,11 +286,12 @@ class _Stages:
                 return
             yield views
 
-    def _detected(self, keyframes: Iterator[Views]) -> Generator[_Batch, None, None]:
-        while batch := list(islice(keyframes, self._pipeline.keyframes_per_batch)):
-            with self.timed("detect"):
-                people = self._pipeline.detect([views[0] for views in batch], self._video_id)
-            yield batch, people
+    def _detected(self, keyframes: Generator[Views, None, None]) -> Generator[_Batch, None, None]:
+        with closing(keyframes):
+            while batch := list(islice(keyframes, self._pipeline.keyframes_per_batch)):
+                with self.timed("detect"):
+                    people = self._pipeline.detect([views[0] for views in batch], self._video_id)
+                yield batch, people
 
     def _score_batch(self, batch: _Batch) -> tuple[_Batch, Scores]:
         with self.timed("score"):

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import itertools
+import signal
 import threading
 import time
+from contextlib import closing
 
 import pytest
 
-from ava_detect.background import in_background
+from ava_detect.background import in_background, side_by_side
 
 
 def counting(made, end=10**9, closed=None):
@@ -79,3 +82,127 @@ def test_two_in_a_row_end_together_whichever_is_closed():
     second.close()
     first.close()
     assert threading.active_count() == before
+
+
+def test_an_interrupt_while_the_thread_starts_leaves_nobody_at_work(monkeypatch):
+    start, source = threading.Thread.start, counting([])
+
+    def interrupted(thread):
+        start(thread)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    items = in_background(source, 2)
+    with pytest.raises(KeyboardInterrupt):
+        next(items)
+    wait_until(lambda: not any(thread.name == "ava-detect background" for thread in threading.enumerate()))
+    assert source.gi_frame is None
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals to a thread are POSIX")
+def test_an_interrupt_while_a_row_is_closed_stays_one():
+    def slow():
+        while True:
+            time.sleep(0.3)
+            yield 1
+
+    def taken(items):
+        with closing(items):
+            yield from items
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        row = in_background(taken(in_background(slow(), 1)), 1)
+        next(row)
+        threading.Timer(0.1, signal.pthread_kill, (threading.get_ident(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            row.close()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    wait_until(lambda: not any(thread.name == "ava-detect background" for thread in threading.enumerate()))
+
+
+def nothing():
+    pass
+
+
+def test_order_is_kept_and_no_more_than_asked_for_are_made_at_once():
+    lock, inside, most = threading.Lock(), 0, 0
+
+    def slow_when_even(number):
+        nonlocal inside, most
+        with lock:
+            inside += 1
+            most = max(most, inside)
+        time.sleep(0.02 if number % 2 == 0 else 0.001)
+        with lock:
+            inside -= 1
+        return number * 10
+
+    assert list(side_by_side(slow_when_even, iter(range(9)), 3, nothing)) == [number * 10 for number in range(9)]
+    assert most == 3
+
+
+def test_one_at_a_time_is_done_by_the_caller_and_nothing_ahead():
+    taken = []
+    made = side_by_side(lambda number: (number, threading.current_thread()), map(taken_by(taken), range(5)), 1, nothing)
+    assert next(made) == (0, threading.current_thread())
+    assert taken == [0]
+
+
+def taken_by(taken):
+    return lambda number: taken.append(number) or number
+
+
+def test_what_is_held_is_bounded_without_an_end():
+    taken = []
+    made = side_by_side(str, map(taken_by(taken), itertools.count()), 2, nothing)
+    assert [next(made), next(made)] == ["0", "1"]
+    assert taken == [0, 1, 2, 3]
+    made.close()
+
+
+@pytest.mark.parametrize("num_threads", [1, 2])
+def test_errors_come_in_their_place(num_threads):
+    def items():
+        yield from (1, 2, 0)
+        raise RuntimeError("no more")
+
+    made = side_by_side(lambda number: 10 // number, items(), num_threads, nothing)
+    assert [next(made), next(made)] == [10, 5]
+    with pytest.raises(ZeroDivisionError):
+        next(made)
+    made = side_by_side(lambda number: number, items(), num_threads, nothing)
+    assert list(itertools.islice(made, 3)) == [1, 2, 0]
+    with pytest.raises(RuntimeError, match="no more"):
+        next(made)
+
+
+def test_closing_waits_for_what_is_being_made_and_begins_nothing_more():
+    made, started = [], threading.Event()
+
+    def slowly(number):
+        started.set()
+        time.sleep(0.1)
+        made.append(number)
+        return number
+
+    results = side_by_side(slowly, iter(range(10)), 2, nothing)
+    assert next(results) == 0
+    results.close()
+    count = len(made)
+    assert count <= 4
+    time.sleep(0.25)
+    assert len(made) == count
+
+
+def test_every_thread_is_started_as_asked():
+    started = []
+    barrier = threading.Barrier(2)
+
+    def together(_):
+        barrier.wait(10)
+        return threading.current_thread()
+
+    threads = set(side_by_side(together, iter(range(4)), 2, lambda: started.append(threading.current_thread())))
+    assert threads == set(started)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import gc
-import itertools
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +10,6 @@ import pytest
 import torch
 from helpers import constant_rate, frame_number, lively_model, write_numbered_video
 
-from ava_detect.background import side_by_side
 from ava_detect.build import build_model
 from ava_detect.config import Config
 from ava_detect.errors import ConfigError, VideoError
@@ -214,10 +212,10 @@ def test_a_run_that_is_closed_or_dropped_leaves_no_thread(long_video, model, cal
     run, dropped = pipeline(long_video), pipeline(long_video)
     next(run)
     next(dropped)
-    each = 2 if calls_at_once == 1 else 4
-    assert len(threads()) == 2 * each
+    # Those that score are begun as there is work for them.
+    assert 4 <= len(threads()) <= (4 if calls_at_once == 1 else 8)
     run.close()
-    assert len(threads()) == each
+    assert 2 <= len(threads()) <= (2 if calls_at_once == 1 else 4)
     assert list(run) == []
     del dropped
     assert not threads()
@@ -353,89 +351,3 @@ def test_a_classifier_is_refused():
     classifier = build_model(Config.model_validate({"model": {"task": "classification", "backbone": small}}))
     with pytest.raises(ConfigError, match=r"this model is a classifier: .* whose model\.task is detection"):
         Pipeline(FixedDetector(), classifier)
-
-
-def nothing():
-    pass
-
-
-def test_order_is_kept_and_no_more_than_asked_for_are_made_at_once():
-    lock, inside, most = threading.Lock(), 0, 0
-
-    def slow_when_even(number):
-        nonlocal inside, most
-        with lock:
-            inside += 1
-            most = max(most, inside)
-        time.sleep(0.02 if number % 2 == 0 else 0.001)
-        with lock:
-            inside -= 1
-        return number * 10
-
-    assert list(side_by_side(slow_when_even, iter(range(9)), 3, nothing)) == [number * 10 for number in range(9)]
-    assert most == 3
-
-
-def test_one_at_a_time_is_done_by_the_caller_and_nothing_ahead():
-    taken = []
-    made = side_by_side(lambda number: (number, threading.current_thread()), map(taken_by(taken), range(5)), 1, nothing)
-    assert next(made) == (0, threading.current_thread())
-    assert taken == [0]
-
-
-def taken_by(taken):
-    return lambda number: taken.append(number) or number
-
-
-def test_what_is_held_is_bounded_without_an_end():
-    taken = []
-    made = side_by_side(str, map(taken_by(taken), itertools.count()), 2, nothing)
-    assert [next(made), next(made)] == ["0", "1"]
-    assert taken == [0, 1, 2, 3]
-    made.close()
-
-
-@pytest.mark.parametrize("num_threads", [1, 2])
-def test_errors_come_in_their_place(num_threads):
-    def items():
-        yield from (1, 2, 0)
-        raise RuntimeError("no more")
-
-    made = side_by_side(lambda number: 10 // number, items(), num_threads, nothing)
-    assert [next(made), next(made)] == [10, 5]
-    with pytest.raises(ZeroDivisionError):
-        next(made)
-    made = side_by_side(lambda number: number, items(), num_threads, nothing)
-    assert list(itertools.islice(made, 3)) == [1, 2, 0]
-    with pytest.raises(RuntimeError, match="no more"):
-        next(made)
-
-
-def test_closing_waits_for_what_is_being_made_and_begins_nothing_more():
-    made, started = [], threading.Event()
-
-    def slowly(number):
-        started.set()
-        time.sleep(0.1)
-        made.append(number)
-        return number
-
-    results = side_by_side(slowly, iter(range(10)), 2, nothing)
-    assert next(results) == 0
-    results.close()
-    count = len(made)
-    assert count <= 4
-    time.sleep(0.25)
-    assert len(made) == count
-
-
-def test_every_thread_is_started_as_asked():
-    started = []
-    barrier = threading.Barrier(2)
-
-    def together(_):
-        barrier.wait(10)
-        return threading.current_thread()
-
-    threads = set(side_by_side(together, iter(range(4)), 2, lambda: started.append(threading.current_thread())))
-    assert threads == set(started)
