@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,9 +19,12 @@ def s3_server() -> Iterator[str]:
     moto = pytest.importorskip("moto.server", reason="moto's server is not installed")
     server = moto.ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
+    url = "http://{}:{}".format(*server.get_host_and_port())
     try:
-        yield "http://{}:{}".format(*server.get_host_and_port())
+        yield url
     finally:
+        # What it holds belongs to the process, and would be there for the next server.
+        urllib.request.urlopen(urllib.request.Request(f"{url}/moto-api/reset", method="POST")).close()
         server.stop()
 
 

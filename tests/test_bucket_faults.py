@@ -17,7 +17,7 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from buckets import NAMES, fill, options, rows_in, rows_on_disk, run
+from buckets import NAMES, NUM_VIDEOS, fill, options, rows_in, rows_on_disk, run
 from fault_proxy import FaultProxy
 from moto_server import connect, s3_server
 from poison import plugin
@@ -121,7 +121,9 @@ def test_a_storm_loses_nothing_and_doubles_nothing(world, seed, run_cli):
         driver.kill()
         world.proxy.refuse = world.proxy.cut = world.proxy.slow_seconds = 0.0
 
-    assert all(world.proxy.counts[fault] > before[fault] for fault in ("refused", "cut"))
+    # Of few requests none may have been cut.
+    happened = ("refused", "cut") if NUM_VIDEOS >= 30 else ("refused",)
+    assert all(world.proxy.counts[fault] > before[fault] for fault in happened)
     assert_whole(world, out)
     assert driver.returncode == 1, said
     assert_bad_ones_are_named(said, never, world.patience)
