@@ -58,3 +58,15 @@ def test_frames_are_of_one_size(tmp_path):
 def test_the_rate_is_positive(tmp_path):
     with pytest.raises(ValueError, match="fps must be above 0, got 0"):
         VideoWriter(tmp_path / "a.mp4", 0)
+
+
+def test_the_same_frames_make_the_same_bytes(tmp_path):
+    noise = np.random.default_rng(0).integers(90, 150, (120, 160, 3), np.uint8)
+    frames = [np.roll(noise, (i % 7, 2 * i), (0, 1)) for i in range(60)]
+    made = set()
+    for number in range(40):
+        with VideoWriter(tmp_path / f"{number}.mp4", 30) as writer:
+            for frame in frames:
+                writer.write(frame)
+        made.add((tmp_path / f"{number}.mp4").read_bytes())
+    assert len(made) == 1
