@@ -32,7 +32,7 @@ class VideoWriter:
         self._rate = Fraction(fps).limit_denominator(1001 * 60)
         if self._rate <= 0:
             raise ValueError(f"fps must be above 0, got {fps}")
-        # x264's macroblock tree makes other bytes of the same frames every few runs; without it they are always the same.
+        # x264's macroblock tree makes other bytes of the same frames every few runs; without it they never differ.
         self._options = {"crf": str(quality), "preset": "veryfast", "x264-params": "mbtree=0"}
         self._title = title
         self._stack = ExitStack()
