@@ -26,6 +26,7 @@ from ava_detect.annotate_folder import (
 from ava_detect.annotate_settings import AnnotateSettings
 from ava_detect.config_choice import config_of
 from ava_detect.dataset_work import AnnotateWork
+from ava_detect.detectors import specs
 from ava_detect.engine_choice import ENGINES, ClusterSettings, build_engine
 from ava_detect.engines.base import Limits, Servers
 from ava_detect.environment import versions
@@ -110,9 +111,10 @@ def annotate_videos(
 
     ``sources``: files, folders (searched to the bottom), globs, addresses of these (``s3://`` ...) and lists of videos
     (docs/scale.md). ``config``: a file, or a name in ``configs/``; by default the one inside ``weights`` or their
-    zoo's, else ``demo``. ``weights``: a checkpoint file, ``"demo"``, a name of the zoo (downloaded into the cache when
-    it is not there), or ``"random"`` for an untrained network, which every output then says.
-    ``detector``: a spec (docs/detectors.md), by default the config's; ``boxes``: a csv or COCO json of people, instead.
+    zoo's, else ``demo``. ``weights``: a checkpoint file or its address, ``"demo"``, a name of the zoo (downloaded into
+    the cache when it is not there), or ``"random"`` for an untrained network, which every output then says.
+    ``detector``: a spec (docs/detectors.md), by default the config's; ``boxes``: a csv or COCO json of people, instead,
+    or its address.
     ``min_person_score``: people below it are left out; by default the config's, else the detector's own.
     ``new_person_score``: people below it are kept only where they continue somebody known (docs/tracks.md).
     ``every_seconds``: keyframes lie so far apart, from 0 to the end. ``min_score``: actions below it are not written.
@@ -178,11 +180,12 @@ def _into_folder(
     on_progress: Callable[[Progress], None] | None,
     on_download: OnProgress | None,
 ) -> AnnotateSummary:
-    settings = _with_weights_file(settings, on_download)
+    named, settings = settings.weights, _with_weights_file(settings, on_download)
     videos = videos_of_folder(sources, out)
     if workers == "auto" and len(videos) == 1:
         workers = 1
     facts, annotate = _folder_annotation(settings, out, len(videos), workers, cluster, limits)
+    facts = facts.called(named)
     make_writable(out)
     run = RunRecord(out, _fingerprint(settings, facts.weights), resume=resume)
     finished: dict[str, VideoRecord] = {}
@@ -245,12 +248,12 @@ def _into_dataset(
 ) -> AnnotateSummary:
     here = _with_weights_file(settings, on_download)
     # What is wrong with the network is said before anything is written; where the run is started need be no GPU.
-    facts = check_network(here if engine == "local" else replace(here, device="cpu"))
+    facts = check_network(here if engine == "local" else replace(here, device="cpu")).called(settings.weights)
     runner = build_engine(engine, workers, cluster, limits, facts.device if engine == "local" else settings.device)
     fingerprint = _fingerprint(here, facts.weights)
     about = {"weights": facts.weights, "note": here.note, "versions": versions()}
     results = PublishedResults.begin(out, fingerprint, about, resume=resume)
-    # A name is resolved by every machine for itself; a file's path is the same on all of them.
+    # A name or an address is resolved by every machine for itself; a file's path is the same on all of them.
     named = here if settings.weights is None or is_file(settings.weights) else settings
     served = runner.servers is not None
     work = AnnotateWork(named, results, facts.weights["sha256"], runner.cores_per_worker, served=served)
@@ -279,9 +282,9 @@ def _fingerprint(settings: AnnotateSettings, weights: dict[str, Any]) -> dict[st
     resolved = asdict(settings)
     # How the weights were trained changes no result.
     resolved["config"] = settings.config.model_dump(mode="json", exclude={"description", "data", "train"})
-    resolved["detector"] = settings.detector or settings.config.detector.spec
-    kind, _, target = resolved["detector"].partition("?")[0].partition(":")
-    if kind in ("boxes", "onnx") and Path(target).is_file():
-        resolved["detector_sha256"] = sha256_of(target)
+    spec = settings.detector or settings.config.detector.spec
+    resolved["detector"] = specs.shown(spec)
+    if (detector_file := specs.file_of(spec)) is not None:
+        resolved["detector_sha256"] = sha256_of(detector_file)
     resolved["weights"] = weights["sha256"] or weights["source"]
     return resolved

@@ -36,13 +36,16 @@ def annotate(
         typer.Option(help="A config file or a shipped one's name; default: the weights' own, or demo."),
     ] = None,
     weights: Annotated[
-        str | None, typer.Option(metavar="FILE|NAME", help="Trained weights (`weights list`), or 'random' to try.")
+        str | None,
+        typer.Option(
+            metavar="FILE|NAME", help="Trained weights or their address (`weights list`), or 'random' to try."
+        ),
     ] = None,
     detector: Annotated[
         str | None, typer.Option(metavar="SPEC", help="builtin, onnx:FILE, torchvision:NAME, detectron2:CONFIG.")
     ] = None,
     boxes: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="People found before (AVA csv or COCO json).")
+        str | None, typer.Option(metavar="CSV", help="People found before (AVA csv or COCO json), or their address.")
     ] = None,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where the network runs.")] = "auto",
     precision: Annotated[str, typer.Option(metavar="auto|fp32|bf16", help="auto is fp32.")] = "auto",

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from ava_detect.addresses import is_address, without_secrets
 from ava_detect.config import Config, load_config
 from ava_detect.errors import ConfigError
 from ava_detect.models.own_format import config_inside
@@ -21,7 +22,7 @@ def config_of(config: Config | str | Path | None, weights: str | Path | None = N
     if isinstance(config, Config):
         return config
     if config is None and weights is not None and str(weights) != RANDOM_WEIGHTS:
-        if not is_file(weights):
+        if not (is_file(weights) or is_address(weights)):
             return load_config(find_entry(str(weights)).config)
         inside = config_inside(resolve(weights))
         if inside is not None:
@@ -33,6 +34,7 @@ def _as_config(inside: Mapping[str, Any], weights: str | Path) -> Config:
     try:
         return Config.model_validate(inside)
     except ValidationError as error:
+        shown = without_secrets(str(weights))
         raise ConfigError(
-            f"{weights}: the config inside does not fit this release ({error.errors()[0]['msg']}); name one by --config"
+            f"{shown}: the config inside does not fit this release ({error.errors()[0]['msg']}); name one by --config"
         ) from error

@@ -25,6 +25,7 @@ from ava_detect.config_choice import config_of
 from ava_detect.errors import AvaDetectError, ConfigError
 from ava_detect.files import atomic_path
 from ava_detect.models.action_detector import ActionDetector
+from ava_detect.models.roi import RoIPool
 from ava_detect.models.weights import load_weights
 from ava_detect.models.zoo import RANDOM_WEIGHTS, OnProgress, resolve
 
@@ -85,7 +86,7 @@ def export_onnx(model: ActionDetector, path: str | Path) -> ExportReport:
         )
     scorer = _Scorer(model).eval()
     with atomic_path(path) as temporary:
-        _write_onnx(scorer, temporary)
+        _write_onnx(_Scorer(_with_operator(model)).eval(), temporary)
         with temporary.open("ab") as file:
             file.write(_metadata(METADATA_KEY, json.dumps(_description(model))))
         difference = _onnx_difference(scorer, temporary)
@@ -123,6 +124,29 @@ class _Scorer(nn.Module):
     def forward(self, clip: Tensor, rois: Tensor) -> Tensor:
         logits: Tensor = self.model(clip, rois)
         return logits.sigmoid()
+
+
+class _OperatorRoIPool(RoIPool):
+    """RoIAlign as one operator, which other runtimes have a kernel for: torchvision's function, exported as ONNX's."""
+
+    def align(self, features: Tensor, rois: Tensor) -> Tensor:
+        from torchvision.ops import roi_align
+
+        over_time, scale = self.over_time(features), 1 / self.feature_stride
+        aligned: Tensor = roi_align(over_time, rois, self.resolution, scale, sampling_ratio=0, aligned=self.aligned)
+        return aligned
+
+
+def _with_operator(model: ActionDetector) -> ActionDetector:
+    """The same network, its weights shared, with ``_OperatorRoIPool``."""
+    pool = model.roi_pool
+    operator = _OperatorRoIPool(
+        resolution=pool.resolution,
+        feature_stride=pool.feature_stride,
+        aligned=pool.aligned,
+        temporal_pool=pool.temporal_pool,
+    )
+    return ActionDetector(model.backbone, operator, model.head, model.clip_settings)
 
 
 def _write_onnx(scorer: _Scorer, path: Path) -> None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ava_detect.addresses import is_address, without_secrets
 from ava_detect.annotate_settings import AnnotateSettings
 from ava_detect.engines.base import Ask, Limits, SignOfLife
 from ava_detect.engines.guard import Guard
@@ -28,6 +29,14 @@ class NetworkFacts:
 
     weights: dict[str, Any]
     device: str
+
+    def called(self, weights: str | None) -> NetworkFacts:
+        """The same of weights that were given by their address, which their copy here does not tell."""
+        return (
+            replace(self, weights={**self.weights, "source": without_secrets(weights)})
+            if (weights is not None and is_address(weights))
+            else self
+        )
 
 
 @dataclass(frozen=True)

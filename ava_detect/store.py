@@ -80,18 +80,8 @@ class Store:
     def fetch(self, name: str, target: Path) -> bool:
         """Copy a file to this machine; whether there is one. What came is as long as the store says that it is."""
         files, root = self.place
-        path = f"{root}/{name}"
-
-        def copy() -> None:
-            size = files.info(path)["size"]
-            with atomic_path(target) as temporary:
-                files.get_file(path, str(temporary))
-                came = temporary.stat().st_size
-                if came != size:
-                    raise OSError(f"{came} bytes came of {size}")
-
         try:
-            patiently(copy, self.address / name)
+            _copy(files, f"{root}/{name}", target, self.address / name)
         except FileNotFoundError:
             return False
         return True
@@ -142,6 +132,31 @@ class Store:
                 files.mv(moved_from, target)
 
         patiently(put, self.address / name)
+
+
+def info_of(address: Address) -> Mapping[str, Any]:
+    """What its store says of one file, in fsspec's words (``size``, ...). ``FileNotFoundError``, ``StoreError``."""
+    files, path = address.open()
+    info: Mapping[str, Any] = patiently(lambda: files.info(path), address)
+    return info
+
+
+def copy_here(address: Address, target: Path) -> None:
+    """Copy one file to this machine, whole or not at all. ``FileNotFoundError``, ``StoreError``."""
+    files, path = address.open()
+    _copy(files, path, target, address)
+
+
+def _copy(files: AbstractFileSystem, path: str, target: Path, address: Address) -> None:
+    def copy() -> None:
+        size = files.info(path)["size"]
+        with atomic_path(target) as temporary:
+            files.get_file(path, str(temporary))
+            came = temporary.stat().st_size
+            if size is not None and came != size:
+                raise OSError(f"{came} bytes came of {size}")
+
+    patiently(copy, address)
 
 
 def _link_new(target: Path, content: bytes) -> None:

@@ -9,6 +9,7 @@ from buckets import NUM_VIDEOS, fill, options, rows_in, rows_on_disk, run
 from fault_proxy import FaultProxy
 from moto_server import SECRET, connect, s3_server
 
+from ava_detect.cache import CACHE_VARIABLE
 from ava_detect.collect import collect_csv, dataset_status
 
 pytestmark = pytest.mark.slow
@@ -35,15 +36,17 @@ def expected(place) -> pd.DataFrame:
 
 
 def test_bucket_to_bucket_gives_the_rows_of_the_disk(place, server, expected, monkeypatch, tmp_path):
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     files = connect(monkeypatch, server)
     files.mkdir("fine")
-    summary = run(place, "s3://fine/out")
+    files.put_file(str(place / "boxes.csv"), "fine/boxes.csv")
+    summary = run(place, "s3://fine/out", boxes="s3://fine/boxes.csv")
     assert summary.all_well
     assert summary.totals.done == NUM_VIDEOS
     pd.testing.assert_frame_equal(rows_in(files, "fine/out"), expected)
     assert dataset_status("s3://fine/out").num_done == NUM_VIDEOS
     assert collect_csv("s3://fine/out", tmp_path / "all.csv").rows == len(expected)
-    again = run(place, "s3://fine/out")
+    again = run(place, "s3://fine/out", boxes="s3://fine/boxes.csv")
     assert (again.totals.done, again.num_before) == (0, NUM_VIDEOS)
 
 

@@ -1,15 +1,18 @@
 """Detectors named by text, as the command line and config files do: ``KIND[:TARGET][?option=value&option=value]``.
 
-``builtin``, ``onnx:FILE``, ``torchvision:NAME``, ``detectron2:CONFIG``, ``boxes:FILE``. A kind's library is imported
-when that kind is asked for and not before.
+``builtin``, ``onnx:FILE``, ``torchvision:NAME``, ``detectron2:CONFIG``, ``boxes:FILE``; a file may lie at an address.
+A kind's library is imported when that kind is asked for and not before.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
+from ava_detect.addresses import Address, is_address, without_secrets
+from ava_detect.cache import copy_of
 from ava_detect.detectors.base import PersonDetector, read_options
 from ava_detect.errors import DetectorError, suggestion
 
@@ -54,8 +57,26 @@ def build_detector(
         raise DetectorError(f"detector {spec!r}: min_score must be in 0..1, got {options['min_score']}")
     common: dict[str, Any] = {"num_threads": num_threads, "device": device}
     options |= {name: common[name] for name in kind.takes}
+    if kind.target == "FILE" and is_address(target):
+        target = str(copy_of(Address(target)))
     detector: PersonDetector = detector_class(*([target] if kind.target else []), **options)
     return detector
+
+
+def file_of(spec: str) -> Path | None:
+    """The file that a detector reads, on this machine; None for one that reads none, or whose file is not there."""
+    kind, _, target = spec.partition("?")[0].partition(":")
+    if kind not in _KINDS or _KINDS[kind].target != "FILE":
+        return None
+    if is_address(target):
+        return copy_of(Address(target))
+    return Path(target) if Path(target).is_file() else None
+
+
+def shown(spec: str) -> str:
+    """A spec as people may see it: its address without users and passwords."""
+    head, mark, options = spec.partition("?")
+    return without_secrets(head) + mark + options
 
 
 def _parse(spec: str) -> tuple[str, str, dict[str, str]]:

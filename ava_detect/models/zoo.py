@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -22,8 +20,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
+from ava_detect.addresses import Address, is_address
+from ava_detect.cache import CACHE_VARIABLE, alone_with, cache_dir, copy_of
 from ava_detect.errors import WeightsError, suggestion
 from ava_detect.files import sha256_of, write_text_atomic
 from ava_detect.models.zoo_table import ZOO, ZooEntry
@@ -31,30 +29,15 @@ from ava_detect.models.zoo_table import ZOO, ZooEntry
 # Trained on the synthetic world; the folder holds the log of the training.
 SHIPPED = {"demo": Path(__file__).parent / "shipped" / "demo.safetensors"}
 RANDOM_WEIGHTS = "random"  # in the place of a weights file: the network as it is built
-CACHE_VARIABLE = "AVA_DETECT_CACHE"
 # Bytes so far, and in all where the server says.
 OnProgress = Callable[[int, int | None], None]
 
 _HASHES = "hashes.json"
-_LOCKS = ".locks"
 _CHUNK_BYTES = 1 << 20
 _TIMEOUT_SECONDS = 30.0
 # Attempts in a row that bring no new byte.
 _MAX_IDLE_ATTEMPTS = 3
 _PAUSE_SECONDS = 1.0
-
-
-def cache_dir() -> Path:
-    """Where downloaded weights are kept: ``$AVA_DETECT_CACHE``, or the user's cache folder on this system."""
-    if chosen := os.environ.get(CACHE_VARIABLE):
-        return Path(chosen).expanduser()
-    if sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    elif sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "ava_detect"
 
 
 def cached_path(entry: ZooEntry) -> Path:
@@ -73,13 +56,17 @@ def find_entry(name: str) -> ZooEntry:
 
 
 def resolve(name_or_path: str | Path, on_progress: OnProgress | None = None) -> Path:
-    """A weights file by its path, or by name: with the package (``SHIPPED``), from the cache, or downloaded into it.
+    """A weights file by its path, its address or its name: with the package (``SHIPPED``), or in the cache, into which
+    it is downloaded if it is not there.
 
     A path that exists is returned as it is. ``on_progress(bytes_so_far, bytes_in_all)`` is called while a download
-    runs. ``WeightsError`` when the name is unknown, the file cannot be had, or it is not the one seen before.
+    runs. ``WeightsError`` (of an address ``AvaDetectError``) when the name is unknown, the file cannot
+    be had, or it is not the one seen before.
     """
     if is_file(name_or_path):
         return SHIPPED.get(str(name_or_path), Path(name_or_path))
+    if is_address(name_or_path):
+        return copy_of(Address(str(name_or_path)))
     return obtain(find_entry(str(name_or_path)), on_progress)
 
 
@@ -102,7 +89,7 @@ def obtain(entry: ZooEntry, on_progress: OnProgress | None = None) -> Path:
 def _obtain(entry: ZooEntry, on_progress: OnProgress | None) -> Path:
     path = cached_path(entry)
     if not path.is_file():
-        with _alone_with(path):
+        with alone_with(path):
             # Another process may have fetched it meanwhile.
             if not path.is_file():
                 _fetch(entry, path, on_progress)
@@ -121,13 +108,6 @@ def _fetch(entry: ZooEntry, path: Path, on_progress: OnProgress | None) -> None:
         _discard(part)
 
 
-def _alone_with(path: Path) -> FileLock:
-    """A lock on a file of the cache, held by one thread of one process at a time."""
-    folder = path.parent / _LOCKS
-    folder.mkdir(parents=True, exist_ok=True)
-    return FileLock(folder / f"{path.name}.lock")
-
-
 def _verify(entry: ZooEntry, path: Path, target: Path) -> None:
     """Compare ``path`` (that is, or will be, ``target``) with the hash known; note it where none is."""
     found = sha256_of(path)
@@ -140,7 +120,7 @@ def _verify(entry: ZooEntry, path: Path, target: Path) -> None:
             f"{expected[:12]}...; delete it (if you trust the new one, its line in {hashes.name} too) and get it again"
         )
     if noted is None:
-        with _alone_with(hashes):
+        with alone_with(hashes):
             seen = {**_read_hashes(hashes), target.name: found}
             write_text_atomic(hashes, json.dumps(seen, indent=2, sort_keys=True) + "\n")
 

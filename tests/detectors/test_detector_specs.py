@@ -7,14 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ava_detect.detectors import build_detector
+from ava_detect.cache import CACHE_VARIABLE
+from ava_detect.detectors import build_detector, specs
 from ava_detect.detectors.builtin import BuiltinDetector
 from ava_detect.detectors.detectron2 import Detectron2Detector
 from ava_detect.detectors.onnx import OnnxDetector
 from ava_detect.detectors.onnx_layouts import LAYOUTS
 from ava_detect.detectors.precomputed import PrecomputedBoxes
 from ava_detect.detectors.torchvision import TorchvisionDetector
-from ava_detect.errors import DetectorError
+from ava_detect.errors import AvaDetectError, DetectorError
 from ava_detect.structures import Frame
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "detectors.md").read_text(encoding="utf-8")
@@ -30,6 +31,29 @@ def test_each_kind_by_its_text(make_onnx, tmp_path):
     detector = build_detector(f"boxes:{tmp_path / 'boxes.csv'}?start_seconds=900")
     assert isinstance(detector, PrecomputedBoxes)
     assert len(detector([Frame(np.zeros((10, 10, 3), np.uint8), 2.0, "a")])[0]) == 1
+
+
+def test_a_file_may_lie_at_an_address(make_onnx, tmp_path, monkeypatch):
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    path = make_onnx(ANSWERS)
+    options = "layout=xyxy_scores&coordinates=fractions&color=rgb&scale=1/255"
+    assert isinstance(build_detector(f"onnx:file://{path}?{options}"), OnnxDetector)
+    copy = specs.file_of(f"onnx:file://{path}?{options}")
+    assert copy.read_bytes() == path.read_bytes()
+    assert copy.is_relative_to(tmp_path / "cache")
+    with pytest.raises(AvaDetectError, match=r"^file:///there/is/none.csv: there is no such file$"):
+        build_detector("boxes:file:///there/is/none.csv")
+
+
+def test_what_a_spec_reads_and_how_it_is_shown(tmp_path):
+    (tmp_path / "boxes.csv").touch()
+    assert specs.file_of(f"boxes:{tmp_path / 'boxes.csv'}?start_seconds=900") == tmp_path / "boxes.csv"
+    assert specs.file_of(f"boxes:{tmp_path / 'none.csv'}") is None
+    assert specs.file_of("builtin?min_score=0.4") is None
+    assert specs.file_of("torchvision:boxes.csv") is None
+    spec = "boxes:https://me:secret@host/boxes.csv?start_seconds=900&min_score=0.4"
+    assert specs.shown(spec) == "boxes:https://host/boxes.csv?start_seconds=900&min_score=0.4"
+    assert specs.shown("onnx:a.onnx?color=rgb") == "onnx:a.onnx?color=rgb"
 
 
 def test_min_score_from_the_call_goes_before_the_spec(tmp_path):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torchvision.ops import roi_align
 
-from ava_detect.models.roi import RoIPool
+from ava_detect.models.roi import RoIPool, bin_weights
 
 RAMP = torch.arange(25, dtype=torch.float32).view(1, 1, 1, 5, 5)
 BOX = torch.tensor([[0.0, 1.0, 1.0, 3.0, 3.0]])
@@ -119,3 +122,56 @@ def test_odd_boxes_pool_to_finite_numbers_and_leave_the_others_alone(aligned):
     assert (by_name["wholly outside"] == 0).all()
     assert (by_name["zero area"] == 0).all() == aligned
     assert (by_name["partly outside"] > 0).all()
+
+
+side = st.tuples(st.floats(-60, 200, width=32), st.floats(-60, 200, width=32))
+
+
+@given(
+    boxes=st.lists(st.tuples(st.integers(0, 1), side, side), max_size=5),
+    cells=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    resolution=st.integers(1, 8),
+    aligned=st.booleans(),
+    clips=st.integers(1, 2),
+)
+def test_bins_are_those_of_torchvision(boxes, cells, resolution, aligned, clips):
+    """For any box: small, huge, outside, over an edge, without area; for maps of one cell, too."""
+    features = torch.rand(clips, 3, 2, *cells, generator=torch.Generator().manual_seed(1))
+    rows = [[clip % clips, min(xs), min(ys), max(xs), max(ys)] for clip, xs, ys in boxes]
+    rois = torch.tensor(rows, dtype=torch.float32).reshape(-1, 5)
+    expected = roi_align(features.mean(2), rois, resolution, 1 / 16, sampling_ratio=0, aligned=aligned)
+    ours = RoIPool(resolution=resolution, aligned=aligned).align(features, rois)
+    torch.testing.assert_close(ours, expected, rtol=1e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("clips", [1, 2])
+def test_the_gradient_is_that_of_torchvision(clips):
+    generator = torch.Generator().manual_seed(3)
+    features = torch.rand(clips, 4, 3, 8, 10, generator=generator, requires_grad=True)
+    rois = torch.tensor([[0.0, 8, 8, 60, 70], [clips - 1.0, 0, 0, 96, 80], [0.0, -9, 3, 11, 140]])
+    weight = torch.rand(3, 4, 7, 7, generator=generator)
+    expected = roi_align(features.mean(2), rois, 7, 1 / 16, sampling_ratio=0, aligned=True)
+    ours = RoIPool().align(features, rois)
+    (theirs,) = torch.autograd.grad((expected * weight).sum(), features)
+    (mine,) = torch.autograd.grad((ours * weight).sum(), features)
+    torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_a_box_inside_out_pools_to_nothing():
+    assert RoIPool(feature_stride=1)([RAMP], torch.tensor([[0.0, 4.0, 4.0, 1.0, 1.0]])).item() == 0
+
+
+def test_a_side_by_hand():
+    # 4 cells into 2 bins of 2 points each: at 0.5 - 0.5 and 1.5 - 0.5 in the first bin, 2 and 3 in the second.
+    whole = bin_weights(torch.zeros(1), torch.full((1,), 4.0), cells=4, bins=2, aligned=True)
+    torch.testing.assert_close(whole, torch.tensor([[[0.5, 0.5, 0, 0], [0, 0, 0.5, 0.5]]]))
+    # One bin of one point at 1.25: three quarters of cell 1, one quarter of cell 2.
+    part = bin_weights(torch.tensor([0.75]), torch.tensor([1.75]), cells=4, bins=1, aligned=False)
+    torch.testing.assert_close(part, torch.tensor([[[0, 0.75, 0.25, 0]]]))
+
+
+def test_autocast_does_not_coarsen_the_bins():
+    features = torch.rand(1, 3, 2, 5, 5, generator=torch.Generator().manual_seed(4))
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = RoIPool(feature_stride=1)([features], BOX)
+    assert torch.equal(inside, RoIPool(feature_stride=1)([features], BOX))

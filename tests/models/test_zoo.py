@@ -352,20 +352,6 @@ def test_a_cache_that_cannot_be_written_is_named(entry, tmp_path, monkeypatch):
         zoo.resolve(entry.name)
 
 
-def test_where_the_cache_is(monkeypatch, tmp_path):
-    monkeypatch.delenv(zoo.CACHE_VARIABLE, raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(zoo.sys, "platform", "linux")
-    assert zoo.cache_dir() == tmp_path / "ava_detect"
-    monkeypatch.setattr(zoo.sys, "platform", "darwin")
-    assert zoo.cache_dir() == Path.home() / "Library" / "Caches" / "ava_detect"
-    monkeypatch.setattr(zoo.sys, "platform", "win32")
-    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
-    assert zoo.cache_dir() == tmp_path / "local" / "ava_detect"
-    monkeypatch.setenv(zoo.CACHE_VARIABLE, "~/weights")
-    assert zoo.cache_dir() == Path.home() / "weights"
-
-
 def test_every_entry_has_its_config_and_a_source():
     for name, entry in ZOO.items():
         assert entry.name == name
