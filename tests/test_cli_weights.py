@@ -11,8 +11,8 @@ from helpers import lively_model, save_pyslowfast, small_config_file
 from typer.testing import CliRunner
 
 from ava_detect import cli_weights
+from ava_detect.cache import CACHE_VARIABLE
 from ava_detect.errors import AvaDetectError
-from ava_detect.models import zoo
 from ava_detect.models.zoo_table import ZOO
 
 NAME = "slowfast_r101_nl_32x2_ava22"
@@ -20,7 +20,7 @@ NAME = "slowfast_r101_nl_32x2_ava22"
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv(zoo.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 

@@ -28,8 +28,8 @@ from pathlib import Path
 import psutil
 
 from ava_detect.annotate import annotate_videos
+from ava_detect.cache import cache_dir
 from ava_detect.engine_choice import ClusterSettings
-from ava_detect.models.zoo import cache_dir
 from ava_detect.run_record import Progress
 from ava_detect.workers import usable_cores
 

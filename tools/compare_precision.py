@@ -13,12 +13,12 @@ from __future__ import annotations
 import argparse
 import tempfile
 from functools import partial
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 
 import numpy as np
 import torch
-from benchmark_forward import WAYS, lively
+from benchmark_forward import PRECISIONS, lively
 from measuring import by_turns, machine
 
 from ava_detect.benchmark import run_benchmark
@@ -28,7 +28,7 @@ from ava_detect.detectors import build_detector
 from ava_detect.evaluation.results import FrameMAPResult
 from ava_detect.labels import LabelMap
 from ava_detect.models.action_detector import ActionDetector
-from ava_detect.models.execution import Precision, prepare
+from ava_detect.models.execution import prepare
 from ava_detect.models.weights import load_weights
 from ava_detect.models.zoo import RANDOM_WEIGHTS, resolve
 from ava_detect.pipeline import Pipeline
@@ -36,8 +36,6 @@ from ava_detect.structures import PersonBoxes
 from ava_detect.synthetic.world import write_world
 from ava_detect.video.clips import ClipSampler
 from ava_detect.video.reader import VideoReader
-
-PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
 
 
 def network(weights: str, config: str | None) -> tuple[ActionDetector, LabelMap]:
@@ -91,7 +89,7 @@ def compare_speed(model: ActionDetector, label_map: LabelMap, video: Path, runs:
     clip = next(ClipSampler(VideoReader(video), settings, keyframe_images=False).sample([0.0])).clip
     people = PersonBoxes(np.array([[0, 0, clip.width, clip.height]], np.float32), np.ones(1, np.float32))
     ways = {}
-    for execution, precision in WAYS:
+    for execution, precision in product(("eager", "fused"), PRECISIONS):
         pipeline = Pipeline(
             build_detector("builtin"), model, label_map=label_map, precision=precision, execution=execution
         )

@@ -8,6 +8,8 @@ left out (as in PySlowFast); other clips are, the next time.
 
 from __future__ import annotations
 
+import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -20,6 +22,9 @@ from ava_detect.errors import AvaDetectError, ConfigError
 
 T = TypeVar("T")
 Key = tuple[int, int]  # epoch, number of the clip
+# Loader processes hand over their memory through sockets, TMPDIR/pymp-xxxxxxxx/listener-xxxxxxxx, whose names the
+# system cuts off at 107 bytes (104 on macOS). PyTorch would say so on the error stream and then wait for ever.
+_LONGEST_TEMPORARY_FOLDER = (103 if sys.platform == "darwin" else 107) - len("/pymp-xxxxxxxx/listener-xxxxxxxx")
 
 
 class Clips(Protocol):
@@ -89,8 +94,10 @@ class StepSampler(Sampler[list[Key]]):
 def training_batches(clips: Clips, sampler: StepSampler, *, num_workers: int, pin_memory: bool) -> Iterator[Batch]:
     """The batches of ``sampler``, read ahead by ``num_workers`` processes (0: by this one, when asked for).
 
-    Raises what the data set raised, as it said it.
+    Raises what the data set raised, as it said it; ``ConfigError`` where such processes cannot hand over anything.
     """
+    if num_workers:
+        _require_short_temporary_folder()
     loader = DataLoader(
         _Told(clips),
         batch_sampler=sampler,
@@ -102,6 +109,15 @@ def training_batches(clips: Clips, sampler: StepSampler, *, num_workers: int, pi
     )
     for batch in loader:
         yield raised(batch)
+
+
+def _require_short_temporary_folder() -> None:
+    folder = tempfile.gettempdir()
+    if sys.platform != "win32" and len(folder.encode()) > _LONGEST_TEMPORARY_FOLDER:
+        raise ConfigError(
+            f"the temporary folder {folder} has a name of {len(folder.encode())} bytes; the processes that load clips "
+            f"need one of at most {_LONGEST_TEMPORARY_FOLDER}: set TMPDIR to a shorter one, or data.num_workers to 0"
+        )
 
 
 class _Told(Dataset[Any]):

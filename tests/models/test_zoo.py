@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ava_detect.cache import CACHE_VARIABLE
 from ava_detect.config import config_names
 from ava_detect.errors import WeightsError
 from ava_detect.models import zoo
@@ -100,7 +101,7 @@ def server(monkeypatch):
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv(zoo.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
@@ -345,7 +346,7 @@ def test_hashes_noted_at_once_are_all_kept(entry, cache, monkeypatch):
 
 def test_a_cache_that_cannot_be_written_is_named(entry, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
-    monkeypatch.setenv(zoo.CACHE_VARIABLE, str(tmp_path / "file" / "cache"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file" / "cache"))
     with pytest.raises(
         WeightsError, match=r"the cache .*file/cache cannot be used \(Not a directory\); set AVA_DETECT_"
     ):

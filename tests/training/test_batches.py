@@ -1,5 +1,11 @@
 """Which clips a step takes: the same whatever the number of processes, parts and interruptions."""
 
+import socket
+import sys
+import tempfile
+from contextlib import nullcontext
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given
@@ -97,6 +103,22 @@ def test_a_broken_video_is_named_in_one_sentence(num_workers):
     with pytest.raises(VideoError) as error:
         list(training_batches(Clips(8, broken=5), sampler, num_workers=num_workers, pin_memory=False))
     assert str(error.value) == "movie.mp4: cannot be read"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other bounds")
+def test_a_temporary_folder_whose_sockets_would_have_too_long_names_is_refused(tmp_path, monkeypatch):
+    """PyTorch would wait for ever; so the bound must be the system's own."""
+    sampler = StepSampler(8, batch_size=4, seed=0).over(range(2))
+    for length, fits in ((75, True), (76, False)):
+        with tempfile.TemporaryDirectory(dir="/tmp") as short:
+            folder = Path(short) / ("x" * (length - len(short) - 1))
+            folder.mkdir()
+            monkeypatch.setattr(tempfile, "tempdir", str(folder))
+            with nullcontext() if fits else pytest.raises(OSError, match="AF_UNIX path too long"):
+                name = Path(tempfile.mkdtemp(prefix="pymp-")) / ("listener-" + "x" * 8)
+                socket.socket(socket.AF_UNIX).bind(str(name))
+            with nullcontext() if fits else pytest.raises(ConfigError, match=r"of 76 bytes; .* at most 75: set TMPDIR"):
+                assert len(list(training_batches(Clips(8), sampler, num_workers=1, pin_memory=False))) == 2
 
 
 def test_loading_draws_no_random_number_of_the_loop():

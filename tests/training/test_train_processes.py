@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -89,7 +90,8 @@ def test_two_processes_give_the_weights_of_one(config, two, tmp_path):
     weights, weights_of_two = (load_file(folder / "model.safetensors") for folder in (Path(one.out), two))
     assert one.steps == 6
     for name, value in weights.items():
-        torch.testing.assert_close(weights_of_two[name], value, rtol=0, atol=1e-5, msg=name)
+        # Sums over people and clips are added in another order: 2e-5 after six steps.
+        torch.testing.assert_close(weights_of_two[name], value, rtol=0, atol=5e-5, msg=name)
     rows, rows_of_two = ((folder / "validation.csv").read_text().splitlines() for folder in (Path(one.out), two))
     assert len(rows) == 4
     for row, row_of_two in zip(rows[1:], rows_of_two[1:], strict=True):
@@ -99,19 +101,20 @@ def test_two_processes_give_the_weights_of_one(config, two, tmp_path):
 
 @pytest.mark.slow
 def test_killed_and_resumed_from_a_bucket_is_as_if_nothing_had_happened(config, two, tmp_path, monkeypatch):
-    scratch, now = tmp_path / "scratch", tmp_path / "now"
-    scratch.mkdir()
-    with s3_server() as url:
+    now = tmp_path / "now"
+    # Sockets lie below TMPDIR, and their names must be short.
+    with tempfile.TemporaryDirectory(dir="/tmp") as short, s3_server() as url:
+        scratch = Path(short)
         files = connect(monkeypatch, url)
         files.mkdir("models")
-        settings = {"KILL_AT": "4", "TMPDIR": str(scratch), "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+        settings = {"KILL_AT": "4", "TMPDIR": short, "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
         said = launch(TORCHRUN, tmp_path / "run", config, "s3://models/run", **settings)
         files.get("models/run", str(now), recursive=True)
+        assert not list(scratch.glob("*ava-detect*"))
     # Both processes, from what the bucket holds: what they had on this machine is gone.
     # Two write at once: one's words may stand inside the other's line.
     assert said.count("goes on from step") == 2
     assert SECRET not in said
-    assert not list(scratch.glob("*ava-detect*"))
     sets = ["best.pt", "last.pt", "log.csv", "model.safetensors", "tensorboard", "validation.csv"]
     assert sorted(path.name for path in now.iterdir()) == sets
     assert (now / "validation.csv").read_text() == (two / "validation.csv").read_text()
