@@ -10,7 +10,7 @@ demo: $(VENV)/installed
 	$(BIN)/ava-detect demo --out demo_results
 
 test: check
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/installed-for-tests
 	$(BIN)/ruff check .

@@ -22,22 +22,6 @@ settings.load_profile("ava_detect")
 ROOT = Path(__file__).resolve().parents[1]
 
 
-# Ray finds the cluster of this machine, and these tests kill processes of it: one at a time. They take longest, so they
-# come first where files run beside each other.
-_ON_RAY = ("test_ray_engine.py", "test_bucket_faults.py", "test_model_service.py")
-
-
-@pytest.hookimpl(tryfirst=True)  # before the plugin looks at the marks
-def pytest_collection_modifyitems(config, items):
-    """With ``-n`` a file's tests stay in one process, in their order; those of ``_ON_RAY`` in one and the same."""
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    items.sort(key=lambda item: item.path.name not in _ON_RAY)
-    for item in items:
-        group = "ray" if item.path.name in _ON_RAY else str(item.path.relative_to(ROOT))
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Real videos, reference cases and test-only detectors; they lie beside the project, not in it."""

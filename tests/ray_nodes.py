@@ -6,23 +6,29 @@ import os
 import random
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
+from filelock import FileLock
 
 
 @contextmanager
 def two_nodes() -> Iterator[Any]:
-    """Two nodes of two cores each, whatever the machine has; the test is skipped where Ray is not installed."""
+    """Two nodes of two cores each, whatever the machine has; the test is skipped where Ray is not installed.
+
+    One such cluster at a time: tests kill whatever of Ray's processes they find.
+    """
     ray = pytest.importorskip("ray", reason="Ray is not installed (the extra [ray])")
     utils = pytest.importorskip("ray.cluster_utils", reason="this Ray has no cluster for tests")
-    with pytest.MonkeyPatch.context() as patch:
+    with FileLock(Path(tempfile.gettempdir()) / "ava_detect_ray_nodes.lock"), pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
         # Ray waits 30 s for a node, whatever is said: on a machine as busy as CI's that is too short.
         patch.setattr("ray._private.node.time", SimpleNamespace(**{**vars(time), "monotonic": _slow_clock}))
