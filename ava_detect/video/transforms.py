@@ -68,7 +68,7 @@ def _resize_as_opencv(image: npt.NDArray[np.uint8], width: int, height: int) -> 
         pairs = np.add(image[::2], image[1::2], dtype=np.uint16).reshape(height, width, 2, 3)
         halved: npt.NDArray[np.uint8] = ((pairs[:, :, 0] + pairs[:, :, 1] + 2) >> 2).astype(np.uint8)
         return halved
-    columns = _opencv_taps(old_width, width, stops_at_edges=True)
+    columns = _column_taps(old_width, width)
     above, below = _opencv_taps(old_height, height, stops_at_edges=False)
     resized = np.empty((height, width * 3), np.uint8)
     for first in range(0, height, _ROWS_AT_ONCE):
@@ -90,8 +90,7 @@ def _weighted_rows(
     """``[rows, width * 3]``: old rows brought to the new width, times their weights in the new rows."""
     taken = image.take(rows, axis=0)
     sums, right = (
-        # A weight for each of red, green and blue: NumPy is fast over long rows, not over threes.
-        np.multiply(taken.take(places, axis=1).reshape(len(rows), -1), np.repeat(shares, 3), dtype=np.int32)
+        np.multiply(taken.take(places, axis=1).reshape(len(rows), -1), shares, dtype=np.int32)
         for places, shares in columns
     )
     sums += right
@@ -115,6 +114,13 @@ def _opencv_taps(old: int, new: int, *, stops_at_edges: bool) -> tuple[_Taps, _T
         share[(first < 0) | (first >= old - 1)] = 0
     weights = [np.rint(part * np.float32(2048)).astype(np.int32) for part in (np.float32(1) - share, share)]
     return (first.clip(0, old - 1), weights[0]), ((first + 1).clip(0, old - 1), weights[1])
+
+
+@lru_cache(maxsize=64)
+def _column_taps(old: int, new: int) -> tuple[_Taps, _Taps]:
+    """Those along rows, a weight for each of red, green and blue: NumPy is fast over long rows, not over threes."""
+    left, right = _opencv_taps(old, new, stops_at_edges=True)
+    return (left[0], np.repeat(left[1], 3)), (right[0], np.repeat(right[1], 3))
 
 
 def resize_short_side(frames: Frames, boxes_xyxy: Boxes, short_side: int) -> tuple[Frames, Boxes]:
