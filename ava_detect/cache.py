@@ -60,7 +60,9 @@ def copy_of(address: Address) -> Path:
                 if not path.is_file():
                     copy_here(address, path)
     except FileNotFoundError as error:
-        raise AvaDetectError(f"{address}: there is no such file") from error
+        # A web server that cannot be reached is told as a file that is not there.
+        reason = f" ({without_secrets(str(error.__cause__))})" if error.__cause__ else ""
+        raise AvaDetectError(f"{address}: there is no such file{reason}") from error
     except OSError as error:
         reason = without_secrets(error.strerror or str(error))
         raise AvaDetectError(

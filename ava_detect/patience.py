@@ -22,6 +22,8 @@ _FINAL = (
     NotImplementedError,
     PermissionError,
 )
+# Nor about these, of libraries that need not be installed: there are no keys, or not all of them.
+_WITHOUT_KEYS = {"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "DefaultCredentialsError"}
 T = TypeVar("T")
 
 
@@ -29,7 +31,7 @@ def patiently(attempt: Callable[[], T], what: object) -> T:
     """The result of ``attempt``, tried up to six times within about twenty seconds.
 
     Errors that stay (no such file, no permission) are raised at once. ``StoreError`` names ``what`` and the last error,
-    without secrets, when all tries failed.
+    without secrets, when all tries failed, or none can do because there are no keys.
     """
     wait = _FIRST_WAIT_SECONDS
     for left in reversed(range(_TRIES)):
@@ -38,8 +40,10 @@ def patiently(attempt: Callable[[], T], what: object) -> T:
         except _FINAL:
             raise
         except Exception as error:  # Every store's library has errors of its own for a connection that broke.
+            reason = without_secrets(f"{type(error).__name__}: {error}")
+            if type(error).__name__ in _WITHOUT_KEYS:
+                raise StoreError(f"{what}: {reason}; give keys where the store's own tools look for them") from None
             if left == 0:
-                reason = without_secrets(f"{type(error).__name__}: {error}")
                 # Not chained: what the libraries say may hold signatures.
                 raise StoreError(f"{what}: the store did not answer in {_TRIES} tries ({reason})") from None
             time.sleep(random.uniform(wait / 2, wait))

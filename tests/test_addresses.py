@@ -101,3 +101,20 @@ def test_patience_ends_with_the_reason_and_never_waits_for_what_stays(monkeypatc
     with pytest.raises(FileNotFoundError):
         patiently(gone, "s3://b")
     assert len(waits) == 7
+
+
+def test_a_store_without_keys_is_not_asked_again():
+    class NoCredentialsError(Exception):
+        """As botocore's is called, which need not be installed."""
+
+    asked = []
+
+    def attempt():
+        asked.append(1)
+        raise NoCredentialsError("Unable to locate credentials")
+
+    with pytest.raises(
+        StoreError, match=r"^s3://b: NoCredentialsError: .*; give keys where the store's own tools look"
+    ):
+        patiently(attempt, "s3://b")
+    assert len(asked) == 1

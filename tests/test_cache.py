@@ -74,6 +74,8 @@ def test_of_many_at_once_one_copies(tmp_path, monkeypatch):
 def test_what_is_not_there_or_cannot_be_kept_is_said(tmp_path, monkeypatch, folder):
     with pytest.raises(AvaDetectError, match=r"^file:///.*gone.bin: there is no such file$"):
         cache.copy_of(Address(f"file://{tmp_path}/gone.bin"))
+    with pytest.raises(AvaDetectError, match=r"^http://127.0.0.1:9/a.bin\?...: .* \(Cannot connect to host"):
+        cache.copy_of(Address("http://me:secret@127.0.0.1:9/a.bin?sig=secret"))
     (tmp_path / "a.bin").write_bytes(b"x")
     folder.write_text("in the way")
     with pytest.raises(AvaDetectError, match=r"cannot be copied into the cache .* set AVA_DETECT_CACHE"):
