@@ -75,10 +75,10 @@ class Pipeline:
         ``every_seconds``: the time between keyframes, the first being at 0. ``new_person_score``: somebody below it is
         left out unless known from an earlier keyframe (``linking.py``); 0 keeps everybody. ``clips_per_batch``: so
         many go through the network at once. ``keyframes_per_batch``: so many go through the detector at once, by
-        default as many. On a CPU as many batches are scored side by side as PyTorch has threads now, at most 4
-        (``scoring.py``); for each, and for two that wait, that many clips are held in memory, and two. ``precision``:
-        ``bf16`` runs the network's convolutions in bfloat16: faster where the processor has it, with scores that differ
-        a little.
+        default as many. On a CPU as many batches are scored side by side as PyTorch has threads now, at most 4, on CUDA
+        two (``scoring.py``); for each, and for two that wait, that many clips are held in memory, and two.
+        ``precision``: ``bf16`` runs the network's convolutions in bfloat16: faster where the processor has it, with
+        scores that differ a little.
         ``execution``: see ``models/execution.py``; the weights that count are those which ``model`` has now.
 
         Test-time augmentation: ``scales``, the short sides in pixels at which each clip is scored in the place of the

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Protocol
 
@@ -20,6 +21,8 @@ from ava_detect.video.transforms import normalize, roi_boxes
 
 # More calls at once would hold more of the network's maps in memory than they save in waiting.
 _MOST_CALLS_AT_ONCE = 4
+# One batch is sent while the network runs on the one before it.
+_CALLS_AT_ONCE_ON_CUDA = 2
 
 # Per clip, float32 [N, C]: in 0..1, of its N people, in the order of the label map's C actions.
 Scores = list[npt.NDArray[np.float32]]
@@ -55,6 +58,9 @@ class Scorer:
     wait for each other at every layer: longest where a decoder wants a core as well. So ``calls_at_once`` is as many
     as PyTorch has threads when the scorer is made, at most 4, and each call's thread has its share of them: a rule that
     does not look at load or video, since the number of threads may decide the last bits of a score.
+
+    On CUDA the bytes of a clip are sent as they are, from pinned memory on a stream of their own, and normalised there.
+    Two calls take turns at the network, so that one batch is sent while the other is computed.
     """
 
     def __init__(
@@ -84,14 +90,23 @@ class Scorer:
         self.num_actions = model.head.num_classes
         self.clips_per_batch = clips_per_batch
         self._num_threads = torch.get_num_threads()
-        self.calls_at_once = min(self._num_threads, _MOST_CALLS_AT_ONCE) if self.device.type == "cpu" else 1
+        self.calls_at_once = 1
+        # Held while the network is called: on CUDA that changes a flag of the process (``execution.py``).
+        self._turn: AbstractContextManager[object] = nullcontext()
+        self._sending: torch.cuda.Stream | None = None
+        if self.device.type == "cpu":
+            self.calls_at_once = min(self._num_threads, _MOST_CALLS_AT_ONCE)
+        elif self.device.type == "cuda":
+            self.calls_at_once = _CALLS_AT_ONCE_ON_CUDA
+            self._turn = threading.Lock()
+            self._sending = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
         self.flip = flip
 
     def start_thread(self) -> None:
         """Have PyTorch use this thread's share of its threads, in this thread alone."""
         # A thread takes the process's number when it first needs one, even if it has set its own before.
         torch.get_num_threads()
-        torch.set_num_threads(self._num_threads // self.calls_at_once)
+        torch.set_num_threads(max(1, self._num_threads // self.calls_at_once))
         # The number is also that of threads which have not computed yet, whoever starts them: another one puts it back.
         others = threading.Thread(target=torch.set_num_threads, args=(self._num_threads,))
         others.start()
@@ -123,13 +138,28 @@ class Scorer:
     def _forward(self, clips: Sequence[Clip], people: Sequence[PersonBoxes]) -> npt.NDArray[np.float32]:
         settings = self.clip_settings
         frames = clips[0].frames[None] if len(clips) == 1 else np.stack([clip.frames for clip in clips])
-        inputs = normalize(frames, settings.mean, settings.std, self.device)
+        inputs = normalize(self._sent(frames), settings.mean, settings.std)
         rois = np.concatenate(
             [_rois(i, boxes, clip) for i, (boxes, clip) in enumerate(zip(people, clips, strict=True))]
         )
-        logits = self.network(inputs, torch.from_numpy(rois).to(self.device))
+        on_device = torch.from_numpy(rois).to(self.device)
+        with self._turn:
+            logits = self.network(inputs, on_device)
         scores: npt.NDArray[np.float32] = logits.sigmoid().cpu().numpy()
         return scores
+
+    def _sent(self, frames: npt.NDArray[np.uint8]) -> torch.Tensor:
+        """The bytes on the device, there for whatever its current stream does next."""
+        pixels = torch.from_numpy(np.ascontiguousarray(frames))
+        if self._sending is None:
+            return pixels.to(self.device)
+        computing = torch.cuda.current_stream(self.device)
+        with torch.cuda.stream(self._sending):
+            sent = pixels.pin_memory().to(self.device, non_blocking=True)
+        computing.wait_stream(self._sending)
+        # Its memory is not to be given to the next batch while the network still reads it.
+        sent.record_stream(computing)
+        return sent
 
 
 def _mirrored(clip: Clip, people: PersonBoxes) -> tuple[Clip, PersonBoxes]:

@@ -346,6 +346,17 @@ def test_the_gpu_gives_the_scores_of_the_cpu(video):
         np.testing.assert_allclose(gpu[second], scores, atol=1e-4)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_two_calls_at_once_on_the_gpu_give_the_scores_of_one(video):
+    pipeline = Pipeline(FixedDetector(*PEOPLE), lively_model(), device="cuda")
+    assert pipeline.scorer.calls_at_once == 2
+    side_by_side = scores_by_second(pipeline(video))
+    pipeline.scorer.calls_at_once = 1
+    for second, scores in scores_by_second(pipeline(video)).items():
+        np.testing.assert_allclose(side_by_side[second], scores, atol=1e-6)
+
+
 def test_a_classifier_is_refused():
     small = {"depths": [1, 1, 1, 1], "width": 8}
     classifier = build_model(Config.model_validate({"model": {"task": "classification", "backbone": small}}))

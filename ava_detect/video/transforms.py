@@ -164,15 +164,13 @@ def flip(frames: Frames, boxes_xyxy: Boxes) -> tuple[Frames, Boxes]:
     return frames[:, :, ::-1], np.stack([width - x2, y1, width - x1, y2], axis=1)
 
 
-def normalize(
-    frames: Frames, mean: Sequence[float], std: Sequence[float], device: str | torch.device = "cpu"
-) -> torch.Tensor:
+def normalize(frames: Frames | torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
     """``(x / 255 - mean) / std`` per RGB channel: uint8 ``[..., T, H, W, 3]`` -> float32 ``[..., 3, T, H, W]``.
 
-    The result lies on ``device``, to which the bytes are sent. In memory T comes before the channels: it is in that
+    The result lies where ``frames`` do, on the device of a tensor. In memory T comes before the channels: it is in that
     order that the network wants a clip, and that one pass over the frames writes it.
     """
-    pixels = torch.from_numpy(np.ascontiguousarray(frames)).to(device)
+    pixels = frames if isinstance(frames, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(frames))
     planes = pixels.movedim(-1, -3).to(torch.float32, memory_format=torch.contiguous_format)  # [..., T, 3, H, W]
     for channel, (middle, spread) in enumerate(zip(mean, std, strict=True)):
         planes[..., channel, :, :].mul_(1 / (255 * spread)).sub_(middle / spread)
