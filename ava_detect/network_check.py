@@ -32,11 +32,9 @@ class NetworkFacts:
 
     def called(self, weights: str | None) -> NetworkFacts:
         """The same of weights that were given by their address, which their copy here does not tell."""
-        return (
-            replace(self, weights={**self.weights, "source": without_secrets(weights)})
-            if (weights is not None and is_address(weights))
-            else self
-        )
+        if weights is None or not is_address(weights):
+            return self
+        return replace(self, weights={**self.weights, "source": without_secrets(weights)})
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from ava_detect.errors import AvaDetectError, ConfigError
 T = TypeVar("T")
 Key = tuple[int, int]  # epoch, number of the clip
 # Loader processes hand over their memory through sockets, TMPDIR/pymp-xxxxxxxx/listener-xxxxxxxx, whose names the
-# system cuts off at 107 bytes (104 on macOS). PyTorch would say so on the error stream and then wait for ever.
+# system bounds at 107 bytes (103 on macOS). PyTorch would say so on the error stream and then wait for ever.
 _LONGEST_TEMPORARY_FOLDER = (103 if sys.platform == "darwin" else 107) - len("/pymp-xxxxxxxx/listener-xxxxxxxx")
 
 
@@ -96,8 +96,7 @@ def training_batches(clips: Clips, sampler: StepSampler, *, num_workers: int, pi
 
     Raises what the data set raised, as it said it; ``ConfigError`` where such processes cannot hand over anything.
     """
-    if num_workers:
-        _require_short_temporary_folder()
+    _require_short_temporary_folder(num_workers)
     loader = DataLoader(
         _Told(clips),
         batch_sampler=sampler,
@@ -111,9 +110,9 @@ def training_batches(clips: Clips, sampler: StepSampler, *, num_workers: int, pi
         yield raised(batch)
 
 
-def _require_short_temporary_folder() -> None:
+def _require_short_temporary_folder(num_workers: int) -> None:
     folder = tempfile.gettempdir()
-    if sys.platform != "win32" and len(folder.encode()) > _LONGEST_TEMPORARY_FOLDER:
+    if num_workers and sys.platform != "win32" and len(folder.encode()) > _LONGEST_TEMPORARY_FOLDER:
         raise ConfigError(
             f"the temporary folder {folder} has a name of {len(folder.encode())} bytes; the processes that load clips "
             f"need one of at most {_LONGEST_TEMPORARY_FOLDER}: set TMPDIR to a shorter one, or data.num_workers to 0"
@@ -160,7 +159,8 @@ def raised(value: T | AvaDetectError) -> T:
 
 
 def samples_in_order(clips: Any, indices: Sequence[int], *, num_workers: int, size: int) -> Iterator[list[Sample]]:
-    """The clips of these numbers as lists of up to ``size`` samples, for an evaluation."""
+    """The clips of these numbers as lists of up to ``size`` samples, for an evaluation. Errors as above."""
+    _require_short_temporary_folder(num_workers)
     loader = DataLoader(
         torch.utils.data.Subset(_Told(clips), indices),
         batch_size=size,

@@ -119,6 +119,8 @@ def test_a_temporary_folder_whose_sockets_would_have_too_long_names_is_refused(t
                 socket.socket(socket.AF_UNIX).bind(str(name))
             with nullcontext() if fits else pytest.raises(ConfigError, match=r"of 76 bytes; .* at most 75: set TMPDIR"):
                 assert len(list(training_batches(Clips(8), sampler, num_workers=1, pin_memory=False))) == 2
+            with nullcontext() if fits else pytest.raises(ConfigError, match="set TMPDIR to a shorter one"):
+                assert len(list(samples_in_order(Clips(8), [6, 1, 3], num_workers=1, size=2))) == 2
 
 
 def test_loading_draws_no_random_number_of_the_loop():
