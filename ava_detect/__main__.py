@@ -1,5 +1,5 @@
 """``python -m ava_detect``."""
 
-from ava_detect.cli import main
+from ava_detect.cli.app import main
 
 main()

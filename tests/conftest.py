@@ -13,7 +13,7 @@ from hypothesis import settings
 if (beside := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))) > 1:
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // beside)))
 
-from ava_detect import cli
+from ava_detect.cli import app as cli
 
 # A busy machine is no fault of the code; on CI the examples are the same every time.
 settings.register_profile("ava_detect", deadline=None, derandomize="CI" in os.environ)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from helpers import constant_rate, save_pyslowfast, write_numbered_video
 
-from ava_detect.build import build_model
+from ava_detect.config.build import build_model
 from ava_detect.formats.ava_csv import AvaTable, write_ava_table
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -23,12 +23,12 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ava_detect.benchmark import run_benchmark
-from ava_detect.build import build_model
 from ava_detect.config import Config
+from ava_detect.config.build import build_model
+from ava_detect.datasets.synthetic.world import write_world
+from ava_detect.environment import usable_cores
 from ava_detect.models.action_detector import ActionDetector
-from ava_detect.synthetic.world import write_world
 from ava_detect.training import train
-from ava_detect.workers import usable_cores
 
 ACTION_IDS = (10, 14, 67, 69)  # run/jog, walk, hand clap, hand wave
 SHORT_SIDE, CROP = 104, 96

@@ -38,16 +38,16 @@ import torch
 from measuring import by_turns, machine
 from torchvision.transforms.v2 import functional
 
-from ava_detect.background import side_by_side
-from ava_detect.build import build_model, label_map_of
 from ava_detect.config import load_config
+from ava_detect.config.build import build_model, label_map_of
 from ava_detect.formats.ava_csv import AvaTable, write_ava_table
+from ava_detect.inference.pipeline import Pipeline
+from ava_detect.inference.prefetch import ordered_map
+from ava_detect.inference.scorer import ClipScorer
 from ava_detect.models.action_detector import ActionDetector
 from ava_detect.models.execution import Precision
-from ava_detect.pipeline import Pipeline
-from ava_detect.scoring import ClipScorer
 from ava_detect.structures import Clip, Frame, PersonBoxes
-from ava_detect.video.clips import ClipSampler, clip_grid_points, keyframe_times
+from ava_detect.video.clip_sampler import ClipSampler, clip_grid_points, keyframe_times
 from ava_detect.video.reader import VideoReader
 
 PEOPLE = np.array([[0.05, 0.1, 0.3, 0.95], [0.35, 0.2, 0.6, 0.9], [0.5, 0.05, 0.95, 1.0]], np.float32)
@@ -159,7 +159,7 @@ def _score_side_by_side(scorer: ClipScorer, clips: list[Clip], people: list[Pers
     def score(pair: tuple[Clip, PersonBoxes]) -> object:
         return scorer.score([pair[0]], [pair[1]])
 
-    for _ in side_by_side(score, zip(clips, people, strict=True), scorer.calls_at_once, scorer.start_thread):
+    for _ in ordered_map(score, zip(clips, people, strict=True), scorer.calls_at_once, scorer.start_thread):
         pass
 
 
@@ -231,7 +231,7 @@ def _peak_of(*arguments: str, precision: str) -> float:
 
 
 def child(precision: str, job: str, *arguments: str) -> None:
-    from ava_detect.annotate import annotate_videos
+    from ava_detect.annotation.annotate import annotate_videos
 
     if job == "annotate":
         video, folder, config, every = arguments

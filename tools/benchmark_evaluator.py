@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ava_detect.evaluation.frame_map import FrameMAP
-from ava_detect.evaluation.results import Dialect
+from ava_detect.evaluation.frame_map_result import Dialect
 from ava_detect.formats.ava_csv import AvaTable, iter_ava_csv
 
 

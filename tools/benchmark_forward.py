@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from ava_detect.build import build_model
 from ava_detect.config import load_config
+from ava_detect.config.build import build_model
 from ava_detect.models.action_detector import ActionDetector
 from ava_detect.models.execution import Precision, has_fused_ops, prepare
 

@@ -23,10 +23,10 @@ import numpy as np
 from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
 from ava_detect.formats.jsonl import jsonl_writer
-from ava_detect.labels import LabelMap
 from ava_detect.structures import ActionDetections
+from ava_detect.structures.labels import LabelMap
 from ava_detect.video.writer import VideoWriter
-from ava_detect.visualize import visualize
+from ava_detect.visualization.page.write_page import visualize
 
 FPS, LOOP_SECONDS, WIDTH, HEIGHT = 60, 10, 640, 360
 TRACK_SECONDS = 40

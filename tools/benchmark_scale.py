@@ -2,7 +2,7 @@
 
     python tools/benchmark_scale.py [--videos 20] [--seconds 30] [--workers N] [--runs 3] [--models 1]
 
-The videos are rendered once, into the cache (``ava_detect.synthetic``, 640 x 360), and annotated with the shipped demo
+The videos are rendered once, into the cache (640 x 360), and annotated with the shipped demo
 weights into a dataset in a temporary folder, each run in a process of its own, the engines by turns. Printed are the
 medians of
 
@@ -27,11 +27,11 @@ from pathlib import Path
 
 import psutil
 
-from ava_detect.annotate import annotate_videos
-from ava_detect.cache import cache_dir
-from ava_detect.engine_choice import ClusterSettings
-from ava_detect.run_record import Progress
-from ava_detect.workers import usable_cores
+from ava_detect.annotation.annotate import annotate_videos
+from ava_detect.annotation.engines.settings import ClusterSettings
+from ava_detect.environment import usable_cores
+from ava_detect.results.manifest import Progress
+from ava_detect.storage.cache import cache_dir
 
 ENGINES = ("local", "ray")
 _SEED = 8
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def _render(folder: Path, number: int, seconds: float) -> None:
-    from ava_detect.synthetic.world import write_world
+    from ava_detect.datasets.synthetic.world import write_world
 
     # Written last.
     if not (folder / "ground_truth.csv").exists():
@@ -82,7 +82,7 @@ def _run(videos: Path, engine: str, workers: int, models: int | None) -> dict[st
     moments: list[tuple[float, float]] = []
 
     def note(progress: Progress) -> None:
-        if progress.num_finished > len(moments):
+        if progress.done > len(moments):
             moments.append((time.perf_counter(), _machine_cpu_seconds()))
 
     with tempfile.TemporaryDirectory() as folder:

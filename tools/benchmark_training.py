@@ -34,12 +34,12 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.v2 import functional as pixels
 
-from ava_detect.build import build_model
 from ava_detect.config import Config, load_config
+from ava_detect.config.build import build_model
 from ava_detect.datasets.build import build_dataset
+from ava_detect.datasets.synthetic.world import write_world
 from ava_detect.formats.ava_csv import AvaTable, write_ava_table
-from ava_detect.synthetic.world import write_world
-from ava_detect.video.clips import grid_point
+from ava_detect.video.clip_sampler import grid_point
 from ava_detect.video.reader import VideoReader
 
 NUM_FRAMES, RATE, FPS = 32, 2, 30

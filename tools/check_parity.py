@@ -26,7 +26,7 @@ import torch
 from parity.case_config import CaseError, config_of
 from torch import Tensor, nn
 
-from ava_detect.build import build_model
+from ava_detect.config.build import build_model
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
 from ava_detect.models.heads import clip_scores
 from ava_detect.models.weights import load_weights

@@ -22,19 +22,19 @@ from benchmark_forward import PRECISIONS, lively
 from measuring import by_turns, machine
 
 from ava_detect.benchmark import run_benchmark
-from ava_detect.build import build_model, label_map_of
-from ava_detect.config_choice import config_of
+from ava_detect.config.build import build_model, label_map_of
+from ava_detect.config.choice import config_of
+from ava_detect.datasets.synthetic.world import write_world
 from ava_detect.detectors import build_detector
-from ava_detect.evaluation.results import FrameMAPResult
-from ava_detect.labels import LabelMap
+from ava_detect.evaluation.frame_map_result import FrameMAPResult
+from ava_detect.inference.pipeline import Pipeline
 from ava_detect.models.action_detector import ActionDetector
 from ava_detect.models.execution import prepare
 from ava_detect.models.weights import load_weights
 from ava_detect.models.zoo import RANDOM_WEIGHTS, resolve
-from ava_detect.pipeline import Pipeline
 from ava_detect.structures import PersonBoxes
-from ava_detect.synthetic.world import write_world
-from ava_detect.video.clips import ClipSampler
+from ava_detect.structures.labels import LabelMap
+from ava_detect.video.clip_sampler import ClipSampler
 from ava_detect.video.reader import VideoReader
 
 

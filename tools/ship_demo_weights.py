@@ -13,8 +13,8 @@ import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ava_detect.build import build_model
 from ava_detect.config import load_config
+from ava_detect.config.build import build_model
 from ava_detect.models.weights import convert, load_weights, save_weights
 from ava_detect.models.zoo import SHIPPED
 

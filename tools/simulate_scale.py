@@ -29,11 +29,21 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ava_detect.addresses import Address
-from ava_detect.annotate_dataset import annotate_dataset
-from ava_detect.engines.base import Ask, Engine, Feed, Item, MakeService, MakeWork, Outcome, Result, SignOfLife
-from ava_detect.publishing import PublishedResults
-from ava_detect.run_record import Progress, VideoRecord
+from ava_detect.annotation.dataset import annotate_dataset
+from ava_detect.annotation.engines.base import (
+    Ask,
+    Engine,
+    Heartbeat,
+    Item,
+    Outcome,
+    Result,
+    ServiceFactory,
+    WorkFactory,
+    WorkQueue,
+)
+from ava_detect.results.dataset import ResultsDataset
+from ava_detect.results.manifest import Progress, VideoRecord
+from ava_detect.storage.addresses import Address
 
 _ROWS_PER_GROUP = 100_000
 _STEPS = 10
@@ -50,7 +60,7 @@ class Sleep:
         """The work."""
         return self._work
 
-    def _work(self, task: Any, sign: SignOfLife) -> VideoRecord:
+    def _work(self, task: Any, sign: Heartbeat) -> VideoRecord:
         if self.seconds:
             time.sleep(self.seconds)
         return VideoRecord(task.source.video_id, str(os.getpid()), "done", num_rows=2400)
@@ -67,14 +77,14 @@ class Threads:
 
     def run(
         self,
-        make_work: MakeWork[Item, Result],
+        work_factory: WorkFactory[Item, Result],
         items: Iterable[Item],
-        on_sign_of_life: SignOfLife | None = None,
-        make_service: MakeService | None = None,
+        on_heartbeat: Heartbeat | None = None,
+        service_factory: ServiceFactory | None = None,
     ) -> Generator[Outcome[Item, Result], None, None]:
         """See ``Engine.run``."""
-        feed, outcomes = Feed(items, 1), queue.Queue[Outcome[Item, Result] | None](self._workers)
-        work = make_work(_nobody)
+        feed, outcomes = WorkQueue(items, 1), queue.Queue[Outcome[Item, Result] | None](self._workers)
+        work = work_factory(_nobody)
 
         def serve() -> None:
             while (taken := feed.take()) is not None:
@@ -106,13 +116,13 @@ class Timed:
 
     def run(
         self,
-        make_work: MakeWork[Item, Result],
+        work_factory: WorkFactory[Item, Result],
         items: Iterable[Item],
-        on_sign_of_life: SignOfLife | None = None,
-        make_service: MakeService | None = None,
+        on_heartbeat: Heartbeat | None = None,
+        service_factory: ServiceFactory | None = None,
     ) -> Generator[Outcome[Item, Result], None, None]:
         """See ``Engine.run``."""
-        for outcome in self._engine.run(make_work, items, on_sign_of_life):
+        for outcome in self._engine.run(work_factory, items, on_heartbeat):
             worker: Any = outcome.result
             self.moments[worker.source].append(time.perf_counter())
             yield outcome
@@ -157,15 +167,15 @@ def _write_names(path: Path, videos: int) -> None:
             writer.write_table(pa.table({"video_id": names, "uri": [f"s3://movies/2026/{name}.mp4" for name in names]}))
 
 
-def _results(folder: Path) -> PublishedResults:
-    return PublishedResults.begin(Address(f"file://{folder}/out"), {"stub": True}, {}, resume=True)
+def _results(folder: Path) -> ResultsDataset:
+    return ResultsDataset.begin(Address(f"file://{folder}/out"), {"stub": True}, {}, resume=True)
 
 
 def _show_driver(folder: Path, videos: int) -> None:
     listed = _write_list(folder / "list.parquet", videos)
     # What the command loads besides.
-    import ava_detect.annotate
-    import ava_detect.cli  # noqa: F401
+    import ava_detect.annotation.annotate
+    import ava_detect.cli.app  # noqa: F401
 
     process, started, cpu = psutil.Process(), time.perf_counter(), time.process_time()
     print(f"before the first: {process.memory_info().rss >> 20} MiB resident, torch {'torch' in sys.modules}")
@@ -201,12 +211,12 @@ def _show_scaling(folder: Path, name: str, most: int, seconds: float) -> None:
 
 def _engine(name: str, workers: int, most: int) -> Engine:
     if name == "local":
-        from ava_detect.engines.local import LocalEngine
+        from ava_detect.annotation.engines.local import LocalEngine
 
         return LocalEngine(workers)
     import ray
 
-    from ava_detect.engines.ray_engine import RayEngine
+    from ava_detect.annotation.engines.ray_engine import RayEngine
 
     if not ray.is_initialized():
         ray.init(num_cpus=most, include_dashboard=False, log_to_driver=False)

@@ -2,6 +2,6 @@
 
 import sys
 
-from ava_detect.cli import main
+from ava_detect.cli.app import main
 
 main(["train", *sys.argv[1:]])

@@ -5,16 +5,18 @@ Only a run in this process loads PyTorch here; whoever drives other processes or
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from ava_detect.addresses import Address, address_of, is_address
-from ava_detect.annotate_dataset import annotate_dataset
-from ava_detect.annotate_folder import (
+from ava_detect.annotation.dataset import annotate_dataset
+from ava_detect.annotation.dataset_worker import DatasetWork
+from ava_detect.annotation.engines.base import Limits, Servers
+from ava_detect.annotation.engines.settings import ENGINES, ClusterSettings, build_engine
+from ava_detect.annotation.engines.worker_count import sensible_workers
+from ava_detect.annotation.folder import (
     Annotate,
     FolderWork,
     annotate_folder,
@@ -23,22 +25,19 @@ from ava_detect.annotate_folder import (
     on_engine,
     videos_of_folder,
 )
-from ava_detect.annotate_settings import AnnotateSettings
-from ava_detect.config_choice import config_of
-from ava_detect.dataset_work import AnnotateWork
+from ava_detect.annotation.model_server import ModelServer
+from ava_detect.annotation.preflight import NetworkFacts, check_network, facts_of
+from ava_detect.annotation.settings import AnnotateSettings
+from ava_detect.config.choice import config_of
 from ava_detect.detectors import specs
-from ava_detect.engine_choice import ENGINES, ClusterSettings, build_engine
-from ava_detect.engines.base import Limits, Servers
-from ava_detect.environment import versions
+from ava_detect.environment import usable_cores, versions
 from ava_detect.errors import ConfigError, suggestion
-from ava_detect.files import sha256_of, write_text_atomic
-from ava_detect.model_service import ModelService
-from ava_detect.models.zoo import RANDOM_WEIGHTS, OnProgress, is_file, resolve
-from ava_detect.network_check import NetworkFacts, check_network, facts_of
-from ava_detect.publishing import PublishedResults
-from ava_detect.run_record import SUMMARY, RunRecord, Totals, VideoRecord
-from ava_detect.run_record import Progress as Progress
-from ava_detect.workers import sensible_workers, usable_cores
+from ava_detect.models.zoo import RANDOM_WEIGHTS, is_file, resolve
+from ava_detect.results.dataset import ResultsDataset
+from ava_detect.results.manifest import Manifest, Totals, VideoRecord, write_summary
+from ava_detect.storage.addresses import Address, address_of, is_address
+from ava_detect.storage.local_files import sha256_of
+from ava_detect.structures.progress import OnProgress
 
 
 @dataclass(frozen=True)
@@ -104,8 +103,7 @@ def annotate_videos(
     engine: str = "local",
     cluster: ClusterSettings | None = None,
     limits: Limits | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
-    on_download: OnProgress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> AnnotateSummary:
     """Annotate videos into the folder ``out``: per video ``NAME.csv``, ``NAME.jsonl`` ..., and a ``summary.json``.
 
@@ -125,7 +123,8 @@ def annotate_videos(
     ``precision`` and ``execution``: how the network is run, see ``models/execution.py``. ``cluster``: what a worker
     holds, by default an equal share of the cores. ``limits``: stop a video that hangs or fills the memory; several
     workers have those of ``Limits()`` where nothing is said. With either, one worker too is a process of its own, where
-    else it is this one. ``on_progress``: any thread may call it.
+    else it is this one. ``on_progress``: told of a download (bytes) and of the
+    videos; any thread may call it.
 
     Where ``out`` is an address, or ``engine`` is ``"ray"``, the results are a Parquet dataset (``publishing.py``,
     docs/scale.md), ``formats`` says what lies beside it (by default nothing), ``workers`` is ``"auto"`` by default,
@@ -135,14 +134,14 @@ def annotate_videos(
     any work when the call itself is wrong. An interrupt (Ctrl-C) ends the run early with ``interrupted`` set.
     """
     if engine not in ENGINES:
-        raise ConfigError(f"--engine is {' or '.join(ENGINES)}, got {engine!r}{suggestion(engine, ENGINES)}")
+        raise ConfigError(f"`engine` is {' or '.join(ENGINES)}, got {engine!r}{suggestion(engine, ENGINES)}")
     is_dataset = is_address(out) or engine != "local"
     if detector is not None and boxes is not None:
-        raise ConfigError("--boxes gives the people, so there is nothing for a --detector to find; give one of the two")
+        raise ConfigError("`boxes` gives the people, so there is nothing for a `detector` to find; give one of the two")
     if boxes is not None:
         detector = f"boxes:{boxes}" + (f"?start_seconds={start_seconds}" if start_seconds else "")
     if workers is not None and workers != "auto" and workers < 1:
-        raise ConfigError(f"--workers is at least 1, got {workers}")
+        raise ConfigError(f"`workers` is at least 1, got {workers}")
     settings = AnnotateSettings(
         config=config_of(config, weights),
         weights=None if weights is None else str(weights),
@@ -163,10 +162,8 @@ def annotate_videos(
     )
     listed = [sources] if isinstance(sources, str | Path) else list(sources)
     if is_dataset:
-        return _into_dataset(
-            listed, address_of(out), settings, resume, engine, workers, cluster, limits, on_progress, on_download
-        )
-    return _into_folder(listed, Path(out), settings, resume, workers or 1, cluster, limits, on_progress, on_download)
+        return _into_dataset(listed, address_of(out), settings, resume, engine, workers, cluster, limits, on_progress)
+    return _into_folder(listed, Path(out), settings, resume, workers or 1, cluster, limits, on_progress)
 
 
 def _into_folder(
@@ -177,17 +174,16 @@ def _into_folder(
     workers: int | Literal["auto"],
     cluster: ClusterSettings | None,
     limits: Limits | None,
-    on_progress: Callable[[Progress], None] | None,
-    on_download: OnProgress | None,
+    on_progress: OnProgress | None,
 ) -> AnnotateSummary:
-    named, settings = settings.weights, _with_weights_file(settings, on_download)
+    named, settings = settings.weights, _with_weights_file(settings, on_progress)
     videos = videos_of_folder(sources, out)
     if workers == "auto" and len(videos) == 1:
         workers = 1
     facts, annotate = _folder_annotation(settings, out, len(videos), workers, cluster, limits)
     facts = facts.called(named)
     make_writable(out)
-    run = RunRecord(out, _fingerprint(settings, facts.weights), resume=resume)
+    run = Manifest(out, _fingerprint(settings, facts.weights), resume=resume)
     finished: dict[str, VideoRecord] = {}
     interrupted = False
     try:
@@ -201,7 +197,7 @@ def _into_folder(
     for record in records:
         totals.add(record)
     summary = AnnotateSummary(run.settings, facts.weights, settings.note, totals, records, interrupted)
-    write_text_atomic(out / SUMMARY, json.dumps(summary.to_json(), indent=2, ensure_ascii=False) + "\n")
+    write_summary(out, summary.to_json())
     return summary
 
 
@@ -215,9 +211,9 @@ def _folder_annotation(
 ) -> tuple[NetworkFacts, Annotate]:
     """What does the work, once it is known that it can: one worker of which nothing was said is this process."""
     if workers == 1 and cluster is None and limits is None:
-        from ava_detect.annotator import Annotator
+        from ava_detect.annotation.video_annotator import VideoAnnotator
 
-        annotator = Annotator(settings)
+        annotator = VideoAnnotator(settings)
         return facts_of(annotator), in_this_process(annotator, out)
     facts = check_network(settings)
     is_alone = workers == 1 and cluster is None
@@ -230,8 +226,8 @@ def _folder_annotation(
     return facts, on_engine(engine, work, _service(settings, facts, engine.servers))
 
 
-def _service(settings: AnnotateSettings, facts: NetworkFacts, servers: Servers | None) -> ModelService | None:
-    return None if servers is None else ModelService(settings, facts.weights["sha256"], servers.cores)
+def _service(settings: AnnotateSettings, facts: NetworkFacts, servers: Servers | None) -> ModelServer | None:
+    return None if servers is None else ModelServer(settings, facts.weights["sha256"], servers.cores)
 
 
 def _into_dataset(
@@ -243,20 +239,19 @@ def _into_dataset(
     workers: int | Literal["auto"] | None,
     cluster: ClusterSettings | None,
     limits: Limits | None,
-    on_progress: Callable[[Progress], None] | None,
-    on_download: OnProgress | None,
+    on_progress: OnProgress | None,
 ) -> AnnotateSummary:
-    here = _with_weights_file(settings, on_download)
+    here = _with_weights_file(settings, on_progress)
     # What is wrong with the network is said before anything is written; where the run is started need be no GPU.
     facts = check_network(here if engine == "local" else replace(here, device="cpu")).called(settings.weights)
     runner = build_engine(engine, workers, cluster, limits, facts.device if engine == "local" else settings.device)
     fingerprint = _fingerprint(here, facts.weights)
     about = {"weights": facts.weights, "note": here.note, "versions": versions()}
-    results = PublishedResults.begin(out, fingerprint, about, resume=resume)
+    results = ResultsDataset.begin(out, fingerprint, about, resume=resume)
     # A name or an address is resolved by every machine for itself; a file's path is the same on all of them.
     named = here if settings.weights is None or is_file(settings.weights) else settings
     served = runner.servers is not None
-    work = AnnotateWork(named, results, facts.weights["sha256"], runner.cores_per_worker, served=served)
+    work = DatasetWork(named, results, facts.weights["sha256"], runner.cores_per_worker, served=served)
     service = _service(named, facts, runner.servers)
     outcome = annotate_dataset(sources, results, work, runner, on_progress, service)
     return AnnotateSummary(
@@ -270,11 +265,11 @@ def _into_dataset(
     )
 
 
-def _with_weights_file(settings: AnnotateSettings, on_download: OnProgress | None) -> AnnotateSettings:
+def _with_weights_file(settings: AnnotateSettings, on_progress: OnProgress | None) -> AnnotateSettings:
     """The same with a file's path in the place of a name."""
     if settings.weights is None or settings.weights == RANDOM_WEIGHTS:
         return settings
-    return replace(settings, weights=str(Path(resolve(settings.weights, on_download)).resolve()))
+    return replace(settings, weights=str(Path(resolve(settings.weights, on_progress)).resolve()))
 
 
 def _fingerprint(settings: AnnotateSettings, weights: dict[str, Any]) -> dict[str, Any]:

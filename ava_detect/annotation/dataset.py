@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from ava_detect.engines.base import Engine, MakeService, MakeWork, Outcome
+from ava_detect.annotation.engines.base import Engine, Outcome, ServiceFactory, WorkFactory
 from ava_detect.errors import AvaDetectError, StoreError
-from ava_detect.publishing import FinishedVideos, PublishedResults
-from ava_detect.run_record import Progress, Totals, VideoRecord, failed_record
-from ava_detect.source_lists import stream_videos
-from ava_detect.sources import AnyVideo
+from ava_detect.results.dataset import FinishedVideos, ResultsDataset
+from ava_detect.results.manifest import Totals, VideoRecord, failed_record
+from ava_detect.structures.progress import OnProgress, Progress
+from ava_detect.video.source_stream import stream_videos
+from ava_detect.video.sources import SourceVideo
 
 # A report is read by people; every reason is in the dataset.
 _MAX_PROBLEMS_HELD = 1000
@@ -30,14 +31,14 @@ _SECONDS_BETWEEN_NOTES = 15.0
 class Task:
     """A video to annotate. ``again``: although its rows are there, because it has changed since."""
 
-    source: AnyVideo
+    source: SourceVideo
     again: bool = False
 
 
-class _Books:
+class _RunState:
     """What has become of the videos so far; threads of the engine and the run itself write in it."""
 
-    def __init__(self, results: PublishedResults, on_progress: Callable[[Progress], None] | None) -> None:
+    def __init__(self, results: ResultsDataset, on_progress: OnProgress | None) -> None:
         self.totals = Totals()
         self.problems: list[VideoRecord] = []
         self.num_listed = 0
@@ -56,9 +57,9 @@ class _Books:
                 self.problems.append(record)
         self.show()
 
-    def set_aside(self, source: AnyVideo, reason: str, tries: int = 1) -> None:
+    def put_failure(self, source: SourceVideo, reason: str, tries: int = 1) -> None:
         record = failed_record(source, reason, tries)
-        self._results.set_aside(source, record)
+        self._results.put_failure(source, record)
         self.add(record)
 
     def found_finished(self, damaged: VideoRecord | None) -> None:
@@ -74,13 +75,14 @@ class _Books:
             return
         totals = self.totals
         progress = Progress(
-            video_id,
+            "videos",
             self.num_before + totals.done + totals.damaged + totals.failed,
             self.num_listed if self.all_listed else None,
+            video_id,
             second,
-            num_failed=totals.failed,
-            num_before=self.num_before,
-            run_seconds=time.time() - self._started,
+            failed=totals.failed,
+            before=self.num_before,
+            elapsed_seconds=time.time() - self._started,
         )
         self._on_progress(progress)
 
@@ -108,18 +110,18 @@ class DatasetOutcome:
 
 def annotate_dataset(
     sources: Iterable[str | Path],
-    results: PublishedResults,
-    work: MakeWork[Task, VideoRecord],
+    results: ResultsDataset,
+    work: WorkFactory[Task, VideoRecord],
     engine: Engine,
-    on_progress: Callable[[Progress], None] | None = None,
-    make_service: MakeService | None = None,
+    on_progress: OnProgress | None = None,
+    service_factory: ServiceFactory | None = None,
 ) -> DatasetOutcome:
     """Have every video of ``sources`` that is not done in ``results`` annotated by ``engine``.
 
     Memory does not grow with the sources. Raises what makes all further work useless: sources that cannot be listed, a
     network that cannot be built, a place for results that does not answer. An interrupt ends the run early.
     """
-    books = _Books(results, on_progress)
+    books = _RunState(results, on_progress)
     finished, damaged = results.finished(), results.problem_keys()["damaged"]
     tasks = _tasks(sources, results, finished, damaged, books)
 
@@ -128,7 +130,7 @@ def annotate_dataset(
 
     with _noting(results, books):
         try:
-            with closing(engine.run(work, tasks, show, make_service)) as outcomes:
+            with closing(engine.run(work, tasks, show, service_factory)) as outcomes:
                 for outcome in outcomes:
                     _enter(outcome, books)
         except KeyboardInterrupt:
@@ -136,25 +138,25 @@ def annotate_dataset(
     return DatasetOutcome(books.totals, books.num_before, tuple(books.problems), books.interrupted)
 
 
-def _enter(outcome: Outcome[Task, VideoRecord], books: _Books) -> None:
+def _enter(outcome: Outcome[Task, VideoRecord], books: _RunState) -> None:
     if outcome.result is not None:
         books.add(outcome.result)
     else:
-        books.set_aside(outcome.item.source, outcome.reason, outcome.tries)
+        books.put_failure(outcome.item.source, outcome.reason, outcome.tries)
 
 
 def _tasks(
     sources: Iterable[str | Path],
-    results: PublishedResults,
+    results: ResultsDataset,
     finished: FinishedVideos,
     damaged: set[str],
-    books: _Books,
+    books: _RunState,
 ) -> Iterator[Task]:
     """The videos that are to be done, taken from the sources one by one."""
     for source in stream_videos(sources, inside_out=results.out):
         books.num_listed += 1
         if source.problem:
-            books.set_aside(source, source.problem)
+            books.put_failure(source, source.problem)
             continue
         key = results.key(source)
         since = finished.since(key)
@@ -168,15 +170,15 @@ def _tasks(
 
 
 @contextmanager
-def _noting(results: PublishedResults, books: _Books) -> Iterator[None]:
+def _noting(results: ResultsDataset, books: _RunState) -> Iterator[None]:
     """Note the run's progress beside its results, every few seconds and at its end."""
     run, over = uuid4().hex[:12], threading.Event()
-    results.note_progress(run, books.note("running"))
+    results.put_progress(run, books.note("running"))
 
     def keep_noting() -> None:
         while not over.wait(_SECONDS_BETWEEN_NOTES):
             try:
-                results.note_progress(run, books.note("running"))
+                results.put_progress(run, books.note("running"))
             except (AvaDetectError, OSError):
                 # A note that is late is worth no run; results that cannot be written say so themselves.
                 continue
@@ -191,7 +193,7 @@ def _noting(results: PublishedResults, books: _Books) -> Iterator[None]:
         over.set()
         thread.join()
         try:
-            results.note_progress(run, books.note(state))
+            results.put_progress(run, books.note(state))
         except StoreError:
             if state == "finished":
                 raise

@@ -10,21 +10,21 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
-from ava_detect.annotate_dataset import Task
-from ava_detect.annotate_settings import AnnotateSettings
-from ava_detect.engines.base import Ask, SignOfLife
+from ava_detect.annotation.dataset import Task
+from ava_detect.annotation.engines.base import Ask, Heartbeat
+from ava_detect.annotation.model_server import RemoteScorer, with_weights_here
+from ava_detect.annotation.settings import AnnotateSettings
 from ava_detect.formats.parquet import add_metadata
-from ava_detect.model_service import ServedScorer, with_weights_here
-from ava_detect.publishing import RECORD, START, PublishedResults, safe_name
-from ava_detect.run_record import VideoRecord
-from ava_detect.scratch import scratch_folder
+from ava_detect.results.dataset import RECORD, START, ResultsDataset, safe_name
+from ava_detect.results.manifest import VideoRecord
+from ava_detect.storage.scratch import scratch_folder
 
 if TYPE_CHECKING:
-    from ava_detect.annotator import Annotator
+    from ava_detect.annotation.video_annotator import VideoAnnotator
 
 
 @dataclass(frozen=True)
-class AnnotateWork:
+class DatasetWork:
     """Makes the work of one worker, on whatever machine that is: a pipeline, and one video after another published.
 
     ``settings.weights``: a file that all machines see, or a name that each resolves for itself. ``weights_sha256``:
@@ -33,30 +33,32 @@ class AnnotateWork:
     """
 
     settings: AnnotateSettings
-    results: PublishedResults
+    results: ResultsDataset
     weights_sha256: str | None
     num_threads: int
     served: bool = False
 
-    def __call__(self, ask: Ask) -> Callable[[Task, SignOfLife], VideoRecord]:
+    def __call__(self, ask: Ask) -> Callable[[Task, Heartbeat], VideoRecord]:
         """Build the pipeline. ``ConfigError`` where the weights here are others."""
         import torch
 
-        from ava_detect.annotator import Annotator
+        from ava_detect.annotation.video_annotator import VideoAnnotator
 
         torch.set_num_threads(self.num_threads)
         settings = replace(self.settings, formats=tuple(dict.fromkeys((*self.settings.formats, "parquet"))))
         if self.served:
-            here, scorer = replace(settings, device="cpu"), ServedScorer(ask)
-            annotator = Annotator(here, num_threads=self.num_threads, scorer=scorer)
+            here, scorer = replace(settings, device="cpu"), RemoteScorer(ask)
+            annotator = VideoAnnotator(here, num_threads=self.num_threads, scorer=scorer)
         else:
-            annotator = Annotator(with_weights_here(settings, self.weights_sha256), num_threads=self.num_threads)
+            annotator = VideoAnnotator(with_weights_here(settings, self.weights_sha256), num_threads=self.num_threads)
         return lambda task, sign: _annotate_and_publish(annotator, self.results, task, sign)
 
 
-def _annotate_and_publish(annotator: Annotator, results: PublishedResults, task: Task, sign: SignOfLife) -> VideoRecord:
+def _annotate_and_publish(
+    annotator: VideoAnnotator, results: ResultsDataset, task: Task, sign: Heartbeat
+) -> VideoRecord:
     source = task.source
-    if not task.again and results.is_published(source):
+    if not task.again and results.has_video(source):
         # Another run was faster.
         return VideoRecord(source.video_id, source.place, "done")
     name = safe_name(source.video_id)

@@ -7,18 +7,18 @@ from pathlib import Path
 
 from PIL import Image
 
-from ava_detect.annotate_settings import AnnotateSettings
-from ava_detect.annotator import Annotator
-from ava_detect.config_choice import config_of
+from ava_detect.annotation.settings import AnnotateSettings
+from ava_detect.annotation.video_annotator import VideoAnnotator
+from ava_detect.config.choice import config_of
 from ava_detect.errors import AvaDetectError, suggestion
-from ava_detect.files import atomic_path
-from ava_detect.labels import Action, LabelMap
+from ava_detect.inference.gradcam import Attention, attention
 from ava_detect.models.zoo import RANDOM_WEIGHTS, resolve
-from ava_detect.video.clips import ClipSampler
+from ava_detect.storage.local_files import atomic_path
+from ava_detect.structures.labels import Action, LabelMap
+from ava_detect.video.clip_sampler import ClipSampler
 from ava_detect.video.reader import VideoReader
 from ava_detect.visualization.attention_sheet import attention_sheet
 from ava_detect.visualization.chips import format_time
-from ava_detect.visualization.gradcam import Attention, attention
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ def explain(
         formats=(),
         draw=False,
     )
-    pipeline = Annotator(settings).pipeline
+    pipeline = VideoAnnotator(settings).pipeline
     column = None if action is None else _column(action, pipeline.label_map)
     sampler = ClipSampler(VideoReader(video), pipeline.model.clip_settings)
     keyframe = next(sampler.sample([timestamp_seconds]), None)
@@ -75,7 +75,7 @@ def explain(
     if not len(people):
         raise AvaDetectError(f"{video}: the detector finds nobody at {timestamp_seconds:g} s, so nothing is explained")
     if person is not None and not 1 <= person <= len(people):
-        raise AvaDetectError(f"--person counts from 1, left to right, to {len(people)} here; got {person}")
+        raise AvaDetectError(f"`person` counts from 1, left to right, to {len(people)} here; got {person}")
     scores = pipeline.score([keyframe.clip], [people])[0]
     who = int((scores.max(axis=1) if column is None else scores[:, column]).argmax()) if person is None else person - 1
     what = int(scores[who].argmax()) if column is None else column
@@ -97,4 +97,4 @@ def _column(action: str, label_map: LabelMap) -> int:
         if action.casefold() in (str(known.id), known.name.casefold()):
             return column
     names = [known.name for known in label_map]
-    raise AvaDetectError(f"--action is an id or a name of the label map, got {action!r}{suggestion(action, names)}")
+    raise AvaDetectError(f"`action` is an id or a name of the label map, got {action!r}{suggestion(action, names)}")

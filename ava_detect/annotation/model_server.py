@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ava_detect.annotate_settings import AnnotateSettings
-from ava_detect.engines.base import Ask
+from ava_detect.annotation.engines.base import Ask
+from ava_detect.annotation.settings import AnnotateSettings
 from ava_detect.errors import ConfigError
-from ava_detect.files import sha256_of
 from ava_detect.models.zoo import RANDOM_WEIGHTS, resolve
+from ava_detect.storage.local_files import sha256_of
 from ava_detect.structures import Clip, ClipSettings, PersonBoxes
 
 if TYPE_CHECKING:
-    from ava_detect.scoring import Scores
+    from ava_detect.inference.scorer import Scores
 
 # The clips of a batch that show people, and these; None asks for ``_Facts``.
 _Request = tuple[list[Clip], list[PersonBoxes]] | None
@@ -34,7 +34,7 @@ class _Facts:
 
 
 @dataclass(frozen=True)
-class ModelService:
+class ModelServer:
     """Makes what a server holds: the network that scores. ``weights_sha256``: what its weights must be.
 
     ``num_threads``: of the network; their number decides the last bits of a score.
@@ -48,7 +48,7 @@ class ModelService:
         """Build it, on one GPU after another where this machine has several. ``ConfigError`` for other weights."""
         import torch
 
-        from ava_detect.annotator import build_scorer
+        from ava_detect.annotation.video_annotator import build_scorer
 
         torch.set_num_threads(self.num_threads)
         # Ray shares what it carries with others; the network only reads it.
@@ -60,13 +60,13 @@ class ModelService:
         return lambda request: facts if request is None else scorer.score(*request)
 
 
-class ServedScorer:
+class RemoteScorer:
     """The scorer of a pipeline whose network is with the servers (``scoring.ClipScorer``)."""
 
     calls_at_once = 1
 
     def __init__(self, ask: Ask) -> None:
-        """``ask``: reaches a ``ModelService``; the first answer comes when one stands."""
+        """``ask``: reaches a ``ModelServer``; the first answer comes when one stands."""
         self._ask = ask
         facts: _Facts = ask(None)
         self.clip_settings = facts.clip_settings

@@ -12,15 +12,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ava_detect.addresses import is_address, without_secrets
-from ava_detect.annotate_settings import AnnotateSettings
-from ava_detect.engines.base import Ask, Limits, SignOfLife
-from ava_detect.engines.guard import Guard
-from ava_detect.files import sha256_of
+from ava_detect.annotation.engines.base import Ask, Heartbeat, Limits
+from ava_detect.annotation.engines.watched_process import WatchedProcess
+from ava_detect.annotation.settings import AnnotateSettings
 from ava_detect.models.zoo import RANDOM_WEIGHTS
+from ava_detect.storage.addresses import is_address, without_secrets
+from ava_detect.storage.local_files import sha256_of
 
 if TYPE_CHECKING:
-    from ava_detect.annotator import Annotator
+    from ava_detect.annotation.video_annotator import VideoAnnotator
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,10 @@ class _Check:
 
     settings: AnnotateSettings
 
-    def __call__(self, ask: Ask) -> Callable[[None, SignOfLife], NetworkFacts]:
-        from ava_detect.annotator import Annotator
+    def __call__(self, ask: Ask) -> Callable[[None, Heartbeat], NetworkFacts]:
+        from ava_detect.annotation.video_annotator import VideoAnnotator
 
-        facts = facts_of(Annotator(self.settings))
+        facts = facts_of(VideoAnnotator(self.settings))
         return lambda _, sign: facts
 
 
@@ -54,16 +54,16 @@ def check_network(settings: AnnotateSettings) -> NetworkFacts:
     """Build what ``settings`` describe, in another process. Raises the ``AvaDetectError`` where that cannot be."""
     if "torch" in sys.modules:
         # What another process would keep out of this one is here.
-        from ava_detect.annotator import Annotator
+        from ava_detect.annotation.video_annotator import VideoAnnotator
 
-        return facts_of(Annotator(settings))
-    with closing(Guard(_Check(settings), Limits())) as child:
+        return facts_of(VideoAnnotator(settings))
+    with closing(WatchedProcess(_Check(settings), Limits())) as child:
         child.start()
         facts: NetworkFacts = child(None)
     return facts
 
 
-def facts_of(annotator: Annotator) -> NetworkFacts:
+def facts_of(annotator: VideoAnnotator) -> NetworkFacts:
     """The facts of what is built in this process."""
     device, report = annotator.device, annotator.weights_report
     if report is None:

@@ -6,15 +6,12 @@ from dataclasses import dataclass
 
 from ava_detect.config import Config
 from ava_detect.errors import ConfigError
-from ava_detect.models.zoo import RANDOM_WEIGHTS, SHIPPED
-
-UNTRAINED_NOTE = "untrained network (random weights): the action scores mean nothing"
-DEMO_NOTE = "demo weights, trained on rendered figures: the action scores mean nothing on real people"
+from ava_detect.models.zoo import RANDOM_WEIGHTS, note_on_weights
 
 
 @dataclass(frozen=True)
 class AnnotateSettings:
-    """Everything that decides what a video's results are; see ``ava_detect.annotate.annotate_videos``."""
+    """Everything that decides what a video's results are; see ``ava_detect.annotation.annotate.annotate_videos``."""
 
     config: Config
     weights: str | None
@@ -34,8 +31,8 @@ class AnnotateSettings:
         """Every check that costs no work; ``ConfigError`` says what is wrong."""
         if self.weights is None:
             raise ConfigError(
-                "there are no weights: give --weights FILE (a checkpoint trained with the config), a name that "
-                f"`ava-detect weights list` shows, or --weights {RANDOM_WEIGHTS} to try an untrained network"
+                "there are no weights: give `weights`: a file (a checkpoint trained with the config), a name that "
+                f"`ava-detect weights list` shows, or `weights={RANDOM_WEIGHTS}` to try an untrained network"
             )
         if self.config.model.task != "detection":
             raise ConfigError(
@@ -43,11 +40,11 @@ class AnnotateSettings:
                 "config whose model.task is detection"
             )
         if not 0 <= self.min_score <= 1:
-            raise ConfigError(f"--min-score is a score from 0 to 1, got {self.min_score}")
+            raise ConfigError(f"`min_score` is a score from 0 to 1, got {self.min_score}")
         if not 0 <= (self.new_person_score or 0) <= 1:
-            raise ConfigError(f"--new-person-score is a score from 0 to 1, got {self.new_person_score}")
+            raise ConfigError(f"`new_person_score` is a score from 0 to 1, got {self.new_person_score}")
 
     @property
     def note(self) -> str:
         """What every output must say of these settings; empty when nothing."""
-        return {RANDOM_WEIGHTS: UNTRAINED_NOTE, str(SHIPPED["demo"]): DEMO_NOTE}.get(str(self.weights), "")
+        return note_on_weights(self.weights)

@@ -5,27 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
-from typing import get_args
 
-import torch
-
-from ava_detect.addresses import Address
-from ava_detect.annotate_settings import AnnotateSettings
-from ava_detect.build import build_model, label_map_of
+from ava_detect.annotation.settings import AnnotateSettings
+from ava_detect.config.build import build_model, label_map_of
 from ava_detect.detectors import build_detector
 from ava_detect.detectors.precomputed import PrecomputedBoxes
-from ava_detect.errors import ConfigError
-from ava_detect.formats.results import result_path, results_writer
-from ava_detect.models.execution import Execution, Precision
+from ava_detect.formats.writers import result_path, results_writer
+from ava_detect.inference.pipeline import Pipeline, VideoRun
+from ava_detect.inference.scorer import ClipScorer, Scorer
+from ava_detect.models.execution import resolve_device, resolve_execution, resolve_precision
 from ava_detect.models.weights import WeightsReport, load_weights
 from ava_detect.models.zoo import RANDOM_WEIGHTS
-from ava_detect.pipeline import Pipeline, VideoRun
-from ava_detect.run_record import VideoRecord, file_state
-from ava_detect.scoring import ClipScorer, Scorer
-from ava_detect.sources import AnyVideo
+from ava_detect.results.manifest import VideoRecord, file_state
+from ava_detect.storage.addresses import Address
 from ava_detect.structures import ActionDetections
 from ava_detect.video.reader import VideoReader
 from ava_detect.video.remote import RemoteVideo
+from ava_detect.video.sources import SourceVideo
 from ava_detect.visualization.draw import draw_video
 
 # Players show no more, and every drawn frame costs time and space.
@@ -34,7 +30,7 @@ _MAX_DRAWN_FPS = 60.0
 Tick = Callable[[str, float, float | None], None]
 
 
-class Annotator:
+class VideoAnnotator:
     """A pipeline built once, for one video after another."""
 
     def __init__(
@@ -67,7 +63,7 @@ class Annotator:
         )
 
     def annotate(
-        self, source: AnyVideo, out: Path, tick: Tick | None = None, *, name: str | None = None
+        self, source: SourceVideo, out: Path, tick: Tick | None = None, *, name: str | None = None
     ) -> VideoRecord:
         """Write the results of one video into ``out``; whatever goes wrong is raised, and then nothing is left there.
 
@@ -82,7 +78,7 @@ class Annotator:
         return record
 
     def _annotate(
-        self, source: AnyVideo, video: Path | RemoteVideo, out: Path, tick: Tick | None, name: str
+        self, source: SourceVideo, video: Path | RemoteVideo, out: Path, tick: Tick | None, name: str
     ) -> VideoRecord:
         settings, video_id = self.settings, source.video_id
         start_seconds = settings.start_seconds if source.start_seconds is None else source.start_seconds
@@ -164,31 +160,3 @@ def build_scorer(settings: AnnotateSettings) -> tuple[Scorer, WeightsReport | No
         clips_per_batch=1 if device == "cpu" else 8,
     )
     return scorer, report
-
-
-def resolve_device(device: str) -> str:
-    """``auto`` is CUDA where there is one; asking for CUDA without one is a ``ConfigError``."""
-    if device not in ("auto", "cpu", "cuda"):
-        raise ConfigError(f"--device is auto, cpu or cuda, got {device!r}")
-    available = torch.cuda.is_available()
-    if device == "cuda" and not available:
-        raise ConfigError(
-            "--device cuda: torch finds no CUDA device here (ava-detect doctor says more); use --device cpu"
-        )
-    return "cuda" if available and device != "cpu" else "cpu"
-
-
-def resolve_precision(precision: str) -> Precision:
-    """``auto`` is fp32, whose scores equal the references; bf16 is a choice."""
-    known: dict[str, Precision] = {"auto": "fp32", "fp32": "fp32", "bf16": "bf16"}
-    if precision not in known:
-        raise ConfigError(f"--precision is {', '.join(known)}, got {precision!r}")
-    return known[precision]
-
-
-def resolve_execution(execution: str) -> Execution:
-    """How the network is run (``models/execution.py``); ``ConfigError`` for a name that is none of the ways."""
-    known: dict[str, Execution] = {name: name for name in get_args(Execution)}
-    if execution not in known:
-        raise ConfigError(f"--execution is {', '.join(known)}, got {execution!r}")
-    return known[execution]

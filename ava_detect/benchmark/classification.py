@@ -18,18 +18,19 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ava_detect.benchmark.result import BenchmarkProgress, BenchmarkResult, OnProgress, StageTimes
-from ava_detect.benchmark.views import ViewScorer, score_views
+from ava_detect.benchmark.result import BenchmarkResult, StageTimes
+from ava_detect.benchmark.view_scorer import ViewScorer, score_views
 from ava_detect.config import Config
-from ava_detect.datasets import ClipDataset
+from ava_detect.datasets.base import ClipDataset
 from ava_detect.errors import FormatError
 from ava_detect.evaluation.clip_scores import average_precisions, top_k_accuracy
-from ava_detect.evaluation.results import mean_of_known, null_if_nan
-from ava_detect.files import remove_stale_temporaries, write_text_atomic
-from ava_detect.formats.numbers import shortest
-from ava_detect.labels import LabelMap
-from ava_detect.run_record import RunRecord
+from ava_detect.evaluation.frame_map_result import mean_of_known, null_if_nan
+from ava_detect.formats.jsonl import shortest
+from ava_detect.results.manifest import Manifest
+from ava_detect.storage.local_files import remove_stale_temporaries, whole_lines, write_text_atomic
 from ava_detect.structures import Float32Array
+from ava_detect.structures.labels import LabelMap
+from ava_detect.structures.progress import OnProgress, Progress
 
 SCORES = "scores.jsonl"
 Kind = Literal["kinetics", "charades"]
@@ -87,7 +88,7 @@ def benchmark_classifier(
     scorer: ViewScorer,
     dataset: ClipDataset,
     config: Config,
-    run: RunRecord,
+    run: Manifest,
     weights: dict[str, Any],
     on_progress: OnProgress | None,
 ) -> BenchmarkResult:
@@ -113,7 +114,7 @@ def benchmark_classifier(
                 file.flush()
                 num_clips += len(views[video_id])
             if on_progress is not None:
-                on_progress(BenchmarkProgress(video_id, len(scored) + len(failed), len(views), "videos"))
+                on_progress(Progress("videos", len(scored) + len(failed), len(views), video_id, failed=len(failed)))
     in_order = [scored[video_id] for video_id in views if video_id in scored]
     _rewrite(path, in_order)
     with times.of("evaluation"):
@@ -182,15 +183,14 @@ def _score_videos(
 
 
 def _read(path: Path) -> list[VideoScores]:
-    """The videos of an earlier run; a line without its newline was cut while it was written."""
+    """The videos of an earlier run."""
     if not path.is_file():
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
     try:
-        return [VideoScores.of_line(line) for line in lines]
+        return [VideoScores.of_line(line) for line in whole_lines(path)]
     except (ValueError, KeyError, TypeError) as error:
         raise FormatError(
-            f"{path} cannot be read ({error}), so nothing can be resumed; --restart begins anew"
+            f"{path} cannot be read ({error}), so nothing can be resumed; `resume=False` begins anew"
         ) from error
 
 

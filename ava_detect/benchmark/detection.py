@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from ava_detect.benchmark.result import BenchmarkResult, OnProgress, StageTimes
+from ava_detect.benchmark.result import BenchmarkResult, StageTimes
 from ava_detect.benchmark.videos import DETECTIONS, PARTS, pipeline_seconds, score_videos
 from ava_detect.detectors import build_detector
 from ava_detect.detectors.base import PersonDetector
@@ -15,14 +15,15 @@ from ava_detect.detectors.precomputed import PrecomputedBoxes
 from ava_detect.errors import ConfigError, suggestion
 from ava_detect.evaluation.diagnosis import diagnose
 from ava_detect.evaluation.frame_map import load_metric
-from ava_detect.evaluation.results import Dialect
-from ava_detect.files import sha256_of
+from ava_detect.evaluation.frame_map_result import Dialect
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
 from ava_detect.formats.coco_json import read_coco_json
-from ava_detect.keyframe_plan import KeyframePlan, plan_keyframes
-from ava_detect.labels import LabelMap
-from ava_detect.pipeline import Pipeline
-from ava_detect.run_record import RunRecord, VideoRecord
+from ava_detect.inference.keyframe_plan import KeyframePlan, plan_keyframes
+from ava_detect.inference.pipeline import Pipeline
+from ava_detect.results.manifest import Manifest, VideoRecord
+from ava_detect.storage.local_files import sha256_of
+from ava_detect.structures.labels import LabelMap
+from ava_detect.structures.progress import OnProgress
 
 GROUND_TRUTH_BOXES = "ground-truth"
 # Below this a run has most likely gone wrong, and the reader is owed a reason.
@@ -87,7 +88,7 @@ def check_dialect(dialect: str) -> Dialect:
     """``dialect``, if it is one; else a ``ConfigError`` that names those that are."""
     known = get_args(Dialect)
     if dialect not in known:
-        raise ConfigError(f"--dialect is {' or '.join(known)}, got {dialect!r}{suggestion(dialect, known)}")
+        raise ConfigError(f"`dialect` is {' or '.join(known)}, got {dialect!r}{suggestion(dialect, known)}")
     return cast(Dialect, dialect)
 
 
@@ -95,7 +96,7 @@ def benchmark_detector(
     pipeline: Pipeline,
     split: DetectionSplit,
     plan: KeyframePlan,
-    run: RunRecord,
+    run: Manifest,
     weights: dict[str, Any],
     on_progress: OnProgress | None,
 ) -> BenchmarkResult:

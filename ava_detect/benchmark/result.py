@@ -5,29 +5,16 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from ava_detect.environment import versions
-from ava_detect.files import write_text_atomic
+from ava_detect.storage.local_files import write_text_atomic
 
 RESULT = "result.json"
-
-
-@dataclass(frozen=True)
-class BenchmarkProgress:
-    """Where a run is. ``name``: the video it is at; ``num_done`` of ``num_planned`` keyframes (or views, or videos)."""
-
-    name: str
-    num_done: int
-    num_planned: int
-    unit: str
-
-
-OnProgress = Callable[[BenchmarkProgress], None]
 
 
 class Score(Protocol):

@@ -11,25 +11,25 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from ava_detect.annotate_settings import UNTRAINED_NOTE
-from ava_detect.annotator import resolve_device, resolve_execution, resolve_precision
 from ava_detect.benchmark.classification import SCORES, benchmark_classifier
 from ava_detect.benchmark.detection import DetectionSplit, benchmark_detector, check_dialect
-from ava_detect.benchmark.result import BenchmarkResult, OnProgress
-from ava_detect.benchmark.views import ViewScorer
-from ava_detect.build import build_model, label_map_of
+from ava_detect.benchmark.result import BenchmarkResult
+from ava_detect.benchmark.view_scorer import ViewScorer
 from ava_detect.config import Config, SplitConfig
-from ava_detect.config_choice import config_of
-from ava_detect.datasets import build_dataset
+from ava_detect.config.build import build_model, label_map_of
+from ava_detect.config.choice import config_of
+from ava_detect.datasets.build import build_dataset
 from ava_detect.errors import ConfigError
-from ava_detect.files import sha256_of
-from ava_detect.labels import LabelMap
+from ava_detect.inference.pipeline import Pipeline
 from ava_detect.models import zoo
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
-from ava_detect.models.execution import Execution, Precision
+from ava_detect.models.execution import Execution, Precision, resolve_device, resolve_execution, resolve_precision
 from ava_detect.models.weights import load_weights
-from ava_detect.pipeline import Pipeline
-from ava_detect.run_record import MANIFEST, RunRecord
+from ava_detect.models.zoo import UNTRAINED_NOTE
+from ava_detect.results.manifest import MANIFEST, Manifest
+from ava_detect.storage.local_files import sha256_of
+from ava_detect.structures.labels import LabelMap
+from ava_detect.structures.progress import OnProgress
 
 
 def run_benchmark(
@@ -54,7 +54,6 @@ def run_benchmark(
     clips_per_batch: int | None = None,
     resume: bool = True,
     on_progress: OnProgress | None = None,
-    on_download: zoo.OnProgress | None = None,
 ) -> BenchmarkResult:
     """Run a network over a split and score it; ``out`` then holds ``result.json`` and what was found.
 
@@ -93,7 +92,7 @@ def run_benchmark(
         scales=tuple(scales),
     )
     config = _with_split(config_of(config, weights), videos, ground_truth, options)
-    network = _Network.load(config, weights, device, precision, execution, clips_per_batch, on_download)
+    network = _Network.load(config, weights, device, precision, execution, clips_per_batch, on_progress)
     test = _test_classifier if isinstance(network.model, ActionClassifier) else _test_detector
     result = test(network, options, Path(out), resume, on_progress)
     if str(weights) == zoo.RANDOM_WEIGHTS:
@@ -120,7 +119,7 @@ class _DetectionOptions:
     def asked_for(self) -> list[str]:
         """The options, as the command line names them, that are not at their defaults."""
         changed = [field.name for field in fields(self) if getattr(self, field.name) != field.default]
-        return [f"--{name.replace('_', '-')}" for name in changed]
+        return [f"`{name}`" for name in changed]
 
 
 @dataclass(frozen=True)
@@ -144,13 +143,13 @@ class _Network:
         precision: str,
         execution: str,
         clips_per_batch: int | None,
-        on_download: zoo.OnProgress | None,
+        on_progress: OnProgress | None,
     ) -> _Network:
         place, accuracy, way = resolve_device(device), resolve_precision(precision), resolve_execution(execution)
         model = build_model(config)
         known: dict[str, Any] = {"source": zoo.RANDOM_WEIGHTS, "sha256": None, "trained": False}
         if str(weights) != zoo.RANDOM_WEIGHTS:
-            path = zoo.resolve(weights, on_download)
+            path = zoo.resolve(weights, on_progress)
             report = load_weights(model, path)
             known = {"source": str(path.resolve()), "sha256": sha256_of(path), "trained": True}
             known["tensors_loaded"] = len(report.loaded)
@@ -221,7 +220,7 @@ def _with_split(
     files = before | {key: str(value) for key, value in named.items() if value is not None}
     if videos is not None:
         files["frames"] = None
-    given = {"--ground-truth": files.get("annotations"), "--videos": files.get("videos") or files.get("frames")}
+    given = {"`ground_truth`": files.get("annotations"), "`videos`": files.get("videos") or files.get("frames")}
     missing = [option for option, value in given.items() if value is None]
     if missing:
         raise ConfigError(f"there is no {' and no '.join(missing)}, and the config's data.val does not say it either")
@@ -233,9 +232,9 @@ def _detection_split(config: Config, options: _DetectionOptions) -> DetectionSpl
     files, least, start = config.data.val, options.min_person_score, options.start_seconds
     assert files is not None
     if files.videos is None:
-        raise ConfigError("a detector is scored on video files: give their folder by --videos, not extracted frames")
+        raise ConfigError("a detector is scored on video files: give their folder by `videos`, not extracted frames")
     if options.boxes is not None and options.detector is not None:
-        raise ConfigError("--boxes says where the people are, so there is nothing for a --detector to find; give one")
+        raise ConfigError("`boxes` says where the people are, so there is nothing for a `detector` to find; give one")
     return DetectionSplit(
         videos=Path(files.videos),
         ground_truth=Path(files.annotations),
@@ -255,14 +254,14 @@ def _evaluated(config: Config) -> LabelMap:
     return LabelMap.ava_evaluated() if actions.ids == LabelMap.ava().ids else actions
 
 
-def _open_run(out: Path, settings: Mapping[str, Any], *, resume: bool) -> RunRecord:
+def _open_run(out: Path, settings: Mapping[str, Any], *, resume: bool) -> Manifest:
     try:
         out.mkdir(parents=True, exist_ok=True)
         if not (resume and (out / MANIFEST).is_file()):
             # Nobody knows any more which settings they were made with.
             (out / SCORES).unlink(missing_ok=True)
-        return RunRecord(out, settings, resume=resume)
+        return Manifest(out, settings, resume=resume)
     except OSError as error:
         raise ConfigError(
-            f"--out {out} cannot be written to ({error.strerror or error}); choose another folder"
+            f"`out` {out} cannot be written to ({error.strerror or error}); choose another folder"
         ) from error

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from av.error import FFmpegError
 
-from ava_detect.benchmark.result import BenchmarkProgress, OnProgress
-from ava_detect.files import atomic_path, remove_stale_temporaries
-from ava_detect.formats.results import result_path, results_writer
-from ava_detect.keyframe_plan import KeyframePlan, VideoKeyframes
-from ava_detect.pipeline import Pipeline
-from ava_detect.run_record import RunRecord, VideoRecord, file_state
+from ava_detect.formats.writers import result_path, results_writer
+from ava_detect.inference.keyframe_plan import KeyframePlan, VideoKeyframes
+from ava_detect.inference.pipeline import Pipeline
+from ava_detect.results.manifest import Manifest, VideoRecord, file_state
+from ava_detect.storage.local_files import atomic_path, remove_stale_temporaries
+from ava_detect.structures.progress import OnProgress, Progress
 
 DETECTIONS = "detections.csv"
 # Of each video, beside the whole: what a resumed run builds on.
@@ -22,7 +22,7 @@ PARTS = "videos"
 
 
 def score_videos(
-    pipeline: Pipeline, plan: KeyframePlan, run: RunRecord, *, on_progress: OnProgress | None = None
+    pipeline: Pipeline, plan: KeyframePlan, run: Manifest, *, on_progress: OnProgress | None = None
 ) -> list[VideoRecord]:
     """The record of every video of ``plan``, in its order; ``detections.csv`` in the run's folder holds them all.
 
@@ -52,7 +52,7 @@ def _reporting(
 ) -> Iterator[Callable[[int], None]]:
     def tick(num_keyframes: int) -> None:
         if on_progress is not None:
-            on_progress(BenchmarkProgress(video.source.video_id, num_before + num_keyframes, num_planned, "keyframes"))
+            on_progress(Progress("keyframes", num_before + num_keyframes, num_planned, video.source.video_id))
 
     tick(0)
     yield tick

@@ -9,7 +9,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from ava_detect.benchmark.result import StageTimes
-from ava_detect.datasets import Batch, ClipDataset, Sample, collate, network_input
+from ava_detect.datasets.base import ClipDataset
+from ava_detect.datasets.samples import Batch, Sample, collate, network_input
 from ava_detect.errors import VideoError
 from ava_detect.models.action_detector import ActionClassifier
 from ava_detect.models.execution import Execution, Precision, prepare

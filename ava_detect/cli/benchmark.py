@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from ava_detect import cli_weights
-from ava_detect.cli_text import complain, err, say
+from ava_detect.cli import options
+from ava_detect.cli.console import complain, say
+from ava_detect.cli.progress import progress_bar
 
 if TYPE_CHECKING:
-    from ava_detect.benchmark import BenchmarkResult, OnProgress
+    from ava_detect.benchmark import BenchmarkResult
 
 
 def benchmark(
@@ -27,9 +25,7 @@ def benchmark(
     config: Annotated[
         str | None, typer.Option(help="A config file or a shipped one's name; default: the weights' own.")
     ] = None,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="In the place of what --config says.")
-    ] = None,
+    overrides: options.Overrides = None,
     videos: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Video files named by their ids; default: the config's data.val.")
     ] = None,
@@ -43,36 +39,28 @@ def benchmark(
     detector: Annotated[
         str | None, typer.Option(metavar="SPEC", help="Who finds the people; default: the config's detector.")
     ] = None,
-    min_person_score: Annotated[
-        float | None, typer.Option(metavar="F", help="Least score of a person; default: the config's.")
-    ] = None,
-    exclude: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="Keyframes (video,timestamp) that are left out.")
-    ] = None,
+    min_person_score: options.MinPersonScore = None,
+    exclude: options.Exclude = None,
     label_map: Annotated[
         Path | None, typer.Option(metavar="PBTXT", help="The classes that count; default: AVA's 60, or the config's.")
     ] = None,
     start_seconds: Annotated[
         float | None, typer.Option(metavar="S", help="Where in its movie each file starts (900 for trimmed AVA files).")
     ] = None,
-    dialect: Annotated[
-        str, typer.Option(metavar="official|pyslowfast", help="Whose rules: see docs/evaluation.md.")
-    ] = "official",
+    dialect: options.Dialect = "official",
     flip: Annotated[bool, typer.Option("--flip", help="Also score each clip mirrored; the mean counts.")] = False,
     scales: Annotated[
         str, typer.Option(metavar="N,N,...", help="Score at these short sides, in pixels; the mean counts.")
     ] = "",
-    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where the network runs.")] = "auto",
-    precision: Annotated[str, typer.Option(metavar="auto|fp32|bf16", help="auto is fp32.")] = "auto",
-    execution: Annotated[
-        str, typer.Option(metavar="auto|eager|fused", help="How the network is run; auto is the fastest that is exact.")
-    ] = "auto",
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    execution: options.Execution = "auto",
     clips_per_batch: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Clips at once; default: 1 on a CPU, 8 on a GPU.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume/--restart", help="Keep what is scored, or begin anew.")] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print problems only.")] = False,
+    resume: options.Resume = True,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Score a network on a split: AVA's frame-mAP, or a classifier's accuracy; each stage timed apart."""
     from ava_detect.benchmark import run_benchmark
@@ -81,10 +69,7 @@ def benchmark(
     if overrides and not config:
         raise typer.BadParameter("--set changes a config: name it by --config")
     try:
-        with (
-            cli_weights.download_bar(weights, show=not quiet) as on_download,
-            _bar(show=not quiet) as on_progress,
-        ):
+        with progress_bar(show=not quiet) as on_progress:
             result = run_benchmark(
                 load_config(config, overrides) if config and overrides else config,
                 weights,
@@ -106,7 +91,6 @@ def benchmark(
                 clips_per_batch=clips_per_batch,
                 resume=resume,
                 on_progress=on_progress,
-                on_download=on_download,
             )
     except KeyboardInterrupt:
         complain("interrupted; finished videos are kept, and the same command goes on from here")
@@ -126,25 +110,6 @@ def _numbers(text: str) -> list[int]:
         return [int(part) for part in text.split(",") if part.strip()]
     except ValueError as error:
         raise typer.BadParameter(f"whole numbers with commas, such as 224,256,320; got {text!r}") from error
-
-
-@contextmanager
-def _bar(*, show: bool) -> Iterator[OnProgress | None]:
-    """A bar on stderr where that is a terminal; None elsewhere."""
-    if not (show and err.is_terminal):
-        yield None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[name]}", markup=False), console=err,
-                  transient=True) as bar:  # fmt: skip
-        task = bar.add_task("", total=None, name="")
-        yield lambda progress: bar.update(
-            task,
-            description=progress.unit,
-            total=progress.num_planned,
-            completed=progress.num_done,
-            name=progress.name,
-        )
 
 
 def _print(result: BenchmarkResult) -> None:

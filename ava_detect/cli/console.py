@@ -1,37 +1,82 @@
-"""How every command prints: results on stdout, complaints and progress on stderr, and all of it as it is.
+"""How every command prints: results on stdout, problems and progress on stderr, all of it as it is.
 
-A file name may look like Rich's markup, and an address may hold a password: neither is shown as such.
+A file name may look like Rich's markup, and an address may hold a password: neither is shown as such. The library's
+errors name parameters (`min_score`); here they become the flags of the command that was called (--min-score).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+from contextvars import ContextVar
+from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
+from typer.core import TyperCommand
 
-from ava_detect.addresses import without_secrets
+from ava_detect.errors import AvaDetectError, MissingDependencyError
+from ava_detect.storage.addresses import without_secrets
 
 _out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)  # of progress bars too, which are shown where it is a terminal
+_running: ContextVar[Command | None] = ContextVar("the command that runs", default=None)
+_PARAMETER = re.compile(r"`([a-z][a-z_]*)(?:=([^`\s]+))?`")
 
 
 def say(what: RenderableType) -> None:
-    """A result, on stdout."""
+    """Print a result on stdout."""
     _out.print(what, markup=False, highlight=False)
 
 
 def complain(message: str) -> None:
-    """What went wrong, in a line on stderr."""
-    err.print(f"ava-detect: {without_secrets(message)}", markup=False, highlight=False)
+    """Print a problem in a line on stderr."""
+    command = _running.get()
+    text = message if command is None else with_flags(message, command)
+    err.print(f"ava-detect: {without_secrets(text)}", markup=False, highlight=False)
 
 
 def table(heading: Sequence[str], rows: Iterable[Sequence[str]], *, left: Sequence[int]) -> Table:
-    """Columns of text; those of ``left`` begin at the left, numbers end at the right."""
+    """Lay out columns of text; those of ``left`` begin at the left, numbers end at the right."""
     columns = Table(box=None, pad_edge=False, header_style="bold")
     for index, name in enumerate(heading):
         columns.add_column(name, justify="left" if index in left else "right", overflow="fold")
     for row in rows:
         columns.add_row(*map(Text, row))
     return columns
+
+
+class Command(TyperCommand):
+    """A command whose errors and problems are told in its own flags."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        token = _running.set(self)
+        try:
+            return super().invoke(ctx)
+        except (AvaDetectError, MissingDependencyError) as error:
+            error.args = (with_flags(str(error), self), *error.args[1:])
+            raise
+        finally:
+            _running.reset(token)
+
+
+def with_flags(message: str, command: TyperCommand) -> str:
+    """``message`` with the flags of ``command`` in the place of its parameters' names in backquotes.
+
+    ```min_score``` becomes ``--min-score``, ```engine=ray``` ``--engine ray``, and ```resume=False``` ``--restart``.
+    """
+    flags = {parameter.name: parameter for parameter in command.params}
+
+    def flag(match: re.Match[str]) -> str:
+        parameter, value = flags.get(match[1]), match[2]
+        if parameter is None:
+            return match[0]
+        if parameter.param_type_name == "argument":
+            return (parameter.metavar or match[1].upper()) if value is None else value
+        if getattr(parameter, "is_flag", False):
+            return (parameter.secondary_opts or parameter.opts)[0] if value == "False" else parameter.opts[0]
+        return parameter.opts[0] if value is None else f"{parameter.opts[0]} {value}"
+
+    return _PARAMETER.sub(flag, message)

@@ -1,20 +1,19 @@
-"""``ava-detect data ...``: parse, call one function, print. ``cli.py`` mounts it."""
+"""``ava-detect data ...``: parse, call one function, print."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from ava_detect.cli_text import complain, err, say
+from ava_detect.cli import options
+from ava_detect.cli.console import Command, complain, say
+from ava_detect.cli.progress import progress_bar
 
 if TYPE_CHECKING:
-    from ava_detect.datasets.check_report import DataReport
+    from ava_detect.datasets.checks.report import DataReport
 
 app = typer.Typer(
     name="data",
@@ -22,39 +21,31 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Print problems only.")]
 
-
-@app.command()
+@app.command(cls=Command)
 def check(
     config: Annotated[
         str | None, typer.Option(metavar="FILE|NAME", help="Check the splits of this config; or name files below.")
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="In the place of the config's: data.kind=ava."),
-    ] = None,
+    overrides: options.Overrides = None,
     videos: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the videos.")] = None,
     ground_truth: Annotated[Path | None, typer.Option(metavar="CSV", help="An AVA csv.")] = None,
     proposals: Annotated[Path | None, typer.Option(metavar="CSV", help="A detector's boxes: csv or COCO json.")] = None,
-    exclude: Annotated[Path | None, typer.Option(metavar="CSV", help="Keyframes that are left out.")] = None,
+    exclude: options.Exclude = None,
     label_map: Annotated[Path | None, typer.Option(metavar="PBTXT", help="The actions; default: AVA's 80.")] = None,
-    start_seconds: Annotated[
-        float, typer.Option(metavar="S", help="Where in its movie each file starts (900 for trimmed AVA files).")
-    ] = 0.0,
+    start_seconds: options.StartSeconds = 0.0,
     fast: Annotated[bool, typer.Option("--fast", help="Believe the videos' headers; decode nothing.")] = False,
     threads: Annotated[int, typer.Option(metavar="N", min=1, help="Videos decoded side by side.")] = 2,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Look for whatever would stop or spoil a training: files, videos, boxes, names, seconds, labels.
 
     Exit code 0: no problem. 1: problems, each named with its places and what to do.
     """
     from ava_detect.config import SplitConfig, load_config
-    from ava_detect.datasets.check import check_data, check_splits
-    from ava_detect.labels import LabelMap
+    from ava_detect.datasets.checks.check_data import check_data, check_splits
+    from ava_detect.structures.labels import LabelMap
 
     files = {
         "--videos": videos, "--ground-truth": ground_truth, "--proposals": proposals, "--exclude": exclude,
@@ -63,11 +54,11 @@ def check(
     given = [option for option, value in files.items() if value is not None]
     if config is not None and given:
         raise typer.BadParameter(f"give --config or {given[0]}, not both")
-    if config is None and (videos is None or ground_truth is None or settings):
+    if config is None and (videos is None or ground_truth is None or overrides):
         raise typer.BadParameter("give --config FILE [--set ...], or --videos DIR and --ground-truth CSV")
-    with _bar("videos", show=not quiet and not as_json) as on_progress:
+    with progress_bar(show=not quiet and not as_json) as on_progress:
         if config is not None:
-            loaded = load_config(config, settings or ())
+            loaded = load_config(config, overrides or ())
             report = check_data(loaded, decode=not fast, num_threads=threads, on_progress=on_progress)
         else:
             split = SplitConfig(
@@ -89,7 +80,7 @@ def check(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(cls=Command)
 def synthesize(
     out: Annotated[Path, typer.Option(help="Folder for the videos and their annotations.")],
     videos: Annotated[int, typer.Option(metavar="N", help="How many videos.")],
@@ -104,15 +95,15 @@ def synthesize(
         str, typer.Option(metavar="everyday|motion_pairs", help="What is played: see docs/synthetic.md.")
     ] = "everyday",
     processes: Annotated[int, typer.Option(metavar="N", min=1, help="Videos rendered side by side.")] = 1,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Render videos of puppet people whose actions and boxes are known exactly, with annotations as AVA has them."""
     import numpy as np
 
-    from ava_detect.synthetic.world import write_world
+    from ava_detect.datasets.synthetic.world import write_world
 
-    with _bar("videos", show=not quiet and not as_json) as on_progress:
+    with progress_bar(show=not quiet and not as_json) as on_progress:
         table = write_world(
             out,
             seed=seed,
@@ -136,7 +127,7 @@ def synthesize(
             say(f"  {out / name}")
 
 
-@app.command()
+@app.command(cls=Command)
 def propose(
     videos: Annotated[Path, typer.Option(metavar="DIR", help="Videos, named by their ids.")],
     ground_truth: Annotated[Path, typer.Option(metavar="CSV", help="Whose keyframes are looked at: an AVA csv.")],
@@ -144,24 +135,20 @@ def propose(
     detector: Annotated[
         str, typer.Option(metavar="SPEC", help="Who finds the people: see docs/detectors.md.")
     ] = "builtin",
-    min_person_score: Annotated[
-        float | None, typer.Option(metavar="F", help="Least score of a person; default: the detector's.")
-    ] = None,
-    exclude: Annotated[Path | None, typer.Option(metavar="CSV", help="Keyframes that are left out.")] = None,
-    start_seconds: Annotated[
-        float, typer.Option(metavar="S", help="Where in its movie each file starts (900 for trimmed AVA files).")
-    ] = 0.0,
+    min_person_score: options.MinPersonScore = None,
+    exclude: options.Exclude = None,
+    start_seconds: options.StartSeconds = 0.0,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where the detector runs.")] = "auto",
-    as_json: AsJson = False,
-    quiet: Quiet = False,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Write down whom a person detector finds on annotated keyframes: `proposals` for a training or a benchmark.
 
     Exit code 0: every keyframe was looked at. 1: a video or a part of one is missing, and is named.
     """
-    from ava_detect.propose import propose_people
+    from ava_detect.inference.proposals import propose_people
 
-    with _bar("keyframes", show=not quiet and not as_json) as on_progress:
+    with progress_bar(show=not quiet and not as_json) as on_progress:
         found = propose_people(
             videos,
             ground_truth,
@@ -191,15 +178,3 @@ def _print_report(report: DataReport, *, as_json: bool, quiet: bool) -> None:
             say(str(finding))
     else:
         say(str(report))
-
-
-@contextmanager
-def _bar(what: str, *, show: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on stderr, where that is a terminal; None elsewhere."""
-    if not (show and err.is_terminal):
-        yield None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=err, transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from ava_detect.cli_text import complain, say
+from ava_detect.cli import options
+from ava_detect.cli.console import complain, say
 
 
 def collect(
@@ -24,10 +25,11 @@ def collect(
     ] = None,
     only: Annotated[list[str] | None, typer.Option(metavar="ID", help="Only this video; again for more.")] = None,
     min_score: Annotated[float, typer.Option(metavar="F", help="Actions below it are left off.")] = 0.0,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print problems only.")] = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Make one AVA csv, or the page to scrub through, of a dataset of results."""
-    from ava_detect.collect import collect_csv, collect_page
+    from ava_detect.results.collect import collect_csv
+    from ava_detect.visualization.page.dataset_page import collect_page
 
     if out.name.endswith((".csv", ".csv.gz")):
         count = collect_csv(dataset, out, only=only, min_score=min_score)
@@ -46,10 +48,10 @@ def status(
     dataset: Annotated[
         str, typer.Argument(metavar="DATASET", help="The --out of `annotate`: an address, or a folder.")
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """How far the runs into a dataset have come, from the dataset alone. Exit code 1 where videos were set aside."""
-    from ava_detect.collect import dataset_status
+    from ava_detect.results.collect import dataset_status
 
     found = dataset_status(dataset)
     if as_json:

@@ -1,81 +1,40 @@
-"""``ava-detect demo``: a rendered movie of people-like figures, annotated end to end and scored against its truth."""
+"""``ava-detect demo``: a run of ``annotate`` over a rendered movie whose truth is known."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-import numpy as np
-from scipy.optimize import linear_sum_assignment
+import typer
 
-from ava_detect import boxes as box_ops
-from ava_detect.annotate import AnnotateSummary, Progress, annotate_videos
-from ava_detect.evaluation.frame_map import evaluate_files
-from ava_detect.evaluation.results import FrameMAPResult
-from ava_detect.formats.ava_table import AvaTable
-from ava_detect.formats.jsonl import read_jsonl
-from ava_detect.labels import LabelMap
-from ava_detect.synthetic.world import write_world
-
-DEMO_SEED = 28  # many actions in a short movie; training had other seeds
-DEMO_SECONDS = 16.0
-_FOUND_AT_IOU = 0.5
+from ava_detect.cli import options
+from ava_detect.cli.annotate import print_summary, report_problems
+from ava_detect.cli.console import err, say
+from ava_detect.cli.progress import progress_bar
 
 
-@dataclass(frozen=True)
-class DemoResult:
-    """What the demo made; how many of the movie's people the builtin detector found (IoU at least 0.5); and the score
-    of all that it says about them.
-    """
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the movie and its results.")] = Path("demo_results"),
+    quiet: options.Quiet = False,
+) -> None:
+    """Render a short movie whose truth is known, annotate it, and say where everything is."""
+    from ava_detect.annotation.demo import run_demo
 
-    summary: AnnotateSummary
-    world: Path
-    results: Path
-    num_people: int
-    num_found: int
-    num_false: int
-    score: FrameMAPResult
-
-
-def run_demo(out: str | Path, *, on_progress: Callable[[Progress], None] | None = None) -> DemoResult:
-    """Render a movie into ``out/world``, annotate it into ``out/results``, from scratch, and score the result.
-
-    The action network is the small ``demo`` config, trained on other movies of the same kind (``docs/training.md``).
-    """
-    out = Path(out)
-    world, results = out / "world", out / "results"
-    truth = write_world(world, seed=DEMO_SEED, seconds=DEMO_SECONDS)
-    summary = annotate_videos(
-        world / "videos",
-        results,
-        weights="demo",
-        formats=("csv", "jsonl", "parquet"),
-        draw=True,
-        resume=False,
-        on_progress=on_progress,
-    )
-    num_people, num_found, num_false = count_found(truth, results)
-    score = evaluate_files(
-        world / "ground_truth.csv",
-        [results / f"{video_id}.csv" for video_id in truth.video_ids],
-        label_map=world / "label_map.pbtxt",
-    )
-    return DemoResult(summary, world, results, num_people, num_found, num_false, score)
-
-
-def count_found(truth: AvaTable, results: Path) -> tuple[int, int, int]:
-    """People on the movie's keyframes, how many of them have a box of their own, and how many boxes are left over."""
-    num_people = num_found = num_false = 0
-    for index, video_id in enumerate(truth.video_ids):
-        for keyframe in read_jsonl(results / f"{video_id}.jsonl", LabelMap.ava()):
-            rows = (truth.video_index == index) & (np.abs(truth.timestamps_seconds - keyframe.timestamp_seconds) < 1e-3)
-            # One row a person and action: the first row of each person has the box.
-            _, first = np.unique(truth.person_ids[rows], return_index=True)
-            overlaps = box_ops.iou(truth.boxes_fraction[rows][first], keyframe.boxes_fraction.astype(np.float64))
-            hits = overlaps >= _FOUND_AT_IOU
-            pairs = hits[linear_sum_assignment(hits, maximize=True)].sum()
-            num_people += len(first)
-            num_found += int(pairs)
-            num_false += overlaps.shape[1] - int(pairs)
-    return num_people, num_found, num_false
+    if not quiet:
+        err.print("Rendering a short movie, then finding everybody in it ...")
+    with progress_bar(show=not quiet) as on_progress:
+        result = run_demo(out, on_progress=on_progress)
+    if not quiet:
+        print_summary(result.summary)
+        share = result.num_found / result.num_people if result.num_people else 0.0
+        say(
+            f"The detector found {result.num_found} of the movie's {result.num_people} people ({share:.0%}, IoU 0.5), "
+            f"and {result.num_false} boxes that are no one's, or somebody's second."
+        )
+        say(f"What they do: {result.score.summary()}")
+        say(f"Movie and its truth:  {result.world}")
+        say(f"Results:              {result.results}")
+        for video in result.summary.videos:
+            for name in video.outputs:
+                say(f"                      {result.results / name}")
+    report_problems(result.summary)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Literal
 
+import typer
+
+from ava_detect.cli import options
+from ava_detect.cli.console import say, table
 from ava_detect.environment import versions
 
 State = Literal["ok", "missing", "broken"]
@@ -24,6 +29,23 @@ class Finding:
     detail: str
     required: bool = True
     advice: str = ""
+
+
+def doctor(as_json: options.AsJson = False) -> None:
+    """Say what is installed, what runs on what, and what is missing."""
+    findings = examine()
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        rows = []
+        for finding in findings:
+            mark = {"ok": "ok", "missing": "-", "broken": "BROKEN"}[finding.state]
+            rows.append((mark, finding.name, finding.detail))
+            if finding.state != "ok" and finding.advice:
+                rows.append(("", "", f"try: {finding.advice}"))
+        say(table(("", "what", "found"), rows, left=(0, 1, 2)))
+    if any(finding.required and finding.state != "ok" for finding in findings):
+        raise typer.Exit(1)
 
 
 def examine() -> list[Finding]:
@@ -127,7 +149,7 @@ def _builtin_detector() -> str:
 
 
 def _label_maps() -> str:
-    from ava_detect.labels import LabelMap
+    from ava_detect.structures.labels import LabelMap
 
     return f"{len(LabelMap.ava())} actions, {len(LabelMap.ava_evaluated())} of them evaluated"
 

@@ -1,6 +1,6 @@
 """``ava-detect hand-over``, ``tubes``, ``pictures`` and ``explain``: parse, call one function, print.
 
-``cli.py`` mounts them. All but ``explain`` work on saved results, so that nothing of the network need run again.
+All but ``explain`` work on saved results, so that nothing of the network need run again.
 """
 
 from __future__ import annotations
@@ -10,37 +10,26 @@ from typing import Annotated
 
 import typer
 
-from ava_detect.cli_text import complain, err, say
-
-Results = Annotated[Path, typer.Argument(metavar="RESULTS", help="The --out of `annotate`, or one file of results.")]
-Videos = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Where the videos are, if not where they were annotated.")
-]
-Labels = Annotated[
-    Path | None, typer.Option(metavar="PBTXT", help="Names of the actions; default: those in the results.")
-]
-Start = Annotated[
-    float | None, typer.Option(metavar="S", help="Where in its movie each file starts; default: what the run was told.")
-]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Print problems only.")]
+from ava_detect.cli import options
+from ava_detect.cli.console import complain, say
+from ava_detect.cli.progress import progress_bar
 
 
-def hand_over_command(
-    results: Results,
+def hand_over(
+    results: options.Results,
     to: Annotated[str, typer.Option(metavar="TOOL", help="coco, cvat, label-studio, fiftyone or via.")],
     out: Annotated[Path, typer.Option(help="Folder for the files.")],
-    videos: Videos = None,
-    label_map: Labels = None,
+    videos: options.Videos = None,
+    label_map: options.LabelMap = None,
     min_score: Annotated[float, typer.Option(metavar="F", help="Least score of an action that counts as done.")] = 0.5,
-    start_seconds: Start = None,
-    quiet: Quiet = False,
+    start_seconds: options.ResultsStart = None,
+    quiet: options.Quiet = False,
 ) -> None:
     """Write results as another tool imports them: boxes, tracks and actions."""
-    from ava_detect.hand_over import hand_over
+    from ava_detect.results.export.hand_over import hand_over
+    from ava_detect.results.saved import ReadOptions
 
-    done = hand_over(
-        results, to, out, videos=videos, label_map=label_map, min_score=min_score, start_seconds=start_seconds
-    )
+    done = hand_over(results, to, out, ReadOptions(videos, label_map, start_seconds), min_score=min_score)
     if not quiet:
         say(
             f"{done.num_boxes:,} boxes of {done.num_tracks:,} people in {done.num_videos:,} videos, "
@@ -50,69 +39,65 @@ def hand_over_command(
             say(str(path))
 
 
-def tubes_command(
-    results: Results,
+def tubes(
+    results: options.Results,
     out: Annotated[Path, typer.Option(metavar="FILE", help="A .parquet, .csv or .jsonl file.")],
     min_peak: Annotated[float, typer.Option(metavar="F", help="A tube reaches this score once.")] = 0.5,
     min_score: Annotated[float, typer.Option(metavar="F", help="A tube goes on down to this score.")] = 0.3,
-    smoothing: Annotated[float, typer.Option(metavar="SECONDS", help="Width of the Gaussian; 0: none.")] = 0.6,
-    label_map: Labels = None,
-    start_seconds: Start = None,
-    quiet: Quiet = False,
+    smoothing_seconds: Annotated[
+        float, typer.Option("--smoothing", metavar="SECONDS", help="Width of the Gaussian; 0: none.")
+    ] = 0.6,
+    label_map: options.LabelMap = None,
+    start_seconds: options.ResultsStart = None,
+    quiet: options.Quiet = False,
 ) -> None:
     """Find who does what from when to when: a row per person, action and stretch of time."""
-    from ava_detect.hand_over import find_tubes
+    from ava_detect.results.export.hand_over import find_tubes
+    from ava_detect.results.saved import ReadOptions
 
     count = find_tubes(
         results,
         out,
-        label_map=label_map,
+        ReadOptions(label_map=label_map, start_seconds=start_seconds),
         min_peak=min_peak,
         min_score=min_score,
-        smoothing_seconds=smoothing,
-        start_seconds=start_seconds,
+        smoothing_seconds=smoothing_seconds,
     )
     if not quiet:
         say(f"{count:,} action tubes: {out}")
 
 
-def pictures_command(
-    results: Results,
+def pictures(
+    results: options.Results,
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")],
     video: Annotated[bool, typer.Option("--video", help="A drawn mp4 of each video.")] = False,
     gif: Annotated[bool, typer.Option("--gif", help="A drawn GIF of each video.")] = False,
     contact_sheet: Annotated[bool, typer.Option("--contact-sheet", help="Telling moments on one sheet.")] = False,
     plots: Annotated[bool, typer.Option("--plots", help="A page of plots of all videos.")] = False,
-    ground_truth: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="What is true: right, wrong and missed are told apart.")
-    ] = None,
-    videos: Videos = None,
-    label_map: Labels = None,
+    ground_truth: options.GroundTruth = None,
+    videos: options.Videos = None,
+    label_map: options.LabelMap = None,
     min_score: Annotated[float, typer.Option(metavar="F", help="Least score that is drawn.")] = 0.3,
-    start_seconds: Start = None,
-    quiet: Quiet = False,
+    start_seconds: options.ResultsStart = None,
+    quiet: options.Quiet = False,
 ) -> None:
     """Make pictures of results: drawn videos, GIFs, contact sheets, plots. Without a choice: sheets and plots."""
-    from ava_detect.pictures import make_pictures
+    from ava_detect.results.saved import ReadOptions
+    from ava_detect.visualization.pictures import make_pictures
 
     flags = {"video": video, "gif": gif, "contact-sheet": contact_sheet, "plots": plots}
     kinds = [kind for kind, wanted in flags.items() if wanted] or ["contact-sheet", "plots"]
 
-    def show(video_id: str) -> None:
-        if not quiet and err.is_terminal:
-            err.print(f"{video_id} ...", markup=False, highlight=False)
-
-    made = make_pictures(
-        results,
-        out,
-        kinds,
-        ground_truth=ground_truth,
-        videos=videos,
-        label_map=label_map,
-        min_score=min_score,
-        start_seconds=start_seconds,
-        on_video=show,
-    )
+    with progress_bar(show=not quiet) as on_progress:
+        made = make_pictures(
+            results,
+            out,
+            kinds,
+            ReadOptions(videos, label_map, start_seconds),
+            ground_truth=ground_truth,
+            min_score=min_score,
+            on_progress=on_progress,
+        )
     if not quiet:
         for path in made.files:
             say(str(path))
@@ -122,9 +107,9 @@ def pictures_command(
         raise typer.Exit(1)
 
 
-def explain_command(
+def explain(
     video: Annotated[Path, typer.Argument(metavar="VIDEO", help="A video file.")],
-    at: Annotated[float, typer.Option(metavar="SECONDS", help="When.")],
+    timestamp_seconds: Annotated[float, typer.Option("--at", metavar="SECONDS", help="When.")],
     weights: Annotated[str, typer.Option(metavar="FILE|NAME", help="Trained weights (`weights list`).")],
     out: Annotated[Path, typer.Option(metavar="PNG", help="The picture.")],
     person: Annotated[int | None, typer.Option(metavar="N", help="From 1, left to right; default: the surest.")] = None,
@@ -133,15 +118,15 @@ def explain_command(
     ] = None,
     config: Annotated[str | None, typer.Option(help="A config file or a shipped one's name.")] = None,
     detector: Annotated[str | None, typer.Option(metavar="SPEC", help="As for `annotate`.")] = None,
-    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where the network runs.")] = "auto",
-    quiet: Quiet = False,
+    device: options.Device = "auto",
+    quiet: options.Quiet = False,
 ) -> None:
     """Show where the network looked for one action of one person, in every pathway (Grad-CAM)."""
-    from ava_detect.explain import explain
+    from ava_detect.annotation.explain import explain
 
     found = explain(
         video,
-        at,
+        timestamp_seconds,
         out,
         weights=weights,
         config=config,

@@ -1,61 +1,53 @@
-"""``ava-detect visualize``: parse, call one function, print. ``cli.py`` mounts it."""
+"""``ava-detect visualize``: parse, call one function, print."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ava_detect.cli_text import complain, err, say
+from ava_detect.cli import options
+from ava_detect.cli.console import complain, say
+from ava_detect.cli.progress import progress_bar
 
 if TYPE_CHECKING:
-    from ava_detect.visualize import VisualizeProgress, VisualizeSummary
+    from ava_detect.visualization.page.write_page import VisualizeSummary
 
 
 def visualize(
-    results: Annotated[Path, typer.Argument(help="The --out folder of `annotate`, or one file of results.")],
+    results: options.Results,
     out: Annotated[Path, typer.Option(help="Folder for the page.")],
-    ground_truth: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="What is true (an AVA csv): errors are then marked.")
-    ] = None,
-    videos: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where the videos are, if not where they were annotated.")
-    ] = None,
-    label_map: Annotated[
-        Path | None,
-        typer.Option(metavar="PBTXT", help="Names of the actions; default: those in the results, or AVA's."),
-    ] = None,
+    ground_truth: options.GroundTruth = None,
+    videos: options.Videos = None,
+    label_map: options.LabelMap = None,
     min_score: Annotated[float, typer.Option(metavar="F", help="Actions below it are left off the page.")] = 0.1,
-    start_seconds: Annotated[
-        float | None,
-        typer.Option(metavar="S", help="Where in its movie each file starts, for csv files; default: the run's own."),
-    ] = None,
-    videos_by: Annotated[
-        str, typer.Option(metavar="link|copy|refer", help="Put the videos beside the page, or leave them in place.")
+    start_seconds: options.ResultsStart = None,
+    placing: Annotated[
+        str,
+        typer.Option(
+            "--videos-by", metavar="link|copy|refer", help="Put the videos beside the page, or leave them in place."
+        ),
     ] = "link",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print problems only.")] = False,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Write a page to look at results: the videos with boxes, a timeline, a search. It opens from disk."""
-    from ava_detect.visualize import visualize as write_page
+    from ava_detect.results.saved import ReadOptions
+    from ava_detect.visualization.page.write_page import visualize as write_page
 
-    with _progress(show=not quiet) as on_progress:
+    with progress_bar(show=not quiet) as on_progress:
         summary = write_page(
             results,
             out,
+            ReadOptions(videos, label_map, start_seconds),
             ground_truth=ground_truth,
-            videos=videos,
-            label_map=label_map,
             min_score=min_score,
-            start_seconds=start_seconds,
-            placing=videos_by,
+            placing=placing,
             on_progress=on_progress,
         )
     if as_json:
@@ -83,20 +75,3 @@ def _complaints(summary: VisualizeSummary) -> Iterator[str]:
                 also = f" and {others} other{'s' * (others > 1)}" if others else ""
                 yield f"{video.video_id}{also}: {notice}"
             said.add(notice)
-
-
-@contextmanager
-def _progress(*, show: bool) -> Iterator[Callable[[VisualizeProgress], None] | None]:
-    """A progress bar on stderr where that is a terminal; None elsewhere."""
-    if not (show and err.is_terminal):
-        yield None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TextColumn("{task.fields[now]}", markup=False), console=err, transient=True) as bar:
-        task = bar.add_task("videos", total=None, now="")
-
-        def update(progress: VisualizeProgress) -> None:
-            now = f"{progress.video_id}: copying second {progress.second:.0f}" if progress.second else progress.video_id
-            bar.update(task, total=progress.num_videos, completed=progress.num_finished, now=now)
-
-        yield update

@@ -1,18 +1,17 @@
-"""``ava-detect weights ...`` and ``ava-detect export``: parse, call one function, print. ``cli.py`` mounts both."""
+"""``ava-detect weights ...``: parse, call one function, print."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from ava_detect.cli_text import err, say
+from ava_detect.cli import options
+from ava_detect.cli.console import Command, say
+from ava_detect.cli.progress import progress_bar
 
 app = typer.Typer(
     name="weights",
@@ -20,12 +19,9 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Print problems only.")]
 
-
-@app.command("list")
-def list_weights(as_json: AsJson = False) -> None:
+@app.command("list", cls=Command)
+def list_weights(as_json: options.AsJson = False) -> None:
     """The checkpoints known by name, with the figures that their authors published."""
     from ava_detect.models.zoo import SHIPPED, cached_path
     from ava_detect.models.zoo_table import ZOO
@@ -41,11 +37,13 @@ def list_weights(as_json: AsJson = False) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         say("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
-    say("Published figures are quoted from the authors' pages; none was measured here.")
+    say("StoredVideo figures are quoted from the authors' pages; none was measured here.")
 
 
-@app.command()
-def show(name: Annotated[str, typer.Argument(help="A name of `weights list`.")], as_json: AsJson = False) -> None:
+@app.command(cls=Command)
+def show(
+    name: Annotated[str, typer.Argument(help="A name of `weights list`.")], as_json: options.AsJson = False
+) -> None:
     """Everything that is known of one checkpoint."""
     from ava_detect.models.zoo import cached_path, find_entry
 
@@ -70,71 +68,42 @@ def show(name: Annotated[str, typer.Argument(help="A name of `weights list`.")],
         say(f"{key:<12}{value}")
 
 
-@app.command()
-def get(name: Annotated[str, typer.Argument(help="A name of `weights list`.")], quiet: Quiet = False) -> None:
+@app.command(cls=Command)
+def get(name: Annotated[str, typer.Argument(help="A name of `weights list`.")], quiet: options.Quiet = False) -> None:
     """Bring a checkpoint into the cache, verify it, and print where it is."""
     from ava_detect.models.zoo import find_entry, obtain
 
     entry = find_entry(name)
-    with download_bar(name, show=not quiet) as on_progress:
+    with progress_bar(show=not quiet) as on_progress:
         path = obtain(entry, on_progress)
     print(path)
 
 
-@app.command()
+@app.command(cls=Command)
 def inspect(file: Annotated[str, typer.Argument(metavar="FILE|NAME", help="A weights file of any family.")]) -> None:
     """Look into a weights file: whose it is, what it holds, which settings travel with it."""
     from ava_detect.models.weights import inspect_file
     from ava_detect.models.zoo import resolve
 
-    with download_bar(file, show=True) as on_progress:
+    with progress_bar(show=True) as on_progress:
         path = resolve(file, on_progress)
     say(str(inspect_file(path)))
 
 
-@app.command()
+@app.command(cls=Command)
 def convert(
     source: Annotated[str, typer.Argument(metavar="IN", help="A weights file, or a name of `weights list`.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write.")],
     to: Annotated[str, typer.Option(metavar="FAMILY", help="The layout of OUT; ours is safetensors.")] = "ava_detect",
     half: Annotated[bool, typer.Option("--half", help="Round to float16: half the space.")] = False,
-    quiet: Quiet = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Rewrite weights in another family's layout; every tensor keeps its bits, unless --half."""
     from ava_detect.models.weights import convert as convert_file
     from ava_detect.models.zoo import resolve
 
-    with download_bar(source, show=not quiet) as on_progress:
+    with progress_bar(show=not quiet) as on_progress:
         path = resolve(source, on_progress)
     report = convert_file(path, target, to=to, half=half)
     if not quiet:
         say(str(report))
-
-
-def export(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="FILE.onnx: the whole detector; FILE.pt2: its backbone.")],
-    config: Annotated[str, typer.Option(help="A config file, or the name of one that ships.")],
-    weights: Annotated[
-        str | None, typer.Option(metavar="FILE|NAME", help="Trained weights, or 'random' to try the machinery.")
-    ] = None,
-    quiet: Quiet = False,
-) -> None:
-    """Write a network for other runtimes, and check it there: ONNX, or torch.export of the backbone."""
-    from ava_detect.export import export_config
-
-    with download_bar(weights or "", show=not quiet) as on_progress:
-        report = export_config(config, weights, out, on_progress=on_progress)
-    if not quiet:
-        say(str(report))
-
-
-@contextmanager
-def download_bar(name: str, *, show: bool) -> Iterator[Callable[[int, int | None], None] | None]:
-    """A bar on stderr, where that is a terminal, as soon as a download reports bytes; None elsewhere."""
-    if not (show and err.is_terminal):
-        yield None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=err, transient=True) as bar:
-        task = bar.add_task(name, total=None, visible=False)
-        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)

@@ -8,12 +8,12 @@ import torch
 
 from ava_detect.config import Config, LabelsConfig, load_config
 from ava_detect.errors import ConfigError
-from ava_detect.labels import Action, LabelMap
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
 from ava_detect.models.heads import ClassificationHead, ProjectionHead
 from ava_detect.models.roi import RoIPool
 from ava_detect.models.slowfast import SlowFast
 from ava_detect.structures import ClipSettings
+from ava_detect.structures.labels import Action, LabelMap
 
 
 def build_model(config: Config | str | Path, *, seed: int = 0) -> ActionDetector | ActionClassifier:

@@ -8,11 +8,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ava_detect.addresses import is_address, without_secrets
 from ava_detect.config import Config, load_config
 from ava_detect.errors import ConfigError
 from ava_detect.models.own_format import config_inside
 from ava_detect.models.zoo import RANDOM_WEIGHTS, find_entry, is_file, resolve
+from ava_detect.storage.addresses import is_address, without_secrets
 
 
 def config_of(config: Config | str | Path | None, weights: str | Path | None = None) -> Config:
@@ -36,5 +36,5 @@ def _as_config(inside: Mapping[str, Any], weights: str | Path) -> Config:
     except ValidationError as error:
         shown = without_secrets(str(weights))
         raise ConfigError(
-            f"{shown}: the config inside does not fit this release ({error.errors()[0]['msg']}); name one by --config"
+            f"{shown}: the config inside does not fit this release ({error.errors()[0]['msg']}); name one by `config`"
         ) from error

@@ -10,8 +10,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from ava_detect.config.schema import Config
+from ava_detect.environment import resource_dir
 from ava_detect.errors import ConfigError, suggestion
-from ava_detect.resources import resource_dir
 
 
 def config_names() -> list[str]:

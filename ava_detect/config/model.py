@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
-
-from ava_detect.config.section import Section
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Pathway = Literal["slow", "fast"]
 Stages = tuple[int, int, int, int]
@@ -15,13 +13,19 @@ Size = tuple[int, int, int]
 Triple = tuple[float, float, float]
 
 
+class Section(BaseModel):
+    """One mapping of a config file; a key that it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
 class BackboneConfig(Section):
     """``ava_detect.models.slowfast.SlowFast``'s arguments, whose docstring explains them."""
 
     pathways: tuple[Pathway, ...] = ("slow", "fast")
     depths: Stages = (3, 4, 6, 3)
     num_temporal: Stages | dict[Pathway, Stages] | None = None
-    temporal_kernels: Kernels | dict[Pathway, Kernels] = {"slow": (1, 1, 1, 3, 3), "fast": (5, 3, 3, 3, 3)}  # noqa: RUF012
+    temporal_kernels: Kernels | dict[Pathway, Kernels] = {"slow": (1, 1, 1, 3, 3), "fast": (5, 3, 3, 3, 3)}
     width: int = Field(64, ge=1)
     alpha: int = Field(4, ge=1)
     beta_inv: int = Field(8, ge=1)

@@ -6,8 +6,7 @@ from typing import Self
 
 from pydantic import model_validator
 
-from ava_detect.config.model import ClipConfig, DetectorConfig, ModelConfig
-from ava_detect.config.section import Section
+from ava_detect.config.model import ClipConfig, DetectorConfig, ModelConfig, Section
 from ava_detect.config.training import DataConfig, TrainConfig
 
 

@@ -10,7 +10,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from ava_detect.config.section import Section
+from ava_detect.config.model import Section
 
 _LEAST_SHORT_SIDE = 32
 

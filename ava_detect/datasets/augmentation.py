@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torchvision.transforms.v2 import functional as pixels
 
-from ava_detect import boxes as box_ops
+from ava_detect.structures import boxes as box_ops
 from ava_detect.video.transforms import Boxes, Frames, crop, flip
 
 Kept = npt.NDArray[np.bool_]

@@ -9,14 +9,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from ava_detect import boxes as box_ops
 from ava_detect.datasets.augmentation import Augmentation
 from ava_detect.datasets.base import ClipDataset, SampleKeys, make_sample
 from ava_detect.datasets.clip_sources import ClipSource
 from ava_detect.datasets.keyframes import KeyframeTable
 from ava_detect.datasets.samples import Sample
-from ava_detect.labels import LabelMap
 from ava_detect.structures import Clip, ClipSettings, Float32Array
+from ava_detect.structures import boxes as box_ops
+from ava_detect.structures.labels import LabelMap
 from ava_detect.video.transforms import roi_boxes
 
 

@@ -18,8 +18,8 @@ from torch.utils.data import Dataset
 from ava_detect.datasets.augmentation import Augmentation
 from ava_detect.datasets.packed import PackedStrings
 from ava_detect.datasets.samples import Sample
-from ava_detect.labels import LabelMap
 from ava_detect.structures import ClipSettings, Float32Array
+from ava_detect.structures.labels import LabelMap
 from ava_detect.video.transforms import Frames
 
 Key = tuple[str, float]

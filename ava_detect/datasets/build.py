@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from ava_detect.build import label_map_of
 from ava_detect.config import Config, DataConfig, SplitConfig
+from ava_detect.config.build import label_map_of
 from ava_detect.datasets.augmentation import Augmentation
 from ava_detect.datasets.ava import AvaDataset
 from ava_detect.datasets.base import ClipDataset

@@ -20,9 +20,9 @@ from ava_detect.datasets.base import ClipDataset, SampleKeys, make_sample
 from ava_detect.datasets.clip_sources import ClipSource
 from ava_detect.datasets.packed import PackedLists, PackedStrings
 from ava_detect.datasets.samples import Sample
-from ava_detect.labels import LabelMap
 from ava_detect.structures import ClipSettings, Float32Array
-from ava_detect.video.clips import clip_grid_points
+from ava_detect.structures.labels import LabelMap
+from ava_detect.video.clip_sampler import clip_grid_points
 from ava_detect.video.transforms import Frames, crop
 
 _NO_BOXES = np.zeros((0, 4), np.float32)

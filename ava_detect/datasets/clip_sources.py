@@ -23,10 +23,10 @@ from torch import Tensor
 
 from ava_detect.datasets.packed import PackedStrings, Recent
 from ava_detect.errors import VideoError
-from ava_detect.sources import videos_by_id
 from ava_detect.structures import Clip, ClipSettings
-from ava_detect.video.clips import clip_grid_points, sample_clip
+from ava_detect.video.clip_sampler import clip_grid_points, sample_clip
 from ava_detect.video.reader import DecodedFrame, VideoReader
+from ava_detect.video.sources import videos_by_id
 from ava_detect.video.transforms import resize_short_side, short_side_size
 
 _READERS_KEPT, _FOLDERS_KEPT = 64, 1024

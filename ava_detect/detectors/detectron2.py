@@ -9,10 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from ava_detect import boxes
 from ava_detect.detectors.base import Converters, Image, images_of, people_by_size
 from ava_detect.errors import DetectorError, MissingDependencyError
-from ava_detect.structures import Frame, PersonBoxes
+from ava_detect.structures import Frame, PersonBoxes, boxes
 
 INSTALL_LINE = "python -m pip install 'git+https://github.com/facebookresearch/detectron2.git'"
 

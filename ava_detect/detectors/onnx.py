@@ -10,15 +10,15 @@ import numpy as np
 import onnxruntime
 import PIL.Image
 
-from ava_detect.boxes import FloatArray
 from ava_detect.detectors.base import Converters, Image, images_of
 from ava_detect.detectors.onnx_input import InputFormat
 from ava_detect.detectors.onnx_layouts import LAYOUTS, OutputFormat
 from ava_detect.detectors.onnx_options import CONVERTERS, OnnxOptions, resolve
-from ava_detect.detectors.views import join, views_of
+from ava_detect.detectors.tiles import join, views_of
+from ava_detect.environment import usable_cores
 from ava_detect.errors import DetectorError
 from ava_detect.structures import Frame, PersonBoxes
-from ava_detect.workers import usable_cores
+from ava_detect.structures.boxes import FloatArray
 
 _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import PIL.Image
 
-from ava_detect import boxes
-from ava_detect.detectors.views import View
+from ava_detect.detectors.tiles import View
+from ava_detect.structures import boxes
 
 Resize = Literal["stretch", "letterbox", "letterbox_center"]
 Color = Literal["rgb", "bgr"]

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, softmax
 
-from ava_detect.boxes import FloatArray
 from ava_detect.errors import DetectorError
+from ava_detect.structures.boxes import FloatArray
 
 _YOLOX_STRIDES = (8, 16, 32)
 

@@ -11,13 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ava_detect import boxes
 from ava_detect.detectors.base import Converters, Image
 from ava_detect.errors import DetectorError
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
 from ava_detect.formats.ava_csv_reader import LastColumn
 from ava_detect.formats.coco_json import read_coco_json
-from ava_detect.structures import Float32Array, Frame, PersonBoxes
+from ava_detect.structures import Float32Array, Frame, PersonBoxes, boxes
 
 # How far a frame's time may lie from the file's timestamp: writers round to hundredths.
 TIMESTAMP_TOLERANCE_SECONDS = 0.01

@@ -11,10 +11,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ava_detect.addresses import Address, is_address, without_secrets
-from ava_detect.cache import copy_of
 from ava_detect.detectors.base import PersonDetector, read_options
 from ava_detect.errors import DetectorError, suggestion
+from ava_detect.storage.addresses import Address, is_address, without_secrets
+from ava_detect.storage.cache import copy_of
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ava_detect import boxes
-from ava_detect.structures import PersonBoxes
+from ava_detect.structures import PersonBoxes, boxes
 
 # A box that ends this close to a view's inner edge, as a share of the view's side, counts as cut by it: regressed
 # edges stop a little short of the border.

@@ -10,10 +10,9 @@ from typing import ClassVar
 import torch
 from torchvision import models
 
-from ava_detect import boxes
 from ava_detect.detectors.base import Converters, Image, images_of, people_by_size
 from ava_detect.errors import DetectorError, suggestion
-from ava_detect.structures import Frame, PersonBoxes
+from ava_detect.structures import Frame, PersonBoxes, boxes
 
 _PERSON = 1  # COCO's id, in every detection model of torchvision
 

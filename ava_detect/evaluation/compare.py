@@ -17,10 +17,10 @@ import numpy as np
 
 from ava_detect.evaluation.average_precision import Ranking
 from ava_detect.evaluation.frame_map import FrameMAP
+from ava_detect.evaluation.frame_map_result import FrameMAPResult, null_if_nan
 from ava_detect.evaluation.keyframes import IntArray, video_numbers
 from ava_detect.evaluation.matches import Matches
 from ava_detect.evaluation.matching import FloatArray, IndexArray
-from ava_detect.evaluation.results import FrameMAPResult, null_if_nan
 
 _DRAWS_PER_STEP = 64
 _RANKS_PER_STEP = 4096

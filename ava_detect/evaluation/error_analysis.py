@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ava_detect.boxes import areas
 from ava_detect.evaluation.average_precision import Ranking
 from ava_detect.evaluation.frame_map import FrameMAP
+from ava_detect.evaluation.frame_map_result import mean_of_known, null_if_nan
 from ava_detect.evaluation.keyframes import starts_run
 from ava_detect.evaluation.matches import Matches
 from ava_detect.evaluation.matching import BoolArray, FloatArray, GroundTruthIndex, IndexArray, first_claims
-from ava_detect.evaluation.results import mean_of_known, null_if_nan
+from ava_detect.structures.boxes import areas
 
 AnyFloats = npt.NDArray[np.floating[Any]]
 Groups = tuple[tuple[float, str], ...]

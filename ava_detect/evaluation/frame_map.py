@@ -22,13 +22,13 @@ import numpy as np
 
 from ava_detect.errors import FormatError
 from ava_detect.evaluation.average_precision import PrecisionRecall, Ranking
+from ava_detect.evaluation.frame_map_result import ClassResult, Dialect, FrameMAPResult
 from ava_detect.evaluation.matches import Matches, match
-from ava_detect.evaluation.results import ClassResult, Dialect, FrameMAPResult
 from ava_detect.evaluation.rows import RowCollector
 from ava_detect.formats.ava_csv import AvaTable, iter_ava_csv, read_ava_csv
 from ava_detect.formats.ava_csv_reader import LastColumn
 from ava_detect.formats.parquet_reader import is_parquet_file, iter_parquet
-from ava_detect.labels import LabelMap
+from ava_detect.structures.labels import LabelMap
 
 Paths = str | Path | Sequence[str | Path]
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ava_detect.labels import ActionKind
+from ava_detect.structures.labels import ActionKind
 
 Dialect = Literal["official", "pyslowfast"]
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ava_detect.evaluation.frame_map_result import Dialect
 from ava_detect.evaluation.keyframes import Int32Array, IntArray, Runs, enumerate_keys, starts_run
 from ava_detect.evaluation.matching import (
     BoolArray,
@@ -20,7 +21,6 @@ from ava_detect.evaluation.matching import (
     heap_order,
     keep_best,
 )
-from ava_detect.evaluation.results import Dialect
 from ava_detect.evaluation.rows import ClassArray, DetectionRows, GroundTruthRows, RowCollector
 
 _ROWS_PER_STEP = 1 << 17  # bounds the temporary arrays to 1 MB: they stay in the cache, and memory is used again

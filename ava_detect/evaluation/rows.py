@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ava_detect.errors import FormatError
+from ava_detect.evaluation.frame_map_result import Dialect
 from ava_detect.evaluation.keyframes import IntArray, KeyframeKeys, Runs, starts_run
-from ava_detect.evaluation.results import Dialect
 from ava_detect.formats.ava_csv import AvaTable
-from ava_detect.labels import LabelMap
+from ava_detect.structures.labels import LabelMap
 
 BoolArray = npt.NDArray[np.bool_]
 ClassArray = npt.NDArray[np.int16]

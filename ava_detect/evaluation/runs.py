@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +12,7 @@ from ava_detect.errors import ConfigError, FormatError, suggestion
 from ava_detect.evaluation.compare import Comparison, compare
 from ava_detect.evaluation.diagnosis import diagnose
 from ava_detect.evaluation.frame_map import FrameMAP, load_metric
-from ava_detect.evaluation.results import Dialect, FrameMAPResult
-from ava_detect.files import write_text_atomic
+from ava_detect.evaluation.frame_map_result import Dialect, FrameMAPResult
 
 # Below this a run has most likely gone wrong, and the reader is owed a reason.
 _SUSPICIOUS_MAP = 0.01
@@ -38,11 +36,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All runs, and how each later one compares with the first."""
+    """All runs, and how each later one compares with the first. ``metrics``: of each run, for reports about it."""
 
     runs: tuple[Run, ...]
     comparisons: tuple[Comparison, ...]
-    report: Path | None
+    metrics: tuple[FrameMAP, ...]
 
     def to_json(self) -> dict[str, Any]:
         """One run: its result. Several: the first one's, and beside it ``runs`` and ``comparisons``."""
@@ -63,22 +61,20 @@ def evaluate_runs(
     iou_thresholds: Sequence[float] = (0.5,),
     subset: Path | None = None,
     start_seconds: float = 0.0,
-    json_file: Path | None = None,
-    report: Path | None = None,
 ) -> Evaluation:
     """Score every file of ``detections`` against ``ground_truth``; compare the later ones with the first.
 
     ``label_map``: the classes that count, by default AVA's 60. ``exclude``: keyframes that are dropped on both sides.
     ``subset``: a text file of the videos that count, one a line. ``start_seconds``: added to the times of Parquet
-    files. ``json_file``, ``report``: where to write the outcome, and the page that explains it.
+    files.
     Raises ``ConfigError`` for a setting that is not allowed and ``FormatError`` for a file that cannot be read.
     """
     for threshold in iou_thresholds:
         if not 0 < threshold <= 1:
-            raise ConfigError(f"--iou is above 0 and at most 1, got {threshold:g}; the benchmark uses 0.5")
+            raise ConfigError(f"`iou_thresholds` are above 0 and at most 1, got {threshold:g}; the benchmark uses 0.5")
     if dialect not in get_args(Dialect):
         known = get_args(Dialect)
-        raise ConfigError(f"--dialect is {' or '.join(known)}, got {dialect!r}{suggestion(dialect, known)}")
+        raise ConfigError(f"`dialect` is {' or '.join(known)}, got {dialect!r}{suggestion(dialect, known)}")
     metrics = [
         load_metric(
             ground_truth,
@@ -94,11 +90,7 @@ def evaluate_runs(
     ]
     runs = tuple(_run(path, metric, iou_thresholds) for path, metric in zip(detections, metrics, strict=True))
     comparisons = tuple(compare(metrics[0], metric) for metric in metrics[1:])
-    page = None if report is None else _report(report, ground_truth, detections, metrics, comparisons)
-    evaluation = Evaluation(runs, comparisons, page)
-    if json_file is not None:
-        write_text_atomic(json_file, json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False) + "\n")
-    return evaluation
+    return Evaluation(runs, comparisons, tuple(metrics))
 
 
 def read_subset(path: Path) -> frozenset[str]:
@@ -119,20 +111,3 @@ def _run(path: Path, metric: FrameMAP, iou_thresholds: Sequence[float]) -> Run:
     results = metric.compute_at(iou_thresholds)
     suspicious = math.isnan(results[0].mAP) or results[0].mAP < _SUSPICIOUS_MAP
     return Run(path, tuple(results), tuple(diagnose(metric.match()) if suspicious else ()))
-
-
-def _report(
-    out: Path,
-    ground_truth: Path,
-    detections: Sequence[Path],
-    metrics: Sequence[FrameMAP],
-    comparisons: Sequence[Comparison],
-) -> Path:
-    """The page on the last run, which is the new one where there are several."""
-    # Plots take longer to load than most runs take to score.
-    from ava_detect.visualization.report import write_report
-
-    source = {"ground truth": str(ground_truth), "detections": str(detections[-1])}
-    if len(detections) > 1:
-        source["compared with"] = str(detections[0])
-    return write_report(out, metrics[-1], source=source, comparison=comparisons[-1] if comparisons else None)

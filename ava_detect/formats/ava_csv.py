@@ -17,9 +17,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ava_detect.files import atomic_path
 from ava_detect.formats.ava_csv_reader import iter_ava_csv, read_ava_csv
 from ava_detect.formats.ava_table import AvaTable
+from ava_detect.storage.local_files import atomic_path
 from ava_detect.structures import ActionDetections
 
 __all__ = [

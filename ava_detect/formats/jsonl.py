@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 
 from ava_detect.errors import FormatError
-from ava_detect.files import atomic_path
-from ava_detect.formats.numbers import shortest
-from ava_detect.labels import LabelMap
+from ava_detect.storage.local_files import atomic_path
 from ava_detect.structures import ActionDetections
+from ava_detect.structures.labels import LabelMap
 
 
 @contextmanager
@@ -69,6 +68,11 @@ def keyframe_to_json(keyframe: ActionDetections, names: dict[int, str], *, min_s
         "timestamp_seconds": round(keyframe.timestamp_seconds, 6),
         "people": people,
     }
+
+
+def shortest(value: np.float32) -> float:
+    """``value`` as the float whose text is short: float32 0.3 gives 0.3, not 0.30000001192092896."""
+    return float(str(value))
 
 
 def read_jsonl(path: str | Path, label_map: LabelMap) -> Iterator[ActionDetections]:

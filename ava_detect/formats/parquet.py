@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ava_detect.files import atomic_path
-from ava_detect.labels import LabelMap
+from ava_detect.storage.local_files import atomic_path
 from ava_detect.structures import ActionDetections
+from ava_detect.structures.labels import LabelMap
 
 _ROWS_PER_GROUP = 1 << 17
 _TEXT = pa.dictionary(pa.int32(), pa.string())

@@ -10,8 +10,8 @@ from ava_detect.errors import FormatError
 from ava_detect.formats.ava_csv import ava_csv_writer
 from ava_detect.formats.jsonl import jsonl_writer
 from ava_detect.formats.parquet import parquet_writer
-from ava_detect.labels import LabelMap
 from ava_detect.structures import ActionDetections
+from ava_detect.structures.labels import LabelMap
 
 RESULT_FORMATS = ("csv", "jsonl", "parquet")
 

@@ -13,7 +13,7 @@ import numpy as np
 from ava_detect.errors import ConfigError, suggestion
 from ava_detect.evaluation.keyframes import KeyframeKeys, key_seconds, video_numbers
 from ava_detect.formats.ava_csv import AvaTable
-from ava_detect.sources import VideoSource, videos_by_id
+from ava_detect.video.sources import LocalVideo, videos_by_id
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class VideoKeyframes:
     file starts.
     """
 
-    source: VideoSource
+    source: LocalVideo
     seconds: tuple[float, ...]
     start_seconds: float = 0.0
 
@@ -106,7 +106,7 @@ def plan_keyframes(
         if files:
             start = start_seconds if files[0].start_seconds is None else files[0].start_seconds
             in_file = tuple(round(second - start, 6) for second in seconds)
-            found.append(VideoKeyframes(VideoSource(files[0].path, video_id), in_file, start))
+            found.append(VideoKeyframes(LocalVideo(files[0].path, video_id), in_file, start))
         else:
             missing[video_id] = len(seconds)
     if not found:

@@ -18,17 +18,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ava_detect import boxes as box_ops
-from ava_detect.background import in_background, side_by_side
 from ava_detect.detectors.base import PersonDetector
 from ava_detect.errors import ConfigError
-from ava_detect.labels import LabelMap
-from ava_detect.linking import Linker
+from ava_detect.inference.prefetch import ordered_map, prefetch
+from ava_detect.inference.scorer import ClipScorer, Scorer, Scores
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
 from ava_detect.models.execution import Execution, Precision
-from ava_detect.scoring import ClipScorer, Scorer, Scores
 from ava_detect.structures import ActionDetections, Clip, Frame, PersonBoxes
-from ava_detect.video.clips import ClipSampler, Keyframe, keyframe_times
+from ava_detect.structures import boxes as box_ops
+from ava_detect.structures.labels import LabelMap
+from ava_detect.structures.linking import Linker
+from ava_detect.video.clip_sampler import ClipSampler, Keyframe, keyframe_times
 from ava_detect.video.reader import VideoReader
 from ava_detect.video.remote import RemoteVideo, as_video_file
 
@@ -269,10 +269,10 @@ class _Stages:
         self._pipeline = pipeline
 
     def run(self, times: Iterable[float]) -> Generator[ActionDetections, None, None]:
-        decoded = in_background(self._decoded(times), _KEYFRAMES_AHEAD)
-        batches = in_background(self._detected(decoded), _BATCHES_AHEAD)
+        decoded = prefetch(self._decoded(times), _KEYFRAMES_AHEAD)
+        batches = prefetch(self._detected(decoded), _BATCHES_AHEAD)
         scorer = self._pipeline.scorer
-        scored = side_by_side(self._score_batch, batches, scorer.calls_at_once, scorer.start_thread)
+        scored = ordered_map(self._score_batch, batches, scorer.calls_at_once, scorer.start_thread)
         # Each stage is closed by whoever takes from it and by no other thread, even where an interrupt breaks this off.
         with closing(batches), closing(scored):
             yield from self._linked(scored)

@@ -25,7 +25,7 @@ class _End:
     pass
 
 
-def in_background(items: Generator[T, None, None], depth: int) -> Generator[T, None, None]:
+def prefetch(items: Generator[T, None, None], depth: int) -> Generator[T, None, None]:
     """The same items in the same order, made by a thread of their own.
 
     At most ``depth`` are being made or wait to be taken, so a slow consumer stops the maker. What ``items`` raises is
@@ -78,7 +78,7 @@ def in_background(items: Generator[T, None, None], depth: int) -> Generator[T, N
             maker.join()
 
 
-def side_by_side(
+def ordered_map(
     make: Callable[[T], Made], items: Iterator[T], num_threads: int, start_thread: Callable[[], None]
 ) -> Generator[Made, None, None]:
     """``make`` of each of ``items``, in their order, ``num_threads`` at a time; with one, in the caller's own thread.

@@ -12,25 +12,24 @@ from typing import Any
 import numpy as np
 from av.error import FFmpegError
 
-from ava_detect import boxes as box_ops
-from ava_detect.annotator import resolve_device
-from ava_detect.background import in_background
 from ava_detect.detectors import build_detector
 from ava_detect.detectors.base import PersonDetector
 from ava_detect.errors import AvaDetectError, ConfigError
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv, write_ava_table
 from ava_detect.formats.ava_table import decimal_values
-from ava_detect.keyframe_plan import KeyframePlan, VideoKeyframes, plan_keyframes
+from ava_detect.inference.keyframe_plan import KeyframePlan, VideoKeyframes, plan_keyframes
+from ava_detect.inference.prefetch import prefetch
+from ava_detect.models.execution import resolve_device
 from ava_detect.structures import ClipSettings, Frame, PersonBoxes
-from ava_detect.video.clips import ClipSampler, Keyframe
+from ava_detect.structures import boxes as box_ops
+from ava_detect.structures.progress import OnProgress, Progress
+from ava_detect.video.clip_sampler import ClipSampler, Keyframe
 from ava_detect.video.reader import VideoReader
 
 # The keyframe alone, and of the picture for a network as little as can be.
 _KEYFRAME_ONLY = ClipSettings(num_frames=1, sampling_rate=1, short_side=16, resize="swscale")
 # Keyframes that go through the detector at once, and that are decoded meanwhile.
 _KEYFRAMES_AT_ONCE = 4
-
-OnKeyframes = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ def propose_people(
     exclude: str | Path | None = None,
     start_seconds: float = 0.0,
     device: str = "auto",
-    on_progress: OnKeyframes | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Proposals:
     """Write the people that ``detector`` (a spec) finds on the keyframes of an AVA csv, as an AVA csv of proposals.
 
@@ -68,8 +67,8 @@ def propose_people(
     person's score in column 8. A video on which nobody is found at all has its keyframes listed in rows of two columns,
     so that it is told from one that was not looked at. ``videos``: a folder or glob, files named by the videos' ids.
     ``min_person_score``: people below it are left out; None for the detector's own default. ``exclude``: a csv of
-    keyframes that are left out. ``start_seconds``: where in its movie each file starts. ``on_progress`` is called with
-    the number of keyframes done and of all.
+    keyframes that are left out. ``start_seconds``: where in its movie each file starts. ``on_progress`` is told
+    of the keyframes.
 
     A video that is missing or broken is named in ``problems`` and the others go on. The file appears whole, at the end.
     Raises ``ConfigError`` (and other ``AvaDetectError``) before any work when the call itself is wrong, and
@@ -97,12 +96,12 @@ def propose_people(
 def _check_writable(out: Path) -> None:
     """Say that a file cannot be written before hours of work, not after."""
     if out.is_dir():
-        raise ConfigError(f"--out {out} is a folder; give the name of a csv in it")
+        raise ConfigError(f"`out` {out} is a folder; give the name of a csv in it")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(
-            f"--out {out} cannot be written to ({error.strerror or error}); choose another folder"
+            f"`out` {out} cannot be written to ({error.strerror or error}); choose another folder"
         ) from error
 
 
@@ -116,7 +115,7 @@ class _Found:
 
 
 def _look_at_all(
-    plan: KeyframePlan, detector: PersonDetector, on_progress: OnKeyframes | None
+    plan: KeyframePlan, detector: PersonDetector, on_progress: OnProgress | None
 ) -> tuple[list[_Found], list[str]]:
     """What was found in each video that could be read, and a sentence for whatever could not be."""
     found, problems = [], []
@@ -124,7 +123,7 @@ def _look_at_all(
 
     def tick(num_keyframes: int) -> None:
         if on_progress is not None:
-            on_progress(num_before + num_keyframes, num_planned)
+            on_progress(Progress("keyframes", num_before + num_keyframes, num_planned))
 
     for video in plan.videos:
         try:
@@ -144,7 +143,7 @@ def _look_at(video: VideoKeyframes, detector: PersonDetector, tick: Callable[[in
     reader = VideoReader(video.source.path)
     seconds: list[float] = []
     people: list[PersonBoxes] = []
-    with closing(in_background(_keyframes(reader, video.seconds_to_see), _KEYFRAMES_AT_ONCE)) as keyframes:
+    with closing(prefetch(_keyframes(reader, video.seconds_to_see), _KEYFRAMES_AT_ONCE)) as keyframes:
         while batch := list(islice(keyframes, _KEYFRAMES_AT_ONCE)):
             people += _detect(detector, batch, video.source.video_id)
             seconds += [keyframe.timestamp_seconds for keyframe in batch]

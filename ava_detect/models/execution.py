@@ -12,14 +12,15 @@ For inference ``prepare`` derives a way to run it:
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+from ava_detect.errors import ConfigError
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
-from ava_detect.models.fused import FusedSlowFast
-from ava_detect.models.fused_conv import has_fused_ops
+from ava_detect.models.fused.backbone import FusedSlowFast
+from ava_detect.models.fused.conv import has_fused_ops
 
 Execution = Literal["auto", "eager", "fused"]
 Precision = Literal["fp32", "bf16"]
@@ -90,3 +91,31 @@ def prepare(
         is_ours = isinstance(model, ActionDetector | ActionClassifier)
         execution = "fused" if is_ours and has_fused_ops(device, _DTYPES[precision]) else "eager"
     return PreparedModel(model, execution, precision, device)
+
+
+def resolve_device(device: str) -> str:
+    """``auto`` is CUDA where there is one; asking for CUDA without one is a ``ConfigError``."""
+    if device not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"`device` is auto, cpu or cuda, got {device!r}")
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise ConfigError(
+            "`device=cuda`: torch finds no CUDA device here (ava-detect doctor says more); use `device=cpu`"
+        )
+    return "cuda" if available and device != "cpu" else "cpu"
+
+
+def resolve_precision(precision: str) -> Precision:
+    """``auto`` is fp32, whose scores equal the references; bf16 is a choice."""
+    known: dict[str, Precision] = {"auto": "fp32", "fp32": "fp32", "bf16": "bf16"}
+    if precision not in known:
+        raise ConfigError(f"`precision` is {', '.join(known)}, got {precision!r}")
+    return known[precision]
+
+
+def resolve_execution(execution: str) -> Execution:
+    """How the network is run (``models/execution.py``); ``ConfigError`` for a name that is none of the ways."""
+    known: dict[str, Execution] = {name: name for name in get_args(Execution)}
+    if execution not in known:
+        raise ConfigError(f"`execution` is {', '.join(known)}, got {execution!r}")
+    return known[execution]

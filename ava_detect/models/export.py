@@ -20,14 +20,10 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from ava_detect.build import build_model
-from ava_detect.config_choice import config_of
-from ava_detect.errors import AvaDetectError, ConfigError
-from ava_detect.files import atomic_path
+from ava_detect.errors import AvaDetectError
 from ava_detect.models.action_detector import ActionDetector
 from ava_detect.models.roi import RoIPool
-from ava_detect.models.weights import load_weights
-from ava_detect.models.zoo import RANDOM_WEIGHTS, OnProgress, resolve
+from ava_detect.storage.local_files import atomic_path
 
 OPSET = 17
 # Scores of the exported network may differ by so much; measured differences are near 1e-6.
@@ -52,29 +48,6 @@ class ExportReport:
             f"{self.path}: {self.kind}, {self.num_bytes / 2**20:.1f} MiB; run back at {len(_CHECKED)} other sizes, "
             f"largest difference {self.largest_difference:.1e}"
         )
-
-
-def export_config(
-    config: str | Path | None, weights: str | None, out: str | Path, *, on_progress: OnProgress | None = None
-) -> ExportReport:
-    """Build a config's network, fill it, and write it: ``.onnx`` the whole detector, ``.pt2`` its backbone.
-
-    ``weights``: a file, a name of the zoo, or ``"random"``. ``ConfigError``, ``WeightsError`` or ``AvaDetectError``
-    says what is wrong.
-    """
-    out = Path(out)
-    if out.suffix not in (".onnx", ".pt2"):
-        raise ConfigError(f"the file to export to ends in .onnx (whole detector) or .pt2 (backbone), got {out.name!r}")
-    if weights is None:
-        raise ConfigError(
-            f"give --weights FILE|NAME to export, or --weights {RANDOM_WEIGHTS} to try it with an untrained network"
-        )
-    model = build_model(config_of(config, weights))
-    if not isinstance(model, ActionDetector):
-        raise ConfigError("this config is a classifier of whole clips; only detectors are exported")
-    if weights != RANDOM_WEIGHTS:
-        load_weights(model, resolve(weights, on_progress))
-    return export_onnx(model, out) if out.suffix == ".onnx" else export_backbone(model, out)
 
 
 def export_onnx(model: ActionDetector, path: str | Path) -> ExportReport:

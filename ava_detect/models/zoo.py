@@ -16,21 +16,21 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ava_detect.addresses import Address, is_address
-from ava_detect.cache import CACHE_VARIABLE, alone_with, cache_dir, copy_of
 from ava_detect.errors import WeightsError, suggestion
-from ava_detect.files import sha256_of, write_text_atomic
 from ava_detect.models.zoo_table import ZOO, ZooEntry
+from ava_detect.storage.addresses import Address, is_address
+from ava_detect.storage.cache import CACHE_VARIABLE, alone_with, cache_dir, copy_of
+from ava_detect.storage.local_files import sha256_of, write_text_atomic
+from ava_detect.structures.progress import OnProgress, Progress
 
 # Trained on the synthetic world; the folder holds the log of the training.
 SHIPPED = {"demo": Path(__file__).parent / "shipped" / "demo.safetensors"}
 RANDOM_WEIGHTS = "random"  # in the place of a weights file: the network as it is built
-# Bytes so far, and in all where the server says.
-OnProgress = Callable[[int, int | None], None]
+UNTRAINED_NOTE = "untrained network (random weights): the action scores mean nothing"
+DEMO_NOTE = "demo weights, trained on rendered figures: the action scores mean nothing on real people"
 
 _HASHES = "hashes.json"
 _CHUNK_BYTES = 1 << 20
@@ -59,7 +59,7 @@ def resolve(name_or_path: str | Path, on_progress: OnProgress | None = None) -> 
     """A weights file by its path, its address or its name: with the package (``SHIPPED``), or in the cache, into which
     it is downloaded if it is not there.
 
-    A path that exists is returned as it is. ``on_progress(bytes_so_far, bytes_in_all)`` is called while a download
+    A path that exists is returned as it is. ``on_progress`` is told of the bytes while a download
     runs. ``WeightsError`` (of an address ``AvaDetectError``) when the name is unknown, the file cannot
     be had, or it is not the one seen before.
     """
@@ -73,6 +73,11 @@ def resolve(name_or_path: str | Path, on_progress: OnProgress | None = None) -> 
 def is_file(name_or_path: str | Path) -> bool:
     """Whether these weights lie here already: a path that exists, or the name of weights that come with the package."""
     return str(name_or_path) in SHIPPED or Path(name_or_path).is_file()
+
+
+def note_on_weights(weights: str | Path | None) -> str:
+    """The warning that every output of these weights must carry; empty when there is none."""
+    return {RANDOM_WEIGHTS: UNTRAINED_NOTE, str(SHIPPED["demo"]): DEMO_NOTE}.get(str(weights), "")
 
 
 def obtain(entry: ZooEntry, on_progress: OnProgress | None = None) -> Path:
@@ -214,7 +219,7 @@ def _write(
         while chunk := response.read1(_CHUNK_BYTES):
             file.write(chunk)
             if on_progress is not None:
-                on_progress(file.tell(), total)
+                on_progress(Progress("bytes", file.tell(), total, part.name.removesuffix(".part")))
         if total is None or file.tell() == total:
             file.truncate()
         return file.tell()

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import io
 import json
-import tempfile
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from ava_detect.addresses import address_of
 from ava_detect.errors import ConfigError, FormatError
 from ava_detect.formats.ava_csv import ava_table_writer
 from ava_detect.formats.parquet_reader import iter_parquet
-from ava_detect.publishing import RECORD, START, Published, PublishedResults, safe_name
-from ava_detect.run_record import MANIFEST, SUMMARY, VideoRecord
-from ava_detect.visualize import VisualizeSummary, visualize
+from ava_detect.results.dataset import RECORD, START, ResultsDataset, StoredVideo, safe_name
+from ava_detect.results.manifest import VideoRecord
+from ava_detect.storage.addresses import address_of
 
 # Files that are read ahead, so that a store's delay is waited for once and not for every video.
 _READ_AHEAD = 8
@@ -74,7 +72,7 @@ def collect_csv(
     """
     videos = rows = 0
     with ava_table_writer(out) as write:
-        for content, _ in _chosen(_open(dataset), only):
+        for content, _ in iter_videos(open_dataset(dataset), only):
             start = float((content.schema_arrow.metadata or {}).get(START.encode(), b"0"))
             for table in iter_parquet(content, start_seconds=start):
                 kept = table[table.scores >= min_score] if min_score else table
@@ -84,33 +82,9 @@ def collect_csv(
     return Collected(videos, rows)
 
 
-def collect_page(
-    dataset: str | Path,
-    out: str | Path,
-    *,
-    videos: str | Path | None = None,
-    only: Sequence[str] | None = None,
-    min_score: float = 0.0,
-) -> VisualizeSummary:
-    """Write the page to scrub through into the folder ``out``; see ``visualize``. ``only``: the ids of some videos."""
-    results = _open(dataset)
-    about = results.about() or {}
-    with tempfile.TemporaryDirectory(prefix="ava-detect-") as scratch:
-        folder = Path(scratch) / safe_name(results.out.name)
-        folder.mkdir()
-        lines = [json.dumps({"settings": about["settings"]})]
-        for number, (content, record) in enumerate(_chosen(results, only)):
-            name = f"{number}.parquet"
-            pq.write_table(content.read(), folder / name)
-            lines.append(json.dumps(asdict(replace(record, outputs=(name,)))))
-        (folder / MANIFEST).write_text("".join(f"{line}\n" for line in lines))
-        (folder / SUMMARY).write_text(json.dumps({"note": about.get("note", "")}))
-        return visualize(folder, out, videos=videos, min_score=min_score)
-
-
 def dataset_status(dataset: str | Path) -> DatasetStatus:
     """How far the runs into a dataset have come. ``ConfigError`` where there is none."""
-    results, now = _open(dataset), time.time()
+    results, now = open_dataset(dataset), time.time()
     num_done = num_late = 0
     first = now
     keys = results.problem_keys()
@@ -147,14 +121,15 @@ def _run_status(state: str, seconds_ago: float) -> RunStatus:
     return RunStatus("silent" if state == "running" and seconds_ago > _SILENT_SECONDS else state, seconds_ago)
 
 
-def _open(dataset: str | Path) -> PublishedResults:
-    results = PublishedResults(address_of(dataset))
+def open_dataset(dataset: str | Path) -> ResultsDataset:
+    """The dataset at an address or in a folder; ``ConfigError`` where there is none."""
+    results = ResultsDataset(address_of(dataset))
     if results.about() is None:
-        raise ConfigError(f"{results.out} is no dataset of results; give the --out of `ava-detect annotate`")
+        raise ConfigError(f"{results.out} is no dataset of results; give the output folder of `ava-detect annotate`")
     return results
 
 
-def _chosen(results: PublishedResults, only: Sequence[str] | None) -> Iterator[tuple[pq.ParquetFile, VideoRecord]]:
+def iter_videos(results: ResultsDataset, only: Sequence[str] | None) -> Iterator[tuple[pq.ParquetFile, VideoRecord]]:
     """The rows and the record of each video. Of some videos only those files are read whose names may be theirs."""
     missing = set(only or ())
     names = {safe_name(video_id) for video_id in missing}
@@ -166,7 +141,7 @@ def _chosen(results: PublishedResults, only: Sequence[str] | None) -> Iterator[t
             record = VideoRecord.from_json(json.loads(content.schema_arrow.metadata[RECORD.encode()]))
         except (KeyError, TypeError, ValueError) as error:
             raise FormatError(
-                f"{one.path} holds no record of its video; `annotate --restart` writes it anew"
+                f"{one.path} holds no record of its video; annotating with `resume=False` writes it anew"
             ) from error
         if only is None or record.video_id in only:
             missing.discard(record.video_id)
@@ -178,9 +153,9 @@ def _chosen(results: PublishedResults, only: Sequence[str] | None) -> Iterator[t
         raise ConfigError(f"{results.out} holds no video that is done yet; `ava-detect status` says more")
 
 
-def _read(results: PublishedResults, wanted: Iterable[Published]) -> Iterator[tuple[Published, bytes]]:
+def _read(results: ResultsDataset, wanted: Iterable[StoredVideo]) -> Iterator[tuple[StoredVideo, bytes]]:
     """The files of some videos in their order, a few of them at a time."""
-    reading: deque[tuple[Published, Future[bytes]]] = deque()
+    reading: deque[tuple[StoredVideo, Future[bytes]]] = deque()
     pool = ThreadPoolExecutor(_READ_AHEAD)
     try:
         for one in wanted:
@@ -194,5 +169,5 @@ def _read(results: PublishedResults, wanted: Iterable[Published]) -> Iterator[tu
         pool.shutdown(cancel_futures=True)
 
 
-def _is_named(one: Published, name: str) -> bool:
+def _is_named(one: StoredVideo, name: str) -> bool:
     return one.path.rpartition("/")[2].startswith(f"{name}-{one.key}")

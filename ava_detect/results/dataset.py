@@ -29,14 +29,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ava_detect.addresses import Address, without_secrets
 from ava_detect.errors import ConfigError, FormatError
-from ava_detect.files import TEMPORARY_MARK
-from ava_detect.patience import patiently
-from ava_detect.run_record import VideoRecord, settings_changed
-from ava_detect.source_lists import modified_of
-from ava_detect.sources import AnyVideo
-from ava_detect.store import Store
+from ava_detect.results.manifest import VideoRecord, refuse_other_settings
+from ava_detect.storage.addresses import Address, without_secrets
+from ava_detect.storage.local_files import TEMPORARY_MARK
+from ava_detect.storage.object_store import Store
+from ava_detect.storage.retry import with_retries
+from ava_detect.video.source_stream import modified_of
+from ava_detect.video.sources import SourceVideo
 
 # What the metadata of a video's Parquet file holds beside the schema.
 RECORD, START = "ava_detect.record", "ava_detect.start_seconds"
@@ -50,7 +50,7 @@ _STALE_SECONDS = 24 * 3600.0
 
 
 @dataclass(frozen=True)
-class Published:
+class StoredVideo:
     """One video's rows, as a listing shows them. ``modified``: seconds since 1970."""
 
     path: str
@@ -75,7 +75,7 @@ class FinishedVideos:
 
 
 @dataclass(frozen=True)
-class PublishedResults:
+class ResultsDataset:
     """The results at one address, of one set of settings. It travels to other machines: it holds no connection.
 
     ``digest``: of the settings; "" for looking on only.
@@ -87,7 +87,7 @@ class PublishedResults:
     @classmethod
     def begin(
         cls, out: Address, settings: Mapping[str, Any], about: Mapping[str, Any], *, resume: bool
-    ) -> PublishedResults:
+    ) -> ResultsDataset:
         """Make ``out`` the place of results with these settings. ``about``: what else ``run.json`` is to say.
 
         ``ConfigError`` names both where it holds results of other settings; without ``resume`` those are removed.
@@ -105,13 +105,8 @@ class PublishedResults:
                 before = looking.settings() or settings
         except (OSError, NotImplementedError) as error:
             reason = without_secrets(str(error)) or type(error).__name__
-            raise ConfigError(f"--out {out} cannot be written to ({reason}); choose another place") from None
-        changed = settings_changed(before, settings)
-        if changed:
-            raise ConfigError(
-                f"{out} holds results that were made with other settings ({changed}); choose another --out, or "
-                "--restart to remove them and do every video again"
-            )
+            raise ConfigError(f"`out` {out} cannot be written to ({reason}); choose another place") from None
+        refuse_other_settings(out, before, settings)
         return cls(out, hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest())
 
     @cached_property
@@ -127,7 +122,7 @@ class PublishedResults:
             about: dict[str, Any] = json.loads(data)
             about["settings"]
         except (ValueError, KeyError, TypeError) as error:
-            raise FormatError(f"{self.out / RUN} is no record of a run ({error}); choose another --out") from error
+            raise FormatError(f"{self.out / RUN} is no record of a run ({error}); choose another `out`") from error
         return about
 
     def settings(self) -> dict[str, Any] | None:
@@ -135,17 +130,17 @@ class PublishedResults:
         about = self.about()
         return None if about is None else dict(about["settings"])
 
-    def key(self, source: AnyVideo) -> str:
+    def key(self, source: SourceVideo) -> str:
         """What the results of a video are called: the same whenever and wherever the same is asked for."""
         place = source.path.identity if isinstance(source.path, Address) else source.place
         what = [self.digest, source.video_id, place, source.start_seconds]
         return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:_KEY_LETTERS]
 
-    def is_published(self, source: AnyVideo) -> bool:
+    def has_video(self, source: SourceVideo) -> bool:
         """Whether the rows of a video are there."""
         return self._store.is_there(self._name(ROWS, source, "parquet"))
 
-    def publish(self, source: AnyVideo, outputs: Mapping[str, Path], record: VideoRecord) -> None:
+    def publish(self, source: SourceVideo, outputs: Mapping[str, Path], record: VideoRecord) -> None:
         """Put a video's files in place, its rows (``outputs["parquet"]``) last, in one step that makes it done."""
         key = self.key(source)
         for suffix, path in outputs.items():
@@ -158,11 +153,11 @@ class PublishedResults:
         self._store.put_file(outputs["parquet"], self._name(ROWS, source, "parquet"))
         self._store.remove(f"{PROBLEMS}/failed-{key}.json")
 
-    def set_aside(self, source: AnyVideo, record: VideoRecord) -> None:
+    def put_failure(self, source: SourceVideo, record: VideoRecord) -> None:
         """Note a video that has no rows, with its reason."""
         self._store.write(f"{PROBLEMS}/failed-{self.key(source)}.json", _json(record))
 
-    def note_progress(self, run: str, content: Mapping[str, Any]) -> None:
+    def put_progress(self, run: str, content: Mapping[str, Any]) -> None:
         """Say how far a run has come."""
         self._store.write(f"{PROGRESS}/{run}.json", json.dumps(content).encode())
 
@@ -171,16 +166,16 @@ class PublishedResults:
         notes = [self._store.read(f"{PROGRESS}/{name}") for name in self._store.names(PROGRESS)]
         return sorted((json.loads(note) for note in notes if note), key=lambda note: note["updated"])
 
-    def published(self) -> Iterator[Published]:
+    def published(self) -> Iterator[StoredVideo]:
         """The rows of every video that is done, shard by shard, by name."""
         for shard in self._shards():
-            yield from self._published_in(shard)
+            yield from self._videos_in_shard(shard)
 
     def finished(self) -> FinishedVideos:
         """The keys of all videos that are done."""
 
         def index(shard: str) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32]]:
-            found = list(self._published_in(shard))
+            found = list(self._videos_in_shard(shard))
             keys = np.array([_number(one.key) for one in found], np.uint64)
             order = np.argsort(keys)
             return keys[order], np.array([one.modified or 0 for one in found], np.uint32)[order]
@@ -202,10 +197,10 @@ class PublishedResults:
         data = self._store.read(f"{PROBLEMS}/{status}-{key}.json")
         return None if data is None else VideoRecord.from_json(json.loads(data))
 
-    def read_rows(self, one: Published) -> bytes:
+    def read_rows(self, one: StoredVideo) -> bytes:
         """The Parquet file of a video."""
         files, _ = self._store.place
-        data: bytes = patiently(lambda: files.cat_file(one.path), self.out)
+        data: bytes = with_retries(lambda: files.cat_file(one.path), self.out)
         return data
 
     def remove_all(self) -> None:
@@ -216,27 +211,27 @@ class PublishedResults:
         for folder in (ROWS, *_BESIDE.values()):
             for info in self._store.infos(folder):
                 if PurePosixPath(str(info["name"]).rstrip("/")).name.startswith(_SHARD):
-                    patiently(lambda: files.rm(str(info["name"]), recursive=True), self.out)  # noqa: B023
+                    with_retries(lambda: files.rm(str(info["name"]), recursive=True), self.out)  # noqa: B023
         for folder in (PROBLEMS, PROGRESS):
             for name in self._store.names(folder):
                 self._store.remove(f"{folder}/{name}")
         self._store.remove(RUN)
 
-    def _name(self, folder: str, source: AnyVideo, suffix: str) -> str:
+    def _name(self, folder: str, source: SourceVideo, suffix: str) -> str:
         key = self.key(source)
         return f"{folder}/{_SHARD}{key[:_SHARD_LETTERS]}/{safe_name(source.video_id)}-{key}.{suffix}"
 
     def _shards(self) -> list[str]:
         return sorted(name.removeprefix(_SHARD) for name in self._store.names(ROWS) if name.startswith(_SHARD))
 
-    def _published_in(self, shard: str) -> Iterator[Published]:
+    def _videos_in_shard(self, shard: str) -> Iterator[StoredVideo]:
         for info in self._store.infos(f"{ROWS}/{_SHARD}{shard}"):
             path, modified = str(info["name"]), modified_of(info)
             name = PurePosixPath(path).name
             if name.startswith(TEMPORARY_MARK):
                 self._remove_if_stale(path, modified)
             elif name.endswith(".parquet"):
-                yield Published(path, name.removesuffix(".parquet")[-_KEY_LETTERS:], modified)
+                yield StoredVideo(path, name.removesuffix(".parquet")[-_KEY_LETTERS:], modified)
 
     def _remove_if_stale(self, path: str, modified: float | None) -> None:
         """What somebody was writing who is no more; whether that is so, only its age can tell."""

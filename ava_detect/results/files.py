@@ -15,8 +15,8 @@ from ava_detect.errors import FormatError
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
 from ava_detect.formats.jsonl import read_jsonl
 from ava_detect.formats.parquet_reader import iter_parquet
-from ava_detect.labels import Action, ActionKind, LabelMap
-from ava_detect.visualization.page.people import PeopleTable
+from ava_detect.results.people_table import PeopleTable
+from ava_detect.structures.labels import Action, ActionKind, LabelMap
 
 _NAMED = pa.schema([("action_id", pa.int64()), ("action_name", pa.string())])
 RESULT_SUFFIXES = (".jsonl", ".parquet", ".csv")

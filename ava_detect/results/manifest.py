@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from ava_detect.addresses import Address, without_secrets
-from ava_detect.errors import ConfigError
-from ava_detect.files import write_text_atomic
-from ava_detect.sources import AnyVideo
+from ava_detect.errors import ConfigError, FormatError
+from ava_detect.storage.addresses import Address, without_secrets
+from ava_detect.storage.local_files import whole_lines, write_text_atomic
+from ava_detect.video.sources import SourceVideo
 
 MANIFEST = "manifest.jsonl"
 SUMMARY = "summary.json"
@@ -56,7 +56,7 @@ class VideoRecord:
         return cls(**{**entry, **lists})
 
 
-def failed_record(source: AnyVideo, reason: str, tries: int = 1) -> VideoRecord:
+def failed_record(source: SourceVideo, reason: str, tries: int = 1) -> VideoRecord:
     """The record of a video without results: a sentence that names it, without secrets."""
     is_named = source.problem or source.place in reason or str(source.path) in reason
     message = (reason if is_named else f"{source.place}: {reason}") + (f" ({tries} tries)" if tries > 1 else "")
@@ -86,46 +86,59 @@ class Totals:
 
 
 @dataclass(frozen=True)
-class Progress:
-    """Where a run is. ``record`` is given once, when the video of ``video_id`` is finished or was found finished.
+class ManifestContent:
+    """What a manifest holds: the settings of the run, and the videos that are done, by id."""
 
-    ``num_videos``: None while a list of unknown length is being read. For a dataset only: ``num_failed`` so far,
-    ``num_before`` that earlier runs had finished, ``run_seconds`` since the start.
+    settings: dict[str, Any]
+    records: dict[str, VideoRecord]
+
+
+def read_manifest(folder: Path) -> ManifestContent | None:
+    """Read the manifest of an output folder; None where there is none.
+
+    Raises:
+        FormatError: It cannot be read.
     """
+    path = folder / MANIFEST
+    if not path.is_file():
+        return None
+    try:
+        entries = [json.loads(line) for line in whole_lines(path)]
+        settings = dict(entries[0]["settings"]) if entries else {}
+        records = [VideoRecord.from_json(entry) for entry in entries[1:]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise FormatError(
+            f"{path} cannot be read ({type(error).__name__}: {error}), so nothing can be resumed; `resume=False` does "
+            "every video again"
+        ) from error
+    return ManifestContent(settings, {record.video_id: record for record in records})
 
-    video_id: str
-    num_finished: int
-    num_videos: int | None
-    second: float = 0.0
-    duration_seconds: float | None = None
-    record: VideoRecord | None = None
-    num_failed: int = 0
-    num_before: int = 0
-    run_seconds: float = 0.0
 
-
-class RunRecord:
-    """The manifest of one output folder."""
+class Manifest:
+    """The manifest of one output folder, open for a run that adds to it."""
 
     def __init__(self, out: Path, settings: Mapping[str, Any], *, resume: bool) -> None:
-        """Open or start the manifest in ``out``.
+        """Open the manifest in ``out``, or start one.
 
-        With ``resume``, a manifest of other settings is refused with a ``ConfigError`` that names both; without, it is
-        forgotten.
+        Args:
+            out: The output folder.
+            settings: Everything that decides the results, as plain values.
+            resume: Keep what an earlier run finished; without it, an existing manifest is forgotten.
+
+        Raises:
+            ConfigError: The folder holds results of other settings; both are named.
+            FormatError: The manifest cannot be read.
         """
         self.out = out
         self.settings = json.loads(json.dumps(settings))
-        self.records: dict[str, VideoRecord] = {}
-        if resume:
-            self._read()
+        before = read_manifest(out) if resume else None
+        self.records: dict[str, VideoRecord] = {} if before is None else before.records
+        if before is not None and before.settings:
+            refuse_other_settings(out, before.settings, self.settings)
         lines = [json.dumps({"settings": self.settings}), *(json.dumps(asdict(r)) for r in self.records.values())]
-        write_text_atomic(self._path, "".join(f"{line}\n" for line in lines))
+        write_text_atomic(out / MANIFEST, "".join(f"{line}\n" for line in lines))
 
-    @property
-    def _path(self) -> Path:
-        return self.out / MANIFEST
-
-    def finished(self, source: AnyVideo) -> VideoRecord | None:
+    def finished(self, source: SourceVideo) -> VideoRecord | None:
         """The record of a video whose file is unchanged since and whose results are all there."""
         record = self.records.get(source.video_id)
         if record is None or not all((self.out / name).is_file() for name in record.outputs):
@@ -139,41 +152,45 @@ class RunRecord:
         if record.status == "failed":
             return
         self.records[record.video_id] = record
-        with self._path.open("a", encoding="utf-8") as file:
+        with (self.out / MANIFEST).open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(record)) + "\n")
 
-    def _read(self) -> None:
-        if not self._path.is_file():
-            return
-        lines = self._path.read_text(encoding="utf-8").split("\n")
-        # A line without its newline was cut while it was written.
-        try:
-            entries = [json.loads(line) for line in lines[:-1] if line]
-            before = entries[0]["settings"] if entries else self.settings
-            records = [VideoRecord.from_json(entry) for entry in entries[1:]]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ConfigError(
-                f"{self._path} cannot be read ({error}), so nothing can be resumed; --restart does every video again"
-            ) from error
-        self._refuse_other_settings(before)
-        self.records = {record.video_id: record for record in records}
 
-    def _refuse_other_settings(self, before: Mapping[str, Any]) -> None:
-        changed = settings_changed(before, self.settings)
-        if changed:
-            raise ConfigError(
-                f"{self.out} holds results that were made with other settings ({changed}); "
-                "choose another --out, or --restart to do every video again"
-            )
-
-
-def settings_changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """What differs, both named; empty when nothing does."""
-    return "; ".join(
+def refuse_other_settings(out: object, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise ``ConfigError`` where the results in ``out`` were made with other settings; it names what differs."""
+    changed = "; ".join(
         f"{name} was {before.get(name)!r}, now {now.get(name)!r}"
         for name in sorted({*before, *now})
         if before.get(name) != now.get(name)
     )
+    if changed:
+        raise ConfigError(
+            f"{out} holds results that were made with other settings ({changed}); choose another `out`, or "
+            "`resume=False` to do every video again"
+        )
+
+
+def write_summary(out: Path, content: Mapping[str, Any]) -> None:
+    """Write ``summary.json``: the outcome of a run for people and scripts."""
+    write_text_atomic(out / SUMMARY, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_summary(folder: Path) -> tuple[str, tuple[VideoRecord, ...]]:
+    """The note and the videos of a run's ``summary.json``; both empty where there is none.
+
+    Raises:
+        FormatError: It cannot be read.
+    """
+    path = folder / SUMMARY
+    if not path.is_file():
+        return "", ()
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return str(content.get("note", "")), tuple(VideoRecord.from_json(entry) for entry in content.get("videos", ()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FormatError(
+            f"{path} cannot be read ({type(error).__name__}: {error}); delete it, or annotate into this folder again"
+        ) from error
 
 
 def file_state(path: Path | Address) -> tuple[int, float]:

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ava_detect.formats.ava_csv import AvaTable
-from ava_detect.labels import LabelMap
-from ava_detect.linking import Linker
 from ava_detect.structures import ActionDetections
+from ava_detect.structures.labels import LabelMap
+from ava_detect.structures.linking import Linker
 
 Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from ava_detect.addresses import Address, without_secrets
 from ava_detect.errors import AvaDetectError
-from ava_detect.store import copy_here, info_of
+from ava_detect.storage.addresses import Address, without_secrets
+from ava_detect.storage.object_store import copy_here, info_of
 
 CACHE_VARIABLE = "AVA_DETECT_CACHE"
 _COPIES, _LOCKS = "copies", ".locks"

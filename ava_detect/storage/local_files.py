@@ -39,6 +39,11 @@ def write_text_atomic(target: str | Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def whole_lines(path: Path) -> list[str]:
+    """The lines of a file to which lines are appended; one without its newline was cut while it was written."""
+    return [line for line in path.read_text(encoding="utf-8").split("\n")[:-1] if line]
+
+
 def remove_stale_temporaries(folder: str | Path) -> list[Path]:
     """Remove the temporary files that killed processes left in ``folder``; those of living ones stay."""
     removed = []

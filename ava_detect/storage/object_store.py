@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,10 +13,11 @@ from uuid import uuid4
 
 from fsspec import AbstractFileSystem
 
-from ava_detect.addresses import Address
-from ava_detect.files import TEMPORARY_MARK, atomic_path
-from ava_detect.patience import patiently
+from ava_detect.storage.addresses import Address
+from ava_detect.storage.local_files import TEMPORARY_MARK, atomic_path
+from ava_detect.storage.retry import with_retries
 
+_KEYS_PER_PAGE = 1000  # the most that S3 sends
 # Where an upload appears whole by nature; elsewhere it is renamed into place.
 _WHOLE_BY_NATURE = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "hf", "oss", "oci", "memory", "r2", "tos"}
 
@@ -47,7 +48,7 @@ class Store:
     def is_there(self, name: str) -> bool:
         """Whether there is such a file."""
         files, root = self.place
-        return patiently(lambda: _is_there(files, f"{root}/{name}"), self.address / name)
+        return with_retries(lambda: _is_there(files, f"{root}/{name}"), self.address / name)
 
     def infos(self, folder: str) -> list[Mapping[str, Any]]:
         """What a folder holds, as fsspec lists it, by name; nothing where there is no such folder."""
@@ -59,7 +60,7 @@ class Store:
             except FileNotFoundError:
                 return []
 
-        return patiently(look, self.address)
+        return with_retries(look, self.address)
 
     def names(self, folder: str) -> list[str]:
         """The names in a folder, without what somebody is still writing."""
@@ -74,7 +75,7 @@ class Store:
         files, root = self.place
         data: bytes | None = None
         with suppress(FileNotFoundError):
-            data = patiently(lambda: files.cat_file(f"{root}/{name}"), self.address / name)
+            data = with_retries(lambda: files.cat_file(f"{root}/{name}"), self.address / name)
         return data
 
     def fetch(self, name: str, target: Path) -> bool:
@@ -102,7 +103,7 @@ class Store:
             if _scheme(files) == "file":
                 _link_new(Path(target), content)
             elif _scheme(files) in _WHOLE_BY_NATURE:
-                patiently(lambda: files.pipe_file(target, content, mode="create"), self.address)
+                with_retries(lambda: files.pipe_file(target, content, mode="create"), self.address)
             else:
                 self.write(name, content)
 
@@ -111,7 +112,7 @@ class Store:
         files, root = self.place
         path = f"{root}/{name}"
         with suppress(FileNotFoundError):
-            patiently(lambda: files.rm_file(path) if _is_there(files, path) else None, self.address / name)
+            with_retries(lambda: files.rm_file(path) if _is_there(files, path) else None, self.address / name)
 
     def _put(self, name: str, upload: Callable[[AbstractFileSystem, str], None]) -> None:
         """Have a file in its place, where it appears whole or not at all."""
@@ -131,13 +132,43 @@ class Store:
                 upload(files, moved_from)
                 files.mv(moved_from, target)
 
-        patiently(put, self.address / name)
+        with_retries(put, self.address / name)
+
+
+def directory(files: AbstractFileSystem, place: str) -> Iterator[Mapping[str, Any]]:
+    """The entries of a directory as fsspec shows them (``name``, ``type``, when it changed), the files in the order of
+    their names.
+
+    Stores that s3fs opens send them page by page; of others a directory is listed in one.
+    """
+    bucket = place.partition("/")[0]
+    # What S3 calls a directory bucket ("--x-s3") lists in no order.
+    if hasattr(files, "call_s3") and bucket and not bucket.endswith("--x-s3"):
+        yield from _pages(files, place)
+    else:
+        yield from sorted(with_retries(lambda: files.ls(place, detail=True), place), key=lambda info: str(info["name"]))
+
+
+def _pages(files: Any, place: str) -> Iterator[Mapping[str, Any]]:
+    bucket, key, _ = files.split_path(place)
+    request = {"Bucket": bucket, "Delimiter": "/", "MaxKeys": _KEYS_PER_PAGE, **files.req_kw}
+    prefix = f"{key}/" if key else ""
+    while True:
+        page = with_retries(lambda: files.call_s3("list_objects_v2", Prefix=prefix, **request), place)
+        for entry in page.get("Contents", []):
+            if entry["Key"] != prefix:  # the mark that some tools leave for a folder
+                yield {**entry, "name": f"{bucket}/{entry['Key']}", "type": "file"}
+        for entry in page.get("CommonPrefixes", []):
+            yield {"name": f"{bucket}/{entry['Prefix'].rstrip('/')}", "type": "directory"}
+        if not page.get("IsTruncated"):
+            return
+        request["ContinuationToken"] = page["NextContinuationToken"]
 
 
 def info_of(address: Address) -> Mapping[str, Any]:
     """What its store says of one file, in fsspec's words (``size``, ...). ``FileNotFoundError``, ``StoreError``."""
     files, path = address.open()
-    info: Mapping[str, Any] = patiently(lambda: files.info(path), address)
+    info: Mapping[str, Any] = with_retries(lambda: files.info(path), address)
     return info
 
 
@@ -156,7 +187,7 @@ def _copy(files: AbstractFileSystem, path: str, target: Path, address: Address) 
             if size is not None and came != size:
                 raise OSError(f"{came} bytes came of {size}")
 
-    patiently(copy, address)
+    with_retries(copy, address)
 
 
 def _link_new(target: Path, content: bytes) -> None:

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from ava_detect.addresses import without_secrets
 from ava_detect.errors import AvaDetectError, StoreError
+from ava_detect.storage.addresses import without_secrets
 
 _TRIES, _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 6, 0.2, 10.0
 # Trying again changes nothing about these.
@@ -27,7 +27,7 @@ _WITHOUT_KEYS = {"NoCredentialsError", "PartialCredentialsError", "ProfileNotFou
 T = TypeVar("T")
 
 
-def patiently(attempt: Callable[[], T], what: object) -> T:
+def with_retries(attempt: Callable[[], T], what: object) -> T:
     """The result of ``attempt``, tried up to six times within about twenty seconds.
 
     Errors that stay (no such file, no permission) are raised at once. ``StoreError`` names ``what`` and the last error,

@@ -15,8 +15,8 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
+from ava_detect.environment import resource_dir
 from ava_detect.errors import FormatError
-from ava_detect.resources import resource_dir
 
 AVA_80_FILE = "ava_action_list_v2.2.pbtxt"
 AVA_60_FILE = "ava_action_list_v2.2_for_activitynet_2019.pbtxt"

@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from ava_detect.boxes import iou
 from ava_detect.errors import AvaDetectError
 from ava_detect.structures import ActionDetections
+from ava_detect.structures.boxes import iou
 
 Float64Array = npt.NDArray[np.float64]
 

@@ -137,7 +137,7 @@ def _tracks(keyframes: Sequence[ActionDetections]) -> Iterator[_Track]:
         if keyframe.track_ids is None:
             raise AvaDetectError(
                 f"{keyframe.video_id}, second {keyframe.timestamp_seconds:g}: the people have no track ids; link the "
-                "keyframes first (ava_detect.linking.Linker)"
+                "keyframes first (ava_detect.structures.linking.Linker)"
             )
         for row, track_id in enumerate(keyframe.track_ids.tolist()):
             rows.setdefault(track_id, []).append((k, row))

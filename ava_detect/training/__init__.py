@@ -1,5 +1,5 @@
 """How weights are learnt: losses, schedule, loop, checkpoints."""
 
-from ava_detect.training.loop import Progress, TrainResult, train
+from ava_detect.training.loop import TrainResult, train
 
-__all__ = ["Progress", "TrainResult", "train"]
+__all__ = ["TrainResult", "train"]

@@ -14,7 +14,7 @@ import torch
 
 from ava_detect.config import Config
 from ava_detect.errors import TrainingError
-from ava_detect.files import atomic_path
+from ava_detect.storage.local_files import atomic_path
 
 FORMAT = 1
 # What may differ when a training goes on: it changes no number that is learnt.

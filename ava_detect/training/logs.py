@@ -14,7 +14,7 @@ import psutil
 import torch
 
 from ava_detect.errors import TrainingError
-from ava_detect.files import write_text_atomic
+from ava_detect.storage.local_files import write_text_atomic
 from ava_detect.training.learner import Step
 from ava_detect.training.run_files import EVENTS, SCORES, STEPS
 from ava_detect.training.validation import Score

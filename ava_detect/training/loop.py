@@ -12,19 +12,20 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ava_detect.addresses import Address, is_address
-from ava_detect.build import build_model, self_contained
 from ava_detect.config import Config
-from ava_detect.datasets import build_dataset
+from ava_detect.config.build import build_model, self_contained
+from ava_detect.datasets.build import build_dataset
 from ava_detect.errors import ConfigError, DivergedError, TrainingError
-from ava_detect.files import remove_stale_temporaries
 from ava_detect.models.weights import save_weights
+from ava_detect.storage.addresses import Address, is_address
+from ava_detect.storage.local_files import remove_stale_temporaries
+from ava_detect.structures.progress import OnProgress, Progress
 from ava_detect.training.batches import StepSampler, training_batches
 from ava_detect.training.checkpoint import (
     check_same_training,
@@ -41,18 +42,6 @@ from ava_detect.training.processes import gather, open_processes
 from ava_detect.training.run_files import BEST, LAST, SCORES, STEPS, WEIGHTS, RunFiles
 from ava_detect.training.schedule import learning_rate
 from ava_detect.training.validation import Validation, build_validation, metric_of, names_of_details
-
-
-@dataclass(frozen=True)
-class Progress:
-    """``step`` of ``num_steps`` done; the loss and learning rate of the last one, and the latest score if any."""
-
-    step: int
-    num_steps: int
-    epoch: float
-    loss: float
-    learning_rate: float
-    score: float | None
 
 
 @dataclass(frozen=True)
@@ -82,7 +71,7 @@ def train(
     out: str | Path | Address,
     *,
     resume: bool = False,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> TrainResult:
     """Learn the weights of ``config`` from its data and leave them, with their history, in ``out``: a folder, or an
     address whose scheme fsspec knows.
@@ -100,7 +89,9 @@ def train(
     _check_data_is_here(config)
     with RunFiles(out) as files:
         if not resume and files.is_there(LAST):
-            raise TrainingError(f"{files} holds a training already; go on with it (--resume), or choose another folder")
+            raise TrainingError(
+                f"{files} holds a training already; go on with it (`resume=True`), or choose another folder"
+            )
         with open_processes(config.train.precision) as accelerator:
             return _Training(config, files, accelerator, resume=resume).run(on_progress)
 
@@ -112,7 +103,7 @@ def _check_data_is_here(config: Config) -> None:
             if is_address(place):
                 raise ConfigError(
                     f"data.{name}.{what} is {Address(place)}, but a training reads its videos and annotations from a "
-                    "disk; copy or mount them at the same path on every machine, and give that path (--out may be an "
+                    "disk; copy or mount them at the same path on every machine, and give that path (`out` may be an "
                     "address)"
                 )
 
@@ -167,14 +158,14 @@ class _Training:
         if len(set(seen)) > 1:
             steps = ", ".join("none" if one is None else f"step {one[0]}" for one in seen)
             raise TrainingError(
-                f"the processes found different checkpoints at {name} ({steps}); --out must be one place to all of "
+                f"the processes found different checkpoints at {name} ({steps}); `out` must be one place to all of "
                 "them, and no earlier run may still be writing there"
             )
         if state is not None:
             check_same_training(name, state, self.config, len(self.clips))
         return state
 
-    def run(self, on_progress: Callable[[Progress], None] | None) -> TrainResult:
+    def run(self, on_progress: OnProgress | None) -> TrainResult:
         """All steps that are left."""
         started = time.perf_counter()
         log = self._open_log() if self.accelerator.is_main_process else None
@@ -189,7 +180,7 @@ class _Training:
             self.files.finish()
         return self._result(time.perf_counter() - started)
 
-    def _learn(self, log: TrainingLog | None, on_progress: Callable[[Progress], None] | None) -> None:
+    def _learn(self, log: TrainingLog | None, on_progress: OnProgress | None) -> None:
         batches = training_batches(
             self.clips,
             self.sampler.over(range(self.step, self.num_steps)),
@@ -208,7 +199,10 @@ class _Training:
             if saves:
                 self._save()
             if on_progress is not None and self.accelerator.is_main_process:
-                on_progress(Progress(self.step, self.num_steps, self.epoch, self.loss, rate, self.score))
+                figures = {"epoch": self.epoch, "loss": self.loss, "learning_rate": rate}
+                if self.score is not None:
+                    figures["score"] = self.score
+                on_progress(Progress("steps", self.step, self.num_steps, figures=figures))
 
     @property
     def epoch(self) -> float:

@@ -15,10 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ava_detect.addresses import Address, address_of, is_address, without_secrets
 from ava_detect.errors import ConfigError, StoreError
-from ava_detect.scratch import room_for, scratch_folder
-from ava_detect.store import Store
+from ava_detect.storage.addresses import Address, address_of, is_address, without_secrets
+from ava_detect.storage.object_store import Store
+from ava_detect.storage.scratch import room_for, scratch_folder
 
 LAST, BEST, WEIGHTS = "last.pt", "best.pt", "model.safetensors"
 STEPS, SCORES, EVENTS = "log.csv", "validation.csv", "tensorboard"
@@ -122,7 +122,7 @@ class RunFiles:
             yield
         except (OSError, NotImplementedError) as error:
             raise ConfigError(
-                f"--out {self} cannot be {what} ({_reason(error)}); check its name and your keys, or choose another"
+                f"`out` {self} cannot be {what} ({_reason(error)}); check its name and your keys, or choose another"
             ) from None
 
     def _late(self) -> str:

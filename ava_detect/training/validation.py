@@ -18,16 +18,19 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ava_detect.build import label_map_of
 from ava_detect.config import Config
-from ava_detect.datasets import AvaDataset, ClipDataset, Sample, build_dataset, collate, network_input
+from ava_detect.config.build import label_map_of
+from ava_detect.datasets.ava import AvaDataset
+from ava_detect.datasets.base import ClipDataset
+from ava_detect.datasets.build import build_dataset
+from ava_detect.datasets.samples import Sample, collate, network_input
 from ava_detect.evaluation.clip_scores import average_precisions, top_k_accuracy
 from ava_detect.evaluation.frame_map import FrameMAP
 from ava_detect.evaluation.keyframes import KeyframeKeys
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
-from ava_detect.labels import LabelMap
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
 from ava_detect.structures import ActionDetections
+from ava_detect.structures.labels import LabelMap
 from ava_detect.training.batches import samples_in_order
 from ava_detect.training.processes import gather
 

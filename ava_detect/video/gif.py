@@ -13,7 +13,7 @@ import av.filter
 import numpy as np
 import numpy.typing as npt
 
-from ava_detect.files import atomic_path
+from ava_detect.storage.local_files import atomic_path
 
 # A GIF counts hundredths of a second, and browsers slow down what is shorter than two of them.
 MAX_FPS = 50

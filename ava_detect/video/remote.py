@@ -17,10 +17,10 @@ from typing import BinaryIO, Self, TypeVar
 from fsspec import AbstractFileSystem
 from fsspec.caching import BackgroundBlockCache
 
-from ava_detect.addresses import Address, is_address, without_secrets
 from ava_detect.errors import StoreError, VideoError
-from ava_detect.patience import patiently
-from ava_detect.scratch import room_for, scratch_folder
+from ava_detect.storage.addresses import Address, is_address, without_secrets
+from ava_detect.storage.retry import with_retries
+from ava_detect.storage.scratch import room_for, scratch_folder
 
 _BLOCK_BYTES, _MAX_BLOCKS = 4 << 20, 16
 _MAX_SCRATCH_BYTES = 32 << 30
@@ -135,7 +135,7 @@ class RemoteVideo:
     def _patiently(self, attempt: Callable[[], T]) -> T:
         """Its result; ``failure`` is kept where the store does not answer."""
         try:
-            return patiently(attempt, self)
+            return with_retries(attempt, self)
         except StoreError as error:
             self.failure = error
             raise

@@ -26,12 +26,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec import AbstractFileSystem
 
-from ava_detect.addresses import Address, address_of, is_address, without_secrets
 from ava_detect.errors import FormatError, VideoError
-from ava_detect.listing import directory
-from ava_detect.patience import patiently
-from ava_detect.sources import VIDEO_SUFFIXES, AnyVideo
+from ava_detect.storage.addresses import Address, address_of, is_address, without_secrets
+from ava_detect.storage.object_store import directory
+from ava_detect.storage.retry import with_retries
 from ava_detect.video.remote import RemoteVideo
+from ava_detect.video.sources import VIDEO_SUFFIXES, SourceVideo
 
 LIST_SUFFIXES = (".txt", ".csv", ".csv.gz", ".txt.gz", ".parquet")
 _COLUMNS = ("video_id", "uri", "start_seconds")
@@ -45,7 +45,7 @@ def is_list(source: str | Path) -> bool:
     return _file_name(str(source)).lower().endswith(LIST_SUFFIXES)
 
 
-def stream_videos(sources: Iterable[str | Path], *, inside_out: Address | None = None) -> Iterator[AnyVideo]:
+def stream_videos(sources: Iterable[str | Path], *, inside_out: Address | None = None) -> Iterator[SourceVideo]:
     """The videos of files, folders, globs and lists, here and at addresses, in their order; nothing is held in memory.
 
     Files below ``inside_out`` (the run's own results) are left out of folders. A row of a list that names no video has
@@ -65,42 +65,42 @@ def _file_name(text: str) -> str:
     return Address(text).name if is_address(text) else PurePosixPath(text.replace(os.sep, "/")).name
 
 
-def _on_disk(path: Path, own: Address | None) -> Iterator[AnyVideo]:
+def _on_disk(path: Path, own: Address | None) -> Iterator[SourceVideo]:
     if path.is_dir():
         yield from _some(_below(path, own), f"the folder {path}")
     elif not path.exists() and glob.has_magic(str(path)):
         found = sorted(Path(p) for p in glob.glob(str(path), recursive=True) if Path(p).is_file())  # noqa: PTH207
-        yield from _some((AnyVideo(p, p.stem, modified=p.stat().st_mtime) for p in found), f"the pattern {path}")
+        yield from _some((SourceVideo(p, p.stem, modified=p.stat().st_mtime) for p in found), f"the pattern {path}")
     else:
-        yield AnyVideo(path, path.stem, modified=path.stat().st_mtime if path.exists() else None)
+        yield SourceVideo(path, path.stem, modified=path.stat().st_mtime if path.exists() else None)
 
 
-def _below(folder: Path, own: Address | None) -> Iterator[AnyVideo]:
+def _below(folder: Path, own: Address | None) -> Iterator[SourceVideo]:
     is_below = _is_below(fsspec.filesystem("file"), own)
     for place, folders, names in os.walk(folder, followlinks=True):
         folders.sort()
         here = [Path(place) / name for name in sorted(names) if Path(name).suffix.lower() in VIDEO_SUFFIXES]
         kept = ((p.relative_to(folder).as_posix(), p) for p in here if not is_below(p.resolve().as_posix()))
         for video_id, path in _with_ids(kept):
-            yield AnyVideo(path, video_id, modified=path.stat().st_mtime)
+            yield SourceVideo(path, video_id, modified=path.stat().st_mtime)
 
 
-def _at_address(address: Address, own: Address | None) -> Iterator[AnyVideo]:
+def _at_address(address: Address, own: Address | None) -> Iterator[SourceVideo]:
     files, root = address.open()
     web = address.url.lower().startswith(("http://", "https://"))
     if not web and glob.has_magic(root):
-        found = patiently(lambda: files.glob(root, detail=True), address)
+        found = with_retries(lambda: files.glob(root, detail=True), address)
         kept = [info for info in found.values() if info["type"] == "file"]
         yield from _some(
             (_of_info(files, info, PurePosixPath(info["name"]).stem) for info in kept), f"the pattern {address}"
         )
-    elif web or address.suffix.lower() in VIDEO_SUFFIXES or not patiently(lambda: files.isdir(root), address):
-        yield AnyVideo(address, address.stem)
+    elif web or address.suffix.lower() in VIDEO_SUFFIXES or not with_retries(lambda: files.isdir(root), address):
+        yield SourceVideo(address, address.stem)
     else:
         yield from _some(_below_address(files, root, own), f"the folder {address}")
 
 
-def _below_address(files: AbstractFileSystem, root: str, own: Address | None) -> Iterator[AnyVideo]:
+def _below_address(files: AbstractFileSystem, root: str, own: Address | None) -> Iterator[SourceVideo]:
     """Directory by directory, each as its listing comes: first its videos, then the folders in it."""
     is_below = _is_below(files, own)
     root = root.rstrip("/")
@@ -133,10 +133,10 @@ def _is_below(files: AbstractFileSystem, own: Address | None) -> Callable[[str],
     return lambda path: type(files) is type(own_files) and path.startswith(start)
 
 
-def _of_info(files: AbstractFileSystem, info: Mapping[str, Any], video_id: str) -> AnyVideo:
+def _of_info(files: AbstractFileSystem, info: Mapping[str, Any], video_id: str) -> SourceVideo:
     url = files.unstrip_protocol(info["name"])
     place: Path | Address = Path(url.removeprefix("file://")) if url.startswith("file://") else Address(url)
-    return AnyVideo(place, video_id, modified=modified_of(info))
+    return SourceVideo(place, video_id, modified=modified_of(info))
 
 
 def modified_of(info: Mapping[str, Any]) -> float | None:
@@ -178,7 +178,7 @@ def _with_id(stem: str, num_same: int, name: str, file: T) -> tuple[str, T]:
     return (stem if num_same == 1 else name), file
 
 
-def _some(videos: Iterable[AnyVideo], where: str) -> Iterator[AnyVideo]:
+def _some(videos: Iterable[SourceVideo], where: str) -> Iterator[SourceVideo]:
     """The same videos; ``VideoError`` where there are none."""
     empty = True
     for video in videos:
@@ -188,7 +188,7 @@ def _some(videos: Iterable[AnyVideo], where: str) -> Iterator[AnyVideo]:
         raise VideoError(f"{where} holds no video; looked for {' '.join(sorted(VIDEO_SUFFIXES))}")
 
 
-def _listed(source: str | Path) -> Iterator[AnyVideo]:
+def _listed(source: str | Path) -> Iterator[SourceVideo]:
     """The rows of a list; what is relative lies beside the list."""
     shown = str(Address(str(source))) if is_address(source) else str(source)
     if not is_address(source) and not Path(source).is_file():
@@ -253,7 +253,7 @@ def _check_columns(names: Iterable[str], shown: str) -> None:
         )
 
 
-def _of_row(source: str | Path, where: str, row: Mapping[str, Any]) -> AnyVideo:
+def _of_row(source: str | Path, where: str, row: Mapping[str, Any]) -> SourceVideo:
     uri, video_id, start = str(row.get("uri") or "").strip(), str(row.get("video_id") or ""), row.get("start_seconds")
     problem = _problem("uri", uri)
     path: Path | Address = Path(os.devnull)
@@ -269,7 +269,7 @@ def _of_row(source: str | Path, where: str, row: Mapping[str, Any]) -> AnyVideo:
             seconds = math.nan
         if not math.isfinite(seconds):
             problem, seconds = f"start_seconds is a number, got {start!r}", None
-    return AnyVideo(path, video_id, seconds, problem=f"{where}: {problem}" if problem else "")
+    return SourceVideo(path, video_id, seconds, problem=f"{where}: {problem}" if problem else "")
 
 
 def _problem(column: str, text: str) -> str:

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ava_detect.addresses import Address
 from ava_detect.errors import VideoError
+from ava_detect.storage.addresses import Address
 
 _SUFFIXES = "mp4 m4v mov mkv webm avi mpg mpeg ts mts m2ts wmv flv ogv 3gp h264 264 hevc 265 y4m mxf"
 VIDEO_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
@@ -20,7 +20,7 @@ _CUT_OUT = re.compile(r"(?P<video>.+)_(?P<start>\d{6})_\d{6}")
 
 
 @dataclass(frozen=True)
-class AnyVideo:
+class SourceVideo:
     """A video file, here or at an address, and the name that its results carry.
 
     ``start_seconds``: where in its movie it starts; None: where the run says. ``modified``: when the file last changed,
@@ -40,13 +40,13 @@ class AnyVideo:
 
 
 @dataclass(frozen=True)
-class VideoSource(AnyVideo):
+class LocalVideo(SourceVideo):
     """A video file on this machine."""
 
     path: Path
 
 
-def find_videos(sources: Iterable[str | Path], *, inside_out: Path | None = None) -> list[VideoSource]:
+def find_videos(sources: Iterable[str | Path], *, inside_out: Path | None = None) -> list[LocalVideo]:
     """The videos of files, folders (searched to the bottom, by suffix) and globs, each once, in a stable order.
 
     A named file is taken whatever its suffix and even if it is missing: that is for the run to report. Files below
@@ -109,7 +109,7 @@ def _expand(source: str | Path, inside_out: Path | None) -> list[Path]:
     return sorted(found)
 
 
-def _named(paths: list[Path]) -> list[VideoSource]:
+def _named(paths: list[Path]) -> list[LocalVideo]:
     """Give every path the shortest of its names that no other path shares."""
     video_ids = [path.stem for path in paths]
     for name in (_file_name, _folder_and_file_name, _name_and_hash):
@@ -119,7 +119,7 @@ def _named(paths: list[Path]) -> list[VideoSource]:
             name(path) if counts[video_id.casefold()] > 1 else video_id
             for path, video_id in zip(paths, video_ids, strict=True)
         ]
-    return [VideoSource(path, video_id) for path, video_id in zip(paths, video_ids, strict=True)]
+    return [LocalVideo(path, video_id) for path, video_id in zip(paths, video_ids, strict=True)]
 
 
 def _file_name(path: Path) -> str:

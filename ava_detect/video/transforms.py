@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ava_detect import boxes as box_ops
 from ava_detect.structures import Clip
+from ava_detect.structures import boxes as box_ops
 
 Frames = npt.NDArray[np.uint8]
 Boxes = npt.NDArray[np.float32]

@@ -12,7 +12,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from ava_detect.files import atomic_path
+from ava_detect.storage.local_files import atomic_path
 
 
 class VideoWriter:

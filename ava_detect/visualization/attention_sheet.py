@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ava_detect.boxes import FloatArray, scale
-from ava_detect.boxes import clip as cut
 from ava_detect.structures import Clip
+from ava_detect.structures.boxes import FloatArray, scale
+from ava_detect.structures.boxes import clip as cut
 from ava_detect.visualization.chips import Picture, Style, time_stamp
 from ava_detect.visualization.outlines import paint_box
 from ava_detect.visualization.tiles import GROUND, tile, tiled_width
@@ -24,7 +24,7 @@ _STRONGEST = 0.75
 
 
 class PathwayHeat(Protocol):
-    """What is drawn of a pathway; ``ava_detect.visualization.gradcam.PathwayAttention`` is one."""
+    """What is drawn of a pathway; ``ava_detect.inference.gradcam.PathwayAttention`` is one."""
 
     @property
     def pathway(self) -> str:

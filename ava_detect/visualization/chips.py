@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from ava_detect.labels import ActionKind
+from ava_detect.structures.labels import ActionKind
 
 Picture = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]

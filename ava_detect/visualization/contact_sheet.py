@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 
 from ava_detect.errors import AvaDetectError, VideoError
-from ava_detect.files import atomic_path
-from ava_detect.labels import LabelMap
+from ava_detect.storage.local_files import atomic_path
 from ava_detect.structures import ActionDetections
+from ava_detect.structures.labels import LabelMap
 from ava_detect.video.reader import VideoReader
 from ava_detect.visualization.draw import draw_detections
 from ava_detect.visualization.tiles import tile

@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 
 from ava_detect.errors import AvaDetectError, VideoError
-from ava_detect.labels import LabelMap
-from ava_detect.linking import Linker
 from ava_detect.structures import ActionDetections, Frame
+from ava_detect.structures.labels import LabelMap
+from ava_detect.structures.linking import Linker
 from ava_detect.video.gif import GifWriter
 from ava_detect.video.writer import VideoWriter
 from ava_detect.visualization.chips import Picture

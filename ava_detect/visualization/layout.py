@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ava_detect.boxes import FloatArray, areas, intersections
+from ava_detect.structures.boxes import FloatArray, areas, intersections
 
 Rectangle = tuple[int, int, int, int]
 

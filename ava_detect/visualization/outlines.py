@@ -6,7 +6,7 @@ from enum import Enum
 
 import numpy as np
 
-from ava_detect.boxes import FloatArray
+from ava_detect.structures.boxes import FloatArray
 from ava_detect.visualization.chips import SHADE, Colour, Picture
 
 

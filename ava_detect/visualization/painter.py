@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ava_detect.boxes import FloatArray, areas, clip, fractions_to_pixels
 from ava_detect.errors import AvaDetectError
-from ava_detect.labels import LabelMap
 from ava_detect.structures import ActionDetections, Float32Array
+from ava_detect.structures.boxes import FloatArray, areas, clip, fractions_to_pixels
+from ava_detect.structures.labels import LabelMap
 from ava_detect.visualization.chips import (
     Chip,
     ChipRow,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,21 +11,21 @@ import numpy as np
 from ava_detect.errors import AvaDetectError, ConfigError
 from ava_detect.evaluation.frame_map import FrameMAP
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
-from ava_detect.labels import Action, LabelMap
-from ava_detect.saved_results import SavedResults, in_columns_of, keyframes_of, read_saved_results
+from ava_detect.results.people_table import PeopleTable
+from ava_detect.results.saved import ReadOptions, SavedResults, in_columns_of, keyframes_of, read_saved_results
 from ava_detect.structures import ActionDetections
-from ava_detect.tubes import action_tubes, usual_spacing
+from ava_detect.structures.labels import Action, LabelMap
+from ava_detect.structures.progress import OnProgress, Progress
+from ava_detect.structures.tubes import action_tubes, usual_spacing
 from ava_detect.video.cuts import ShotCounter
 from ava_detect.video.reader import VideoReader
 from ava_detect.visualization.contact_sheet import write_contact_sheet
 from ava_detect.visualization.draw import draw_gif, draw_video
-from ava_detect.visualization.page.people import PeopleTable
 from ava_detect.visualization.plots import PlottedVideo, write_plots
 
 # Players show no more, and every drawn frame costs time and space.
 _MAX_DRAWN_FPS = 60.0
 PICTURES = ("video", "gif", "contact-sheet", "plots")
-OnVideo = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -40,20 +40,18 @@ def make_pictures(
     results: str | Path,
     out: str | Path,
     kinds: Sequence[str],
+    options: ReadOptions | None = None,
     *,
     ground_truth: str | Path | None = None,
-    videos: str | Path | None = None,
-    label_map: str | Path | None = None,
     min_score: float = 0.3,
-    start_seconds: float | None = None,
-    on_video: OnVideo | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Pictures:
     """Make pictures of results in the folder ``out``. A video whose file is gone or broken does not stop the others.
 
     ``kinds``: of ``PICTURES``: ``NAME.annotated.mp4``, ``NAME.gif`` and ``NAME.sheet.png`` per video, and one
     ``plots.html``. ``ground_truth``: an AVA csv; right, wrong and missed are then told apart, and the plots have AP and
     precision-recall curves. ``min_score``: the least score that is drawn. The other settings are those of
-    ``read_saved_results``. ``on_video`` is called with the id of each video as its turn comes. Raises ``ConfigError``
+    ``read_saved_results``. ``on_progress`` is told of each video as its turn comes. Raises ``ConfigError``
     for an unknown kind and ``FormatError`` where there are no results.
     """
     unknown = [kind for kind in kinds if kind not in PICTURES]
@@ -67,15 +65,13 @@ def make_pictures(
     saved = list(
         read_saved_results(
             results,
-            videos=videos,
-            label_map=label_map,
-            start_seconds=start_seconds,
+            options,
             also_actions=() if truth is None else np.unique(truth.action_ids[truth.action_ids != 0]).tolist(),
         )
     )
-    for of_video in saved:
-        if on_video is not None:
-            on_video(of_video.video_id)
+    for index, of_video in enumerate(saved):
+        if on_progress is not None:
+            on_progress(Progress("videos", index, len(saved), of_video.video_id))
         try:
             files += _of_video(of_video, out, kinds, _truth_of(of_video, truth), min_score)
         except AvaDetectError as error:

@@ -15,10 +15,10 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from ava_detect.labels import Action
-from ava_detect.tubes import ActionTube
+from ava_detect.structures.labels import Action
+from ava_detect.structures.tubes import ActionTube
 from ava_detect.visualization.chips import short_name
-from ava_detect.visualization.report_svg import HEAT, INK, KIND_COLOURS, LINE, SOFT, Canvas, shortened
+from ava_detect.visualization.report.svg import HEAT, INK, KIND_COLOURS, LINE, SOFT, Canvas, shortened
 
 _ROW_POINTS = 14.5
 _NAME_CHARACTERS = 24

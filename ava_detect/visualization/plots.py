@@ -15,14 +15,14 @@ import numpy.typing as npt
 
 from ava_detect.evaluation.compare import ap_intervals
 from ava_detect.evaluation.frame_map import FrameMAP
-from ava_detect.files import write_text_atomic
-from ava_detect.labels import ActionKind, LabelMap
+from ava_detect.storage.local_files import write_text_atomic
 from ava_detect.structures import ActionDetections
-from ava_detect.tubes import ActionTube, usual_spacing
+from ava_detect.structures.labels import ActionKind, LabelMap
+from ava_detect.structures.tubes import ActionTube, usual_spacing
 from ava_detect.visualization import plot_figures as draw
-from ava_detect.visualization import report_sections as of_result
 from ava_detect.visualization.chips import short_name
-from ava_detect.visualization.report_html import (
+from ava_detect.visualization.report import sections as of_result
+from ava_detect.visualization.report.html import (
     Section,
     count,
     figures,

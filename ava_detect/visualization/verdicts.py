@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from ava_detect.results.people_table import PeopleTable
 from ava_detect.structures import ActionDetections
-from ava_detect.visualization.page.people import PeopleTable
 from ava_detect.visualization.page.truth import judge
 
 

@@ -13,19 +13,20 @@ import pytest
 from helpers import SMALL_CONFIG, constant_rate, lively_model, save_pyslowfast, small_config_file, write_numbered_video
 from poison import plugin
 
-from ava_detect.annotate import Progress, annotate_videos
-from ava_detect.annotate_settings import UNTRAINED_NOTE
-from ava_detect.annotator import resolve_device, resolve_precision
-from ava_detect.build import build_model
+from ava_detect.annotation.annotate import annotate_videos
+from ava_detect.annotation.engines.base import Limits
+from ava_detect.annotation.engines.settings import ClusterSettings
 from ava_detect.config import Config
-from ava_detect.engine_choice import ClusterSettings
-from ava_detect.engines.base import Limits
+from ava_detect.config.build import build_model
 from ava_detect.errors import AvaDetectError, ConfigError
-from ava_detect.files import TEMPORARY_MARK
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv, write_ava_table
 from ava_detect.formats.jsonl import read_jsonl
-from ava_detect.labels import LabelMap
+from ava_detect.models.execution import resolve_device, resolve_precision
 from ava_detect.models.weights.converting import save_weights
+from ava_detect.models.zoo import UNTRAINED_NOTE
+from ava_detect.storage.local_files import TEMPORARY_MARK
+from ava_detect.structures.labels import LabelMap
+from ava_detect.structures.progress import Progress
 from ava_detect.video.reader import VideoReader
 
 NAMES = ("one", "two", "three")
@@ -136,8 +137,8 @@ def test_finished_videos_are_skipped_and_changed_ones_done_again(work):
     after = {path: path.stat().st_mtime_ns for path in (work / "out").glob("*.csv")}
     assert {path.stem for path in after if after[path] != before[path]} == {"two", "three"}
     assert {record.video_id: record.num_keyframes for record in summary.videos} == {"one": 4, "two": 2, "three": 3}
-    assert {progress.video_id for progress in seen if progress.record is None} == {"two", "three"}
-    assert seen[-1].num_finished == seen[-1].num_videos == 3
+    assert {progress.name for progress in seen if progress.result is None} == {"two", "three"}
+    assert seen[-1].done == seen[-1].total == 3
 
 
 def test_restart_does_everything_again(work):
@@ -157,7 +158,7 @@ def test_other_settings_over_old_results_are_refused(work):
 
 def test_an_interrupt_leaves_finished_videos_whole_and_the_next_run_goes_on(work):
     def interrupt(progress: Progress) -> None:
-        if progress.num_finished == 1 and progress.record is None:
+        if progress.done == 1 and progress.result is None:
             raise KeyboardInterrupt
 
     summary = run(work, on_progress=interrupt)
@@ -174,9 +175,9 @@ def test_a_killed_run_leaves_nothing_half_and_the_next_goes_on(work):
     config = small_config_file(work)
     code = (
         "import os, signal\n"
-        "from ava_detect.annotate import annotate_videos\n"
+        "from ava_detect.annotation.annotate import annotate_videos\n"
         "def die(progress):\n"
-        "    if progress.num_finished == 1 and progress.second > 0.3:\n"
+        "    if progress.done == 1 and progress.second > 0.3:\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
         f"annotate_videos({str(work / 'videos')!r}, {str(work / 'out')!r}, config={str(config)!r}, weights='random',\n"
         f"    boxes={str(work / 'boxes.csv')!r}, draw=True, every_seconds=0.1, on_progress=die)\n"
@@ -251,11 +252,11 @@ def test_processes_give_the_bytes_of_one(work):
     seen: list[Progress] = []
     shared_work = run(work, out="shared", workers=2, on_progress=seen.append)
     assert results(work / "out") == results(work / "shared")
-    inside = {progress.video_id: round(progress.duration_seconds, 3) for progress in seen if progress.record is None}
+    inside = {progress.name: round(progress.duration_seconds, 3) for progress in seen if progress.result is None}
     # Signs of life come no more often than five times a second.
     assert inside.items() <= {"one": 3.2, "two": 1.0, "three": 2.5}.items()
     assert inside
-    assert [progress.num_finished for progress in seen if progress.record] == [1, 2, 3, 4]
+    assert [progress.done for progress in seen if progress.result] == [1, 2, 3, 4]
     assert [(r.video_id, r.status, r.message) for r in shared_work.videos] == [
         (r.video_id, r.status, r.message) for r in alone.videos
     ]
@@ -364,7 +365,7 @@ def test_devices_and_precisions():
 
 PEAK_MEMORY = """
 import resource, sys
-from ava_detect.annotate import annotate_videos
+from ava_detect.annotation.annotate import annotate_videos
 for video in sys.argv[4:]:
     annotate_videos(video, sys.argv[1], config=sys.argv[2], weights="random", boxes=sys.argv[3],
                     formats=("csv", "jsonl", "parquet"), resume=False)

@@ -16,13 +16,13 @@ import pytest
 from helpers import constant_rate, small_config_file, write_numbered_video
 from poison import plugin
 
-from ava_detect.addresses import Address
-from ava_detect.annotate import annotate_videos
-from ava_detect.collect import collect_csv, collect_page, dataset_status
-from ava_detect.engines.base import Limits
+from ava_detect.annotation.annotate import annotate_videos
+from ava_detect.annotation.engines.base import Limits
 from ava_detect.errors import ConfigError
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv, write_ava_table
-from ava_detect.publishing import PublishedResults
+from ava_detect.results.collect import collect_csv, collect_page, dataset_status
+from ava_detect.results.dataset import ResultsDataset
+from ava_detect.storage.addresses import Address
 
 SECONDS = {"one": 3.2, "deep/two": 1.0, "three": 2.5}
 
@@ -80,7 +80,7 @@ def test_a_folder_becomes_a_dataset_that_pandas_reads_as_it_lies(done):
 
 DRIVER = """
 import sys
-from ava_detect.cli import main
+from ava_detect.cli.app import main
 place, out = sys.argv[1:]
 options = ["--config", f"{place}/small.yaml", "--weights", "random", "--boxes", f"{place}/boxes.csv", "--quiet"]
 for command in (
@@ -173,7 +173,7 @@ def test_bad_videos_are_set_aside_with_their_reasons_and_tried_again(place, tmp_
     assert sorted(p.name for p in tmp_path.iterdir()) == ["boxes.csv", "empty.mp4", "list.csv", "out"]
     assert sorted(rows(out)["video_id"].unique()) == ["../../../evil", "broken"]
     found = dataset_status(out)
-    assert (found.num_done, found.num_damaged, found.num_failed, found.num_videos) == (2, 1, 3, 5)
+    assert (found.num_done, found.num_damaged, found.num_failed, found.total) == (2, 1, 3, 5)
     assert [run.state for run in found.runs] == ["finished"]
     assert any("gone.mp4: there is no such file" in problem for problem in found.problems)
     # Damaged is as done as it will be, and still said; what failed is tried again.
@@ -294,26 +294,26 @@ def test_a_wrong_call_writes_nothing(place, tmp_path, settings, message):
 
 
 def test_keys_tell_videos_and_settings_apart_and_not_signatures():
-    from ava_detect.sources import AnyVideo
+    from ava_detect.video.sources import SourceVideo
 
-    ours, theirs = PublishedResults(Address("memory://x"), "a"), PublishedResults(Address("memory://x"), "b")
-    video = AnyVideo(Address("https://host/a.mp4?id=1&X-Amz-Signature=abc"), "a")
-    assert ours.key(video) == ours.key(AnyVideo(Address("https://me:pw@host/a.mp4?id=1&X-Amz-Signature=def"), "a"))
+    ours, theirs = ResultsDataset(Address("memory://x"), "a"), ResultsDataset(Address("memory://x"), "b")
+    video = SourceVideo(Address("https://host/a.mp4?id=1&X-Amz-Signature=abc"), "a")
+    assert ours.key(video) == ours.key(SourceVideo(Address("https://me:pw@host/a.mp4?id=1&X-Amz-Signature=def"), "a"))
     others = [
         theirs.key(video),
-        ours.key(AnyVideo(Address("https://host/a.mp4?id=2"), "a")),
-        ours.key(AnyVideo(video.path, "b")),
-        ours.key(AnyVideo(video.path, "a", 900.0)),
+        ours.key(SourceVideo(Address("https://host/a.mp4?id=2"), "a")),
+        ours.key(SourceVideo(video.path, "b")),
+        ours.key(SourceVideo(video.path, "a", 900.0)),
     ]
     assert len({ours.key(video), *others}) == 5
 
 
 def test_a_run_that_died_is_silent(done, tmp_path):
-    results = PublishedResults(Address(f"file://{tmp_path}/out"))
-    PublishedResults.begin(results.out, {"a": 1}, {}, resume=True)
+    results = ResultsDataset(Address(f"file://{tmp_path}/out"))
+    ResultsDataset.begin(results.out, {"a": 1}, {}, resume=True)
     note = {"state": "running", "started": 0, "updated": 1.0, "videos": 7, "before": 0, "done": 1, "failed": 0}
-    results.note_progress("r1", note)
+    results.put_progress("r1", note)
     found = dataset_status(tmp_path / "out")
     assert [run.state for run in found.runs] == ["silent"]
-    assert (found.num_done, found.num_videos) == (0, 7)
+    assert (found.num_done, found.total) == (0, 7)
     json.dumps(note)

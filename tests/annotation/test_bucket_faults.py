@@ -23,8 +23,8 @@ from moto_server import connect, s3_server
 from poison import plugin
 from ray_nodes import is_actor, is_child, kill_one, two_nodes
 
-from ava_detect.files import TEMPORARY_MARK
-from ava_detect.scratch import remove_abandoned
+from ava_detect.storage.local_files import TEMPORARY_MARK
+from ava_detect.storage.scratch import remove_abandoned
 
 pytestmark = pytest.mark.slow
 NUM_STORMS = int(os.environ.get("AVA_DETECT_FAULT_RUNS", "1"))

@@ -9,8 +9,8 @@ from buckets import NUM_VIDEOS, fill, options, rows_in, rows_on_disk, run
 from fault_proxy import FaultProxy
 from moto_server import SECRET, connect, s3_server
 
-from ava_detect.cache import CACHE_VARIABLE
-from ava_detect.collect import collect_csv, dataset_status
+from ava_detect.results.collect import collect_csv, dataset_status
+from ava_detect.storage.cache import CACHE_VARIABLE
 
 pytestmark = pytest.mark.slow
 

@@ -8,8 +8,8 @@ import pytest
 from helpers import constant_rate, small_config_file, write_numbered_video
 from PIL import Image
 
+from ava_detect.annotation.explain import explain
 from ava_detect.errors import AvaDetectError
-from ava_detect.explain import explain
 from ava_detect.formats.ava_csv import AvaTable, write_ava_table
 
 

@@ -14,7 +14,7 @@ import pytest
 from buckets import rows_below
 from helpers import constant_rate, small_config_file, write_numbered_video
 
-from ava_detect.annotate import annotate_videos
+from ava_detect.annotation.annotate import annotate_videos
 from ava_detect.formats.ava_csv import AvaTable, write_ava_table
 
 pytestmark = pytest.mark.slow

@@ -10,14 +10,14 @@ import pytest
 from helpers import constant_rate, lively_model, save_pyslowfast, small_config_file, write_numbered_video
 from ray_nodes import two_nodes
 
-from ava_detect.annotate import annotate_videos
-from ava_detect.annotate_settings import AnnotateSettings
+from ava_detect.annotation.annotate import annotate_videos
+from ava_detect.annotation.engines.settings import ClusterSettings
+from ava_detect.annotation.model_server import ModelServer, RemoteScorer
+from ava_detect.annotation.settings import AnnotateSettings
 from ava_detect.config import load_config
-from ava_detect.engine_choice import ClusterSettings
 from ava_detect.errors import ConfigError
-from ava_detect.files import sha256_of
 from ava_detect.formats.ava_csv import AvaTable, write_ava_table
-from ava_detect.model_service import ModelService, ServedScorer
+from ava_detect.storage.local_files import sha256_of
 from ava_detect.structures import Clip, PersonBoxes
 
 SECONDS = {"one": 3.2, "two": 1.0, "three": 2.5}
@@ -76,7 +76,7 @@ def test_a_shared_network_on_a_cluster_gives_the_objects_of_own_ones(place, expe
 
 
 class _Asked:
-    """What ``ModelService`` answers, and what it was asked."""
+    """What ``ModelServer`` answers, and what it was asked."""
 
     def __init__(self, service):
         self.requests = []
@@ -105,8 +105,8 @@ def settings(place):
 
 
 def test_clips_without_people_are_not_sent(settings, place):
-    ask = _Asked(ModelService(settings, sha256_of(place / "lively.pth"), 1)(0))
-    scorer = ServedScorer(ask)
+    ask = _Asked(ModelServer(settings, sha256_of(place / "lively.pth"), 1)(0))
+    scorer = RemoteScorer(ask)
     assert (scorer.num_actions, scorer.clips_per_batch, scorer.clip_settings.short_side) == (80, 1, 32)
     clips = [Clip(np.full((8, 32, 40, 3), 50 * i, np.uint8), float(i), 4) for i in range(3)]
     somebody = PersonBoxes([[2, 3, 20, 30], [5, 0, 40, 32]], [0.9, 0.8])
@@ -119,4 +119,4 @@ def test_clips_without_people_are_not_sent(settings, place):
 
 def test_other_weights_than_those_of_the_run_are_refused(settings):
     with pytest.raises(ConfigError, match="is another file than where the run was started"):
-        ModelService(settings, "0" * 64, 1)(0)
+        ModelServer(settings, "0" * 64, 1)(0)

@@ -20,8 +20,8 @@ import pytest
 from helpers import constant_rate, small_config_file, write_numbered_video
 from warm_runs import WarmRuns, group_is_gone
 
-from ava_detect.files import TEMPORARY_MARK
 from ava_detect.formats.ava_csv import AvaTable, write_ava_table
+from ava_detect.storage.local_files import TEMPORARY_MARK
 
 KILLS = int(os.environ.get("AVA_DETECT_KILLS", "6"))
 # So often the run is started by the command itself, whose processes load everything for themselves.

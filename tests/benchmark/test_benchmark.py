@@ -13,7 +13,7 @@ import pytest
 import yaml
 from helpers import constant_rate, lively_model, save_pyslowfast, small_config_file, write_numbered_video
 
-from ava_detect.annotate import annotate_videos
+from ava_detect.annotation.annotate import annotate_videos
 from ava_detect.benchmark import run_benchmark
 from ava_detect.errors import AvaDetectError, ConfigError
 from ava_detect.evaluation.frame_map import evaluate_files
@@ -180,7 +180,7 @@ def test_a_killed_run_goes_on_and_ends_as_if_undisturbed(world, tmp_path):
 import os, signal
 from ava_detect.benchmark import run_benchmark
 def die(progress):
-    if progress.name == "three" and progress.num_done == 3:
+    if progress.name == "three" and progress.done == 3:
         os.kill(os.getpid(), signal.SIGKILL)
 run_benchmark({paths["small.yaml"]!r}, {paths["weights.pyth"]!r}, out={str(tmp_path / "cut")!r}, on_progress=die,
     videos={paths["videos"]!r}, ground_truth={paths["truth.csv"]!r}, boxes={paths["boxes.csv"]!r})
@@ -193,7 +193,7 @@ run_benchmark({paths["small.yaml"]!r}, {paths["weights.pyth"]!r}, out={str(tmp_p
     result = bench(world, tmp_path / "cut", on_progress=seen.append)
     bench(world, tmp_path / "whole")
     assert {progress.name for progress in seen} == {"three", "two"}
-    assert (seen[0].num_done, seen[-1].num_done, seen[-1].num_planned) == (2, 4, 4)
+    assert (seen[0].done, seen[-1].done, seen[-1].total) == (2, 4, 4)
     assert (tmp_path / "cut" / "videos" / "one.csv").stat().st_ino == before
     assert (tmp_path / "cut" / "detections.csv").read_bytes() == (tmp_path / "whole" / "detections.csv").read_bytes()
     assert sorted(path.name for path in (tmp_path / "cut" / "videos").iterdir()) == ["one.csv", "three.csv", "two.csv"]

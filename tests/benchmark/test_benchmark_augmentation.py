@@ -11,9 +11,9 @@ import torch
 from helpers import constant_rate, lively_model, write_numbered_video
 
 from ava_detect.errors import ConfigError
-from ava_detect.labels import Action, LabelMap
-from ava_detect.pipeline import Pipeline
+from ava_detect.inference.pipeline import Pipeline
 from ava_detect.structures import ClipSettings, PersonBoxes
+from ava_detect.structures.labels import Action, LabelMap
 
 ONE_ACTION = LabelMap((Action(1, "one"),))
 BOX = (0.25, 0.25, 0.5, 0.75)

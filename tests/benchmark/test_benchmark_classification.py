@@ -13,9 +13,10 @@ from helpers import SMALL_CONFIG, constant_rate, lively_model, save_pyslowfast, 
 from ava_detect.benchmark import run_benchmark
 from ava_detect.benchmark.classification import SCORES, VideoScores, merge_views, score_classification
 from ava_detect.config import load_config
-from ava_detect.datasets import build_dataset, network_input
+from ava_detect.datasets.build import build_dataset
+from ava_detect.datasets.samples import network_input
 from ava_detect.errors import AvaDetectError
-from ava_detect.labels import Action, LabelMap
+from ava_detect.structures.labels import Action, LabelMap
 
 NAMES = ("a", "b", "c", "d")
 LABELS = (0, 2, 1, 2)
@@ -116,7 +117,7 @@ def test_batches_and_workers_change_nothing(world, tmp_path, settings):
 
 def test_a_cut_run_goes_on_and_ends_as_if_undisturbed(world, tmp_path):
     def interrupt(progress):
-        if progress.num_done == 2:
+        if progress.done == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -9,9 +9,9 @@ import typer
 import yaml
 from typer.testing import CliRunner
 
-from ava_detect import cli_data
+from ava_detect.cli import data as cli_data
 from ava_detect.formats.ava_csv import read_ava_csv
-from ava_detect.labels import LabelMap
+from ava_detect.structures.labels import LabelMap
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ import typer
 from helpers import lively_model, save_pyslowfast, small_config_file
 from typer.testing import CliRunner
 
-from ava_detect import cli_weights
-from ava_detect.cache import CACHE_VARIABLE
+from ava_detect.cli import weights as cli_weights
 from ava_detect.errors import AvaDetectError
 from ava_detect.models.zoo_table import ZOO
+from ava_detect.storage.cache import CACHE_VARIABLE
 
 NAME = "slowfast_r101_nl_32x2_ava22"
 

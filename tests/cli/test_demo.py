@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ava_detect.demo import DEMO_SECONDS, count_found, run_demo
+from ava_detect.cli.demo import DEMO_SECONDS, count_found, run_demo
 from ava_detect.formats.ava_csv import read_ava_csv
 from ava_detect.formats.jsonl import write_jsonl
-from ava_detect.labels import LabelMap
 from ava_detect.structures import ActionDetections
+from ava_detect.structures.labels import LabelMap
 from ava_detect.video.reader import VideoReader
 
 

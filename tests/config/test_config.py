@@ -7,17 +7,17 @@ import pytest
 import torch
 import yaml
 
-from ava_detect.build import build_model, label_map_of, self_contained
 from ava_detect.config import BackboneConfig, Config, HeadConfig, RoIConfig, SplitConfig, config_names, load_config
+from ava_detect.config.build import build_model, label_map_of, self_contained
+from ava_detect.datasets.synthetic.planning import ACTION_IDS as SYNTHETIC_IDS
+from ava_detect.datasets.synthetic.scene import Repertoire
+from ava_detect.environment import resource_dir
 from ava_detect.errors import ConfigError
-from ava_detect.labels import Action, LabelMap
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
 from ava_detect.models.heads import ProjectionHead
 from ava_detect.models.roi import RoIPool
 from ava_detect.models.slowfast import SlowFast
-from ava_detect.resources import resource_dir
-from ava_detect.synthetic.planning import ACTION_IDS as SYNTHETIC_IDS
-from ava_detect.synthetic.scene import Repertoire
+from ava_detect.structures.labels import Action, LabelMap
 
 # Parameters and state entries as PySlowFast counts them (quoted: peers' code, run at commit 287ec007).
 PUBLISHED_SIZES = {

@@ -14,10 +14,11 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from ava_detect.config import Config
-from ava_detect.datasets import build_dataset, collate, network_input
+from ava_detect.datasets.build import build_dataset
+from ava_detect.datasets.samples import collate, network_input
 from ava_detect.detectors.precomputed import PrecomputedBoxes
 from ava_detect.errors import ConfigError, FormatError, VideoError
-from ava_detect.pipeline import Pipeline
+from ava_detect.inference.pipeline import Pipeline
 from ava_detect.video.reader import VideoReader
 from ava_detect.video.transforms import normalize
 

@@ -11,9 +11,10 @@ from helpers import constant_rate, frame_number, write_numbered_video
 from PIL import Image
 
 from ava_detect.config import Config
-from ava_detect.datasets import build_dataset, collate
+from ava_detect.datasets.build import build_dataset
 from ava_detect.datasets.charades import read_charades
 from ava_detect.datasets.kinetics import read_kinetics
+from ava_detect.datasets.samples import collate
 from ava_detect.errors import ConfigError, FormatError, VideoError
 from ava_detect.video.reader import VideoReader
 

@@ -14,7 +14,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from ava_detect import boxes
+from ava_detect.structures import boxes
 
 
 @dataclass(frozen=True)

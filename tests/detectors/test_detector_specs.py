@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ava_detect.cache import CACHE_VARIABLE
 from ava_detect.detectors import build_detector, specs
 from ava_detect.detectors.builtin import BuiltinDetector
 from ava_detect.detectors.detectron2 import Detectron2Detector
@@ -16,6 +15,7 @@ from ava_detect.detectors.onnx_layouts import LAYOUTS
 from ava_detect.detectors.precomputed import PrecomputedBoxes
 from ava_detect.detectors.torchvision import TorchvisionDetector
 from ava_detect.errors import AvaDetectError, DetectorError
+from ava_detect.storage.cache import CACHE_VARIABLE
 from ava_detect.structures import Frame
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "detectors.md").read_text(encoding="utf-8")

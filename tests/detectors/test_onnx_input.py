@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ava_detect.detectors.onnx_input import InputFormat
-from ava_detect.detectors.views import View
+from ava_detect.detectors.tiles import View
 
 
 def input_format(**changes) -> InputFormat:

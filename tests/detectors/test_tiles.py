@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ava_detect.detectors.views import View, join, uncut, views_of
+from ava_detect.detectors.tiles import View, join, uncut, views_of
 from ava_detect.structures import PersonBoxes
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ava_detect.evaluation.average_precision import Ranking
 from ava_detect.evaluation.frame_map import FrameMAP
 from ava_detect.formats.ava_csv import AvaTable
-from ava_detect.labels import LabelMap
+from ava_detect.structures.labels import LabelMap
 
 
 def test_curve_by_hand() -> None:

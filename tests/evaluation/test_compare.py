@@ -11,7 +11,7 @@ from ava_detect.evaluation import compare as module
 from ava_detect.evaluation.compare import _Resampler, ap_intervals, compare
 from ava_detect.evaluation.frame_map import FrameMAP
 from ava_detect.formats.ava_csv import AvaTable
-from ava_detect.labels import LabelMap
+from ava_detect.structures.labels import LabelMap
 
 LABELS = LabelMap.ava().subset([12, 80, 3])
 VIDEOS = [f"video{i}" for i in range(12)]

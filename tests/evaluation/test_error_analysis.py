@@ -10,7 +10,7 @@ import pytest
 from ava_detect.evaluation.error_analysis import KINDS, analyze_errors
 from ava_detect.evaluation.frame_map import FrameMAP
 from ava_detect.formats.ava_csv import AvaTable
-from ava_detect.labels import LabelMap
+from ava_detect.structures.labels import LabelMap
 
 STAND, WATCH, CROUCH = 12, 80, 3
 LABELS = LabelMap.ava().subset([STAND, WATCH, CROUCH])

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from ava_detect.formats.ava_csv import AvaTable, write_ava_table
-from ava_detect.labels import LabelMap
+from ava_detect.structures.labels import LabelMap
 
 BOX, ELSEWHERE = (0.1, 0.1, 0.5, 0.9), (0.6, 0.1, 0.9, 0.9)
 
@@ -145,7 +145,7 @@ def test_it_works_where_torch_is_absent(work):
         "sys.meta_path.insert(0, NoTorch())\n"
         f"sys.argv = ['ava-detect', 'evaluate', '--ground-truth', {str(work / 'truth.csv')!r},\n"
         f"            '--detections', {str(work / 'good.csv')!r}, '--report', {str(work / 'report')!r}]\n"
-        "from ava_detect.cli import main\n"
+        "from ava_detect.cli.app import main\n"
         "main()\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

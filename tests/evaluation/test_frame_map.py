@@ -20,11 +20,11 @@ from naive_frame_map import Row, frame_ap
 from ava_detect.errors import FormatError
 from ava_detect.evaluation import matches
 from ava_detect.evaluation.frame_map import FrameMAP, FrameMAPResult, evaluate_files, load_metric
-from ava_detect.evaluation.results import Dialect
+from ava_detect.evaluation.frame_map_result import Dialect
 from ava_detect.formats.ava_csv import AvaTable, write_ava_csv, write_ava_table
 from ava_detect.formats.parquet import write_parquet
-from ava_detect.labels import Action, ActionKind, LabelMap
 from ava_detect.structures import ActionDetections
+from ava_detect.structures.labels import Action, ActionKind, LabelMap
 
 LEFT, RIGHT, WHOLE = (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0), (0.0, 0.0, 1.0, 1.0)
 # Not in the order of the ids, as a label map need not be.

@@ -11,7 +11,7 @@ import pytest
 
 from ava_detect.errors import FormatError
 from ava_detect.evaluation.frame_map import evaluate_files
-from ava_detect.evaluation.results import Dialect, FrameMAPResult
+from ava_detect.evaluation.frame_map_result import Dialect, FrameMAPResult
 
 ROOT = Path(__file__).resolve().parents[2]
 CASES = ROOT.parent / "shared" / "cases" / "evaluator"

@@ -14,9 +14,9 @@ from ava_detect.errors import FormatError
 from ava_detect.formats.ava_csv import read_ava_csv
 from ava_detect.formats.jsonl import read_jsonl, write_jsonl
 from ava_detect.formats.parquet import parquet_writer, write_parquet
-from ava_detect.formats.results import parse_formats, results_writer
-from ava_detect.labels import LabelMap
+from ava_detect.formats.writers import parse_formats, results_writer
 from ava_detect.structures import ActionDetections
+from ava_detect.structures.labels import LabelMap
 
 LABELS = LabelMap.ava()
 THREE = LABELS.subset([12, 69, 17])

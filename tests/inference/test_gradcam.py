@@ -9,12 +9,12 @@ from helpers import lively_model
 from torch import Tensor, nn
 
 from ava_detect.errors import AvaDetectError
+from ava_detect.inference.gradcam import attention
 from ava_detect.models.action_detector import ActionDetector
 from ava_detect.models.heads import ProjectionHead
 from ava_detect.models.roi import RoIPool
 from ava_detect.structures import Clip, ClipSettings, PersonBoxes
 from ava_detect.visualization.attention_sheet import attention_sheet
-from ava_detect.visualization.gradcam import attention
 
 SETTINGS = ClipSettings(num_frames=8, sampling_rate=1, short_side=64, mean=(0, 0, 0), std=(1, 1, 1))
 

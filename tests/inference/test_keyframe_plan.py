@@ -7,7 +7,7 @@ import pytest
 
 from ava_detect.errors import ConfigError, VideoError
 from ava_detect.formats.ava_csv import AvaTable
-from ava_detect.keyframe_plan import plan_keyframes
+from ava_detect.inference.keyframe_plan import plan_keyframes
 
 
 def listed(*keyframes):

@@ -15,7 +15,7 @@ import torch
 from helpers import lively_model, write_numbered_video
 from torchvision.ops import roi_align
 
-from ava_detect.pipeline import Pipeline
+from ava_detect.inference.pipeline import Pipeline
 from ava_detect.structures import PersonBoxes
 from ava_detect.video.reader import VideoReader
 from ava_detect.video.transforms import resize

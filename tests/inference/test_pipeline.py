@@ -10,13 +10,13 @@ import pytest
 import torch
 from helpers import constant_rate, frame_number, lively_model, write_numbered_video
 
-from ava_detect.build import build_model
 from ava_detect.config import Config
+from ava_detect.config.build import build_model
 from ava_detect.errors import ConfigError, VideoError
-from ava_detect.labels import LabelMap
-from ava_detect.pipeline import Pipeline
-from ava_detect.scoring import Scorer
+from ava_detect.inference.pipeline import Pipeline
+from ava_detect.inference.scorer import Scorer
 from ava_detect.structures import ClipSettings, Frame, PersonBoxes
+from ava_detect.structures.labels import LabelMap
 from ava_detect.video.reader import DecodedFrame
 from ava_detect.video.writer import VideoWriter
 
@@ -351,10 +351,10 @@ def test_the_gpu_gives_the_scores_of_the_cpu(video):
 def test_two_calls_at_once_on_the_gpu_give_the_scores_of_one(video):
     pipeline = Pipeline(FixedDetector(*PEOPLE), lively_model(), device="cuda")
     assert pipeline.scorer.calls_at_once == 2
-    side_by_side = scores_by_second(pipeline(video))
+    ordered_map = scores_by_second(pipeline(video))
     pipeline.scorer.calls_at_once = 1
     for second, scores in scores_by_second(pipeline(video)).items():
-        np.testing.assert_allclose(side_by_side[second], scores, atol=1e-6)
+        np.testing.assert_allclose(ordered_map[second], scores, atol=1e-6)
 
 
 def test_a_classifier_is_refused():

@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from ava_detect.background import in_background, side_by_side
+from ava_detect.inference.prefetch import ordered_map, prefetch
 
 
 def counting(made, end=10**9, closed=None):
@@ -31,14 +31,14 @@ def wait_until(condition):
 
 def test_the_same_items_in_the_same_order_from_another_thread():
     made = []
-    assert list(in_background(counting(made, 100), 3)) == list(range(100))
+    assert list(prefetch(counting(made, 100), 3)) == list(range(100))
     assert threading.current_thread().name not in made
 
 
 @pytest.mark.parametrize("depth", [1, 3])
 def test_a_slow_consumer_stops_the_maker(depth):
     made = []
-    items = in_background(counting(made), depth)
+    items = prefetch(counting(made), depth)
     next(items)
     wait_until(lambda: len(made) == 1 + depth)
     time.sleep(0.05)
@@ -52,7 +52,7 @@ def test_an_error_comes_after_what_was_made_before_it():
         yield 2
         raise KeyError("broken")
 
-    items = in_background(failing(), 5)
+    items = prefetch(failing(), 5)
     assert [next(items), next(items)] == [1, 2]
     with pytest.raises(KeyError, match="broken"):
         next(items)
@@ -60,7 +60,7 @@ def test_an_error_comes_after_what_was_made_before_it():
 
 def test_closing_ends_the_thread_and_closes_the_items():
     made, closed, before = [], [], threading.active_count()
-    items = in_background(counting(made, closed=closed), 2)
+    items = prefetch(counting(made, closed=closed), 2)
     assert next(items) == 0
     items.close()
     assert threading.active_count() == before
@@ -69,15 +69,15 @@ def test_closing_ends_the_thread_and_closes_the_items():
 
 def test_nothing_starts_before_it_is_asked_for():
     made, before = [], threading.active_count()
-    in_background(counting(made), 2).close()
+    prefetch(counting(made), 2).close()
     assert (made, threading.active_count()) == ([], before)
 
 
 def test_two_in_a_row_end_together_whichever_is_closed():
     before = threading.active_count()
     made = []
-    first = in_background(counting(made), 2)
-    second = in_background((2 * n for n in first), 2)
+    first = prefetch(counting(made), 2)
+    second = prefetch((2 * n for n in first), 2)
     assert [next(second), next(second)] == [0, 2]
     second.close()
     first.close()
@@ -92,7 +92,7 @@ def test_an_interrupt_while_the_thread_starts_leaves_nobody_at_work(monkeypatch)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(threading.Thread, "start", interrupted)
-    items = in_background(source, 2)
+    items = prefetch(source, 2)
     with pytest.raises(KeyboardInterrupt):
         next(items)
     wait_until(lambda: not any(thread.name == "ava-detect background" for thread in threading.enumerate()))
@@ -112,7 +112,7 @@ def test_an_interrupt_while_a_row_is_closed_stays_one():
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        row = in_background(taken(in_background(slow(), 1)), 1)
+        row = prefetch(taken(prefetch(slow(), 1)), 1)
         next(row)
         threading.Timer(0.1, signal.pthread_kill, (threading.get_ident(), signal.SIGINT)).start()
         with pytest.raises(KeyboardInterrupt):
@@ -139,13 +139,13 @@ def test_order_is_kept_and_no_more_than_asked_for_are_made_at_once():
             inside -= 1
         return number * 10
 
-    assert list(side_by_side(slow_when_even, iter(range(9)), 3, nothing)) == [number * 10 for number in range(9)]
+    assert list(ordered_map(slow_when_even, iter(range(9)), 3, nothing)) == [number * 10 for number in range(9)]
     assert most == 3
 
 
 def test_one_at_a_time_is_done_by_the_caller_and_nothing_ahead():
     taken = []
-    made = side_by_side(lambda number: (number, threading.current_thread()), map(taken_by(taken), range(5)), 1, nothing)
+    made = ordered_map(lambda number: (number, threading.current_thread()), map(taken_by(taken), range(5)), 1, nothing)
     assert next(made) == (0, threading.current_thread())
     assert taken == [0]
 
@@ -156,7 +156,7 @@ def taken_by(taken):
 
 def test_what_is_held_is_bounded_without_an_end():
     taken = []
-    made = side_by_side(str, map(taken_by(taken), itertools.count()), 2, nothing)
+    made = ordered_map(str, map(taken_by(taken), itertools.count()), 2, nothing)
     assert [next(made), next(made)] == ["0", "1"]
     assert taken == [0, 1, 2, 3]
     made.close()
@@ -168,11 +168,11 @@ def test_errors_come_in_their_place(num_threads):
         yield from (1, 2, 0)
         raise RuntimeError("no more")
 
-    made = side_by_side(lambda number: 10 // number, items(), num_threads, nothing)
+    made = ordered_map(lambda number: 10 // number, items(), num_threads, nothing)
     assert [next(made), next(made)] == [10, 5]
     with pytest.raises(ZeroDivisionError):
         next(made)
-    made = side_by_side(lambda number: number, items(), num_threads, nothing)
+    made = ordered_map(lambda number: number, items(), num_threads, nothing)
     assert list(itertools.islice(made, 3)) == [1, 2, 0]
     with pytest.raises(RuntimeError, match="no more"):
         next(made)
@@ -187,7 +187,7 @@ def test_closing_waits_for_what_is_being_made_and_begins_nothing_more():
         made.append(number)
         return number
 
-    results = side_by_side(slowly, iter(range(10)), 2, nothing)
+    results = ordered_map(slowly, iter(range(10)), 2, nothing)
     assert next(results) == 0
     results.close()
     count = len(made)
@@ -204,5 +204,5 @@ def test_every_thread_is_started_as_asked():
         barrier.wait(10)
         return threading.current_thread()
 
-    threads = set(side_by_side(together, iter(range(4)), 2, lambda: started.append(threading.current_thread())))
+    threads = set(ordered_map(together, iter(range(4)), 2, lambda: started.append(threading.current_thread())))
     assert threads == set(started)

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from helpers import constant_rate, frame_number, lively_model, small_config_file, write_numbered_video
 
-from ava_detect import propose
 from ava_detect.benchmark import run_benchmark
 from ava_detect.datasets.keyframes import read_keyframes
 from ava_detect.detectors import build_detector
 from ava_detect.errors import AvaDetectError, ConfigError
 from ava_detect.evaluation.person_ap import person_ap
 from ava_detect.formats.ava_csv import read_ava_csv
-from ava_detect.pipeline import Pipeline
-from ava_detect.propose import propose_people
+from ava_detect.inference import proposals as propose
+from ava_detect.inference.pipeline import Pipeline
+from ava_detect.inference.proposals import propose_people
 from ava_detect.structures import Frame, PersonBoxes
 
 PEOPLE = np.array([[0.125, 0.25, 0.5, 0.875], [0.5, 0.125, 1.25, 0.75], [1.125, 0.1, 1.2, 0.8]], np.float32)
@@ -67,7 +67,11 @@ def test_a_row_for_each_person_on_each_annotated_keyframe(videos, tmp_path, dete
     exclude.write_text("a,2\n")
     seen = []
     found = propose_people(
-        videos, truth, tmp_path / "deep" / "out.csv", exclude=exclude, on_progress=lambda *at: seen.append(at)
+        videos,
+        truth,
+        tmp_path / "deep" / "out.csv",
+        exclude=exclude,
+        on_progress=lambda at: seen.append((at.done, at.total)),
     )
     assert [(f.video_id, frame_number(f.image)) for f in detector.seen] == [("b", 20), ("a", 45), ("a", 90)]
     one, other = "0.125,0.25,0.5,0.875,,0.9", "0.5,0.125,1,0.75,,0.25"

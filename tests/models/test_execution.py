@@ -9,16 +9,16 @@ import pytest
 import torch
 from torch import nn
 
-from ava_detect.build import build_model
 from ava_detect.config import Config, load_config
-from ava_detect.models import fused_conv
+from ava_detect.config.build import build_model
+from ava_detect.environment import resource_dir
 from ava_detect.models.action_detector import ActionClassifier
 from ava_detect.models.blocks import ConvBN
 from ava_detect.models.execution import prepare
-from ava_detect.models.fused import FusedSlowFast
-from ava_detect.models.fused_conv import FusedConv, folded, has_fused_ops
+from ava_detect.models.fused import conv as fused_conv
+from ava_detect.models.fused.backbone import FusedSlowFast
+from ava_detect.models.fused.conv import FusedConv, folded, has_fused_ops
 from ava_detect.models.slowfast import SlowFast
-from ava_detect.resources import resource_dir
 
 CONFIGS = sorted(path.stem for path in resource_dir("configs").glob("*.yaml"))
 SMALL = {"depths": (2, 1, 2, 1), "width": 16}

@@ -10,8 +10,8 @@ import pytest
 import torch
 from helpers import SMALL_CONFIG, lively_model, save_pyslowfast, small_config_file
 
-from ava_detect import export
 from ava_detect.errors import AvaDetectError, ConfigError
+from ava_detect.models import export
 
 CLIP_GENERATOR_SEED = 7
 VARIANTS = {

@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 import torch
 
-from ava_detect.build import build_model
 from ava_detect.config import Config
+from ava_detect.config.build import build_model
 from ava_detect.models.weights.key_map import PYSLOWFAST
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))

@@ -79,9 +79,9 @@ def test_pooling_each_pathway_is_pooling_the_stretched_concatenation(rule):
     generator = torch.Generator().manual_seed(1)
     slow, fast = (torch.randn(2, c, t, 5, 6, generator=generator) for c, t in ((4, 2), (3, 8)))
     rois = torch.tensor([[0.0, 8, 8, 60, 70], [1.0, 0, 0, 96, 80]])
-    side_by_side = torch.cat([torch.nn.functional.interpolate(slow, (8, 5, 6)), fast], dim=1)
+    ordered_map = torch.cat([torch.nn.functional.interpolate(slow, (8, 5, 6)), fast], dim=1)
     pool = RoIPool(resolution=8, temporal_pool=rule, with_global=True)
-    both, one = pool([slow, fast], rois), pool([side_by_side], rois)
+    both, one = pool([slow, fast], rois), pool([ordered_map], rois)
     torch.testing.assert_close(both, one)
     assert both.shape == (2, 14)
     assert pool.num_features([4, 3]) == 14

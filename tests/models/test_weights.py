@@ -4,7 +4,7 @@ import pytest
 import torch
 from helpers import lively_model, save_pyslowfast
 
-from ava_detect.build import build_model
+from ava_detect.config.build import build_model
 from ava_detect.errors import WeightsError
 from ava_detect.models.weights import load_weights
 from ava_detect.models.weights.key_map import PYSLOWFAST

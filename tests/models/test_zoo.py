@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ava_detect.cache import CACHE_VARIABLE
 from ava_detect.config import config_names
 from ava_detect.errors import WeightsError
 from ava_detect.models import zoo
 from ava_detect.models.zoo_table import ZOO
+from ava_detect.storage.cache import CACHE_VARIABLE
 
 CONTENT = np.random.default_rng(0).integers(0, 256, 3_000_000).astype(np.uint8).tobytes()
 
@@ -118,7 +118,7 @@ def names_in(folder: Path) -> list[str]:
 
 def test_a_download_is_whole_noted_and_used_again_offline(entry, server, cache):
     seen = []
-    path = zoo.resolve(entry.name, lambda done, total: seen.append((done, total)))
+    path = zoo.resolve(entry.name, lambda at: seen.append((at.done, at.total)))
     assert path == cache / "slowfast_r101_nl_32x2_ava22.pkl"
     assert path.read_bytes() == CONTENT
     assert seen[-1] == (len(CONTENT), len(CONTENT))

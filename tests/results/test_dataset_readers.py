@@ -12,15 +12,15 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 
-from ava_detect import collect
-from ava_detect.addresses import address_of
-from ava_detect.collect import collect_csv
 from ava_detect.formats.parquet import add_metadata, write_parquet
-from ava_detect.labels import LabelMap
-from ava_detect.publishing import RECORD, START, PublishedResults
-from ava_detect.run_record import VideoRecord
-from ava_detect.sources import AnyVideo
+from ava_detect.results import collect
+from ava_detect.results.collect import collect_csv
+from ava_detect.results.dataset import RECORD, START, ResultsDataset
+from ava_detect.results.manifest import VideoRecord
+from ava_detect.storage.addresses import address_of
 from ava_detect.structures import ActionDetections
+from ava_detect.structures.labels import LabelMap
+from ava_detect.video.sources import SourceVideo
 
 # With these settings their keys begin with 15, 31, 69, 43, 09 and 28: read as numbers, the partition 09 would be 9.
 SETTINGS = 2679
@@ -34,20 +34,20 @@ def keyframe(video_id: str, second: float, num_people: int) -> ActionDetections:
     return ActionDetections(video_id, second, boxes, np.ones(num_people, np.float32), scores, np.array([1, 80]))
 
 
-def publish(results: PublishedResults, video_id: str, keyframes: list[ActionDetections], scratch: Path) -> None:
+def publish(results: ResultsDataset, video_id: str, keyframes: list[ActionDetections], scratch: Path) -> None:
     """A video's rows, as a worker puts them there."""
     path = scratch / "rows.parquet"
     write_parquet(path, keyframes, LabelMap.ava())
     record = VideoRecord(video_id, f"/{video_id}.mp4", "done")
     add_metadata(path, {RECORD: json.dumps(asdict(record)), START: "0.0"})
-    results.publish(AnyVideo(Path(f"/{video_id}.mp4"), video_id), {"parquet": path}, record)
+    results.publish(SourceVideo(Path(f"/{video_id}.mp4"), video_id), {"parquet": path}, record)
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory) -> Path:
     """Six videos, one of them without rows, in partitions whose names are all digits but for their first letter."""
     out, scratch = tmp_path_factory.mktemp("dataset"), tmp_path_factory.mktemp("scratch")
-    results = PublishedResults.begin(address_of(out), {"settings": SETTINGS}, {}, resume=True)
+    results = ResultsDataset.begin(address_of(out), {"settings": SETTINGS}, {}, resume=True)
     for number, video_id in enumerate(VIDEO_IDS):
         people = [] if video_id == "nobody" else [keyframe(video_id, second, number + 1) for second in (0.0, 1.5)]
         publish(results, video_id, people, scratch)
@@ -110,7 +110,7 @@ def test_collecting_reads_a_few_files_ahead_and_keeps_their_order(dataset, tmp_p
     begun: list[str] = []
     used: list[str] = []
     ahead: list[int] = []
-    read_rows, iter_parquet = PublishedResults.read_rows, collect.iter_parquet
+    read_rows, iter_parquet = ResultsDataset.read_rows, collect.iter_parquet
 
     def read(self, one):
         begun.append(one.path)
@@ -121,7 +121,7 @@ def test_collecting_reads_a_few_files_ahead_and_keeps_their_order(dataset, tmp_p
         ahead.append(len(begun) - len(used))
         return iter_parquet(content, **settings)
 
-    monkeypatch.setattr(PublishedResults, "read_rows", read)
+    monkeypatch.setattr(ResultsDataset, "read_rows", read)
     monkeypatch.setattr(collect, "iter_parquet", use)
     monkeypatch.setattr(collect, "_READ_AHEAD", 3)
     collected = collect_csv(dataset, tmp_path / "all.csv")

@@ -16,17 +16,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from ava_detect.errors import FormatError
-from ava_detect.formats.annotated_video import AnnotatedVideo
 from ava_detect.formats.coco_json import read_coco_json
-from ava_detect.formats.coco_writer import write_coco
-from ava_detect.formats.cvat import write_cvat
-from ava_detect.formats.fiftyone import write_fiftyone
-from ava_detect.formats.label_studio import write_label_studio
-from ava_detect.formats.tubes import write_tubes
-from ava_detect.formats.via import write_via
-from ava_detect.labels import LabelMap
+from ava_detect.results.export.annotated_video import AnnotatedVideo
+from ava_detect.results.export.coco import write_coco
+from ava_detect.results.export.cvat import write_cvat
+from ava_detect.results.export.fiftyone import write_fiftyone
+from ava_detect.results.export.label_studio import write_label_studio
+from ava_detect.results.export.tubes import write_tubes
+from ava_detect.results.export.via import write_via
 from ava_detect.structures import ActionDetections
-from ava_detect.tubes import action_tubes
+from ava_detect.structures.labels import LabelMap
+from ava_detect.structures.tubes import action_tubes
 
 AVA = LabelMap.ava()
 STAND, READ = 12, 48

@@ -12,15 +12,15 @@ from helpers import constant_rate, write_numbered_video
 from PIL import Image
 from typer.testing import CliRunner
 
-from ava_detect import cli_handover
+from ava_detect.cli import hand_over as cli_handover
 from ava_detect.errors import AvaDetectError, ConfigError, FormatError
 from ava_detect.formats.ava_csv import AvaTable, write_ava_csv, write_ava_table
 from ava_detect.formats.jsonl import write_jsonl
-from ava_detect.hand_over import TOOLS, find_tubes, hand_over
-from ava_detect.labels import LabelMap
-from ava_detect.pictures import make_pictures
-from ava_detect.saved_results import in_columns_of, read_saved_results
+from ava_detect.results.export.hand_over import TOOLS, find_tubes, hand_over
+from ava_detect.results.saved import in_columns_of, read_saved_results
 from ava_detect.structures import ActionDetections
+from ava_detect.structures.labels import LabelMap
+from ava_detect.visualization.pictures import make_pictures
 
 STAND, SWIM, WALK = 12, 13, 14
 

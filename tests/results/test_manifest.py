@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from ava_detect.errors import ConfigError
-from ava_detect.run_record import MANIFEST, RunRecord, VideoRecord, file_state
-from ava_detect.sources import VideoSource
+from ava_detect.results.manifest import MANIFEST, Manifest, VideoRecord, file_state
+from ava_detect.video.sources import LocalVideo
 
 _NEW = {"source_fps", "source_seconds", "cuts_seconds"}
 
@@ -17,7 +17,7 @@ def source(tmp_path):
     path = tmp_path / "in" / "a.mp4"
     path.parent.mkdir()
     path.write_bytes(b"video")
-    return VideoSource(path, "a")
+    return LocalVideo(path, "a")
 
 
 @pytest.fixture
@@ -36,52 +36,52 @@ def record_of(source, status="done"):
 
 
 def test_a_finished_video_is_known_to_the_next_run(source, out):
-    RunRecord(out, {"every": 1.0}, resume=True).add(record_of(source))
-    assert RunRecord(out, {"every": 1.0}, resume=True).finished(source) == record_of(source)
+    Manifest(out, {"every": 1.0}, resume=True).add(record_of(source))
+    assert Manifest(out, {"every": 1.0}, resume=True).finished(source) == record_of(source)
 
 
 def test_what_is_known_of_the_source_is_kept_and_may_be_missing(source, out):
     """Manifests of earlier versions have no rate, length or cuts."""
     record = replace(record_of(source), source_fps=29.97, source_seconds=12.5, cuts_seconds=(1.5, 7.25))
-    RunRecord(out, {}, resume=True).add(record)
-    assert RunRecord(out, {}, resume=True).finished(source) == record
+    Manifest(out, {}, resume=True).add(record)
+    assert Manifest(out, {}, resume=True).finished(source) == record
     head, line = (out / MANIFEST).read_text().splitlines()
     old = {name: value for name, value in json.loads(line).items() if name not in _NEW}
     (out / MANIFEST).write_text(f"{head}\n{json.dumps(old)}\n")
-    assert RunRecord(out, {}, resume=True).finished(source) == record_of(source)
+    assert Manifest(out, {}, resume=True).finished(source) == record_of(source)
 
 
 @pytest.mark.parametrize("change", ["source changed", "output gone", "restart", "failed", "another file"])
 def test_what_must_be_done_again(source, out, tmp_path, change):
-    RunRecord(out, {}, resume=True).add(record_of(source, "failed" if change == "failed" else "done"))
+    Manifest(out, {}, resume=True).add(record_of(source, "failed" if change == "failed" else "done"))
     if change == "source changed":
         source.path.write_bytes(b"another video")
     elif change == "output gone":
         (out / "a.csv").unlink()
     elif change == "another file":
         (tmp_path / "a.mp4").write_bytes(b"video")
-        source = VideoSource(tmp_path / "a.mp4", "a")
-    assert RunRecord(out, {}, resume=change != "restart").finished(source) is None
+        source = LocalVideo(tmp_path / "a.mp4", "a")
+    assert Manifest(out, {}, resume=change != "restart").finished(source) is None
 
 
 def test_a_line_that_was_cut_is_forgotten_and_the_rest_kept(source, out):
-    run = RunRecord(out, {}, resume=True)
+    run = Manifest(out, {}, resume=True)
     run.add(record_of(source))
     with (out / MANIFEST).open("a") as file:
         file.write('{"video_id": "b", "sou')
-    again = RunRecord(out, {}, resume=True)
+    again = Manifest(out, {}, resume=True)
     assert list(again.records) == ["a"]
     assert [json.loads(line) for line in (out / MANIFEST).read_text().splitlines()][1]["video_id"] == "a"
 
 
 def test_other_settings_are_refused_with_both_named(source, out):
-    RunRecord(out, {"every": 1.0, "draw": False}, resume=True)
+    Manifest(out, {"every": 1.0, "draw": False}, resume=True)
     with pytest.raises(ConfigError, match=r"every was 1\.0, now 2\.0\); choose another --out, or --restart"):
-        RunRecord(out, {"every": 2.0, "draw": False}, resume=True)
-    RunRecord(out, {"every": 2.0, "draw": False}, resume=False)
+        Manifest(out, {"every": 2.0, "draw": False}, resume=True)
+    Manifest(out, {"every": 2.0, "draw": False}, resume=False)
 
 
 def test_a_manifest_that_cannot_be_read_is_a_sentence(out):
     (out / MANIFEST).write_text("hello\n")
     with pytest.raises(ConfigError, match=r"manifest\.jsonl cannot be read .* --restart does every video again"):
-        RunRecord(out, {}, resume=True)
+        Manifest(out, {}, resume=True)

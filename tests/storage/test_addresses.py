@@ -3,10 +3,10 @@ from __future__ import annotations
 import fsspec
 import pytest
 
-from ava_detect import patience
-from ava_detect.addresses import Address, address_of, is_address, without_secrets
 from ava_detect.errors import ConfigError, MissingDependencyError, StoreError
-from ava_detect.patience import patiently
+from ava_detect.storage import retry as patience
+from ava_detect.storage.addresses import Address, address_of, is_address, without_secrets
+from ava_detect.storage.retry import with_retries
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_patience_ends_with_the_reason_and_never_waits_for_what_stays(monkeypatc
             raise answer
         return answer
 
-    assert patiently(attempt, "s3://b") == "there"
+    assert with_retries(attempt, "s3://b") == "there"
     assert len(waits) == 2
 
     def silent():
@@ -91,7 +91,7 @@ def test_patience_ends_with_the_reason_and_never_waits_for_what_stays(monkeypatc
     with pytest.raises(
         StoreError, match=r"s3://b: the store did not answer in 6 tries \(OSError: 503 for https://host/a\?"
     ):
-        patiently(silent, "s3://b")
+        with_retries(silent, "s3://b")
     assert len(waits) == 2 + 5
     assert all(0.1 <= wait <= 10 for wait in waits)
 
@@ -99,7 +99,7 @@ def test_patience_ends_with_the_reason_and_never_waits_for_what_stays(monkeypatc
         raise FileNotFoundError("a")
 
     with pytest.raises(FileNotFoundError):
-        patiently(gone, "s3://b")
+        with_retries(gone, "s3://b")
     assert len(waits) == 7
 
 
@@ -116,5 +116,5 @@ def test_a_store_without_keys_is_not_asked_again():
     with pytest.raises(
         StoreError, match=r"^s3://b: NoCredentialsError: .*; give keys where the store's own tools look"
     ):
-        patiently(attempt, "s3://b")
+        with_retries(attempt, "s3://b")
     assert len(asked) == 1

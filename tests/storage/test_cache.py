@@ -10,11 +10,12 @@ import fsspec
 import pytest
 from helpers import constant_rate, write_numbered_video
 
-from ava_detect import cache, store
-from ava_detect.addresses import Address
-from ava_detect.annotate import annotate_videos
+from ava_detect.annotation.annotate import annotate_videos
 from ava_detect.errors import AvaDetectError
 from ava_detect.models.zoo import SHIPPED, resolve
+from ava_detect.storage import cache
+from ava_detect.storage import object_store as store
+from ava_detect.storage.addresses import Address
 
 
 @pytest.fixture(autouse=True)

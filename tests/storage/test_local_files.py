@@ -7,7 +7,13 @@ import sys
 
 import pytest
 
-from ava_detect.files import TEMPORARY_MARK, atomic_path, remove_stale_temporaries, sha256_of, write_text_atomic
+from ava_detect.storage.local_files import (
+    TEMPORARY_MARK,
+    atomic_path,
+    remove_stale_temporaries,
+    sha256_of,
+    write_text_atomic,
+)
 
 
 def test_a_file_appears_whole(tmp_path):

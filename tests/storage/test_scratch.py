@@ -10,11 +10,11 @@ import sys
 import pytest
 
 from ava_detect.errors import StoreError
-from ava_detect.scratch import remove_abandoned, room_for, scratch_folder
+from ava_detect.storage.scratch import remove_abandoned, room_for, scratch_folder
 
 HOLDER = """
 import os, time
-from ava_detect.scratch import scratch_folder
+from ava_detect.storage.scratch import scratch_folder
 with scratch_folder("a video") as folder:
     (folder / "half.parquet").write_bytes(b"half")
     print(folder, flush=True)

@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from torchvision.ops import box_iou
 from torchvision.ops import nms as torchvision_nms
 
-from ava_detect import boxes
+from ava_detect.structures import boxes
 
 coordinates = st.floats(-50, 50, width=32)
 any_boxes = st.integers(0, 6).flatmap(lambda n: arrays(np.float32, (n, 4), elements=coordinates))

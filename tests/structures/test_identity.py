@@ -8,16 +8,15 @@ import numpy as np
 import pytest
 from identity_score import found_f1, idf1
 
-from ava_detect import boxes
+from ava_detect.datasets.synthetic.world import render_movie
 from ava_detect.detectors import build_detector
-from ava_detect.labels import LabelMap
-from ava_detect.linking import Linker
-from ava_detect.saved_results import keyframes_of
-from ava_detect.structures import ActionDetections, ClipSettings, Frame
-from ava_detect.synthetic.world import render_movie
-from ava_detect.video.clips import ClipSampler, keyframe_times
+from ava_detect.results.people_table import PeopleTable
+from ava_detect.results.saved import keyframes_of
+from ava_detect.structures import ActionDetections, ClipSettings, Frame, boxes
+from ava_detect.structures.labels import LabelMap
+from ava_detect.structures.linking import Linker
+from ava_detect.video.clip_sampler import ClipSampler, keyframe_times
 from ava_detect.video.reader import VideoReader
-from ava_detect.visualization.page.people import PeopleTable
 
 # Seven more than the first, of which nothing is known but their numbers.
 SEEDS = [5, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (4, 7, 8, 11, 21, 31, 33))]

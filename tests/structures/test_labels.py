@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from ava_detect.errors import FormatError
-from ava_detect.labels import Action, ActionKind, LabelMap
+from ava_detect.structures.labels import Action, ActionKind, LabelMap
 
 
 def test_ava_has_80_actions_in_three_kinds_of_which_60_are_evaluated():

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ava_detect.errors import AvaDetectError
-from ava_detect.linking import Linker, similarities
 from ava_detect.structures import ActionDetections
+from ava_detect.structures.linking import Linker, similarities
 
 Box = tuple[float, float, float, float]
 

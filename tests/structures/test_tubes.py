@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ava_detect.errors import AvaDetectError
 from ava_detect.structures import ActionDetections
-from ava_detect.tubes import ActionTube, action_tubes, smooth
+from ava_detect.structures.tubes import ActionTube, action_tubes, smooth
 
 
 def keyframes(scores: Sequence[float | None], *, every: float = 1.0, video: str = "v") -> list[ActionDetections]:

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 import yaml
 
-from ava_detect.build import build_model
 from ava_detect.config import Config
+from ava_detect.config.build import build_model
 from ava_detect.models.action_detector import ActionDetector
 
 BITS = 10

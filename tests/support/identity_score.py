@@ -15,8 +15,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from ava_detect.boxes import iou
 from ava_detect.structures import ActionDetections
+from ava_detect.structures.boxes import iou
 
 
 def idf1(truth: Sequence[ActionDetections], found: Sequence[ActionDetections]) -> float:

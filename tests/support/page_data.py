@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ava_detect.formats.jsonl import write_jsonl
-from ava_detect.labels import LabelMap
 from ava_detect.structures import ActionDetections
+from ava_detect.structures.labels import LabelMap
 from ava_detect.video.writer import VideoWriter
 
 WIDTH, HEIGHT, FPS, SECONDS = 640, 360, 10, 8

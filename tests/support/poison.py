@@ -47,7 +47,7 @@ class WhenImported(importlib.abc.MetaPathFinder):
     """To import the pipeline here would make every process slow, whatever it does."""
 
     def find_spec(self, name, path=None, target=None):
-        if name != "ava_detect.pipeline":
+        if name != "ava_detect.inference.pipeline":
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)

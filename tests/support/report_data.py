@@ -6,7 +6,7 @@ import numpy as np
 
 from ava_detect.evaluation.frame_map import FrameMAP
 from ava_detect.formats.ava_csv import AvaTable
-from ava_detect.labels import Action, ActionKind, LabelMap
+from ava_detect.structures.labels import Action, ActionKind, LabelMap
 
 NASTY = 'הליכה <b>"A" & $x_1$</b>\n中'
 SMALL_MAP = LabelMap(

@@ -14,8 +14,8 @@ from typing import Self
 _LOADED = """
 import multiprocessing, os, sys
 import pyarrow.parquet, torch
-import ava_detect.annotate, ava_detect.annotator, ava_detect.formats.parquet
-from ava_detect.cli import main
+import ava_detect.annotation.annotate, ava_detect.annotation.video_annotator, ava_detect.formats.parquet
+from ava_detect.cli.app import main
 
 fork = multiprocessing.get_context("fork")
 multiprocessing.get_context = lambda method=None: fork

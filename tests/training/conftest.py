@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ava_detect.config import Config
-from ava_detect.synthetic.world import write_world
+from ava_detect.datasets.synthetic.world import write_world
 from ava_detect.training import TrainResult, train
 
 

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ava_detect.datasets import Sample
+from ava_detect.datasets.samples import Sample
 from ava_detect.errors import ConfigError, VideoError
 from ava_detect.training import batches
 from ava_detect.training.batches import StepSampler, samples_in_order, training_batches

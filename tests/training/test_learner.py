@@ -9,7 +9,7 @@ from helpers import SMALL_CONFIG, lively_model
 from torch import nn
 
 from ava_detect.config import Config
-from ava_detect.datasets import Batch
+from ava_detect.datasets.samples import Batch
 from ava_detect.errors import ConfigError, DivergedError
 from ava_detect.training.learner import Learner
 from ava_detect.training.processes import open_processes

@@ -12,9 +12,9 @@ import yaml
 from safetensors.torch import load_file
 from test_train import assert_equal, log_of
 
-from ava_detect.addresses import Address
 from ava_detect.errors import ConfigError, StoreError, TrainingError
-from ava_detect.store import Store
+from ava_detect.storage.addresses import Address
+from ava_detect.storage.object_store import Store
 from ava_detect.training import loop, train
 from ava_detect.training.checkpoint import load_checkpoint
 from ava_detect.training.run_files import LAST, RunFiles

@@ -181,10 +181,15 @@ def test_progress_is_told_step_by_step(small_config, val_split, tmp_path, read_o
     told = []
     config = small_config(data={"val": val_split}, train={"epochs": 2, "eval_every": 1})
     result = train(config, tmp_path, on_progress=told.append)
-    assert [(at.step, at.num_steps, at.epoch) for at in told] == [(1, 4, 0.5), (2, 4, 1.0), (3, 4, 1.5), (4, 4, 2.0)]
-    assert told[0].score is None
-    assert told[-1].loss == result.loss
-    assert max(told[1].score, told[3].score) == result.score
+    assert [(at.done, at.total, at.figures["epoch"]) for at in told] == [
+        (1, 4, 0.5),
+        (2, 4, 1.0),
+        (3, 4, 1.5),
+        (4, 4, 2.0),
+    ]
+    assert "score" not in told[0].figures
+    assert told[-1].figures["loss"] == result.loss
+    assert max(told[1].figures["score"], told[3].figures["score"]) == result.score
 
 
 def test_the_best_epoch_is_kept_beside_the_last(small_config, val_split, tmp_path, read_once, monkeypatch):

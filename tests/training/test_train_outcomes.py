@@ -10,10 +10,10 @@ import torch
 import yaml
 from helpers import save_pyslowfast, write_numbered_video
 
-from ava_detect.annotate import annotate_videos
-from ava_detect.build import build_model
+from ava_detect.annotation.annotate import annotate_videos
 from ava_detect.config import Config
-from ava_detect.datasets import build_dataset
+from ava_detect.config.build import build_model
+from ava_detect.datasets.build import build_dataset
 from ava_detect.errors import WeightsError
 from ava_detect.evaluation.frame_map import evaluate_files
 from ava_detect.formats.ava_csv import read_ava_csv, write_ava_table

@@ -20,7 +20,7 @@ SCRIPT = """
 import json, os, signal, sys
 import torch
 from ava_detect.config import Config
-from ava_detect.store import Store
+from ava_detect.storage.object_store import Store
 from ava_detect.training import loop
 
 def put_file(self, path, name, put_file=Store.put_file):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ava_detect.errors import VideoError
 from ava_detect.structures import ClipSettings
-from ava_detect.video.clips import ClipSampler, clip_grid_points, grid_point, keyframe_times, sample_clip
+from ava_detect.video.clip_sampler import ClipSampler, clip_grid_points, grid_point, keyframe_times, sample_clip
 from ava_detect.video.reader import VideoReader
 
 SMALL = ClipSettings(num_frames=8, sampling_rate=4, short_side=32)

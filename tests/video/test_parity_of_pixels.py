@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from ava_detect.errors import VideoError
 from ava_detect.structures import ClipSettings
-from ava_detect.video.clips import ClipSampler, clip_grid_points, keyframe_times, sample_clip
+from ava_detect.video.clip_sampler import ClipSampler, clip_grid_points, keyframe_times, sample_clip
 from ava_detect.video.reader import VideoReader
 from ava_detect.video.transforms import normalize, resize, short_side_size
 

@@ -14,8 +14,8 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from helpers import constant_rate, frame_number, write_numbered_video
 
-from ava_detect import patience
 from ava_detect.errors import StoreError, VideoError
+from ava_detect.storage import retry as patience
 from ava_detect.video import remote
 from ava_detect.video.reader import VideoReader
 from ava_detect.video.remote import RemoteVideo

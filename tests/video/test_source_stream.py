@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ava_detect.addresses import Address
 from ava_detect.errors import FormatError, MissingDependencyError, VideoError
-from ava_detect.source_lists import stream_videos
+from ava_detect.storage.addresses import Address
+from ava_detect.video.source_stream import stream_videos
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_a_store_whose_package_is_missing_says_which(monkeypatch):
     def missing(*args, **more):
         raise ImportError("no such module")
 
-    monkeypatch.setattr("ava_detect.addresses.fsspec.url_to_fs", missing)
+    monkeypatch.setattr("ava_detect.storage.addresses.fsspec.url_to_fs", missing)
     with pytest.raises(MissingDependencyError, match=r"gs:// is not installed \(pip install gcsfs\)"):
         list(stream_videos(["gs://bucket/videos"]))
 

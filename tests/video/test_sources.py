@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from ava_detect.errors import VideoError
-from ava_detect.sources import find_videos, videos_by_id
+from ava_detect.video.sources import find_videos, videos_by_id
 
 
 @pytest.fixture

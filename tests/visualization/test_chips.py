@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ava_detect.labels import ActionKind, LabelMap
+from ava_detect.structures.labels import ActionKind, LabelMap
 from ava_detect.visualization.chips import (
     TRACK_COLOURS,
     Chip,

@@ -10,8 +10,8 @@ from helpers import constant_rate, frame_number, write_numbered_video
 from PIL import Image
 
 from ava_detect.errors import AvaDetectError
-from ava_detect.labels import LabelMap
 from ava_detect.structures import ActionDetections
+from ava_detect.structures.labels import LabelMap
 from ava_detect.visualization.contact_sheet import write_contact_sheet
 
 AVA = LabelMap.ava()

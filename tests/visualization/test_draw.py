@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from ava_detect.errors import AvaDetectError, VideoError
-from ava_detect.labels import Action, LabelMap
 from ava_detect.structures import ActionDetections, Frame
+from ava_detect.structures.labels import Action, LabelMap
 from ava_detect.visualization.chips import TRACK_COLOURS, Picture, Style, banner_strip
 from ava_detect.visualization.draw import draw_detections, draw_video
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ava_detect.boxes import FloatArray
-from ava_detect.labels import LabelMap
 from ava_detect.structures import ActionDetections
+from ava_detect.structures.boxes import FloatArray
+from ava_detect.structures.labels import LabelMap
 from ava_detect.visualization.chips import TRACK_COLOURS, Chip, ChipRow, Picture, Style, Verdict, legend, render_chip
 from ava_detect.visualization.draw import draw_detections
 from ava_detect.visualization.outlines import Outline, paint_box

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ava_detect.boxes import FloatArray, intersections
+from ava_detect.structures.boxes import FloatArray, intersections
 from ava_detect.visualization.layout import Placement, Rectangle, place_chips
 
 AREA = (0, 30, 640, 480)

@@ -9,9 +9,9 @@ import numpy as np
 
 from ava_detect.evaluation.frame_map import FrameMAP
 from ava_detect.formats.ava_csv import AvaTable
-from ava_detect.labels import Action, ActionKind, LabelMap
 from ava_detect.structures import ActionDetections
-from ava_detect.tubes import action_tubes
+from ava_detect.structures.labels import Action, ActionKind, LabelMap
+from ava_detect.structures.tubes import action_tubes
 from ava_detect.visualization.plots import PlottedVideo, write_plots
 
 MAP = LabelMap((Action(1, "stand", ActionKind.POSE), Action(2, 'say "<b>"', ActionKind.PERSON), Action(3, "unseen")))

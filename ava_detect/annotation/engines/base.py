@@ -22,19 +22,19 @@ from ava_detect.errors import ConfigError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 # Called by the work whenever it has got further: with anything that pickles, which whoever watches may be shown.
-SignOfLife = Callable[[Any], None]
-Work = Callable[[Item, SignOfLife], Result]
+Heartbeat = Callable[[Any], None]
+Work = Callable[[Item, Heartbeat], Result]
 # A request -> its reply, from whichever server is free; both pickle. It raises what the service raised where that is an
 # ``AvaDetectError``. Work returns only when nothing of it asks any more. Without servers there is nobody to ask.
 Ask = Callable[[Any], Any]
-MakeWork = Callable[[Ask], Work[Item, Result]]
+WorkFactory = Callable[[Ask], Work[Item, Result]]
 # What a server does: any request may come to any server, and may come again where a server was lost over it.
 Service = Callable[[Any], Any]
 # Called with the server's number, from 0 on.
-MakeService = Callable[[int], Service]
+ServiceFactory = Callable[[int], Service]
 
 # A request over which so many servers were lost may be what ends them.
-MAX_SERVERS_LOST = 5
+MAX_SERVER_LOSSES = 5
 
 
 @dataclass(frozen=True)
@@ -101,20 +101,20 @@ class Engine(Protocol):
 
     def run(
         self,
-        make_work: MakeWork[Item, Result],
+        work_factory: WorkFactory[Item, Result],
         items: Iterable[Item],
-        on_sign_of_life: SignOfLife | None = None,
-        make_service: MakeService | None = None,
+        on_heartbeat: Heartbeat | None = None,
+        service_factory: ServiceFactory | None = None,
     ) -> Generator[Outcome[Item, Result], None, None]:
-        """Every item's outcome. What ``items``, ``make_work`` or ``make_service`` raises is raised here; closing ends
-        all processes.
+        """Every item's outcome. What ``items``, ``work_factory`` or ``service_factory`` raises is raised here; closing
+        ends all processes.
 
-        ``on_sign_of_life``: shown what the work sends, where the engine carries it; any thread may call it.
-        ``make_service``: what the servers hold, where the engine has any.
+        ``on_heartbeat``: shown what the work sends, where the engine carries it; any thread may call it.
+        ``service_factory``: what the servers hold, where the engine has any.
         """
 
 
-class Feed(Generic[Item]):
+class WorkQueue(Generic[Item]):
     """Items on their way to workers: those to be tried again first; any thread may take."""
 
     def __init__(self, items: Iterable[Item], tries: int) -> None:

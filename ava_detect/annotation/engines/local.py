@@ -6,20 +6,20 @@ import queue
 import threading
 from collections.abc import Callable, Generator, Iterable
 
-from ava_detect.engines.base import (
-    Feed,
+from ava_detect.annotation.engines.base import (
+    Heartbeat,
     Item,
     Limits,
-    MakeService,
-    MakeWork,
     Outcome,
     Result,
     Servers,
-    SignOfLife,
+    ServiceFactory,
     Stopped,
+    WorkFactory,
+    WorkQueue,
 )
-from ava_detect.engines.guard import Guard
-from ava_detect.engines.servers import LocalServers
+from ava_detect.annotation.engines.local_servers import LocalServers
+from ava_detect.annotation.engines.watched_process import WatchedProcess
 from ava_detect.errors import EngineError
 
 
@@ -40,13 +40,13 @@ class LocalEngine:
 
     def run(
         self,
-        make_work: MakeWork[Item, Result],
+        work_factory: WorkFactory[Item, Result],
         items: Iterable[Item],
-        on_sign_of_life: SignOfLife | None = None,
-        make_service: MakeService | None = None,
+        on_heartbeat: Heartbeat | None = None,
+        service_factory: ServiceFactory | None = None,
     ) -> Generator[Outcome[Item, Result], None, None]:
         """See ``Engine.run``."""
-        feed = Feed(items, self._limits.tries)
+        feed = WorkQueue(items, self._limits.tries)
         # No longer than the workers are many: whoever does not take outcomes stops the work.
         outcomes: queue.Queue[Outcome[Item, Result] | BaseException | None] = queue.Queue(self.workers)
         closed = threading.Event()
@@ -59,13 +59,15 @@ class LocalEngine:
                     continue
                 return
 
-        servers = self._start_servers(make_service, put)
-        guards: list[Guard[Item, Result]] = [
-            Guard(make_work, self._limits, servers.ask) if servers else Guard(make_work, self._limits)
+        servers = self._start_servers(service_factory, put)
+        guards: list[WatchedProcess[Item, Result]] = [
+            WatchedProcess(work_factory, self._limits, servers.ask)
+            if servers
+            else WatchedProcess(work_factory, self._limits)
             for _ in range(self.workers)
         ]
 
-        def serve(guard: Guard[Item, Result]) -> None:
+        def serve(guard: WatchedProcess[Item, Result]) -> None:
             try:
                 while not closed.is_set() and (taken := feed.take()) is not None:
                     item, number = taken
@@ -76,7 +78,7 @@ class LocalEngine:
                     except Stopped as stop:
                         raise EngineError(f"a worker cannot be started: {stop.reason}") from stop
                     try:
-                        put(Outcome(item, guard(item, on_sign_of_life), tries=number))
+                        put(Outcome(item, guard(item, on_heartbeat), tries=number))
                     except Stopped as stop:
                         if (outcome := feed.stopped(item, number, stop)) is not None:
                             put(outcome)
@@ -111,8 +113,8 @@ class LocalEngine:
                 servers.close()
 
     def _start_servers(
-        self, make_service: MakeService | None, on_failure: Callable[[BaseException], None]
+        self, service_factory: ServiceFactory | None, on_failure: Callable[[BaseException], None]
     ) -> LocalServers | None:
-        if self.servers is None or make_service is None:
+        if self.servers is None or service_factory is None:
             return None
-        return LocalServers(make_service, self.servers.number, self._limits, on_failure)
+        return LocalServers(service_factory, self.servers.number, self._limits, on_failure)

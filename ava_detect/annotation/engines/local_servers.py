@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ava_detect.engines.base import MAX_SERVERS_LOST, Ask, Limits, MakeService, SignOfLife, Stopped
-from ava_detect.engines.guard import Guard
+from ava_detect.annotation.engines.base import MAX_SERVER_LOSSES, Ask, Heartbeat, Limits, ServiceFactory, Stopped
+from ava_detect.annotation.engines.watched_process import WatchedProcess
 from ava_detect.errors import AvaDetectError, EngineError
 
 
@@ -17,13 +17,13 @@ from ava_detect.errors import AvaDetectError, EngineError
 class _Answering:
     """A service as the work of a watched process."""
 
-    make_service: MakeService
+    service_factory: ServiceFactory
     number: int
 
-    def __call__(self, ask: Ask) -> Callable[[Any, SignOfLife], Any]:
-        service = self.make_service(self.number)
+    def __call__(self, ask: Ask) -> Callable[[Any, Heartbeat], Any]:
+        service = self.service_factory(self.number)
 
-        def work(request: Any, sign: SignOfLife) -> Any:
+        def work(request: Any, sign: Heartbeat) -> Any:
             try:
                 return service(request)
             except AvaDetectError as error:
@@ -37,14 +37,16 @@ class LocalServers:
     """So many processes with the service, begun with the first that needs them."""
 
     def __init__(
-        self, make_service: MakeService, number: int, limits: Limits, on_failure: Callable[[BaseException], None]
+        self, service_factory: ServiceFactory, number: int, limits: Limits, on_failure: Callable[[BaseException], None]
     ) -> None:
         """``limits``: how long one answer may take. ``on_failure``: is told, by any thread, why none can be begun."""
         one_answer = replace(limits, total_seconds=limits.stall_seconds, memory_bytes=None)
-        self._guards: list[Guard[Any, Any]] = [Guard(_Answering(make_service, i), one_answer) for i in range(number)]
+        self._guards: list[WatchedProcess[Any, Any]] = [
+            WatchedProcess(_Answering(service_factory, i), one_answer) for i in range(number)
+        ]
         self._on_failure = on_failure
         # None: there will be no more.
-        self._free: queue.SimpleQueue[Guard[Any, Any] | None] = queue.SimpleQueue()
+        self._free: queue.SimpleQueue[WatchedProcess[Any, Any] | None] = queue.SimpleQueue()
         self._starting = [threading.Thread(target=self._start, args=(guard,), daemon=True) for guard in self._guards]
         self._lock = threading.Lock()
         self._begun = False
@@ -59,7 +61,7 @@ class LocalServers:
 
     def ask(self, request: Any) -> Any:
         """The reply of the first that is free; from any thread. See ``base.Ask``."""
-        for _ in range(MAX_SERVERS_LOST):
+        for _ in range(MAX_SERVER_LOSSES):
             guard = self._free.get()
             if guard is None:
                 self._free.put(None)
@@ -69,7 +71,7 @@ class LocalServers:
             except Stopped as stop:
                 guard.end()
                 reason = stop.reason
-            except Exception as error:  # What ``make_service`` raises where it is made again.
+            except Exception as error:  # What ``service_factory`` raises where it is made again.
                 self._on_failure(error)
                 raise Stopped("the run has ended", again=False) from error
             else:
@@ -78,7 +80,7 @@ class LocalServers:
                 return reply
             finally:
                 self._free.put(guard)
-        raise Stopped(f"{MAX_SERVERS_LOST} servers were lost over what it asked ({reason})", again=False)
+        raise Stopped(f"{MAX_SERVER_LOSSES} servers were lost over what it asked ({reason})", again=False)
 
     def interrupt(self) -> None:
         """From any thread: end them all; whoever waits for an answer gets ``Stopped``."""
@@ -95,12 +97,12 @@ class LocalServers:
         for guard in self._guards:
             guard.close()
 
-    def _start(self, guard: Guard[Any, Any]) -> None:
+    def _start(self, guard: WatchedProcess[Any, Any]) -> None:
         try:
             guard.start()
         except Stopped as stop:
             self._on_failure(EngineError(f"a server cannot be started: {stop.reason}"))
-        except Exception as error:  # What ``make_service`` raises.
+        except Exception as error:  # What ``service_factory`` raises.
             self._on_failure(error)
         else:
             self._free.put(guard)

@@ -10,9 +10,9 @@ from typing import Any
 
 import ray as ray_module
 
-from ava_detect.engines.base import Limits, MakeService, Service, Stopped
-from ava_detect.engines.guard import Guard
-from ava_detect.engines.sealed import Sealed
+from ava_detect.annotation.engines.base import Limits, Service, ServiceFactory, Stopped
+from ava_detect.annotation.engines.opaque_work import OpaqueWork
+from ava_detect.annotation.engines.watched_process import WatchedProcess
 from ava_detect.errors import AvaDetectError, MissingDependencyError
 
 # Whoever has no Ray installed checks types as well.
@@ -27,12 +27,12 @@ _MAX_SERVERS_LOST = 20
 class Worker:
     """A watched process, and nothing that an item could break."""
 
-    def __init__(self, make_work: Sealed, limits: Limits, servers: list[Any], number: int) -> None:
+    def __init__(self, work_factory: OpaqueWork, limits: Limits, servers: list[Any], number: int) -> None:
         """``number``: of the worker; each begins with another server."""
         # Ray's own program, which every process started from here would load again.
         vars(sys.modules["__main__"]).pop("__file__", None)
         ask = {"ask": _Asking(servers, number, limits)} if servers else {}
-        self._guard: Guard[bytes, bytes] = Guard(make_work, limits, **ask)
+        self._guard: WatchedProcess[bytes, bytes] = WatchedProcess(work_factory, limits, **ask)
 
     def start(self) -> tuple[str, Any]:
         """``ready``; ``refused``, with a sentence for people; or ``broken``, with a reason."""
@@ -58,8 +58,8 @@ class Server:
     Ray starts it anew where it ends, on whatever node has room, and whoever asked asks again.
     """
 
-    def __init__(self, make_service: bytes, number: int, limits: Limits) -> None:
-        self._make_service = make_service
+    def __init__(self, service_factory: bytes, number: int, limits: Limits) -> None:
+        self._make_service = service_factory
         self._number = number
         self._seconds = limits.stall_seconds
         self._service: Service | None = None
@@ -92,8 +92,8 @@ class Server:
 
     def _made(self) -> Service:
         if self._service is None:
-            make_service: MakeService = pickle.loads(self._make_service)
-            self._service = make_service(self._number)
+            service_factory: ServiceFactory = pickle.loads(self._make_service)
+            self._service = service_factory(self._number)
         return self._service
 
 

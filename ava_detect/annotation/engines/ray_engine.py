@@ -15,22 +15,22 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from ava_detect.engines.base import (
-    Feed,
+from ava_detect.annotation.engines.base import (
+    Heartbeat,
     Item,
     Limits,
-    MakeService,
-    MakeWork,
     Outcome,
     Result,
     Servers,
-    SignOfLife,
+    ServiceFactory,
+    WorkFactory,
+    WorkQueue,
 )
-from ava_detect.engines.sealed import Sealed
+from ava_detect.annotation.engines.opaque_work import OpaqueWork
 from ava_detect.errors import ConfigError, EngineError, MissingDependencyError
 
 if TYPE_CHECKING:
-    from ava_detect.engines.ray_servers import RayServers
+    from ava_detect.annotation.engines.ray_servers import RayServers
 
 # What an outcome adds to which counters.
 Count = Callable[[Outcome[Any, Any]], Mapping[str, float]]
@@ -67,7 +67,7 @@ class RayEngine:
             import ray
         except ImportError as error:
             raise MissingDependencyError(
-                '--engine ray needs Ray, which is not installed; try: pip install "ava_detect[ray]"'
+                '`engine=ray` needs Ray, which is not installed; try: pip install "ava_detect[ray]"'
             ) from error
         self._ray: Any = ray
         self._workers = workers
@@ -80,13 +80,13 @@ class RayEngine:
 
     def run(
         self,
-        make_work: MakeWork[Item, Result],
+        work_factory: WorkFactory[Item, Result],
         items: Iterable[Item],
-        on_sign_of_life: SignOfLife | None = None,
-        make_service: MakeService | None = None,
+        on_heartbeat: Heartbeat | None = None,
+        service_factory: ServiceFactory | None = None,
     ) -> Generator[Outcome[Item, Result], None, None]:
         """See ``Engine.run``. ``ConfigError`` where there is no such cluster."""
-        feed = Feed(items, self._limits.tries)
+        feed = WorkQueue(items, self._limits.tries)
         if feed.is_empty():
             return
         ray = self._ray
@@ -101,11 +101,11 @@ class RayEngine:
         with ExitStack() as stack:
             if is_ours:
                 stack.callback(ray.shutdown)
-            servers = self._start_servers(make_service)
+            servers = self._start_servers(service_factory)
             if servers is not None:
                 stack.callback(servers.close)
             gpus = self._gpus(self._gpus_per_worker)
-            pool = _Pool(ray, make_work, self._limits, self.cores_per_worker, gpus, self._workers, servers)
+            pool = _Pool(ray, work_factory, self._limits, self.cores_per_worker, gpus, self._workers, servers)
             stack.callback(pool.close)
             counters = _Counters()
             for outcome in pool.outcomes(feed):
@@ -113,13 +113,13 @@ class RayEngine:
                     counters.add(self._count(outcome))
                 yield outcome
 
-    def _start_servers(self, make_service: MakeService | None) -> RayServers | None:
-        if self.servers is None or make_service is None:
+    def _start_servers(self, service_factory: ServiceFactory | None) -> RayServers | None:
+        if self.servers is None or service_factory is None:
             return None
-        from ava_detect.engines.ray_servers import RayServers
+        from ava_detect.annotation.engines.ray_servers import RayServers
 
         asked = self.servers
-        return RayServers(make_service, asked.number, asked.cores, self._gpus(asked.gpus), self._limits)
+        return RayServers(service_factory, asked.number, asked.cores, self._gpus(asked.gpus), self._limits)
 
     def _gpus(self, asked: float | None) -> float:
         if asked is not None:
@@ -133,20 +133,24 @@ class _Pool:
     def __init__(
         self,
         ray: Any,
-        make_work: MakeWork[Any, Any],
+        work_factory: WorkFactory[Any, Any],
         limits: Limits,
         cores: int,
         gpus: float,
         workers: int | None,
         servers: RayServers | None,
     ) -> None:
-        from ava_detect.engines.ray_actors import Worker
+        from ava_detect.annotation.engines.ray_actors import Worker
 
         self._ray = ray
         options = {"num_cpus": cores, "num_gpus": gpus, "max_restarts": 0, "scheduling_strategy": "SPREAD"}
         self._actor_class = ray.remote(**options)(Worker)
         self._servers = servers
-        self._arguments = (ray.put(Sealed(ray.cloudpickle.dumps(make_work))), limits, servers.actors if servers else [])
+        self._arguments = (
+            ray.put(OpaqueWork(ray.cloudpickle.dumps(work_factory))),
+            limits,
+            servers.actors if servers else [],
+        )
         self._num_started = 0
         self._cores, self._gpus, self._workers = cores, gpus, workers
         self._losses: Counter[Any] = Counter()
@@ -156,7 +160,7 @@ class _Pool:
         self._idle: list[Any] = []
         self._looked = -_SECONDS_BETWEEN_LOOKS
 
-    def outcomes(self, feed: Feed[Item]) -> Generator[Outcome[Item, Any], None, None]:
+    def outcomes(self, feed: WorkQueue[Item]) -> Generator[Outcome[Item, Any], None, None]:
         """Until nothing waits and nobody works."""
         while True:
             while self._idle and (taken := feed.take()) is not None:
@@ -201,7 +205,7 @@ class _Pool:
         self._failed_starts = 0
         return answered
 
-    def _ended(self, kind: str, value: Any, task: tuple[Item, int], feed: Feed[Item]) -> Outcome[Item, Any] | None:
+    def _ended(self, kind: str, value: Any, task: tuple[Item, int], feed: WorkQueue[Item]) -> Outcome[Item, Any] | None:
         item, number = task
         self._losses.pop(item, None)
         if kind == "result":
@@ -209,7 +213,7 @@ class _Pool:
         return feed.stopped(item, number, value)
 
     def _lost(
-        self, actor: Any, task: tuple[Item, int] | None, reason: str, feed: Feed[Item]
+        self, actor: Any, task: tuple[Item, int] | None, reason: str, feed: WorkQueue[Item]
     ) -> Outcome[Item, Any] | None:
         """An actor or its node is gone; that is not the item's fault, up to a point."""
         # It may be out of reach only, and still at work: results are the same whoever writes them.
@@ -244,7 +248,7 @@ class _Pool:
             beside = f" beside {self._servers.number} servers of {self._servers.cores}" if self._servers else ""
             raise ConfigError(
                 f"no node of the Ray cluster holds a worker of {self._cores} cores and {self._gpus:g} GPUs{beside}; "
-                "ask for less, or name a number of --workers to wait for"
+                "ask for less, or name a number of `workers` to wait for"
             )
         for _ in range(wanted - number):
             actor = self._actor_class.remote(*self._arguments, self._num_started)

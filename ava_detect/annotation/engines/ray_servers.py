@@ -14,8 +14,8 @@ import ray as ray_module
 from ray.util.placement_group import placement_group, placement_group_table, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from ava_detect.engines.base import Limits, MakeService
-from ava_detect.engines.ray_actors import Server
+from ava_detect.annotation.engines.base import Limits, ServiceFactory
+from ava_detect.annotation.engines.ray_actors import Server
 from ava_detect.errors import ConfigError, EngineError
 
 # Whoever has no Ray installed checks types as well.
@@ -28,7 +28,7 @@ _MAX_FAILED_STARTS = 5
 class RayServers:
     """``actors``: their handles, good as long as the run. ``starting``: what they still have to answer to that."""
 
-    def __init__(self, make_service: MakeService, number: int, cores: int, gpus: float, limits: Limits) -> None:
+    def __init__(self, service_factory: ServiceFactory, number: int, cores: int, gpus: float, limits: Limits) -> None:
         """They are placed before this returns, where there is room."""
         self.number, self.cores, self.gpus = number, cores, gpus
         room = {"CPU": cores} | ({"GPU": gpus} if gpus else {})
@@ -36,7 +36,7 @@ class RayServers:
         options = {"num_cpus": cores, "num_gpus": gpus, "max_restarts": -1, "concurrency_groups": {"signs": 1}}
         actor_class = ray.remote(**options)(Server)
         # Not an object of its own: one that has gone meanwhile could start nobody anew.
-        service = ray.cloudpickle.dumps(make_service)
+        service = ray.cloudpickle.dumps(service_factory)
         places = map(PlacementGroupSchedulingStrategy, self._groups)
         self.actors = [
             actor_class.options(scheduling_strategy=place).remote(service, i, limits) for i, place in enumerate(places)

@@ -7,11 +7,12 @@ from typing import Any, Literal
 
 import psutil
 
-from ava_detect.engines.base import Engine, Limits, Outcome, Servers
-from ava_detect.engines.local import LocalEngine
+from ava_detect.annotation.engines.base import Engine, Limits, Outcome, Servers
+from ava_detect.annotation.engines.local import LocalEngine
+from ava_detect.annotation.engines.worker_count import sensible_workers
+from ava_detect.environment import usable_cores
 from ava_detect.errors import ConfigError
-from ava_detect.run_record import VideoRecord
-from ava_detect.workers import sensible_workers, usable_cores
+from ava_detect.results.manifest import VideoRecord
 
 ENGINES = ("local", "ray")
 _MEMORY_SHARE = 0.9
@@ -40,13 +41,13 @@ class ClusterSettings:
             raise ConfigError(f"a worker has at least 1 core and no less than 0 GPUs, got {self.cores} and {self.gpus}")
         if self.model_cores < 1 or (self.models is not None and self.models < 1):
             raise ConfigError(
-                f"--models is at least 1, each with at least 1 core, got {self.models} and {self.model_cores}; leave "
+                f"`models` is at least 1, each with at least 1 core, got {self.models} and {self.model_cores}; leave "
                 "both out and every worker has a network of its own"
             )
         if self.models is None and self.model_cores != 1:
             raise ConfigError(
-                f"--model-cores {self.model_cores} is for --models, of which there are none; say how many, or give "
-                "--cores, which the workers' own networks share"
+                f"`model_cores={self.model_cores}` is for `models`, of which there are none; say how many, or give "
+                "`cores`, which the workers' own networks share"
             )
 
 
@@ -91,13 +92,13 @@ def build_engine(
     fixed = None if workers in (None, "auto") else int(workers or 0)
     if fixed is not None and cluster.models is not None and cluster.models > fixed:
         raise ConfigError(
-            f"--models {cluster.models} for {fixed} workers: each of them asks one at a time, so some would never be "
-            "asked; give more --workers than --models"
+            f"`models={cluster.models}` for {fixed} workers: each of them asks one at a time, so some would never be "
+            "asked; give more `workers` than `models`"
         )
     if name == "ray":
         return _ray_engine(fixed, cluster, limits, device)
     if cluster.address is not None or cluster.gpus is not None:
-        raise ConfigError("--address and --gpus are for --engine ray")
+        raise ConfigError("`address` and `gpus` are for `engine=ray`")
     number = fixed or _fitting_workers(cluster, device)
     if limits.memory_bytes is None:
         limits = replace(limits, memory_bytes=_share(number + (cluster.models or 0)))
@@ -106,7 +107,7 @@ def build_engine(
 
 
 def _ray_engine(workers: int | None, cluster: ClusterSettings, limits: Limits, device: str) -> Engine:
-    from ava_detect.engines.ray_engine import RayEngine
+    from ava_detect.annotation.engines.ray_engine import RayEngine
 
     gpus = 0.0 if device == "cpu" else cluster.gpus
     if limits.memory_bytes is None:

@@ -20,10 +20,10 @@ from typing import Any, Generic
 
 import psutil
 
-from ava_detect.engines import wire
-from ava_detect.engines.base import Ask, Item, Limits, MakeWork, Result, SignOfLife, Stopped
+from ava_detect.annotation.engines import messages as wire
+from ava_detect.annotation.engines.base import Ask, Heartbeat, Item, Limits, Result, Stopped, WorkFactory
 from ava_detect.errors import AvaDetectError, MissingDependencyError, StoreError, sentence_of
-from ava_detect.scratch import remove_abandoned
+from ava_detect.storage.scratch import remove_abandoned
 
 _LOOK_SECONDS = 0.2
 _LEAST_SECONDS_BETWEEN_SIGNS = 0.2
@@ -36,12 +36,12 @@ def _nobody(request: Any) -> Any:
     raise Stopped("it asked a service, and this run has none", again=False)
 
 
-class Guard(Generic[Item, Result]):
+class WatchedProcess(Generic[Item, Result]):
     """One worker in a process of its own, started anew after every item that ended it."""
 
-    def __init__(self, make_work: MakeWork[Item, Result], limits: Limits, ask: Ask = _nobody) -> None:
+    def __init__(self, work_factory: WorkFactory[Item, Result], limits: Limits, ask: Ask = _nobody) -> None:
         """``ask``: answers what the work asks; one request at a time, in a thread of its own."""
-        self._make_work = make_work
+        self._make_work = work_factory
         self._limits = limits
         self._ask = ask
         self._asking = ThreadPoolExecutor(1, "ava-detect asking")
@@ -52,7 +52,7 @@ class Guard(Generic[Item, Result]):
         self._closed = False
 
     def start(self) -> None:
-        """Have the child running. Raises what ``make_work`` raises, and ``Stopped`` where the child dies of it."""
+        """Have the child running. Raises what ``work_factory`` raises, and ``Stopped`` where the child dies of it."""
         if self._process is not None and self._process.is_alive():
             return
         self.end()
@@ -71,11 +71,11 @@ class Guard(Generic[Item, Result]):
         if kind == "error":
             raise value
 
-    def __call__(self, item: Item, on_sign_of_life: SignOfLife | None = None) -> Result:
+    def __call__(self, item: Item, on_heartbeat: Heartbeat | None = None) -> Result:
         """The result of one item. ``Stopped`` with the reason where there is none."""
         self.start()
         self._send(("item", item))
-        kind, value = self._wait(self._limits, on_sign_of_life)
+        kind, value = self._wait(self._limits, on_heartbeat)
         if kind == "error":
             raise Stopped(sentence_of(value), again=isinstance(value, StoreError | MemoryError))
         result: Result = value
@@ -111,7 +111,7 @@ class Guard(Generic[Item, Result]):
         with contextlib.suppress(OSError):  # It died since: waiting says of what.
             wire.send(self._pipe, message)
 
-    def _wait(self, limits: Limits, on_sign_of_life: SignOfLife | None) -> _Message:
+    def _wait(self, limits: Limits, on_heartbeat: Heartbeat | None) -> _Message:
         """The child's answer; it is killed where it passes a limit."""
         assert self._pipe is not None
         started = heard = time.monotonic()
@@ -127,8 +127,8 @@ class Guard(Generic[Item, Result]):
                         heard = time.monotonic()
                     elif kind != "sign":
                         return kind, value
-                    elif on_sign_of_life is not None:
-                        on_sign_of_life(value)
+                    elif on_heartbeat is not None:
+                        on_heartbeat(value)
             except (EOFError, OSError):
                 raise self._death() from None
             now = time.monotonic()
@@ -191,7 +191,7 @@ def _interrupts_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _child(pipe: Connection, make_work: MakeWork[Any, Any]) -> None:
+def _child(pipe: Connection, work_factory: WorkFactory[Any, Any]) -> None:
     """What runs in the child process, until it is killed or its parent is gone."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     sending, asking = threading.Lock(), threading.Lock()
@@ -216,7 +216,7 @@ def _child(pipe: Connection, make_work: MakeWork[Any, Any]) -> None:
         return reply
 
     try:
-        work = make_work(ask)
+        work = work_factory(ask)
     except Exception as error:  # Whatever it is, it is raised again where the work was asked for.
         send("error", _portable(error))
         return

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 
+from ava_detect.environment import usable_cores
+
 _WORKER_BYTES = 3 << 30
-
-
-def usable_cores() -> int:
-    """Of this process: a container or ``taskset`` may leave it less than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def sensible_workers(num_videos: int, device: str) -> int:

@@ -6,20 +6,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from ava_detect.build import label_map_of
 from ava_detect.config import Config, SplitConfig
-from ava_detect.datasets.check_ava import AvaSplit
-from ava_detect.datasets.check_lists import ListSplit
-from ava_detect.datasets.check_report import DataReport
-from ava_detect.datasets.check_split import CheckedSplit
-from ava_detect.datasets.check_videos import examine_all, frame_rates
+from ava_detect.config.build import label_map_of
+from ava_detect.datasets.checks.ava import AvaSplit
+from ava_detect.datasets.checks.lists import ListSplit
+from ava_detect.datasets.checks.report import DataReport
+from ava_detect.datasets.checks.split import CheckedSplit
+from ava_detect.datasets.checks.videos import examine_all, frame_rates
 from ava_detect.errors import ConfigError
-from ava_detect.labels import LabelMap
-
-OnProgress = Callable[[int, int], None]
+from ava_detect.structures.labels import LabelMap
+from ava_detect.structures.progress import OnProgress
 
 _LEAST_FPS = 15.0  # 30 frames a second of which every second one is looked at, as AVA's networks do
 
@@ -68,7 +67,7 @@ def check_splits(
     ``label_map``: the actions that are scored; ``known_ids``: all that are none of a typist's mistakes, by default the
     same. ``start_seconds``: where in its movie each file starts. ``least_fps``: fewer frames a second are reported.
     ``decode``: read every video to its end, ``num_threads`` at a time; else its header alone is believed.
-    ``on_progress`` gets (videos done, in all). Raises nothing on account of the data: what is wrong is in the report.
+    ``on_progress`` is told of the videos. Raises nothing on account of the data: what is wrong is in the report.
     """
     known = frozenset(label_map.ids if known_ids is None else known_ids)
     loaded: list[CheckedSplit] = []

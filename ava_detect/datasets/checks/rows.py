@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ava_detect.datasets.check_report import PLACES_SHOWN, Finding
+from ava_detect.datasets.checks.report import PLACES_SHOWN, Finding
 from ava_detect.evaluation.keyframes import IntArray
 from ava_detect.formats.ava_csv import AvaTable
 from ava_detect.formats.ava_table import LARGEST_FRACTION

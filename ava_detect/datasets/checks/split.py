@@ -6,10 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from ava_detect.datasets.check_report import PLACES_SHOWN, Finding, SplitSummary
-from ava_detect.datasets.check_videos import VideoFacts
-from ava_detect.labels import LabelMap
-from ava_detect.sources import VideoPlace
+from ava_detect.datasets.checks.report import PLACES_SHOWN, Finding, SplitSummary
+from ava_detect.datasets.checks.videos import VideoFacts
+from ava_detect.structures.labels import LabelMap
+from ava_detect.video.sources import VideoPlace
 
 
 class CheckedSplit(ABC):

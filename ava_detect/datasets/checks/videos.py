@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from ava_detect.config import SplitConfig
-from ava_detect.datasets.check_report import PLACES_SHOWN, Finding
+from ava_detect.datasets.checks.report import PLACES_SHOWN, Finding
 from ava_detect.errors import VideoError, suggestion
-from ava_detect.sources import VideoPlace, videos_by_id
+from ava_detect.structures.progress import OnProgress, Progress
 from ava_detect.video.reader import VideoReader
+from ava_detect.video.sources import VideoPlace, videos_by_id
 
 # A frame that comes half a period early or late; one in a hundred such is no rounding of time stamps.
 _UNEVEN_PERIODS = 0.5
@@ -62,16 +63,16 @@ def examine_all(
     *,
     decode: bool,
     num_threads: int,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> dict[Path, VideoFacts]:
-    """Look at each file or folder of frames once, several at a time; ``on_progress`` gets (done, total)."""
+    """Look at each file or folder of frames once, several at a time."""
     wanted = list(dict.fromkeys(paths))
     facts: dict[Path, VideoFacts] = {}
     with ThreadPoolExecutor(num_threads) as pool:
         for fact in pool.map(lambda p: examine_frames(p) if p.is_dir() else examine_video(p, decode=decode), wanted):
             facts[fact.path] = fact
             if on_progress is not None:
-                on_progress(len(facts), len(wanted))
+                on_progress(Progress("videos", len(facts), len(wanted)))
     return facts
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ava_detect.synthetic import gestures, motion_pairs, poses
-from ava_detect.synthetic.movement import Style, cycle
-from ava_detect.synthetic.skeleton import ANKLE_HEIGHT, SHIN, THIGH, Pose
+from ava_detect.datasets.synthetic import gestures, motion_pairs, poses
+from ava_detect.datasets.synthetic.movement import Style, cycle
+from ava_detect.datasets.synthetic.skeleton import ANKLE_HEIGHT, SHIN, THIGH, Pose
 
 BEND, CROUCH, DANCE, FALL, JUMP, LIE, MARTIAL_ART, RUN, SIT, STAND, WALK = 1, 3, 4, 5, 7, 8, 9, 10, 11, 12, 14
 PHONE, CARRY, DRINK, READ = 15, 17, 27, 48

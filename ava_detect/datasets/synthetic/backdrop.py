@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-from ava_detect.synthetic.camera import Camera
-from ava_detect.synthetic.scenery import HOUSE, PARK_ITEMS, ROOM_ITEMS, STREET_ITEMS, Brush, Item, rgb
+from ava_detect.datasets.synthetic.camera import Camera
+from ava_detect.datasets.synthetic.scenery import HOUSE, PARK_ITEMS, ROOM_ITEMS, STREET_ITEMS, Brush, Item, rgb
 
 Array = npt.NDArray[np.float64]
 Picture = npt.NDArray[np.uint8]

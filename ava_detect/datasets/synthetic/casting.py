@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from ava_detect.synthetic.actions import (
+from ava_detect.datasets.synthetic.actions import (
     BEND,
     CARRY,
     CLAP,
@@ -36,11 +36,11 @@ from ava_detect.synthetic.actions import (
     WAVE,
     Activity,
 )
-from ava_detect.synthetic.appearance import Look
-from ava_detect.synthetic.camera import Camera
-from ava_detect.synthetic.motion_pairs import pair_hertz
-from ava_detect.synthetic.movement import Style
-from ava_detect.synthetic.scene import Actor, Cue, ShotKind
+from ava_detect.datasets.synthetic.appearance import Look
+from ava_detect.datasets.synthetic.camera import Camera
+from ava_detect.datasets.synthetic.motion_pairs import pair_hertz
+from ava_detect.datasets.synthetic.movement import Style
+from ava_detect.datasets.synthetic.scene import Actor, Cue, ShotKind
 
 Array = npt.NDArray[np.float64]
 Weighted = tuple[tuple[Activity, float], ...]

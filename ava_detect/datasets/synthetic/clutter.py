@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ava_detect.synthetic.actions import BEND, CROUCH, FALL, LIE, SIT
-from ava_detect.synthetic.backdrop import Place
-from ava_detect.synthetic.camera import Camera
-from ava_detect.synthetic.casting import Setting
-from ava_detect.synthetic.drawing import Layer, Shape, Stroke
-from ava_detect.synthetic.scene import Actor, Clutter, ClutterKind, ShotKind
-from ava_detect.synthetic.scenery import BENCH, CAR, LAMP_POST, PLANTER, Brush, Item
+from ava_detect.datasets.synthetic.actions import BEND, CROUCH, FALL, LIE, SIT
+from ava_detect.datasets.synthetic.backdrop import Place
+from ava_detect.datasets.synthetic.camera import Camera
+from ava_detect.datasets.synthetic.casting import Setting
+from ava_detect.datasets.synthetic.drawing import Layer, Shape, Stroke
+from ava_detect.datasets.synthetic.scene import Actor, Clutter, ClutterKind, ShotKind
+from ava_detect.datasets.synthetic.scenery import BENCH, CAR, LAMP_POST, PLANTER, Brush, Item
 
 Array = npt.NDArray[np.float64]
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ava_detect.synthetic.appearance import Look, Texture
-from ava_detect.synthetic.camera import Camera
-from ava_detect.synthetic.drawing import Stroke
-from ava_detect.synthetic.skeleton import SOLE_RADIUS, Joints
+from ava_detect.datasets.synthetic.appearance import Look, Texture
+from ava_detect.datasets.synthetic.camera import Camera
+from ava_detect.datasets.synthetic.drawing import Stroke
+from ava_detect.datasets.synthetic.skeleton import SOLE_RADIUS, Joints
 
 Array = npt.NDArray[np.float64]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ava_detect.synthetic.movement import Style, cycle, one_arm, posed, pulse, symmetric
-from ava_detect.synthetic.skeleton import Pose, Segment
+from ava_detect.datasets.synthetic.movement import Style, cycle, one_arm, posed, pulse, symmetric
+from ava_detect.datasets.synthetic.skeleton import Pose, Segment
 
 
 def wave(seconds: float, style: Style) -> Pose:

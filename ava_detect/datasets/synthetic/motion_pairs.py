@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ava_detect.synthetic.movement import Style, posed, symmetric
-from ava_detect.synthetic.skeleton import Pose, Segment
+from ava_detect.datasets.synthetic.movement import Style, posed, symmetric
+from ava_detect.datasets.synthetic.skeleton import Pose, Segment
 
 SLOW_PATHWAY_HERTZ = 30 / 8
 LOW_HERTZ = (0.4, 0.7)  # of the slower action of a pair; the faster one has 3.75 less this

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ava_detect.synthetic.skeleton import Pose, Segment
+from ava_detect.datasets.synthetic.skeleton import Pose, Segment
 
 Pair = tuple[float, float]
 

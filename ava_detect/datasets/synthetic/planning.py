@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ava_detect.synthetic.actions import ACTION_IDS as EVERYDAY_IDS
-from ava_detect.synthetic.actions import CLAP, RUN, WALK, WAVE
-from ava_detect.synthetic.backdrop import Place
-from ava_detect.synthetic.camera import Camera
-from ava_detect.synthetic.casting import CASTS, EDGE_METRES, Setting
-from ava_detect.synthetic.clutter import plan_clutter
-from ava_detect.synthetic.scene import Actor, Repertoire, Shot, ShotKind
+from ava_detect.datasets.synthetic.actions import ACTION_IDS as EVERYDAY_IDS
+from ava_detect.datasets.synthetic.actions import CLAP, RUN, WALK, WAVE
+from ava_detect.datasets.synthetic.backdrop import Place
+from ava_detect.datasets.synthetic.camera import Camera
+from ava_detect.datasets.synthetic.casting import CASTS, EDGE_METRES, Setting
+from ava_detect.datasets.synthetic.clutter import plan_clutter
+from ava_detect.datasets.synthetic.scene import Actor, Repertoire, Shot, ShotKind
 
 SHORTEST_SHOT_SECONDS = 3.0
 NEAREST_SCALE = {1: 0.50, 2: 0.42, 3: 0.36, 4: 0.32}  # frame heights per metre, by the number of people

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ava_detect.synthetic.movement import Style, cycle, posed, pulse, symmetric
-from ava_detect.synthetic.skeleton import Pose, Segment
+from ava_detect.datasets.synthetic.movement import Style, cycle, posed, pulse, symmetric
+from ava_detect.datasets.synthetic.skeleton import Pose, Segment
 
 WALK_HERTZ, RUN_HERTZ = 0.85, 1.35  # strides (two steps) a second at tempo 1
 WALK_AMPLITUDE, RUN_AMPLITUDE = 25.0, 29.0  # degrees of the thigh to either side

@@ -12,10 +12,10 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from ava_detect.synthetic.actions import CARRY, DRINK, PHONE, READ
-from ava_detect.synthetic.camera import Camera, facing_axes
-from ava_detect.synthetic.drawing import Face, Shape, Stroke
-from ava_detect.synthetic.skeleton import Joints
+from ava_detect.datasets.synthetic.actions import CARRY, DRINK, PHONE, READ
+from ava_detect.datasets.synthetic.camera import Camera, facing_axes
+from ava_detect.datasets.synthetic.drawing import Face, Shape, Stroke
+from ava_detect.datasets.synthetic.skeleton import Joints
 
 Array = npt.NDArray[np.float64]
 

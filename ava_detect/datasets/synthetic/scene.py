@@ -14,12 +14,12 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from ava_detect.synthetic.actions import Activity
-from ava_detect.synthetic.appearance import Look
-from ava_detect.synthetic.backdrop import Place
-from ava_detect.synthetic.camera import Camera
-from ava_detect.synthetic.movement import Style
-from ava_detect.synthetic.skeleton import Pose
+from ava_detect.datasets.synthetic.actions import Activity
+from ava_detect.datasets.synthetic.appearance import Look
+from ava_detect.datasets.synthetic.backdrop import Place
+from ava_detect.datasets.synthetic.camera import Camera
+from ava_detect.datasets.synthetic.movement import Style
+from ava_detect.datasets.synthetic.skeleton import Pose
 
 Array = npt.NDArray[np.float64]
 

@@ -16,7 +16,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from ava_detect.synthetic.camera import facing_axes
+from ava_detect.datasets.synthetic.camera import facing_axes
 
 Array = npt.NDArray[np.float64]
 

@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from ava_detect.synthetic import props
-from ava_detect.synthetic.actions import LIE
-from ava_detect.synthetic.backdrop import paint_backdrop
-from ava_detect.synthetic.camera import Camera
-from ava_detect.synthetic.clutter import Moving, Sprite, build_clutter
-from ava_detect.synthetic.drawing import Layer, Plate, Shape, drop_shadow
-from ava_detect.synthetic.figure import figure
-from ava_detect.synthetic.scene import Actor, Shot
-from ava_detect.synthetic.skeleton import Joints, joints_of
+from ava_detect.datasets.synthetic import props
+from ava_detect.datasets.synthetic.actions import LIE
+from ava_detect.datasets.synthetic.backdrop import paint_backdrop
+from ava_detect.datasets.synthetic.camera import Camera
+from ava_detect.datasets.synthetic.clutter import Moving, Sprite, build_clutter
+from ava_detect.datasets.synthetic.drawing import Layer, Plate, Shape, drop_shadow
+from ava_detect.datasets.synthetic.figure import figure
+from ava_detect.datasets.synthetic.scene import Actor, Shot
+from ava_detect.datasets.synthetic.skeleton import Joints, joints_of
 
 Array = npt.NDArray[np.float64]
 FloatImage = npt.NDArray[np.float32]

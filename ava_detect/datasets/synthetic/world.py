@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
@@ -11,14 +11,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ava_detect import boxes
+from ava_detect.datasets.synthetic.planning import ACTION_IDS, MAX_PEOPLE, plan_movie
+from ava_detect.datasets.synthetic.scene import Repertoire
+from ava_detect.datasets.synthetic.stage import SeenPerson, Stage
 from ava_detect.errors import AvaDetectError
-from ava_detect.files import remove_stale_temporaries, write_text_atomic
 from ava_detect.formats.ava_csv import AvaTable, write_ava_table
-from ava_detect.labels import LabelMap
-from ava_detect.synthetic.planning import ACTION_IDS, MAX_PEOPLE, plan_movie
-from ava_detect.synthetic.scene import Repertoire
-from ava_detect.synthetic.stage import SeenPerson, Stage
+from ava_detect.storage.local_files import remove_stale_temporaries, write_text_atomic
+from ava_detect.structures import boxes
+from ava_detect.structures.labels import LabelMap
+from ava_detect.structures.progress import OnProgress, Progress
 from ava_detect.video.writer import VideoWriter
 
 MIN_SIDE_PIXELS = 64
@@ -98,7 +99,7 @@ def write_world(
     num_people: int | None = None,
     repertoire: str = Repertoire.EVERYDAY,
     num_processes: int = 1,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> AvaTable:
     """Write movies and their annotations as a folder that is laid out like AVA, and return the ground truth.
 
@@ -108,7 +109,7 @@ def write_world(
 
     An older world in ``folder`` is replaced movie by movie, but a video that would not be part of the new one is an
     error. ``num_processes`` render movies side by side, with the same result (a script that asks for more than 1 needs
-    the usual ``if __name__ == "__main__":``). ``on_progress`` is called with the movies done and their number.
+    the usual ``if __name__ == "__main__":``). ``on_progress`` is told of the movies.
     """
     if num_movies < 1:
         raise AvaDetectError(f"num_movies must be at least 1, got {num_movies}")
@@ -129,7 +130,7 @@ def write_world(
     )
     # far apart, so that the worlds of neighbouring seeds share no movie
     jobs = [partial(render, path, seed=seed * 1_000_003 + index) for index, path in enumerate(paths)]
-    table = AvaTable.concatenate(_all_done(jobs, num_processes, on_progress or (lambda done, total: None)))
+    table = AvaTable.concatenate(_all_done(jobs, num_processes, on_progress or (lambda progress: None)))
     write_text_atomic(folder / "label_map.pbtxt", LabelMap.ava().subset(ACTION_IDS[Repertoire(repertoire)]).to_pbtxt())
     write_text_atomic(folder / "excluded.csv", "")
     write_ava_table(folder / "ground_truth.csv", table)
@@ -147,15 +148,13 @@ def _clear_for(folder: Path, paths: list[Path]) -> None:
     (folder / "ground_truth.csv").unlink(missing_ok=True)
 
 
-def _all_done(
-    jobs: list[partial[AvaTable]], num_processes: int, on_progress: Callable[[int, int], None]
-) -> list[AvaTable]:
+def _all_done(jobs: list[partial[AvaTable]], num_processes: int, on_progress: OnProgress) -> list[AvaTable]:
     """The results of ``jobs`` in their order, in this process or in several."""
     if num_processes == 1:
         tables = []
         for job in jobs:
             tables.append(job())
-            on_progress(len(tables), len(jobs))
+            on_progress(Progress("videos", len(tables), len(jobs)))
         return tables
     # A forked process would inherit the threads of whatever this one has loaded in an undefined state.
     with ProcessPoolExecutor(min(num_processes, len(jobs)), multiprocessing.get_context("spawn")) as pool:
@@ -163,7 +162,7 @@ def _all_done(
         try:
             for done, future in enumerate(as_completed(futures), 1):
                 future.result()
-                on_progress(done, len(jobs))
+                on_progress(Progress("videos", done, len(jobs)))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

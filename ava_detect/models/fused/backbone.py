@@ -21,14 +21,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ava_detect.models import tapwise, winograd
 from ava_detect.models.blocks import Bottleneck, ConvBN, Stage, Stem
-from ava_detect.models.fused_conv import FusedConv, folded
+from ava_detect.models.fused import tapwise, winograd
+from ava_detect.models.fused.conv import FusedConv, folded
+from ava_detect.models.fused.tapwise import TapwiseConv
+from ava_detect.models.fused.winograd import WinogradConv
 from ava_detect.models.laterals import Lateral
 from ava_detect.models.nonlocal_block import NonLocalBlock
 from ava_detect.models.slowfast import STAGES, Pathway, SlowFast
-from ava_detect.models.tapwise import TapwiseConv
-from ava_detect.models.winograd import WinogradConv
 
 # A fast stem has 8 channels of output, but a matrix unit fills 32 at a time: so many are computed together.
 _STEM_CHANNELS_AT_ONCE = 32

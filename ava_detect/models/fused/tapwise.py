@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ava_detect.models.fused_conv import FusedConv, has_fused_ops
+from ava_detect.models.fused.conv import FusedConv, has_fused_ops
 
 TAPS = 3
 # Narrower ones wait for memory either way: measured at 64.

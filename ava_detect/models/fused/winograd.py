@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ava_detect.models.fused_conv import FusedConv, has_fused_ops
+from ava_detect.models.fused.conv import FusedConv, has_fused_ops
 
 TAPS, _RESULTS, _PRODUCTS = 3, 4, 6
 # The sums cost as much memory traffic as they save arithmetic where there are fewer channels: measured at 128.

@@ -1,17 +1,17 @@
 """Weights: files of the field's families in and out, every tensor accounted for."""
 
+from ava_detect.models.weights.checkpoint_settings import CheckpointSettings
 from ava_detect.models.weights.converting import ConversionReport, convert, save_weights
 from ava_detect.models.weights.key_map import FAMILIES
-from ava_detect.models.weights.knobs import Knobs
 from ava_detect.models.weights.loading import initialise_from_classifier, load_weights
 from ava_detect.models.weights.report import WeightsReport
 from ava_detect.models.weights.summary import FileSummary, inspect_file
 
 __all__ = [
     "FAMILIES",
+    "CheckpointSettings",
     "ConversionReport",
     "FileSummary",
-    "Knobs",
     "WeightsReport",
     "convert",
     "initialise_from_classifier",

@@ -14,13 +14,18 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ava_detect.errors import WeightsError, suggestion
-from ava_detect.files import atomic_path
 from ava_detect.models.own_format import OUR_FORMAT, OUR_VERSION
+from ava_detect.models.weights.checkpoint_settings import (
+    CheckpointSettings,
+    config_of_knobs,
+    knobs_of_model,
+    pyslowfast_of_knobs,
+)
 from ava_detect.models.weights.key_map import FAMILIES, map_for_writing
-from ava_detect.models.weights.knobs import Knobs, config_of_knobs, knobs_of_model, pyslowfast_of_knobs
 from ava_detect.models.weights.loading import family_of, our_names
 from ava_detect.models.weights.reading import WeightsFile, read_weights_file
 from ava_detect.models.weights.renaming import COUNTER, last_blocks
+from ava_detect.storage.local_files import atomic_path
 
 # AVA's 80 actions, and mmaction2's 81 columns for them; other heads are taken for classifiers'.
 _DETECTION_ROWS = (80, 81)
@@ -183,7 +188,7 @@ def _half(file: WeightsFile, name: str, tensor: Tensor) -> Tensor:
 
 
 def _write(target: Path, tensors: dict[str, Tensor], to: str, file: WeightsFile, task: str) -> None:
-    knobs = file.knobs if file.knobs.task else Knobs(**{**file.knobs.known(), "task": task})
+    knobs = file.knobs if file.knobs.task else CheckpointSettings(**{**file.knobs.known(), "task": task})
     cfg_text = file.cfg_text if file.cfg_text is not None else pyslowfast_of_knobs(knobs)
     if to == "ava_detect":
         config = config_of_knobs(knobs) if file.config is None else file.config

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from ava_detect.errors import WeightsError, suggestion
+from ava_detect.models.weights.checkpoint_settings import BACKBONE_KNOBS, CHECKED, knobs_of_model
 from ava_detect.models.weights.key_map import FAMILIES, map_for_writing, recognise, translate
-from ava_detect.models.weights.knobs import BACKBONE_KNOBS, CHECKED, knobs_of_model
 from ava_detect.models.weights.reading import WeightsFile, read_weights_file
 from ava_detect.models.weights.renaming import COUNTER, last_blocks
 from ava_detect.models.weights.report import Shape, WeightsReport

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ava_detect.errors import WeightsError
 from ava_detect.models.own_format import OUR_FORMAT, OUR_VERSION, config_in
-from ava_detect.models.weights.knobs import Knobs, knobs_of_config, knobs_of_pyslowfast
+from ava_detect.models.weights.checkpoint_settings import CheckpointSettings, knobs_of_config, knobs_of_pyslowfast
 from ava_detect.models.weights.pickles import NumpyPickle, PickleRefusedError
 from ava_detect.models.weights.torch_files import LEGACY_MAGIC, load_torch
 
@@ -49,7 +49,7 @@ class WeightsFile:
     path: Path
     container: str
     tensors: Mapping[str, Tensor]
-    knobs: Knobs = field(default_factory=Knobs)
+    knobs: CheckpointSettings = field(default_factory=CheckpointSettings)
     ignored: tuple[str, ...] = ()
     config: Mapping[str, Any] | None = None
     cfg_text: str | None = None
@@ -102,7 +102,7 @@ def _from_torch(path: Path, *, is_zip: bool) -> WeightsFile:
     if cfg_text is not None and knobs is None:
         notes.append("its 'cfg' is no readable YAML, so its settings could not be compared with the model's")
     text = cfg_text if isinstance(cfg_text, str) else None
-    return WeightsFile(path, container, state, knobs or Knobs(), cfg_text=text, notes=notes)
+    return WeightsFile(path, container, state, knobs or CheckpointSettings(), cfg_text=text, notes=notes)
 
 
 def _find_state(content: Any, path: Path) -> tuple[dict[str, Tensor], list[str]]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ava_detect.models.weights.checkpoint_settings import CheckpointSettings
 from ava_detect.models.weights.key_map import FAMILIES, recognise
-from ava_detect.models.weights.knobs import Knobs
 from ava_detect.models.weights.loading import our_names
 from ava_detect.models.weights.reading import read_weights_file
 
@@ -34,7 +34,7 @@ class FileSummary:
     num_parameters: int
     dtypes: dict[str, int]
     head_rows: int | None
-    knobs: Knobs
+    knobs: CheckpointSettings
     unknown: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

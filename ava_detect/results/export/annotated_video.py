@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ava_detect.boxes import clip, fractions_to_pixels
-from ava_detect.labels import Action, LabelMap
 from ava_detect.structures import ActionDetections
-from ava_detect.tubes import ActionTube, usual_spacing
+from ava_detect.structures.boxes import clip, fractions_to_pixels
+from ava_detect.structures.labels import Action, LabelMap
+from ava_detect.structures.tubes import ActionTube, usual_spacing
 
 # Half a step of the grid on which keyframes are cut: a keyframe at 1 s shows the frame of 1.001 s in a 29.97 fps file.
 _HALF_GRID_STEP_SECONDS = 1 / 60

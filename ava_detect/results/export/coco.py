@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ava_detect.files import write_text_atomic
-from ava_detect.formats.annotated_video import AnnotatedVideo, Sighting
 from ava_detect.formats.ava_csv import format_timestamp
+from ava_detect.results.export.annotated_video import AnnotatedVideo, Sighting
+from ava_detect.storage.local_files import write_text_atomic
 
 FILE_NAME = "instances.json"
 PERSON_CATEGORY = 1

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from ava_detect.files import atomic_path, write_text_atomic
-from ava_detect.formats.annotated_video import AnnotatedVideo, Sighting, actions_of
-from ava_detect.labels import Action
+from ava_detect.results.export.annotated_video import AnnotatedVideo, Sighting, actions_of
+from ava_detect.storage.local_files import atomic_path, write_text_atomic
+from ava_detect.structures.labels import Action
 
 LABELS_FILE = "labels.json"
 _SCORE = "score"

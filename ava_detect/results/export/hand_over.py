@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ava_detect.errors import AvaDetectError, FormatError, suggestion
-from ava_detect.formats.annotated_video import AnnotatedVideo
-from ava_detect.formats.coco_writer import write_coco
-from ava_detect.formats.cvat import write_cvat
-from ava_detect.formats.fiftyone import write_fiftyone
-from ava_detect.formats.label_studio import write_label_studio
-from ava_detect.formats.tubes import write_tubes
-from ava_detect.formats.via import write_via
-from ava_detect.labels import Action, LabelMap
-from ava_detect.saved_results import SavedResults, read_saved_results
-from ava_detect.tubes import ActionTube, action_tubes
+from ava_detect.results.export.annotated_video import AnnotatedVideo
+from ava_detect.results.export.coco import write_coco
+from ava_detect.results.export.cvat import write_cvat
+from ava_detect.results.export.fiftyone import write_fiftyone
+from ava_detect.results.export.label_studio import write_label_studio
+from ava_detect.results.export.tubes import write_tubes
+from ava_detect.results.export.via import write_via
+from ava_detect.results.saved import ReadOptions, SavedResults, read_saved_results
+from ava_detect.structures.labels import Action, LabelMap
+from ava_detect.structures.tubes import ActionTube, action_tubes
 from ava_detect.video.reader import VideoReader
 
 Writer = Callable[[Sequence[AnnotatedVideo], Path], list[Path]]
@@ -44,24 +44,22 @@ def hand_over(
     results: str | Path,
     to: str,
     out: str | Path,
+    options: ReadOptions | None = None,
     *,
-    videos: str | Path | None = None,
-    label_map: str | Path | None = None,
     min_score: float = 0.5,
-    start_seconds: float | None = None,
 ) -> HandOver:
     """Write results for another tool into the folder ``out``.
 
-    ``results``, ``videos``, ``label_map``, ``start_seconds``: see ``read_saved_results``. ``to``: one of ``TOOLS``.
+    ``results``, ``options``: see ``read_saved_results``. ``to``: one of ``TOOLS``.
     ``min_score``: an action counts as done from this score on, and a tube needs it at its peak; people stay without
     any. Raises ``FormatError`` for an unknown tool, no results, or a video that is not there: its size and frame times
     are needed.
     """
     if to not in TOOLS:
-        raise FormatError(f"--to is {', '.join(TOOLS)}, got {to!r}{suggestion(to, TOOLS)}")
+        raise FormatError(f"`to` is {', '.join(TOOLS)}, got {to!r}{suggestion(to, TOOLS)}")
     if not 0 <= min_score <= 1:
-        raise AvaDetectError(f"--min-score is a score from 0 to 1, got {min_score:g}")
-    saved = read_saved_results(results, videos=videos, label_map=label_map, start_seconds=start_seconds)
+        raise AvaDetectError(f"`min_score` is a score from 0 to 1, got {min_score:g}")
+    saved = read_saved_results(results, options)
     annotated = [_annotated(of_video, min_score) for of_video in saved]
     if not annotated:
         raise FormatError(f"{results}: none of its videos has results, so there is nothing to hand over")
@@ -95,12 +93,11 @@ def _annotated(saved: SavedResults, min_score: float) -> AnnotatedVideo:
 def find_tubes(
     results: str | Path,
     file: str | Path,
+    options: ReadOptions | None = None,
     *,
-    label_map: str | Path | None = None,
     min_peak: float = 0.5,
     min_score: float = 0.3,
     smoothing_seconds: float = 0.6,
-    start_seconds: float | None = None,
 ) -> int:
     """Write the action tubes of results as ``file`` (.parquet, .csv or .jsonl) and return how many there are.
 
@@ -108,7 +105,7 @@ def find_tubes(
     """
     tubes: list[ActionTube] = []
     actions: dict[int, Action] = {}
-    for saved in read_saved_results(results, label_map=label_map, start_seconds=start_seconds):
+    for saved in read_saved_results(results, options):
         actions.update((action.id, action) for action in saved.label_map)
         tubes += action_tubes(
             saved.keyframes, min_peak=min_peak, min_score=min_score, smoothing_seconds=smoothing_seconds

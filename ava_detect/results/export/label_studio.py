@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from ava_detect.files import write_text_atomic
-from ava_detect.formats.annotated_video import AnnotatedVideo, Sighting, actions_of
-from ava_detect.labels import Action
-from ava_detect.tubes import ActionTube
+from ava_detect.results.export.annotated_video import AnnotatedVideo, Sighting, actions_of
+from ava_detect.storage.local_files import write_text_atomic
+from ava_detect.structures.labels import Action
+from ava_detect.structures.tubes import ActionTube
 
 TASKS_FILE, CONFIG_FILE = "tasks.json", "labeling_config.xml"
 _VIDEO, _BOXES, _PEOPLE, _ACTIONS = "video", "boxes", "people", "actions"

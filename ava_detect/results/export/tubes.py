@@ -18,10 +18,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ava_detect.errors import FormatError
-from ava_detect.files import atomic_path
-from ava_detect.formats.numbers import shortest
-from ava_detect.labels import LabelMap
-from ava_detect.tubes import ActionTube
+from ava_detect.formats.jsonl import shortest
+from ava_detect.storage.local_files import atomic_path
+from ava_detect.structures.labels import LabelMap
+from ava_detect.structures.tubes import ActionTube
 
 TUBE_FORMATS = ("parquet", "csv", "jsonl")
 _LISTS = ("timestamps_seconds", "scores", "boxes")

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ava_detect.files import write_text_atomic
-from ava_detect.formats.annotated_video import AnnotatedVideo, actions_of
+from ava_detect.results.export.annotated_video import AnnotatedVideo, actions_of
+from ava_detect.storage.local_files import write_text_atomic
 
 FILE_NAME = "via_project.json"
 # The constants of VIA's own modules (_via_attribute.js, _via_file.js, _via_metadata.js).

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ava_detect.errors import ConfigError
-from ava_detect.files import atomic_path, write_text_atomic
+from ava_detect.storage.local_files import atomic_path, write_text_atomic
 from ava_detect.visualization.chips import TRACK_COLOURS
 from ava_detect.visualization.page import packing
 from ava_detect.visualization.page.media import MEDIA, PageVideo
@@ -46,7 +46,7 @@ def start_folder(page: Path) -> None:
         for name in (_DATA, MEDIA):
             shutil.rmtree(page / name, ignore_errors=True)
     elif (page / "index.html").exists():
-        raise ConfigError(f"{page} has an index.html that is not this page's; choose another --out")
+        raise ConfigError(f"{page} has an index.html that is not this page's; choose another `out`")
     for source in sorted(_STATIC.iterdir()):
         with atomic_path(page / source.name) as temporary:
             shutil.copyfile(source, temporary)

@@ -18,7 +18,8 @@ from urllib.parse import quote
 from PIL import Image
 
 from ava_detect.errors import VideoError
-from ava_detect.files import atomic_path
+from ava_detect.results.saved import AnnotatedFile
+from ava_detect.storage.local_files import atomic_path
 from ava_detect.structures import Frame
 from ava_detect.video.container import choose_stream, open_container
 from ava_detect.video.reader import VideoInfo, VideoReader
@@ -54,15 +55,6 @@ class PageVideo:
     fps: float
     declared_seconds: float
     is_proxy: bool
-
-
-@dataclass(frozen=True)
-class AnnotatedFile:
-    """What a run has written down of a video's file; 0 where it has not."""
-
-    num_bytes: int = 0
-    fps: float = 0.0
-    seconds: float = 0.0
 
 
 def place_video(path: Path, page: Path, stem: str, placing: Placing, on_second: OnSecond | None = None) -> PageVideo:
@@ -115,7 +107,7 @@ def differences(
     if changes:
         return [
             f"{path.name} is not the file that was annotated: it is now {' and '.join(changes)}, so boxes may lie "
-            "beside the people; give --videos FOLDER with the one that was, or annotate this one."
+            "beside the people; give the folder with the one that was (`videos`), or annotate this one."
         ]
     sentences = [] if annotated.seconds else _lengths_apart(path, video, timestamps_seconds, spacing_seconds)
     size = path.stat().st_size

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ava_detect.labels import LabelMap
+from ava_detect.results.people_table import PeopleTable
+from ava_detect.structures.labels import LabelMap
 from ava_detect.visualization.chips import short_name
-from ava_detect.visualization.page.people import PeopleTable
 from ava_detect.visualization.page.truth import Verdicts
 
 KEYFRAMES_PER_PIECE = 64

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from ava_detect.boxes import iou
-from ava_detect.visualization.page.people import Float32Array, IntArray, PeopleTable
+from ava_detect.results.people_table import Float32Array, IntArray, PeopleTable
+from ava_detect.structures.boxes import iou
 
 MATCH_IOU = 0.5
 # AVA's keyframes are whole seconds; a frame's time may miss them by a rounding.

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.patches import Rectangle
 
-from ava_detect.labels import Action
-from ava_detect.visualization.report_svg import ACCENT, HEAT, INK, SOFT, Canvas, shortened
+from ava_detect.structures.labels import Action
+from ava_detect.visualization.report.svg import ACCENT, HEAT, INK, SOFT, Canvas, shortened
 
 _NAME_CHARACTERS = 22
 

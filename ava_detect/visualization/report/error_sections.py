@@ -7,10 +7,10 @@ import math
 import numpy as np
 
 from ava_detect.evaluation.error_analysis import KINDS, ErrorAnalysis
-from ava_detect.evaluation.results import FrameMAPResult
-from ava_detect.labels import LabelMap
-from ava_detect.visualization import report_error_figures as draw
-from ava_detect.visualization.report_html import (
+from ava_detect.evaluation.frame_map_result import FrameMAPResult
+from ava_detect.structures.labels import LabelMap
+from ava_detect.visualization.report import error_figures as draw
+from ava_detect.visualization.report.html import (
     NO_VALUE,
     Cell,
     Section,

@@ -15,8 +15,8 @@ from matplotlib.transforms import Affine2D
 
 from ava_detect.evaluation.average_precision import PrecisionRecall
 from ava_detect.evaluation.compare import Comparison, Difference, Interval
-from ava_detect.evaluation.results import ClassResult
-from ava_detect.visualization.report_svg import (
+from ava_detect.evaluation.frame_map_result import ClassResult
+from ava_detect.visualization.report.svg import (
     INK,
     KIND_COLOURS,
     KIND_MARKERS,

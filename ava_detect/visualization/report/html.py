@@ -7,9 +7,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ava_detect.labels import ActionKind
-from ava_detect.visualization.report_style import SCRIPT, STYLE
-from ava_detect.visualization.report_svg import KIND_GLYPHS
+from ava_detect.structures.labels import ActionKind
+from ava_detect.visualization.report.style import SCRIPT, STYLE
+from ava_detect.visualization.report.svg import KIND_GLYPHS
 
 # Nothing is loaded from anywhere, and the browser is told so.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"

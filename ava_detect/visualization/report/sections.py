@@ -9,10 +9,10 @@ from typing import TypeVar
 
 from ava_detect.evaluation.average_precision import PrecisionRecall
 from ava_detect.evaluation.compare import APIntervals, Comparison
-from ava_detect.evaluation.results import ClassResult, Dialect, FrameMAPResult
-from ava_detect.labels import ActionKind
-from ava_detect.visualization import report_figures as draw
-from ava_detect.visualization.report_html import (
+from ava_detect.evaluation.frame_map_result import ClassResult, Dialect, FrameMAPResult
+from ava_detect.structures.labels import ActionKind
+from ava_detect.visualization.report import figures as draw
+from ava_detect.visualization.report.html import (
     Cell,
     Section,
     count,

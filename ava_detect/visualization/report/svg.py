@@ -17,7 +17,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ava_detect.labels import ActionKind
+from ava_detect.structures.labels import ActionKind
 
 # Stand-ins: exact colours that nothing else uses. Each becomes the CSS variable beside it.
 INK, SOFT, LINE, ACCENT, HEAT = "#010101", "#010102", "#010103", "#010104", "#010105"

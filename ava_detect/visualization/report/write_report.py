@@ -11,10 +11,10 @@ from pathlib import Path
 from ava_detect.evaluation.compare import Comparison, ap_intervals
 from ava_detect.evaluation.error_analysis import analyze_errors
 from ava_detect.evaluation.frame_map import FrameMAP
-from ava_detect.files import write_text_atomic
-from ava_detect.visualization import report_error_sections as of_errors
-from ava_detect.visualization import report_sections as of_result
-from ava_detect.visualization.report_html import page
+from ava_detect.storage.local_files import write_text_atomic
+from ava_detect.visualization.report import error_sections as of_errors
+from ava_detect.visualization.report import sections as of_result
+from ava_detect.visualization.report.html import page
 
 FILE_NAME = "index.html"
 

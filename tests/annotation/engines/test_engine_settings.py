@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from ava_detect import engine_choice
-from ava_detect.engine_choice import ClusterSettings, build_engine, cluster_of
-from ava_detect.engines.base import Limits, Outcome, Servers
-from ava_detect.engines.local import LocalEngine
+from ava_detect.annotation.engines import settings as engine_choice
+from ava_detect.annotation.engines.base import Limits, Outcome, Servers
+from ava_detect.annotation.engines.local import LocalEngine
+from ava_detect.annotation.engines.settings import ClusterSettings, build_engine, cluster_of
 from ava_detect.errors import ConfigError
-from ava_detect.run_record import VideoRecord
+from ava_detect.results.manifest import VideoRecord
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import psutil
 import pytest
 from stub_work import Stub, dies, refuses
 
-from ava_detect.engines.base import Limits, Stopped
-from ava_detect.engines.guard import Guard
-from ava_detect.engines.local import LocalEngine
+from ava_detect.annotation.engines.base import Limits, Stopped
+from ava_detect.annotation.engines.local import LocalEngine
+from ava_detect.annotation.engines.watched_process import WatchedProcess
 from ava_detect.errors import ConfigError, EngineError
 
 QUICK = Limits(stall_seconds=2.0, total_seconds=3.0, memory_bytes=400 << 20)
@@ -67,15 +67,15 @@ def test_signs_of_life_are_shown(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("make_work", "error", "message"),
+    ("work_factory", "error", "message"),
     [
         (refuses, ConfigError, "these settings are wrong"),
         (dies, EngineError, r"a worker cannot be started: the process that read it died \(exit code 3\)"),
     ],
 )
-def test_work_that_cannot_be_made_is_said_at_once(make_work, error, message):
+def test_work_that_cannot_be_made_is_said_at_once(work_factory, error, message):
     with pytest.raises(error, match=message):
-        list(LocalEngine(2, limits=QUICK).run(make_work, ["a", "b"]))
+        list(LocalEngine(2, limits=QUICK).run(work_factory, ["a", "b"]))
     assert not multiprocessing.active_children()
 
 
@@ -89,7 +89,7 @@ def test_an_error_in_the_list_of_items_reaches_whoever_asked(tmp_path):
 
 
 def test_whoever_interrupts_a_guard_wakes_the_thread_that_waits(tmp_path):
-    guard = Guard(Stub(tmp_path), Limits())
+    guard = WatchedProcess(Stub(tmp_path), Limits())
     guard.start()
     process = psutil.Process(multiprocessing.active_children()[0].pid)
     threading.Timer(0.5, guard.interrupt).start()

@@ -12,8 +12,8 @@ import psutil
 import pytest
 from stub_work import Asking, Squares, Stub, dead_service, no_service
 
-from ava_detect.engines.base import MAX_SERVERS_LOST, Limits, Servers
-from ava_detect.engines.local import LocalEngine
+from ava_detect.annotation.engines.base import MAX_SERVER_LOSSES, Limits, Servers
+from ava_detect.annotation.engines.local import LocalEngine
 from ava_detect.errors import ConfigError, EngineError
 
 LIMITS = Limits(stall_seconds=60.0, total_seconds=120.0)
@@ -21,7 +21,7 @@ LIMITS = Limits(stall_seconds=60.0, total_seconds=120.0)
 
 def run(workers, servers, items, service, limits=LIMITS):
     engine = LocalEngine(workers, limits=limits, servers=Servers(servers))
-    return list(engine.run(Asking(), items, make_service=service))
+    return list(engine.run(Asking(), items, service_factory=service))
 
 
 def overlapping(folder):
@@ -55,16 +55,16 @@ def test_what_ends_a_server_is_asked_again_and_set_aside_at_last(tmp_path):
     assert {item: outcomes[item].result for item in (1, 2, 3, "once", "odd")} == {1: 1, 2: 4, 3: 9, "once": 0, "odd": 0}
     assert outcomes["refused"].reason == "such boxes are none"
     assert outcomes["kills"].reason == (
-        f"{MAX_SERVERS_LOST} servers were lost over what it asked (the process that read it died (exit code 9))"
+        f"{MAX_SERVER_LOSSES} servers were lost over what it asked (the process that read it died (exit code 9))"
     )
     assert {outcome.tries for outcome in outcomes.values()} == {1}
     lost = [path.name.split("-")[1] for path in tmp_path.glob("lost-*")]
-    assert {item: lost.count(item) for item in set(lost)} == {"kills": MAX_SERVERS_LOST, "once": 1, "odd": 1}
+    assert {item: lost.count(item) for item in set(lost)} == {"kills": MAX_SERVER_LOSSES, "once": 1, "odd": 1}
 
 
 def test_servers_that_are_killed_lose_nothing(tmp_path):
     engine, items = LocalEngine(3, limits=LIMITS, servers=Servers(2)), list(range(40))
-    outcomes = engine.run(Asking(), items, make_service=Squares(tmp_path, slow_seconds=0.05))
+    outcomes = engine.run(Asking(), items, service_factory=Squares(tmp_path, slow_seconds=0.05))
     found = [next(outcomes)]
     for _ in range(2):
         server = next(iter(tmp_path.iterdir())).name.split("-")[1]
@@ -113,7 +113,7 @@ def test_closing_ends_servers_and_whoever_waits_for_them(tmp_path):
         yield "hangs"
 
     engine = LocalEngine(2, limits=LIMITS, servers=Servers(1))
-    outcomes = engine.run(Asking(), items(), make_service=Squares(tmp_path))
+    outcomes = engine.run(Asking(), items(), service_factory=Squares(tmp_path))
     assert next(outcomes).result == 1
     while not list(tmp_path.glob("lost-*")):
         time.sleep(0.05)

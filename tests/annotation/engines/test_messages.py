@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 
-from ava_detect.engines import wire
+from ava_detect.annotation.engines import messages as wire
 
 
 @pytest.fixture

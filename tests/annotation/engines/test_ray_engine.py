@@ -10,8 +10,8 @@ import pytest
 from ray_nodes import is_child, killing_actors, killing_children, killing_servers, two_nodes
 from stub_work import Asking, Squares, Stub, dead_service, no_service, refuses
 
-from ava_detect.engines.base import Limits, Servers
-from ava_detect.engines.local import LocalEngine
+from ava_detect.annotation.engines.base import Limits, Servers
+from ava_detect.annotation.engines.local import LocalEngine
 from ava_detect.errors import ConfigError, EngineError, MissingDependencyError
 
 pytestmark = pytest.mark.slow
@@ -25,7 +25,7 @@ def cluster():
 
 
 def engine(**settings):
-    from ava_detect.engines.ray_engine import RayEngine
+    from ava_detect.annotation.engines.ray_engine import RayEngine
 
     return RayEngine(**{"limits": LIMITS, **settings})
 
@@ -107,21 +107,21 @@ def test_without_ray_the_install_line_is_said(monkeypatch):
 
 def test_servers_take_their_cores_and_workers_what_is_left(cluster, tmp_path):
     outcomes = list(
-        engine(servers=Servers(1, cores=2)).run(Asking(), list(range(8)), make_service=Squares(tmp_path, 0.05))
+        engine(servers=Servers(1, cores=2)).run(Asking(), list(range(8)), service_factory=Squares(tmp_path, 0.05))
     )
     assert {outcome.item: outcome.result for outcome in outcomes} == {number: number**2 for number in range(8)}
     moments = [path.name.split("-") for path in tmp_path.iterdir()]
     assert len({pid for _, pid, _, _ in moments}) == 1
     assert len(moments) == 24
     with pytest.raises(ConfigError, match="no node of the Ray cluster holds a worker of 2 cores and 0 GPUs beside 3"):
-        list(engine(servers=Servers(3), cores_per_worker=2).run(Asking(), [1], make_service=Squares(tmp_path)))
+        list(engine(servers=Servers(3), cores_per_worker=2).run(Asking(), [1], service_factory=Squares(tmp_path)))
 
 
 def test_servers_that_are_killed_or_hang_lose_nothing(cluster, tmp_path):
     items = [*range(30), "once", "odd", "refused", "hangs once"]
     limits = Limits(stall_seconds=2.0, total_seconds=60.0)
     run = engine(servers=Servers(2), workers=2, limits=limits).run(
-        Asking(), items, make_service=Squares(tmp_path, 0.05)
+        Asking(), items, service_factory=Squares(tmp_path, 0.05)
     )
     with killing_servers(seconds=1.0, times=2) as killed:
         found = {outcome.item: outcome for outcome in run}
@@ -140,7 +140,7 @@ def test_a_servers_node_that_goes_is_not_noticed(cluster, tmp_path):
     cluster.add_node(num_cpus=2)
     cluster.wait_for_nodes()
     run = engine(servers=Servers(3), workers=1).run(
-        Asking(), list(range(20)), make_service=Squares(tmp_path, slow_seconds=0.1)
+        Asking(), list(range(20)), service_factory=Squares(tmp_path, slow_seconds=0.1)
     )
     found = [next(run)]
     groups = [group for group in placement_group_table().values() if group["state"] == "CREATED"]
@@ -164,7 +164,7 @@ def test_a_servers_node_that_goes_is_not_noticed(cluster, tmp_path):
 )
 def test_a_service_that_cannot_be_made_is_said_at_once(cluster, service, error, message):
     with pytest.raises(error, match=message):
-        list(engine(servers=Servers(1), workers=1).run(Asking(), [1], make_service=service))
+        list(engine(servers=Servers(1), workers=1).run(Asking(), [1], service_factory=service))
 
 
 def test_what_is_counted_can_be_read_as_ray_counts(cluster, tmp_path, monkeypatch):

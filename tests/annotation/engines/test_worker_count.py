@@ -8,13 +8,14 @@ from types import SimpleNamespace
 import pytest
 from helpers import SMALL_CONFIG
 
-from ava_detect import annotate, workers
-from ava_detect.annotate_settings import AnnotateSettings
+from ava_detect.annotation import annotate
+from ava_detect.annotation.engines import worker_count as workers
+from ava_detect.annotation.engines.base import Limits
+from ava_detect.annotation.engines.settings import ClusterSettings
+from ava_detect.annotation.engines.worker_count import sensible_workers
+from ava_detect.annotation.preflight import NetworkFacts
+from ava_detect.annotation.settings import AnnotateSettings
 from ava_detect.config import Config
-from ava_detect.engine_choice import ClusterSettings
-from ava_detect.engines.base import Limits
-from ava_detect.network_check import NetworkFacts
-from ava_detect.workers import sensible_workers
 
 GIB = 1 << 30
 

@@ -15,12 +15,12 @@ import yaml
 from helpers import constant_rate, write_numbered_video
 
 from ava_detect.config import Config, SplitConfig
-from ava_detect.datasets.check import check_data, check_splits
-from ava_detect.datasets.check_report import KINDS, DataReport
+from ava_detect.datasets.checks.check_data import check_data, check_splits
+from ava_detect.datasets.checks.report import KINDS, DataReport
+from ava_detect.datasets.synthetic.world import write_world
 from ava_detect.errors import ConfigError
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv, write_ava_table
-from ava_detect.labels import LabelMap
-from ava_detect.synthetic.world import write_world
+from ava_detect.structures.labels import LabelMap
 
 NUM_MOVIES = 4
 SECONDS = 4
@@ -298,7 +298,7 @@ def test_trimmed_files_start_inside_their_movie(world):
 
 
 def test_real_faults_of_real_videos_are_found(shared):
-    from ava_detect.datasets.check_videos import examine_video
+    from ava_detect.datasets.checks.videos import examine_video
 
     def of(name: str):
         return examine_video(shared / "videos" / name, decode=True)

@@ -6,7 +6,7 @@ import pytest
 from helpers import constant_rate, write_numbered_video
 
 from ava_detect.config import Config
-from ava_detect.datasets.check import check_data
+from ava_detect.datasets.checks.check_data import check_data
 from ava_detect.errors import ConfigError
 
 NUM_CLASSES = 3

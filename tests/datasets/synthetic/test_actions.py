@@ -3,9 +3,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from ava_detect.labels import LabelMap
-from ava_detect.synthetic import poses
-from ava_detect.synthetic.actions import (
+from ava_detect.datasets.synthetic import poses
+from ava_detect.datasets.synthetic.actions import (
     ACTION_IDS,
     BEND,
     CARRY,
@@ -31,9 +30,10 @@ from ava_detect.synthetic.actions import (
     WAVE,
     Activity,
 )
-from ava_detect.synthetic.casting import DISTANCE
-from ava_detect.synthetic.movement import Style
-from ava_detect.synthetic.skeleton import Joints, joints_of
+from ava_detect.datasets.synthetic.casting import DISTANCE
+from ava_detect.datasets.synthetic.movement import Style
+from ava_detect.datasets.synthetic.skeleton import Joints, joints_of
+from ava_detect.structures.labels import LabelMap
 
 ALL = [*(Activity(pose) for pose in POSES), *(Activity(STAND, gesture) for gesture in GESTURES)]
 TIMES = np.arange(0, 4, 1 / 60)

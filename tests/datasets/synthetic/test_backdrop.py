@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ava_detect.synthetic.backdrop import Backdrop, Place, noise, paint_backdrop
-from ava_detect.synthetic.camera import Camera
+from ava_detect.datasets.synthetic.backdrop import Backdrop, Place, noise, paint_backdrop
+from ava_detect.datasets.synthetic.camera import Camera
 
 CAMERA = Camera(focal_pixels=200, horizon_pixels=50, centre_pixels=80, height_metres=1.5)
 

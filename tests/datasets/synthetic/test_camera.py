@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ava_detect.synthetic.camera import Camera, facing_axes
+from ava_detect.datasets.synthetic.camera import Camera, facing_axes
 
 CAMERA = Camera(focal_pixels=400, horizon_pixels=100, centre_pixels=320, height_metres=1.5, x_metres=2.0)
 

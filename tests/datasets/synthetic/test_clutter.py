@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ava_detect.synthetic.camera import Camera
-from ava_detect.synthetic.clutter import BALL_RADIUS_METRES, MOVING, build_clutter
-from ava_detect.synthetic.scene import Clutter, ClutterKind
+from ava_detect.datasets.synthetic.camera import Camera
+from ava_detect.datasets.synthetic.clutter import BALL_RADIUS_METRES, MOVING, build_clutter
+from ava_detect.datasets.synthetic.scene import Clutter, ClutterKind
 
 CAMERA = Camera(focal_pixels=200, horizon_pixels=70, centre_pixels=160, height_metres=1.4)
 LIGHT = np.array([0.3, -0.5, 0.8])

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ava_detect.synthetic.drawing import Face, Layer, Plate, Shape, Stroke, drop_shadow
+from ava_detect.datasets.synthetic.drawing import Face, Layer, Plate, Shape, Stroke, drop_shadow
 
 LIGHT = np.array([0.0, 0.0, 1.0])
 RED = np.array([200.0, 0.0, 0.0])

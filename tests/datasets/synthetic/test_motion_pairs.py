@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ava_detect.synthetic.actions import CLAP, RUN, STAND, WALK, WAVE, Activity
-from ava_detect.synthetic.motion_pairs import LOW_HERTZ, SLOW_PATHWAY_HERTZ, pair_hertz
-from ava_detect.synthetic.movement import Style
-from ava_detect.synthetic.planning import plan_movie
-from ava_detect.synthetic.scene import Repertoire, ShotKind
+from ava_detect.datasets.synthetic.actions import CLAP, RUN, STAND, WALK, WAVE, Activity
+from ava_detect.datasets.synthetic.motion_pairs import LOW_HERTZ, SLOW_PATHWAY_HERTZ, pair_hertz
+from ava_detect.datasets.synthetic.movement import Style
+from ava_detect.datasets.synthetic.planning import plan_movie
+from ava_detect.datasets.synthetic.scene import Repertoire, ShotKind
 
 PAIRS = [(WALK, None, RUN, None), (STAND, WAVE, STAND, CLAP)]
 

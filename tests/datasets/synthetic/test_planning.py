@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ava_detect.labels import LabelMap
-from ava_detect.synthetic.actions import FIGHT, LIE, SIT, STAND, WAVE, Activity
-from ava_detect.synthetic.appearance import Look
-from ava_detect.synthetic.camera import facing_axes
-from ava_detect.synthetic.casting import DISTANCE
-from ava_detect.synthetic.movement import Style
-from ava_detect.synthetic.planning import ACTION_IDS, MAX_PEOPLE, plan_movie
-from ava_detect.synthetic.scene import Actor, ClutterKind, Cue, Repertoire, Shot, ShotKind
+from ava_detect.datasets.synthetic.actions import FIGHT, LIE, SIT, STAND, WAVE, Activity
+from ava_detect.datasets.synthetic.appearance import Look
+from ava_detect.datasets.synthetic.camera import facing_axes
+from ava_detect.datasets.synthetic.casting import DISTANCE
+from ava_detect.datasets.synthetic.movement import Style
+from ava_detect.datasets.synthetic.planning import ACTION_IDS, MAX_PEOPLE, plan_movie
+from ava_detect.datasets.synthetic.scene import Actor, ClutterKind, Cue, Repertoire, Shot, ShotKind
+from ava_detect.structures.labels import LabelMap
 
 
 def planned(num_movies: int, seconds: float, repertoire: Repertoire = Repertoire.EVERYDAY) -> list[Shot]:

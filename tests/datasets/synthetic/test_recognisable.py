@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-from ava_detect import boxes
+from ava_detect.datasets.synthetic.actions import ACTION_IDS
+from ava_detect.datasets.synthetic.planning import plan_movie
+from ava_detect.datasets.synthetic.scene import Repertoire
+from ava_detect.datasets.synthetic.stage import Stage
 from ava_detect.detectors import build_detector
-from ava_detect.synthetic.actions import ACTION_IDS
-from ava_detect.synthetic.planning import plan_movie
-from ava_detect.synthetic.scene import Repertoire
-from ava_detect.synthetic.stage import Stage
+from ava_detect.structures import boxes
 
 
 @dataclass

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ava_detect.synthetic.skeleton import (
+from ava_detect.datasets.synthetic.skeleton import (
     BACK_RADIUS,
     ELBOW_RADIUS,
     KNEE_RADIUS,

@@ -5,14 +5,26 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ava_detect.synthetic import stage as stage_module
-from ava_detect.synthetic.actions import CARRY, DRINK, FALL, LIE, PHONE, POSES, READ, SIT, STAND, WAVE, Activity
-from ava_detect.synthetic.camera import Camera
-from ava_detect.synthetic.drawing import Face
-from ava_detect.synthetic.planning import plan_movie
-from ava_detect.synthetic.props import HELD
-from ava_detect.synthetic.scene import Actor, Clutter, ClutterKind, Cue, Shot
-from ava_detect.synthetic.stage import MIN_VISIBLE_SHARE, Stage
+from ava_detect.datasets.synthetic import stage as stage_module
+from ava_detect.datasets.synthetic.actions import (
+    CARRY,
+    DRINK,
+    FALL,
+    LIE,
+    PHONE,
+    POSES,
+    READ,
+    SIT,
+    STAND,
+    WAVE,
+    Activity,
+)
+from ava_detect.datasets.synthetic.camera import Camera
+from ava_detect.datasets.synthetic.drawing import Face
+from ava_detect.datasets.synthetic.planning import plan_movie
+from ava_detect.datasets.synthetic.props import HELD
+from ava_detect.datasets.synthetic.scene import Actor, Clutter, ClutterKind, Cue, Shot
+from ava_detect.datasets.synthetic.stage import MIN_VISIBLE_SHARE, Stage
 
 WIDTH, HEIGHT = 320, 180
 UNFURNISHED = [*(Activity(pose) for pose in POSES if pose not in (SIT, LIE)), Activity(STAND, WAVE)]

@@ -4,12 +4,13 @@ import av
 import numpy as np
 import pytest
 
+from ava_detect.datasets.synthetic.actions import ACTION_IDS
+from ava_detect.datasets.synthetic.planning import plan_movie
+from ava_detect.datasets.synthetic.world import film_frames, render_movie, write_world
 from ava_detect.errors import AvaDetectError
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
-from ava_detect.labels import LabelMap
-from ava_detect.synthetic.actions import ACTION_IDS
-from ava_detect.synthetic.planning import plan_movie
-from ava_detect.synthetic.world import film_frames, render_movie, write_world
+from ava_detect.structures.labels import LabelMap
+from ava_detect.structures.progress import Progress
 
 SMALL = {"width": 320, "height": 180}
 
@@ -120,7 +121,7 @@ def test_several_processes_write_the_same_world_and_say_how_far_they_are(tmp_pat
             tmp_path / folder,
             **settings,
             num_processes=num_processes,
-            on_progress=lambda done, total: calls.append((done, total)),
+            on_progress=lambda at: calls.append((at.done, at.total)),
         )
     assert calls == [(1, 3), (2, 3), (3, 3)] * 2
     assert files_of(tmp_path / "one") == files_of(tmp_path / "two")
@@ -149,7 +150,7 @@ def test_a_world_that_was_broken_off_has_no_ground_truth(tmp_path: Path, monkeyp
     tiny = {"seconds": 1, "fps": 2, "width": 64, "height": 64}
     write_world(tmp_path, seed=1, num_movies=2, **tiny)
 
-    def stop(done: int, total: int) -> None:
+    def stop(progress: Progress) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from ava_detect.models import tapwise
-from ava_detect.models.fused import FusedSlowFast
-from ava_detect.models.fused_conv import has_fused_ops
+from ava_detect.models.fused import tapwise
+from ava_detect.models.fused.backbone import FusedSlowFast
+from ava_detect.models.fused.conv import has_fused_ops
+from ava_detect.models.fused.tapwise import TapwiseConv, pays
 from ava_detect.models.slowfast import SlowFast
-from ava_detect.models.tapwise import TapwiseConv, pays
 
 CPU = torch.device("cpu")
 

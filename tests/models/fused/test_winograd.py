@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from ava_detect.models import fused_conv, winograd
-from ava_detect.models.fused import FusedSlowFast
+from ava_detect.models.fused import conv as fused_conv
+from ava_detect.models.fused import winograd
+from ava_detect.models.fused.backbone import FusedSlowFast
+from ava_detect.models.fused.winograd import WinogradConv, pays, sums
 from ava_detect.models.slowfast import SlowFast
-from ava_detect.models.winograd import WinogradConv, pays, sums
 
 
 def test_four_results_of_six_inputs_by_hand():

@@ -11,8 +11,8 @@ from helpers import SMALL_CONFIG, lively_model, save_pyslowfast
 from safetensors import safe_open
 from weights_files import CFG, renamed, same_state, write_caffe2, write_family
 
-from ava_detect.build import build_model
 from ava_detect.config import Config
+from ava_detect.config.build import build_model
 from ava_detect.errors import WeightsError
 from ava_detect.models.weights import convert, inspect_file, load_weights, save_weights
 from ava_detect.models.weights.reading import read_weights_file

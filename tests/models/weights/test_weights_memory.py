@@ -11,7 +11,7 @@ import pytest
 import torch
 from weights_files import write_caffe2
 
-from ava_detect.build import build_model
+from ava_detect.config.build import build_model
 from ava_detect.models.weights import convert
 
 pytestmark = [
@@ -28,7 +28,7 @@ def start():
 """
 LOAD = """
 import torch
-from ava_detect.build import build_model
+from ava_detect.config.build import build_model
 from ava_detect.models.weights import load_weights
 torch.set_num_threads(2)
 model = build_model("slowfast_r50_32x2")

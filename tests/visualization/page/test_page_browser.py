@@ -27,10 +27,10 @@ from page_data import (
 from PIL import Image
 
 from ava_detect.formats.jsonl import write_jsonl
-from ava_detect.labels import Action, ActionKind, LabelMap
+from ava_detect.structures.labels import Action, ActionKind, LabelMap
 from ava_detect.visualization import page as page_package
 from ava_detect.visualization.motion import Timeline
-from ava_detect.visualize import visualize
+from ava_detect.visualization.page.write_page import visualize
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import typer
 
-from ava_detect.cli_visualize import visualize as command
+from ava_detect.cli.visualize import visualize as command
 from ava_detect.errors import ConfigError, FormatError
 from ava_detect.formats.ava_csv import write_ava_csv
 from ava_detect.formats.jsonl import write_jsonl
-from ava_detect.labels import LabelMap
-from ava_detect.visualize import visualize
+from ava_detect.structures.labels import LabelMap
+from ava_detect.visualization.page.write_page import visualize
 
 sys.path.insert(0, str(Path(__file__).parent / "visualization"))
 from page_data import (

@@ -14,8 +14,8 @@ from ava_detect.evaluation.compare import ap_intervals, compare
 from ava_detect.evaluation.error_analysis import KINDS, analyze_errors
 from ava_detect.evaluation.frame_map import FrameMAP, load_metric
 from ava_detect.formats.ava_csv import AvaTable
-from ava_detect.labels import LabelMap
-from ava_detect.visualization.report import write_report
+from ava_detect.structures.labels import LabelMap
+from ava_detect.visualization.report.write_report import write_report
 
 SECTIONS = ["result", "classes", "curves", "frequency", "errors", "groups", "confusions"]
 

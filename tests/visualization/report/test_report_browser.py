@@ -13,8 +13,8 @@ import pytest
 from report_data import SMALL_MAP, filled_metric
 
 from ava_detect.evaluation.compare import compare
-from ava_detect.labels import LabelMap
-from ava_detect.visualization.report import write_report
+from ava_detect.structures.labels import LabelMap
+from ava_detect.visualization.report.write_report import write_report
 
 # A window cannot be as narrow as a phone, a frame can.
 PHONE = """<!DOCTYPE html><title></title><iframe src="probed.html" width="390" height="844" style="border: 0"></iframe>

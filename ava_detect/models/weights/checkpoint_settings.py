@@ -19,7 +19,7 @@ BACKBONE_KNOBS = ("alpha", "fusion_kernel", "colour_order", "mean", "std")
 
 
 @dataclass(frozen=True)
-class Knobs:
+class CheckpointSettings:
     """What is known of a checkpoint's settings; None where nothing is.
 
     ``aligned``: RoIAlign's half-pixel rule. ``alpha``: fast frames per slow frame. ``fusion_kernel``: frames of the
@@ -43,7 +43,7 @@ class Knobs:
         """The settings that are not None, by name."""
         return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
 
-    def contradictions(self, model: Knobs, names: Sequence[str]) -> list[str]:
+    def contradictions(self, model: CheckpointSettings, names: Sequence[str]) -> list[str]:
         """Every setting of ``names`` that both sides know and disagree on, as ``"aligned False (model: True)"``."""
         return [
             f"{name} {ours} (model: {theirs})"
@@ -54,7 +54,7 @@ class Knobs:
         ]
 
 
-CHECKED = tuple(f.name for f in fields(Knobs) if f.name != "task")
+CHECKED = tuple(f.name for f in fields(CheckpointSettings) if f.name != "task")
 
 
 def _equal(a: Any, b: Any) -> bool:
@@ -63,13 +63,13 @@ def _equal(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-def knobs_of_model(model: nn.Module) -> Knobs:
+def knobs_of_model(model: nn.Module) -> CheckpointSettings:
     """The settings of an ``ActionDetector`` or ``ActionClassifier``, of which each has what it has."""
     backbone, roi_pool = getattr(model, "backbone", None), getattr(model, "roi_pool", None)
     clip = getattr(model, "clip_settings", None)
     two_pathways = "fast" in getattr(backbone, "pathways", ())
     lateral = getattr(getattr(backbone, "lateral1", None), "conv", None)
-    return Knobs(
+    return CheckpointSettings(
         aligned=getattr(roi_pool, "aligned", None),
         alpha=getattr(backbone, "alpha", None) if two_pathways else None,
         fusion_kernel=lateral.kernel_size[0] if isinstance(lateral, nn.Conv3d) else None,
@@ -83,7 +83,7 @@ def knobs_of_model(model: nn.Module) -> Knobs:
     )
 
 
-def knobs_of_pyslowfast(text: str) -> Knobs | None:
+def knobs_of_pyslowfast(text: str) -> CheckpointSettings | None:
     """The settings in the ``cfg`` text of a PySlowFast checkpoint; None when it is no YAML mapping.
 
     ``ALPHA`` and ``FUSION_KERNEL_SZ`` stand in every dump and mean something for two pathways only.
@@ -104,7 +104,7 @@ def knobs_of_pyslowfast(text: str) -> Knobs | None:
     slow_only = get("MODEL", "ARCH", str) in ("slow", "c2d", "i3d", "slow_c2d", "slow_i3d", "c2d_nopool", "i3d_nopool")
     in_frames_bgr = get("AVA", "BGR", bool) if detection else (False if detection is not None else None)
     bgr = None if in_frames_bgr is None else in_frames_bgr != get("DATA", "REVERSE_INPUT_CHANNEL", bool, False)
-    return Knobs(
+    return CheckpointSettings(
         aligned=get("DETECTION", "ALIGNED", bool) if detection else None,
         alpha=None if slow_only else get("SLOWFAST", "ALPHA", int),
         fusion_kernel=None if slow_only else get("SLOWFAST", "FUSION_KERNEL_SZ", int),
@@ -118,7 +118,7 @@ def knobs_of_pyslowfast(text: str) -> Knobs | None:
     )
 
 
-def knobs_of_config(config: Mapping[str, Any]) -> Knobs:
+def knobs_of_config(config: Mapping[str, Any]) -> CheckpointSettings:
     """The settings in one of our configs, as plain data (``Config.model_dump(mode="json")``), whole or in part."""
 
     def get(*path: str) -> Any:
@@ -128,7 +128,7 @@ def knobs_of_config(config: Mapping[str, Any]) -> Knobs:
         return value
 
     slow_only = "fast" not in (get("model", "backbone", "pathways") or ("fast",))
-    return Knobs(
+    return CheckpointSettings(
         aligned=get("model", "roi", "aligned") if get("model", "task") != "classification" else None,
         alpha=None if slow_only else get("model", "backbone", "alpha"),
         fusion_kernel=None if slow_only else get("model", "backbone", "fusion_kernel"),
@@ -141,7 +141,7 @@ def knobs_of_config(config: Mapping[str, Any]) -> Knobs:
     )
 
 
-def config_of_knobs(knobs: Knobs) -> dict[str, Any]:
+def config_of_knobs(knobs: CheckpointSettings) -> dict[str, Any]:
     """The part of one of our configs that ``knobs`` fill; the inverse of ``knobs_of_config``.
 
     Without the colour order, which our configs do not have: our networks see RGB.
@@ -158,7 +158,7 @@ def config_of_knobs(knobs: Knobs) -> dict[str, Any]:
     }
 
 
-def pyslowfast_of_knobs(knobs: Knobs) -> str:
+def pyslowfast_of_knobs(knobs: CheckpointSettings) -> str:
     """The ``cfg`` text of a PySlowFast checkpoint with these settings; the inverse of ``knobs_of_pyslowfast``."""
     detection = None if knobs.task is None else knobs.task == "detection"
     bgr = None if knobs.colour_order is None else knobs.colour_order == "BGR"

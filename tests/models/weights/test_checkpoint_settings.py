@@ -11,8 +11,8 @@ from helpers import SMALL_CONFIG, lively_model
 from weights_files import CFG, renamed, same_state, write_family
 
 from ava_detect.errors import WeightsError
-from ava_detect.models.weights import Knobs, initialise_from_classifier, load_weights, save_weights
-from ava_detect.models.weights.knobs import (
+from ava_detect.models.weights import CheckpointSettings, initialise_from_classifier, load_weights, save_weights
+from ava_detect.models.weights.checkpoint_settings import (
     config_of_knobs,
     knobs_of_config,
     knobs_of_model,
@@ -20,7 +20,7 @@ from ava_detect.models.weights.knobs import (
     pyslowfast_of_knobs,
 )
 
-FULL = Knobs(False, 8, 5, 64, 2, 224, "BGR", (0.1, 0.2, 0.3), (0.4, 0.5, 0.6), "detection")
+FULL = CheckpointSettings(False, 8, 5, 64, 2, 224, "BGR", (0.1, 0.2, 0.3), (0.4, 0.5, 0.6), "detection")
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_our_own_files_carry_their_settings(source, tmp_path):
 
 
 def test_settings_of_a_model():
-    assert knobs_of_model(lively_model()) == Knobs(
+    assert knobs_of_model(lively_model()) == CheckpointSettings(
         True, 4, 7, 8, 4, 32, "RGB", (0.45, 0.45, 0.45), (0.225, 0.225, 0.225), "detection"
     )
 
@@ -84,13 +84,13 @@ def test_settings_of_a_model():
 def test_settings_go_through_both_layouts_unchanged():
     assert knobs_of_config(config_of_knobs(FULL)) == replace(FULL, colour_order=None)
     assert knobs_of_pyslowfast(pyslowfast_of_knobs(FULL)) == FULL
-    assert knobs_of_pyslowfast(pyslowfast_of_knobs(Knobs())) == Knobs()
+    assert knobs_of_pyslowfast(pyslowfast_of_knobs(CheckpointSettings())) == CheckpointSettings()
 
 
 def test_what_a_slow_only_or_classification_cfg_does_not_say():
     slow = "{MODEL: {ARCH: slow}, SLOWFAST: {ALPHA: 8, FUSION_KERNEL_SZ: 5}, DETECTION: {ENABLE: false, ALIGNED: true}}"
-    assert knobs_of_pyslowfast(slow) == Knobs(colour_order="RGB", task="classification")
-    assert knobs_of_pyslowfast("{DATA: [1], SLOWFAST: {ALPHA: four}}") == Knobs()
+    assert knobs_of_pyslowfast(slow) == CheckpointSettings(colour_order="RGB", task="classification")
+    assert knobs_of_pyslowfast("{DATA: [1], SLOWFAST: {ALPHA: four}}") == CheckpointSettings()
 
 
 @pytest.mark.parametrize("cfg", ["a: [", "just text"])

@@ -1,0 +1,1 @@
+"""Many videos to results: in this process, in several, or on a cluster."""

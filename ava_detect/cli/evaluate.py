@@ -1,0 +1,94 @@
+"""``ava-detect evaluate``: parse, score the files, write what was asked for, print."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ava_detect.cli import options
+from ava_detect.cli.console import complain, say, table
+
+if TYPE_CHECKING:
+    from ava_detect.evaluation.runs import Evaluation
+
+
+def evaluate(
+    ground_truth: Annotated[Path, typer.Option(metavar="CSV", help="What is true: an AVA csv, plain or gzipped.")],
+    detections: Annotated[
+        list[Path], typer.Option(metavar="CSV", help="What was found (csv or Parquet); again for runs to compare.")
+    ],
+    label_map: Annotated[
+        Path | None, typer.Option(metavar="PBTXT", help="The classes that count; default: AVA's 60.")
+    ] = None,
+    exclude: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Keyframes (video,timestamp) dropped on both sides.")
+    ] = None,
+    dialect: options.Dialect = "official",
+    iou_thresholds: Annotated[
+        list[float] | None, typer.Option("--iou", metavar="F", help="IoU threshold; again for several.")
+    ] = None,
+    subset: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Only these videos: a text file, one id a line.")
+    ] = None,
+    start_seconds: Annotated[
+        float, typer.Option(metavar="S", help="Added to the times of Parquet files, which count from the file's start.")
+    ] = 0.0,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the numbers here.")] = None,
+    report: Annotated[Path | None, typer.Option(metavar="DIR", help="Write a page that explains them here.")] = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Score detections with AVA's frame-mAP, and say why the number is what it is."""
+    from ava_detect.evaluation.runs import evaluate_runs
+    from ava_detect.storage.local_files import write_text_atomic
+
+    evaluation = evaluate_runs(
+        ground_truth,
+        detections,
+        label_map=label_map,
+        exclude=exclude,
+        dialect=dialect,
+        iou_thresholds=iou_thresholds or (0.5,),
+        subset=subset,
+        start_seconds=start_seconds,
+    )
+    page = None if report is None else _write_report(report, ground_truth, evaluation)
+    if json_file is not None:
+        write_text_atomic(json_file, json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False) + "\n")
+    if not quiet:
+        _print_evaluation(evaluation, page)
+    for run in evaluation.runs:
+        for warning in run.warnings:
+            complain(f"{run.path}: {warning}")
+
+
+def _write_report(out: Path, ground_truth: Path, evaluation: Evaluation) -> Path:
+    """The page on the last run, which is the new one where there are several."""
+    # Plots take longer to load than most runs take to score.
+    from ava_detect.visualization.report.write_report import write_report
+
+    first, last = evaluation.runs[0], evaluation.runs[-1]
+    source = {"ground truth": str(ground_truth), "detections": str(last.path)}
+    if last is not first:
+        source["compared with"] = str(first.path)
+    comparison = evaluation.comparisons[-1] if evaluation.comparisons else None
+    return write_report(out, evaluation.metrics[-1], source=source, comparison=comparison)
+
+
+def _print_evaluation(evaluation: Evaluation, report: Path | None) -> None:
+    """One run: its classes. Several: the first one's classes, and what each later one changes."""
+    first = evaluation.runs[0].results[0]
+    heading, *rows = first.rows()
+    say(table(heading, rows, left=(1, 2)))
+    kinds = ", ".join(f"{kind}: {100 * mean:.2f}" for kind, mean in first.mean_per_kind.items())
+    say(kinds)
+    for comparison in evaluation.comparisons:
+        say(f"\n{comparison}")
+    for run in evaluation.runs:
+        say(f"\n{run.path}")
+        for line in (*run.results[0].notes, *(result.summary() for result in run.results)):
+            say(line)
+    if report is not None:
+        say(f"Report: {report}")

@@ -1,0 +1,1 @@
+"""What runs leave behind: manifests, datasets, saved results, and their export to other tools."""

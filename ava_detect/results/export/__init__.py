@@ -1,0 +1,1 @@
+"""Saved results as the files that other tools import."""

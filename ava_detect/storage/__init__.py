@@ -1,0 +1,1 @@
+"""Files here and at addresses: reading, atomic writing, caching, retries."""
