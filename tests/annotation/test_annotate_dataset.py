@@ -20,9 +20,10 @@ from ava_detect.annotation.annotate import annotate_videos
 from ava_detect.annotation.engines.base import Limits
 from ava_detect.errors import ConfigError
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv, write_ava_table
-from ava_detect.results.collect import collect_csv, collect_page, dataset_status
+from ava_detect.results.collect import collect_csv, dataset_status
 from ava_detect.results.dataset import ResultsDataset
 from ava_detect.storage.addresses import Address
+from ava_detect.visualization.page.dataset_page import collect_page
 
 SECONDS = {"one": 3.2, "deep/two": 1.0, "three": 2.5}
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ava_detect.cli.demo import DEMO_SECONDS, count_found, run_demo
+from ava_detect.annotation.demo import DEMO_SECONDS, count_found, run_demo
 from ava_detect.formats.ava_csv import read_ava_csv
 from ava_detect.formats.jsonl import write_jsonl
 from ava_detect.structures import ActionDetections

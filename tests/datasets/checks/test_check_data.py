@@ -339,7 +339,7 @@ def test_every_kind_of_rows_and_files_has_a_planted_fault():
 
 
 def test_the_page_about_data_is_true(tmp_path):
-    page = (Path(__file__).resolve().parents[2] / "docs" / "data.md").read_text()
+    page = (Path(__file__).resolve().parents[3] / "docs" / "data.md").read_text()
     for name, kind in KINDS.items():
         assert f"| `{name}` | {kind.level} | {kind.what} | {kind.advice} |" in page
     settings = yaml.safe_load(page.split("```yaml\n")[1].split("```")[0])

@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 import typer
-
-from ava_detect.cli.visualize import visualize as command
-from ava_detect.errors import ConfigError, FormatError
-from ava_detect.formats.ava_csv import write_ava_csv
-from ava_detect.formats.jsonl import write_jsonl
-from ava_detect.structures.labels import LabelMap
-from ava_detect.visualization.page.write_page import visualize
-
-sys.path.insert(0, str(Path(__file__).parent / "visualization"))
 from page_data import (
     AVA,
     movie_keyframes,
@@ -27,6 +17,13 @@ from page_data import (
     write_movie,
     write_results,
 )
+
+from ava_detect.cli.visualize import visualize as command
+from ava_detect.errors import ConfigError, FormatError
+from ava_detect.formats.ava_csv import write_ava_csv
+from ava_detect.formats.jsonl import write_jsonl
+from ava_detect.structures.labels import LabelMap
+from ava_detect.visualization.page.write_page import visualize
 
 
 @pytest.fixture(scope="module")
