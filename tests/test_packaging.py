@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import configparser
 import hashlib
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def test_every_folder_with_code_is_a_package_that_is_installed():
-    settings = configparser.ConfigParser()
-    settings.read(ROOT / "setup.cfg")
-    listed = set(settings["options"]["packages"].split())
-    code = {
-        ".".join(path.parent.relative_to(ROOT).parts)
-        for path in (ROOT / "ava_detect").rglob("*.py")
-        if "__pycache__" not in path.parts
-    }
-    assert listed == code | {"ava_detect.annotations", "ava_detect.configs"}
+def test_every_folder_with_code_and_data_is_installed(tmp_path):
+    """What a wheel would hold, as setuptools finds it."""
+    script = (
+        "import sys, setuptools, runpy\n"
+        "sys.argv = ['setup.py', '--quiet', 'egg_info', '--egg-base', sys.argv[1]]\n"
+        "setuptools.setup = lambda build=setuptools.setup, **options: print(*build(**options).packages)\n"
+        "runpy.run_path('setup.py')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    code = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "ava_detect").rglob("*.py")}
+    assert set(done.stdout.split()) == code | {"ava_detect.annotations", "ava_detect.configs"}
 
 
 def test_the_annotations_are_the_files_whose_hashes_are_told():

@@ -43,7 +43,7 @@ from ava_detect.config.build import build_model, label_map_of
 from ava_detect.formats.ava_csv import AvaTable, write_ava_table
 from ava_detect.inference.pipeline import Pipeline
 from ava_detect.inference.prefetch import ordered_map
-from ava_detect.inference.scorer import ClipScorer
+from ava_detect.inference.scorer import ClipScorer, Scorer
 from ava_detect.models.action_detector import ActionDetector
 from ava_detect.models.execution import Precision
 from ava_detect.structures import Clip, Frame, PersonBoxes
@@ -113,7 +113,9 @@ def compare(
     part = max(1, len(times) // sample) if sample else 1
     sampled = times[::part]
     factor = len(times) / len(sampled)
-    pipelines = {p: Pipeline(SamePeople(), model, label_map=label_map_of(loaded), precision=p) for p in precisions}
+    pipelines = {
+        p: Pipeline(SamePeople(), Scorer(model, precision=p), label_map=label_map_of(loaded)) for p in precisions
+    }
     reader = VideoReader(video)
     clips = [k.clip for k in ClipSampler(reader, model.clip_settings, keyframe_images=False).sample(sampled)]
     people = [PersonBoxes(PEOPLE * np.array([c.width, c.height] * 2, np.float32), np.ones(3)) for c in clips]

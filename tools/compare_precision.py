@@ -28,6 +28,7 @@ from ava_detect.datasets.synthetic.world import write_world
 from ava_detect.detectors import build_detector
 from ava_detect.evaluation.frame_map_result import FrameMAPResult
 from ava_detect.inference.pipeline import Pipeline
+from ava_detect.inference.scorer import Scorer
 from ava_detect.models.action_detector import ActionDetector
 from ava_detect.models.execution import prepare
 from ava_detect.models.weights import load_weights
@@ -74,7 +75,7 @@ def compare_scores(model: ActionDetector, label_map: LabelMap, video: Path, keyf
     detector = build_detector("builtin")
     scores = {}
     for precision in PRECISIONS:
-        pipeline = Pipeline(detector, model, label_map=label_map, precision=precision)
+        pipeline = Pipeline(detector, Scorer(model, precision=precision), label_map=label_map)
         run = pipeline(video)
         scores[precision] = [keyframe.action_scores for keyframe in islice(run, keyframes)]
         run.close()
@@ -84,16 +85,14 @@ def compare_scores(model: ActionDetector, label_map: LabelMap, video: Path, keyf
     print(f"  {video.name}: {off} at most, {len(exact)} people on {len(scores['fp32'])} keyframes", flush=True)
 
 
-def compare_speed(model: ActionDetector, label_map: LabelMap, video: Path, runs: int) -> None:
+def compare_speed(model: ActionDetector, video: Path, runs: int) -> None:
     settings = model.clip_settings
     clip = next(ClipSampler(VideoReader(video), settings, keyframe_images=False).sample([0.0])).clip
     people = PersonBoxes(np.array([[0, 0, clip.width, clip.height]], np.float32), np.ones(1, np.float32))
     ways = {}
     for execution, precision in product(("eager", "fused"), PRECISIONS):
-        pipeline = Pipeline(
-            build_detector("builtin"), model, label_map=label_map, precision=precision, execution=execution
-        )
-        ways[f"{execution} {precision}"] = partial(pipeline.score, [clip], [people])
+        scorer = Scorer(model, precision=precision, execution=execution)
+        ways[f"{execution} {precision}"] = partial(scorer.score, [clip], [people])
         ways[f"{execution} {precision}"]()  # weights are put in order at the first call
     medians = by_turns(ways, runs)
     auto = {precision: prepare(model, precision=precision).execution for precision in PRECISIONS}
@@ -132,7 +131,7 @@ def main() -> None:
         for video in arguments.videos:
             compare_scores(model, label_map, video, arguments.keyframes)
         for video in timed_on:
-            compare_speed(model, label_map, video, arguments.runs)
+            compare_speed(model, video, arguments.runs)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ava_detect.annotation.dataset import annotate_dataset
+from ava_detect.annotation.dataset import run_tasks
 from ava_detect.annotation.engines.base import (
     Ask,
     Engine,
@@ -42,8 +42,9 @@ from ava_detect.annotation.engines.base import (
     WorkQueue,
 )
 from ava_detect.results.dataset import ResultsDataset
-from ava_detect.results.manifest import Progress, VideoRecord
+from ava_detect.results.manifest import VideoRecord
 from ava_detect.storage.addresses import Address
+from ava_detect.structures.progress import Progress
 
 _ROWS_PER_GROUP = 100_000
 _STEPS = 10
@@ -184,13 +185,13 @@ def _show_driver(folder: Path, videos: int) -> None:
 
     def show(progress: Progress) -> None:
         nonlocal shown
-        if progress.num_finished >= (shown + 1) * videos / _STEPS:
+        if progress.done >= (shown + 1) * videos / _STEPS:
             shown += 1
-            rate = progress.num_finished / (time.perf_counter() - started)
+            rate = progress.done / (time.perf_counter() - started)
             used, held = time.process_time() - cpu, process.memory_info().rss >> 20
-            print(f"{progress.num_finished:11,}   {rate:8,.0f}   {used:5.0f}   {held:12,}", flush=True)
+            print(f"{progress.done:11,}   {rate:8,.0f}   {used:5.0f}   {held:12,}", flush=True)
 
-    outcome = annotate_dataset([listed], _results(folder), Sleep(0), Threads(2), show)
+    outcome = run_tasks([listed], _results(folder), Threads(2), Sleep(0), on_progress=show)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
     used = time.process_time() - cpu
     print(f"{outcome.totals.done:,} done, {outcome.totals.failed} failed; {videos / used:,.0f} a CPU second")
@@ -204,7 +205,7 @@ def _show_scaling(folder: Path, name: str, most: int, seconds: float) -> None:
         place.mkdir()
         listed = _write_list(place / "list.parquet", _VIDEOS_PER_WORKER * workers)
         engine = Timed(_engine(name, workers, most))
-        annotate_dataset([listed], _results(place), Sleep(seconds), engine)
+        run_tasks([listed], _results(place), engine, Sleep(seconds))
         rate = engine.rate()
         print(f"{workers:7}   {rate:15.2f}   {workers / seconds:5.1f}   {rate * seconds / workers:5.0%}", flush=True)
 

@@ -9,16 +9,25 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from ava_detect.annotation.engines.base import Engine, Outcome, ServiceFactory, WorkFactory
+from ava_detect.annotation.engines.settings import build_engine
+from ava_detect.annotation.model_server import ModelServer
+from ava_detect.annotation.preflight import check_network
+from ava_detect.annotation.settings import AnnotateSettings, RunOptions
+from ava_detect.annotation.summary import AnnotateSummary
+from ava_detect.annotation.video_worker import DatasetTask, IntoDataset, VideoWork
+from ava_detect.environment import versions
 from ava_detect.errors import AvaDetectError, StoreError
+from ava_detect.models.zoo import is_file
 from ava_detect.results.dataset import FinishedVideos, ResultsDataset
 from ava_detect.results.manifest import Totals, VideoRecord, failed_record
-from ava_detect.structures.progress import OnProgress, Progress
+from ava_detect.storage.addresses import Address
+from ava_detect.structures.progress import OnProgress, Progress, VideoPosition
 from ava_detect.video.source_stream import stream_videos
 from ava_detect.video.sources import SourceVideo
 
@@ -27,15 +36,7 @@ _MAX_PROBLEMS_HELD = 1000
 _SECONDS_BETWEEN_NOTES = 15.0
 
 
-@dataclass(frozen=True)
-class Task:
-    """A video to annotate. ``again``: although its rows are there, because it has changed since."""
-
-    source: SourceVideo
-    again: bool = False
-
-
-class _RunState:
+class RunState:
     """What has become of the videos so far; threads of the engine and the run itself write in it."""
 
     def __init__(self, results: ResultsDataset, on_progress: OnProgress | None) -> None:
@@ -51,13 +52,15 @@ class _RunState:
         self._lock = threading.Lock()
 
     def add(self, record: VideoRecord) -> None:
+        """Count a video that ended."""
         with self._lock:
             self.totals.add(record)
             if record.status != "done" and len(self.problems) < _MAX_PROBLEMS_HELD:
                 self.problems.append(record)
-        self.show()
+        self._report()
 
     def put_failure(self, source: SourceVideo, reason: str, tries: int = 1) -> None:
+        """Note a failed video beside the results, and count it."""
         record = failed_record(source, reason, tries)
         self._results.put_failure(source, record)
         self.add(record)
@@ -70,7 +73,11 @@ class _RunState:
             self.num_before += 1
         return None
 
-    def show(self, video_id: str = "", second: float = 0.0) -> None:
+    def heartbeat(self, position: VideoPosition) -> None:
+        """Report how far a video has come."""
+        self._report(position.video_id, position.second)
+
+    def _report(self, video_id: str = "", second: float = 0.0) -> None:
         if self._on_progress is None:
             return
         totals = self.totals
@@ -87,6 +94,7 @@ class _RunState:
         self._on_progress(progress)
 
     def note(self, state: str) -> dict[str, Any]:
+        """The progress note of the run as JSON values; ``state``: running, finished, interrupted or failed."""
         return {
             "state": state,
             "started": self._started,
@@ -98,51 +106,92 @@ class _RunState:
         }
 
 
-@dataclass(frozen=True)
-class DatasetOutcome:
-    """What a run over a dataset came to. ``problems``: the first thousand failed or damaged videos."""
-
-    totals: Totals
-    num_before: int
-    problems: tuple[VideoRecord, ...]
-    interrupted: bool
-
-
 def annotate_dataset(
+    sources: Iterable[str | Path], out: Address, settings: AnnotateSettings, run: RunOptions
+) -> AnnotateSummary:
+    """Annotate videos into a dataset of results at an address.
+
+    Args:
+        sources: Files, folders, globs, addresses and lists of videos.
+        out: The dataset.
+        settings: What decides the results.
+        run: How the work is done.
+
+    Returns:
+        The outcome, with the first thousand videos that failed or are damaged.
+
+    Raises:
+        ConfigError: The call is wrong; nothing has been written then.
+    """
+    local = settings.with_weights_file(run.on_progress)
+    is_local = run.engine == "local"
+    # What is wrong with the network is said before anything is written; the driver of a cluster may have no GPU.
+    facts = check_network(local if is_local else replace(local, device="cpu")).with_address(settings.weights)
+    device = facts.device if is_local else settings.device
+    engine = build_engine(run.engine, run.workers, run.cluster, run.limits, device)
+    fingerprint = local.fingerprint(facts.weights)
+    about = {"weights": facts.weights, "note": local.note, "versions": versions()}
+    results = ResultsDataset.begin(out, fingerprint, about, resume=run.resume)
+    # A name or an address is resolved by every machine for itself; a file's path is the same on all of them.
+    named = local if settings.weights is None or is_file(settings.weights) else settings
+    sha256, servers = facts.weights["sha256"], engine.servers
+    work = VideoWork(named, IntoDataset(results), sha256, engine.cores_per_worker, served=servers is not None)
+    server = None if servers is None else ModelServer(named, sha256, servers.cores)
+    state = run_tasks(sources, results, engine, work, server, run.on_progress)
+    return AnnotateSummary(
+        fingerprint,
+        facts.weights,
+        local.note,
+        state.totals,
+        tuple(state.problems),
+        state.interrupted,
+        state.num_before,
+    )
+
+
+def run_tasks(
     sources: Iterable[str | Path],
     results: ResultsDataset,
-    work: WorkFactory[Task, VideoRecord],
     engine: Engine,
+    work: WorkFactory[DatasetTask, VideoRecord],
+    server: ServiceFactory | None = None,
     on_progress: OnProgress | None = None,
-    service_factory: ServiceFactory | None = None,
-) -> DatasetOutcome:
-    """Have every video of ``sources`` that is not done in ``results`` annotated by ``engine``.
+) -> RunState:
+    """Let an engine annotate every video that is not done yet; memory does not grow with the number of videos.
 
-    Memory does not grow with the sources. Raises what makes all further work useless: sources that cannot be listed, a
-    network that cannot be built, a place for results that does not answer. An interrupt ends the run early.
+    Args:
+        sources: Files, folders, globs, addresses and lists of videos.
+        results: The dataset.
+        engine: Where the work runs.
+        work: Makes the work of one worker.
+        server: Makes what a model server holds, where the engine has any.
+        on_progress: Told of every video.
+
+    Returns:
+        The counters of the run.
+
+    Raises:
+        AvaDetectError: All further work would be useless: sources that cannot be listed, a network that cannot be
+            built, a store that does not answer.
     """
-    books = _RunState(results, on_progress)
+    state = RunState(results, on_progress)
     finished, damaged = results.finished(), results.problem_keys()["damaged"]
-    tasks = _tasks(sources, results, finished, damaged, books)
-
-    def show(where: tuple[str, float, float | None]) -> None:
-        books.show(*where[:2])
-
-    with _noting(results, books):
+    tasks = _tasks(sources, results, finished, damaged, state)
+    with _progress_notes(results, state):
         try:
-            with closing(engine.run(work, tasks, show, service_factory)) as outcomes:
+            with closing(engine.run(work, tasks, state.heartbeat, server)) as outcomes:
                 for outcome in outcomes:
-                    _enter(outcome, books)
+                    _enter(outcome, state)
         except KeyboardInterrupt:
-            books.interrupted = True
-    return DatasetOutcome(books.totals, books.num_before, tuple(books.problems), books.interrupted)
+            state.interrupted = True
+    return state
 
 
-def _enter(outcome: Outcome[Task, VideoRecord], books: _RunState) -> None:
+def _enter(outcome: Outcome[DatasetTask, VideoRecord], state: RunState) -> None:
     if outcome.result is not None:
-        books.add(outcome.result)
+        state.add(outcome.result)
     else:
-        books.put_failure(outcome.item.source, outcome.reason, outcome.tries)
+        state.put_failure(outcome.item.source, outcome.reason, outcome.tries)
 
 
 def _tasks(
@@ -150,50 +199,50 @@ def _tasks(
     results: ResultsDataset,
     finished: FinishedVideos,
     damaged: set[str],
-    books: _RunState,
-) -> Iterator[Task]:
+    state: RunState,
+) -> Iterator[DatasetTask]:
     """The videos that are to be done, taken from the sources one by one."""
     for source in stream_videos(sources, inside_out=results.out):
-        books.num_listed += 1
+        state.num_listed += 1
         if source.problem:
-            books.put_failure(source, source.problem)
+            state.put_failure(source, source.problem)
             continue
         key = results.key(source)
         since = finished.since(key)
         if since is None:
-            yield Task(source)
+            yield DatasetTask(source)
         elif source.modified is not None and source.modified > since + 1:
-            yield Task(source, again=True)
+            yield DatasetTask(source, again=True)
         else:
-            books.found_finished(results.problem("damaged", key) if key in damaged else None)
-    books.all_listed = True
+            state.found_finished(results.problem("damaged", key) if key in damaged else None)
+    state.all_listed = True
 
 
 @contextmanager
-def _noting(results: ResultsDataset, books: _RunState) -> Iterator[None]:
-    """Note the run's progress beside its results, every few seconds and at its end."""
-    run, over = uuid4().hex[:12], threading.Event()
-    results.put_progress(run, books.note("running"))
+def _progress_notes(results: ResultsDataset, run: RunState) -> Iterator[None]:
+    """Write the run's progress beside its results, every few seconds and at its end."""
+    run_id, over = uuid4().hex[:12], threading.Event()
+    results.put_progress(run_id, run.note("running"))
 
-    def keep_noting() -> None:
+    def keep_writing() -> None:
         while not over.wait(_SECONDS_BETWEEN_NOTES):
             try:
-                results.put_progress(run, books.note("running"))
+                results.put_progress(run_id, run.note("running"))
             except (AvaDetectError, OSError):
-                # A note that is late is worth no run; results that cannot be written say so themselves.
+                # A late note is no reason to end the run; results that cannot be written raise by themselves.
                 continue
 
-    thread = threading.Thread(target=keep_noting, daemon=True)
+    thread = threading.Thread(target=keep_writing, daemon=True)
     thread.start()
     state = "failed"
     try:
         yield
-        state = "interrupted" if books.interrupted else "finished"
+        state = "interrupted" if run.interrupted else "finished"
     finally:
         over.set()
         thread.join()
         try:
-            results.put_progress(run, books.note(state))
+            results.put_progress(run_id, run.note(state))
         except StoreError:
             if state == "finished":
                 raise

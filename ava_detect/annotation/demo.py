@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from ava_detect.annotation.annotate import AnnotateSummary, annotate_videos
+from ava_detect.annotation.annotate import annotate_videos
+from ava_detect.annotation.summary import AnnotateSummary
 from ava_detect.datasets.synthetic.world import write_world
 from ava_detect.evaluation.frame_map import evaluate_files
 from ava_detect.evaluation.frame_map_result import FrameMAPResult

@@ -8,11 +8,10 @@ from pathlib import Path
 from PIL import Image
 
 from ava_detect.annotation.settings import AnnotateSettings
-from ava_detect.annotation.video_annotator import VideoAnnotator
+from ava_detect.annotation.video_annotator import VideoAnnotator, build_scorer
 from ava_detect.config.choice import config_of
 from ava_detect.errors import AvaDetectError, suggestion
 from ava_detect.inference.gradcam import Attention, attention
-from ava_detect.models.zoo import RANDOM_WEIGHTS, resolve
 from ava_detect.storage.local_files import atomic_path
 from ava_detect.structures.labels import Action, LabelMap
 from ava_detect.video.clip_sampler import ClipSampler
@@ -50,23 +49,11 @@ def explain(
     by default the person's likeliest. Raises ``AvaDetectError`` where nobody is there, and for an unknown person or
     action.
     """
-    known = None if weights == RANDOM_WEIGHTS else str(resolve(weights))
-    settings = AnnotateSettings(
-        config=config_of(config, weights),
-        weights=known or weights,
-        detector=detector,
-        min_person_score=None,
-        device=device,
-        precision="auto",
-        every_seconds=1.0,
-        min_score=0.0,
-        start_seconds=0.0,
-        formats=(),
-        draw=False,
-    )
-    pipeline = VideoAnnotator(settings).pipeline
+    settings = AnnotateSettings(config_of(config, weights), weights, detector, device=device).with_weights_file()
+    scorer, _ = build_scorer(settings)
+    pipeline = VideoAnnotator(settings, scorer=scorer).pipeline
     column = None if action is None else _column(action, pipeline.label_map)
-    sampler = ClipSampler(VideoReader(video), pipeline.model.clip_settings)
+    sampler = ClipSampler(VideoReader(video), scorer.clip_settings)
     keyframe = next(sampler.sample([timestamp_seconds]), None)
     if keyframe is None:
         raise AvaDetectError(f"{video}: second {timestamp_seconds:g} lies outside the video")
@@ -76,10 +63,10 @@ def explain(
         raise AvaDetectError(f"{video}: the detector finds nobody at {timestamp_seconds:g} s, so nothing is explained")
     if person is not None and not 1 <= person <= len(people):
         raise AvaDetectError(f"`person` counts from 1, left to right, to {len(people)} here; got {person}")
-    scores = pipeline.score([keyframe.clip], [people])[0]
+    scores = scorer.score([keyframe.clip], [people])[0]
     who = int((scores.max(axis=1) if column is None else scores[:, column]).argmax()) if person is None else person - 1
     what = int(scores[who].argmax()) if column is None else column
-    found = attention(pipeline.model, keyframe.clip, people, who, what)
+    found = attention(scorer.model, keyframe.clip, people, who, what)
     explained = Explanation(pipeline.label_map.actions[what], who + 1, len(people), found)
     title = (
         f"{explained.action.name}, person {who + 1} of {len(people)}, {format_time(timestamp_seconds)}: "

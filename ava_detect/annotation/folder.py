@@ -1,41 +1,139 @@
-"""Many videos -> files in one folder: resumable, in this process or in several, and one bad video stops nothing."""
+"""Many videos into one folder of result files: resumable, in this process or in several.
+
+A video that fails is recorded and the others go on.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from ava_detect.annotation.engines.base import Ask, Engine, Heartbeat, ServiceFactory
-from ava_detect.annotation.model_server import RemoteScorer
-from ava_detect.annotation.settings import AnnotateSettings
+from ava_detect.annotation.engines.base import Engine
+from ava_detect.annotation.engines.settings import ClusterSettings, build_engine
+from ava_detect.annotation.engines.worker_count import sensible_workers
+from ava_detect.annotation.model_server import ModelServer
+from ava_detect.annotation.preflight import NetworkFacts, check_network, facts_of
+from ava_detect.annotation.settings import AnnotateSettings, RunOptions
+from ava_detect.annotation.summary import AnnotateSummary
+from ava_detect.annotation.video_worker import IntoFolder, VideoWork
+from ava_detect.environment import usable_cores
 from ava_detect.errors import ConfigError, sentence_of
 from ava_detect.results.dataset import safe_name
-from ava_detect.results.manifest import Manifest, VideoRecord, failed_record, file_state
+from ava_detect.results.manifest import Manifest, Totals, VideoRecord, failed_record, file_state, write_summary
 from ava_detect.storage.addresses import address_of, is_address
 from ava_detect.storage.local_files import remove_stale_temporaries, write_text_atomic
-from ava_detect.structures.progress import OnProgress, Progress
+from ava_detect.structures.progress import Progress, VideoPosition
 from ava_detect.video.source_stream import is_list, stream_videos
 from ava_detect.video.sources import SourceVideo, find_videos
 
-if TYPE_CHECKING:
-    from ava_detect.annotation.video_annotator import VideoAnnotator
 
-# From videos to their records, as they end; told of how far each one is.
-Annotate = Callable[[Sequence[SourceVideo], Heartbeat], Generator[VideoRecord, None, None]]
+def annotate_folder(
+    sources: Sequence[str | Path], out: Path, settings: AnnotateSettings, run: RunOptions
+) -> AnnotateSummary:
+    """Annotate videos into the folder ``out``.
+
+    Args:
+        sources: Files, folders, globs, addresses and lists of videos.
+        out: The folder of the result files, the manifest and the summary.
+        settings: What decides the results.
+        run: How the work is done. One worker about which nothing else is said is this process.
+
+    Returns:
+        The outcome, with the record of every video.
+
+    Raises:
+        ConfigError: The call is wrong; nothing has been written then.
+    """
+    local = settings.with_weights_file(run.on_progress)
+    videos = _videos_of(sources, out)
+    if run.workers is None or (run.workers == "auto" and len(videos) == 1):
+        run = replace(run, workers=1)
+    in_this_process = run.workers == 1 and run.cluster is None and run.limits is None
+    if in_this_process:
+        # PyTorch is loaded only in a process that runs a network.
+        from ava_detect.annotation.video_annotator import VideoAnnotator
+
+        annotator = VideoAnnotator(local)
+        facts = facts_of(annotator)
+    else:
+        facts = check_network(local)
+        engine_work = _engine_work(local, out, len(videos), run, facts)
+    weights = facts.with_address(settings.weights).weights
+    _make_writable(out)
+    manifest = Manifest(out, local.fingerprint(weights), resume=run.resume)
+    folder_run = _FolderRun(videos, manifest, run)
+    try:
+        if in_this_process:
+            for video in folder_run.waiting:
+                try:
+                    record = annotator.annotate(video, out, folder_run.heartbeat)
+                except Exception as error:  # Whatever one video does must not stop the others; its record says why.
+                    record = failed_record(video, sentence_of(error))
+                folder_run.finish(record)
+        elif folder_run.waiting:
+            with closing(_on_engine(engine_work, folder_run)) as records:
+                for record in records:
+                    folder_run.finish(record)
+    except KeyboardInterrupt:
+        folder_run.interrupted = True
+    summary = folder_run.summary(weights, local.note)
+    write_summary(out, summary.to_json())
+    return summary
 
 
-def videos_of_folder(sources: Sequence[str | Path], out: Path) -> list[SourceVideo]:
-    """The videos of a run into the folder ``out``, whose results are files called by the videos' ids."""
+class _FolderRun:
+    """The videos of a run: those that an earlier run finished, those that wait, and what became of each."""
+
+    def __init__(self, videos: Sequence[SourceVideo], manifest: Manifest, run: RunOptions) -> None:
+        self._videos, self._manifest, self._run = videos, manifest, run
+        self._finished: dict[str, VideoRecord] = {}
+        self.interrupted = False
+        self.waiting: list[SourceVideo] = []
+        try:
+            for video in videos:
+                record = manifest.finished(video)
+                if record is None:
+                    self.waiting.append(video)
+                else:
+                    self._count(record)
+        except KeyboardInterrupt:  # raised by the caller's ``on_progress``
+            self.interrupted, self.waiting = True, []
+
+    def heartbeat(self, position: VideoPosition) -> None:
+        """Report how far a video has come."""
+        self._run.report(Progress("videos", len(self._finished), len(self._videos), *position))
+
+    def finish(self, record: VideoRecord) -> None:
+        """Add a video to the manifest, and count it."""
+        self._manifest.add(record)
+        self._count(record)
+
+    def _count(self, record: VideoRecord) -> None:
+        self._finished[record.video_id] = record
+        done, total = len(self._finished), len(self._videos)
+        self._run.report(Progress("videos", done, total, record.video_id, result=record))
+
+    def summary(self, weights: dict[str, Any], note: str) -> AnnotateSummary:
+        """The outcome so far, with the videos in the order of the sources."""
+        records = [self._finished[video.video_id] for video in self._videos if video.video_id in self._finished]
+        totals = Totals()
+        for record in records:
+            totals.add(record)
+        return AnnotateSummary(self._manifest.settings, weights, note, totals, tuple(records), self.interrupted)
+
+
+def _videos_of(sources: Sequence[str | Path], out: Path) -> list[SourceVideo]:
+    """The videos of a run into a folder, whose result files are named by the videos' ids."""
     if not any(is_list(source) or is_address(source) for source in sources):
         return [*find_videos(sources, inside_out=out)]
     videos = list(stream_videos(sources, inside_out=address_of(out)))
     seen: dict[str, SourceVideo] = {}
     for number, video in enumerate(videos):
         if "/" in video.video_id:
-            # What lies deeper is called as two files of one name are.
+            # Videos in subfolders are named as two files of one name are.
             videos[number] = video = replace(video, video_id=video.video_id.replace("/", "__"))
         if video.problem:
             raise ConfigError(f"{video.problem}; mend the list, or have `out` be a dataset, where others go on")
@@ -53,8 +151,8 @@ def videos_of_folder(sources: Sequence[str | Path], out: Path) -> list[SourceVid
     return videos
 
 
-def make_writable(out: Path) -> None:
-    """Have the folder, without what killed runs left unfinished in it. ``ConfigError`` where that cannot be."""
+def _make_writable(out: Path) -> None:
+    """Create the folder and remove what killed runs left unfinished; ``ConfigError`` where it cannot be written."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         remove_stale_temporaries(out)
@@ -66,93 +164,41 @@ def make_writable(out: Path) -> None:
         ) from error
 
 
-def annotate_folder(
-    videos: Sequence[SourceVideo], run: Manifest, annotate: Annotate, on_progress: OnProgress | None
-) -> Generator[VideoRecord, None, None]:
-    """The record of every video, those first that an earlier run has finished."""
-    num_finished = 0
-
-    def report(progress: Progress) -> None:
-        if on_progress is not None:
-            on_progress(progress)
-
-    def on_heartbeat(where: tuple[str, float, float | None]) -> None:
-        report(Progress("videos", num_finished, len(videos), *where))
-
-    waiting = []
-    for video in videos:
-        record = run.finished(video)
-        if record is None:
-            waiting.append(video)
-            continue
-        num_finished += 1
-        report(Progress("videos", num_finished, len(videos), video.video_id, result=record))
-        yield record
-    if not waiting:
-        return
-    with closing(annotate(waiting, on_heartbeat)) as records:
-        for record in records:
-            run.add(record)
-            num_finished += 1
-            report(Progress("videos", num_finished, len(videos), record.video_id, result=record))
-            yield record
-
-
-def in_this_process(annotator: VideoAnnotator, out: Path) -> Annotate:
-    """One video after another, in their order."""
-
-    def annotate(videos: Sequence[SourceVideo], on_heartbeat: Heartbeat) -> Generator[VideoRecord, None, None]:
-        for video in videos:
-            try:
-                record = annotator.annotate(video, out, lambda *where: on_heartbeat(where))
-            except Exception as error:  # Whatever one video does must not stop the others; the record says what it was.
-                record = failed_record(video, sentence_of(error))
-            yield record
-
-    return annotate
-
-
-def on_engine(engine: Engine, work: FolderWork, service: ServiceFactory | None = None) -> Annotate:
-    """In the engine's processes, the largest video first: none is left for the end."""
-
-    def annotate(videos: Sequence[SourceVideo], on_heartbeat: Heartbeat) -> Generator[VideoRecord, None, None]:
-        largest_first = sorted(videos, key=lambda video: file_state(video.path)[0], reverse=True)
-        try:
-            with closing(engine.run(work, largest_first, on_heartbeat, service)) as outcomes:
-                for outcome in outcomes:
-                    yield outcome.result or failed_record(outcome.item, outcome.reason, outcome.tries)
-        finally:
-            # Of processes that their videos, or the end of this run, stopped in the middle.
-            remove_stale_temporaries(work.out)
-
-    return annotate
-
-
 @dataclass(frozen=True)
-class FolderWork:
-    """Makes the work of one process of several: a network, and one video after another annotated into ``out``.
+class _EngineWork:
+    """An engine, and what it is to do for a folder."""
 
-    ``num_threads``: of the network and of the detector each; their number decides the last bits of a score, so it must
-    not depend on how many videos are left; None: as many as in a process that is alone. ``served``: the network is with
-    the engine's servers.
-    """
-
-    settings: AnnotateSettings
+    engine: Engine
+    work: VideoWork
+    server: ModelServer | None
     out: Path
-    num_threads: int | None
-    served: bool = False
 
-    def __call__(self, ask: Ask) -> Callable[[SourceVideo, Heartbeat], VideoRecord]:
-        """Build the pipeline."""
-        import torch
 
-        from ava_detect.annotation.video_annotator import VideoAnnotator
+def _engine_work(
+    settings: AnnotateSettings, out: Path, num_videos: int, run: RunOptions, facts: NetworkFacts
+) -> _EngineWork:
+    """The engine that ``run`` describes, with an equal share of the cores for each worker."""
+    workers, cluster = run.workers, run.cluster
+    is_alone = workers == 1 and cluster is None
+    if cluster is None:
+        workers = sensible_workers(num_videos, facts.device) if workers == "auto" else int(workers or 1)
+        cluster = ClusterSettings(cores=max(1, usable_cores() // workers))
+    engine = build_engine("local", workers, cluster, run.limits, facts.device)
+    sha256, servers = facts.weights["sha256"], engine.servers
+    num_threads = None if is_alone else engine.cores_per_worker
+    work = VideoWork(settings, IntoFolder(out), sha256, num_threads, served=servers is not None)
+    server = None if servers is None else ModelServer(settings, sha256, servers.cores)
+    return _EngineWork(engine, work, server, out)
 
-        if self.num_threads is not None:
-            torch.set_num_threads(self.num_threads)
-        if self.served:
-            here = replace(self.settings, device="cpu")
-            annotator = VideoAnnotator(here, num_threads=self.num_threads, scorer=RemoteScorer(ask))
-        else:
-            annotator = VideoAnnotator(self.settings, num_threads=self.num_threads)
-        return lambda video, sign: annotator.annotate(video, self.out, lambda *where: sign(where))
+
+def _on_engine(task: _EngineWork, folder_run: _FolderRun) -> Generator[VideoRecord, None, None]:
+    """Annotate in the engine's processes, the largest video first, so that no long one is left for the end."""
+    largest_first = sorted(folder_run.waiting, key=lambda video: file_state(video.path)[0], reverse=True)
+    try:
+        run = task.engine.run(task.work, largest_first, folder_run.heartbeat, task.server)
+        with closing(run) as outcomes:
+            for outcome in outcomes:
+                yield outcome.result or failed_record(outcome.item, outcome.reason, outcome.tries)
+    finally:
+        # Files of processes that a video, or the end of this run, stopped halfway.
+        remove_stale_temporaries(task.out)

@@ -55,7 +55,7 @@ class ModelServer:
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         if self.settings.device != "cpu" and torch.cuda.is_available():
             torch.cuda.set_device(number % torch.cuda.device_count())
-        scorer, _ = build_scorer(with_weights_here(self.settings, self.weights_sha256))
+        scorer, _ = build_scorer(require_same_weights(self.settings, self.weights_sha256))
         facts = _Facts(scorer.clip_settings, scorer.num_actions, scorer.clips_per_batch)
         return lambda request: facts if request is None else scorer.score(*request)
 
@@ -90,7 +90,7 @@ class RemoteScorer:
         return scores
 
 
-def with_weights_here(settings: AnnotateSettings, weights_sha256: str | None) -> AnnotateSettings:
+def require_same_weights(settings: AnnotateSettings, weights_sha256: str | None) -> AnnotateSettings:
     """The same with the file that their name stands for on this machine. ``ConfigError`` where it is another one."""
     if settings.weights is None or settings.weights == RANDOM_WEIGHTS:
         return settings

@@ -30,7 +30,7 @@ class NetworkFacts:
     weights: dict[str, Any]
     device: str
 
-    def called(self, weights: str | None) -> NetworkFacts:
+    def with_address(self, weights: str | None) -> NetworkFacts:
         """The same of weights that were given by their address, which their copy here does not tell."""
         if weights is None or not is_address(weights):
             return self

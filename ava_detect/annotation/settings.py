@@ -1,37 +1,62 @@
-"""Everything that decides what a video's results are, checked as far as that costs no work. Needs no PyTorch."""
+"""The settings of an annotation: what decides a video's results, and how a run does its work. Needs no PyTorch."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
 
+from ava_detect.annotation.engines.base import Limits
+from ava_detect.annotation.engines.settings import ENGINES, ClusterSettings
 from ava_detect.config import Config
-from ava_detect.errors import ConfigError
-from ava_detect.models.zoo import RANDOM_WEIGHTS, note_on_weights
+from ava_detect.detectors import specs
+from ava_detect.errors import ConfigError, suggestion
+from ava_detect.models.zoo import RANDOM_WEIGHTS, note_on_weights, resolve
+from ava_detect.storage.local_files import sha256_of
+from ava_detect.structures.progress import OnProgress, Progress
 
 
 @dataclass(frozen=True)
 class AnnotateSettings:
-    """Everything that decides what a video's results are; see ``ava_detect.annotation.annotate.annotate_videos``."""
+    """Everything that decides a video's results.
+
+    Attributes:
+        config: The network, its clips and its detector.
+        weights: A checkpoint file, a name of the zoo, or ``random``.
+        detector: A detector's spec; None for the config's.
+        min_person_score: People with a lower score, in 0..1, are left out; None for the config's, or the detector's.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        precision: ``auto``, ``fp32`` or ``bf16``.
+        every_seconds: Time between keyframes in seconds.
+        min_score: Actions with a lower score, in 0..1, are not written.
+        start_seconds: Where in its movie each file starts, in seconds.
+        formats: Of ``csv``, ``jsonl``, ``parquet``.
+        draw: Also write an annotated mp4.
+        execution: ``auto``, ``eager`` or ``fused``.
+        new_person_score: People with a lower score, in 0..1, are kept only if they were seen before.
+
+    Raises:
+        ConfigError: A setting is wrong, as far as that can be told without any work.
+    """
 
     config: Config
     weights: str | None
-    detector: str | None
-    min_person_score: float | None
-    device: str
-    precision: str
-    every_seconds: float
-    min_score: float
-    start_seconds: float
-    formats: tuple[str, ...]
-    draw: bool
+    detector: str | None = None
+    min_person_score: float | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    every_seconds: float = 1.0
+    min_score: float = 0.0
+    start_seconds: float = 0.0
+    formats: tuple[str, ...] = ()
+    draw: bool = False
     execution: str = "auto"
     new_person_score: float | None = None
 
     def __post_init__(self) -> None:
-        """Every check that costs no work; ``ConfigError`` says what is wrong."""
         if self.weights is None:
             raise ConfigError(
-                "there are no weights: give `weights`: a file (a checkpoint trained with the config), a name that "
+                "there are no weights: give `weights=FILE` (a checkpoint trained with the config), a name that "
                 f"`ava-detect weights list` shows, or `weights={RANDOM_WEIGHTS}` to try an untrained network"
             )
         if self.config.model.task != "detection":
@@ -39,12 +64,80 @@ class AnnotateSettings:
                 "this config is a classifier: it says what a whole clip shows, not what each person does; choose a "
                 "config whose model.task is detection"
             )
-        if not 0 <= self.min_score <= 1:
-            raise ConfigError(f"`min_score` is a score from 0 to 1, got {self.min_score}")
-        if not 0 <= (self.new_person_score or 0) <= 1:
-            raise ConfigError(f"`new_person_score` is a score from 0 to 1, got {self.new_person_score}")
+        for name in ("min_score", "new_person_score"):
+            if not 0 <= (getattr(self, name) or 0) <= 1:
+                raise ConfigError(f"`{name}` is a score from 0 to 1, got {getattr(self, name)}")
 
     @property
     def note(self) -> str:
-        """What every output must say of these settings; empty when nothing."""
+        """The warning that every output of these settings must carry; empty when there is none."""
         return note_on_weights(self.weights)
+
+    @property
+    def detector_spec(self) -> str:
+        """The detector's spec: the one that was given, else the config's."""
+        return self.detector or self.config.detector.spec
+
+    def with_weights_file(self, on_progress: OnProgress | None = None) -> AnnotateSettings:
+        """Return the same settings with the path of a weights file instead of its name or address.
+
+        Args:
+            on_progress: Told of the bytes of a download.
+
+        Raises:
+            WeightsError: The name is unknown, or the file cannot be had.
+        """
+        if self.weights is None or self.weights == RANDOM_WEIGHTS:
+            return self
+        return replace(self, weights=str(Path(resolve(self.weights, on_progress)).resolve()))
+
+    def fingerprint(self, weights: dict[str, Any]) -> dict[str, Any]:
+        """Return the settings with file contents instead of file names, so that a changed file is a changed setting.
+
+        Args:
+            weights: ``sha256`` and ``source`` of the weights.
+        """
+        resolved = asdict(self)
+        # How the weights were trained changes no result.
+        resolved["config"] = self.config.model_dump(mode="json", exclude={"description", "data", "train"})
+        resolved["detector"] = specs.shown(self.detector_spec)
+        if (detector_file := specs.file_of(self.detector_spec)) is not None:
+            resolved["detector_sha256"] = sha256_of(detector_file)
+        resolved["weights"] = weights["sha256"] or weights["source"]
+        return resolved
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run goes about its work; nothing here changes a result.
+
+    Attributes:
+        resume: Skip videos that are finished; without it, do every video again.
+        workers: Number of worker processes; ``auto`` for as many as fit; None for the default of the output's layout.
+        engine: Where the work runs: ``local`` or ``ray``.
+        cluster: The cores of a worker, shared networks, and the Ray cluster.
+        limits: When a video is stopped.
+        on_progress: Told of downloads and videos; called by any thread.
+
+    Raises:
+        ConfigError: A setting is wrong.
+    """
+
+    resume: bool = True
+    workers: int | Literal["auto"] | None = None
+    engine: str = "local"
+    cluster: ClusterSettings | None = None
+    limits: Limits | None = None
+    on_progress: OnProgress | None = None
+
+    def __post_init__(self) -> None:
+        if self.engine not in ENGINES:
+            known = " or ".join(ENGINES)
+            raise ConfigError(f"`engine` is {known}, got {self.engine!r}{suggestion(self.engine, ENGINES)}")
+        if self.workers not in (None, "auto") and int(self.workers or 0) < 1:
+            raise ConfigError(f"`workers` is at least 1, got {self.workers}")
+
+    def report(self, progress: Progress) -> None:
+        """Tell ``on_progress``, if there is one."""
+        if self.on_progress is not None:
+            self.on_progress(progress)

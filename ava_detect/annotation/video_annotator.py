@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack, closing, nullcontext
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from ava_detect.annotation.settings import AnnotateSettings
@@ -19,42 +19,39 @@ from ava_detect.models.zoo import RANDOM_WEIGHTS
 from ava_detect.results.manifest import VideoRecord, file_state
 from ava_detect.storage.addresses import Address
 from ava_detect.structures import ActionDetections
+from ava_detect.structures.progress import VideoPosition
 from ava_detect.video.reader import VideoReader
 from ava_detect.video.remote import RemoteVideo
 from ava_detect.video.sources import SourceVideo
 from ava_detect.visualization.draw import draw_video
 
-# Players show no more, and every drawn frame costs time and space.
-_MAX_DRAWN_FPS = 60.0
-
-Tick = Callable[[str, float, float | None], None]
-
 
 class VideoAnnotator:
-    """A pipeline built once, for one video after another."""
+    """A pipeline built once, for one video after another.
+
+    Args:
+        settings: What decides the results.
+        num_threads: Number of threads of the detector, by default the number of cores; the network's are PyTorch's.
+        scorer: Has the network; by default it is built here.
+    """
 
     def __init__(
-        self, settings: AnnotateSettings, *, num_threads: int | None = None, scorer: ClipScorer | None = None
+        self, settings: AnnotateSettings, num_threads: int | None = None, scorer: ClipScorer | None = None
     ) -> None:
-        """``num_threads``: of the detector, by default as many as there are cores; the network's are PyTorch's.
-
-        ``scorer``: has the network; by default it is built here (``build_scorer``). ``device``: where both run.
-        """
-        config = settings.config
+        config, least = settings.config, settings.min_person_score
         self.settings = settings
         self.device = resolve_device(settings.device)
         self.weights_report: WeightsReport | None = None
         if scorer is None:
             scorer, self.weights_report = build_scorer(settings)
-        min_person_score = settings.min_person_score
         detector = build_detector(
-            settings.detector or config.detector.spec,
-            min_score=config.detector.min_score if min_person_score is None else min_person_score,
+            settings.detector_spec,
+            min_score=config.detector.min_score if least is None else least,
             num_threads=num_threads,
             device=self.device,
         )
         self._boxes_start_seconds = detector.start_seconds if isinstance(detector, PrecomputedBoxes) else 0.0
-        self.pipeline = Pipeline.with_scorer(
+        self.pipeline = Pipeline(
             detector,
             scorer,
             label_map=label_map_of(config),
@@ -63,33 +60,39 @@ class VideoAnnotator:
         )
 
     def annotate(
-        self, source: SourceVideo, out: Path, tick: Tick | None = None, *, name: str | None = None
+        self,
+        source: SourceVideo,
+        out: Path,
+        heartbeat: Callable[[VideoPosition], None] | None = None,
+        *,
+        name: str | None = None,
     ) -> VideoRecord:
-        """Write the results of one video into ``out``; whatever goes wrong is raised, and then nothing is left there.
+        """Write the results of one video into a folder; an error leaves nothing there.
 
-        ``tick`` is called after every keyframe with the video's id, the second reached and its declared length or None.
-        ``name``: of the files, less their suffixes; by default the video's id.
+        Args:
+            source: The video.
+            out: The folder.
+            heartbeat: Called after every keyframe.
+            name: Name of the files without their suffixes; by default the video's id.
+
+        Returns:
+            The video's record.
+
+        Raises:
+            Exception: Whatever the video, the detector or the network raises.
         """
-        with RemoteVideo(source.path) if isinstance(source.path, Address) else nullcontext(source.path) as video:
-            record = self._annotate(source, video, out, tick, source.video_id if name is None else name)
-            if isinstance(video, RemoteVideo) and video.failure is not None:
-                # The decoder may have taken it for the end of the file.
-                raise video.failure
-        return record
-
-    def _annotate(
-        self, source: SourceVideo, video: Path | RemoteVideo, out: Path, tick: Tick | None, name: str
-    ) -> VideoRecord:
-        settings, video_id = self.settings, source.video_id
+        settings, name = self.settings, source.video_id if name is None else name
         start_seconds = settings.start_seconds if source.start_seconds is None else source.start_seconds
         if isinstance(self.pipeline.detector, PrecomputedBoxes):
             own = self._boxes_start_seconds if source.start_seconds is None else source.start_seconds
             self.pipeline.detector.start_seconds = own
-        size, modified = file_state(source.path)
-        run = self.pipeline(video, video_id=video_id)
+        state = file_state(source.path)
         keyframes: list[ActionDetections] = []
         num_rows = 0
-        with closing(run), ExitStack() as outputs:
+        with ExitStack() as outputs:
+            path = source.path
+            video = outputs.enter_context(RemoteVideo(path)) if isinstance(path, Address) else path
+            run = outputs.enter_context(closing(self.pipeline(video, video_id=source.video_id)))
             write = outputs.enter_context(
                 results_writer(
                     out,
@@ -106,32 +109,21 @@ class VideoAnnotator:
                 num_rows += int((keyframe.action_scores >= settings.min_score).sum())
                 if settings.draw:
                     keyframes.append(keyframe)
-                if tick is not None:
-                    tick(video_id, keyframe.timestamp_seconds, run.video.info.duration_seconds)
+                if heartbeat is not None:
+                    duration = run.video.info.duration_seconds
+                    heartbeat(VideoPosition(source.video_id, keyframe.timestamp_seconds, duration))
             damage = run.video.damage()
             names = [result_path(out, name, suffix).name for suffix in settings.formats]
             if settings.draw:
                 names.append(self._draw(run, keyframes, result_path(out, name, "annotated.mp4")))
-        return VideoRecord(
-            video_id=video_id,
-            source=source.place,
-            status="damaged" if damage else "done",
-            message=damage,
-            num_keyframes=run.num_keyframes,
-            num_people=run.num_people,
-            num_rows=num_rows,
-            seconds={stage: round(seconds, 3) for stage, seconds in run.seconds.items()},
-            outputs=tuple(names),
-            source_bytes=size,
-            source_modified=modified,
-            source_fps=round(run.video.info.average_fps, 6),
-            source_seconds=round(run.video.info.duration_seconds or run.video.end_seconds, 3),
-            cuts_seconds=tuple(round(cut, 3) for cut in run.cuts_seconds),
-        )
+            if isinstance(video, RemoteVideo) and video.failure is not None:
+                # The decoder may have taken a broken connection for the end of the file.
+                raise video.failure
+        return _record(source, state, run, damage, num_rows, names)
 
     def _draw(self, run: VideoRun, keyframes: list[ActionDetections], path: Path) -> str:
         """A second pass over the video, drawn; returns the file's name."""
-        fps = min(run.video.info.average_fps, _MAX_DRAWN_FPS)
+        fps = min(run.video.info.average_fps, 60.0)
         with run.timed("draw"):
             draw_video(
                 VideoReader(run.video.path),
@@ -146,8 +138,37 @@ class VideoAnnotator:
         return path.name
 
 
+def _record(
+    source: SourceVideo, state: tuple[int, float], run: VideoRun, damage: str, num_rows: int, names: list[str]
+) -> VideoRecord:
+    size, modified = state
+    return VideoRecord(
+        video_id=source.video_id,
+        source=source.place,
+        status="damaged" if damage else "done",
+        message=damage,
+        num_keyframes=run.num_keyframes,
+        num_people=run.num_people,
+        num_rows=num_rows,
+        seconds={stage: round(seconds, 3) for stage, seconds in run.seconds.items()},
+        outputs=tuple(names),
+        source_bytes=size,
+        source_modified=modified,
+        source_fps=round(run.video.info.average_fps, 6),
+        source_seconds=round(run.video.info.duration_seconds or run.video.end_seconds, 3),
+        cuts_seconds=tuple(round(cut, 3) for cut in run.cuts_seconds),
+    )
+
+
 def build_scorer(settings: AnnotateSettings) -> tuple[Scorer, WeightsReport | None]:
-    """The network with its weights, ready to score; and what was found in their file, None for an untrained network."""
+    """Build the network and load its weights.
+
+    Args:
+        settings: The config, the weights and how the network is run.
+
+    Returns:
+        The scorer, and the report on the weights file; None for an untrained network.
+    """
     device = resolve_device(settings.device)
     model = build_model(settings.config)
     trained = settings.weights is not None and settings.weights != RANDOM_WEIGHTS

@@ -21,6 +21,7 @@ from ava_detect.config.choice import config_of
 from ava_detect.datasets.build import build_dataset
 from ava_detect.errors import ConfigError
 from ava_detect.inference.pipeline import Pipeline
+from ava_detect.inference.scorer import Scorer
 from ava_detect.models import zoo
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
 from ava_detect.models.execution import Execution, Precision, resolve_device, resolve_execution, resolve_precision
@@ -190,14 +191,16 @@ def _test_detector(
     plan = split.plan()
     pipeline = Pipeline(
         split.build_detector(plan, network.device),
-        network.model,
+        Scorer(
+            network.model,
+            device=network.device,
+            precision=network.precision,
+            execution=network.execution,
+            clips_per_batch=network.clips_per_batch,
+            flip=options.flip,
+        ),
         label_map=label_map_of(network.config),
-        device=network.device,
-        precision=network.precision,
-        execution=network.execution,
-        clips_per_batch=network.clips_per_batch,
         scales=options.scales,
-        flip=options.flip,
     )
     views = {"scales": list(pipeline.scales), "flip": options.flip, "keyframes": plan.digest}
     run = _open_run(out, network.settings | split.describe() | views, resume=resume)

@@ -14,7 +14,7 @@ from ava_detect.errors import ConfigError
 from ava_detect.storage.addresses import without_secrets
 
 if TYPE_CHECKING:
-    from ava_detect.annotation import annotate as annotation
+    from ava_detect.annotation.summary import AnnotateSummary
     from ava_detect.results.manifest import VideoRecord
 
 
@@ -138,7 +138,7 @@ def _workers(text: str) -> int | Literal["auto"]:
     return int(text)
 
 
-def print_summary(summary: annotation.AnnotateSummary) -> None:
+def print_summary(summary: AnnotateSummary) -> None:
     """Print what became of the videos."""
     if summary.num_before is not None:
         _print_totals(summary)
@@ -149,7 +149,7 @@ def print_summary(summary: annotation.AnnotateSummary) -> None:
         say(f"NOTE: {summary.note}.")
 
 
-def _print_totals(summary: annotation.AnnotateSummary) -> None:
+def _print_totals(summary: AnnotateSummary) -> None:
     """Of a dataset, whose videos may be millions."""
     totals = summary.totals
     before = f", {summary.num_before} were done before" if summary.num_before else ""
@@ -167,7 +167,7 @@ def _row(record: VideoRecord) -> tuple[str, ...]:
     return (record.video_id, *map(str, counts), seconds, "" if record.status == "done" else record.status)
 
 
-def report_problems(summary: annotation.AnnotateSummary) -> None:
+def report_problems(summary: AnnotateSummary) -> None:
     """Name on stderr whatever did not go well, and set the exit code."""
     for record in summary.videos:
         if record.status == "failed":

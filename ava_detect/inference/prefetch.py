@@ -1,6 +1,6 @@
-"""Making things in threads ahead of their use, at most so many at a time.
+"""Work in threads ahead of its use, bounded in number.
 
-For work that lets other threads run meanwhile: FFmpeg, ONNX Runtime and PyTorch all do.
+For work that releases the interpreter lock: FFmpeg, ONNX Runtime and PyTorch all do.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
-Made = TypeVar("Made")
+R = TypeVar("R")
 
 
 class _Failure:
@@ -26,21 +26,27 @@ class _End:
 
 
 def prefetch(items: Generator[T, None, None], depth: int) -> Generator[T, None, None]:
-    """The same items in the same order, made by a thread of their own.
+    """Yield the items of a generator that runs ahead in a thread of its own.
 
-    At most ``depth`` are being made or wait to be taken, so a slow consumer stops the maker. What ``items`` raises is
-    raised here, after the items before it. Closing this generator ends the thread, which closes ``items``, and waits
-    until it has; the thread starts with the first ``next``.
+    What ``items`` raises is raised here, after the items before it. Closing this generator stops the thread, which
+    closes ``items``, and waits for both; the thread starts with the first ``next``.
+
+    Args:
+        items: The generator to run ahead.
+        depth: Number of items that are being made or wait to be taken; a slow consumer stops the thread.
+
+    Yields:
+        The same items in the same order.
     """
     made: queue.SimpleQueue[T | _Failure | _End] = queue.SimpleQueue()
     free = threading.Semaphore(depth)
     closed = threading.Event()
 
-    # Held by the thread for as long as it has to do with ``items``.
-    at_work = threading.Lock()
+    # Held by the thread while it uses ``items``.
+    using_items = threading.Lock()
 
     def make() -> None:
-        with at_work:
+        with using_items:
             if closed.is_set():
                 return
             try:
@@ -51,15 +57,15 @@ def prefetch(items: Generator[T, None, None], depth: int) -> Generator[T, None, 
                     if closed.is_set():
                         return
                 made.put(_End())
-            except BaseException as error:  # Whatever it is, it is raised again where the items are used.
+            except BaseException as error:  # Raised again where the items are used.
                 made.put(_Failure(error))
             finally:
                 items.close()
 
     # A daemon, so that an interpreter that ends in the middle of a video need not wait for it.
-    maker = threading.Thread(target=make, daemon=True, name="ava-detect background")
+    maker = threading.Thread(target=make, daemon=True, name="ava-detect prefetch")
     try:
-        # An interrupt may come while this waits for a thread that is at work already.
+        # An interrupt may arrive while this waits for a thread that has already started.
         maker.start()
         while True:
             item = made.get()
@@ -72,34 +78,46 @@ def prefetch(items: Generator[T, None, None], depth: int) -> Generator[T, None, 
     finally:
         closed.set()
         free.release()
-        with at_work:
+        with using_items:
             items.close()
         if maker.is_alive():
             maker.join()
 
 
 def ordered_map(
-    make: Callable[[T], Made], items: Iterator[T], num_threads: int, start_thread: Callable[[], None]
-) -> Generator[Made, None, None]:
-    """``make`` of each of ``items``, in their order, ``num_threads`` at a time; with one, in the caller's own thread.
+    function: Callable[[T], R], items: Iterator[T], num_threads: int, start_thread: Callable[[], None]
+) -> Iterator[R]:
+    """Map ``function`` over items in parallel, keeping their order.
 
-    ``start_thread``: what each new thread does first. One item more than there are threads is held, so that none waits
-    for the consumer to take the last result. What ``make`` or ``items`` raises is raised in its place in the order.
-    Closing this generator waits for what is being made.
+    One item more than there are threads is held, so that no thread waits for the consumer to take the last result.
+    What ``function`` or ``items`` raises is raised at its position in the order.
+
+    Args:
+        function: Called once for each item.
+        items: Read by the thread that iterates over the results.
+        num_threads: Number of calls at the same time; with 1 they happen in the caller's own thread.
+        start_thread: Called first in each new thread.
+
+    Returns:
+        The results in the order of the items; with several threads a generator, which waits for running calls when it
+        is closed.
     """
-    if num_threads == 1:
-        yield from map(make, items)
-        return
-    pool = ThreadPoolExecutor(num_threads, "ava-detect side by side", start_thread)
-    waiting: deque[Future[Made]] = deque()
+    return map(function, items) if num_threads == 1 else _parallel_map(function, items, num_threads, start_thread)
+
+
+def _parallel_map(
+    function: Callable[[T], R], items: Iterator[T], num_threads: int, start_thread: Callable[[], None]
+) -> Generator[R, None, None]:
+    pool = ThreadPoolExecutor(num_threads, "ava-detect map", start_thread)
+    waiting: deque[Future[R]] = deque()
     failure: Exception | None = None
     try:
         while True:
             try:
-                waiting.append(pool.submit(make, next(items)))
+                waiting.append(pool.submit(function, next(items)))
             except StopIteration:
                 break
-            except Exception as error:  # Raised below, after what came before it.
+            except Exception as error:  # Raised below, after the results of the items before it.
                 failure = error
                 break
             if len(waiting) > num_threads:

@@ -20,6 +20,9 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
+# Imported here and not while a graph is traced: torchvision registers operators when it is first imported.
+from torchvision.ops import roi_align
+
 from ava_detect.errors import AvaDetectError
 from ava_detect.models.action_detector import ActionDetector
 from ava_detect.models.roi import RoIPool
@@ -103,8 +106,6 @@ class _OperatorRoIPool(RoIPool):
     """RoIAlign as one operator, which other runtimes have a kernel for: torchvision's function, exported as ONNX's."""
 
     def align(self, features: Tensor, rois: Tensor) -> Tensor:
-        from torchvision.ops import roi_align
-
         over_time, scale = self.over_time(features), 1 / self.feature_stride
         aligned: Tensor = roi_align(over_time, rois, self.resolution, scale, sampling_ratio=0, aligned=self.aligned)
         return aligned

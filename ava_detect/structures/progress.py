@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True)
@@ -40,3 +40,17 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
+
+
+class VideoPosition(NamedTuple):
+    """How far the annotation of a video has come: what a worker sends as its heartbeat.
+
+    Attributes:
+        video_id: The video's name.
+        second: The keyframe that was written last, in seconds.
+        duration_seconds: The length that the file declares; None where it does not.
+    """
+
+    video_id: str
+    second: float
+    duration_seconds: float | None

@@ -305,7 +305,7 @@ def test_min_score_leaves_people_without_actions(work):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"weights": None}, r"there are no weights: give --weights FILE .*, or --weights random"),
+        ({"weights": None}, r"there are no weights: give `weights=FILE` .*, or `weights=random`"),
         ({"weights": "slowfast_r50", "config": None}, "no weights file and no weights of the zoo are called"),
         ({"weights": "slowfast_r50"}, "no weights file and no weights of the zoo are called"),
         ({"config": "kinetics_slowfast_r50_8x8"}, "is a classifier: it says what a whole clip shows"),
@@ -314,12 +314,12 @@ def test_min_score_leaves_people_without_actions(work):
         ({"detector": "builtin"}, "give one of the two"),
         ({"boxes": None, "detector": "bultin"}, r"there is no kind 'bultin' \(did you mean 'builtin'\?\)"),
         ({"boxes": "gone.csv"}, r"gone\.csv"),
-        ({"device": "tpu"}, "--device is auto, cpu or cuda, got 'tpu'"),
-        ({"precision": "fp8"}, "--precision is auto, fp32, bf16, got 'fp8'"),
-        ({"min_score": 2}, "--min-score is a score from 0 to 1, got 2"),
-        ({"new_person_score": 60}, "--new-person-score is a score from 0 to 1, got 60"),
-        ({"workers": 0}, "--workers is at least 1, got 0"),
-        ({"cluster": ClusterSettings(address="auto")}, "--address and --gpus are for --engine ray"),
+        ({"device": "tpu"}, "`device` is auto, cpu or cuda, got 'tpu'"),
+        ({"precision": "fp8"}, "`precision` is auto, fp32, bf16, got 'fp8'"),
+        ({"min_score": 2}, "`min_score` is a score from 0 to 1, got 2"),
+        ({"new_person_score": 60}, "`new_person_score` is a score from 0 to 1, got 60"),
+        ({"workers": 0}, "`workers` is at least 1, got 0"),
+        ({"cluster": ClusterSettings(address="auto")}, "`address` and `gpus` are for `engine=ray`"),
         ({"boxes": "gone.csv", "workers": 2}, r"gone\.csv"),  # seen by another process
     ],
 )
@@ -353,7 +353,7 @@ def test_weights_of_another_architecture_are_refused_before_any_work(work):
 
 def test_an_output_that_cannot_be_written_is_refused(work):
     (work / "file").touch()
-    with pytest.raises(ConfigError, match=r"--out .*file.* cannot be written to .*; choose another folder"):
+    with pytest.raises(ConfigError, match=r"`out` .*file.* cannot be written to .*; choose another folder"):
         run(work, out="file")
 
 

@@ -282,7 +282,7 @@ def test_lists_and_addresses_go_into_a_folder_too(place, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"engine": "spark"}, "--engine is local or ray, got 'spark'"),
+        ({"engine": "spark"}, "`engine` is local or ray, got 'spark'"),
         ({"weights": None}, "there are no weights"),
         ({"weights": "nonsense", "config": None}, "no weights file and no weights of the zoo are called"),
         ({"detector": "builtin"}, "give one of the two"),
@@ -316,5 +316,5 @@ def test_a_run_that_died_is_silent(done, tmp_path):
     results.put_progress("r1", note)
     found = dataset_status(tmp_path / "out")
     assert [run.state for run in found.runs] == ["silent"]
-    assert (found.num_done, found.total) == (0, 7)
+    assert (found.num_done, found.num_videos) == (0, 7)
     json.dumps(note)

@@ -48,7 +48,7 @@ def test_the_likeliest_action_of_the_surest_person_is_the_default(setting: dict[
 @pytest.mark.parametrize(
     ("at", "choice", "message"),
     [
-        (0, {"person": 3}, "--person counts from 1, left to right, to 2 here; got 3"),
+        (0, {"person": 3}, "`person` counts from 1, left to right, to 2 here; got 3"),
         (0, {"action": "hand wav"}, r"got 'hand wav' \(did you mean 'hand wave'\?\)"),
         (9, {}, "second 9 lies outside the video"),
         (0.5, {}, "the detector finds nobody at 0.5 s"),

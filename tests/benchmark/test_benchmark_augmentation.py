@@ -12,6 +12,7 @@ from helpers import constant_rate, lively_model, write_numbered_video
 
 from ava_detect.errors import ConfigError
 from ava_detect.inference.pipeline import Pipeline
+from ava_detect.inference.scorer import Scorer
 from ava_detect.structures import ClipSettings, PersonBoxes
 from ava_detect.structures.labels import Action, LabelMap
 
@@ -59,8 +60,8 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def score(video, answer, **settings):
-    pipeline = Pipeline(FixedDetector(), Answering(answer), label_map=ONE_ACTION, **settings)
+def score(video, answer, flip=False, **settings):
+    pipeline = Pipeline(FixedDetector(), Scorer(Answering(answer), flip=flip), label_map=ONE_ACTION, **settings)
     (keyframe,) = list(pipeline(video, at_seconds=[0.2]))
     np.testing.assert_allclose(keyframe.boxes_fraction, [BOX], atol=1e-6)
     return float(keyframe.action_scores[0, 0])
@@ -137,5 +138,5 @@ def test_the_networks_own_scale_alone_changes_nothing(tmp_path):
 
 @pytest.mark.parametrize("scales", [[16], [224, 224]])
 def test_scales_that_are_none_are_refused(scales):
-    with pytest.raises(ConfigError, match="scales are short sides in pixels, each once and at least 32, got"):
+    with pytest.raises(ConfigError, match="`scales` are short sides in pixels, each once and at least 32, got"):
         Pipeline(FixedDetector(), lively_model(), scales=scales)

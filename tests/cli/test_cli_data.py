@@ -9,7 +9,7 @@ import typer
 import yaml
 from typer.testing import CliRunner
 
-from ava_detect.cli import data as cli_data
+from ava_detect.cli import data
 from ava_detect.formats.ava_csv import read_ava_csv
 from ava_detect.structures.labels import LabelMap
 
@@ -17,7 +17,7 @@ from ava_detect.structures.labels import LabelMap
 @pytest.fixture(scope="module")
 def run():
     app = typer.Typer()
-    app.add_typer(cli_data.app)
+    app.add_typer(data.app)
     return lambda *arguments: CliRunner().invoke(app, ["data", *map(str, arguments)])
 
 

@@ -10,7 +10,7 @@ import typer
 from helpers import lively_model, save_pyslowfast, small_config_file
 from typer.testing import CliRunner
 
-from ava_detect.cli import weights as cli_weights
+from ava_detect.cli import export, weights
 from ava_detect.errors import AvaDetectError
 from ava_detect.models.zoo_table import ZOO
 from ava_detect.storage.cache import CACHE_VARIABLE
@@ -27,8 +27,8 @@ def cache(tmp_path, monkeypatch):
 @pytest.fixture
 def run(cache):
     app = typer.Typer()
-    app.add_typer(cli_weights.app)
-    app.command()(cli_weights.export)
+    app.add_typer(weights.app)
+    app.command()(export.export)
 
     def call(*arguments):
         return CliRunner().invoke(app, list(map(str, arguments)))

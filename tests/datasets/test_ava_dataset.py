@@ -19,6 +19,7 @@ from ava_detect.datasets.samples import collate, network_input
 from ava_detect.detectors.precomputed import PrecomputedBoxes
 from ava_detect.errors import ConfigError, FormatError, VideoError
 from ava_detect.inference.pipeline import Pipeline
+from ava_detect.inference.scorer import Scorer
 from ava_detect.video.reader import VideoReader
 from ava_detect.video.transforms import normalize
 
@@ -92,7 +93,7 @@ def test_a_test_sample_is_what_the_pipeline_gives_the_network(world, monkeypatch
     monkeypatch.setattr(model, "forward", lambda clip, rois: seen.append((clip, rois)) or forward(clip, rois))
     people = PrecomputedBoxes(world / "gt.csv", last_column="person_id")
     for video in ("one", "two"):
-        list(Pipeline(people, model, execution="eager")(world / f"videos/{video}.mp4"))
+        list(Pipeline(people, Scorer(model, execution="eager"))(world / f"videos/{video}.mp4"))
     dataset = build_dataset(config_of(world), "val", training=False)
     assert len(seen) == len(dataset) == 3
     for index, (clip, rois) in enumerate(seen):

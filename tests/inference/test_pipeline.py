@@ -109,9 +109,8 @@ def test_tracks_end_at_a_hard_cut(tmp_path, model):
 @pytest.mark.parametrize(("keyframes_per_batch", "clips_per_batch"), [(1, 1), (4, 3), (8, 8)])
 def test_scores_do_not_depend_on_the_batch(video, model, keyframes_per_batch, clips_per_batch):
     expected = scores_by_second(Pipeline(FixedDetector(*PEOPLE), model)(video))
-    batched = Pipeline(
-        FixedDetector(*PEOPLE), model, keyframes_per_batch=keyframes_per_batch, clips_per_batch=clips_per_batch
-    )
+    scorer = Scorer(model, clips_per_batch=clips_per_batch)
+    batched = Pipeline(FixedDetector(*PEOPLE), scorer, keyframes_per_batch=keyframes_per_batch)
     for second, scores in scores_by_second(batched(video)).items():
         np.testing.assert_allclose(scores, expected[second], atol=1e-5)
 
@@ -139,7 +138,7 @@ def test_scores_do_not_depend_on_threads(video, model):
 
 def test_bf16_stays_near_fp32(video, model):
     exact = scores_by_second(Pipeline(FixedDetector(*PEOPLE), model)(video))
-    rough = scores_by_second(Pipeline(FixedDetector(*PEOPLE), model, precision="bf16")(video))
+    rough = scores_by_second(Pipeline(FixedDetector(*PEOPLE), Scorer(model, precision="bf16"))(video))
     differences = [np.abs(scores - rough[second]).max() for second, scores in exact.items()]
     # Real networks differ by about 0.005; this one's head is wide open on purpose. It must be near, and must be used.
     assert 0 < max(differences) < 0.2
@@ -151,7 +150,7 @@ def test_the_rois_that_the_network_gets(video, model, monkeypatch):
     forward = model.forward
     monkeypatch.setattr(model, "forward", lambda clip, rois: seen.append((clip.shape, rois)) or forward(clip, rois))
     detector = FixedDetector((0, 0, 1, 1), (0.5, 0.25, 0.75, 0.5))
-    list(Pipeline(detector, model, clips_per_batch=2, execution="eager")(video))
+    list(Pipeline(detector, Scorer(model, clips_per_batch=2, execution="eager"))(video))
     shape, rois = seen[0]
     assert tuple(shape) == (2, 3, 8, 32, 53)
     expected = [[0, 0, 52, 31], [26.5, 7.95, 39.75, 15.9]]
@@ -168,7 +167,7 @@ def test_a_box_outside_the_frame_is_nobody_and_one_across_its_edge_is_cut(video,
 
 def test_keyframes_without_people_cost_no_forward_and_have_their_line(video, model, monkeypatch):
     monkeypatch.setattr(model, "forward", lambda *_: pytest.fail("the network was run for nobody"))
-    keyframes = list(Pipeline(FixedDetector(), model, execution="eager")(video))
+    keyframes = list(Pipeline(FixedDetector(), Scorer(model, execution="eager"))(video))
     assert [(k.timestamp_seconds, len(k), k.action_scores.shape) for k in keyframes] == [
         (float(second), 0, (0, 80)) for second in range(6)
     ]
@@ -233,7 +232,7 @@ def test_an_error_in_any_thread_surfaces_and_ends_the_others(long_video, model, 
     if stage == "decode":
         monkeypatch.setattr(DecodedFrame, "image", broken)
     else:
-        monkeypatch.setattr(pipeline, stage, broken)
+        monkeypatch.setattr(pipeline.scorer if stage == "score" else pipeline, stage, broken)
     with pytest.raises(VideoError, match=f"{stage} broke"):
         list(run)
     assert not threads()
@@ -245,7 +244,7 @@ def test_an_interrupt_ends_all_threads(long_video, model, monkeypatch, calls_at_
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipeline, "score", interrupted)
+    monkeypatch.setattr(pipeline.scorer, "score", interrupted)
     with pytest.raises(KeyboardInterrupt):
         list(pipeline(long_video))
     assert not threads()
@@ -257,9 +256,9 @@ def test_clips_side_by_side_have_the_scores_of_one_alone(video, model, precision
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        alone = scores_by_second(Pipeline(FixedDetector(*PEOPLE), model, precision=precision)(video))
+        alone = scores_by_second(Pipeline(FixedDetector(*PEOPLE), Scorer(model, precision=precision))(video))
         torch.set_num_threads(2)
-        pipeline = Pipeline(FixedDetector(*PEOPLE), model, precision=precision)
+        pipeline = Pipeline(FixedDetector(*PEOPLE), Scorer(model, precision=precision))
         seen = threads_of_calls(pipeline.scorer)
         together = scores_by_second(pipeline(video))
         here, elsewhere = torch.get_num_threads(), in_new_thread(torch.get_num_threads)
@@ -320,19 +319,17 @@ class Elsewhere:
 
 def test_the_network_may_be_elsewhere(video):
     scorer = Elsewhere()
-    pipeline = Pipeline.with_scorer(FixedDetector(*PEOPLE), scorer)
+    pipeline = Pipeline(FixedDetector(*PEOPLE), scorer)
     keyframes = list(pipeline(video))
     assert [float(k.action_scores.max()) for k in keyframes] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.5])
     assert scorer.calls == [2, 2, 2]
-    with pytest.raises(AttributeError, match="no network of its own"):
-        _ = pipeline.model
     with pytest.raises(ValueError, match="names 60 actions, but the model scores 80"):
-        Pipeline.with_scorer(FixedDetector(), scorer, label_map=LabelMap.ava_evaluated())
+        Pipeline(FixedDetector(), scorer, label_map=LabelMap.ava_evaluated())
 
 
 def test_every_execution_gives_the_same_scores(video, model):
-    eager = scores_by_second(Pipeline(FixedDetector(*PEOPLE), model, execution="eager")(video))
-    fused = scores_by_second(Pipeline(FixedDetector(*PEOPLE), model, execution="fused")(video))
+    eager = scores_by_second(Pipeline(FixedDetector(*PEOPLE), Scorer(model, execution="eager"))(video))
+    fused = scores_by_second(Pipeline(FixedDetector(*PEOPLE), Scorer(model, execution="fused"))(video))
     for second, scores in eager.items():
         np.testing.assert_allclose(fused[second], scores, atol=1e-5)
 
@@ -341,7 +338,9 @@ def test_every_execution_gives_the_same_scores(video, model):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_the_gpu_gives_the_scores_of_the_cpu(video):
     cpu = scores_by_second(Pipeline(FixedDetector(*PEOPLE), lively_model())(video))
-    gpu = scores_by_second(Pipeline(FixedDetector(*PEOPLE), lively_model(), device="cuda", clips_per_batch=8)(video))
+    gpu = scores_by_second(
+        Pipeline(FixedDetector(*PEOPLE), Scorer(lively_model(), device="cuda", clips_per_batch=8))(video)
+    )
     for second, scores in cpu.items():
         np.testing.assert_allclose(gpu[second], scores, atol=1e-4)
 
@@ -349,7 +348,7 @@ def test_the_gpu_gives_the_scores_of_the_cpu(video):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_two_calls_at_once_on_the_gpu_give_the_scores_of_one(video):
-    pipeline = Pipeline(FixedDetector(*PEOPLE), lively_model(), device="cuda")
+    pipeline = Pipeline(FixedDetector(*PEOPLE), Scorer(lively_model(), device="cuda"))
     assert pipeline.scorer.calls_at_once == 2
     ordered_map = scores_by_second(pipeline(video))
     pipeline.scorer.calls_at_once = 1

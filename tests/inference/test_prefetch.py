@@ -95,7 +95,7 @@ def test_an_interrupt_while_the_thread_starts_leaves_nobody_at_work(monkeypatch)
     items = prefetch(source, 2)
     with pytest.raises(KeyboardInterrupt):
         next(items)
-    wait_until(lambda: not any(thread.name == "ava-detect background" for thread in threading.enumerate()))
+    wait_until(lambda: not any(thread.name == "ava-detect prefetch" for thread in threading.enumerate()))
     assert source.gi_frame is None
 
 
@@ -119,7 +119,7 @@ def test_an_interrupt_while_a_row_is_closed_stays_one():
             row.close()
     finally:
         signal.signal(signal.SIGINT, before)
-    wait_until(lambda: not any(thread.name == "ava-detect background" for thread in threading.enumerate()))
+    wait_until(lambda: not any(thread.name == "ava-detect prefetch" for thread in threading.enumerate()))
 
 
 def nothing():

@@ -171,7 +171,7 @@ def test_a_checkpoint_becomes_onnx(tmp_path):
     ("config", "weights", "name", "sentence"),
     [
         ("demo", "random", "a.pb", r"ends in \.onnx \(whole detector\) or \.pt2 \(backbone\), got 'a\.pb'"),
-        ("demo", None, "a.onnx", r"give --weights FILE\|NAME to export, or --weights random"),
+        ("demo", None, "a.onnx", r"give `weights`, a file or a name, to export, or `weights=random`"),
         ("kinetics_slow_r50_4x16", "random", "a.onnx", "is a classifier of whole clips; only detectors"),
     ],
 )

@@ -12,12 +12,12 @@ from helpers import constant_rate, write_numbered_video
 from PIL import Image
 from typer.testing import CliRunner
 
-from ava_detect.cli import hand_over as cli_handover
+from ava_detect.cli import hand_over as commands
 from ava_detect.errors import AvaDetectError, ConfigError, FormatError
 from ava_detect.formats.ava_csv import AvaTable, write_ava_csv, write_ava_table
 from ava_detect.formats.jsonl import write_jsonl
 from ava_detect.results.export.hand_over import TOOLS, find_tubes, hand_over
-from ava_detect.results.saved import in_columns_of, read_saved_results
+from ava_detect.results.saved import ReadOptions, in_columns_of, read_saved_results
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.labels import LabelMap
 from ava_detect.visualization.pictures import make_pictures
@@ -41,7 +41,13 @@ def results(tmp_path: Path) -> Path:
             tmp_path / f"{video_id}.mp4", constant_rate(30, 10), rate=10, width=320, height=240
         )
         write_jsonl(folder / f"{video_id}.jsonl", keyframes, LabelMap.ava())
-        record = {"video_id": video_id, "source": str(video), "message": "", "source_bytes": video.stat().st_size}
+        record = {
+            "video_id": video_id,
+            "status": "done",
+            "source": str(video),
+            "message": "",
+            "source_bytes": video.stat().st_size,
+        }
         lines.append({**record, "outputs": [f"{video_id}.jsonl"]})
     (folder / "summary.json").write_text(json.dumps({"note": "untrained network", "videos": []}))
     (folder / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -87,15 +93,17 @@ def test_a_video_that_has_moved(results: Path, tmp_path: Path) -> None:
     elsewhere.mkdir()
     for name in ("one.mp4", "two.mp4"):
         (tmp_path / name).rename(elsewhere / name)
-    with pytest.raises(FormatError, match="one: its video is not where it was annotated; give --videos FOLDER"):
+    with pytest.raises(
+        FormatError, match="one: its video is not where it was annotated; give the folder where it is now"
+    ):
         hand_over(results, "cvat", tmp_path / "out")
-    assert hand_over(results, "cvat", tmp_path / "out", videos=elsewhere).num_boxes == 3
+    assert hand_over(results, "cvat", tmp_path / "out", ReadOptions(elsewhere)).num_boxes == 3
 
 
 def test_faults(results: Path, tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match=r"--to is coco, cvat, .*, got 'cvta' \(did you mean 'cvat'\?\)"):
+    with pytest.raises(FormatError, match=r"`to` is coco, cvat, .*, got 'cvta' \(did you mean 'cvat'\?\)"):
         hand_over(results, "cvta", tmp_path)
-    with pytest.raises(AvaDetectError, match="--min-score is a score from 0 to 1, got 2"):
+    with pytest.raises(AvaDetectError, match="`min_score` is a score from 0 to 1, got 2"):
         hand_over(results, "coco", tmp_path, min_score=2)
     with pytest.raises(ConfigError, match="pictures are video, gif, contact-sheet, plots; got poster"):
         make_pictures(results, tmp_path, ["poster"])
@@ -114,7 +122,7 @@ def test_tubes_of_saved_results(results: Path, tmp_path: Path) -> None:
 def test_pictures_beside_ground_truth(results: Path, truth: Path, tmp_path: Path) -> None:
     out, kinds = tmp_path / "out", ["video", "gif", "contact-sheet", "plots"]
     one = results / "one.jsonl"
-    made = make_pictures(one, out, kinds, ground_truth=truth, videos=tmp_path, start_seconds=900)
+    made = make_pictures(one, out, kinds, ReadOptions(tmp_path, start_seconds=900), ground_truth=truth)
     files = made.files
     assert made.problems == ()
     assert [path.name for path in files] == ["one.annotated.mp4", "one.gif", "one.sheet.png", "plots.html"]
@@ -138,7 +146,7 @@ def test_a_video_that_is_gone_stops_no_other_and_an_empty_one_has_a_sheet(result
 def run(name: str, *arguments: object) -> tuple[int, str]:
     app = typer.Typer()
     app.command("other")(lambda: None)
-    app.command(name)(getattr(cli_handover, f"{name.replace('-', '_')}_command"))
+    app.command(name)(getattr(commands, name.replace("-", "_")))
     done = CliRunner().invoke(app, [name, *map(str, arguments)])
     return done.exit_code, " ".join(done.output.split())
 

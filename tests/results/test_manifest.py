@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from ava_detect.errors import ConfigError
+from ava_detect.errors import ConfigError, FormatError
 from ava_detect.results.manifest import MANIFEST, Manifest, VideoRecord, file_state
 from ava_detect.video.sources import LocalVideo
 
@@ -76,12 +76,12 @@ def test_a_line_that_was_cut_is_forgotten_and_the_rest_kept(source, out):
 
 def test_other_settings_are_refused_with_both_named(source, out):
     Manifest(out, {"every": 1.0, "draw": False}, resume=True)
-    with pytest.raises(ConfigError, match=r"every was 1\.0, now 2\.0\); choose another --out, or --restart"):
+    with pytest.raises(ConfigError, match=r"every was 1\.0, now 2\.0\); choose another `out`, or `resume=False`"):
         Manifest(out, {"every": 2.0, "draw": False}, resume=True)
     Manifest(out, {"every": 2.0, "draw": False}, resume=False)
 
 
 def test_a_manifest_that_cannot_be_read_is_a_sentence(out):
     (out / MANIFEST).write_text("hello\n")
-    with pytest.raises(ConfigError, match=r"manifest\.jsonl cannot be read .* --restart does every video again"):
+    with pytest.raises(FormatError, match=r"manifest\.jsonl cannot be read .* `resume=False` does every video again"):
         Manifest(out, {}, resume=True)

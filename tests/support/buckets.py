@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 from helpers import constant_rate, small_config_file, write_numbered_video
 
-from ava_detect.annotation.annotate import AnnotateSummary, annotate_videos
+from ava_detect.annotation.annotate import annotate_videos
+from ava_detect.annotation.summary import AnnotateSummary
 from ava_detect.formats.ava_csv import AvaTable, write_ava_table
 
 NUM_VIDEOS = int(os.environ.get("AVA_DETECT_BUCKET_VIDEOS", "6"))

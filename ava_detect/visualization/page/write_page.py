@@ -221,7 +221,7 @@ def _unknown_ids(unknown: Sequence[int], is_given: bool) -> str:
     plural = len(unknown) > 1
     return (
         f"{'Ids' if plural else 'Id'} {listed} {'are' if plural else 'is'} not in {which}: such actions are shown by "
-        "their number; give the label map that the results were made with (`label_map`)."
+        "their number; give the label map that the results were made with."
     )
 
 

@@ -51,17 +51,17 @@ def test_gpus_are_those_of_the_models_where_there_are_any():
 @pytest.mark.parametrize(
     ("name", "workers", "settings", "message"),
     [
-        ("local", None, {"models": 0}, "--models is at least 1, each with at least 1 core, got 0 and 1"),
+        ("local", None, {"models": 0}, "`models` is at least 1, each with at least 1 core, got 0 and 1"),
         (
             "local",
             None,
             {"models": 2, "model_cores": 0},
-            "--models is at least 1, each with at least 1 core, got 2 and 0",
+            "`models` is at least 1, each with at least 1 core, got 2 and 0",
         ),
-        ("local", None, {"model_cores": 2}, "--model-cores 2 is for --models, of which there are none"),
-        ("local", 2, {"models": 3}, "--models 3 for 2 workers: each of them asks one at a time"),
-        ("ray", 1, {"models": 2}, "--models 2 for 1 workers"),
-        ("local", None, {"models": 1, "gpus": 1.0}, "--address and --gpus are for --engine ray"),
+        ("local", None, {"model_cores": 2}, "`model_cores=2` is for `models`, of which there are none"),
+        ("local", 2, {"models": 3}, "`models=3` for 2 workers: each of them asks one at a time"),
+        ("ray", 1, {"models": 2}, "`models=2` for 1 workers"),
+        ("local", None, {"models": 1, "gpus": 1.0}, "`address` and `gpus` are for `engine=ray`"),
     ],
 )
 def test_what_makes_no_sense_is_refused(name, workers, settings, message):

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from helpers import SMALL_CONFIG
 
-from ava_detect.annotation import annotate
+from ava_detect.annotation import folder
 from ava_detect.annotation.engines import worker_count as workers
 from ava_detect.annotation.engines.base import Limits
 from ava_detect.annotation.engines.settings import ClusterSettings
 from ava_detect.annotation.engines.worker_count import sensible_workers
 from ava_detect.annotation.preflight import NetworkFacts
-from ava_detect.annotation.settings import AnnotateSettings
+from ava_detect.annotation.settings import AnnotateSettings, RunOptions
 from ava_detect.config import Config
 
 GIB = 1 << 30
@@ -42,18 +43,23 @@ def test_as_many_processes_as_cores_memory_and_videos_warrant(monkeypatch, cores
 
 
 @pytest.fixture
-def asked(monkeypatch):
-    """What a folder run asks of its engine and its work; nothing is started."""
+def asked_for(monkeypatch):
+    """Tells what a folder run asks of its engine and its work; nothing is started."""
     asked = {}
 
     def build(name, number, cluster, limits, device):
         asked.update(number=number, cores=cluster.cores)
         return SimpleNamespace(cores_per_worker=cluster.cores, servers=None)
 
-    monkeypatch.setattr(annotate, "check_network", lambda settings: NetworkFacts({}, "cpu"))
-    monkeypatch.setattr(annotate, "build_engine", build)
-    monkeypatch.setattr(annotate, "on_engine", lambda engine, work, service: asked.update(threads=work.num_threads))
-    return asked
+    def run(num_videos, **options):
+        work = folder._engine_work(SETTINGS, Path("out"), num_videos, RunOptions(**options), FACTS)
+        return asked | {"threads": work.work.num_threads}
+
+    monkeypatch.setattr(folder, "build_engine", build)
+    return run
+
+
+FACTS = NetworkFacts({"sha256": None}, "cpu")
 
 
 SETTINGS = AnnotateSettings(
@@ -65,15 +71,15 @@ SETTINGS = AnnotateSettings(
 @pytest.mark.parametrize(("cores", "processes", "share"), [(8, 2, 4), (2, 2, 1), (2, 3, 1), (7, 2, 3)])
 @pytest.mark.parametrize("num_videos", [1, 100])
 def test_a_folders_workers_share_the_cores_however_many_videos_are_left(
-    monkeypatch, asked, tmp_path, cores, processes, share, num_videos
+    monkeypatch, asked_for, cores, processes, share, num_videos
 ):
-    monkeypatch.setattr(annotate, "usable_cores", lambda: cores)
-    annotate._folder_annotation(SETTINGS, tmp_path, num_videos, processes, None, None)
+    monkeypatch.setattr(folder, "usable_cores", lambda: cores)
+    asked = asked_for(num_videos, workers=processes)
     assert asked == {"number": processes, "cores": share, "threads": share}
 
 
-def test_one_worker_that_is_watched_has_the_threads_of_one_that_is_not(monkeypatch, asked, tmp_path):
-    annotate._folder_annotation(SETTINGS, tmp_path, 3, 1, None, Limits())
-    assert (asked["number"], asked["threads"]) == (1, None)
-    annotate._folder_annotation(SETTINGS, tmp_path, 3, 1, ClusterSettings(cores=3), None)
-    assert (asked["cores"], asked["threads"]) == (3, 3)
+def test_one_worker_that_is_watched_has_the_threads_of_one_that_is_not(asked_for):
+    watched = asked_for(3, workers=1, limits=Limits())
+    assert (watched["number"], watched["threads"]) == (1, None)
+    with_cores = asked_for(3, workers=1, cluster=ClusterSettings(cores=3))
+    assert (with_cores["cores"], with_cores["threads"]) == (3, 3)

@@ -22,6 +22,7 @@ from ava_detect.cli.visualize import visualize as command
 from ava_detect.errors import ConfigError, FormatError
 from ava_detect.formats.ava_csv import write_ava_csv
 from ava_detect.formats.jsonl import write_jsonl
+from ava_detect.results.saved import ReadOptions
 from ava_detect.structures.labels import LabelMap
 from ava_detect.visualization.page.write_page import visualize
 
@@ -82,13 +83,13 @@ def test_nobodys_files_are_overwritten_or_taken_away(movie, tmp_path):
         assert [path.read_text() for path in mine] == ["mine", "mine"]
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "index.html").write_text("mine")
-    with pytest.raises(ConfigError, match=r"has an index\.html that is not this page's; choose another --out"):
+    with pytest.raises(ConfigError, match=r"has an index\.html that is not this page's; choose another `out`"):
         visualize(results, tmp_path / "other")
 
 
 def test_a_file_of_results_with_several_videos(movie, tmp_path):
     write_ava_csv(tmp_path / "all.csv", movie_keyframes("walk") + movie_keyframes("b"), start_seconds=900)
-    summary = visualize(tmp_path / "all.csv", tmp_path / "page", videos=movie.parent, start_seconds=900)
+    summary = visualize(tmp_path / "all.csv", tmp_path / "page", ReadOptions(movie.parent, start_seconds=900))
     assert [(v.video_id, v.num_boxes, v.is_whole) for v in summary.videos] == [("walk", 12, True), ("b", 12, False)]
     assert read_piece(tmp_path / "page", "0001/meta")["times"] == [float(second) for second in range(8)]
 
@@ -115,24 +116,24 @@ def test_a_video_that_has_moved_is_found_again_or_missed(movie, tmp_path):
     assert notices(summary) == [
         (
             f"The video {tmp_path / 'walk.mp4'} is not there any more: boxes are shown without a picture; "
-            "give --videos FOLDER, where it is now.",
+            "give the folder where it is now (`videos`).",
         )
     ]
     assert not summary.all_well
     assert read_piece(tmp_path / "page", "0001/meta")["video"] is None
     moved.parent.mkdir()
     moved.write_bytes(movie.read_bytes())
-    assert visualize(results, tmp_path / "page", videos=moved.parent).all_well
+    assert visualize(results, tmp_path / "page", ReadOptions(moved.parent)).all_well
 
 
 def test_a_video_of_another_length_rate_or_content(movie, tmp_path):
     results = write_results(tmp_path / "results", {"walk": movie})
     other = write_movie(tmp_path / "other" / "walk.mp4", seconds=5, fps=5)
-    (said,) = notices(visualize(results, tmp_path / "page", videos=other.parent))
+    (said,) = notices(visualize(results, tmp_path / "page", ReadOptions(other.parent)))
     assert said[0] == "walk.mp4 is 5.0 s long and the results go on to 7.0 s: is it the video that was annotated?"
     assert "now 5 frames a second, 5.0 s): boxes may lie beside the people." in said[1]
     other.write_bytes(b"no video")
-    (said,) = notices(visualize(results, tmp_path / "page", videos=other.parent))
+    (said,) = notices(visualize(results, tmp_path / "page", ReadOptions(other.parent)))
     assert said[0].startswith("The video cannot be shown: ")
 
 
@@ -152,7 +153,7 @@ def test_a_video_of_another_rate_or_length_than_the_run_wrote_down(movie, tmp_pa
     command(results, tmp_path / "page", videos=other.parent, quiet=True)
     sentence = (
         f"walk.mp4 is not the file that was annotated: it is now {now}, so boxes may lie beside the people; "
-        "give --videos FOLDER with the one that was, or annotate this one."
+        "give the folder with the one that was (`videos`), or annotate this one."
     )
     assert read_piece(tmp_path / "page", "0001/meta")["notices"] == [sentence]
     assert capsys.readouterr().err == f"ava-detect: walk: {sentence}\n"
@@ -175,9 +176,9 @@ def test_the_runs_cuts_reach_the_page_and_end_the_tracks_of_results_without_ids(
 def test_ids_without_a_name_are_shown_by_their_number(movie, tmp_path):
     results = write_results(tmp_path / "results", {"walk": movie})
     (tmp_path / "few.pbtxt").write_text(LabelMap.ava().subset(range(1, 80)).to_pbtxt())
-    (said,) = notices(visualize(results, tmp_path / "page", label_map=tmp_path / "few.pbtxt"))
+    (said,) = notices(visualize(results, tmp_path / "page", ReadOptions(label_map=tmp_path / "few.pbtxt")))
     assert said == (
-        "Id 80 is not in the label map: such actions are shown by their number; give --label-map with the one that "
+        "Id 80 is not in the label map: such actions are shown by their number; give the label map that "
         "the results were made with.",
     )
     assert read_piece(tmp_path / "page", "0001/meta")["actions"][79]["name"] == "action 80"
@@ -187,9 +188,9 @@ def test_ground_truth_of_other_times_and_of_other_videos(movie, tmp_path):
     results = write_results(tmp_path / "results", {"walk": movie, "again": movie})
     truth = write_ground_truth(tmp_path / "truth.csv", "walk", start_seconds=900)
     said = notices(visualize(results, tmp_path / "page", ground_truth=truth))
-    assert "No keyframe of the ground truth is at the time of one of the results: give --start-seconds" in said[0][0]
+    assert "No keyframe of the ground truth is at the time of one of the results: give `start_seconds`" in said[0][0]
     assert said[1] == ("The ground truth has no rows for this video, so nothing is marked as right or wrong.",)
-    assert notices(visualize(results, tmp_path / "page", ground_truth=truth, start_seconds=900))[0] == ()
+    assert notices(visualize(results, tmp_path / "page", ReadOptions(start_seconds=900), ground_truth=truth))[0] == ()
     assert read_piece(tmp_path / "page", "0001/truth-0")["counts"] == [1, 1, 1, 1, 1, 1, 2, 1]
     write_ground_truth(tmp_path / "truth.csv", "stranger")
     with pytest.raises(ValueError, match=r"none of its videos \(stranger \.\.\.\) is among the results \(again, walk"):
@@ -199,7 +200,7 @@ def test_ground_truth_of_other_times_and_of_other_videos(movie, tmp_path):
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda p: p / "none", "there is no such folder; give the --out of `ava-detect annotate`"),
+        (lambda p: p / "none", "there is no such folder; give the output folder of `ava-detect annotate`"),
         (lambda p: p, "holds no results (NAME.jsonl, NAME.parquet or NAME.csv)"),
     ],
 )
@@ -210,9 +211,9 @@ def test_what_is_no_folder_of_results(tmp_path, make, sentence):
 
 
 def test_wrong_settings(tmp_path):
-    with pytest.raises(ConfigError, match="--min-score is a score from 0 to 1, got 30"):
+    with pytest.raises(ConfigError, match="`min_score` is a score from 0 to 1, got 30"):
         visualize(tmp_path, tmp_path / "page", min_score=30)
-    with pytest.raises(ConfigError, match=r"--videos-by is link, copy, refer, got 'copi' \(did you mean 'copy'\?\)"):
+    with pytest.raises(ConfigError, match=r"`placing` is link, copy, refer, got 'copi' \(did you mean 'copy'\?\)"):
         visualize(tmp_path, tmp_path / "page", placing="copi")
 
 

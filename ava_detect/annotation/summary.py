@@ -1,0 +1,53 @@
+"""What a run of annotation came to."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ava_detect.environment import versions
+from ava_detect.results.manifest import Totals, VideoRecord
+
+
+@dataclass(frozen=True)
+class AnnotateSummary:
+    """The outcome of a run.
+
+    Attributes:
+        settings: Everything that decided the results.
+        weights: What is known of the weights: ``source``, ``sha256``, ``trained``.
+        note: The warning that the results carry; empty when there is none.
+        totals: Sums over the videos.
+        videos: Of a folder the record of every video, in the order of the sources; of a dataset the first thousand
+            that failed or are damaged.
+        interrupted: Whether Ctrl-C ended the run early.
+        num_before: Number of videos of a dataset that earlier runs had finished, in no sum; None for a folder.
+    """
+
+    settings: dict[str, Any]
+    weights: dict[str, Any]
+    note: str
+    totals: Totals
+    videos: tuple[VideoRecord, ...]
+    interrupted: bool
+    num_before: int | None = None
+
+    @property
+    def all_well(self) -> bool:
+        """Whether every video was read to its end."""
+        return not (self.interrupted or self.totals.failed or self.totals.damaged)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values, as in ``summary.json``."""
+        totals = asdict(self.totals)
+        before = {} if self.num_before is None else {"before": self.num_before}
+        count = self.totals.done + self.totals.damaged + self.totals.failed
+        return {
+            "note": self.note,
+            "settings": self.settings,
+            "weights": self.weights,
+            "versions": versions(),
+            "interrupted": self.interrupted,
+            "totals": {"videos": count, **totals, **before},
+            "videos": [asdict(record) for record in self.videos],
+        }

@@ -1,0 +1,127 @@
+"""The work of a worker process: a pipeline built once, then one video after another annotated into a folder or dataset.
+
+PyTorch is loaded in the process that does the work, not in the one that sends it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ava_detect.annotation.engines.base import Ask, Heartbeat
+from ava_detect.annotation.model_server import RemoteScorer, require_same_weights
+from ava_detect.annotation.settings import AnnotateSettings
+from ava_detect.formats.parquet import add_metadata
+from ava_detect.results.dataset import RECORD, START, ResultsDataset, safe_name
+from ava_detect.results.manifest import VideoRecord
+from ava_detect.storage.scratch import scratch_folder
+from ava_detect.video.sources import SourceVideo
+
+if TYPE_CHECKING:
+    from ava_detect.annotation.video_annotator import VideoAnnotator
+
+
+class Destination(Protocol):
+    """Where a worker's results go. It pickles. ``formats``: those that it needs beside the settings' own."""
+
+    @property
+    def formats(self) -> tuple[str, ...]: ...  # noqa: D102
+
+    def annotate(self, annotator: VideoAnnotator, item: Any, heartbeat: Heartbeat) -> VideoRecord:
+        """Annotate one item and store its results; errors are raised, and then nothing is stored."""
+        ...
+
+
+@dataclass(frozen=True)
+class VideoWork:
+    """Makes the work of one worker process, on any machine.
+
+    Attributes:
+        settings: What decides the results. ``weights`` is a file that all machines see, or a name that each resolves.
+        destination: Where the results go.
+        weights_sha256: The hash that the weights must have; None for an untrained network.
+        num_threads: Number of threads of the detector and of the network each. It can decide the last bits of a score,
+            so it must not depend on how many videos are left. None: as in a process that works alone.
+        served: The network is with the engine's servers; this process needs neither it nor a GPU.
+    """
+
+    settings: AnnotateSettings
+    destination: Destination
+    weights_sha256: str | None
+    num_threads: int | None
+    served: bool = False
+
+    def __call__(self, ask: Ask) -> Callable[[Any, Heartbeat], VideoRecord]:
+        """Build the pipeline.
+
+        Args:
+            ask: Sends a request to the engine's servers.
+
+        Returns:
+            Annotates one item.
+
+        Raises:
+            ConfigError: The weights on this machine are others than where the run was started.
+        """
+        import torch
+
+        from ava_detect.annotation.video_annotator import VideoAnnotator
+
+        if self.num_threads is not None:
+            torch.set_num_threads(self.num_threads)
+        settings = replace(
+            self.settings, formats=tuple(dict.fromkeys((*self.settings.formats, *self.destination.formats)))
+        )
+        if self.served:
+            annotator = VideoAnnotator(replace(settings, device="cpu"), self.num_threads, RemoteScorer(ask))
+        else:
+            annotator = VideoAnnotator(require_same_weights(settings, self.weights_sha256), self.num_threads)
+        return lambda item, heartbeat: self.destination.annotate(annotator, item, heartbeat)
+
+
+@dataclass(frozen=True)
+class IntoFolder:
+    """Results as files in a folder."""
+
+    out: Path
+    formats: tuple[str, ...] = ()
+
+    def annotate(self, annotator: VideoAnnotator, item: SourceVideo, heartbeat: Heartbeat) -> VideoRecord:
+        """Annotate one video; see ``Destination``."""
+        return annotator.annotate(item, self.out, heartbeat)
+
+
+@dataclass(frozen=True)
+class DatasetTask:
+    """A video to annotate into a dataset. ``again``: although its rows are there, because it has changed since."""
+
+    source: SourceVideo
+    again: bool = False
+
+
+@dataclass(frozen=True)
+class IntoDataset:
+    """Results as rows of a dataset, through a scratch folder."""
+
+    results: ResultsDataset
+    formats: tuple[str, ...] = ("parquet",)
+
+    def annotate(self, annotator: VideoAnnotator, item: DatasetTask, heartbeat: Heartbeat) -> VideoRecord:
+        """Annotate one video; see ``Destination``."""
+        source = item.source
+        if not item.again and self.results.has_video(source):
+            # Another run was faster.
+            return VideoRecord(source.video_id, source.place, "done")
+        name = safe_name(source.video_id)
+        with scratch_folder(source.place) as folder:
+            record = annotator.annotate(source, folder, heartbeat, name=name)
+            outputs = {output.removeprefix(f"{name}."): folder / output for output in record.outputs}
+            start = annotator.settings.start_seconds if source.start_seconds is None else source.start_seconds
+            # Nothing of this day or machine, so that every worker makes the same bytes of the same video.
+            lasting = asdict(replace(record, seconds={}, source_modified=0.0, outputs=()))
+            add_metadata(outputs["parquet"], {RECORD: json.dumps(lasting), START: repr(start)})
+            self.results.publish(source, outputs, record)
+        return record
