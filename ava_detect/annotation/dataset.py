@@ -1,6 +1,6 @@
-"""Videos from anywhere -> one dataset of results, on any engine: what is there is kept, what is bad is set aside.
+"""Many videos into one dataset of results, on any engine: finished videos are kept, failed ones are noted.
 
-It loads no torch: whoever drives a cluster needs no network, and little memory (``tools/simulate_scale.py``).
+It loads no PyTorch: the driver of a cluster needs no network and little memory (``tools/simulate_scale.py``).
 """
 
 from __future__ import annotations
@@ -31,13 +31,18 @@ from ava_detect.structures.progress import OnProgress, Progress, VideoPosition
 from ava_detect.video.source_stream import stream_videos
 from ava_detect.video.sources import SourceVideo
 
-# A report is read by people; every reason is in the dataset.
+# The summary is for people; every reason is in the dataset.
 _MAX_PROBLEMS_HELD = 1000
 _SECONDS_BETWEEN_NOTES = 15.0
 
 
 class RunState:
-    """What has become of the videos so far; threads of the engine and the run itself write in it."""
+    """The counters of a run into a dataset; threads of the engine and of the run change them.
+
+    Args:
+        results: The dataset.
+        on_progress: Told of every change.
+    """
 
     def __init__(self, results: ResultsDataset, on_progress: OnProgress | None) -> None:
         self.totals = Totals()
@@ -66,7 +71,11 @@ class RunState:
         self.add(record)
 
     def found_finished(self, damaged: VideoRecord | None) -> None:
-        """An earlier run has done the video; ``damaged``: what it said of it."""
+        """Count a video that an earlier run finished.
+
+        Args:
+            damaged: Its record, where it is damaged.
+        """
         if damaged is not None:
             return self.add(damaged)
         with self._lock:

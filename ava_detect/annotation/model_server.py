@@ -1,4 +1,4 @@
-"""A network apart from those who decode: what a server holds, and how a pipeline in another process scores with it."""
+"""A network in a server process, and the scorer with which a pipeline in another process uses it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from ava_detect.structures import Clip, ClipSettings, PersonBoxes
 if TYPE_CHECKING:
     from ava_detect.inference.scorer import Scores
 
-# The clips of a batch that show people, and these; None asks for ``_Facts``.
+# Clips that show people, and the people; None requests the ``_NetworkInterface``.
 _Request = tuple[list[Clip], list[PersonBoxes]] | None
 
 
 @dataclass(frozen=True)
-class _Facts:
-    """What a pipeline must know of a network that it does not have."""
+class _NetworkInterface:
+    """What a pipeline must know of a network in another process; see ``ClipScorer``."""
 
     clip_settings: ClipSettings
     num_actions: int
@@ -35,9 +35,12 @@ class _Facts:
 
 @dataclass(frozen=True)
 class ModelServer:
-    """Makes what a server holds: the network that scores. ``weights_sha256``: what its weights must be.
+    """Makes the service of a server: the network.
 
-    ``num_threads``: of the network; their number decides the last bits of a score.
+    Attributes:
+        settings: The config, the weights and how the network is run.
+        weights_sha256: The hash that the weights must have; None for an untrained network.
+        num_threads: Number of threads of the network, which can decide the last bits of a score.
     """
 
     settings: AnnotateSettings
@@ -45,41 +48,59 @@ class ModelServer:
     num_threads: int
 
     def __call__(self, number: int) -> Callable[[_Request], Any]:
-        """Build it, on one GPU after another where this machine has several. ``ConfigError`` for other weights."""
+        """Build the network; where the machine has several GPUs, each server takes the next.
+
+        Args:
+            number: The server's number, from 0 on.
+
+        Returns:
+            Answers requests: scores of clips, or the network's interface.
+
+        Raises:
+            ConfigError: The weights on this machine are others than where the run was started.
+        """
         import torch
 
         from ava_detect.annotation.video_annotator import build_scorer
 
         torch.set_num_threads(self.num_threads)
-        # Ray shares what it carries with others; the network only reads it.
+        # Arrays from Ray's shared memory are read-only, and the network only reads them.
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         if self.settings.device != "cpu" and torch.cuda.is_available():
             torch.cuda.set_device(number % torch.cuda.device_count())
         scorer, _ = build_scorer(require_same_weights(self.settings, self.weights_sha256))
-        facts = _Facts(scorer.clip_settings, scorer.num_actions, scorer.clips_per_batch)
-        return lambda request: facts if request is None else scorer.score(*request)
+        interface = _NetworkInterface(scorer.clip_settings, scorer.num_actions, scorer.clips_per_batch)
+        return lambda request: interface if request is None else scorer.score(*request)
 
 
 class RemoteScorer:
-    """The scorer of a pipeline whose network is with the servers (``scoring.ClipScorer``)."""
+    """The scorer of a pipeline whose network is in a server process (a ``ClipScorer``).
+
+    Args:
+        ask: Sends a request to a ``ModelServer``; the first reply comes once one is ready.
+    """
 
     calls_at_once = 1
 
     def __init__(self, ask: Ask) -> None:
-        """``ask``: reaches a ``ModelServer``; the first answer comes when one stands."""
         self._ask = ask
-        facts: _Facts = ask(None)
-        self.clip_settings = facts.clip_settings
-        self.num_actions = facts.num_actions
-        self.clips_per_batch = facts.clips_per_batch
+        interface: _NetworkInterface = ask(None)
+        self.clip_settings = interface.clip_settings
+        self.num_actions = interface.num_actions
+        self.clips_per_batch = interface.clips_per_batch
 
     def start_thread(self) -> None:
-        """Nothing: there is one call at a time."""
+        """Do nothing: there is one call at a time."""
 
     def score(self, clips: Sequence[Clip], people: Sequence[PersonBoxes]) -> Scores:
-        """Action scores ``[N, C]`` in 0..1 of the people on each clip; boxes in pixels of the clip.
+        """Score the people on each clip; a clip without people is not sent.
 
-        A clip without people is not sent.
+        Args:
+            clips: B clips, sampled as ``clip_settings`` says.
+            people: The people on each clip's keyframe, boxes in pixels of the clip.
+
+        Returns:
+            Per clip float32 ``[N, C]`` in 0..1.
         """
         scores: list[npt.NDArray[np.float32]] = [np.zeros((0, self.num_actions), np.float32) for _ in clips]
         occupied = [i for i, boxes in enumerate(people) if len(boxes)]
@@ -91,7 +112,15 @@ class RemoteScorer:
 
 
 def require_same_weights(settings: AnnotateSettings, weights_sha256: str | None) -> AnnotateSettings:
-    """The same with the file that their name stands for on this machine. ``ConfigError`` where it is another one."""
+    """Return the settings with the path of this machine's weights file, after a check of its hash.
+
+    Args:
+        settings: The settings, with a file, an address or a name as ``weights``.
+        weights_sha256: The hash of the weights where the run was started.
+
+    Raises:
+        ConfigError: The file on this machine has another hash.
+    """
     if settings.weights is None or settings.weights == RANDOM_WEIGHTS:
         return settings
     settings = replace(settings, weights=str(resolve(settings.weights)))

@@ -1,6 +1,6 @@
-"""What is wrong with a network and its detector, said before any work, in a process that ends when that is known.
+"""A check before any work that the network and the detector can be built, in a process that ends with it.
 
-PyTorch and a network are some hundred megabytes, and whoever only drives a run needs neither.
+PyTorch and a network take some hundred megabytes, which a process that only drives a run does not need.
 """
 
 from __future__ import annotations
@@ -25,13 +25,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NetworkFacts:
-    """``weights``: what a run's summary says of them. ``device``: ``cpu`` or ``cuda``, what ``auto`` came to."""
+    """What a run must know of its network.
+
+    Attributes:
+        weights: ``source``, ``sha256`` and ``trained``, for the summary; ``tensors_loaded`` of trained weights.
+        device: ``cpu`` or ``cuda``, also where the settings say ``auto``.
+    """
 
     weights: dict[str, Any]
     device: str
 
     def with_address(self, weights: str | None) -> NetworkFacts:
-        """The same of weights that were given by their address, which their copy here does not tell."""
+        """Return the same facts with the address of the weights as their source, where they were given by one.
+
+        Args:
+            weights: The weights as they were given.
+        """
         if weights is None or not is_address(weights):
             return self
         return replace(self, weights={**self.weights, "source": without_secrets(weights)})
@@ -39,7 +48,7 @@ class NetworkFacts:
 
 @dataclass(frozen=True)
 class _Check:
-    """Makes the work of the process: the network is built before it is asked for, so that errors keep their kind."""
+    """The work of the process: the network is built when the work is made, so that errors keep their type."""
 
     settings: AnnotateSettings
 
@@ -47,13 +56,23 @@ class _Check:
         from ava_detect.annotation.video_annotator import VideoAnnotator
 
         facts = facts_of(VideoAnnotator(self.settings))
-        return lambda _, sign: facts
+        return lambda _, heartbeat: facts
 
 
 def check_network(settings: AnnotateSettings) -> NetworkFacts:
-    """Build what ``settings`` describe, in another process. Raises the ``AvaDetectError`` where that cannot be."""
+    """Build the network and the detector in another process.
+
+    Args:
+        settings: The settings of a run.
+
+    Returns:
+        The facts of the network.
+
+    Raises:
+        AvaDetectError: It cannot be built.
+    """
     if "torch" in sys.modules:
-        # What another process would keep out of this one is here.
+        # PyTorch is loaded here already, so another process would save nothing.
         from ava_detect.annotation.video_annotator import VideoAnnotator
 
         return facts_of(VideoAnnotator(settings))
@@ -64,7 +83,11 @@ def check_network(settings: AnnotateSettings) -> NetworkFacts:
 
 
 def facts_of(annotator: VideoAnnotator) -> NetworkFacts:
-    """The facts of what is built in this process."""
+    """Return the facts of a network that was built in this process.
+
+    Args:
+        annotator: Has the network.
+    """
     device, report = annotator.device, annotator.weights_report
     if report is None:
         return NetworkFacts({"source": RANDOM_WEIGHTS, "sha256": None, "trained": False}, device)

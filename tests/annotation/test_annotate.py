@@ -278,7 +278,7 @@ def test_a_video_that_ends_its_process_takes_no_other_with_it(work, monkeypatch,
     monkeypatch.setenv("PYTHONPATH", str(plugin(work / "plugin")), prepend=os.pathsep)
     summary = run(work, workers=workers, limits=Limits(stall_seconds=5, tries=1))
     assert {record.video_id: (record.status, record.message.partition(".mp4: ")[2]) for record in summary.videos} == {
-        "hangs": ("failed", "it hung: no sign of life in 5 s"),
+        "hangs": ("failed", "it hung: no heartbeat in 5 s"),
         "segfaults": ("failed", "the process that read it died (signal SIGSEGV)"),
         "three": ("done", ""),
         "two": ("done", ""),

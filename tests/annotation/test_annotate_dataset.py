@@ -203,7 +203,7 @@ def test_poison_is_stopped_tried_elsewhere_and_set_aside(place, tmp_path, monkey
     summary = run(place, tmp_path / "out", tmp_path / "list.csv", workers=2, limits=Limits(stall_seconds=4))
     assert (summary.totals.done, summary.totals.failed) == (1, 2)
     reasons = {record.video_id: record.message for record in summary.videos}
-    assert reasons["one"].endswith("hangs.mp4: it hung: no sign of life in 4 s (2 tries)")
+    assert reasons["one"].endswith("hangs.mp4: it hung: no heartbeat in 4 s (2 tries)")
     assert reasons["deep/two"].endswith("segfaults.mp4: the process that read it died (signal SIGSEGV) (2 tries)")
     assert sorted(rows(tmp_path / "out")["video_id"].unique()) == ["three"]
     monkeypatch.undo()

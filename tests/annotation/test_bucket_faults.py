@@ -145,7 +145,7 @@ def assert_whole(world, out: str) -> None:
 
 def assert_bad_ones_are_named(said: str, never: str, patience: float) -> None:
     hung = {
-        "hangs": f"it hung: no sign of life in {patience:g} s",
+        "hangs": f"it hung: no heartbeat in {patience:g} s",
         "never-ends": f"it took longer than the {1.2 * patience:g} s that one may take",
     }
     # A child may be killed over a bad video just as over a good one.

@@ -1,12 +1,12 @@
-"""The one interface between what is to be done and where: an ``Engine`` runs work over items and yields outcomes.
+"""The interface between work and the machines that do it: an ``Engine`` runs work over items and yields outcomes.
 
-Work is made by a function, once in every process that works, and called with one item after another. Both travel to
-other processes, so both must pickle. Every item comes back exactly once, as an ``Outcome``, in the order in which they
-end; items are taken from their iterator only as workers become free, so a list of millions is no burden.
+A factory makes the work once in every worker process; the work is then called with one item after another. Factories,
+items and results pickle. Every item has exactly one ``Outcome``, in the order in which they end. Items are taken from
+their iterator only as workers become free, so millions of them need no memory.
 
-What is large, and wanted by all workers now and then, is held apart from them: a service, made once in each of a few
-server processes, that answers what work asks. A worker asks one thing at a time, so no more wait than there are
-workers. Servers are lost and replaced without the work's noticing.
+What is large and shared by all workers is held apart from them: a service, made once in each of a few server processes,
+which answers requests of the work. A worker sends one request at a time, so no more requests wait than there are
+workers. Servers that are lost are replaced without the work noticing.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from ava_detect.errors import ConfigError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-# Called by the work whenever it has got further: with anything that pickles, which whoever watches may be shown.
+# Called by the work whenever it has made progress, with anything that pickles.
 Heartbeat = Callable[[Any], None]
 Work = Callable[[Item, Heartbeat], Result]
-# A request -> its reply, from whichever server is free; both pickle. It raises what the service raised where that is an
-# ``AvaDetectError``. Work returns only when nothing of it asks any more. Without servers there is nobody to ask.
+# Sends a request to a server that is free and returns its reply; both pickle. It raises the service's error where that
+# is an ``AvaDetectError``. Work returns only when none of its requests is open.
 Ask = Callable[[Any], Any]
 WorkFactory = Callable[[Ask], Work[Item, Result]]
-# What a server does: any request may come to any server, and may come again where a server was lost over it.
+# Answers a request in a server; any request may go to any server, and again to another where a server was lost.
 Service = Callable[[Any], Any]
 # Called with the server's number, from 0 on.
 ServiceFactory = Callable[[int], Service]
 
-# A request over which so many servers were lost may be what ends them.
+# A request that is open while this many servers are lost may be what ends them.
 MAX_SERVER_LOSSES = 5
 
 
@@ -41,8 +41,14 @@ MAX_SERVER_LOSSES = 5
 class Limits:
     """When an item is stopped, and how often it is tried.
 
-    ``stall_seconds``: without a sign of life. ``total_seconds``: whatever it does. ``memory_bytes``: resident, of the
-    process that works on it; None: no limit. ``tries``: so many workers are given an item that ended one of them.
+    Attributes:
+        stall_seconds: Time without a heartbeat after which an item is stopped.
+        total_seconds: Time after which an item is stopped in any case.
+        memory_bytes: Resident memory of the worker process above which an item is stopped; None: no limit.
+        tries: Number of workers that are given an item that ended its worker.
+
+    Raises:
+        ConfigError: A limit is not positive.
     """
 
     stall_seconds: float = 600.0
@@ -60,7 +66,13 @@ class Limits:
 
 @dataclass(frozen=True)
 class Servers:
-    """So many processes that hold the service. ``cores``: of each. ``gpus``: of each, None: 1 where there are any."""
+    """The server processes of a run.
+
+    Attributes:
+        number: Number of processes.
+        cores: Cores of each.
+        gpus: GPUs of each; None: 1 where there are any.
+    """
 
     number: int
     cores: int = 1
@@ -69,7 +81,14 @@ class Servers:
 
 @dataclass(frozen=True)
 class Outcome(Generic[Item, Result]):
-    """What became of an item: its ``result``, or, where that is None, the ``reason``, after so many ``tries``."""
+    """What became of an item.
+
+    Attributes:
+        item: The item.
+        result: The result of the work; None where there is none.
+        reason: Why there is none.
+        tries: Number of workers that were given the item.
+    """
 
     item: Item
     result: Result | None
@@ -77,8 +96,13 @@ class Outcome(Generic[Item, Result]):
     tries: int = 1
 
 
-class Stopped(Exception):  # noqa: N818 - not an error of the program: an event that the engine deals with
-    """An item ended its worker, or was ended. ``again``: whether another try may help."""
+class Stopped(Exception):  # noqa: N818 - not an error of the program: an event that the engine handles
+    """An item ended its worker, or was stopped.
+
+    Args:
+        reason: A sentence for people.
+        again: Whether another try may help.
+    """
 
     def __init__(self, reason: str, *, again: bool = True) -> None:
         super().__init__(reason)
@@ -94,7 +118,12 @@ def _stopped(reason: str, again: bool) -> Stopped:
 
 
 class Engine(Protocol):
-    """Somewhere to work. ``cores_per_worker``: what the work may use. ``servers``: None: workers have nobody to ask."""
+    """A way to run work on machines.
+
+    Attributes:
+        cores_per_worker: Cores that the work in one worker may use.
+        servers: The server processes; None where workers have no service to ask.
+    """
 
     cores_per_worker: int
     servers: Servers | None
@@ -106,16 +135,29 @@ class Engine(Protocol):
         on_heartbeat: Heartbeat | None = None,
         service_factory: ServiceFactory | None = None,
     ) -> Generator[Outcome[Item, Result], None, None]:
-        """Every item's outcome. What ``items``, ``work_factory`` or ``service_factory`` raises is raised here; closing
-        ends all processes.
+        """Run work over items; closing the generator ends all processes.
 
-        ``on_heartbeat``: shown what the work sends, where the engine carries it; any thread may call it.
-        ``service_factory``: what the servers hold, where the engine has any.
+        Args:
+            work_factory: Makes the work in each worker.
+            items: The items, taken as workers become free.
+            on_heartbeat: Given the heartbeats of the work, where the engine carries them; called by any thread.
+            service_factory: Makes the service of each server, where the engine has any.
+
+        Yields:
+            The outcome of every item, in the order in which they end.
+
+        Raises:
+            Exception: What ``items``, ``work_factory`` or ``service_factory`` raises.
         """
 
 
 class WorkQueue(Generic[Item]):
-    """Items on their way to workers: those to be tried again first; any thread may take."""
+    """Items that wait for a worker, those to be tried again first; any thread may take one.
+
+    Args:
+        items: The items.
+        tries: Number of workers that are given an item that ended its worker.
+    """
 
     def __init__(self, items: Iterable[Item], tries: int) -> None:
         self._items = iter(items)
@@ -124,14 +166,14 @@ class WorkQueue(Generic[Item]):
         self._lock = threading.Lock()
 
     def is_empty(self) -> bool:
-        """Whether nothing waits."""
+        """Return whether no item waits."""
         taken = self.take()
         if taken is not None:
             self.give_back(*taken)
         return taken is None
 
     def take(self) -> tuple[Item, int] | None:
-        """An item and the number of the try; None when nothing waits."""
+        """Return an item and the number of its try, from 1; None when no item waits."""
         with self._lock:
             if self._again:
                 return self._again.popleft()
@@ -140,13 +182,27 @@ class WorkQueue(Generic[Item]):
             return None
 
     def stopped(self, item: Item, number: int, stop: Stopped) -> Outcome[Item, Any] | None:
-        """The item waits for another worker, or, where that was the last try, its outcome."""
+        """Queue a stopped item for another worker.
+
+        Args:
+            item: The item.
+            number: The number of the try.
+            stop: Why it stopped.
+
+        Returns:
+            None, or the outcome where that was the last try.
+        """
         if stop.again and number < self._tries:
             self.give_back(item, number + 1)
             return None
         return Outcome(item, None, stop.reason, number)
 
     def give_back(self, item: Item, number: int) -> None:
-        """To be taken again, before all others."""
+        """Queue an item before all others.
+
+        Args:
+            item: The item.
+            number: The number of its next try.
+        """
         with self._lock:
             self._again.append((item, number))

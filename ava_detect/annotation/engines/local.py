@@ -1,4 +1,4 @@
-"""The engine of one machine: so many watched processes, each with the next item as soon as it is free."""
+"""The engine of one machine: watched processes, each given the next item as soon as it is free."""
 
 from __future__ import annotations
 
@@ -24,7 +24,14 @@ from ava_detect.errors import EngineError
 
 
 class LocalEngine:
-    """Processes of this machine."""
+    """Worker processes on this machine.
+
+    Args:
+        workers: Number of worker processes.
+        cores_per_worker: Cores that the work in one worker may use.
+        limits: When an item is stopped.
+        servers: The server processes, where the work asks a service.
+    """
 
     def __init__(
         self,
@@ -45,9 +52,9 @@ class LocalEngine:
         on_heartbeat: Heartbeat | None = None,
         service_factory: ServiceFactory | None = None,
     ) -> Generator[Outcome[Item, Result], None, None]:
-        """See ``Engine.run``."""
-        feed = WorkQueue(items, self._limits.tries)
-        # No longer than the workers are many: whoever does not take outcomes stops the work.
+        """Run work over items; see ``Engine.run``."""
+        waiting = WorkQueue(items, self._limits.tries)
+        # Bounded, so that a consumer that takes no outcomes stops the work.
         outcomes: queue.Queue[Outcome[Item, Result] | BaseException | None] = queue.Queue(self.workers)
         closed = threading.Event()
 
@@ -60,35 +67,35 @@ class LocalEngine:
                 return
 
         servers = self._start_servers(service_factory, put)
-        guards: list[WatchedProcess[Item, Result]] = [
+        processes: list[WatchedProcess[Item, Result]] = [
             WatchedProcess(work_factory, self._limits, servers.ask)
             if servers
             else WatchedProcess(work_factory, self._limits)
             for _ in range(self.workers)
         ]
 
-        def serve(guard: WatchedProcess[Item, Result]) -> None:
+        def serve(process: WatchedProcess[Item, Result]) -> None:
             try:
-                while not closed.is_set() and (taken := feed.take()) is not None:
+                while not closed.is_set() and (taken := waiting.take()) is not None:
                     item, number = taken
                     if servers is not None:
                         servers.begin()
                     try:
-                        guard.start()
+                        process.start()
                     except Stopped as stop:
                         raise EngineError(f"a worker cannot be started: {stop.reason}") from stop
                     try:
-                        put(Outcome(item, guard(item, on_heartbeat), tries=number))
+                        put(Outcome(item, process(item, on_heartbeat), tries=number))
                     except Stopped as stop:
-                        if (outcome := feed.stopped(item, number, stop)) is not None:
+                        if (outcome := waiting.stopped(item, number, stop)) is not None:
                             put(outcome)
                 put(None)
-            except BaseException as error:  # Raised again where the outcomes are taken.
+            except BaseException as error:  # Raised again in the thread that takes the outcomes.
                 put(error)
             finally:
-                guard.close()
+                process.close()
 
-        threads = [threading.Thread(target=serve, args=(guard,), daemon=True) for guard in guards]
+        threads = [threading.Thread(target=serve, args=(process,), daemon=True) for process in processes]
         try:
             for thread in threads:
                 thread.start()
@@ -105,8 +112,8 @@ class LocalEngine:
             closed.set()
             if servers is not None:
                 servers.interrupt()
-            for guard in guards:
-                guard.interrupt()
+            for process in processes:
+                process.interrupt()
             for thread in threads:
                 thread.join()
             if servers is not None:

@@ -1,4 +1,4 @@
-"""A service in processes of this machine: watched, started anew when they end, each with one request at a time."""
+"""Server processes on this machine: watched, started again when they end, each with one request at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ava_detect.errors import AvaDetectError, EngineError
 
 
 @dataclass(frozen=True)
-class _Answering:
+class _ServiceWork:
     """A service as the work of a watched process."""
 
     service_factory: ServiceFactory
@@ -23,55 +23,74 @@ class _Answering:
     def __call__(self, ask: Ask) -> Callable[[Any, Heartbeat], Any]:
         service = self.service_factory(self.number)
 
-        def work(request: Any, sign: Heartbeat) -> Any:
+        def work(request: Any, heartbeat: Heartbeat) -> Any:
             try:
                 return service(request)
             except AvaDetectError as error:
-                # Said of the request, for whoever asked; any other error may have left the process unfit to go on.
+                # About the request, for its sender; any other error may have left the process unusable.
                 return error
 
         return work
 
 
 class LocalServers:
-    """So many processes with the service, begun with the first that needs them."""
+    """Processes with the service, started when the first worker needs them.
+
+    Args:
+        service_factory: Makes the service in each process.
+        number: Number of processes.
+        limits: How long one answer may take.
+        on_failure: Given the reason, by any thread, where no server can be started.
+    """
 
     def __init__(
         self, service_factory: ServiceFactory, number: int, limits: Limits, on_failure: Callable[[BaseException], None]
     ) -> None:
-        """``limits``: how long one answer may take. ``on_failure``: is told, by any thread, why none can be begun."""
         one_answer = replace(limits, total_seconds=limits.stall_seconds, memory_bytes=None)
-        self._guards: list[WatchedProcess[Any, Any]] = [
-            WatchedProcess(_Answering(service_factory, i), one_answer) for i in range(number)
+        self._processes: list[WatchedProcess[Any, Any]] = [
+            WatchedProcess(_ServiceWork(service_factory, i), one_answer) for i in range(number)
         ]
         self._on_failure = on_failure
-        # None: there will be no more.
+        # None: no server will become free again.
         self._free: queue.SimpleQueue[WatchedProcess[Any, Any] | None] = queue.SimpleQueue()
-        self._starting = [threading.Thread(target=self._start, args=(guard,), daemon=True) for guard in self._guards]
+        self._starting = [
+            threading.Thread(target=self._start, args=(process,), daemon=True) for process in self._processes
+        ]
         self._lock = threading.Lock()
-        self._begun = False
+        self._started = False
 
     def begin(self) -> None:
-        """Have them started, by whoever is first; returns at once."""
+        """Start the processes, unless another worker has; return at once."""
         with self._lock:
-            begun, self._begun = self._begun, True
-        if not begun:
+            started, self._started = self._started, True
+        if not started:
             for thread in self._starting:
                 thread.start()
 
     def ask(self, request: Any) -> Any:
-        """The reply of the first that is free; from any thread. See ``base.Ask``."""
+        """Send a request to the first server that is free; from any thread. See ``base.Ask``.
+
+        Args:
+            request: Anything that pickles.
+
+        Returns:
+            The server's reply.
+
+        Raises:
+            Stopped: The run has ended, or too many servers were lost over the request.
+            AvaDetectError: What the service raises.
+        """
         for _ in range(MAX_SERVER_LOSSES):
-            guard = self._free.get()
-            if guard is None:
+            process = self._free.get()
+            if process is None:
                 self._free.put(None)
                 raise Stopped("the run has ended", again=False)
             try:
-                reply = guard(request)
+                reply = process(request)
             except Stopped as stop:
-                guard.end()
+                process.end()
                 reason = stop.reason
-            except Exception as error:  # What ``service_factory`` raises where it is made again.
+            except Exception as error:  # What ``service_factory`` raises in a process that was started again.
                 self._on_failure(error)
                 raise Stopped("the run has ended", again=False) from error
             else:
@@ -79,30 +98,30 @@ class LocalServers:
                     raise reply
                 return reply
             finally:
-                self._free.put(guard)
+                self._free.put(process)
         raise Stopped(f"{MAX_SERVER_LOSSES} servers were lost over what it asked ({reason})", again=False)
 
     def interrupt(self) -> None:
-        """From any thread: end them all; whoever waits for an answer gets ``Stopped``."""
-        for guard in self._guards:
-            guard.interrupt()
+        """End all processes, from any thread; threads that wait for a reply get ``Stopped``."""
+        for process in self._processes:
+            process.interrupt()
         self._free.put(None)
 
     def close(self) -> None:
-        """Clear up, when nobody asks any more."""
+        """End all processes and their threads, when no request is open."""
         self.interrupt()
-        if self._begun:
+        if self._started:
             for thread in self._starting:
                 thread.join()
-        for guard in self._guards:
-            guard.close()
+        for process in self._processes:
+            process.close()
 
-    def _start(self, guard: WatchedProcess[Any, Any]) -> None:
+    def _start(self, process: WatchedProcess[Any, Any]) -> None:
         try:
-            guard.start()
+            process.start()
         except Stopped as stop:
             self._on_failure(EngineError(f"a server cannot be started: {stop.reason}"))
         except Exception as error:  # What ``service_factory`` raises.
             self._on_failure(error)
         else:
-            self._free.put(guard)
+            self._free.put(process)

@@ -1,4 +1,4 @@
-"""Messages to another process: pickles, with large arrays beside them, so that nobody copies those in vain."""
+"""Messages to another process: pickles, with large arrays sent apart from them, which saves copies."""
 
 from __future__ import annotations
 
@@ -9,29 +9,44 @@ from typing import Any
 
 import numpy as np
 
-# What is smaller is copied sooner than it is sent by itself.
-_LEAST_BYTES_BESIDE = 1 << 16
+# Copying a smaller buffer takes less time than sending it apart.
+_MIN_BYTES_APART = 1 << 16
 
 
 def send(pipe: Connection, message: Any) -> None:
-    """Send what pickles; one thread at a time. ``OSError`` where the other side is gone."""
-    beside: list[memoryview] = []
+    """Send a message; one thread at a time.
+
+    Args:
+        pipe: The connection.
+        message: Anything that pickles.
+
+    Raises:
+        OSError: The other side has ended.
+    """
+    apart: list[memoryview] = []
 
     def stays_inside(buffer: pickle.PickleBuffer) -> bool:
         raw = buffer.raw()
-        if raw.nbytes >= _LEAST_BYTES_BESIDE:
-            beside.append(raw)
+        if raw.nbytes >= _MIN_BYTES_APART:
+            apart.append(raw)
             return False
         return True
 
     data = pickle.dumps(message, protocol=5, buffer_callback=stays_inside)
-    pipe.send((data, [raw.nbytes for raw in beside]))
-    for raw in beside:
+    pipe.send((data, [raw.nbytes for raw in apart]))
+    for raw in apart:
         _write(pipe, raw)
 
 
 def receive(pipe: Connection) -> Any:
-    """The next message. ``EOFError`` or ``OSError`` where the other side is gone."""
+    """Return the next message.
+
+    Args:
+        pipe: The connection.
+
+    Raises:
+        EOFError: The other side has ended; on some systems ``OSError``.
+    """
     data, sizes = pipe.recv()
     return pickle.loads(data, buffers=[_read(pipe, size) for size in sizes])
 
@@ -45,7 +60,7 @@ def _write(pipe: Connection, raw: memoryview) -> None:
 
 
 def _read(pipe: Connection, size: int) -> Any:
-    """So many bytes, in memory that may be written to. ``Connection`` itself would copy them twice."""
+    """Read ``size`` bytes into writable memory; ``Connection`` itself would copy them twice."""
     if not hasattr(os, "readv"):
         return bytearray(pipe.recv_bytes())
     buffer = np.empty(size, np.uint8)

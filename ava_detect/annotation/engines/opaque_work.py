@@ -1,4 +1,4 @@
-"""Work that passes through processes which need not know what it is made of."""
+"""Work as bytes, for processes that pass it on and cannot unpickle it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,22 @@ from ava_detect.annotation.engines.base import Ask, Heartbeat
 
 @dataclass(frozen=True)
 class OpaqueWork:
-    """Makes the work that ``work_factory`` makes, for items and results as bytes; opened only where it is done."""
+    """Makes the work of a pickled factory, for items and results as bytes; unpickled only in the worker.
+
+    Attributes:
+        work_factory: The pickled ``WorkFactory``.
+    """
 
     work_factory: bytes
 
     def __call__(self, ask: Ask) -> Callable[[bytes, Heartbeat], bytes]:
-        """Open it."""
+        """Unpickle the factory and make its work.
+
+        Args:
+            ask: Sends a request to the engine's servers.
+
+        Returns:
+            The work, which takes and returns pickles.
+        """
         work = pickle.loads(self.work_factory)(ask)
-        return lambda item, sign: pickle.dumps(work(pickle.loads(item), sign))
+        return lambda item, heartbeat: pickle.dumps(work(pickle.loads(item), heartbeat))

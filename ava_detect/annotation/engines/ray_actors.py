@@ -1,4 +1,4 @@
-"""What the actors of a Ray cluster are: workers, each with one watched process, and servers, which hold the service."""
+"""The actors of a Ray cluster: workers, each with one watched process, and servers, which hold the service."""
 
 from __future__ import annotations
 
@@ -15,29 +15,35 @@ from ava_detect.annotation.engines.opaque_work import OpaqueWork
 from ava_detect.annotation.engines.watched_process import WatchedProcess
 from ava_detect.errors import AvaDetectError, MissingDependencyError
 
-# Whoever has no Ray installed checks types as well.
+# Types are also checked where Ray is not installed.
 ray: Any = ray_module
 
-# A server that has not answered for so long is asked whether it is there, and has as long to say so.
-_LOOK_SECONDS = 30.0
-# Whoever waits behind a request that ends servers loses them too, but seldom so often in a row.
+# A server without an answer for this long is sent a ping, and has as long again to reply to it.
+_PING_SECONDS = 30.0
+# A request that waits behind one that ends servers loses them too, but rarely this often in a row.
 _MAX_SERVERS_LOST = 20
 
 
 class Worker:
-    """A watched process, and nothing that an item could break."""
+    """A watched process in an actor that an item cannot break.
+
+    Args:
+        work_factory: Makes the work in the process.
+        limits: When an item is stopped.
+        servers: The server actors; empty where there are none.
+        number: The worker's number, so that each begins with another server.
+    """
 
     def __init__(self, work_factory: OpaqueWork, limits: Limits, servers: list[Any], number: int) -> None:
-        """``number``: of the worker; each begins with another server."""
-        # Ray's own program, which every process started from here would load again.
+        # Ray's own main program, which every process started from here would import again.
         vars(sys.modules["__main__"]).pop("__file__", None)
-        ask = {"ask": _Asking(servers, number, limits)} if servers else {}
-        self._guard: WatchedProcess[bytes, bytes] = WatchedProcess(work_factory, limits, **ask)
+        ask = {"ask": _ServerRequests(servers, number, limits)} if servers else {}
+        self._process: WatchedProcess[bytes, bytes] = WatchedProcess(work_factory, limits, **ask)
 
     def start(self) -> tuple[str, Any]:
-        """``ready``; ``refused``, with a sentence for people; or ``broken``, with a reason."""
+        """Return ``ready``; ``refused`` with a sentence for people; or ``broken`` with a reason."""
         try:
-            self._guard.start()
+            self._process.start()
         except (AvaDetectError, MissingDependencyError) as error:
             return "refused", str(error)
         except Stopped as stop:
@@ -45,17 +51,22 @@ class Worker:
         return "ready", None
 
     def work(self, item: bytes) -> tuple[str, Any]:
-        """``result``, or ``stopped`` with the ``Stopped``."""
+        """Return ``result`` with the pickled result of an item, or ``stopped`` with the ``Stopped``."""
         try:
-            return "result", self._guard(item)
+            return "result", self._process(item)
         except Stopped as stop:
             return "stopped", stop
 
 
 class Server:
-    """The service in the actor itself: what it is asked is trusted, and arrays come to it without a copy.
+    """The service in the actor itself: requests are trusted, and arrays arrive without a copy.
 
-    Ray starts it anew where it ends, on whatever node has room, and whoever asked asks again.
+    Ray restarts it where it ends, on a node that has room; the worker sends its request again.
+
+    Args:
+        service_factory: The pickled ``ServiceFactory``.
+        number: The server's number.
+        limits: ``stall_seconds`` is how long one answer may take.
     """
 
     def __init__(self, service_factory: bytes, number: int, limits: Limits) -> None:
@@ -65,55 +76,55 @@ class Server:
         self._service: Service | None = None
 
     def start(self) -> tuple[str, Any]:
-        """``ready``, or ``refused``, with a sentence for people."""
+        """Return ``ready``, or ``refused`` with a sentence for people."""
         try:
-            self._made()
+            self._get_service()
         except (AvaDetectError, MissingDependencyError) as error:
             return "refused", str(error)
         return "ready", None
 
     def answer(self, request: Any) -> tuple[str, Any]:
-        """``answer``; ``error``, which is the asker's; or ``broken``, with a reason, where this server is of no use."""
+        """Return ``answer``; ``error``, for the sender; or ``broken`` with a reason, where the server is unusable."""
         try:
-            service = self._made()
-            # In a thread of C, which nothing that hangs can hold up; it ends this process.
+            service = self._get_service()
+            # A timer outside Python, which a hanging call cannot delay; it ends this process.
             faulthandler.dump_traceback_later(self._seconds, exit=True)
             return "answer", service(request)
         except (AvaDetectError, MissingDependencyError) as error:
             return "error", error
-        except Exception as error:  # A device may be of no more use to this process.
+        except Exception as error:  # The device may be unusable for this process.
             return "broken", f"{type(error).__name__}: {error}"
         finally:
             faulthandler.cancel_dump_traceback_later()
 
-    def is_there(self) -> bool:
-        """Said beside the work."""
+    def ping(self) -> bool:
+        """Reply to a ping; runs beside the work."""
         return True
 
-    def _made(self) -> Service:
+    def _get_service(self) -> Service:
         if self._service is None:
             service_factory: ServiceFactory = pickle.loads(self._make_service)
             self._service = service_factory(self._number)
         return self._service
 
 
-class _Asking:
-    """One worker's requests, each to the next server that is there."""
+class _ServerRequests:
+    """The requests of one worker, each sent to the next server that responds."""
 
     def __init__(self, servers: list[Any], number: int, limits: Limits) -> None:
         self._servers = servers
         self._next = number
-        self._patience_seconds = max(limits.stall_seconds, 4 * _LOOK_SECONDS)
-        # Whoever owes a sign is passed over.
-        self._owed: dict[int, Any] = {}
+        self._give_up_seconds = max(limits.stall_seconds, 4 * _PING_SECONDS)
+        # Servers that have not replied to a ping are skipped.
+        self._unanswered: dict[int, Any] = {}
 
     def __call__(self, request: Any) -> Any:
-        """See ``base.Ask``."""
-        heard, lost, reason = time.monotonic(), 0, "none was there"
-        while lost < _MAX_SERVERS_LOST and time.monotonic() - heard < self._patience_seconds:
+        """Send a request; see ``base.Ask``."""
+        heard, lost, reason = time.monotonic(), 0, "none responded"
+        while lost < _MAX_SERVERS_LOST and time.monotonic() - heard < self._give_up_seconds:
             server = self._servers[self._choose()]
             answer = server.answer.remote(request)
-            while not _is_ready(answer, _LOOK_SECONDS) and self._is_there():
+            while not _is_ready(answer, _PING_SECONDS) and self._responds():
                 heard = time.monotonic()
             if not _is_ready(answer):
                 continue
@@ -134,20 +145,20 @@ class _Asking:
         raise Stopped(f"no server answered it; {lost} were lost ({reason})")
 
     def _choose(self) -> int:
-        """The next that owes nothing, if there is one."""
+        """The index of the next server without an open ping, if there is one."""
         for _ in self._servers:
             self._next = (self._next + 1) % len(self._servers)
-            owed = self._owed.get(self._next)
-            if owed is None or _is_ready(owed):
-                self._owed.pop(self._next, None)
+            ping = self._unanswered.get(self._next)
+            if ping is None or _is_ready(ping):
+                self._unanswered.pop(self._next, None)
                 break
         return self._next
 
-    def _is_there(self) -> bool:
-        sign = self._servers[self._next].is_there.options(concurrency_group="signs").remote()
-        if _is_ready(sign, _LOOK_SECONDS):
+    def _responds(self) -> bool:
+        ping = self._servers[self._next].ping.options(concurrency_group="pings").remote()
+        if _is_ready(ping, _PING_SECONDS):
             return True
-        self._owed[self._next] = sign
+        self._unanswered[self._next] = ping
         return False
 
 

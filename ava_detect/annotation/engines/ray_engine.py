@@ -1,9 +1,9 @@
-"""The engine of a Ray cluster: actors that each hold one watched process, on whatever nodes there are.
+"""The engine of a Ray cluster: actors with one watched process each, on the nodes of the cluster.
 
-An actor has one item at a time and the driver holds no more than there are actors, so nothing piles up. What an item
-does to its process is the guard's business (``guard.py``); what happens to actors and nodes is dealt with here: the
-item goes to another actor, and another actor takes the lost one's place. Servers are actors too, each in a placement
-group, which keeps its cores and its GPU for it when Ray starts it anew.
+An actor has one item at a time and the driver holds no more items than there are actors, so memory stays bounded. What
+an item does to its process is handled by ``watched_process.py``; lost actors and nodes are handled here: the item goes
+to another actor, and a new actor replaces the lost one. Servers are actors too, each in a placement group, which
+reserves its cores and its GPU while Ray restarts it.
 """
 
 from __future__ import annotations
@@ -32,19 +32,33 @@ from ava_detect.errors import ConfigError, EngineError, MissingDependencyError
 if TYPE_CHECKING:
     from ava_detect.annotation.engines.ray_servers import RayServers
 
-# What an outcome adds to which counters.
+# Counter name -> the amount that an outcome adds to it.
 Count = Callable[[Outcome[Any, Any]], Mapping[str, float]]
 
 _WAIT_SECONDS = 5.0
-_SECONDS_BETWEEN_LOOKS = 30.0
-# An item whose actors die again and again may be what kills them.
+_SECONDS_BETWEEN_SIZE_CHECKS = 30.0
+# An item whose actors die this often may be what kills them.
 _MAX_LOSSES = 5
-# So many actors in a row that end before their first item are no accident.
+# This many actors in a row that end before their first item are no coincidence.
 _MAX_FAILED_STARTS = 8
 
 
 class RayEngine:
-    """Workers on the nodes of a Ray cluster. It carries no signs of life: progress is told item by item."""
+    """Workers on the nodes of a Ray cluster. It carries no heartbeats: progress is reported item by item.
+
+    Args:
+        workers: Number of workers; None: as many as the cluster holds, also when it grows.
+        cores_per_worker: Cores that the work in one worker may use.
+        gpus_per_worker: GPUs of a worker; None: 1 where the cluster has GPUs, else 0; 0 with ``servers``, which have
+            them.
+        address: The cluster's address; None: as ``ray.init`` finds it.
+        limits: When an item is stopped.
+        servers: The server actors, where the work asks a service.
+        count: What each outcome adds to the counters at Ray's own Prometheus endpoint.
+
+    Raises:
+        MissingDependencyError: Ray is not installed.
+    """
 
     def __init__(
         self,
@@ -57,12 +71,6 @@ class RayEngine:
         servers: Servers | None = None,
         count: Count | None = None,
     ) -> None:
-        """``workers``: None: as many as the cluster holds, also when it grows. ``address``: None: see ``ray.init``.
-
-        ``gpus_per_worker``: None: 1 where the cluster has GPUs, else 0; with ``servers``, which have them, 0.
-        ``count``: what of each outcome is to be read at Ray's own Prometheus endpoint. ``MissingDependencyError``
-        without Ray.
-        """
         try:
             import ray
         except ImportError as error:
@@ -85,9 +93,13 @@ class RayEngine:
         on_heartbeat: Heartbeat | None = None,
         service_factory: ServiceFactory | None = None,
     ) -> Generator[Outcome[Item, Result], None, None]:
-        """See ``Engine.run``. ``ConfigError`` where there is no such cluster."""
-        feed = WorkQueue(items, self._limits.tries)
-        if feed.is_empty():
+        """Run work over items; see ``Engine.run``.
+
+        Raises:
+            ConfigError: No such cluster answers.
+        """
+        waiting = WorkQueue(items, self._limits.tries)
+        if waiting.is_empty():
             return
         ray = self._ray
         is_ours = not ray.is_initialized()
@@ -108,7 +120,7 @@ class RayEngine:
             pool = _Pool(ray, work_factory, self._limits, self.cores_per_worker, gpus, self._workers, servers)
             stack.callback(pool.close)
             counters = _Counters()
-            for outcome in pool.outcomes(feed):
+            for outcome in pool.outcomes(waiting):
                 if self._count is not None:
                     counters.add(self._count(outcome))
                 yield outcome
@@ -155,15 +167,15 @@ class _Pool:
         self._cores, self._gpus, self._workers = cores, gpus, workers
         self._losses: Counter[Any] = Counter()
         self._failed_starts = 0
-        # What each answer that is awaited is about: its actor, and its item with the number of the try.
+        # Open answer -> its actor, and its item with the number of the try; None while the actor starts.
         self._awaited: dict[Any, tuple[Any, tuple[Any, int] | None]] = {}
         self._idle: list[Any] = []
-        self._looked = -_SECONDS_BETWEEN_LOOKS
+        self._size_checked = -_SECONDS_BETWEEN_SIZE_CHECKS
 
-    def outcomes(self, feed: WorkQueue[Item]) -> Generator[Outcome[Item, Any], None, None]:
-        """Until nothing waits and nobody works."""
+    def outcomes(self, waiting: WorkQueue[Item]) -> Generator[Outcome[Item, Any], None, None]:
+        """Yield outcomes until no item waits and no actor works."""
         while True:
-            while self._idle and (taken := feed.take()) is not None:
+            while self._idle and (taken := waiting.take()) is not None:
                 actor = self._idle.pop()
                 self._awaited[actor.work.remote(self._ray.cloudpickle.dumps(taken[0]))] = (actor, taken)
             if self._idle and not any(task for _, task in self._awaited.values()):
@@ -178,15 +190,15 @@ class _Pool:
                 actor, task = self._awaited.pop(answer)
                 kind, value = self._get(answer)
                 if kind == "lost":
-                    outcome = self._lost(actor, task, value, feed)
+                    outcome = self._lost(actor, task, value, waiting)
                 else:
                     self._idle.append(actor)
-                    outcome = None if task is None else self._ended(kind, value, task, feed)
+                    outcome = None if task is None else self._ended(kind, value, task, waiting)
                 if outcome is not None:
                     yield outcome
 
     def close(self) -> None:
-        """End all actors; their processes follow them."""
+        """End all actors; their processes end with them."""
         for actor in (*self._idle, *(actor for actor, _ in self._awaited.values())):
             self._ray.kill(actor)
 
@@ -194,7 +206,7 @@ class _Pool:
         try:
             answered: tuple[str, Any] = self._ray.get(answer)
         except self._ray.exceptions.RayTaskError:
-            # A fault in this package, which no other actor would do better.
+            # A fault in this package, which another actor would repeat.
             raise
         except self._ray.exceptions.RayError as error:
             return "lost", f"{type(error).__name__}: {str(error).splitlines()[0]}"
@@ -205,20 +217,22 @@ class _Pool:
         self._failed_starts = 0
         return answered
 
-    def _ended(self, kind: str, value: Any, task: tuple[Item, int], feed: WorkQueue[Item]) -> Outcome[Item, Any] | None:
+    def _ended(
+        self, kind: str, value: Any, task: tuple[Item, int], waiting: WorkQueue[Item]
+    ) -> Outcome[Item, Any] | None:
         item, number = task
         self._losses.pop(item, None)
         if kind == "result":
             return Outcome(item, pickle.loads(value), tries=number)
-        return feed.stopped(item, number, value)
+        return waiting.stopped(item, number, value)
 
     def _lost(
-        self, actor: Any, task: tuple[Item, int] | None, reason: str, feed: WorkQueue[Item]
+        self, actor: Any, task: tuple[Item, int] | None, reason: str, waiting: WorkQueue[Item]
     ) -> Outcome[Item, Any] | None:
-        """An actor or its node is gone; that is not the item's fault, up to a point."""
-        # It may be out of reach only, and still at work: results are the same whoever writes them.
+        """Queue the item of a lost actor again; up to a limit, that is not the item's fault."""
+        # It may only be unreachable and still work; both actors then write the same bytes.
         self._ray.kill(actor)
-        self._looked = -_SECONDS_BETWEEN_LOOKS
+        self._size_checked = -_SECONDS_BETWEEN_SIZE_CHECKS
         if task is None:
             self._failed_starts += 1
             if self._failed_starts >= _MAX_FAILED_STARTS:
@@ -228,18 +242,18 @@ class _Pool:
         self._losses[item] += 1
         if self._losses[item] >= _MAX_LOSSES:
             return Outcome(item, None, f"{self._losses.pop(item)} Ray actors died over it ({reason})", number)
-        feed.give_back(item, number)
+        waiting.give_back(item, number)
         return None
 
     def _grow(self) -> None:
-        """As many actors as were asked for, or as the cluster holds now."""
-        if time.monotonic() - self._looked < _SECONDS_BETWEEN_LOOKS:
+        """Start actors up to the number that was requested, or that the cluster holds now."""
+        if time.monotonic() - self._size_checked < _SECONDS_BETWEEN_SIZE_CHECKS:
             return
-        self._looked = time.monotonic()
+        self._size_checked = time.monotonic()
         wanted = self._workers or self._capacity()
         number = len(self._awaited) + len(self._idle)
         if self._workers is None:
-            # A node that went before they came to it took their room along.
+            # Actors that were to start on a node that has left the cluster since would wait forever.
             starting = [answer for answer, (_, task) in self._awaited.items() if task is None]
             for answer in starting[: max(0, number - wanted)]:
                 self._ray.kill(self._awaited.pop(answer)[0])
@@ -256,7 +270,7 @@ class _Pool:
             self._awaited[actor.start.remote()] = (actor, None)
 
     def _capacity(self) -> int:
-        """How many workers the nodes hold that are alive, beside the servers there."""
+        """Number of workers that fit on the live nodes beside the servers there."""
         servers = self._servers.on_nodes() if self._servers else Counter[str]()
         total = 0
         for node in self._ray.nodes():
@@ -270,13 +284,13 @@ class _Pool:
 
 
 class _Counters:
-    """Counters of this process that Ray shows, with its own, to Prometheus."""
+    """Counters of this process at Ray's Prometheus endpoint."""
 
     def __init__(self) -> None:
         self._counters: dict[str, Any] = {}
 
     def add(self, amounts: Mapping[str, float]) -> None:
-        """Names -> what is added; there is a counter of each name from the first time on."""
+        """Increase counters by name; a counter exists from its first increase on."""
         from ray.util.metrics import Counter as RayCounter
 
         for name, amount in amounts.items():

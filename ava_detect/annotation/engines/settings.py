@@ -1,4 +1,4 @@
-"""From what somebody asked for to the engine that does it, with workers that fit the machine."""
+"""The settings of engines, and the engine that they describe, with workers that fit the machine."""
 
 from __future__ import annotations
 
@@ -16,18 +16,24 @@ from ava_detect.results.manifest import VideoRecord
 
 ENGINES = ("local", "ray")
 _MEMORY_SHARE = 0.9
-_LEAST_MEMORY_LIMIT = 3 << 30
+_MIN_MEMORY_LIMIT = 3 << 30
 _ANY_NUMBER_OF_VIDEOS = 1 << 31
 
 
 @dataclass(frozen=True)
 class ClusterSettings:
-    """What a worker holds, and where Ray is.
+    """The resources of workers, and the address of Ray.
 
-    ``cores``: of a worker. ``models``: so many networks, in processes of their own, which the workers share; None: each
-    worker has its own. ``model_cores``: of each of those. ``gpus``: of each of those, without them of a worker, a part
-    for a shared one; None: 1 where Ray has any and the device allows it. ``address``: of a Ray cluster; None: the one
-    that the environment names, else a new one on this machine.
+    Attributes:
+        cores: Cores of a worker.
+        gpus: GPUs of each network of ``models``, or without those of each worker; a fraction for a shared one; None: 1
+            where Ray has any and the device allows it.
+        address: Address of a Ray cluster; None: the one that the environment names, else a new one on this machine.
+        models: Number of networks in processes of their own, which the workers share; None: each worker has its own.
+        model_cores: Cores of each of those.
+
+    Raises:
+        ConfigError: The numbers do not fit each other.
     """
 
     cores: int = 1
@@ -59,18 +65,39 @@ def cluster_of(
     models: int | None = None,
     model_cores: int | None = None,
 ) -> ClusterSettings | None:
-    """The settings, or None where nothing was said."""
-    said = {"cores": cores, "gpus": gpus, "address": address, "models": models, "model_cores": model_cores}
-    known: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
+    """Return cluster settings from options of which some were given.
+
+    Args:
+        cores: As in ``ClusterSettings``; None where not given; so are the others.
+        gpus: See ``cores``.
+        address: See ``cores``.
+        models: See ``cores``.
+        model_cores: See ``cores``.
+
+    Returns:
+        The settings with the defaults for the others; None where no option was given.
+    """
+    given = {"cores": cores, "gpus": gpus, "address": address, "models": models, "model_cores": model_cores}
+    known: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     return ClusterSettings(**known) if known else None
 
 
 def limits_of(
     stall_seconds: float | None, total_seconds: float | None, memory_gib: float | None, tries: int | None
 ) -> Limits | None:
-    """The limits with what was said in the place of the defaults, or None where nothing was."""
-    said = {"stall_seconds": stall_seconds, "total_seconds": total_seconds, "tries": tries}
-    changes: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
+    """Return limits from options of which some were given.
+
+    Args:
+        stall_seconds: As in ``Limits``; None where not given; so are the others.
+        total_seconds: See ``stall_seconds``.
+        memory_gib: ``memory_bytes`` in GiB.
+        tries: See ``stall_seconds``.
+
+    Returns:
+        The limits with the defaults for the others; None where no option was given.
+    """
+    given = {"stall_seconds": stall_seconds, "total_seconds": total_seconds, "tries": tries}
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if memory_gib is not None:
         changes["memory_bytes"] = int(memory_gib * (1 << 30))
     return replace(Limits(), **changes) if changes else None
@@ -83,10 +110,21 @@ def build_engine(
     limits: Limits | None,
     device: str,
 ) -> Engine:
-    """The engine called ``name``. ``workers``: None and ``auto`` are as many as fit.
+    """Build an engine; without a memory limit, a worker may use its share of the machine's memory.
 
-    ``device``: of the networks; for ``local``, ``cpu`` or ``cuda``. Without a memory limit, a worker may have its share
-    of the machine it is on.
+    Args:
+        name: ``local`` or ``ray``.
+        workers: Number of workers; None and ``auto``: as many as fit.
+        cluster: The resources of workers; by default one core each.
+        limits: When an item is stopped.
+        device: Where the networks run; for ``local``, ``cpu`` or ``cuda``.
+
+    Returns:
+        The engine; nothing is started yet.
+
+    Raises:
+        ConfigError: The settings do not fit each other.
+        MissingDependencyError: Ray is not installed.
     """
     cluster, limits = cluster or ClusterSettings(), limits or Limits()
     fixed = None if workers in (None, "auto") else int(workers or 0)
@@ -101,7 +139,7 @@ def build_engine(
         raise ConfigError("`address` and `gpus` are for `engine=ray`")
     number = fixed or _fitting_workers(cluster, device)
     if limits.memory_bytes is None:
-        limits = replace(limits, memory_bytes=_share(number + (cluster.models or 0)))
+        limits = replace(limits, memory_bytes=_memory_share(number + (cluster.models or 0)))
     servers = None if cluster.models is None else Servers(cluster.models, cluster.model_cores)
     return LocalEngine(number, cluster.cores, limits, servers)
 
@@ -111,7 +149,7 @@ def _ray_engine(workers: int | None, cluster: ClusterSettings, limits: Limits, d
 
     gpus = 0.0 if device == "cpu" else cluster.gpus
     if limits.memory_bytes is None:
-        limits = replace(limits, memory_bytes=_share(usable_cores() // cluster.cores))
+        limits = replace(limits, memory_bytes=_memory_share(usable_cores() // cluster.cores))
     return RayEngine(
         workers=workers,
         cores_per_worker=cluster.cores,
@@ -119,24 +157,24 @@ def _ray_engine(workers: int | None, cluster: ClusterSettings, limits: Limits, d
         address=cluster.address,
         limits=limits,
         servers=None if cluster.models is None else Servers(cluster.models, cluster.model_cores, gpus),
-        count=_counts,
+        count=_counter_amounts,
     )
 
 
 def _fitting_workers(cluster: ClusterSettings, device: str) -> int:
-    """So many of this machine's: those that only decode get all the cores that the models leave."""
+    """Number of workers of this machine; beside shared models, workers that only decode get all other cores."""
     if cluster.models is not None:
         return max(1, (usable_cores() - cluster.models * cluster.model_cores) // cluster.cores)
     return max(1, sensible_workers(_ANY_NUMBER_OF_VIDEOS, device) // (cluster.cores if device == "cpu" else 1))
 
 
-def _share(workers: int) -> int:
-    """Of this machine's memory, for one of so many."""
-    return max(_LEAST_MEMORY_LIMIT, int(psutil.virtual_memory().total * _MEMORY_SHARE / max(1, workers)))
+def _memory_share(workers: int) -> int:
+    """One worker's share of this machine's memory in bytes."""
+    return max(_MIN_MEMORY_LIMIT, int(psutil.virtual_memory().total * _MEMORY_SHARE / max(1, workers)))
 
 
-def _counts(outcome: Outcome[Any, VideoRecord]) -> dict[str, float]:
-    """What a video adds to the counters that Ray shows."""
+def _counter_amounts(outcome: Outcome[Any, VideoRecord]) -> dict[str, float]:
+    """The amounts that a video adds to Ray's counters."""
     record = outcome.result
     if record is None:
         return {"ava_detect_videos_failed": 1.0}

@@ -1,6 +1,6 @@
-"""Work in a child process that is watched: whatever an item does to it, this process lives on and says what it was.
+"""Work in a child process under a watchdog: whatever an item does to the child, this process goes on and knows why.
 
-A video may crash a decoder, fill the memory or hang; none of that can be caught inside the process where it happens.
+A video can crash a decoder, fill the memory or hang; none of that can be caught inside the process where it happens.
 """
 
 from __future__ import annotations
@@ -20,39 +20,49 @@ from typing import Any, Generic
 
 import psutil
 
-from ava_detect.annotation.engines import messages as wire
+from ava_detect.annotation.engines import messages
 from ava_detect.annotation.engines.base import Ask, Heartbeat, Item, Limits, Result, Stopped, WorkFactory
 from ava_detect.errors import AvaDetectError, MissingDependencyError, StoreError, sentence_of
 from ava_detect.storage.scratch import remove_abandoned
 
-_LOOK_SECONDS = 0.2
-_LEAST_SECONDS_BETWEEN_SIGNS = 0.2
-# Libraries and weights are read from disks that others read as well.
+_POLL_SECONDS = 0.2
+_MIN_SECONDS_BETWEEN_HEARTBEATS = 0.2
+# Starting reads libraries and weights from disks that other processes use as well.
 _STARTING = Limits(stall_seconds=1800.0, total_seconds=1800.0)
 _Message = tuple[str, Any]
 
 
-def _nobody(request: Any) -> Any:
+def _no_servers(request: Any) -> Any:
     raise Stopped("it asked a service, and this run has none", again=False)
 
 
 class WatchedProcess(Generic[Item, Result]):
-    """One worker in a process of its own, started anew after every item that ended it."""
+    """One worker in a process of its own, started again after every item that ended it.
 
-    def __init__(self, work_factory: WorkFactory[Item, Result], limits: Limits, ask: Ask = _nobody) -> None:
-        """``ask``: answers what the work asks; one request at a time, in a thread of its own."""
+    Args:
+        work_factory: Makes the work in the child process.
+        limits: When an item is stopped.
+        ask: Answers the requests of the work, one at a time, in a thread of its own.
+    """
+
+    def __init__(self, work_factory: WorkFactory[Item, Result], limits: Limits, ask: Ask = _no_servers) -> None:
         self._make_work = work_factory
         self._limits = limits
         self._ask = ask
         self._asking = ThreadPoolExecutor(1, "ava-detect asking")
         self._process: SpawnProcess | None = None
         self._pipe: Connection | None = None
-        # Whoever closes may be another thread than whoever waits for a result.
+        # The thread that closes may be another than the one that waits for a result.
         self._lock = threading.Lock()
         self._closed = False
 
     def start(self) -> None:
-        """Have the child running. Raises what ``work_factory`` raises, and ``Stopped`` where the child dies of it."""
+        """Start the child process, unless it runs.
+
+        Raises:
+            Stopped: The child died while it started.
+            Exception: What ``work_factory`` raises.
+        """
         if self._process is not None and self._process.is_alive():
             return
         self.end()
@@ -72,7 +82,18 @@ class WatchedProcess(Generic[Item, Result]):
             raise value
 
     def __call__(self, item: Item, on_heartbeat: Heartbeat | None = None) -> Result:
-        """The result of one item. ``Stopped`` with the reason where there is none."""
+        """Run the work on one item.
+
+        Args:
+            item: The item.
+            on_heartbeat: Given the heartbeats of the work.
+
+        Returns:
+            The result.
+
+        Raises:
+            Stopped: There is no result; it says why.
+        """
         self.start()
         self._send(("item", item))
         kind, value = self._wait(self._limits, on_heartbeat)
@@ -82,7 +103,7 @@ class WatchedProcess(Generic[Item, Result]):
         return result
 
     def end(self) -> None:
-        """End the child; the next item has a new one."""
+        """End the child; the next item starts another."""
         with self._lock:
             process, pipe, self._process, self._pipe = self._process, self._pipe, None, None
         if process is not None:
@@ -93,7 +114,7 @@ class WatchedProcess(Generic[Item, Result]):
             pipe.close()
 
     def interrupt(self) -> None:
-        """From any thread: end the child for good; the thread that waits for it gets ``Stopped``."""
+        """End the child and start no other; from any thread. The thread that waits for a result gets ``Stopped``."""
         with self._lock:
             self._closed = True
             process = self._process
@@ -101,31 +122,31 @@ class WatchedProcess(Generic[Item, Result]):
             process.kill()
 
     def close(self) -> None:
-        """End the child and clear up; for the thread that uses this guard."""
+        """End the child and release what it held; for the thread that waits for results."""
         self.interrupt()
         self.end()
         self._asking.shutdown(wait=False)
 
     def _send(self, message: _Message) -> None:
         assert self._pipe is not None, "a started child has a pipe"
-        with contextlib.suppress(OSError):  # It died since: waiting says of what.
-            wire.send(self._pipe, message)
+        with contextlib.suppress(OSError):  # The child has died: ``_wait`` finds out why.
+            messages.send(self._pipe, message)
 
     def _wait(self, limits: Limits, on_heartbeat: Heartbeat | None) -> _Message:
-        """The child's answer; it is killed where it passes a limit."""
+        """The child's answer; the child is killed where it exceeds a limit."""
         assert self._pipe is not None
         started = heard = time.monotonic()
         while True:
             try:
-                if self._pipe.poll(_LOOK_SECONDS):
-                    kind, value = wire.receive(self._pipe)
+                if self._pipe.poll(_POLL_SECONDS):
+                    kind, value = messages.receive(self._pipe)
                     heard = time.monotonic()
                     if kind == "ask":
                         self._answer(value, limits)
-                        # How busy the servers are is not the item's doing.
+                        # Time spent waiting for servers does not count.
                         started += time.monotonic() - heard
                         heard = time.monotonic()
-                    elif kind != "sign":
+                    elif kind != "heartbeat":
                         return kind, value
                     elif on_heartbeat is not None:
                         on_heartbeat(value)
@@ -133,15 +154,15 @@ class WatchedProcess(Generic[Item, Result]):
                 raise self._death() from None
             now = time.monotonic()
             if now - heard > limits.stall_seconds:
-                self._stop(f"it hung: no sign of life in {limits.stall_seconds:g} s")
+                self._stop(f"it hung: no heartbeat in {limits.stall_seconds:g} s")
             if now - started > limits.total_seconds:
                 self._stop(f"it took longer than the {limits.total_seconds:g} s that one may take")
             self._watch_memory(limits)
 
     def _answer(self, request: Any, limits: Limits) -> None:
-        """Have what the child asks answered. It may go on reading its item meanwhile, so it is watched."""
+        """Answer a request of the child, which may go on with its item meanwhile and stays under the watchdog."""
         answer: Future[Any] = self._asking.submit(self._ask, request)
-        while not wait([answer], _LOOK_SECONDS).done:
+        while not wait([answer], _POLL_SECONDS).done:
             if self._closed:
                 raise self._death()
             self._watch_memory(limits)
@@ -157,7 +178,7 @@ class WatchedProcess(Generic[Item, Result]):
         if limits.memory_bytes is None or self._process is None:
             return
         held = 0
-        with contextlib.suppress(psutil.Error):  # Gone in this moment: its pipe will say so.
+        with contextlib.suppress(psutil.Error):  # The child has just ended; reading its pipe finds out.
             held = psutil.Process(self._process.pid).memory_info().rss
         if held > limits.memory_bytes:
             self._stop(f"it took {held >> 20} MiB of memory, and {limits.memory_bytes >> 20} MiB is the limit")
@@ -180,7 +201,7 @@ class WatchedProcess(Generic[Item, Result]):
 
 @contextlib.contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """A process started inside never sees Ctrl-C, and leaves it to this one to end it."""
+    """Start processes in this context that ignore Ctrl-C; this process ends them."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -192,56 +213,56 @@ def _interrupts_blocked() -> Iterator[None]:
 
 
 def _child(pipe: Connection, work_factory: WorkFactory[Any, Any]) -> None:
-    """What runs in the child process, until it is killed or its parent is gone."""
+    """The program of the child process, until it is killed or its parent ends."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     sending, asking = threading.Lock(), threading.Lock()
-    last_sign = 0.0
+    last_heartbeat = 0.0
 
     def send(kind: str, value: Any) -> None:
         with sending:
-            wire.send(pipe, (kind, value))
+            messages.send(pipe, (kind, value))
 
-    def sign(value: Any) -> None:
-        nonlocal last_sign
-        if time.monotonic() - last_sign >= _LEAST_SECONDS_BETWEEN_SIGNS:
-            last_sign = time.monotonic()
-            send("sign", value)
+    def heartbeat(value: Any) -> None:
+        nonlocal last_heartbeat
+        if time.monotonic() - last_heartbeat >= _MIN_SECONDS_BETWEEN_HEARTBEATS:
+            last_heartbeat = time.monotonic()
+            send("heartbeat", value)
 
     def ask(request: Any) -> Any:
         with asking:
             send("ask", request)
-            kind, reply = wire.receive(pipe)
+            kind, reply = messages.receive(pipe)
         if kind == "error":
             raise reply
         return reply
 
     try:
         work = work_factory(ask)
-    except Exception as error:  # Whatever it is, it is raised again where the work was asked for.
+    except Exception as error:  # Raised again in the parent.
         send("error", _portable(error))
         return
     send("ready", None)
     while True:
-        _, item = wire.receive(pipe)
+        _, item = messages.receive(pipe)
         try:
-            send("result", work(item, sign))
-        except Exception as error:  # One item must not end the worker; the other side decides.
+            send("result", work(item, heartbeat))
+        except Exception as error:  # One item must not end the worker; the parent decides.
             send("error", _portable(error))
 
 
 def _portable(error: Exception) -> Exception:
-    """The error, or one that says the same and pickles."""
+    """The error itself, or one with the same text that pickles."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:  # An error of any library, with any constructor.
         return RuntimeError(f"{type(error).__name__}: {error}")
-    # What led to it may not pickle, and may hold what is not for everybody's eyes.
+    # Its cause may not pickle, and may hold secrets.
     is_known = isinstance(error, AvaDetectError | MissingDependencyError | MemoryError)
     return error if is_known else RuntimeError(sentence_of(error))
 
 
 def _end_with_parent() -> None:
-    """Without this a worker whose parent was killed would wait for work for ever."""
+    """End this process with its parent; a worker whose parent was killed would otherwise wait for work forever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -10,11 +10,14 @@ _WORKER_BYTES = 3 << 30
 
 
 def sensible_workers(num_videos: int, device: str) -> int:
-    """So many processes for ``--workers auto``, at least 1.
+    """Return the number of worker processes for ``workers="auto"``, at least 1.
 
-    On a CPU one per core and per 3 GB of memory: single threads wait for nobody, and a network of the size of R101 with
-    its clips fits. Network and detector of each take an equal share of the cores. On a GPU, which all share, one per 4
-    cores and at most 4: they are there to decode.
+    On a CPU one per core and per 3 GiB of memory: single threads do not wait for each other, and a network of the size
+    of R101 with its clips fits. On a GPU, which all share, one per 4 cores and at most 4, since they only decode.
+
+    Args:
+        num_videos: Number of videos; more workers than videos would be idle.
+        device: ``cpu`` or ``cuda``.
     """
     if device == "cpu":
         total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else _WORKER_BYTES

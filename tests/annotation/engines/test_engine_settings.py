@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ava_detect.annotation.engines import settings as engine_choice
+from ava_detect.annotation.engines import settings as engine_settings
 from ava_detect.annotation.engines.base import Limits, Outcome, Servers
 from ava_detect.annotation.engines.local import LocalEngine
 from ava_detect.annotation.engines.settings import ClusterSettings, build_engine, cluster_of
@@ -14,7 +14,7 @@ from ava_detect.results.manifest import VideoRecord
 
 @pytest.fixture
 def sixteen_cores(monkeypatch):
-    monkeypatch.setattr(engine_choice, "usable_cores", lambda: 16)
+    monkeypatch.setattr(engine_settings, "usable_cores", lambda: 16)
 
 
 @pytest.mark.parametrize(
@@ -71,11 +71,11 @@ def test_what_makes_no_sense_is_refused(name, workers, settings, message):
 
 def test_what_a_video_adds_to_rays_counters():
     record = VideoRecord("a", "a.mp4", "done", num_keyframes=4, num_people=9, seconds={"decode": 1.5, "score": 2.0})
-    assert engine_choice._counts(Outcome("a", record)) == {
+    assert engine_settings._counter_amounts(Outcome("a", record)) == {
         "ava_detect_videos_done": 1.0,
         "ava_detect_keyframes": 4,
         "ava_detect_people": 9,
         "ava_detect_decode_seconds": 1.5,
         "ava_detect_score_seconds": 2.0,
     }
-    assert engine_choice._counts(Outcome("a", None, "it broke")) == {"ava_detect_videos_failed": 1.0}
+    assert engine_settings._counter_amounts(Outcome("a", None, "it broke")) == {"ava_detect_videos_failed": 1.0}

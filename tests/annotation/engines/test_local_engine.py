@@ -30,7 +30,7 @@ def test_every_item_comes_back_once_and_the_bad_ones_with_their_reason(tmp_path)
     assert reasons == {
         "exit": ("the process that read it died (exit code 11)", 2),
         "segv": ("the process that read it died (signal SIGSEGV)", 2),
-        "hang": ("it hung: no sign of life in 2 s", 2),
+        "hang": ("it hung: no heartbeat in 2 s", 2),
         "endless": ("it took longer than the 3 s that one may take", 2),
         "broken": ("broken is no video", 1),
         "odd": ("RuntimeError: _OddError: one of a library's own", 1),
