@@ -22,10 +22,7 @@ from ava_detect.structures import ActionDetections
 from ava_detect.video.reader import VideoReader
 from ava_detect.video.remote import RemoteVideo
 from ava_detect.video.sources import SourceVideo
-from ava_detect.visualization.draw import draw_video
-
-# Players show no more, and every drawn frame costs time and space.
-_MAX_DRAWN_FPS = 60.0
+from ava_detect.visualization.draw import DrawOptions, draw_video
 
 Tick = Callable[[str, float, float | None], None]
 
@@ -131,17 +128,19 @@ class VideoAnnotator:
 
     def _draw(self, run: VideoRun, keyframes: list[ActionDetections], path: Path) -> str:
         """A second pass over the video, drawn; returns the file's name."""
-        fps = min(run.video.info.average_fps, _MAX_DRAWN_FPS)
+        options = DrawOptions(
+            banner=self.settings.note,
+            keyframe_seconds=self.settings.every_seconds,
+            cuts_seconds=run.cuts_seconds,
+        )
         with run.timed("draw"):
             draw_video(
                 VideoReader(run.video.path),
                 keyframes,
                 path,
-                fps,
+                run.video.info.average_fps,
                 self.pipeline.label_map,
-                banner=self.settings.note,
-                keyframe_seconds=self.settings.every_seconds,
-                cuts_seconds=run.cuts_seconds,
+                options,
             )
         return path.name
 
