@@ -59,7 +59,7 @@ class VideoContent:
 
     @property
     def shown(self) -> npt.NDArray[np.bool_]:
-        """bool ``[P, C]``, whether the page shows the action; an action with score 0 is never shown."""
+        """Mask ``[P, C]`` of the actions that the page shows; an action with score 0 is never shown."""
         return (self.people.action_scores >= self.min_score) & (self.people.action_scores > 0)
 
     def count_actions(self) -> list[tuple[str, int]]:
