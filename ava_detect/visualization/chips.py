@@ -262,9 +262,15 @@ class Chip:
 
 
 class _Columns(NamedTuple):
-    """Left edges of a chip's columns, pixels from its left.
+    """Layout of a chip's columns, pixels from its left.
 
-    A glyph is 1 em wide, a bar 2 em, a verdict mark 1 em; ``names`` are the names as drawn, ``width`` is the chip's.
+    Attributes:
+        names: Names as drawn, cut where they are too long.
+        glyph: Left edge of the glyphs, 1 em wide.
+        name: Left edge of the names.
+        bar: Left edge of the score bars, 2 em wide.
+        verdict: Left edge of the verdict marks, 1 em wide.
+        width: Width of the chip.
     """
 
     names: tuple[str, ...]

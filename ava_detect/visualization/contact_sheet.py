@@ -39,8 +39,8 @@ def write_contact_sheet(
         detections: Keyframes of the video, in time order.
         path: Path of the image; the suffix selects the format (.png, .jpg, ...).
         label_map: Names and kinds of the actions.
-        options: What is drawn; by default that of ``DrawOptions()``. ``ground_truth`` is compared where its times are
-            those of the detections; ``keyframe_seconds`` and ``cuts_seconds`` are not used.
+        options: How the detections are drawn; None for the defaults. ``ground_truth`` is compared at its keyframes;
+            ``keyframe_seconds`` and ``cuts_seconds`` are not used.
         num_frames: Most drawn keyframes.
         columns: Number of frames in a row.
         frame_width: Width of one drawn frame, pixels.

@@ -25,7 +25,7 @@ _MIN_SCORE, _MAX_ACTIONS = 0.3, 3
 
 @dataclass(frozen=True)
 class DrawOptions:
-    """What is drawn of the detections of a video; shared by ``draw_video``, ``draw_gif`` and ``write_contact_sheet``.
+    """How the detections of a video are drawn; shared by ``draw_video``, ``draw_gif`` and ``write_contact_sheet``.
 
     Attributes:
         ground_truth: Keyframes with the true people, in time order; actions with a score above 0 are true. Without
@@ -121,7 +121,7 @@ def draw_video(
         path: Path of the mp4.
         fps: Average frame rate of the video; the output has this constant rate, at most 60.
         label_map: Names and kinds of the actions.
-        options: What is drawn; by default that of ``DrawOptions()``.
+        options: How the detections are drawn; None for the defaults.
 
     Returns:
         Number of frames written.
@@ -160,7 +160,7 @@ def draw_gif(
         detections: Keyframes of the video in time order. Keyframes without track ids are linked.
         path: Path of the GIF.
         label_map: Names and kinds of the actions.
-        options: What is drawn; by default that of ``DrawOptions()``.
+        options: How the detections are drawn; None for the defaults.
         fps: Constant frame rate of the output, at most 50.
         long_side: Longer side of the output, pixels. Larger frames are reduced before they are drawn on, so that
             text stays legible.

@@ -123,7 +123,8 @@ def _headline(videos: Sequence[PlottedVideo], scores: npt.NDArray[np.float32], m
     num_keyframes = sum(len(video.keyframes) for video in videos)
     text = (
         f"{_counted(len(videos), 'video')}, {_counted(num_keyframes, 'keyframe')}, "
-        f"{_counted(num_tracks, 'person', 'people')} followed, {_counted(len(scores), 'box', 'boxes')}. An action counts as done from a score of {min_score:g} on."
+        f"{_counted(num_tracks, 'person', 'people')} followed, {_counted(len(scores), 'box', 'boxes')}. "
+        f"An action counts as done from a score of {min_score:g} on."
     )
     parts = [f"<p><strong>{isolated(note)}</strong></p>"] if note else []
     return Section("summary", "Summary", "\n".join([*parts, paragraph(text)]))
@@ -207,8 +208,8 @@ def _classes(scores: npt.NDArray[np.float32], label_map: LabelMap, min_score: fl
     svgs = [plot_figures.class_scores(f"scores{i}", part, min_score, drawn[0].count) for i, part in enumerate(parts)]
     caption = (
         f"The scores of each action from {_MIN_DRAWN_SCORE:g} on: a line from the 10th to the 90th percentile, a dot at "
-        f"the median; the dashed line is {min_score:g}. To the right, how many boxes reach it. Actions that never do stand "
-        "in the table alone."
+        f"the median; the dashed line is {min_score:g}. To the right, how many boxes reach it. "
+        "Actions that never do stand in the table alone."
     )
     table_rows = [
         [
