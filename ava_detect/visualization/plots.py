@@ -207,8 +207,8 @@ def _classes(scores: npt.NDArray[np.float32], label_map: LabelMap, min_score: fl
     parts = [drawn] if len(drawn) < 12 else [drawn[:half], drawn[half:]]
     svgs = [plot_figures.class_scores(f"scores{i}", part, min_score, drawn[0].count) for i, part in enumerate(parts)]
     caption = (
-        f"The scores of each action from {_MIN_DRAWN_SCORE:g} on: a line from the 10th to the 90th percentile, a dot at "
-        f"the median; the dashed line is {min_score:g}. To the right, how many boxes reach it. "
+        f"The scores of each action from {_MIN_DRAWN_SCORE:g} on: a line from the 10th to the 90th percentile, "
+        f"a dot at the median; the dashed line is {min_score:g}. To the right, how many boxes reach it. "
         "Actions that never do stand in the table alone."
     )
     table_rows = [

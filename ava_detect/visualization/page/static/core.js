@@ -2,7 +2,7 @@
 "use strict";
 
 const AvaPage = (() => {
-  // Browsers load neither JSON nor modules from file://, so each piece of data is a script that calls `register`.
+  // Browsers load neither JSON nor modules from disk, so each piece of data is a script that calls `register`.
   // Key -> { promise, resolve, reject }.
   const pieces = new Map();
 
