@@ -21,11 +21,20 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from ava_detect.structures.labels import Action
 from ava_detect.structures.tubes import ActionTube
 from ava_detect.visualization.chips import short_name
-from ava_detect.visualization.report.svg import HEAT, INK, KIND_COLOURS, LINE, SOFT, Canvas, shortened
+from ava_detect.visualization.report.svg import (
+    HEAT,
+    INK,
+    KIND_COLOURS,
+    LINE,
+    NAME_CHARACTERS,
+    NAME_POINTS,
+    ROW_POINTS,
+    SOFT,
+    Canvas,
+    set_rows,
+    shortened,
+)
 
-_ROW_POINTS = 14.5
-_NAME_CHARACTERS = 24
-_NAME_POINTS = 142.0
 _MIN_OPACITY = 0.35
 
 
@@ -62,8 +71,8 @@ def tube_timeline(
     rows = sorted({(tube.track_id, action.id) for tube, action in zip(tubes, actions, strict=True)})
     row_index = {row: index for index, row in enumerate(rows)}
     by_id = {action.id: action for action in actions}
-    with Canvas(_ROW_POINTS * len(rows) + 48) as canvas:
-        axes = canvas.axes(_NAME_POINTS, 20, 10, 28)
+    with Canvas(ROW_POINTS * len(rows) + 48) as canvas:
+        axes = canvas.axes(NAME_POINTS, 20, 10, 28)
         axes.set_title(shortened(title, 40), pad=6)
         for tube, action in zip(tubes, actions, strict=True):
             axes.barh(
@@ -74,13 +83,13 @@ def tube_timeline(
                 color=KIND_COLOURS[action.kind],
                 alpha=_MIN_OPACITY + (1 - _MIN_OPACITY) * tube.mean_score,
             )
-        labels = [f"{track}  {shortened(short_name(by_id[i].name), _NAME_CHARACTERS)}" for track, i in rows]
+        labels = [f"{track}  {shortened(short_name(by_id[i].name), NAME_CHARACTERS)}" for track, i in rows]
         axes.set_yticks(range(len(rows)), labels)
         # A line between the rows of one person and the next.
         for index in range(1, len(rows)):
             if rows[index][0] != rows[index - 1][0]:
                 axes.axhline(index - 0.5, color=LINE, linewidth=0.8)
-        axes.set_ylim(len(rows) - 0.4, -0.6)
+        set_rows(axes, len(rows))
         axes.set_xlim(0, end_seconds)
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.grid(axis="x")
@@ -105,9 +114,9 @@ def class_scores(svg_id: str, classes: Sequence[ActionScores], min_score: float,
     """
     rows = np.arange(len(classes))
     colours = [KIND_COLOURS[scored.action.kind] for scored in classes]
-    with Canvas(_ROW_POINTS * len(classes) + 46) as canvas:
-        axes = canvas.axes(_NAME_POINTS, 18, 88, 28)
-        names = [shortened(short_name(scored.action.name), _NAME_CHARACTERS) for scored in classes]
+    with Canvas(ROW_POINTS * len(classes) + 46) as canvas:
+        axes = canvas.axes(NAME_POINTS, 18, 88, 28)
+        names = [shortened(short_name(scored.action.name), NAME_CHARACTERS) for scored in classes]
         axes.set_yticks(rows, names)
         for row, (scored, colour) in enumerate(zip(classes, colours, strict=True)):
             low, median, high = np.percentile(scored.scores, (10, 50, 90))
@@ -115,9 +124,10 @@ def class_scores(svg_id: str, classes: Sequence[ActionScores], min_score: float,
             axes.plot(median, row, "o", color=colour, markersize=4.5)
         axes.axvline(min_score, color=SOFT, linewidth=0.8, linestyle=(0, (3, 3)))
         axes.set_xlim(0, 1)
-        axes.set_ylim(len(classes) - 0.4, -0.6)
+        set_rows(axes, len(classes))
         axes.grid(axis="x")
         axes.set_xlabel("score")
+        # The counts are in axes of their own, right of the scores.
         counts = canvas.axes(254, 18, 40, 28)
         _draw_counts(counts, [scored.count for scored in classes], colours, max_count)
         return canvas.svg(svg_id, f"Scores and counts of {len(classes)} actions; numbers in the table")
@@ -130,7 +140,7 @@ def _draw_counts(axes: Axes, counts: Sequence[int], colours: Sequence[str], max_
         # 2.05: beyond the right end of the axes, as a multiple of their width.
         axes.text(2.05, row, f"{count:,}", transform=axes.get_yaxis_transform(), ha="right", va="center", fontsize=8.5)
     axes.set_xlim(0, math.sqrt(max(max_count, 1)))
-    axes.set_ylim(len(counts) - 0.4, -0.6)
+    set_rows(axes, len(counts))
     axes.set_yticks([])
     axes.set_xticks([])
     axes.xaxis.set_minor_locator(NullLocator())

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from matplotlib.patches import Rectangle
 
 from ava_detect.structures.labels import Action
-from ava_detect.visualization.report.svg import ACCENT, HEAT, INK, SOFT, Canvas, shortened
+from ava_detect.visualization.report.svg import ACCENT, HEAT, INK, SOFT, Canvas, set_rows, shortened
 
 _NAME_CHARACTERS = 22
 
@@ -38,7 +38,7 @@ def cost_bars(svg_id: str, costs: Mapping[str, float]) -> str:
             )
         axes.set_yticks(range(len(values)), list(costs))
         axes.tick_params(axis="y", pad=5)
-        axes.set_ylim(len(values) - 0.4, -0.6)
+        set_rows(axes, len(values))
         axes.set_xlim(min(0, *values), max(1, *values))
         axes.grid(axis="x")
         axes.set_xlabel("points of mAP")

@@ -22,14 +22,15 @@ from ava_detect.visualization.report.svg import (
     KIND_COLOURS,
     KIND_MARKERS,
     LINE,
+    NAME_CHARACTERS,
+    NAME_POINTS,
+    ROW_POINTS,
     SOFT,
     Canvas,
+    set_rows,
     shortened,
 )
 
-_ROW_POINTS = 14.5
-_NAME_CHARACTERS = 24
-_NAME_POINTS = 142.0
 # Points, across and up: centre of a label from its mark, and least distance of a label's centre to others.
 _LABEL_OFFSET, _LABEL_DISTANCE = (8.5, 4.5), (8, 6.5)
 _MAX_CURVE_POINTS = 200  # enough for the size at which the curves are drawn
@@ -50,8 +51,8 @@ def class_bars(
         The figure.
     """
     rows = np.arange(len(classes))
-    with Canvas(_ROW_POINTS * len(classes) + 46) as canvas:
-        bars = canvas.axes(_NAME_POINTS, 18, 88, 28)
+    with Canvas(ROW_POINTS * len(classes) + 46) as canvas:
+        bars = canvas.axes(NAME_POINTS, 18, 88, 28)
         _draw_row_names(bars, classes)
         colours = [KIND_COLOURS[c.kind] for c in classes]
         bars.barh(rows, [100 * c.ap for c in classes], height=0.66, color=colours)
@@ -62,6 +63,7 @@ def class_bars(
         bars.xaxis.set_major_locator(MaxNLocator(4))
         bars.grid(axis="x")
         bars.set_xlabel("AP")
+        # The counts are in axes of their own, right of the bars.
         counts = canvas.axes(254, 18, 40, 28)
         _draw_counts(counts, [c.num_gt for c in classes], colours)
         return canvas.svg(
@@ -172,8 +174,8 @@ def difference_rows(
         The figure; a mark is filled where its interval leaves out 0.
     """
     classes = [comparison.first.per_class[i] for i, _ in rows]
-    with Canvas(_ROW_POINTS * len(rows) + 32) as canvas:
-        axes = canvas.axes(_NAME_POINTS, 4, 10, 28)
+    with Canvas(ROW_POINTS * len(rows) + 32) as canvas:
+        axes = canvas.axes(NAME_POINTS, 4, 10, 28)
         _draw_row_names(axes, classes)
         axes.axvline(0, color=SOFT, linewidth=0.9)
         for row, (c, (_, difference)) in enumerate(zip(classes, rows, strict=True)):
@@ -195,9 +197,9 @@ def difference_rows(
 
 def _draw_row_names(axes: Axes, classes: Sequence[ClassResult]) -> None:
     """Set up a row per class from the top, with its name and, left of the axis, the mark of its kind."""
-    axes.set_yticks(range(len(classes)), [shortened(c.name, _NAME_CHARACTERS) for c in classes])
+    axes.set_yticks(range(len(classes)), [shortened(c.name, NAME_CHARACTERS) for c in classes])
     axes.tick_params(axis="y", pad=11)
-    axes.set_ylim(len(classes) - 0.4, -0.6)
+    set_rows(axes, len(classes))
     for kind in dict.fromkeys(c.kind for c in classes):
         rows = [row for row, c in enumerate(classes) if c.kind is kind]
         axes.scatter(
@@ -221,7 +223,7 @@ def _draw_counts(axes: Axes, counts: Sequence[int], colours: Sequence[str]) -> N
     for row, count in zip(rows, counts, strict=True):
         # 2.05: beyond the right end of the axes, as a multiple of their width.
         axes.text(2.05, row, f"{count:,}", transform=axes.get_yaxis_transform(), ha="right", va="center", fontsize=8.5)
-    axes.set_ylim(len(counts) - 0.4, -0.6)
+    set_rows(axes, len(counts))
     axes.set_yticks([])
     axes.spines[["bottom"]].set_visible(False)
     axes.set_xticks([])

@@ -40,6 +40,11 @@ _VARIABLES = {
 KIND_MARKERS = {ActionKind.POSE: "o", ActionKind.OBJECT: "s", ActionKind.PERSON: "^", ActionKind.UNKNOWN: "D"}
 KIND_GLYPHS = {ActionKind.POSE: "●", ActionKind.OBJECT: "■", ActionKind.PERSON: "▲", ActionKind.UNKNOWN: "◆"}
 
+# Layout of figures with a row per class: height of a row, width of the names, and most characters of a name.
+ROW_POINTS = 14.5
+NAME_POINTS = 142.0
+NAME_CHARACTERS = 24
+
 WIDTH_POINTS = 330  # the width of a phone's screen, so that text is not reduced there
 
 _STYLE: dict[Any, Any] = {
@@ -137,6 +142,16 @@ class Canvas:
             warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
             self._figure.savefig(buffer, format="svg")
         return _as_inline(buffer.getvalue(), self._size, svg_id, label)
+
+
+def set_rows(axes: Axes, num_rows: int) -> None:
+    """Set the y axis for rows at 0, 1, 2, ... from the top, with a little space above and below.
+
+    Args:
+        axes: The axes.
+        num_rows: Number of rows.
+    """
+    axes.set_ylim(num_rows - 0.4, -0.6)
 
 
 def shortened(name: str, max_characters: int) -> str:
