@@ -23,7 +23,7 @@ from ava_detect.structures.progress import VideoPosition
 from ava_detect.video.reader import VideoReader
 from ava_detect.video.remote import RemoteVideo
 from ava_detect.video.sources import SourceVideo
-from ava_detect.visualization.draw import draw_video
+from ava_detect.visualization.draw import DrawOptions, draw_video
 
 
 class VideoAnnotator:
@@ -123,17 +123,19 @@ class VideoAnnotator:
 
     def _draw(self, run: VideoRun, keyframes: list[ActionDetections], path: Path) -> str:
         """A second pass over the video, drawn; returns the file's name."""
-        fps = min(run.video.info.average_fps, 60.0)
+        options = DrawOptions(
+            banner=self.settings.note,
+            keyframe_seconds=self.settings.every_seconds,
+            cuts_seconds=run.cuts_seconds,
+        )
         with run.timed("draw"):
             draw_video(
                 VideoReader(run.video.path),
                 keyframes,
                 path,
-                fps,
+                run.video.info.average_fps,
                 self.pipeline.label_map,
-                banner=self.settings.note,
-                keyframe_seconds=self.settings.every_seconds,
-                cuts_seconds=run.cuts_seconds,
+                options,
             )
         return path.name
 

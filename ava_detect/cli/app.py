@@ -61,7 +61,11 @@ app.add_typer(data.app)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The entry point of the ``ava-detect`` command; ``arguments``: those of the process by default."""
+    """Run the ``ava-detect`` command.
+
+    Args:
+        arguments: Those of the command line; by default the process's.
+    """
     try:
         app(arguments)
     except (AvaDetectError, MissingDependencyError) as error:

@@ -16,7 +16,6 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperCommand
 
-from ava_detect.errors import AvaDetectError, MissingDependencyError
 from ava_detect.storage.addresses import without_secrets
 
 _out = Console(soft_wrap=True)
@@ -50,16 +49,10 @@ def table(heading: Sequence[str], rows: Iterable[Sequence[str]], *, left: Sequen
 class Command(TyperCommand):
     """A command whose errors and problems are told in its own flags."""
 
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command."""
-        token = _running.set(self)
-        try:
-            return super().invoke(ctx)
-        except (AvaDetectError, MissingDependencyError) as error:
-            error.args = (with_flags(str(error), self), *error.args[1:])
-            raise
-        finally:
-            _running.reset(token)
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments of a call, after which this is the command that runs."""
+        _running.set(self)
+        return super().parse_args(ctx, args)
 
 
 def with_flags(message: str, command: TyperCommand) -> str:

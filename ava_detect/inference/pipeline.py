@@ -26,7 +26,7 @@ from ava_detect.models.action_detector import ActionClassifier, ActionDetector
 from ava_detect.structures import ActionDetections, Clip, Frame, PersonBoxes
 from ava_detect.structures import boxes as box_ops
 from ava_detect.structures.labels import LabelMap
-from ava_detect.structures.linking import Linker
+from ava_detect.structures.linking import Linker, max_gap_seconds
 from ava_detect.video.clip_sampler import ClipSampler, Keyframe, keyframe_times
 from ava_detect.video.reader import VideoReader
 from ava_detect.video.remote import RemoteVideo, as_video_file
@@ -216,7 +216,7 @@ class _Stages:
         pipeline, scorer = self._pipeline, self._pipeline.scorer
         batches = prefetch(self._detected(prefetch(self._decoded(times), _KEYFRAMES_AHEAD)), _BATCHES_AHEAD)
         scored = ordered_map(self._score, batches, scorer.calls_at_once, scorer.start_thread)
-        linker = Linker(max_gap_seconds=2.5 * pipeline.every_seconds, start_score=pipeline.new_person_score)
+        linker = Linker(max_gap_seconds=max_gap_seconds(pipeline.every_seconds), start_score=pipeline.new_person_score)
         action_ids = np.array(pipeline.label_map.ids, np.int64)
         with ExitStack() as stages:
             # A stage is closed by the thread that takes from it, also where an interrupt ends this generator.

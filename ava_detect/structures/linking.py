@@ -152,6 +152,23 @@ def _best_pairs(scores: Float64Array) -> dict[int, int]:
     return {int(column): int(row) for row, column in zip(rows, columns, strict=True) if scores[row, column] > 0}
 
 
+_MAX_GAP_IN_KEYFRAMES = 2.5
+
+
+def max_gap_seconds(keyframe_seconds: float) -> float:
+    """Return how long a person may be out of sight and still keep their track id: 2.5 keyframe intervals.
+
+    One keyframe on which the person is not detected is bridged, also where the spacing is slightly irregular.
+
+    Args:
+        keyframe_seconds: Usual spacing of keyframes, seconds.
+
+    Returns:
+        The gap for ``Linker(max_gap_seconds=...)``, seconds.
+    """
+    return _MAX_GAP_IN_KEYFRAMES * keyframe_seconds
+
+
 def similarities(expected: Float64Array, boxes: Float64Array, elapsed_seconds: Float64Array) -> Float64Array:
     """How alike boxes are, ``[T, N]`` in 0..1: the mean of IoU and of nearness times likeness in size.
 

@@ -1,1 +1,1 @@
-"""What people look at: boxes and labels drawn on frames and videos, plots, the report and the viewer."""
+"""Drawing of detections: boxes and labels on frames and videos, plots, the evaluation report and the result viewer."""

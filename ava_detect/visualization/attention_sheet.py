@@ -1,4 +1,7 @@
-"""Attention maps drawn over the frames that each pathway read, as one picture. Needs no torch."""
+"""Attention maps over the frames that each pathway of the network read, as one image. Needs no torch.
+
+Shapes: T frames read by a pathway, h x w cells of its feature map.
+"""
 
 from __future__ import annotations
 
@@ -12,35 +15,35 @@ from PIL import Image
 
 from ava_detect.structures import Clip
 from ava_detect.structures.boxes import FloatArray, scale
-from ava_detect.structures.boxes import clip as cut
-from ava_detect.visualization.chips import Picture, Style, time_stamp
+from ava_detect.structures.boxes import clip as clip_boxes
+from ava_detect.visualization.chips import RGBImage, Style, time_stamp
+from ava_detect.visualization.image_grid import BACKGROUND, grid_width, image_grid
 from ava_detect.visualization.outlines import paint_box
-from ava_detect.visualization.tiles import GROUND, tile, tiled_width
 
 _COLUMNS = 8
 _BOX_COLOUR = (255, 255, 255)
-# Faint heat leaves the picture as it is; the strongest hides three quarters of it.
-_STRONGEST = 0.75
+# Opacity of the strongest heat; where the heat is 0 the frame stays as it is.
+_MAX_OPACITY = 0.75
 
 
 class PathwayHeat(Protocol):
-    """What is drawn of a pathway; ``ava_detect.inference.gradcam.PathwayAttention`` is one."""
+    """Attention of one pathway; ``ava_detect.inference.gradcam.PathwayAttention`` is one."""
 
     @property
     def pathway(self) -> str:
-        """Its name."""
+        """Name of the pathway, such as ``slow``."""
 
     @property
     def heat(self) -> npt.NDArray[np.float32]:
-        """``[T, h, w]`` in 0..1."""
+        """Attention maps, float32 ``[T, h, w]`` in 0..1."""
 
     @property
     def frames(self) -> tuple[int, ...]:
-        """Which frames of the clip the T are."""
+        """Indices of the T frames in the clip."""
 
     @property
     def contribution(self) -> float:
-        """What it puts into the logit."""
+        """Contribution of the pathway to the logit of the action."""
 
 
 def attention_sheet(
@@ -49,42 +52,56 @@ def attention_sheet(
     pathways: Sequence[PathwayHeat],
     title: str,
     *,
-    picture_width: int = 240,
-) -> Picture:
-    """One pathway below the other: each frame that it read with its heat, and the person's box.
+    frame_width: int = 240,
+) -> RGBImage:
+    """Draw the pathways one below the other: every frame that was read, with its attention map and the person's box.
 
-    ``box_xyxy``: ``[4]``, pixels of the clip. ``title``: a line on top, such as who, what and the score.
-    ``picture_width``: of one frame, pixels.
+    Args:
+        clip: The clip that the network was given.
+        box_xyxy: The person's box ``[4]``, pixels of the clip.
+        pathways: Attention of each pathway, drawn in this order.
+        title: Text on top of the sheet, such as the action, the person and the score.
+        frame_width: Width of one drawn frame, pixels.
+
+    Returns:
+        The sheet, uint8 RGB ``[H, W, 3]``.
     """
-    height = max(1, round(clip.height * picture_width / clip.width))
-    box = scale(box_xyxy.astype(np.float64), picture_width / clip.width, height / clip.height)
-    box = cut(np.rint(box), picture_width, height)
-    style = Style(picture_width * 3, height * 3)
-    parts = [_heading(title, style, picture_width)]
+    height = max(1, round(clip.height * frame_width / clip.width))
+    # Clip pixels -> whole pixels of a drawn frame, cut to the frame.
+    box = scale(box_xyxy.astype(np.float64), frame_width / clip.width, height / clip.height)
+    box = clip_boxes(np.rint(box), frame_width, height)
+    # Text is sized as on a frame of three times the width, so that headings are legible beside small frames.
+    style = Style(frame_width * 3, height * 3)
+    parts = [_heading(title, style, frame_width)]
     for pathway in pathways:
         heading = f"{pathway.pathway} pathway: {len(pathway.frames)} frames, {pathway.contribution:+.2f} of the logit"
-        parts.append(_heading(heading, style, picture_width))
-        pictures = [
-            _heated(clip.frames[frame], heat, (picture_width, height), box)
+        parts.append(_heading(heading, style, frame_width))
+        images = [
+            _overlay_heat(clip.frames[frame], heat, (frame_width, height), box)
             for frame, heat in zip(pathway.frames, pathway.heat, strict=True)
         ]
-        parts.append(tile(pictures, _COLUMNS))
+        parts.append(image_grid(images, _COLUMNS))
     return np.concatenate(parts)
 
 
-def _heading(text: str, style: Style, picture_width: int) -> Picture:
-    sign = time_stamp(text, style)
-    strip = np.full((sign.height + 2 * style.pad, tiled_width(picture_width, _COLUMNS), 3), GROUND, np.uint8)
-    sign.paste(strip, style.pad, style.pad)
+def _heading(text: str, style: Style, frame_width: int) -> RGBImage:
+    """Return a strip as wide as the grid with ``text`` at its left."""
+    patch = time_stamp(text, style)
+    strip = np.full((patch.height + 2 * style.pad, grid_width(frame_width, _COLUMNS), 3), BACKGROUND, np.uint8)
+    patch.paste(strip, style.pad, style.pad)
     return strip
 
 
-def _heated(image: Picture, heat: npt.NDArray[np.float32], size: tuple[int, int], box: FloatArray) -> Picture:
-    """A frame at ``size`` (width, height) with its map ``[h, w]`` laid over it."""
-    small = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX), np.float32)
-    smooth = np.asarray(Image.fromarray(heat, "F").resize(size, Image.Resampling.BICUBIC)).clip(0, 1)
-    colours = matplotlib.colormaps["inferno"](smooth)[..., :3].astype(np.float32) * 255
-    cover = _STRONGEST * np.sqrt(smooth)[..., None]
-    picture: Picture = np.rint(small * (1 - cover) + colours * cover).astype(np.uint8)
-    paint_box(picture, box, _BOX_COLOUR, max(1, size[0] // 160))
-    return picture
+def _overlay_heat(
+    image: RGBImage, heat: npt.NDArray[np.float32], size: tuple[int, int], box_xyxy: FloatArray
+) -> RGBImage:
+    """Resize a frame to ``size`` (width, height) and blend its attention map ``[h, w]`` over it."""
+    resized = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX), np.float32)  # [H, W, 3]
+    # Bicubic interpolation overshoots 0..1.
+    smooth = np.asarray(Image.fromarray(heat, "F").resize(size, Image.Resampling.BICUBIC)).clip(0, 1)  # [H, W]
+    colours = matplotlib.colormaps["inferno"](smooth)[..., :3].astype(np.float32) * 255  # [H, W, 3]
+    # The square root makes weak attention visible.
+    opacity = _MAX_OPACITY * np.sqrt(smooth)[..., None]  # [H, W, 1]
+    blended: RGBImage = np.rint(resized * (1 - opacity) + colours * opacity).astype(np.uint8)
+    paint_box(blended, box_xyxy, _BOX_COLOUR, max(1, size[0] // 160))
+    return blended

@@ -1,9 +1,9 @@
-"""What is pasted onto a frame: label chips, the banner and the time, rendered once and kept as patches.
+"""Label chips, banner, time stamp and legend: small images that are rendered once and pasted onto frames.
 
-A chip says who (a tab in the person's colour with their track id) and what they do: a row per action with
-the mark of its kind (one disc: a pose; a square: an object is handled; two discs: another person is
-involved), its name and its score as a bar. Beside ground truth a row ends in a tick (right), a cross (wrong) or a ring
-(missed: true, and not found). Sizes follow the frame, so that chips read alike from 240p to 4K.
+A chip starts with a tab in the person's colour with their track id. Then follows a row per action: the glyph of the
+action's kind (one disc: a pose; a square: an object is handled; two discs: another person is involved), the action's
+name, and its score as a bar. With ground truth a row ends in a tick (right), a cross (wrong) or a ring (missed: true
+but not predicted). Sizes follow the frame, so that chips look alike from 240p to 4K.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ava_detect.structures.labels import ActionKind
 
-Picture = npt.NDArray[np.uint8]
+RGBImage = npt.NDArray[np.uint8]  # [H, W, 3]
 Colour = tuple[int, int, int]
 
-# Okabe and Ito's set, which people with any common colour blindness can tell apart
-# (https://jfly.uni-koeln.de/color/), without black and with neighbours far from each other.
+# The palette of Okabe and Ito, which people with the common forms of colour blindness can tell apart
+# (https://jfly.uni-koeln.de/color/), without black, in an order in which neighbours differ much.
 TRACK_COLOURS: tuple[Colour, ...] = (
     (230, 159, 0),  # orange
     (86, 180, 233),  # sky blue
@@ -34,60 +34,73 @@ TRACK_COLOURS: tuple[Colour, ...] = (
     (213, 94, 0),  # vermillion
     (0, 114, 178),  # blue
 )
-SHADE: Colour = (18, 18, 22)
-_GROUND = (*SHADE, 205)
+DARK: Colour = (18, 18, 22)
+_BACKGROUND = (*DARK, 205)  # RGBA, as are the next three
 _TEXT = (255, 255, 255, 255)
-_TROUGH = (92, 92, 98, 255)
-_BANNER_GROUND = (150, 20, 20, 225)
+_EMPTY_BAR = (92, 92, 98, 255)
+_BANNER_BACKGROUND = (150, 20, 20, 225)
 _KIND_COLOURS: dict[ActionKind, Colour] = {
     ActionKind.POSE: (150, 215, 255),
     ActionKind.OBJECT: (255, 208, 120),
     ActionKind.PERSON: (255, 170, 215),
     ActionKind.UNKNOWN: (225, 225, 225),
 }
+# Glyphs are drawn this many times larger and then reduced, for smooth edges.
 _GLYPH_OVERSAMPLING = 8
 
 
 def track_colour(track_id: int) -> Colour:
-    """The colour of a track: the same for the same id, always; ids count from 1."""
+    """Return the colour of a track.
+
+    Args:
+        track_id: The id, counted from 1.
+
+    Returns:
+        RGB, always the same for the same id; colours repeat after seven ids.
+    """
     return TRACK_COLOURS[(track_id - 1) % len(TRACK_COLOURS)]
 
 
 @dataclass(frozen=True)
 class Style:
-    """The sizes of everything drawn, in pixels of one frame."""
+    """Sizes of all drawn parts, derived from the size of the frame.
+
+    Attributes:
+        frame_width: Width of the frame, pixels.
+        frame_height: Height of the frame, pixels.
+    """
 
     frame_width: int
     frame_height: int
 
     @property
     def font(self) -> int:
-        """Height of the letters' em square; below 11 pixels words run together."""
+        """Font size (height of the em square), pixels; at least 11, below which words run together."""
         return max(11, round(min(self.frame_width, self.frame_height) * 0.025))
 
     @property
     def line(self) -> int:
-        """Thickness of a box's edge."""
+        """Thickness of the outline of a box, pixels."""
         return max(2, round(min(self.frame_width, self.frame_height) / 270))
 
     @property
     def pad(self) -> int:
-        """Space around and between the parts of a chip."""
+        """Space around and between the parts of a chip, pixels."""
         return max(2, round(self.font * 0.3))
 
     @property
     def row(self) -> int:
-        """Height of one line of a chip."""
+        """Height of a row of a chip, pixels."""
         return round(self.font * 1.3)
 
     @property
     def longest_text(self) -> int:
-        """Names wider than this are cut with an ellipsis."""
+        """Width above which an action's name is cut and ends in an ellipsis, pixels."""
         return round(self.frame_width * 0.42)
 
 
 class Verdict(StrEnum):
-    """What ground truth says of an action, or that there is none."""
+    """How a predicted action compares with the ground truth; ``NONE`` without ground truth."""
 
     NONE = "none"
     RIGHT = "right"
@@ -95,7 +108,7 @@ class Verdict(StrEnum):
     MISSED = "missed"
 
 
-# Of Okabe and Ito's set too: apart for the colour-blind, and each with a shape of its own.
+# From the palette of Okabe and Ito as well; each verdict also has a shape of its own.
 _VERDICT_COLOURS: dict[Verdict, Colour] = {
     Verdict.RIGHT: (60, 205, 150),
     Verdict.WRONG: (255, 120, 60),
@@ -104,7 +117,14 @@ _VERDICT_COLOURS: dict[Verdict, Colour] = {
 
 
 class ChipRow(NamedTuple):
-    """One action on a chip; ``score`` in 0..1."""
+    """One action on a chip.
+
+    Attributes:
+        name: The action's name.
+        kind: The action's kind, which selects glyph and colour.
+        score: The score in 0..1, drawn as a bar.
+        verdict: The comparison with the ground truth.
+    """
 
     name: str
     kind: ActionKind
@@ -113,26 +133,45 @@ class ChipRow(NamedTuple):
 
 
 class Patch:
-    """A picture with transparency, kept in the form that pastes fastest."""
+    """A small image with transparency, stored premultiplied so that pasting is fast.
 
-    def __init__(self, picture: Image.Image) -> None:
-        rgba = np.asarray(picture.convert("RGBA"), np.uint16)
-        self._colour = rgba[..., :3] * rgba[..., 3:]
-        self._keep = 255 - rgba[..., 3:]
+    Args:
+        image: The image, of any Pillow mode.
+
+    Attributes:
+        height: Height, pixels.
+        width: Width, pixels.
+    """
+
+    def __init__(self, image: Image.Image) -> None:
+        rgba = np.asarray(image.convert("RGBA"), np.uint16)  # [h, w, 4]
+        self._colour = rgba[..., :3] * rgba[..., 3:]  # [h, w, 3], colour times alpha, at most 255 * 255
+        self._keep = 255 - rgba[..., 3:]  # [h, w, 1], weight of the image below
         self.height, self.width = rgba.shape[:2]
 
-    def paste(self, image: Picture, x: int, y: int) -> None:
-        """Blend into ``image`` with the top left corner at ``x, y >= 0``; what lies outside is cut."""
-        region = image[y : y + self.height, x : x + self.width]
+    def paste(self, image: RGBImage, x: int, y: int) -> None:
+        """Blend the patch into an image in place.
+
+        Args:
+            image: uint8 RGB ``[H, W, 3]``, changed in place.
+            x: Left edge of the patch in the image, 0 or more; what lies outside the image is cut off.
+            y: Top edge of the patch in the image, 0 or more.
+        """
+        region = image[y : y + self.height, x : x + self.width]  # a view [rows, columns, 3]
         rows, columns = region.shape[:2]
         blended = self._colour[:rows, :columns] + region * self._keep[:rows, :columns]
-        region[...] = (blended + 127) // 255
+        region[...] = (blended + 127) // 255  # rounded to the nearest integer
 
 
 def short_name(name: str) -> str:
-    """An action's name without its lists of examples and without brackets, on one line.
+    """Return an action's name without its lists of examples and without brackets, on one line.
 
-    ``talk to (e.g., self, a person, a group)`` becomes ``talk to``; ``hug (a person)`` ``hug a person``.
+    Args:
+        name: The name as in the label map.
+
+    Returns:
+        The short name: ``talk to (e.g., self, a person, a group)`` becomes ``talk to``, and ``hug (a person)`` becomes
+        ``hug a person``.
     """
     without_examples = re.sub(r"\(e\.g\.[^)]*\)", " ", name)
     return " ".join(re.sub(r"[()]", " ", without_examples).split())
@@ -140,14 +179,14 @@ def short_name(name: str) -> str:
 
 @lru_cache(maxsize=8)
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    """Pillow's own scalable font in its own layout, so that a drawing looks alike on every machine."""
+    """Return Pillow's built-in font with its basic layout engine, so that drawings are equal on all machines."""
     font = ImageFont.load_default(size)
     assert isinstance(font, ImageFont.FreeTypeFont), "with a size given, Pillow loads its FreeType font"
     return font.font_variant(layout_engine=ImageFont.Layout.BASIC)
 
 
 def _fit(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
-    """``text``, or as much of it as fits into ``width`` pixels with an ellipsis."""
+    """Return ``text``, cut and ended with an ellipsis where it is wider than ``width`` pixels."""
     if font.getlength(text) <= width:
         return text
     length = next((n for n in range(len(text) - 1, 0, -1) if font.getlength(text[:n] + "…") <= width), 0)
@@ -156,7 +195,7 @@ def _fit(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
 
 @lru_cache(maxsize=16)
 def _glyph(kind: ActionKind, size: int) -> Image.Image:
-    """The mark of a kind: an anti-aliased mask of ``size`` by ``size`` pixels."""
+    """Return the glyph of a kind as an anti-aliased mask of ``size`` by ``size`` pixels."""
     full = size * _GLYPH_OVERSAMPLING
     mask = Image.new("L", (full, full))
     draw = ImageDraw.Draw(mask)
@@ -174,7 +213,7 @@ def _glyph(kind: ActionKind, size: int) -> Image.Image:
 
 @lru_cache(maxsize=16)
 def _verdict_mark(verdict: Verdict, size: int) -> Image.Image:
-    """A tick, a cross or a ring: an anti-aliased mask of ``size`` by ``size`` pixels."""
+    """Return a tick, a cross or a ring as an anti-aliased mask of ``size`` by ``size`` pixels."""
     full = size * _GLYPH_OVERSAMPLING
     mask = Image.new("L", (full, full))
     draw = ImageDraw.Draw(mask)
@@ -191,7 +230,7 @@ def _verdict_mark(verdict: Verdict, size: int) -> Image.Image:
 
 
 def _text_colour_on(colour: Colour) -> Colour:
-    """Black or white, whichever is easier to read on ``colour`` (ITU-R BT.601 luma)."""
+    """Return black or white, the one with more contrast to ``colour`` (ITU-R BT.601 luma)."""
     luma = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
     return (0, 0, 0) if luma > 125 else (255, 255, 255)
 
@@ -200,26 +239,39 @@ def _text_colour_on(colour: Colour) -> Colour:
 class Chip:
     """The label of one person, before it is rendered.
 
-    ``rows``: their actions, at least one. ``number``: what the tab in ``colour`` says, "" for a plain strip.
+    Attributes:
+        rows: The person's actions, at least one, best first.
+        colour: RGB of the tab.
+        tab: Text of the tab, such as the track id; empty for a plain strip.
+        style: Sizes for the frame.
     """
 
     rows: tuple[ChipRow, ...]
     colour: Colour
-    number: str
+    tab: str
     style: Style
 
-    def shortened(self) -> list[Chip]:
-        """The chip itself, then with ever fewer rows down to one."""
+    def versions(self) -> list[Chip]:
+        """Return the chip with all of its rows, then with one row less each time, down to one row."""
         return [replace(self, rows=self.rows[:count]) for count in range(len(self.rows), 0, -1)]
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height in pixels."""
+        """Width and height, pixels."""
         return _columns(self).width, 2 * self.style.pad + len(self.rows) * self.style.row
 
 
 class _Columns(NamedTuple):
-    """Where a chip's parts begin, in pixels from its left; a glyph, the bar and a verdict are 1, 2 and 1 em wide."""
+    """Layout of a chip's columns, pixels from its left.
+
+    Attributes:
+        names: Names as drawn, cut where they are too long.
+        glyph: Left edge of the glyphs, 1 em wide.
+        name: Left edge of the names.
+        bar: Left edge of the score bars, 2 em wide.
+        verdict: Left edge of the verdict marks, 1 em wide.
+        width: Width of the chip.
+    """
 
     names: tuple[str, ...]
     glyph: int
@@ -231,9 +283,11 @@ class _Columns(NamedTuple):
 
 @lru_cache(maxsize=512)
 def _columns(chip: Chip) -> _Columns:
+    """Lay out: tab | glyph | name | bar | verdict mark, where there is one."""
     font, pad, em = _font(chip.style.font), chip.style.pad, chip.style.font
     names = tuple(_fit(row.name, font, chip.style.longest_text) for row in chip.rows)
-    glyph = round(font.getlength(chip.number)) + 3 * pad if chip.number else 2 * pad
+    # The tab ends one pad before the glyphs: text with a pad on either side, or a plain strip one pad wide.
+    glyph = round(font.getlength(chip.tab)) + 3 * pad if chip.tab else 2 * pad
     name = glyph + em + pad
     bar = name + round(max(font.getlength(text) for text in names)) + 2 * pad
     verdict = bar + 2 * em + 2 * pad
@@ -243,66 +297,105 @@ def _columns(chip: Chip) -> _Columns:
 
 @lru_cache(maxsize=128)
 def render_chip(chip: Chip) -> Patch:
-    """The chip as a patch of its ``size``."""
+    """Render a chip.
+
+    Args:
+        chip: The chip; chips that are equal are rendered once.
+
+    Returns:
+        A patch of the chip's ``size``.
+    """
     style, columns = chip.style, _columns(chip)
-    font, em, tab = _font(style.font), style.font, columns.glyph - style.pad
-    picture = Image.new("RGBA", chip.size, _GROUND)
-    draw = ImageDraw.Draw(picture)
-    draw.rectangle((0, 0, tab - 1, picture.height), fill=chip.colour)
-    draw.text((tab / 2, style.pad + style.row // 2), chip.number, _text_colour_on(chip.colour), font, anchor="mm")
+    font, em, tab_width = _font(style.font), style.font, columns.glyph - style.pad
+    image = Image.new("RGBA", chip.size, _BACKGROUND)
+    draw = ImageDraw.Draw(image)
+    # The tab is as high as the chip; its text is on the first row.
+    draw.rectangle((0, 0, tab_width - 1, image.height), fill=chip.colour)
+    draw.text((tab_width / 2, style.pad + style.row // 2), chip.tab, _text_colour_on(chip.colour), font, anchor="mm")
     bar_width, bar_half_height = 2 * em, max(1, round(em * 0.15))
     for index, (row, name) in enumerate(zip(chip.rows, columns.names, strict=True)):
-        middle = style.pad + index * style.row + style.row // 2
+        middle = style.pad + index * style.row + style.row // 2  # of the row, pixels from the top
         kind_colour = _KIND_COLOURS[row.kind]
-        picture.paste(kind_colour, (columns.glyph, middle - em // 2), _glyph(row.kind, em))
+        image.paste(kind_colour, (columns.glyph, middle - em // 2), _glyph(row.kind, em))
         draw.text((columns.name, middle), name, _TEXT, font, anchor="lm")
         if row.verdict is not Verdict.NONE:
             mark = _verdict_mark(row.verdict, em)
-            picture.paste(_VERDICT_COLOURS[row.verdict], (columns.verdict, middle - em // 2), mark)
+            image.paste(_VERDICT_COLOURS[row.verdict], (columns.verdict, middle - em // 2), mark)
+        # The empty bar first, then the part that the score fills; a width of 0 would still draw a pixel.
         filled = round(bar_width * min(max(row.score, 0), 1))
-        for width, shade in ((bar_width, _TROUGH), (filled, kind_colour)):
+        for width, shade in ((bar_width, _EMPTY_BAR), (filled, kind_colour)):
             if width:
                 left, right = columns.bar, columns.bar + width - 1
                 draw.rectangle((left, middle - bar_half_height, right, middle + bar_half_height), fill=shade)
-    return Patch(picture)
+    return Patch(image)
 
 
 @lru_cache(maxsize=4)
 def banner_strip(text: str, style: Style) -> Patch:
-    """A line across the whole width of the frame."""
+    """Render a line of text as wide as the frame.
+
+    Args:
+        text: The text; line breaks become spaces, and what does not fit is cut.
+        style: Sizes for the frame.
+
+    Returns:
+        The patch.
+    """
     font = _font(style.font)
-    picture = Image.new("RGBA", (style.frame_width, style.row + 2 * style.pad), _BANNER_GROUND)
+    image = Image.new("RGBA", (style.frame_width, style.row + 2 * style.pad), _BANNER_BACKGROUND)
     shown = _fit(" ".join(text.split()), font, style.frame_width - 2 * style.pad)
-    ImageDraw.Draw(picture).text((picture.width / 2, picture.height / 2), shown, _TEXT, font, anchor="mm")
-    return Patch(picture)
+    ImageDraw.Draw(image).text((image.width / 2, image.height / 2), shown, _TEXT, font, anchor="mm")
+    return Patch(image)
 
 
 @lru_cache(maxsize=4)
 def time_stamp(text: str, style: Style) -> Patch:
-    """A small sign with the time."""
+    """Render a short text, such as the time, on a dark background.
+
+    Args:
+        text: The text.
+        style: Sizes for the frame.
+
+    Returns:
+        The patch, as wide as the text.
+    """
     font = _font(style.font)
-    picture = Image.new("RGBA", (round(font.getlength(text)) + 2 * style.pad, style.row + style.pad), _GROUND)
-    ImageDraw.Draw(picture).text((picture.width / 2, picture.height / 2), text, _TEXT, font, anchor="mm")
-    return Patch(picture)
+    image = Image.new("RGBA", (round(font.getlength(text)) + 2 * style.pad, style.row + style.pad), _BACKGROUND)
+    ImageDraw.Draw(image).text((image.width / 2, image.height / 2), text, _TEXT, font, anchor="mm")
+    return Patch(image)
 
 
 @lru_cache(maxsize=4)
 def legend(style: Style) -> Patch:
-    """A small sign that explains the marks of a drawing with ground truth."""
+    """Render the legend of the verdict marks.
+
+    Args:
+        style: Sizes for the frame.
+
+    Returns:
+        The patch: each mark with its word, on one line.
+    """
     font, em, pad = _font(style.font), style.font, style.pad
-    words = [verdict for verdict in Verdict if verdict is not Verdict.NONE]
-    widths = [em + pad + round(font.getlength(word)) + 2 * pad for word in words]
-    picture = Image.new("RGBA", (sum(widths) + 2 * pad, style.row + pad), _GROUND)
-    draw, x = ImageDraw.Draw(picture), 2 * pad
-    for word, width in zip(words, widths, strict=True):
-        picture.paste(_VERDICT_COLOURS[word], (x, (picture.height - em) // 2), _verdict_mark(word, em))
-        draw.text((x + em + pad, picture.height / 2), word, _TEXT, font, anchor="lm")
+    verdicts = [verdict for verdict in Verdict if verdict is not Verdict.NONE]
+    widths = [em + pad + round(font.getlength(verdict)) + 2 * pad for verdict in verdicts]
+    image = Image.new("RGBA", (sum(widths) + 2 * pad, style.row + pad), _BACKGROUND)
+    draw, x = ImageDraw.Draw(image), 2 * pad
+    for verdict, width in zip(verdicts, widths, strict=True):
+        image.paste(_VERDICT_COLOURS[verdict], (x, (image.height - em) // 2), _verdict_mark(verdict, em))
+        draw.text((x + em + pad, image.height / 2), verdict, _TEXT, font, anchor="lm")
         x += width
-    return Patch(picture)
+    return Patch(image)
 
 
 def format_time(timestamp_seconds: float) -> str:
-    """``0:07.5``, ``12:03.0`` or ``1:02:03.4``: a time as players show it, with tenths."""
+    """Format a time as video players do, with tenths of a second.
+
+    Args:
+        timestamp_seconds: The time in seconds; may be negative.
+
+    Returns:
+        ``0:07.5``, ``12:03.0`` or ``1:02:03.4``.
+    """
     sign = "-" if timestamp_seconds < 0 else ""
     minutes, tenths = divmod(round(abs(timestamp_seconds) * 10), 600)
     hours, minutes = divmod(minutes, 60)

@@ -1,8 +1,9 @@
-"""Drawing detections: one keyframe onto its picture, or a whole video with people followed between keyframes."""
+"""Drawing of detections: onto one frame, or onto a whole video with people interpolated between keyframes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,18 +13,50 @@ from PIL import Image
 from ava_detect.errors import AvaDetectError, VideoError
 from ava_detect.structures import ActionDetections, Frame
 from ava_detect.structures.labels import LabelMap
-from ava_detect.structures.linking import Linker
+from ava_detect.structures.linking import Linker, max_gap_seconds
 from ava_detect.video.gif import GifWriter
 from ava_detect.video.writer import VideoWriter
-from ava_detect.visualization.chips import Picture
-from ava_detect.visualization.motion import Timeline, at_constant_rate
+from ava_detect.visualization.chips import RGBImage
+from ava_detect.visualization.motion import TrackInterpolator, at_constant_rate, output_fps
 from ava_detect.visualization.painter import Painter
 
 _MIN_SCORE, _MAX_ACTIONS = 0.3, 3
 
 
+@dataclass(frozen=True)
+class DrawOptions:
+    """How the detections of a video are drawn; shared by ``draw_video``, ``draw_gif`` and ``write_contact_sheet``.
+
+    Attributes:
+        ground_truth: Keyframes with the true people, in time order; actions with a score above 0 are true. Without
+            ground truth, and at times without it, nothing is marked as right or wrong.
+        min_score: Least score of a drawn action, 0..1.
+        max_actions: Most actions on the chip of one person.
+        banner: Text across the top of every frame; empty for none.
+        keyframe_seconds: Usual spacing of keyframes, seconds. A person who is on one keyframe only is shown for half
+            of it before and after.
+        cuts_seconds: Times of the video's hard cuts, seconds, rising (``VideoRun.cuts_seconds``); boxes are not
+            carried across them.
+
+    Raises:
+        AvaDetectError: ``keyframe_seconds`` is not above 0.
+    """
+
+    ground_truth: Sequence[ActionDetections] = ()
+    min_score: float = _MIN_SCORE
+    max_actions: int = _MAX_ACTIONS
+    banner: str = ""
+    keyframe_seconds: float = 1.0
+    cuts_seconds: Sequence[float] = ()
+
+    def __post_init__(self) -> None:
+        """Check the spacing; ``Painter`` checks ``max_actions``."""
+        if not self.keyframe_seconds > 0:
+            raise AvaDetectError(f"keyframe_seconds must be above 0, got {self.keyframe_seconds}")
+
+
 def draw_detections(
-    image: Picture,
+    image: RGBImage,
     detections: ActionDetections,
     label_map: LabelMap,
     *,
@@ -31,25 +64,41 @@ def draw_detections(
     min_score: float = _MIN_SCORE,
     max_actions: int = _MAX_ACTIONS,
     banner: str = "",
-) -> Picture:
-    """A copy of a keyframe's picture with its people: boxes, their likeliest actions, and the time.
+) -> RGBImage:
+    """Draw the people of a keyframe onto a copy of its frame: boxes, their best actions, and the time.
 
-    ``image``: uint8 RGB ``[H, W, 3]``. A chip shows at most ``max_actions`` actions with a score of at least
-    ``min_score``, best first, fewer where there is no room; chips never overlap, so that somebody in a dense
-    crowd may have a box alone, as has somebody without such an action. Colours and numbers are those of the
-    tracks; without track ids the colours only tell the people apart. ``banner``: a line across the top.
+    Chips never overlap: in a dense crowd some have fewer rows, and some boxes have no chip. Colours and numbers are
+    those of the tracks; without track ids the colours only tell the people apart.
 
-    ``ground_truth``: who is truly there, and what they do (a score above 0). Then a solid box is somebody's and a
-    dashed one nobody's, true boxes are dotted white, heavily where nobody's box is theirs, and actions end in a tick
-    (right), a cross (wrong) or a ring (true, and below ``min_score``).
-    Raises ``AvaDetectError`` when a drawn action is not in ``label_map``.
+    With ground truth a solid box matches a true person and a dashed box does not; true boxes are dotted white, with
+    a heavy line where no box matches them. Actions end in a tick (right), a cross (wrong) or a ring (true, but below
+    ``min_score``).
+
+    Args:
+        image: The frame, uint8 RGB ``[H, W, 3]``.
+        detections: The people of the keyframe.
+        label_map: Names and kinds of the actions.
+        ground_truth: The true people; an action with a score above 0 is true.
+        min_score: Least score of a drawn action, 0..1.
+        max_actions: Most actions on the chip of one person, best first.
+        banner: Text across the top; empty for none.
+
+    Returns:
+        The drawn frame, uint8 RGB ``[H, W, 3]``.
+
+    Raises:
+        AvaDetectError: ``image`` is of another kind, ``max_actions`` is negative, or a drawn action is not in
+            ``label_map``.
+
+    Example:
+        >>> drawn = draw_detections(frame.image, keyframe, LabelMap.ava(), min_score=0.5)
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise AvaDetectError(f"image must be uint8 RGB [H, W, 3], got {image.dtype} {list(image.shape)}")
-    picture = image.copy()
+    drawn = image.copy()
     painter = Painter(label_map, min_score, max_actions, banner)
-    painter.paint(picture, detections.timestamp_seconds, detections, ground_truth)
-    return picture
+    painter.paint(drawn, detections.timestamp_seconds, detections, ground_truth)
+    return drawn
 
 
 def draw_video(
@@ -58,32 +107,35 @@ def draw_video(
     path: str | Path,
     fps: float | Fraction,
     label_map: LabelMap,
-    *,
-    ground_truth: Iterable[ActionDetections] | None = None,
-    min_score: float = _MIN_SCORE,
-    max_actions: int = _MAX_ACTIONS,
-    banner: str = "",
-    keyframe_seconds: float = 1.0,
-    cuts_seconds: Sequence[float] = (),
+    options: DrawOptions | None = None,
 ) -> int:
-    """Write an mp4 in which the people of the keyframes are followed through every frame; returns its frame count.
+    """Write an mp4 in which the people of the keyframes are drawn on every frame.
 
-    ``frames``: a video's, in time order; they are repeated or dropped by their times, so that the constant
-    ``fps`` plays at the right speed. ``detections``: the keyframes of that video, in time order, linked or not
-    (then they are linked here); both may be streams, and memory does not grow with their length. Boxes
-    move in a straight line from keyframe to keyframe, and the actions are the nearest keyframe's.
-    ``ground_truth``: likewise, keyframes with the true people; where it has none nothing is judged.
-    ``keyframe_seconds``: the usual spacing of keyframes; people who are not on the next keyframe are held for
-    half of it. ``cuts_seconds``: when hard cuts are, rising (``VideoRun.cuts_seconds``): nobody is carried across one.
-    The other settings are those of ``draw_detections``. Raises ``VideoError`` when there is no frame
-    and ``AvaDetectError`` when either stream is out of order.
+    Boxes move linearly from keyframe to keyframe, and the actions are those of the nearer keyframe. Frames and
+    detections may be streams; memory does not grow with their length.
+
+    Args:
+        frames: Frames of the video in time order. They are repeated or dropped by their times, so that the output
+            plays at the right speed.
+        detections: Keyframes of the video in time order. Keyframes without track ids are linked.
+        path: Path of the mp4.
+        fps: Average frame rate of the video; the output has this constant rate, at most 60.
+        label_map: Names and kinds of the actions.
+        options: How the detections are drawn; None for the defaults.
+
+    Returns:
+        Number of frames written.
+
+    Raises:
+        VideoError: There is no frame.
+        AvaDetectError: Frames or keyframes are not in time order, or a drawn action is not in ``label_map``.
     """
-    painter = Painter(label_map, min_score, max_actions, banner)
-    found, truth = _timelines(detections, ground_truth, keyframe_seconds, cuts_seconds)
+    options = options or DrawOptions()
+    fps = output_fps(fps)
     with VideoWriter(path, fps) as writer:
         num_frames = 0
-        for picture in _drawn(at_constant_rate(frames, fps), painter, found, truth):
-            writer.write(picture)
+        for image in _drawn_images(at_constant_rate(frames, fps), detections, label_map, options):
+            writer.write(image)
             num_frames += 1
         _require_frames(num_frames, path)
     return num_frames
@@ -94,63 +146,67 @@ def draw_gif(
     detections: Iterable[ActionDetections],
     path: str | Path,
     label_map: LabelMap,
+    options: DrawOptions | None = None,
     *,
     fps: float | Fraction = 8,
     long_side: int = 480,
-    ground_truth: Iterable[ActionDetections] | None = None,
-    min_score: float = _MIN_SCORE,
-    max_actions: int = _MAX_ACTIONS,
-    banner: str = "",
-    keyframe_seconds: float = 1.0,
-    cuts_seconds: Sequence[float] = (),
 ) -> int:
-    """The same as an animated GIF, which plays wherever a picture is shown; returns its frame count.
+    """Write the same drawing as ``draw_video`` as an animated GIF, which image viewers and documents can show.
 
-    ``long_side``: frames are shrunk to it, pixels, before they are drawn on, so that text stays legible. ``fps``: at
-    most 50. Memory does not grow with the length; the file does, by about 0.6 MB a second at 480 pixels.
+    Memory does not grow with the length. The file does, by about 0.6 MB per second of video at 480 pixels.
+
+    Args:
+        frames: Frames of the video in time order.
+        detections: Keyframes of the video in time order. Keyframes without track ids are linked.
+        path: Path of the GIF.
+        label_map: Names and kinds of the actions.
+        options: How the detections are drawn; None for the defaults.
+        fps: Constant frame rate of the output, at most 50.
+        long_side: Longer side of the output, pixels. Larger frames are reduced before they are drawn on, so that
+            text stays legible.
+
+    Returns:
+        Number of frames written.
+
+    Raises:
+        VideoError: There is no frame.
+        AvaDetectError: Frames or keyframes are not in time order, or a drawn action is not in ``label_map``.
     """
-    painter = Painter(label_map, min_score, max_actions, banner)
-    found, truth = _timelines(detections, ground_truth, keyframe_seconds, cuts_seconds)
+    options = options or DrawOptions()
     with GifWriter(path, fps) as writer:
         num_frames = 0
-        shrunk = (_shrunk(frame, long_side) for frame in at_constant_rate(frames, fps))
-        for picture in _drawn(shrunk, painter, found, truth):
-            writer.write(picture)
+        resized = (_reduced(frame, long_side) for frame in at_constant_rate(frames, fps))
+        for image in _drawn_images(resized, detections, label_map, options):
+            writer.write(image)
             num_frames += 1
         _require_frames(num_frames, path)
     return num_frames
 
 
-def _timelines(
-    detections: Iterable[ActionDetections],
-    ground_truth: Iterable[ActionDetections] | None,
-    keyframe_seconds: float,
-    cuts_seconds: Sequence[float],
-) -> tuple[Timeline, Timeline | None]:
-    if not keyframe_seconds > 0:
-        raise AvaDetectError(f"keyframe_seconds must be above 0, got {keyframe_seconds}")
+def _drawn_images(
+    frames: Iterable[Frame], detections: Iterable[ActionDetections], label_map: LabelMap, options: DrawOptions
+) -> Iterator[RGBImage]:
+    """Draw onto a copy of each frame; a frame that is repeated is drawn anew."""
+    painter = Painter(label_map, options.min_score, options.max_actions, options.banner)
     found, truth = (
-        None if keyframes is None else Timeline(_linked(keyframes, keyframe_seconds), keyframe_seconds, cuts_seconds)
-        for keyframes in (detections, ground_truth)
+        TrackInterpolator(_linked(keyframes, options.keyframe_seconds), options.keyframe_seconds, options.cuts_seconds)
+        for keyframes in (detections, options.ground_truth)
     )
-    assert found is not None, "there are detections, if only no keyframe"
-    return found, truth
-
-
-def _drawn(frames: Iterable[Frame], painter: Painter, found: Timeline, truth: Timeline | None) -> Iterator[Picture]:
     for frame in frames:
-        picture, now = frame.image.copy(), frame.timestamp_seconds
-        painter.paint(picture, now, found.at(now), None if truth is None else truth.at(now))
-        yield picture
+        image, now = frame.image.copy(), frame.timestamp_seconds
+        painter.paint(image, now, found.at(now), truth.at(now))
+        yield image
 
 
-def _linked(detections: Iterable[ActionDetections], keyframe_seconds: float) -> Iterator[ActionDetections]:
-    linker = Linker(2.5 * keyframe_seconds)
-    for keyframe in detections:
+def _linked(keyframes: Iterable[ActionDetections], keyframe_seconds: float) -> Iterator[ActionDetections]:
+    """Add track ids to the keyframes that have none."""
+    linker = Linker(max_gap_seconds(keyframe_seconds))
+    for keyframe in keyframes:
         yield keyframe if keyframe.track_ids is not None else linker.update(keyframe)
 
 
-def _shrunk(frame: Frame, long_side: int) -> Frame:
+def _reduced(frame: Frame, long_side: int) -> Frame:
+    """Reduce a frame so that its longer side has ``long_side`` pixels; smaller frames stay as they are."""
     height, width = frame.image.shape[:2]
     factor = long_side / max(width, height)
     if factor >= 1:
@@ -162,4 +218,4 @@ def _shrunk(frame: Frame, long_side: int) -> Frame:
 
 def _require_frames(num_frames: int, path: str | Path) -> None:
     if not num_frames:
-        raise VideoError(f"{path}: there is no frame to draw on; check that the video holds a picture")
+        raise VideoError(f"{path}: there is no frame to draw on; check that the file has a video stream")

@@ -1,4 +1,4 @@
-"""Boxes drawn onto a picture: solid where nothing else is known, dashed or dotted to tell truth from error."""
+"""Outlines of boxes painted onto an image: solid by default, dashed or dotted to tell errors and ground truth apart."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from enum import Enum
 import numpy as np
 
 from ava_detect.structures.boxes import FloatArray
-from ava_detect.visualization.chips import SHADE, Colour, Picture
+from ava_detect.visualization.chips import DARK, Colour, RGBImage
 
 
 class Outline(Enum):
-    """How an edge is broken up: dash and gap, in thicknesses of the line; None is unbroken."""
+    """Dash pattern of an edge: length of a dash and of a gap, in thicknesses of the line; None is unbroken."""
 
     SOLID = None
     DASHED = (6, 4)
@@ -19,30 +19,38 @@ class Outline(Enum):
 
 
 def paint_box(
-    picture: Picture, box_xyxy: FloatArray, colour: Colour, line_px: int, outline: Outline = Outline.SOLID
+    image: RGBImage, box_xyxy: FloatArray, colour: Colour, line_px: int, outline: Outline = Outline.SOLID
 ) -> None:
-    """Draw the outline of a box onto ``picture``, in place and inside the box, with a dark line within.
+    """Paint the outline of a box in place, with a dark line inside it that keeps it visible on any background.
 
-    ``box_xyxy``: whole pixels inside the frame; the outline covers its outermost ``line_px`` pixels.
+    Args:
+        image: uint8 RGB ``[H, W, 3]``, changed in place.
+        box_xyxy: ``[4]``, whole pixels inside the image; the outline covers the box's outermost ``line_px`` pixels.
+        colour: RGB of the outline.
+        line_px: Thickness of the outline, pixels.
+        outline: Dash pattern of the outline.
     """
     x1, y1, x2, y2 = (int(corner) for corner in box_xyxy)
-    dark = max(1, line_px // 3)
-    for inset, thickness, shade in ((line_px, dark, SHADE), (0, line_px, colour)):
-        inner = picture[y1 + inset : max(y2 - inset, y1 + inset), x1 + inset : max(x2 - inset, x1 + inset)]
+    dark_px = max(1, line_px // 3)
+    # The dark line first, inset by the outline's thickness; then the outline itself.
+    for inset, thickness, shade in ((line_px, dark_px, DARK), (0, line_px, colour)):
+        # A view on the box without its outermost ``inset`` pixels; empty where the box is too small.
+        inner = image[y1 + inset : max(y2 - inset, y1 + inset), x1 + inset : max(x2 - inset, x1 + inset)]  # [h, w, 3]
         height, width = inner.shape[:2]
-        across, down = _drawn(width, outline, line_px), _drawn(height, outline, line_px)
-        for strip in (inner[:thickness], inner[-thickness:]):
+        across, down = _painted_pixels(width, outline, line_px), _painted_pixels(height, outline, line_px)
+        for strip in (inner[:thickness], inner[-thickness:]):  # top and bottom edge, [thickness, w, 3]
             strip[:, across] = shade
-        for strip in (inner[:, :thickness], inner[:, -thickness:]):
+        for strip in (inner[:, :thickness], inner[:, -thickness:]):  # left and right edge, [h, thickness, 3]
             strip[down] = shade
 
 
-def _drawn(length: int, outline: Outline, line_px: int) -> slice | np.ndarray:
-    """Which pixels of an edge of ``length`` are drawn; both ends are, so that corners stay whole."""
+def _painted_pixels(length: int, outline: Outline, line_px: int) -> slice | np.ndarray:
+    """Return which pixels of an edge of ``length`` are painted, as an index ``[length]``; both ends always are."""
     if outline.value is None:
         return slice(None)
     dash, gap = (part * line_px for part in outline.value)
-    place = np.arange(length)
-    place = np.minimum(place, place[::-1])
-    mask: np.ndarray = place % (dash + gap) < dash
+    offset = np.arange(length)  # [length], distance to the start of the edge
+    # Distance to the nearer end: the pattern is symmetric and starts with a dash at both corners.
+    offset = np.minimum(offset, offset[::-1])
+    mask: np.ndarray = offset % (dash + gap) < dash
     return mask

@@ -1,9 +1,9 @@
-"""Saved results -> pictures: drawn videos, GIFs, contact sheets, and a page of plots, beside ground truth if given."""
+"""Pictures of saved results: drawn videos, GIFs, contact sheets and plots, with or without ground truth."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,17 +20,20 @@ from ava_detect.structures.tubes import action_tubes, usual_spacing
 from ava_detect.video.cuts import ShotCounter
 from ava_detect.video.reader import VideoReader
 from ava_detect.visualization.contact_sheet import write_contact_sheet
-from ava_detect.visualization.draw import draw_gif, draw_video
+from ava_detect.visualization.draw import DrawOptions, draw_gif, draw_video
 from ava_detect.visualization.plots import PlottedVideo, write_plots
 
-# Players show no more, and every drawn frame costs time and space.
-_MAX_DRAWN_FPS = 60.0
 PICTURES = ("video", "gif", "contact-sheet", "plots")
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """The files that were made, and a sentence for each video whose pictures could not be."""
+    """The outcome of ``make_pictures``.
+
+    Attributes:
+        files: The files that were written.
+        problems: A sentence for each video whose pictures could not be made.
+    """
 
     files: tuple[Path, ...]
     problems: tuple[str, ...]
@@ -46,126 +49,111 @@ def make_pictures(
     min_score: float = 0.3,
     on_progress: OnProgress | None = None,
 ) -> Pictures:
-    """Make pictures of results in the folder ``out``. A video whose file is gone or broken does not stop the others.
+    """Make pictures of saved results; a video whose file is missing or damaged does not stop the others.
 
-    ``kinds``: of ``PICTURES``: ``NAME.annotated.mp4``, ``NAME.gif`` and ``NAME.sheet.png`` per video, and one
-    ``plots.html``. ``ground_truth``: an AVA csv; right, wrong and missed are then told apart, and the plots have AP and
-    precision-recall curves. ``min_score``: the least score that is drawn. The other settings are those of
-    ``read_saved_results``. ``on_progress`` is told of each video as its turn comes. Raises ``ConfigError``
-    for an unknown kind and ``FormatError`` where there are no results.
+    Args:
+        results: A folder that ``annotate_videos`` wrote, or one file of results.
+        out: The folder for the pictures.
+        kinds: Kinds of pictures, from ``PICTURES``: ``NAME.annotated.mp4``, ``NAME.gif`` and ``NAME.sheet.png`` for
+            each video, and one ``plots.html``.
+        options: How the results are read.
+        ground_truth: Path of an AVA csv. Right, wrong and missed actions are then marked, and the plots show AP and
+            precision-recall curves.
+        min_score: Least score of a drawn action, 0..1.
+        on_progress: Called for each video before its pictures are made.
+
+    Returns:
+        The files and the problems.
+
+    Raises:
+        ConfigError: A kind is unknown, or none is given.
+        FormatError: There are no results.
     """
     unknown = [kind for kind in kinds if kind not in PICTURES]
     if unknown or not kinds:
         raise ConfigError(f"pictures are {', '.join(PICTURES)}; got {', '.join(unknown) or 'nothing'}")
     out = Path(out)
     truth = None if ground_truth is None else read_ava_csv(ground_truth, last_column="person_id")
-    actions: dict[int, Action] = {}
+    # The label maps also get the actions that only the ground truth has.
+    truth_actions = () if truth is None else np.unique(truth.action_ids[truth.action_ids != 0]).tolist()
+    saved_videos = list(read_saved_results(results, options, also_actions=truth_actions))
     files: list[Path] = []
     problems: list[str] = []
-    saved = list(
-        read_saved_results(
-            results,
-            options,
-            also_actions=() if truth is None else np.unique(truth.action_ids[truth.action_ids != 0]).tolist(),
-        )
-    )
-    for index, of_video in enumerate(saved):
+    for index, saved in enumerate(saved_videos):
         if on_progress is not None:
-            on_progress(Progress("videos", index, len(saved), of_video.video_id))
+            on_progress(Progress("videos", index, len(saved_videos), saved.video_id))
         try:
-            files += _of_video(of_video, out, kinds, _truth_of(of_video, truth), min_score)
+            files += _write_video_pictures(saved, out, kinds, truth, min_score)
         except AvaDetectError as error:
             problems.append(str(error))
-        actions.update((action.id, action) for action in of_video.label_map)
     if "plots" in kinds:
-        everything = LabelMap(tuple(actions[action_id] for action_id in sorted(actions)))
-        plotted = [
-            PlottedVideo(
-                of_video.video_id,
-                [in_columns_of(keyframe, everything) for keyframe in of_video.keyframes],
-                tuple(action_tubes(of_video.keyframes)),
-            )
-            for of_video in saved
-        ]
-        files.append(write_plots(out, plotted, everything, metric=_metric(saved, truth, everything), note=_note(saved)))
+        files.append(_write_plots(saved_videos, out, truth))
     return Pictures(tuple(files), tuple(problems))
 
 
-def _of_video(
-    saved: SavedResults, out: Path, kinds: Sequence[str], truth: list[ActionDetections] | None, min_score: float
+def _write_video_pictures(
+    saved: SavedResults, out: Path, kinds: Sequence[str], truth: AvaTable | None, min_score: float
 ) -> Iterator[Path]:
+    """Write the pictures of one video; yields each path once its file is complete."""
+    options = DrawOptions(ground_truth=_truth_keyframes(saved, truth), min_score=min_score, banner=saved.note)
     if "video" in kinds or "gif" in kinds:
-        cuts, spacing = _find_cuts(saved.video()), usual_spacing(saved.keyframes)
+        # Finding the cuts decodes the whole video, which a contact sheet does not need.
+        spacing, cuts = usual_spacing(saved.keyframes), _find_cuts(saved.video())
+        options = replace(options, keyframe_seconds=spacing, cuts_seconds=cuts)
     if "video" in kinds:
         reader, path = VideoReader(saved.video()), out / f"{saved.video_id}.annotated.mp4"
-        draw_video(
-            reader,
-            saved.keyframes,
-            path,
-            min(reader.info.average_fps, _MAX_DRAWN_FPS),
-            saved.label_map,
-            ground_truth=truth,
-            min_score=min_score,
-            banner=saved.note,
-            keyframe_seconds=spacing,
-            cuts_seconds=cuts,
-        )
+        draw_video(reader, saved.keyframes, path, reader.info.average_fps, saved.label_map, options)
         yield path
     if "gif" in kinds:
         path = out / f"{saved.video_id}.gif"
-        draw_gif(
-            VideoReader(saved.video()),
-            saved.keyframes,
-            path,
-            saved.label_map,
-            ground_truth=truth,
-            min_score=min_score,
-            banner=saved.note,
-            keyframe_seconds=spacing,
-            cuts_seconds=cuts,
-        )
+        draw_gif(VideoReader(saved.video()), saved.keyframes, path, saved.label_map, options)
         yield path
     if "contact-sheet" in kinds:
         path = out / f"{saved.video_id}.sheet.png"
-        write_contact_sheet(
-            saved.video(),
-            saved.keyframes,
-            path,
-            saved.label_map,
-            ground_truth=truth or (),
-            min_score=min_score,
-            banner=saved.note,
-        )
+        write_contact_sheet(saved.video(), saved.keyframes, path, saved.label_map, options)
         yield path
 
 
-def _note(saved: Sequence[SavedResults]) -> str:
-    return next((of_video.note for of_video in saved), "")
-
-
 def _find_cuts(path: Path) -> list[float]:
-    """When the hard cuts of a video are."""
+    """Return the times of a video's hard cuts, seconds."""
     shots = ShotCounter()
     for frame in VideoReader(path).decode():
         shots.update(frame.thumbnail(), frame.timestamp_seconds)
     return shots.cuts_seconds
 
 
-def _truth_of(saved: SavedResults, truth: AvaTable | None) -> list[ActionDetections] | None:
-    """The true people of one video as linked keyframes, in the columns of its results."""
+def _truth_keyframes(saved: SavedResults, truth: AvaTable | None) -> Sequence[ActionDetections]:
+    """Return the true people of one video as linked keyframes, in the score columns of its results."""
     rows = None if truth is None else truth.only_videos([saved.video_id])
     if rows is None or not len(rows):
-        return None
+        return ()
     people = PeopleTable.from_rows(rows, saved.label_map, start_seconds=saved.start_seconds).linked()
     return keyframes_of(saved.video_id, people, saved.label_map)
 
 
-def _metric(saved: Sequence[SavedResults], truth: AvaTable | None, label_map: LabelMap) -> FrameMAP | None:
+def _write_plots(saved_videos: Sequence[SavedResults], out: Path, truth: AvaTable | None) -> Path:
+    """Write the page of plots of all videos, with one label map that has the actions of all."""
+    actions: dict[int, Action] = {action.id: action for saved in saved_videos for action in saved.label_map}
+    label_map = LabelMap(tuple(actions[action_id] for action_id in sorted(actions)))
+    plotted = [
+        PlottedVideo(
+            saved.video_id,
+            [in_columns_of(keyframe, label_map) for keyframe in saved.keyframes],
+            tuple(action_tubes(saved.keyframes)),
+        )
+        for saved in saved_videos
+    ]
+    note = next((saved.note for saved in saved_videos), "")
+    return write_plots(out, plotted, label_map, metric=_metric(saved_videos, truth, label_map), note=note)
+
+
+def _metric(saved_videos: Sequence[SavedResults], truth: AvaTable | None, label_map: LabelMap) -> FrameMAP | None:
+    """Return frame-mAP filled with the ground truth and the results; None without ground truth."""
     if truth is None:
         return None
     metric = FrameMAP(label_map)
-    metric.update(ground_truth=truth.only_videos([of_video.video_id for of_video in saved]))
-    for of_video in saved:
-        rows = AvaTable.from_detections(of_video.keyframes, start_seconds=of_video.start_seconds)
+    metric.update(ground_truth=truth.only_videos([saved.video_id for saved in saved_videos]))
+    for saved in saved_videos:
+        rows = AvaTable.from_detections(saved.keyframes, start_seconds=saved.start_seconds)
         metric.update(detections=rows)
     return metric

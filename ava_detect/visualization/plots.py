@@ -1,7 +1,8 @@
-"""A page of plots about results: timelines, counts and scores per action, co-occurrence; with ground truth AP and PR.
+"""A page of plots of results: timelines, scores per action, co-occurrence; with ground truth AP and curves.
 
-One static file in the style of the evaluation report, whose sections it shares: it opens from disk, prints, follows
-light and dark, fits a phone, and loads nothing.
+The page is one self-contained file in the style of the evaluation report, some of whose sections it shares.
+
+Shapes: N boxes, C actions.
 """
 
 from __future__ import annotations
@@ -19,34 +20,40 @@ from ava_detect.storage.local_files import write_text_atomic
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.labels import ActionKind, LabelMap
 from ava_detect.structures.tubes import ActionTube, usual_spacing
-from ava_detect.visualization import plot_figures as draw
+from ava_detect.visualization import plot_figures
 from ava_detect.visualization.chips import short_name
-from ava_detect.visualization.report import sections as of_result
+from ava_detect.visualization.report import result_sections
 from ava_detect.visualization.report.html import (
     Section,
-    count,
-    figures,
+    count_cell,
+    figure_block,
+    isolated,
     kind_cell,
     legend,
-    named,
     page,
     paragraph,
-    points,
+    points_cell,
     table,
-    words,
+    text_cell,
 )
 
 FILE_NAME = "plots.html"
-# What is below is as good as not believed, and would hide where the scores of believed actions lie.
-_BELIEVED = 0.1
-_MOST_TIMELINE_ROWS = 40
-_MOST_VIDEOS = 24
-_MOST_TOGETHER = 16
+# Scores below this are left out of the distributions: most scores are near 0 and would hide the others.
+_MIN_DRAWN_SCORE = 0.1
+_MAX_TIMELINE_ROWS = 40
+_MAX_TIMELINES = 24
+_MAX_CO_OCCURRING = 16
 
 
 @dataclass(frozen=True, eq=False)
 class PlottedVideo:
-    """One video: its linked keyframes in time order, and its tubes."""
+    """Results of one video.
+
+    Attributes:
+        video_id: The video's id.
+        keyframes: Keyframes with track ids, in time order.
+        tubes: Its action tubes.
+    """
 
     video_id: str
     keyframes: Sequence[ActionDetections]
@@ -54,7 +61,7 @@ class PlottedVideo:
 
     @property
     def end_seconds(self) -> float:
-        """When the last keyframe's time is over."""
+        """End of the time axis: half a keyframe spacing after the last keyframe, seconds."""
         if not self.keyframes:
             return 1.0
         return self.keyframes[-1].timestamp_seconds + usual_spacing(self.keyframes) / 2
@@ -71,11 +78,23 @@ def write_plots(
     note: str = "",
     seed: int = 0,
 ) -> Path:
-    """Write the page as ``out/plots.html`` and give its path.
+    """Write the page as ``out/plots.html``.
 
-    ``videos``: their score columns are those of ``label_map``. ``metric``: filled with these results and their ground
-    truth, for AP and curves. ``min_score``: from it on an action counts as done. ``note``: a word of warning on top.
+    Args:
+        out: The folder of the page.
+        videos: Results whose score columns are those of ``label_map``.
+        label_map: Names and kinds of the actions.
+        metric: The metric, updated with these results and their ground truth, for AP and curves; None without ground
+            truth.
+        min_score: Score from which an action counts as done, 0..1.
+        title: Title of the page.
+        note: Note at the top, such as that the weights are untrained; empty for none.
+        seed: Seed of the bootstrap for the intervals of AP.
+
+    Returns:
+        Path of the page.
     """
+    # All boxes of all videos, [N, C]; the empty array fixes the shape where there are none.
     scores = np.concatenate(
         [np.zeros((0, len(label_map)), np.float32), *(k.action_scores for video in videos for k in video.keyframes)]
     )
@@ -83,16 +102,16 @@ def write_plots(
         _headline(videos, scores, min_score, note),
         _timelines(videos, label_map),
         _classes(scores, label_map, min_score),
-        _together(scores >= min_score, label_map),
+        _co_occurrence(scores >= min_score, label_map),
     ]
     if metric is not None:
         result = metric.compute()
-        ranked = of_result.ranked_classes(result)
+        ranked = result_sections.ranked_classes(result)
         if ranked:
             intervals = ap_intervals(metric, num_resamples=200, seed=seed)
             sections += [
-                of_result.classes_section(result, ranked, intervals),
-                of_result.curves_section(ranked, metric.precision_recall()),
+                result_sections.classes_section(result, ranked, intervals),
+                result_sections.curves_section(ranked, metric.precision_recall()),
             ]
     path = Path(out) / FILE_NAME
     write_text_atomic(path, page(title, sections))
@@ -100,13 +119,14 @@ def write_plots(
 
 
 def _headline(videos: Sequence[PlottedVideo], scores: npt.NDArray[np.float32], min_score: float, note: str) -> Section:
-    tracks = sum(len({track for k in v.keyframes for track in (_tracks(k))}) for v in videos)
-    keyframes = sum(len(video.keyframes) for video in videos)
+    num_tracks = sum(len({track for k in v.keyframes for track in _track_ids(k)}) for v in videos)
+    num_keyframes = sum(len(video.keyframes) for video in videos)
     text = (
-        f"{_counted(len(videos), 'video')}, {_counted(keyframes, 'keyframe')}, {_counted(tracks, 'person', 'people')} "
-        f"followed, {_counted(len(scores), 'box', 'boxes')}. An action counts as done from a score of {min_score:g} on."
+        f"{_counted(len(videos), 'video')}, {_counted(num_keyframes, 'keyframe')}, "
+        f"{_counted(num_tracks, 'person', 'people')} followed, {_counted(len(scores), 'box', 'boxes')}. "
+        f"An action counts as done from a score of {min_score:g} on."
     )
-    parts = [f"<p><strong>{named(note)}</strong></p>"] if note else []
+    parts = [f"<p><strong>{isolated(note)}</strong></p>"] if note else []
     return Section("summary", "Summary", "\n".join([*parts, paragraph(text)]))
 
 
@@ -114,7 +134,7 @@ def _counted(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def _tracks(keyframe: ActionDetections) -> list[int]:
+def _track_ids(keyframe: ActionDetections) -> list[int]:
     return [] if keyframe.track_ids is None else keyframe.track_ids.tolist()
 
 
@@ -128,99 +148,101 @@ def _timelines(videos: Sequence[PlottedVideo], label_map: LabelMap) -> Section:
     ]
     with_tubes = [video for video in videos if video.tubes]
     svgs, tables, left_out = [], [], 0
-    for number, video in enumerate(with_tubes[:_MOST_VIDEOS]):
+    for number, video in enumerate(with_tubes[:_MAX_TIMELINES]):
         tubes, missing = _longest_rows(video.tubes)
         actions = [label_map.by_id(tube.action_id) for tube in tubes]
-        svgs.append(draw.timeline(f"timeline{number}", video.video_id, tubes, actions, video.end_seconds))
+        svgs.append(plot_figures.tube_timeline(f"timeline{number}", video.video_id, tubes, actions, video.end_seconds))
         tables.append(_tube_table(video, label_map))
         left_out += missing
     if svgs:
         num_tubes = sum(len(video.tubes) for video in with_tubes)
         caption = f"{_counted(num_tubes, 'tube')} in {_counted(len(with_tubes), 'video')}."
         if left_out:
-            caption += (
-                f" Of each video the {_MOST_TIMELINE_ROWS} rows with the most time are drawn; {left_out} are not."
-            )
-        parts += [figures(svgs, caption), *tables]
-    if len(with_tubes) > _MOST_VIDEOS:
-        parts.append(paragraph(f"{len(with_tubes) - _MOST_VIDEOS} more videos have tubes and are not drawn here."))
+            caption += f" Of each video the {_MAX_TIMELINE_ROWS} rows with the most time are drawn; {left_out} are not."
+        parts += [figure_block(svgs, caption), *tables]
+    if len(with_tubes) > _MAX_TIMELINES:
+        parts.append(paragraph(f"{len(with_tubes) - _MAX_TIMELINES} more videos have tubes and are not drawn here."))
     if not with_tubes:
         parts.append(paragraph("No action is believed for long enough anywhere: there is no tube."))
     return Section("timelines", "Timelines", "\n".join(parts))
 
 
 def _longest_rows(tubes: Sequence[ActionTube]) -> tuple[list[ActionTube], int]:
-    """The tubes of the rows with the most time, and how many rows are left out."""
+    """Return the tubes of the 40 rows (person, action) of greatest total length, and the number of rows left out."""
     lengths: dict[tuple[int, int], float] = {}
     for tube in tubes:
         row = tube.track_id, tube.action_id
         lengths[row] = lengths.get(row, 0.0) + tube.end_seconds - tube.start_seconds
-    kept = set(sorted(lengths, key=lambda row: -lengths[row])[:_MOST_TIMELINE_ROWS])
+    kept = set(sorted(lengths, key=lambda row: -lengths[row])[:_MAX_TIMELINE_ROWS])
     return [tube for tube in tubes if (tube.track_id, tube.action_id) in kept], len(lengths) - len(kept)
 
 
 def _tube_table(video: PlottedVideo, label_map: LabelMap) -> str:
     rows = [
         [
-            words(str(tube.track_id)),
-            words(label_map.name(tube.action_id)),
-            words(f"{tube.start_seconds:.1f} to {tube.end_seconds:.1f}"),
-            points(tube.mean_score),
+            text_cell(str(tube.track_id)),
+            text_cell(label_map.name(tube.action_id)),
+            text_cell(f"{tube.start_seconds:.1f} to {tube.end_seconds:.1f}"),
+            points_cell(tube.mean_score),
         ]
         for tube in video.tubes
     ]
     heads = ("person", "action", "seconds", "mean score (points)")
     body = table(f"Tubes of {video.video_id}", heads, rows, is_sortable=True)
-    return f"<details><summary>{named(video.video_id)} as a table</summary>\n{body}\n</details>"
+    return f"<details><summary>{isolated(video.video_id)} as a table</summary>\n{body}\n</details>"
 
 
 def _classes(scores: npt.NDArray[np.float32], label_map: LabelMap, min_score: float) -> Section:
-    believed = [
-        draw.ActionScores(action, column[column >= _BELIEVED], int((column >= min_score).sum()))
+    scored = [
+        plot_figures.ActionScores(action, column[column >= _MIN_DRAWN_SCORE], int((column >= min_score).sum()))
         for action, column in zip(label_map, scores.T, strict=True)
-        if (column >= _BELIEVED).any()
+        if (column >= _MIN_DRAWN_SCORE).any()
     ]
-    believed.sort(key=lambda of: (-of.count, -float(np.median(of.scores))))
-    if not believed:
-        return Section("actions", "Actions", paragraph(f"No score reaches {_BELIEVED:g}."))
-    drawn = [of for of in believed if of.count] or believed
-    half = -(-len(drawn) // 2)
+    # By descending count, then by descending median.
+    scored.sort(key=lambda row: (-row.count, -float(np.median(row.scores))))
+    if not scored:
+        return Section("actions", "Actions", paragraph(f"No score reaches {_MIN_DRAWN_SCORE:g}."))
+    drawn = [row for row in scored if row.count] or scored
+    half = -(-len(drawn) // 2)  # rounded up; long lists are drawn as two figures beside each other
     parts = [drawn] if len(drawn) < 12 else [drawn[:half], drawn[half:]]
-    svgs = [draw.class_scores(f"scores{i}", part, min_score, drawn[0].count) for i, part in enumerate(parts)]
+    svgs = [plot_figures.class_scores(f"scores{i}", part, min_score, drawn[0].count) for i, part in enumerate(parts)]
     caption = (
-        f"The scores of each action from {_BELIEVED:g} on: a line from the 10th to the 90th percentile, a dot at the "
-        f"median; the dashed line is {min_score:g}. To the right, how many boxes reach it. Actions that never do stand "
-        "in the table alone."
+        f"The scores of each action from {_MIN_DRAWN_SCORE:g} on: a line from the 10th to the 90th percentile, "
+        f"a dot at the median; the dashed line is {min_score:g}. To the right, how many boxes reach it. "
+        "Actions that never do stand in the table alone."
     )
     table_rows = [
         [
-            words(short_name(of.action.name)),
-            kind_cell(of.action.kind),
-            count(of.count),
-            *(points(float(value)) for value in np.percentile(of.scores, (10, 50, 90))),
+            text_cell(short_name(row.action.name)),
+            kind_cell(row.action.kind),
+            count_cell(row.count),
+            *(points_cell(float(value)) for value in np.percentile(row.scores, (10, 50, 90))),
         ]
-        for of in believed
+        for row in scored
     ]
     heads = ("action", "kind", "times", "10th percentile", "median", "90th percentile")
     body = [
-        legend([kind for kind in ActionKind if any(of.action.kind is kind for of in believed)]),
-        figures(svgs, caption),
+        legend([kind for kind in ActionKind if any(row.action.kind is kind for row in scored)]),
+        figure_block(svgs, caption),
         table("Scores in points, 0 to 100", heads, table_rows, is_sortable=True),
     ]
     return Section("actions", "Actions", "\n".join(body))
 
 
-def _together(done: npt.NDArray[np.bool_], label_map: LabelMap) -> Section:
-    """``done``: bool ``[N, C]``."""
-    times = done.sum(axis=0)
-    columns = [c for c in np.argsort(-times, kind="stable").tolist() if times[c]][:_MOST_TOGETHER]
+def _co_occurrence(is_done: npt.NDArray[np.bool_], label_map: LabelMap) -> Section:
+    """Return the section on actions that occur together; ``is_done``: bool ``[N, C]``."""
+    counts = is_done.sum(axis=0)  # [C]
+    # The most frequent actions, at most 16, then in the order of the label map.
+    columns = [c for c in np.argsort(-counts, kind="stable").tolist() if counts[c]][:_MAX_CO_OCCURRING]
     if len(columns) < 2:
         return Section("together", "Together", paragraph("There are no two actions to compare."))
     columns.sort()
-    chosen = done[:, columns].astype(np.int64)
-    svg = draw.together("together-shares", [label_map.actions[c] for c in columns], chosen.T @ chosen)
+    chosen = is_done[:, columns].astype(np.int64)  # [N, c]; its product with itself counts boxes with both actions
+    svg = plot_figures.co_occurrence_matrix(
+        "together-shares", [label_map.actions[c] for c in columns], chosen.T @ chosen
+    )
     caption = (
         "Of the boxes with the row's action, how many percent also have the column's; columns go by action id. Some "
         "pairs belong together (watch and listen to a person); two poses at once are a doubt."
     )
-    return Section("together", "Done together", figures([svg], caption, layout="wide"))
+    return Section("together", "Done together", figure_block([svg], caption, layout="wide"))

@@ -1,4 +1,7 @@
-"""What ground truth says of the people of one moment: whose boxes are right, which actions are, and what was missed."""
+"""Comparison of one keyframe with ground truth: true and false boxes, true actions, missed people.
+
+Shapes: N detected people, T true people, C actions.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,13 @@ from ava_detect.visualization.page.truth import judge
 
 
 @dataclass(frozen=True, eq=False)
-class Judgement:
-    """N people, T true people.
+class KeyframeVerdicts:
+    """How the detections of one keyframe compare with its ground truth.
 
-    ``is_found``: bool ``[N]``, the box is somebody's. ``true_actions``: for each of the N, what their true self does,
-    none for a false box. ``is_missed``: bool ``[T]``, nobody's box is theirs.
+    Attributes:
+        is_found: bool ``[N]``, whether the box matches a true person.
+        true_actions: For each of the N the ids of the actions that the matched true person does; empty for a false box.
+        is_missed: bool ``[T]``, whether no box matches the true person.
     """
 
     is_found: npt.NDArray[np.bool_]
@@ -25,30 +30,48 @@ class Judgement:
     is_missed: npt.NDArray[np.bool_]
 
 
-def judge_moment(people: ActionDetections, truth: ActionDetections) -> Judgement:
-    """Pair the people of a moment with the true ones; an action of ``truth`` with a score above 0 is true.
+def judge_keyframe(detections: ActionDetections, truth: ActionDetections) -> KeyframeVerdicts:
+    """Match the detected people of one keyframe with the true people.
 
-    Pairs as the page does: one to one, an IoU of at least 0.5, the sum of the IoUs as great as can be.
+    The matching is that of ``page.truth.judge``: one to one, IoU of at least 0.5, the greatest sum of IoUs.
+
+    Args:
+        detections: The detected people; timestamps are not compared.
+        truth: The true people; an action with a score above 0 is true.
+
+    Returns:
+        The comparison.
     """
-    num_actions = max(people.action_scores.shape[1], truth.action_scores.shape[1])
-    moment = [replace(_padded(k, num_actions), timestamp_seconds=0.0) for k in (people, truth)]
-    predicted, true = (PeopleTable.from_keyframes([keyframe], num_actions) for keyframe in moment)
-    partner = judge(predicted, true).partner
-    actions = [frozenset[int]()] * len(people)
+    # ``judge`` compares tables with the same score columns and pairs keyframes by their time.
+    num_actions = max(detections.action_scores.shape[1], truth.action_scores.shape[1])
+    predicted, true = (
+        PeopleTable.from_keyframes([replace(_padded(k, num_actions), timestamp_seconds=0.0)], num_actions)
+        for k in (detections, truth)
+    )
+    partner = judge(predicted, true).partner  # [T], row of the detection or -1
+    true_actions = [frozenset[int]()] * len(detections)
     for row in np.flatnonzero(partner >= 0).tolist():
-        actions[int(partner[row])] = actions_above_zero(truth, row)
-    is_found = np.zeros(len(people), np.bool_)
+        true_actions[int(partner[row])] = actions_above_zero(truth, row)
+    is_found = np.zeros(len(detections), np.bool_)
     is_found[partner[partner >= 0]] = True
-    return Judgement(is_found, tuple(actions), partner < 0)
+    return KeyframeVerdicts(is_found, tuple(true_actions), partner < 0)
 
 
 def actions_above_zero(keyframe: ActionDetections, row: int) -> frozenset[int]:
-    """The ids of the actions of one person that have any score."""
+    """Return the ids of one person's actions with a score above 0.
+
+    Args:
+        keyframe: The people of a keyframe.
+        row: Index of the person.
+
+    Returns:
+        The action ids.
+    """
     return frozenset(keyframe.action_ids[keyframe.action_scores[row] > 0].tolist())
 
 
 def _padded(keyframe: ActionDetections, num_actions: int) -> ActionDetections:
-    """With ``num_actions`` score columns; which is whose plays no part in the pairing."""
+    """Append empty score columns up to ``num_actions``; the matching uses boxes only, so the ids are arbitrary."""
     missing = num_actions - keyframe.action_scores.shape[1]
     scores = np.pad(keyframe.action_scores, ((0, 0), (0, missing)))
     return replace(keyframe, action_scores=scores, action_ids=np.arange(1, num_actions + 1))

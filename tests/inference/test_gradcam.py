@@ -102,7 +102,7 @@ def test_a_real_network_gives_its_own_logit_and_is_left_alone() -> None:
 
 def test_the_sheet_shows_every_frame_of_every_pathway(clip: Clip) -> None:
     found = attention(colour_model(), clip, EVERYBODY, 0, 2)
-    sheet = attention_sheet(clip, EVERYBODY.boxes_xyxy[0], found.pathways, "both", picture_width=64)
+    sheet = attention_sheet(clip, EVERYBODY.boxes_xyxy[0], found.pathways, "both", frame_width=64)
     assert sheet.dtype == np.uint8 and sheet.shape[1] == 8 * (64 + 2) + 2
     # Two pictures of the slow pathway and eight of the fast one, each with a white outline.
     white = (sheet == 255).all(axis=2)

@@ -71,13 +71,13 @@ def test_sizes_follow_the_frame_but_stay_legible() -> None:
 
 
 def test_a_chip_renders_in_the_size_that_it_announces() -> None:
-    for version in chip("stand", "talk to", "watch").shortened():
+    for version in chip("stand", "talk to", "watch").versions():
         patch = render_chip(version)
         assert (patch.width, patch.height) == version.size
 
 
 def test_shortened_chips_keep_the_best_actions() -> None:
-    versions = chip("a", "b", "c").shortened()
+    versions = chip("a", "b", "c").versions()
     assert ["".join(row.name for row in version.rows) for version in versions] == ["abc", "ab", "a"]
 
 

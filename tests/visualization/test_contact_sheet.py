@@ -13,6 +13,7 @@ from ava_detect.errors import AvaDetectError
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.labels import LabelMap
 from ava_detect.visualization.contact_sheet import write_contact_sheet
+from ava_detect.visualization.draw import DrawOptions
 
 AVA = LabelMap.ava()
 
@@ -36,7 +37,7 @@ def test_the_telling_moment_of_each_share(video: Path, tmp_path: Path) -> None:
     keyframes = [keyframe(t, score) for t, score in enumerate(scores)]
     path = tmp_path / "sheet.png"
     times = write_contact_sheet(
-        video, keyframes, path, AVA, num_pictures=3, columns=2, picture_width=160, max_actions=0
+        video, keyframes, path, AVA, DrawOptions(max_actions=0), num_frames=3, columns=2, frame_width=160
     )
     assert times == [1, 3, 5]
     with Image.open(path) as sheet:
@@ -50,9 +51,10 @@ def test_the_telling_moment_of_each_share(video: Path, tmp_path: Path) -> None:
 
 def test_ground_truth_is_compared_where_it_has_the_moment(video: Path, tmp_path: Path) -> None:
     keyframes = [keyframe(0, 0.9), keyframe(1, 0.9)]
-    settings = {"num_pictures": 2, "columns": 2, "picture_width": 160}
+    settings = {"num_frames": 2, "columns": 2, "frame_width": 160}
     write_contact_sheet(video, keyframes, tmp_path / "a.png", AVA, **settings)
-    write_contact_sheet(video, keyframes, tmp_path / "b.png", AVA, ground_truth=[keyframe(1.001, 1.0)], **settings)
+    options = DrawOptions(ground_truth=[keyframe(1.001, 1.0)])
+    write_contact_sheet(video, keyframes, tmp_path / "b.png", AVA, options, **settings)
     with Image.open(tmp_path / "a.png") as a, Image.open(tmp_path / "b.png") as b:
         changed = (np.asarray(a, int) != np.asarray(b, int)).any(axis=(0, 2))
     assert not changed[:163].any() and changed[163:].any()
@@ -61,6 +63,6 @@ def test_ground_truth_is_compared_where_it_has_the_moment(video: Path, tmp_path:
 def test_faults(video: Path, tmp_path: Path) -> None:
     with pytest.raises(AvaDetectError, match=r"v.mp4: the results have no keyframe"):
         write_contact_sheet(video, [], tmp_path / "x.png", AVA)
-    with pytest.raises(AvaDetectError, match="num_pictures and columns are at least 1, got 0 and 3"):
-        write_contact_sheet(video, [keyframe(0, 0.9)], tmp_path / "x.png", AVA, num_pictures=0)
+    with pytest.raises(AvaDetectError, match="num_frames and columns are at least 1, got 0 and 3"):
+        write_contact_sheet(video, [keyframe(0, 0.9)], tmp_path / "x.png", AVA, num_frames=0)
     assert not (tmp_path / "x.png").exists()

@@ -16,14 +16,14 @@ from scipy import ndimage
 from ava_detect.errors import AvaDetectError, VideoError
 from ava_detect.structures import ActionDetections, Frame
 from ava_detect.structures.labels import Action, LabelMap
-from ava_detect.visualization.chips import TRACK_COLOURS, Picture, Style, banner_strip
-from ava_detect.visualization.draw import draw_detections, draw_video
+from ava_detect.visualization.chips import TRACK_COLOURS, RGBImage, Style, banner_strip
+from ava_detect.visualization.draw import DrawOptions, draw_detections, draw_video
 
 AVA = LabelMap.ava()
 ORANGE, SKY = TRACK_COLOURS[:2]
 
 
-def noise(width: int, height: int) -> Picture:
+def noise(width: int, height: int) -> RGBImage:
     return np.random.default_rng(0).integers(60, 200, (height, width, 3), dtype=np.uint8)
 
 
@@ -173,12 +173,12 @@ def grey_frames(times: list[float], width: int = 640, height: int = 360) -> Iter
         yield Frame(np.full((height, width, 3), 128, np.uint8), t, "v")
 
 
-def decode(path: Path) -> list[Picture]:
+def decode(path: Path) -> list[RGBImage]:
     with av.open(str(path)) as container:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
 
 
-def left_edge(image: Picture, row: int) -> int:
+def left_edge(image: RGBImage, row: int) -> int:
     """The first column that is no longer grey."""
     return int(np.flatnonzero(np.abs(image[row].astype(int) - 128).max(axis=1) > 40)[0])
 
@@ -188,7 +188,7 @@ def test_a_drawn_video_moves_the_box_from_keyframe_to_keyframe(tmp_path: Path) -
     keyframes = [people((0.1, 0.5, 0.3, 0.9), time=0.0), people((0.5, 0.5, 0.7, 0.9), time=1.0)]
     path = tmp_path / "drawn.mp4"
     times = [i / 10 for i in range(11)]
-    assert draw_video(grey_frames(times), keyframes, path, 10, AVA, max_actions=0) == 11
+    assert draw_video(grey_frames(times), keyframes, path, 10, AVA, DrawOptions(max_actions=0)) == 11
     images = decode(path)
     assert len(images) == 11 and images[0].shape == (360, 640, 3)
     assert [left_edge(images[i], 252) for i in (0, 5, 10)] == pytest.approx([64, 192, 320], abs=2)
@@ -199,7 +199,7 @@ def test_people_without_track_ids_are_linked(tmp_path: Path) -> None:
         ActionDetections("v", k.timestamp_seconds, k.boxes_fraction, k.person_scores, k.action_scores)
         for k in (people((0.1, 0.5, 0.3, 0.9), time=0.0), people((0.3, 0.5, 0.5, 0.9), time=1.0))
     ]
-    draw_video(grey_frames([0, 0.25, 0.5, 0.75, 1]), plain, tmp_path / "x.mp4", 4, AVA, max_actions=0)
+    draw_video(grey_frames([0, 0.25, 0.5, 0.75, 1]), plain, tmp_path / "x.mp4", 4, AVA, DrawOptions(max_actions=0))
     assert left_edge(decode(tmp_path / "x.mp4")[2], 252) == pytest.approx(128, abs=2)
 
 
@@ -211,11 +211,18 @@ def test_odd_sizes_and_variable_frame_times_play_at_the_right_speed(tmp_path: Pa
     assert images[0].shape == (240, 332, 3)
 
 
+def test_a_drawn_video_has_at_most_60_frames_per_second(tmp_path: Path) -> None:
+    count = draw_video(grey_frames([i / 120 for i in range(121)], 64, 64), [], tmp_path / "x.mp4", 120, AVA)
+    with av.open(str(tmp_path / "x.mp4")) as container:
+        assert container.streams.video[0].average_rate == 60
+    assert count == 61
+
+
 def test_a_repeated_frame_is_drawn_afresh_and_the_source_left_alone(tmp_path: Path) -> None:
     """One frame on screen for a second while the keyframes say that the box moved on."""
     source = list(grey_frames([0.0, 1.0]))
     keyframes = [people((0.1, 0.5, 0.3, 0.9), time=0.0), people((0.5, 0.5, 0.7, 0.9), time=1.0)]
-    draw_video(source, keyframes, tmp_path / "x.mp4", 4, AVA, max_actions=0)
+    draw_video(source, keyframes, tmp_path / "x.mp4", 4, AVA, DrawOptions(max_actions=0))
     assert all((frame.image == 128).all() for frame in source)
     edges = [left_edge(image, 252) for image in decode(tmp_path / "x.mp4")]
     assert edges == pytest.approx([64, 128, 192, 256, 320], abs=2)
@@ -253,7 +260,7 @@ def test_streams_are_read_as_they_are_needed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("times", "settings_", "error", "message"),
     [
-        ([], {}, VideoError, "x.mp4: there is no frame to draw on; check that the video holds a picture"),
+        ([], {}, VideoError, "x.mp4: there is no frame to draw on; check that the file has a video stream"),
         ([1.0, 0.5], {}, AvaDetectError, "v: frame at 0.5 s after the one at 1 s"),
         ([0.0], {"keyframe_seconds": 0.0}, AvaDetectError, "keyframe_seconds must be above 0, got 0"),
     ],
@@ -262,7 +269,7 @@ def test_faults_leave_no_file(
     tmp_path: Path, times: list[float], settings_: dict[str, float], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
-        draw_video(grey_frames(times), [], tmp_path / "x.mp4", 10, AVA, **settings_)  # type: ignore[arg-type]
+        draw_video(grey_frames(times), [], tmp_path / "x.mp4", 10, AVA, DrawOptions(**settings_))  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -272,6 +279,6 @@ def test_a_real_video_with_variable_frame_rate(shared: Path, tmp_path: Path) -> 
     seconds = frames[-1].timestamp_seconds - frames[0].timestamp_seconds
     path = tmp_path / "drawn.mp4"
     keyframes = [people((0.2, 0.2, 0.6, 0.9), time=float(t)) for t in range(int(seconds) + 1)]
-    count = draw_video(frames, keyframes, path, 25, AVA, banner="UNTRAINED WEIGHTS: actions are random")
+    count = draw_video(frames, keyframes, path, 25, AVA, DrawOptions(banner="UNTRAINED WEIGHTS: actions are random"))
     assert count == round(seconds * 25) + 1
     assert len(decode(path)) == count

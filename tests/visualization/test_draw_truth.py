@@ -10,10 +10,10 @@ import pytest
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.boxes import FloatArray
 from ava_detect.structures.labels import LabelMap
-from ava_detect.visualization.chips import TRACK_COLOURS, Chip, ChipRow, Picture, Style, Verdict, legend, render_chip
+from ava_detect.visualization.chips import TRACK_COLOURS, Chip, ChipRow, RGBImage, Style, Verdict, legend, render_chip
 from ava_detect.visualization.draw import draw_detections
 from ava_detect.visualization.outlines import Outline, paint_box
-from ava_detect.visualization.verdicts import judge_moment
+from ava_detect.visualization.verdicts import judge_keyframe
 
 AVA = LabelMap.ava()
 STAND, WALK, WATCH = 12, 14, 80
@@ -31,22 +31,22 @@ def people(*who: tuple[tuple[float, ...], dict[int, float]]) -> ActionDetections
     return ActionDetections("v", 0.0, boxes, np.ones(len(who)), scores, track_ids=ids)
 
 
-def grey() -> Picture:
+def grey() -> RGBImage:
     return np.full((360, 640, 3), 128, np.uint8)
 
 
-def along_top(picture: Picture, box: tuple[float, ...], colour: tuple[int, ...]) -> FloatArray:
+def along_top(image: RGBImage, box: tuple[float, ...], colour: tuple[int, ...]) -> FloatArray:
     """Which pixels of the box's top edge have a colour."""
     x1, y, x2, _ = (round(side * corner) for side, corner in zip((640, 360, 640, 360), box, strict=True))
-    edge: FloatArray = (picture[y, x1:x2] == colour).all(axis=1)
+    edge: FloatArray = (image[y, x1:x2] == colour).all(axis=1)
     return edge
 
 
-def test_a_moment_judged_by_hand() -> None:
+def test_a_keyframe_judged_by_hand() -> None:
     """Left is found and stands, truly; the second box is nobody's; the person at the right is missed."""
     found = people((LEFT, {STAND: 0.9}), ((0.4, 0.1, 0.5, 0.3), {STAND: 0.9}))
     truth = people(((0.12, 0.3, 0.32, 0.9), {STAND: 1, WATCH: 1}), (RIGHT, {WALK: 1}))
-    judged = judge_moment(found, truth)
+    judged = judge_keyframe(found, truth)
     assert judged.is_found.tolist() == [True, False] and judged.is_missed.tolist() == [False, True]
     assert judged.true_actions == (frozenset({STAND, WATCH}), frozenset())
 
@@ -54,10 +54,10 @@ def test_a_moment_judged_by_hand() -> None:
 def test_truth_may_have_other_columns_and_another_time() -> None:
     found = people((LEFT, {STAND: 0.9}))
     truth = ActionDetections("v", 0.01, np.array([LEFT], np.float32), [1.0], [[1.0]], np.array([WATCH]))
-    assert judge_moment(found, truth).true_actions == (frozenset({WATCH}),)
+    assert judge_keyframe(found, truth).true_actions == (frozenset({WATCH}),)
     nobody = ActionDetections.empty("v", 0.0)
-    assert judge_moment(nobody, truth).is_missed.tolist() == [True]
-    assert judge_moment(found, nobody).is_found.tolist() == [False]
+    assert judge_keyframe(nobody, truth).is_missed.tolist() == [True]
+    assert judge_keyframe(found, nobody).is_found.tolist() == [False]
 
 
 def test_true_boxes_are_solid_false_ones_dashed_and_missed_ones_dotted_white() -> None:

@@ -65,7 +65,7 @@ def test_a_chip_stays_in_its_place_until_another_is_clearly_better() -> None:
     free = (200, 200, 320, 460)
     assert place(free, previous=[2]) == [Placement(200, 410 + 10, 2, 0)], "below, pushed up into the area"
     (chip,) = place((200, 31, 320, 300), previous=[0])
-    assert chip is not None and chip.place != 0, "no room above: staying would hide the face"
+    assert chip is not None and chip.position != 0, "no room above: staying would hide the face"
 
 
 def test_in_a_dense_crowd_the_nearest_keep_their_chips_and_nothing_overlaps() -> None:

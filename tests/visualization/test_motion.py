@@ -9,7 +9,7 @@ import pytest
 
 from ava_detect.errors import AvaDetectError
 from ava_detect.structures import ActionDetections, Frame
-from ava_detect.visualization.motion import Timeline, at_constant_rate
+from ava_detect.visualization.motion import TrackInterpolator, at_constant_rate
 
 A = (0.1, 0.2, 0.3, 0.8)
 A_LATER = (0.5, 0.2, 0.7, 0.6)
@@ -24,8 +24,8 @@ def keyframe(time: float, people: dict[int, tuple[float, ...]], video: str = "v"
     return ActionDetections(video, time, boxes, np.ones(n, np.float32), scores, track_ids=np.array([*people], np.int64))
 
 
-def shown(timeline: Timeline, time: float) -> dict[int, list[float]]:
-    people = timeline.at(time)
+def shown(interpolator: TrackInterpolator, time: float) -> dict[int, list[float]]:
+    people = interpolator.at(time)
     if people is None:
         return {}
     assert people.track_ids is not None and people.timestamp_seconds == time
@@ -33,38 +33,54 @@ def shown(timeline: Timeline, time: float) -> dict[int, list[float]]:
 
 
 def test_a_person_on_both_keyframes_moves_in_a_straight_line() -> None:
-    timeline = Timeline([keyframe(1, {7: A}), keyframe(2, {9: B, 7: A_LATER})], 1.0)
-    assert shown(timeline, 1.0) == {7: pytest.approx(A)}
-    assert shown(timeline, 1.25) == {7: pytest.approx((0.2, 0.2, 0.4, 0.75))}
-    assert shown(timeline, 1.5)[7] == pytest.approx((0.3, 0.2, 0.5, 0.7)), "the mean"
-    assert shown(timeline, 1.75)[7] == pytest.approx((0.4, 0.2, 0.6, 0.65))
-    assert shown(timeline, 2.0)[7] == pytest.approx(A_LATER)
+    interpolator = TrackInterpolator([keyframe(1, {7: A}), keyframe(2, {9: B, 7: A_LATER})], 1.0)
+    assert shown(interpolator, 1.0) == {7: pytest.approx(A)}
+    assert shown(interpolator, 1.25) == {7: pytest.approx((0.2, 0.2, 0.4, 0.75))}
+    assert shown(interpolator, 1.5)[7] == pytest.approx((0.3, 0.2, 0.5, 0.7)), "the mean"
+    assert shown(interpolator, 1.75)[7] == pytest.approx((0.4, 0.2, 0.6, 0.65))
+    assert shown(interpolator, 2.0)[7] == pytest.approx(A_LATER)
 
 
 def test_actions_are_those_of_the_nearer_keyframe() -> None:
-    timeline = Timeline([keyframe(1, {7: A}), keyframe(2, {7: A})], 1.0)
-    scores = [timeline.at(t) for t in (1.1, 1.49, 1.5, 1.9)]
+    interpolator = TrackInterpolator([keyframe(1, {7: A}), keyframe(2, {7: A})], 1.0)
+    scores = [interpolator.at(t) for t in (1.1, 1.49, 1.5, 1.9)]
     assert [round(float(s.action_scores[0, 0]), 2) for s in scores if s] == [0.1, 0.1, 0.2, 0.2]
 
 
 def test_a_person_on_one_keyframe_is_held_for_half_the_spacing() -> None:
-    timeline = Timeline([keyframe(1, {7: A}), keyframe(2, {9: B}), keyframe(3, {})], 1.0)
-    assert [list(shown(timeline, t)) for t in (0.4, 0.5, 1.4, 1.6, 2.4, 2.6, 3.0)] == [[], [7], [7], [9], [9], [], []]
+    interpolator = TrackInterpolator([keyframe(1, {7: A}), keyframe(2, {9: B}), keyframe(3, {})], 1.0)
+    assert [list(shown(interpolator, t)) for t in (0.4, 0.5, 1.4, 1.6, 2.4, 2.6, 3.0)] == [
+        [],
+        [7],
+        [7],
+        [9],
+        [9],
+        [],
+        [],
+    ]
 
 
 def test_across_a_hole_in_the_keyframes_nobody_is_held_longer_than_usual() -> None:
     """Files without rows for empty keyframes have such holes; the person left, no one knows when."""
-    timeline = Timeline([keyframe(1, {7: A}), keyframe(9, {8: A})], 1.0)
-    assert [list(shown(timeline, t)) for t in (1.5, 1.6, 5.0, 8.4, 8.5, 9.5, 9.6)] == [[7], [], [], [], [8], [8], []]
+    interpolator = TrackInterpolator([keyframe(1, {7: A}), keyframe(9, {8: A})], 1.0)
+    assert [list(shown(interpolator, t)) for t in (1.5, 1.6, 5.0, 8.4, 8.5, 9.5, 9.6)] == [
+        [7],
+        [],
+        [],
+        [],
+        [8],
+        [8],
+        [],
+    ]
 
 
 def test_close_keyframes_hold_only_to_the_middle() -> None:
-    timeline = Timeline([keyframe(1.0, {7: A}), keyframe(1.2, {9: B})], 1.0)
-    assert [list(shown(timeline, t)) for t in (1.09, 1.11)] == [[7], [9]]
+    interpolator = TrackInterpolator([keyframe(1.0, {7: A}), keyframe(1.2, {9: B})], 1.0)
+    assert [list(shown(interpolator, t)) for t in (1.09, 1.11)] == [[7], [9]]
 
 
 def test_no_keyframes() -> None:
-    assert Timeline([], 1.0).at(0.0) is None
+    assert TrackInterpolator([], 1.0).at(0.0) is None
 
 
 def test_keyframes_are_read_one_ahead() -> None:
@@ -75,8 +91,8 @@ def test_keyframes_are_read_one_ahead() -> None:
             read.append(t)
             yield keyframe(t, {})
 
-    timeline = Timeline(stream(), 1.0)
-    timeline.at(2.5)
+    interpolator = TrackInterpolator(stream(), 1.0)
+    interpolator.at(2.5)
     assert read == [0, 1, 2, 3]
 
 
@@ -89,7 +105,7 @@ def test_keyframes_are_read_one_ahead() -> None:
 )
 def test_keyframes_that_cannot_be_one_video_in_order(second: ActionDetections, message: str) -> None:
     with pytest.raises(AvaDetectError, match=message):
-        Timeline([keyframe(1, {}), second], 1.0).at(5)
+        TrackInterpolator([keyframe(1, {}), second], 1.0).at(5)
 
 
 def played(times: list[float], fps: float) -> list[int]:
@@ -122,20 +138,22 @@ def test_frames_out_of_order_are_refused() -> None:
 
 def test_nobody_is_carried_across_a_cut() -> None:
     """A cut at 1.3 s: until then the keyframe at 1, then that at 2, each held for half a second, and no box between."""
-    timeline = Timeline([keyframe(1, {7: A}), keyframe(2, {7: A_LATER})], 1.0, [1.3])
-    assert shown(timeline, 1.25) == {7: pytest.approx(A)}
-    assert shown(timeline, 1.3) == {}, "0.7 s before the next keyframe"
-    assert shown(timeline, 1.5) == {7: pytest.approx(A_LATER)}
-    assert shown(timeline, 2.0) == {7: pytest.approx(A_LATER)}
+    interpolator = TrackInterpolator([keyframe(1, {7: A}), keyframe(2, {7: A_LATER})], 1.0, [1.3])
+    assert shown(interpolator, 1.25) == {7: pytest.approx(A)}
+    assert shown(interpolator, 1.3) == {}, "0.7 s before the next keyframe"
+    assert shown(interpolator, 1.5) == {7: pytest.approx(A_LATER)}
+    assert shown(interpolator, 2.0) == {7: pytest.approx(A_LATER)}
 
 
 def test_between_two_cuts_nobody_is_known() -> None:
-    timeline = Timeline([keyframe(1, {7: A}), keyframe(2, {7: A})], 1.0, [0.5, 1.4, 1.6])
-    assert shown(timeline, 1.39) and shown(timeline, 1.5) == {} and shown(timeline, 1.6)
+    interpolator = TrackInterpolator([keyframe(1, {7: A}), keyframe(2, {7: A})], 1.0, [0.5, 1.4, 1.6])
+    assert shown(interpolator, 1.39) and shown(interpolator, 1.5) == {} and shown(interpolator, 1.6)
 
 
 def test_a_cut_on_a_keyframe_belongs_to_that_keyframe() -> None:
-    timeline = Timeline([keyframe(1, {7: A}), keyframe(2, {7: A_LATER}), keyframe(3, {7: A_LATER})], 1.0, [2.0])
-    assert shown(timeline, 1.4) == {7: pytest.approx(A)}
-    assert shown(timeline, 1.6) == {}
-    assert shown(timeline, 2.1) == {7: pytest.approx(A_LATER)}
+    interpolator = TrackInterpolator(
+        [keyframe(1, {7: A}), keyframe(2, {7: A_LATER}), keyframe(3, {7: A_LATER})], 1.0, [2.0]
+    )
+    assert shown(interpolator, 1.4) == {7: pytest.approx(A)}
+    assert shown(interpolator, 1.6) == {}
+    assert shown(interpolator, 2.1) == {7: pytest.approx(A_LATER)}

@@ -1,7 +1,7 @@
-"""The page to scrub: results as a static folder that a browser opens from disk.
+"""Result viewer: a static folder that shows results on their videos, opened in a browser from disk.
 
-``reading`` turns a file of results into a ``PeopleTable``; ``truth`` compares two of them; ``media`` makes the video
-one that a browser can play; ``folder`` writes it all. What the browser runs lies in ``static/``: plain scripts without
-a build step, since a browser loads neither modules nor JSON from ``file://``. Data therefore travels as scripts too,
-in pieces that are loaded for the seconds in view.
+``write_page`` collects the results of a run; ``truth`` compares people with ground truth; ``media`` provides videos
+that a browser can play; ``packing`` turns a video's people into data; ``folder`` writes the files. ``static/`` holds
+the scripts that run in the browser. They are plain scripts without a build step, because a browser loads neither
+modules nor JSON from ``file://``. The data are therefore scripts too, in pieces for the part of the video on view.
 """

@@ -1,4 +1,4 @@
-"""A dataset of results as the page."""
+"""The result viewer for a dataset of results."""
 
 from __future__ import annotations
 
@@ -21,23 +21,27 @@ def collect_page(
     only: Sequence[str] | None = None,
     min_score: float = 0.0,
 ) -> VisualizeSummary:
-    """Write the page of a dataset of results into the folder ``out``.
+    """Write the page of a dataset of results.
 
     Args:
-        dataset: The dataset's address or folder.
+        dataset: Address or folder of the dataset.
         out: The folder of the page.
-        videos: A folder with the videos, where they are not where they were annotated.
-        only: The ids of some videos; by default all.
-        min_score: Actions with a lower score, in 0..1, are left off.
+        videos: A folder with the video files; by default they are looked for at the paths at which they were annotated.
+        only: Ids of the videos to show; by default all.
+        min_score: Least score of an action that the page shows, 0..1.
+
+    Returns:
+        The files and notices of the page.
 
     Raises:
-        ConfigError: There is no dataset, or no such video.
+        ConfigError: There is no dataset, or a video of ``only`` is not in it.
     """
     results = open_dataset(dataset)
     about = results.about() or {}
     options = PageOptions(ReadOptions(videos=videos), min_score=min_score)
     saved = []
     with scratch_folder(out) as folder:
+        # The page reads results from files: one parquet file per video.
         for number, (content, record) in enumerate(iter_videos(results, only)):
             file = folder / f"{number}.parquet"
             pq.write_table(content.read(), file)

@@ -1,4 +1,4 @@
-"""Writing the page's folder: the scripts, the data of each video, the list of all."""
+"""The files of the page: its scripts, the data of each video, and the list of videos."""
 
 from __future__ import annotations
 
@@ -23,7 +23,15 @@ _LIST_SCRIPT = Path(_DATA) / "list.js"
 
 @dataclass(frozen=True, eq=False)
 class VideoEntry:
-    """One video for the page. ``content``: None where there are no results. ``notices``: sentences for its reader."""
+    """One video of the page.
+
+    Attributes:
+        video_id: The video's id.
+        content: Its people; None where there are no results.
+        video: Its file for the browser; None where there is none.
+        notices: Sentences for the reader of the page.
+        has_thumbnail: Whether there is an image for the list of videos.
+    """
 
     video_id: str
     content: VideoContent | None
@@ -33,14 +41,25 @@ class VideoEntry:
 
 
 def key_of(index: int) -> str:
-    """The name of a video's files: a number, since ids may hold anything."""
+    """Return the name of a video's files: a number, because ids may hold any character.
+
+    Args:
+        index: Index of the video in the list, from 0.
+
+    Returns:
+        ``0001`` for index 0.
+    """
     return f"{index + 1:04d}"
 
 
 def start_folder(page: Path) -> None:
-    """Put the scripts in place, and take away the data and videos of an earlier page.
+    """Copy the scripts into the folder, and delete the data and videos of an earlier page.
 
-    Raises ``ConfigError`` when the folder holds an ``index.html`` that is not a page's: nobody's work is overwritten.
+    Args:
+        page: The folder of the page.
+
+    Raises:
+        ConfigError: The folder holds an ``index.html`` of something else, which would be overwritten.
     """
     if (page / _LIST_SCRIPT).is_file():
         for name in (_DATA, MEDIA):
@@ -53,9 +72,18 @@ def start_folder(page: Path) -> None:
 
 
 def write_video(page: Path, index: int, entry: VideoEntry) -> dict[str, Any]:
-    """Write the data of one video; returns its line in the list."""
+    """Write the data of one video.
+
+    Args:
+        page: The folder of the page.
+        index: Index of the video in the list, from 0.
+        entry: The video.
+
+    Returns:
+        The video's entry in the list of videos.
+    """
     key, content, video = key_of(index), entry.content, entry.video
-    line: dict[str, Any] = {
+    listed: dict[str, Any] = {
         "key": key,
         "id": entry.video_id,
         "hasPage": content is not None,
@@ -67,11 +95,11 @@ def write_video(page: Path, index: int, entry: VideoEntry) -> dict[str, Any]:
         "actions": [],
     }
     if content is None:
-        return line
+        return listed
     meta = packing.describe(content)
-    last = meta["times"][-1] if meta["times"] else 0.0
-    # Without the video the clock ends a keyframe after the last one.
-    duration = round(last + meta["spacing"], 3) if video is None else round(video.duration_seconds, 3)
+    last_seconds = meta["times"][-1] if meta["times"] else 0.0
+    # Without the video file the page ends one keyframe spacing after the last keyframe.
+    duration = round(last_seconds + meta["spacing"], 3) if video is None else round(video.duration_seconds, 3)
     meta |= {
         "id": entry.video_id,
         "duration": duration,
@@ -86,12 +114,28 @@ def write_video(page: Path, index: int, entry: VideoEntry) -> dict[str, Any]:
     }
     for name, value in chain(packing.pieces(content), [("meta", meta)]):
         write_text_atomic(page / _DATA / key / f"{name}.js", packing.script(f"{key}/{name}", value))
-    people, boxes = len(meta["tracks"]), len(content.people)
-    return {**line, "duration": duration, "people": people, "boxes": boxes, "actions": content.count_actions()}
+    num_tracks, num_boxes = len(meta["tracks"]), len(content.people)
+    return {
+        **listed,
+        "duration": duration,
+        "people": num_tracks,
+        "boxes": num_boxes,
+        "actions": content.count_actions(),
+    }
 
 
-def finish_folder(page: Path, lines: Sequence[dict[str, Any]], *, title: str, note: str) -> Path:
-    """Write the list of videos, which makes the page whole; returns the file to open."""
-    value = {"title": title, "note": note, "videos": list(lines)}
+def finish_folder(page: Path, listed: Sequence[dict[str, Any]], *, title: str, note: str) -> Path:
+    """Write the list of videos, which completes the page.
+
+    Args:
+        page: The folder of the page.
+        listed: The entries that ``write_video`` returned.
+        title: Title of the list.
+        note: Note on the run, such as that its weights are untrained; empty for none.
+
+    Returns:
+        The file to open in a browser.
+    """
+    value = {"title": title, "note": note, "videos": list(listed)}
     write_text_atomic(page / _LIST_SCRIPT, packing.script("list", value))
     return page / "index.html"

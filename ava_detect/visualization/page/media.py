@@ -1,8 +1,8 @@
-"""A video beside the page, in a form that browsers play, and what differs from the file that was annotated.
+"""Video files for the page: playable in a browser, and compared with the file that was annotated.
 
 Browsers play H.264 (8 bit, 4:2:0) in mp4, and VP8, VP9 and AV1 in webm. Such a file is linked, copied or referred to
-as it is; of any other a proxy is made, frame by frame, at most 720p and without sound. A proxy is also made where the
-browser's clock would not be ours: the picture does not begin at 0, or is not the file's first video stream.
+unchanged. Any other file is transcoded to a proxy of at most 720p, without sound. A proxy is also made where the
+browser's timestamps would differ from ours: the video does not start at 0, or is not the file's first video stream.
 """
 
 from __future__ import annotations
@@ -24,28 +24,34 @@ from ava_detect.structures import Frame
 from ava_detect.video.container import choose_stream, open_container
 from ava_detect.video.reader import VideoInfo, VideoReader
 from ava_detect.video.writer import VideoWriter
-from ava_detect.visualization.motion import at_constant_rate
+from ava_detect.visualization.motion import at_constant_rate, output_fps
 
 Placing = Literal["link", "copy", "refer"]
-OnSecond = Callable[[float], None]
+OnTimestamp = Callable[[float], None]
 
-MEDIA = "page-media"  # unlike any folder that is there already
+MEDIA = "page-media"  # a name that other folders are unlikely to have
 
 _PROXY_SHORT_SIDE = 720
-_PROXY_MAX_FPS = 60.0
 _THUMBNAIL_WIDTH = 384
 _LATE_START_SECONDS = 0.02
-# A container may end a frame early or late.
+# The length that a container declares may be off by a frame.
 _LENGTH_TOLERANCE_SECONDS = 0.5
-# 29.97 and 30 show the same people at the same moments; 24 and 25 may be one film at two speeds.
+# Relative. 29.97 and 30 frames per second are the same recording; 24 and 25 may be one film at two speeds.
 _RATE_TOLERANCE = 0.005
 
 
 @dataclass(frozen=True)
 class PageVideo:
-    """A video as the page shows it. ``source``: its address, relative to the page. ``is_proxy``: made for the page.
+    """A video file of the page.
 
-    ``fps``, ``declared_seconds``: what the file from which it comes says of itself.
+    Attributes:
+        source: URL of the file, relative to the page.
+        width: Width of the original video, pixels.
+        height: Height of the original video, pixels.
+        duration_seconds: Length of the file that is played, seconds.
+        fps: Average frame rate of the original video.
+        declared_seconds: Length that the container of the original video declares, seconds.
+        is_proxy: Whether the file was transcoded for the page.
     """
 
     source: str
@@ -57,17 +63,31 @@ class PageVideo:
     is_proxy: bool
 
 
-def place_video(path: Path, page: Path, stem: str, placing: Placing, on_second: OnSecond | None = None) -> PageVideo:
-    """Put the video of ``path`` where the page finds it: ``page/page-media/STEM.*``, or where it is (``refer``).
+def place_video(
+    path: Path, page: Path, stem: str, placing: Placing, on_timestamp: OnTimestamp | None = None
+) -> PageVideo:
+    """Make a video available to the page, as ``page-media/STEM.*`` or at its own path.
 
-    ``link``: a hard link where the file system can, else a copy. Raises ``VideoError`` when it cannot be read.
+    Args:
+        path: The video file.
+        page: The folder of the page.
+        stem: Name of the file in the page's folder, without suffix.
+        placing: ``link`` (a hard link, or a copy where the file system has none), ``copy``, or ``refer`` to the file at
+            its own path. A file that browsers cannot play is transcoded in all three cases.
+        on_timestamp: Called with the time of each transcoded frame, seconds.
+
+    Returns:
+        The video of the page.
+
+    Raises:
+        VideoError: The video cannot be read.
     """
     reader = VideoReader(path)
     info = reader.info
     suffix = _playable_suffix(path, info)
     if suffix is None:
         target = page / MEDIA / f"{stem}.mp4"
-        duration = _write_proxy(reader, target, on_second)
+        duration = _write_proxy(reader, target, on_timestamp)
         return _page_video(f"{MEDIA}/{target.name}", info, duration, is_proxy=True)
     target = page / MEDIA / f"{stem}{suffix}"
     if placing == "refer":
@@ -76,7 +96,7 @@ def place_video(path: Path, page: Path, stem: str, placing: Placing, on_second: 
         source = f"{MEDIA}/{target.name}"
         with atomic_path(target) as temporary:
             _link_or_copy(path, temporary, placing)
-    return _page_video(source, info, info.duration_seconds or _end_seconds(reader), is_proxy=False)
+    return _page_video(source, info, info.duration_seconds or _decoded_seconds(reader), is_proxy=False)
 
 
 def _page_video(source: str, info: VideoInfo, duration_seconds: float, *, is_proxy: bool) -> PageVideo:
@@ -94,10 +114,18 @@ def _page_video(source: str, info: VideoInfo, duration_seconds: float, *, is_pro
 def differences(
     path: Path, video: PageVideo, timestamps_seconds: list[float], spacing_seconds: float, annotated: AnnotatedFile
 ) -> list[str]:
-    """Sentences on what a file that is not the annotated one has of its own.
+    """Describe how a video file differs from the file that was annotated.
 
-    ``timestamps_seconds``: the keyframes of the results, which reach from 0 to the end of what was annotated; they are
-    asked where the run has not written down how long its file was.
+    Args:
+        path: The video file.
+        video: The same file as a video of the page.
+        timestamps_seconds: Times of the keyframes of the results, seconds. They reach to the end of the annotated file,
+            and are compared with the file's length where the run did not record the length.
+        spacing_seconds: Usual spacing of the keyframes, seconds.
+        annotated: Size, frame rate and length that the run recorded.
+
+    Returns:
+        Sentences for the reader of the page; empty where nothing differs.
     """
     changes = []
     if annotated.fps and abs(video.fps / annotated.fps - 1) > _RATE_TOLERANCE:
@@ -109,7 +137,7 @@ def differences(
             f"{path.name} is not the file that was annotated: it is now {' and '.join(changes)}, so boxes may lie "
             "beside the people; give the folder with the one that was (`videos`), or annotate this one."
         ]
-    sentences = [] if annotated.seconds else _lengths_apart(path, video, timestamps_seconds, spacing_seconds)
+    sentences = [] if annotated.seconds else _length_notices(path, video, timestamps_seconds, spacing_seconds)
     size = path.stat().st_size
     if annotated.num_bytes and size != annotated.num_bytes:
         sentences.append(
@@ -119,7 +147,8 @@ def differences(
     return sentences
 
 
-def _lengths_apart(path: Path, video: PageVideo, timestamps_seconds: list[float], spacing_seconds: float) -> list[str]:
+def _length_notices(path: Path, video: PageVideo, timestamps_seconds: list[float], spacing_seconds: float) -> list[str]:
+    """Compare the file's length with the times of the keyframes."""
     last = timestamps_seconds[-1] if timestamps_seconds else 0.0
     length = f"{video.duration_seconds:.1f} s"
     if last > video.duration_seconds + _LENGTH_TOLERANCE_SECONDS:
@@ -135,11 +164,20 @@ def _lengths_apart(path: Path, video: PageVideo, timestamps_seconds: list[float]
 
 
 def write_thumbnail(path: Path, target: Path, timestamp_seconds: float) -> None:
-    """A small JPEG of the picture that is on screen at a moment."""
+    """Write a small JPEG of the frame that is on screen at a time.
+
+    Args:
+        path: The video file.
+        target: Path of the JPEG.
+        timestamp_seconds: The time, seconds.
+
+    Raises:
+        VideoError: There is no frame at this time, or the video cannot be read.
+    """
     reader = VideoReader(path)
     frame = next(reader.decode(timestamp_seconds), None)
     if frame is None:
-        raise VideoError(f"{path}: there is no picture at {timestamp_seconds:g} s")
+        raise VideoError(f"{path}: there is no frame at {timestamp_seconds:g} s")
     width = min(_THUMBNAIL_WIDTH, reader.info.width)
     height = max(1, round(reader.info.height * width / reader.info.width))
     with atomic_path(target) as temporary:
@@ -147,7 +185,7 @@ def write_thumbnail(path: Path, target: Path, timestamp_seconds: float) -> None:
 
 
 def _playable_suffix(path: Path, info: VideoInfo) -> str | None:
-    """The suffix under which a browser plays the file as it is; None where it needs a proxy."""
+    """Return the suffix with which a browser plays the file unchanged; None where it needs a proxy."""
     with open_container(path) as container:
         stream = choose_stream(container, path, 1)
         pixel_format = stream.codec_context.pix_fmt
@@ -168,22 +206,23 @@ def _link_or_copy(path: Path, target: Path, placing: Placing) -> None:
             target.hardlink_to(path.resolve())
             return
         except OSError:
-            # Another file system, or one without links: a copy is the same to the page.
+            # The page is on another file system, or the file system has no hard links.
             pass
     shutil.copyfile(path, target)
 
 
-def _write_proxy(reader: VideoReader, target: Path, on_second: OnSecond | None) -> float:
-    """Encode what the reader sees; returns the length in seconds."""
+def _write_proxy(reader: VideoReader, target: Path, on_timestamp: OnTimestamp | None) -> float:
+    """Transcode the video for browsers; return its length in seconds."""
     info = reader.info
     factor = min(1.0, _PROXY_SHORT_SIDE / min(info.width, info.height))
+    # H.264 with 4:2:0 chroma needs even sides.
     width, height = (max(2, round(side * factor) // 2 * 2) for side in (info.width, info.height))
-    fps = min(info.average_fps, _PROXY_MAX_FPS)
+    fps = output_fps(info.average_fps)
 
     def frames() -> Iterator[Frame]:
         for decoded in reader.decode():
-            if on_second is not None:
-                on_second(decoded.timestamp_seconds)
+            if on_timestamp is not None:
+                on_timestamp(decoded.timestamp_seconds)
             yield Frame(decoded.image(width, height), decoded.timestamp_seconds)
 
     with VideoWriter(target, fps, quality=23) as writer:
@@ -192,8 +231,8 @@ def _write_proxy(reader: VideoReader, target: Path, on_second: OnSecond | None) 
     return reader.end_seconds
 
 
-def _end_seconds(reader: VideoReader) -> float:
-    """The length of a video whose container does not say it."""
+def _decoded_seconds(reader: VideoReader) -> float:
+    """Decode the video to find its length, for containers that do not declare it."""
     for _ in reader.decode():
         pass
     return reader.end_seconds

@@ -1,12 +1,15 @@
-"""One video's people as the small scripts that the page loads piece by piece.
+"""Data of one video as small scripts that the page loads as they are needed.
 
-Each script calls ``AvaPage.register(key, value)``. Numbers are whole: boxes in ten-thousandths of the frame, scores in
-thousandths. Keys, below the video's own (``0001``):
+Each script calls ``AvaPage.register(key, value)``. Numbers are integers: boxes in ten-thousandths of the frame, scores
+in thousandths. Keys, below the video's own (``0001``):
 
-- ``meta``: everything that the page needs at once: times, counts, tracks, actions, notices.
-- ``people-N``: keyframes ``64 N`` to ``64 N + 63``: tracks, boxes, scores, actions by falling score.
-- ``truth-N``: the same of the ground truth.
-- ``action-I``: where action I of ``meta`` is believed of whom, in time order; what a search lists and a lane draws.
+- ``meta``: what the page needs at once: keyframe times, counts of people, tracks, actions, notices.
+- ``people-N``: keyframes ``64 N`` to ``64 N + 63``: tracks, boxes, scores, actions by descending score.
+- ``truth-N``: the same for the ground truth.
+- ``action-I``: all people with action I of ``meta``, in time order; for the list of occurrences and the timeline.
+
+Shapes: K keyframes, P people (a person counts once per keyframe), C actions; T true people; p people and A shown
+actions in one script.
 """
 
 from __future__ import annotations
@@ -27,8 +30,8 @@ from ava_detect.visualization.page.truth import Verdicts
 KEYFRAMES_PER_PIECE = 64
 _BOX_STEPS = 10_000
 _SCORE_STEPS = 1_000
-_SCORE_LEVELS = 20  # the stops of the page's slider
-_LISTED_SCORE = 0.3  # at which the slider stands first
+_SCORE_LEVELS = 20  # steps of the page's score slider
+_INITIAL_SCORE = 0.3  # initial value of the slider, as in static/find.js
 NOT_JUDGED, WRONG, RIGHT = -1, 0, 1
 
 Piece = tuple[str, dict[str, Any]]
@@ -36,9 +39,15 @@ Piece = tuple[str, dict[str, Any]]
 
 @dataclass(frozen=True, eq=False)
 class VideoContent:
-    """What is known of one video: linked people, and linked ground truth with the verdicts where there is any.
+    """Data of one video for the page.
 
-    ``min_score``: actions below it are left off the page. ``cuts_seconds``: the video's hard cuts, rising.
+    Attributes:
+        people: The people, with track ids.
+        label_map: Names and kinds of the actions, in the order of the score columns.
+        min_score: Least score of an action that the page shows, 0..1.
+        truth: The true people, with track ids; None without ground truth.
+        verdicts: The comparison of ``people`` with ``truth``; None without ground truth.
+        cuts_seconds: Times of the video's hard cuts, seconds, rising.
     """
 
     people: PeopleTable
@@ -50,24 +59,43 @@ class VideoContent:
 
     @property
     def shown(self) -> npt.NDArray[np.bool_]:
-        """Bool ``[P, C]``: the actions that are on the page; an action without any belief never is."""
+        """Mask ``[P, C]`` of the actions that the page shows; an action with score 0 is never shown."""
         return (self.people.action_scores >= self.min_score) & (self.people.action_scores > 0)
 
     def count_actions(self) -> list[tuple[str, int]]:
-        """The actions that the page shows at first, by falling number of people-keyframes."""
-        counts = (self.people.action_scores >= max(self.min_score, _LISTED_SCORE)).sum(axis=0)
+        """Count the actions at the initial position of the page's score slider.
+
+        Returns:
+            Short name and number of people for each action that occurs, the most frequent first.
+        """
+        counts = (self.people.action_scores >= max(self.min_score, _INITIAL_SCORE)).sum(axis=0)  # [C]
         order = np.argsort(-counts, kind="stable").tolist()
         actions = self.label_map.actions
         return [(short_name(actions[column].name), int(counts[column])) for column in order if counts[column]]
 
 
 def script(key: str, value: dict[str, Any]) -> str:
-    """A piece as a script; plain ASCII, so that no encoding can be mistaken."""
+    """Return a piece of data as the text of a script.
+
+    Args:
+        key: Key of the piece.
+        value: Its value.
+
+    Returns:
+        JavaScript in ASCII, so that it does not depend on an encoding.
+    """
     return f"AvaPage.register({json.dumps(key)}, {json.dumps(value, separators=(',', ':'))});\n"
 
 
 def describe(content: VideoContent) -> dict[str, Any]:
-    """The part of ``meta`` that the people decide."""
+    """Return the part of ``meta`` that depends on the people only.
+
+    Args:
+        content: Data of the video.
+
+    Returns:
+        The values by name.
+    """
     described = {
         "times": np.round(content.people.timestamps_seconds, 3).tolist(),
         "counts": content.people.counts.tolist(),
@@ -86,39 +114,53 @@ def describe(content: VideoContent) -> dict[str, Any]:
 
 
 def pieces(content: VideoContent) -> Iterator[Piece]:
-    """All other scripts of the video, as keys below its own, and values."""
+    """Build all scripts of the video except ``meta``.
+
+    Args:
+        content: Data of the video.
+
+    Yields:
+        Key (without the video's own) and value of each script.
+    """
     yield from _action_pieces(content)
     verdicts = content.verdicts
-    extra: dict[str, npt.NDArray[Any]] = {}
+    person_columns: dict[str, npt.NDArray[Any]] = {}
     marks = None
     if verdicts is not None:
-        extra["found"] = np.where(verdicts.judged, verdicts.found, NOT_JUDGED)
-        marks = np.where(verdicts.judged[:, None], verdicts.right, NOT_JUDGED)
-    yield from _people_pieces("people", content.people, content.shown, extra, marks)
+        person_columns["found"] = np.where(verdicts.judged, verdicts.found, NOT_JUDGED)  # [P]
+        marks = np.where(verdicts.judged[:, None], verdicts.right, NOT_JUDGED)  # [P, C]
+    yield from _people_pieces("people", content.people, content.shown, person_columns, marks)
     if content.truth is not None and verdicts is not None:
-        extra = {"found": (verdicts.partner >= 0).astype(np.int64)}
-        believed = _thousandths(verdicts.partner_scores)
-        yield from _people_pieces("truth", content.truth, content.truth.action_scores > 0, extra, believed)
+        person_columns = {"found": (verdicts.partner >= 0).astype(np.int64)}  # [T]
+        # For a true action the mark is the score that the matched person was given for it.
+        marks = _thousandths(verdicts.partner_scores)  # [T, C]
+        yield from _people_pieces("truth", content.truth, content.truth.action_scores > 0, person_columns, marks)
 
 
 def _people_pieces(
     name: str,
     people: PeopleTable,
     shown: npt.NDArray[np.bool_],
-    extra: dict[str, npt.NDArray[Any]],
+    person_columns: dict[str, npt.NDArray[Any]],
     marks: npt.NDArray[Any] | None,
 ) -> Iterator[Piece]:
-    """Keyframes in pieces. ``extra``: more columns ``[P]``; ``marks``: ``[P, C]``, a number beside each action."""
+    """Pack keyframes, 64 to a script.
+
+    ``shown``: bool ``[P, C]``. ``person_columns``: additional values ``[P]`` by name. ``marks``: ``[P, C]``, a number
+    for each action.
+    """
     assert people.track_ids is not None, "the page takes linked people"
     for number, first in enumerate(range(0, len(people.timestamps_seconds), KEYFRAMES_PER_PIECE)):
         last = min(first + KEYFRAMES_PER_PIECE, len(people.timestamps_seconds))
-        rows = slice(people.offsets[first], people.offsets[last])
-        scores = np.where(shown[rows], people.action_scores[rows], -1)
-        order = np.argsort(-scores, axis=1, kind="stable")
-        num_actions = shown[rows].sum(axis=1)
-        is_shown = np.arange(order.shape[1]) < num_actions[:, None]
-        columns = order[is_shown]
-        person = np.repeat(np.arange(len(num_actions)), num_actions)
+        rows = slice(people.offsets[first], people.offsets[last])  # p people
+        # Per person the columns of the shown actions by descending score; hidden actions sort last.
+        scores = np.where(shown[rows], people.action_scores[rows], -1)  # [p, C]
+        order = np.argsort(-scores, axis=1, kind="stable")  # [p, C]
+        num_actions = shown[rows].sum(axis=1)  # [p]
+        # Flatten the first num_actions columns of each row; ``person`` is the row of each.
+        is_shown = np.arange(order.shape[1]) < num_actions[:, None]  # [p, C]
+        columns = order[is_shown]  # [A]
+        person = np.repeat(np.arange(len(num_actions)), num_actions)  # [A]
         piece = {
             "counts": np.diff(people.offsets[first : last + 1]).tolist(),
             "track": people.track_ids[rows].tolist(),
@@ -126,7 +168,7 @@ def _people_pieces(
             "actionCount": num_actions.tolist(),
             "action": columns.tolist(),
             "actionScore": _thousandths(people.action_scores[rows][person, columns]).tolist(),
-            **{key: values[rows].tolist() for key, values in extra.items()},
+            **{key: values[rows].tolist() for key, values in person_columns.items()},
         }
         if people.person_scores is not None:
             piece["score"] = _thousandths(people.person_scores[rows]).tolist()
@@ -136,21 +178,23 @@ def _people_pieces(
 
 
 def _action_pieces(content: VideoContent) -> Iterator[Piece]:
+    """Pack each action's people; the keyframe of an entry is stored as the step from the entry before it."""
     people, verdicts, truth = content.people, content.verdicts, content.truth
     assert people.track_ids is not None, "the page takes linked people"
-    shown, keyframes = content.shown, people.keyframe_of
+    shown, keyframe_of = content.shown, people.keyframe_of  # [P, C], [P]
     for column in range(len(content.label_map)):
-        rows = np.flatnonzero(shown[:, column])
+        rows = np.flatnonzero(shown[:, column])  # [A], in time order
         piece: dict[str, Any] = {
-            "step": np.diff(keyframes[rows], prepend=0).tolist(),
+            "step": np.diff(keyframe_of[rows], prepend=0).tolist(),
             "track": people.track_ids[rows].tolist(),
             "score": _thousandths(people.action_scores[rows, column]).tolist(),
         }
         if verdicts is not None and truth is not None and truth.track_ids is not None:
             piece["mark"] = np.where(verdicts.judged[rows], verdicts.right[rows, column], NOT_JUDGED).tolist()
-            true_rows = np.flatnonzero(truth.action_scores[:, column] > 0)
+            true_rows = np.flatnonzero(truth.action_scores[:, column] > 0)  # [A of the ground truth]
             partner = verdicts.partner[true_rows]
-            # Somebody found keeps the number by which the page knows them.
+            # A true person that was found has the track id of the matched person, a missed one has 0. The
+            # index -1 of missed people is read and discarded.
             tracks = np.where(partner >= 0, people.track_ids[partner] if len(people) else 0, 0)
             piece["truth"] = {
                 "step": np.diff(truth.keyframe_of[true_rows], prepend=0).tolist(),
@@ -161,23 +205,26 @@ def _action_pieces(content: VideoContent) -> Iterator[Piece]:
 
 
 def _tracks(people: PeopleTable) -> list[list[int]]:
-    """For each track its id, the first and the last keyframe with it, and on how many it is; by first keyframe."""
+    """Return id, first keyframe, last keyframe and number of keyframes of each track, by first keyframe."""
     assert people.track_ids is not None, "the page takes linked people"
+    # ``first``: row of each track's first person, since rows are in time order. ``inverse`` [P]: track of each row.
     ids, first, inverse, counts = np.unique(
         people.track_ids, return_index=True, return_inverse=True, return_counts=True
     )
-    keyframes = people.keyframe_of
+    keyframe_of = people.keyframe_of  # [P]
     last = np.zeros(len(ids), np.int64)
-    np.maximum.at(last, inverse, keyframes)
-    rows = np.column_stack([ids, keyframes[first], last, counts]) if len(ids) else np.zeros((0, 4), np.int64)
+    np.maximum.at(last, inverse, keyframe_of)
+    rows = np.column_stack([ids, keyframe_of[first], last, counts]) if len(ids) else np.zeros((0, 4), np.int64)
+    # Sort by first keyframe, then by id.
     listed: list[list[int]] = rows[np.lexsort((rows[:, 0], rows[:, 1]))].tolist()
     return listed
 
 
 def _actions(content: VideoContent) -> list[dict[str, Any]]:
-    """The label map's actions; ``histogram[i]``: how often one is on the page with a score of at least ``i / 20``."""
-    levels = np.arange(_SCORE_LEVELS + 1) * (_SCORE_STEPS // _SCORE_LEVELS)
-    scores = np.sort(np.where(content.shown, _thousandths(content.people.action_scores), -1), axis=0)
+    """Describe the actions; ``histogram[i]`` counts the people that the page shows with a score of at least i / 20."""
+    levels = np.arange(_SCORE_LEVELS + 1) * (_SCORE_STEPS // _SCORE_LEVELS)  # [21], thousandths
+    # Each column sorted: the number of scores from a level on is P minus the number below it.
+    scores = np.sort(np.where(content.shown, _thousandths(content.people.action_scores), -1), axis=0)  # [P, C]
     return [
         {
             "id": action.id,

@@ -1,8 +1,8 @@
-"""Results -> a folder with the page to scrub: which files belong together, and what does not fit."""
+"""Writing the result viewer: collects results, videos and ground truth of a run, and reports what does not fit."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -18,6 +18,7 @@ from ava_detect.structures.progress import OnProgress, Progress
 from ava_detect.visualization.page.folder import VideoEntry, finish_folder, key_of, start_folder, write_video
 from ava_detect.visualization.page.media import (
     MEDIA,
+    OnTimestamp,
     PageVideo,
     Placing,
     differences,
@@ -30,7 +31,15 @@ from ava_detect.visualization.page.truth import judge
 
 @dataclass(frozen=True)
 class VideoOnPage:
-    """One video of the page. ``notices``: sentences for its reader. ``is_whole``: it has results and a picture."""
+    """Summary of one video of the page.
+
+    Attributes:
+        video_id: The video's id.
+        num_people: Number of tracks.
+        num_boxes: Number of boxes; a person counts once per keyframe.
+        notices: Sentences for the reader of the page.
+        is_whole: Whether the video has both results and a playable file.
+    """
 
     video_id: str
     num_people: int
@@ -41,14 +50,19 @@ class VideoOnPage:
 
 @dataclass(frozen=True)
 class VisualizeSummary:
-    """What was written. ``index``: the file to open in a browser."""
+    """Summary of a page.
+
+    Attributes:
+        index: The file to open in a browser.
+        videos: The videos in the order of the run.
+    """
 
     index: Path
     videos: tuple[VideoOnPage, ...]
 
     @property
     def all_well(self) -> bool:
-        """Whether every video has results and a picture."""
+        """Whether every video has both results and a playable file."""
         return all(video.is_whole for video in self.videos)
 
 
@@ -62,24 +76,28 @@ def visualize(
     placing: str = "link",
     on_progress: OnProgress | None = None,
 ) -> VisualizeSummary:
-    """Write a page that shows results on their videos into the folder ``out``; it opens from disk, without a server.
+    """Write a page that shows results on their videos; it opens in a browser from disk, without a server.
 
-    What does not fit (a video that is gone or has changed, ids without a name, nobody found) is a sentence in the
-    summary and on the page.
+    Problems that do not stop the page (a missing or changed video, action ids without a name, a video without people)
+    are reported as sentences in the summary and on the page.
 
     Args:
         results: A folder that ``annotate_videos`` wrote, or one file of results (jsonl, parquet, csv).
         out: The folder of the page.
-        options: Where the videos are now, the actions' names, and where in its movie each file starts.
-        ground_truth: An AVA csv; errors are then marked.
-        min_score: Actions with a lower score, in 0..1, are left off the page.
-        placing: How a video gets beside the page: ``link`` (a hard link where possible, else a copy), ``copy``, or
-            ``refer`` to where it is.
-        on_progress: Told of every video as its turn comes, and of seconds copied.
+        options: How the results are read.
+        ground_truth: Path of an AVA csv; right, wrong and missed actions are then marked.
+        min_score: Least score of an action that the page shows, 0..1.
+        placing: How the page reaches a video file: ``link`` (a hard link, or a copy where the file system has none),
+            ``copy``, or ``refer`` to the file at its own path.
+        on_progress: Called for each video before it is written, and with its position while it is transcoded.
+
+    Returns:
+        The summary of the page.
 
     Raises:
-        FormatError: ``results`` are none.
-        ConfigError: A setting is wrong.
+        FormatError: There are no results.
+        ConfigError: A setting is out of range, or ``out`` holds something else.
+        AvaDetectError: The ground truth has none of the videos.
     """
     page_options = PageOptions(options or ReadOptions(), ground_truth, min_score, placing)
     results = Path(results)
@@ -88,7 +106,17 @@ def visualize(
 
 @dataclass(frozen=True)
 class PageOptions:
-    """How a page is written; see ``visualize``."""
+    """Settings of a page.
+
+    Attributes:
+        reading: How the results are read.
+        ground_truth: Path of an AVA csv; None for none.
+        min_score: Least score of an action that the page shows, 0..1.
+        placing: How the page reaches a video file: ``link``, ``copy`` or ``refer``.
+
+    Raises:
+        ConfigError: ``min_score`` or ``placing`` is not allowed.
+    """
 
     reading: ReadOptions = field(default_factory=ReadOptions)
     ground_truth: str | Path | None = None
@@ -96,7 +124,7 @@ class PageOptions:
     placing: str = "link"
 
     def __post_init__(self) -> None:
-        """Check what costs no work."""
+        """Check the values."""
         if not 0 <= self.min_score <= 1:
             raise ConfigError(f"`min_score` is a score from 0 to 1, got {self.min_score:g}")
         if self.placing not in get_args(Placing):
@@ -107,10 +135,26 @@ class PageOptions:
 def write_page(
     run: SavedRun, out: Path, title: str, options: PageOptions, on_progress: OnProgress | None = None
 ) -> VisualizeSummary:
-    """Write the page of a run into the folder ``out``; ``title``: of the list of its videos."""
+    """Write the page of a run.
+
+    Args:
+        run: The results.
+        out: The folder of the page.
+        title: Title of the list of videos.
+        options: Settings of the page.
+        on_progress: Called for each video before it is written, and with its position while it is transcoded.
+
+    Returns:
+        The summary of the page.
+
+    Raises:
+        FormatError: A file cannot be read.
+        ConfigError: ``out`` holds something else.
+        AvaDetectError: The ground truth has none of the videos.
+    """
     writer = _Writer(out, run, options)
     start_folder(out)
-    lines, summaries = [], []
+    listed, summaries = [], []
     for index, entry in enumerate(run.videos):
 
         def report(second: float = 0.0, entry: SavedVideo = entry, index: int = index) -> None:
@@ -118,14 +162,20 @@ def write_page(
                 on_progress(Progress("videos", index, len(run.videos), entry.video_id, second))
 
         report()
-        line, summary = writer.write(index, entry, report)
-        lines.append(line)
+        list_entry, summary = writer.write(index, entry, report)
+        listed.append(list_entry)
         summaries.append(summary)
-    return VisualizeSummary(finish_folder(out, lines, title=title, note=run.note), tuple(summaries))
+    return VisualizeSummary(finish_folder(out, listed, title=title, note=run.note), tuple(summaries))
 
 
 class _Writer:
-    """Writes one video after another with the settings that all share."""
+    """Writes one video of a run after another.
+
+    Args:
+        out: The folder of the page.
+        run: The results.
+        options: Settings of the page.
+    """
 
     def __init__(self, out: Path, run: SavedRun, options: PageOptions) -> None:
         reading = options.reading
@@ -138,30 +188,40 @@ class _Writer:
         self._placing = cast(Placing, options.placing)
         self._opened: tuple[Path, ResultsFile] | None = None
 
-    def write(self, index: int, entry: SavedVideo, tick: Callable[[float], None]) -> tuple[dict[str, Any], VideoOnPage]:
-        """The video's line in the list, and its part of the summary."""
+    def write(self, index: int, entry: SavedVideo, on_timestamp: OnTimestamp) -> tuple[dict[str, Any], VideoOnPage]:
+        """Write one video.
+
+        Args:
+            index: Index of the video in the run.
+            entry: Its results.
+            on_timestamp: Called with the time of each transcoded frame, seconds.
+
+        Returns:
+            The video's entry in the list of videos, and its summary.
+        """
         notices = [_sentence(entry.message)] if entry.message else []
         content = None if entry.file is None else self._content(entry.file, entry, notices)
         video, has_thumbnail = None, False
         if content is not None:
-            video, has_thumbnail = self._video(index, entry, content.people, notices, tick)
+            video, has_thumbnail = self._video(index, entry, content.people, notices, on_timestamp)
         page_entry = VideoEntry(entry.video_id, content, video, notices, has_thumbnail)
-        line = write_video(self._out, index, page_entry)
-        return line, VideoOnPage(entry.video_id, line["people"], line["boxes"], tuple(notices), video is not None)
+        listed = write_video(self._out, index, page_entry)
+        return listed, VideoOnPage(entry.video_id, listed["people"], listed["boxes"], tuple(notices), video is not None)
 
     def _content(self, file: Path, entry: SavedVideo, notices: list[str]) -> VideoContent:
-        """Everything about one video's people; adds what is to be said of it to ``notices``."""
+        """Read one video's people and compare them with the ground truth; problems are appended to ``notices``."""
         results, cuts = self._open(file), entry.cuts_seconds
         truth_rows = None if self._truth is None else self._truth.only_videos([entry.video_id])
         names = dict(results.action_names)
+        # Actions that only the ground truth has get their default names.
         if truth_rows is not None:
             names = {int(i): "" for i in np.unique(truth_rows.action_ids[truth_rows.action_ids != 0])} | names
         label_map, unknown = name_actions(names, self._label_map)
         if unknown:
-            notices.append(_unknown_ids(unknown, self._label_map is not None))
+            notices.append(_unknown_ids_notice(unknown, self._label_map is not None))
         people = results.people(entry.video_id, label_map).linked(cuts)
         if not len(people):
-            notices.append("Nobody was found in this video.")
+            notices.append("No person was found in this video.")
         if truth_rows is None:
             return VideoContent(people, label_map, self._min_score, cuts_seconds=cuts)
         if not len(truth_rows):
@@ -177,15 +237,15 @@ class _Writer:
         return VideoContent(people, label_map, self._min_score, truth, verdicts, cuts)
 
     def _open(self, file: Path) -> ResultsFile:
-        """One file may hold many videos: it is read once."""
+        """Open a file of results; a file with many videos is read once, as its videos are consecutive."""
         if self._opened is None or self._opened[0] != file:
             self._opened = (file, open_results(file, start_seconds=self._start_seconds))
         return self._opened[1]
 
     def _video(
-        self, index: int, entry: SavedVideo, people: PeopleTable, notices: list[str], tick: Callable[[float], None]
+        self, index: int, entry: SavedVideo, people: PeopleTable, notices: list[str], on_timestamp: OnTimestamp
     ) -> tuple[PageVideo | None, bool]:
-        """The video beside the page, or None with a notice, and whether there is a picture of it for the list."""
+        """Provide the video file and its thumbnail; where there is none return (None, False) and append a notice."""
         path = locate(entry.video_id, entry.source, self._videos)
         if path is None:
             was = f"The video {entry.source} is not there any more" if entry.source else "The video was not found"
@@ -193,10 +253,10 @@ class _Writer:
             return None, False
         times = people.timestamps_seconds.tolist()
         try:
-            video = place_video(path, self._out, key_of(index), self._placing, tick)
-            counts = people.counts
-            moment = times[int(counts.argmax())] if len(people) else video.duration_seconds / 2
-            write_thumbnail(path, self._out / MEDIA / f"{key_of(index)}.jpg", moment)
+            video = place_video(path, self._out, key_of(index), self._placing, on_timestamp)
+            # The thumbnail shows the keyframe with the most people.
+            busiest = times[int(people.counts.argmax())] if len(people) else video.duration_seconds / 2
+            write_thumbnail(path, self._out / MEDIA / f"{key_of(index)}.jpg", busiest)
         except VideoError as error:
             notices.append(_sentence(f"The video cannot be shown: {error}"))
             return None, False
@@ -204,18 +264,19 @@ class _Writer:
         return video, True
 
 
-def _read_truth(path: Path, found: Sequence[SavedVideo]) -> AvaTable:
-    """The ground truth of the videos; ``AvaDetectError`` where it has none of them."""
+def _read_truth(path: Path, videos: Sequence[SavedVideo]) -> AvaTable:
+    """Read the ground truth of the videos; raise ``AvaDetectError`` where it has none of them."""
     table = read_ava_csv(path, last_column="person_id")
-    ids = {entry.video_id for entry in found}
+    ids = {entry.video_id for entry in videos}
     if not ids & set(table.video_ids):
-        theirs = ", ".join(table.video_ids[:3]) or "none"
-        ours = ", ".join(sorted(ids)[:3])
-        raise AvaDetectError(f"{path}: none of its videos ({theirs} ...) is among the results ({ours} ...)")
+        in_truth = ", ".join(table.video_ids[:3]) or "none"
+        in_results = ", ".join(sorted(ids)[:3])
+        raise AvaDetectError(f"{path}: none of its videos ({in_truth} ...) is among the results ({in_results} ...)")
     return table.only_videos(ids)
 
 
-def _unknown_ids(unknown: Sequence[int], is_given: bool) -> str:
+def _unknown_ids_notice(unknown: Sequence[int], is_given: bool) -> str:
+    """Return a sentence on action ids without a name; ``is_given``: whether the caller gave a label map."""
     listed = ", ".join(map(str, unknown[:8])) + (" ..." if len(unknown) > 8 else "")
     which = "the label map" if is_given else "AVA's label map"
     plural = len(unknown) > 1
@@ -226,4 +287,5 @@ def _unknown_ids(unknown: Sequence[int], is_given: bool) -> str:
 
 
 def _sentence(text: str) -> str:
+    """Start with a capital letter and end with a period."""
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?")) else ".")

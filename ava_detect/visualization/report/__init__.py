@@ -1,1 +1,1 @@
-"""The HTML report that explains an evaluation."""
+"""The evaluation report: frame-mAP explained on one HTML page."""

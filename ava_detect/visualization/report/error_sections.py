@@ -1,4 +1,4 @@
-"""The sections of an evaluation report that say where the mAP goes: errors, oracles, groups, confusions."""
+"""Sections of the evaluation report on errors: cost of each kind of error, oracles, groups of people, confusions."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy as np
 from ava_detect.evaluation.error_analysis import KINDS, ErrorAnalysis
 from ava_detect.evaluation.frame_map_result import FrameMAPResult
 from ava_detect.structures.labels import LabelMap
-from ava_detect.visualization.report import error_figures as draw
+from ava_detect.visualization.report import error_figures
 from ava_detect.visualization.report.html import (
     NO_VALUE,
     Cell,
     Section,
-    count,
-    figures,
+    count_cell,
+    figure_block,
     paragraph,
-    points,
+    points_cell,
     table,
-    words,
+    text_cell,
 )
 
 _ERROR_NAMES = {
@@ -55,29 +55,42 @@ _CONFUSED_PAIRS = 20
 
 
 def errors_section(errors: ErrorAnalysis, result: FrameMAPResult) -> Section:
-    """What each kind of error costs, over all and per class, and what perfect boxes or labels would give."""
+    """Return the section with the cost of each kind of error, and the mAP with perfect boxes or perfect labels.
+
+    Args:
+        errors: The error analysis.
+        result: The evaluation.
+
+    Returns:
+        The section.
+    """
     costs = {kind: getattr(errors.costs, kind) for kind in KINDS}
     by_cost = sorted(KINDS, key=lambda kind: -costs[kind])
     rows = [
-        [words(_ERROR_NAMES[kind]), words(_MEANINGS[kind]), points(costs[kind]), count(errors.counts[kind])]
+        [
+            text_cell(_ERROR_NAMES[kind]),
+            text_cell(_MEANINGS[kind]),
+            points_cell(costs[kind]),
+            count_cell(errors.counts[kind]),
+        ]
         for kind in by_cost
     ]
     oracles = [
         [
-            words(name),
-            words(meaning),
-            points(errors.oracles[key]),
-            points(errors.oracles[key] - errors.mAP, signed=True),
+            text_cell(name),
+            text_cell(meaning),
+            points_cell(errors.oracles[key]),
+            points_cell(errors.oracles[key] - errors.mAP, signed=True),
         ]
         for key, (name, meaning) in _ORACLES.items()
     ]
-    svg = draw.cost_bars("costs", {_ERROR_NAMES[kind]: costs[kind] for kind in by_cost})
+    svg = error_figures.cost_bars("costs", {_ERROR_NAMES[kind]: costs[kind] for kind in by_cost})
     caption = (
         "What the mAP would gain if one kind of error alone were set right (after TIDE). The bars do not add up to "
         "what is missing: setting one kind right changes what the others cost."
     )
     parts = [
-        figures([svg], caption),
+        figure_block([svg], caption),
         table("Errors by cost, in points of mAP", ("error", "what it is", "cost", "how many"), rows),
         "<h3>With perfect boxes, with perfect labels</h3>",
         paragraph(
@@ -91,12 +104,19 @@ def errors_section(errors: ErrorAnalysis, result: FrameMAPResult) -> Section:
 
 
 def _class_costs(errors: ErrorAnalysis, result: FrameMAPResult) -> str:
+    """Return the table of costs per class with ground truth, by descending AP."""
     kinds = list(_ERROR_NAMES)
     rows = []
     for i, costs in errors.costs_per_class.items():
-        of_class = result.per_class[i]
-        if not math.isnan(of_class.ap):
-            rows.append([words(of_class.name), points(of_class.ap), *(points(getattr(costs, kind)) for kind in kinds)])
+        class_result = result.per_class[i]
+        if not math.isnan(class_result.ap):
+            rows.append(
+                [
+                    text_cell(class_result.name),
+                    points_cell(class_result.ap),
+                    *(points_cell(getattr(costs, kind)) for kind in kinds),
+                ]
+            )
     rows.sort(key=lambda row: -float(row[1].sort_key))
     heads = ("action", "AP", *(_ERROR_NAMES[kind] for kind in kinds))
     caption = "Points of AP that setting right one kind of error would give, for each class with ground truth"
@@ -104,15 +124,22 @@ def _class_costs(errors: ErrorAnalysis, result: FrameMAPResult) -> str:
 
 
 def groups_section(errors: ErrorAnalysis) -> Section:
-    """mAP by the person's size, by the crowd and by class frequency."""
+    """Return the section with mAP by the person's size, by the number of people and by class frequency.
+
+    Args:
+        errors: The error analysis.
+
+    Returns:
+        The section.
+    """
     known = [100 * value for name in _GROUPINGS for value in getattr(errors, name).values() if not math.isnan(value)]
     top = min(112.0, 1.2 * max(known, default=1.0) or 1.0)
     svgs = [
-        draw.group_line(f"groups-{anchor}", title, getattr(errors, name), top)
+        error_figures.group_line(f"groups-{anchor}", title, getattr(errors, name), top)
         for name, (title, anchor) in _GROUPINGS.items()
     ]
     rows = [
-        [words(group), words(title.removeprefix("by ")), points(value)]
+        [text_cell(group), text_cell(title.removeprefix("by ")), points_cell(value)]
         for name, (title, _) in _GROUPINGS.items()
         for group, value in getattr(errors, name).items()
     ]
@@ -124,37 +151,52 @@ def groups_section(errors: ErrorAnalysis) -> Section:
     return Section(
         "groups",
         "For whom it works",
-        figures(svgs, caption, layout="small")
+        figure_block(svgs, caption, layout="small")
         + "\n"
         + table("mAP by group, in points; a dash: no ground truth", ("group", "grouped by", "mAP"), rows),
     )
 
 
 def confusions_section(errors: ErrorAnalysis, result: FrameMAPResult, label_map: LabelMap) -> Section:
-    """Which actions are taken for which, among the classes where it happens most."""
-    counts = errors.confusions
+    """Return the section on confused actions, for the classes with the most confusions.
+
+    Args:
+        errors: The error analysis.
+        result: The evaluation.
+        label_map: Names and kinds of the actions.
+
+    Returns:
+        The section.
+    """
+    counts = errors.confusions  # [C, C], true action by predicted action
     if not counts.any():
         return Section("confusions", "Confusions", paragraph("No action is said of a person who does another."))
-    totals = counts.sum(axis=0) + counts.sum(axis=1)
+    totals = counts.sum(axis=0) + counts.sum(axis=1)  # [C], as the true or as the predicted action
+    # Indices of the most confused classes, in the order of the matrix.
     most = np.sort(np.argsort(-totals, kind="stable")[: min(_CONFUSED_CLASSES, np.count_nonzero(totals))])
-    actions = [label_map.by_id(errors.action_ids[place]) for place in most.tolist()]
-    svg = draw.confusion_map("confusions-map", actions, counts[np.ix_(most, most)])
+    actions = [label_map.by_id(errors.action_ids[index]) for index in most.tolist()]
+    svg = error_figures.confusion_map("confusions-map", actions, counts[np.ix_(most, most)])
     caption = (
         "In the rows what a person does, in the columns (action ids) what was wrongly said of them, among as many of "
         f"the surest detections of an action as it has boxes. Shown: the {len(actions)} classes with the most. People "
         "do several things at once, so actions that nearly everybody does, such as standing, meet all others."
     )
-    return Section("confusions", "Confusions", figures([svg], caption, layout="wide") + "\n" + _pairs(errors, result))
+    return Section(
+        "confusions", "Confusions", figure_block([svg], caption, layout="wide") + "\n" + _pairs(errors, result)
+    )
 
 
 def _pairs(errors: ErrorAnalysis, result: FrameMAPResult) -> str:
-    counts = errors.confusions
+    """Return the table of the most frequent pairs of true and predicted action."""
+    counts = errors.confusions  # [C, C]
+    # Indices into the flattened matrix, the most frequent first; pairs that never occur are left out.
     order = np.argsort(-counts, axis=None, kind="stable")[: min(_CONFUSED_PAIRS, np.count_nonzero(counts))]
     rows: list[list[Cell]] = []
-    for done, said in zip(*(places.tolist() for places in np.unravel_index(order, counts.shape)), strict=True):
-        does, is_told = (result.per_class[errors.action_ids[place]] for place in (done, said))
-        number = int(counts[done, said])
-        share = points(number / does.num_gt) if does.num_gt else NO_VALUE
-        rows.append([words(does.name), words(is_told.name), count(number), share])
+    true_indices, predicted_indices = (indices.tolist() for indices in np.unravel_index(order, counts.shape))
+    for i, j in zip(true_indices, predicted_indices, strict=True):
+        true, predicted = (result.per_class[errors.action_ids[index]] for index in (i, j))
+        number = int(counts[i, j])
+        share = points_cell(number / true.num_gt) if true.num_gt else NO_VALUE
+        rows.append([text_cell(true.name), text_cell(predicted.name), count_cell(number), share])
     heads = ("a person does", "the run says", "how often", "per 100 boxes of the first")
     return table(f"The {len(rows)} most frequent confusions", heads, rows)

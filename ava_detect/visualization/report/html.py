@@ -1,4 +1,4 @@
-"""Pieces of HTML for the evaluation report: cells, tables, figures, sections, the page. All text is escaped here."""
+"""HTML of the evaluation report: cells, tables, figures, sections, the page. All text is escaped here."""
 
 from __future__ import annotations
 
@@ -11,13 +11,19 @@ from ava_detect.structures.labels import ActionKind
 from ava_detect.visualization.report.style import SCRIPT, STYLE
 from ava_detect.visualization.report.svg import KIND_GLYPHS
 
-# Nothing is loaded from anywhere, and the browser is told so.
+# The page is self-contained; the policy makes browsers refuse to load anything.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A table cell: its HTML, what it is sorted by (nothing where there is no value), and whether it is a number."""
+    """A table cell.
+
+    Attributes:
+        html: Content, as HTML.
+        sort_key: Value by which the column is sorted; empty where there is no value.
+        is_number: Whether the column is sorted and aligned as numbers.
+    """
 
     html: str
     sort_key: str
@@ -27,62 +33,141 @@ class Cell:
 NO_VALUE = Cell('<span aria-hidden="true">–</span><span class="unseen">no ground truth</span>', "")
 
 
-def words(text: str) -> Cell:
-    """A cell of text."""
-    return Cell(named(text), text, is_number=False)
+def text_cell(text: str) -> Cell:
+    """Return a cell of text.
+
+    Args:
+        text: Plain text.
+
+    Returns:
+        The cell, sorted by the text.
+    """
+    return Cell(isolated(text), text, is_number=False)
 
 
 def kind_cell(kind: ActionKind) -> Cell:
-    """A kind of action with its mark."""
+    """Return a cell with a kind of action and its mark.
+
+    Args:
+        kind: The kind.
+
+    Returns:
+        The cell, sorted by the name of the kind.
+    """
     return Cell(kind_label(kind), str(kind), is_number=False)
 
 
-def count(number: int) -> Cell:
-    """A whole number."""
+def count_cell(number: int) -> Cell:
+    """Return a cell with an integer.
+
+    Args:
+        number: The integer.
+
+    Returns:
+        The cell, with separators between thousands.
+    """
     return Cell(f"{number:,}", str(number))
 
 
-def points(fraction: float, *, signed: bool = False) -> Cell:
-    """A fraction as points, 0 to 100; a dash for NaN."""
+def points_cell(fraction: float, *, signed: bool = False) -> Cell:
+    """Return a cell with a fraction in points, 0 to 100.
+
+    Args:
+        fraction: The fraction, 0..1; NaN gives a dash.
+        signed: Whether to write a plus sign.
+
+    Returns:
+        The cell.
+    """
     if math.isnan(fraction):
         return NO_VALUE
     return Cell(_points_text(fraction, signed), repr(float(fraction)))
 
 
-def span(low: float, high: float, *, signed: bool = False) -> Cell:
-    """The ends of an interval in points, sorted by its width; a dash for NaN."""
+def interval_cell(low: float, high: float, *, signed: bool = False) -> Cell:
+    """Return a cell with an interval in points.
+
+    Args:
+        low: Lower end as a fraction; NaN gives a dash.
+        high: Upper end as a fraction.
+        signed: Whether to write plus signs.
+
+    Returns:
+        The cell, sorted by the width of the interval.
+    """
     if math.isnan(low):
         return NO_VALUE
-    return Cell(span_text(low, high, signed=signed), repr(float(high - low)))
+    return Cell(interval_text(low, high, signed=signed), repr(float(high - low)))
 
 
-def span_text(low: float, high: float, *, signed: bool = False) -> str:
-    """The ends of an interval in points."""
+def interval_text(low: float, high: float, *, signed: bool = False) -> str:
+    """Return an interval in points as text.
+
+    Args:
+        low: Lower end as a fraction.
+        high: Upper end as a fraction.
+        signed: Whether to write plus signs.
+
+    Returns:
+        Such as ``12.30 to 15.01``.
+    """
     return f"{_points_text(low, signed)} to {_points_text(high, signed)}"
 
 
 def _points_text(fraction: float, signed: bool) -> str:
-    rounded = round(100 * fraction, 2) + 0.0  # no "-0.00"
+    rounded = round(100 * fraction, 2) + 0.0  # adding 0.0 turns -0.0 into 0.0
     return f"{rounded:{'+' if signed else ''}.2f}"
 
 
-def named(text: str) -> str:
-    """Text from outside, escaped and kept apart from the direction of what stands around it."""
+def isolated(text: str) -> str:
+    """Escape a name from outside and isolate its text direction, which may be right to left.
+
+    Args:
+        text: Plain text.
+
+    Returns:
+        HTML.
+    """
     return f"<bdi>{html.escape(text)}</bdi>"
 
 
 def kind_label(kind: ActionKind) -> str:
-    """A kind of action with its mark: colour and shape."""
+    """Return a kind of action with its mark: colour and shape.
+
+    Args:
+        kind: The kind.
+
+    Returns:
+        HTML.
+    """
     return f'<span class="kind {kind}"><span aria-hidden="true">{KIND_GLYPHS[kind]}</span> {kind}</span>'
 
 
 def paragraph(text: str) -> str:
-    """A paragraph of plain text."""
+    """Return a paragraph.
+
+    Args:
+        text: Plain text.
+
+    Returns:
+        HTML.
+    """
     return f"<p>{html.escape(text)}</p>"
 
 
 def table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[Cell]], *, is_sortable: bool = False) -> str:
-    """A captioned table, whose first column names the rows; it scrolls by itself where it is wider than the page."""
+    """Return a table with a caption; where it is wider than the page it scrolls by itself.
+
+    Args:
+        caption: Plain text above the table.
+        heads: Headings of the columns.
+        rows: Cells of each row; the first cell is the row's heading.
+        is_sortable: Whether a click on a heading sorts the rows.
+
+    Returns:
+        HTML.
+    """
+    # A column is numeric when any of its cells is: dashes stand in both kinds of columns.
     numeric = [any(row[column].is_number for row in rows) for column in range(len(heads))]
     head = "".join(
         f'<th scope="col"{_class("number" if is_number else "")}>{html.escape(text)}</th>'
@@ -98,20 +183,29 @@ def table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[Cell]], *,
 
 
 def _row(cells: Sequence[Cell]) -> str:
-    out = []
-    for place, cell in enumerate(cells):
-        tag = 'th scope="row"' if place == 0 else "td"
+    parts = []
+    for column, cell in enumerate(cells):
+        tag = 'th scope="row"' if column == 0 else "td"
         key = html.escape(cell.sort_key)
-        out.append(f'<{tag}{_class("number" if cell.is_number else "")} data-sort="{key}">{cell.html}</{tag[:2]}>')
-    return f"<tr>{''.join(out)}</tr>"
+        parts.append(f'<{tag}{_class("number" if cell.is_number else "")} data-sort="{key}">{cell.html}</{tag[:2]}>')
+    return f"<tr>{''.join(parts)}</tr>"
 
 
 def _class(name: str) -> str:
     return f' class="{name}"' if name else ""
 
 
-def figures(svgs: Sequence[str], caption: str, *, layout: str = "pair") -> str:
-    """Drawings that belong together under one caption; ``layout``: a class of the style sheet."""
+def figure_block(svgs: Sequence[str], caption: str, *, layout: str = "pair") -> str:
+    """Return drawings under a common caption.
+
+    Args:
+        svgs: The drawings, as ``svg`` elements.
+        caption: Plain text below the drawings.
+        layout: Class of the style sheet: ``pair``, ``small`` or ``wide``.
+
+    Returns:
+        HTML.
+    """
     drawings = "\n".join(f"<div>{svg}</div>" for svg in svgs)
     return (
         f'<figure>\n<div class="drawings {layout}">\n{drawings}\n</div>\n'
@@ -120,13 +214,26 @@ def figures(svgs: Sequence[str], caption: str, *, layout: str = "pair") -> str:
 
 
 def legend(kinds: Sequence[ActionKind]) -> str:
-    """The marks of the kinds."""
+    """Return the legend of the kinds' marks.
+
+    Args:
+        kinds: The kinds in the order of the legend.
+
+    Returns:
+        HTML.
+    """
     return f'<p class="legend">{" ".join(kind_label(kind) for kind in kinds)}</p>'
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: its anchor, its heading and its HTML."""
+    """A part of the page.
+
+    Attributes:
+        anchor: Id of the element, for links.
+        heading: Plain text.
+        body: Content below the heading, as HTML.
+    """
 
     anchor: str
     heading: str
@@ -134,7 +241,15 @@ class Section:
 
 
 def page(title: str, sections: Sequence[Section]) -> str:
-    """The whole document; the first section stands above the list of the others."""
+    """Return the whole document.
+
+    Args:
+        title: Title, plain text.
+        sections: The sections, at least one; links to all others follow the first.
+
+    Returns:
+        HTML.
+    """
     first, *rest = (
         f'<section id="{s.anchor}" aria-labelledby="{s.anchor}-heading">\n'
         f'<h2 id="{s.anchor}-heading">{html.escape(s.heading)}</h2>\n{s.body}\n</section>'
@@ -148,5 +263,5 @@ def page(title: str, sections: Sequence[Section]) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{html.escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
-        f"<h1>{named(title)}</h1>\n{body}\n</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
+        f"<h1>{isolated(title)}</h1>\n{body}\n</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
     )

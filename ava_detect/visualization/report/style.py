@@ -1,7 +1,7 @@
-"""The style sheet and the script of the evaluation report.
+"""Style sheet and script of the evaluation report.
 
-Colours of the kinds after Okabe & Ito, "Color Universal Design" (2008), which people of all colour vision tell apart;
-light, dark and print each have their own set of variables. The script only makes tables sortable.
+The colours of the kinds of action follow Okabe & Ito, "Color Universal Design" (2008), so that people with any colour
+vision can tell them apart. Light, dark and print have their own sets of variables. The script makes tables sortable.
 """
 
 STYLE = """

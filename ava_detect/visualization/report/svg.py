@@ -1,8 +1,8 @@
-"""Matplotlib figures as inline SVG that takes its colours and fonts from the page around it.
+"""Matplotlib figures as inline SVG with the colours and fonts of the page.
 
-Figures are drawn in stand-in colours, which become CSS variables, so that one drawing serves light, dark and print;
-text stays text, so that it can be read, searched, and shaped in any script by the browser. Nothing in the SVG points
-outside the page.
+Figures are drawn in placeholder colours, which are then replaced by CSS variables, so that one drawing serves the light
+theme, the dark theme and print. Text stays text: it can be searched and read aloud, and the browser renders any script.
+The SVG refers to nothing outside the page.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from ava_detect.structures.labels import ActionKind
 
-# Stand-ins: exact colours that nothing else uses. Each becomes the CSS variable beside it.
+# Placeholder colours, which nothing else uses; ``_VARIABLES`` has the CSS variable that replaces each.
 INK, SOFT, LINE, ACCENT, HEAT = "#010101", "#010102", "#010103", "#010104", "#010105"
 KIND_COLOURS = {
     ActionKind.POSE: "#010110",
@@ -36,11 +36,16 @@ _VARIABLES = {
     **{colour: f"--{kind}" for kind, colour in KIND_COLOURS.items()},
 }
 
-# A shape goes with each colour, in figures (matplotlib's name) and in text.
+# Each kind also has a shape, so that kinds differ without colour: matplotlib's markers, and characters for text.
 KIND_MARKERS = {ActionKind.POSE: "o", ActionKind.OBJECT: "s", ActionKind.PERSON: "^", ActionKind.UNKNOWN: "D"}
 KIND_GLYPHS = {ActionKind.POSE: "●", ActionKind.OBJECT: "■", ActionKind.PERSON: "▲", ActionKind.UNKNOWN: "◆"}
 
-WIDTH_POINTS = 330  # as wide as a phone, so that text keeps its size there
+# Layout of figures with a row per class: height of a row, width of the names, and most characters of a name.
+ROW_POINTS = 14.5
+NAME_POINTS = 142.0
+NAME_CHARACTERS = 24
+
+WIDTH_POINTS = 330  # the width of a phone's screen, so that text is not reduced there
 
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -78,7 +83,18 @@ _STYLE: dict[Any, Any] = {
 
 
 class Canvas:
-    """A figure that is measured in points and becomes SVG; use as a context, draw inside, then ``svg``."""
+    """A figure with lengths in points that is exported as SVG.
+
+    Args:
+        height_points: Height of the figure, points.
+        width_points: Width of the figure, points.
+
+    Example:
+        >>> with Canvas(120) as canvas:
+        ...     axes = canvas.axes(left=40, top=4, right=4, bottom=28)
+        ...     axes.plot([0, 1], [0, 1], color=INK)
+        ...     element = canvas.svg("diagonal", "A diagonal line")
+    """
 
     def __init__(self, height_points: float, width_points: float = WIDTH_POINTS) -> None:
         self._size = (width_points, height_points)
@@ -93,37 +109,79 @@ class Canvas:
         self._context.__exit__(None, None, None)
 
     def axes(self, left: float, top: float, right: float, bottom: float) -> Axes:
-        """Axes with these margins in points; the layout does not depend on the length of any text."""
+        """Add axes; their position does not depend on the length of any text.
+
+        Args:
+            left: Left margin, points.
+            top: Top margin, points.
+            right: Right margin, points.
+            bottom: Bottom margin, points.
+
+        Returns:
+            The axes.
+        """
         width, height = self._size
+        # Matplotlib wants (left, bottom, width, height) as fractions of the figure.
         return self._figure.add_axes(
             (left / width, bottom / height, (width - left - right) / width, (height - top - bottom) / height)
         )
 
-    def svg(self, name: str, label: str) -> str:
-        """The figure as one ``svg`` element. ``name``: unique on the page. ``label``: what a screen reader says."""
+    def svg(self, svg_id: str, label: str) -> str:
+        """Export the figure.
+
+        Args:
+            svg_id: Prefix of the ids in the SVG, unique on the page.
+            label: Description for screen readers.
+
+        Returns:
+            One ``svg`` element.
+        """
         buffer = io.StringIO()
         with warnings.catch_warnings():
-            # The browser draws the text, with fonts that matplotlib need not have.
+            # The browser draws the text, so matplotlib's font may lack its glyphs.
             warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
             self._figure.savefig(buffer, format="svg")
-        return _as_inline(buffer.getvalue(), self._size, name, label)
+        return _as_inline(buffer.getvalue(), self._size, svg_id, label)
 
 
-def shortened(name: str, most: int) -> str:
-    """A class name in one line of at most ``most`` characters."""
+def set_rows(axes: Axes, num_rows: int) -> None:
+    """Set the y axis for rows at 0, 1, 2, ... from the top, with a little space above and below.
+
+    Args:
+        axes: The axes.
+        num_rows: Number of rows.
+    """
+    axes.set_ylim(num_rows - 0.4, -0.6)
+
+
+def shortened(name: str, max_characters: int) -> str:
+    """Return a name on one line, cut and ended with an ellipsis where it is too long.
+
+    Args:
+        name: The name.
+        max_characters: Most characters of the result.
+
+    Returns:
+        The shortened name.
+    """
     name = " ".join(name.split())
-    return name if len(name) <= most else name[: most - 1].rstrip() + "…"
+    return name if len(name) <= max_characters else name[: max_characters - 1].rstrip() + "…"
 
 
-def _as_inline(svg: str, size: tuple[float, float], name: str, label: str) -> str:
-    """Without prolog, metadata and name spaces; ids made unique on the page, colours and fonts the page's own."""
+def _as_inline(svg: str, size: tuple[float, float], svg_id: str, label: str) -> str:
+    """Turn matplotlib's SVG document into an element of the page; ``size``: width and height in points."""
+    # Keep the figure only: no prolog, metadata and namespaces.
     drawing = svg[svg.index('<g id="figure_1">') : svg.rindex("</svg>")]
+    # Remove the ids of groups (such as axes_1), which nothing refers to.
     drawing = re.sub(r' id="[\w.]+_\d+"', "", drawing)
-    drawing = re.sub(r' id="(\w+)"', rf' id="{name}-\1"', drawing)
-    drawing = re.sub(r"url\(#(\w+)\)", rf"url(#{name}-\1)", drawing)
-    drawing = re.sub(r'xlink:href="#(\w+)"', rf'href="#{name}-\1"', drawing)
+    # Make the remaining ids (clip paths, markers) and the references to them unique on the page.
+    drawing = re.sub(r' id="(\w+)"', rf' id="{svg_id}-\1"', drawing)
+    drawing = re.sub(r"url\(#(\w+)\)", rf"url(#{svg_id}-\1)", drawing)
+    drawing = re.sub(r'xlink:href="#(\w+)"', rf'href="#{svg_id}-\1"', drawing)
+    # Take fonts and colours from the page.
     drawing = re.sub(r"font-family: [^;\"]*;? ?", "", drawing)
     drawing = re.sub(r"#0101[0-9a-f]{2}", lambda colour: f"var({_VARIABLES[colour[0]]})", drawing)
+    # Remove indentation and empty lines.
     drawing = re.sub(r"\s*\n\s*", "\n", drawing)
     return (
         f'<svg viewBox="0 0 {size[0]:g} {size[1]:g}" width="{size[0]:g}" height="{size[1]:g}" role="img" '

@@ -29,7 +29,7 @@ from PIL import Image
 from ava_detect.formats.jsonl import write_jsonl
 from ava_detect.structures.labels import Action, ActionKind, LabelMap
 from ava_detect.visualization import page as page_package
-from ava_detect.visualization.motion import Timeline
+from ava_detect.visualization.motion import TrackInterpolator
 from ava_detect.visualization.page.write_page import visualize
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -204,11 +204,11 @@ def test_people_move_between_keyframes_as_in_the_drawn_video(open_page, movie, t
     visualize(results, tmp_path / "page")
     page = open_page(folder=tmp_path / "page")
     spacing = float(np.median(np.diff(times)))
-    timeline = Timeline(keyframes, spacing, cuts)
+    interpolator = TrackInterpolator(keyframes, spacing, cuts)
     for moment in np.arange(0, times[-1] + 2, 0.17).tolist():
         until(page, "s => AvaPage.viewer.people.shownAt(s) !== undefined", moment)
         shown = page.evaluate("s => AvaPage.viewer.people.shownAt(s).map(p => [p.track, ...p.box])", moment)
-        expected = timeline.at(moment)
+        expected = interpolator.at(moment)
         rows = [] if expected is None else np.column_stack([expected.track_ids, expected.boxes_fraction]).tolist()
         assert [row[0] for row in shown] == [row[0] for row in rows], moment
         np.testing.assert_allclose(shown, rows, atol=2e-4)
@@ -454,7 +454,7 @@ def test_another_video_in_its_place_is_noticed(open_page, movie, tmp_path):
 
 def test_an_empty_result_says_so(open_page):
     page = open_page("video.html#v=0002")
-    assert page.locator("#notices li").first.inner_text() == "Nobody was found in this video."
+    assert page.locator("#notices li").first.inner_text() == "No person was found in this video."
     assert page.inner_text("#people") == "Nobody at this moment."
 
 

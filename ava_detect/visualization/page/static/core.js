@@ -1,15 +1,17 @@
-// What every script of the page stands on: data that arrives as scripts, words for times, small DOM helpers, themes.
+// Shared by all scripts of the page: loading of data, formatting of times, DOM helpers, themes.
 "use strict";
 
 const AvaPage = (() => {
-  // Browsers load neither JSON nor modules from disk, so each piece of data is a script that registers itself.
+  // Browsers load neither JSON nor modules from disk, so each piece of data is a script that calls `register`.
+  // Key -> { promise, resolve, reject }.
   const pieces = new Map();
 
+  /** Called by a data script with its value. */
   function register(key, value) {
     pieces.get(key)?.resolve(value);
   }
 
-  /** The value of a piece, loaded once. */
+  /** A promise of the value of a piece; its script is loaded once. */
   function load(key) {
     if (!pieces.has(key)) {
       const piece = {};
@@ -19,13 +21,13 @@ const AvaPage = (() => {
       script.src = `page-data/${key}.js`;
       const fail = () => piece.reject(new Error(`The file page-data/${key}.js of this page is missing or damaged: write the page again.`));
       script.addEventListener("error", fail);
-      script.addEventListener("load", () => { script.remove(); fail(); }); // a no-op once it is registered
+      script.addEventListener("load", () => { script.remove(); fail(); }); // without effect once the value is registered
       document.head.append(script);
     }
     return pieces.get(key).promise;
   }
 
-  /** 7.5 -> "0:07.5", 3723 -> "1:02:03.0"; without tenths for lists. */
+  /** 7.5 -> "0:07.5", 3723 -> "1:02:03.0"; `tenths`: whether to show tenths of a second. */
   function formatTime(seconds, tenths = true) {
     const unit = tenths ? 10 : 1;
     const whole = Math.round(Math.max(0, seconds) * unit);
@@ -37,13 +39,14 @@ const AvaPage = (() => {
     return tenths ? `${text}.${rest % 10}` : text;
   }
 
+  /** A number with its noun, in the singular or the plural. */
   function formatCount(number, one, many = `${one}s`) {
     return `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
   }
 
   const percent = score => `${Math.round(100 * score)}%`;
 
-  /** An element; strings among the children become text, never markup. */
+  /** A new element; strings among the children become text, never markup. `properties`: DOM properties or attributes. */
   function el(tag, properties = {}, ...children) {
     const element = document.createElement(tag);
     for (const [name, value] of Object.entries(properties)) {
@@ -54,7 +57,7 @@ const AvaPage = (() => {
     return element;
   }
 
-  /** Text from outside, kept apart from the direction of what stands around it. */
+  /** A name from outside, with its text direction isolated: it may be written from right to left. */
   const named = text => el("bdi", {}, text);
 
   const KINDS = {
@@ -64,14 +67,15 @@ const AvaPage = (() => {
     unknown: { glyph: "◆", label: "other" },
   };
 
+  /** The symbol of a kind of action; hidden from screen readers. */
   function kindMark(kind) {
     return el("span", { className: `kind ${kind}`, "aria-hidden": "true" }, KINDS[kind].glyph);
   }
 
-  /** The colour of a track, the same for the same number always. */
+  /** The colour of a track id; the same as in the drawn video. */
   const trackColour = ({ colours }, track) => colours[(((track - 1) % colours.length) + colours.length) % colours.length];
 
-  /** The colour that a CSS variable has now, in words that a canvas understands. */
+  /** The current colour of a CSS variable, in a form that a canvas accepts. */
   function colour(variable) {
     const probe = el("span", { hidden: true });
     probe.style.color = `var(${variable})`;
@@ -81,12 +85,13 @@ const AvaPage = (() => {
     return value;
   }
 
+  /** Show sentences as a list, or hide the list where there is none. */
   function showNotices(list, sentences) {
     list.replaceChildren(...sentences.map(text => el("li", {}, named(text))));
     list.hidden = !sentences.length;
   }
 
-  /** The first index whose value is above `value`, in a rising list. */
+  /** The first index whose value is greater than `value`, in an ascending list. */
   function upperBound(values, value, low = 0, high = values.length) {
     while (low < high) {
       const middle = (low + high) >> 1;
@@ -96,12 +101,12 @@ const AvaPage = (() => {
     return low;
   }
 
-  // Storage may be forbidden on disk pages; the theme is then that of the system each time.
+  // Browsers may deny storage to pages from disk; the theme then follows the system.
   function remembered(name) {
     try { return localStorage.getItem(name); } catch { return null; }
   }
   function remember(name, value) {
-    try { localStorage.setItem(name, value); } catch { /* not remembered */ }
+    try { localStorage.setItem(name, value); } catch { /* the choice is not stored */ }
   }
 
   function isDark() {
@@ -109,7 +114,7 @@ const AvaPage = (() => {
     return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   }
 
-  /** A button that turns light to dark and back; `onChange` is also called when the system changes. */
+  /** Make a button that switches between light and dark; `onChange` is called at every change, also of the system. */
   function wireTheme(button, onChange = () => {}) {
     const show = () => {
       button.textContent = isDark() ? "Light" : "Dark";

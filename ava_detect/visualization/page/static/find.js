@@ -1,13 +1,16 @@
-// What somebody looks for: the filter, the panel that sets it, and the list of every place where it is found.
+// Search: the filter, the panel that sets it, and the list of occurrences.
 "use strict";
 
+/** Which actions, scores and people are shown. */
 AvaPage.Filter = class {
+  /** `meta`: the value of the piece "meta" of a video. */
   constructor(meta) {
     this.meta = meta;
     this.lowest = Math.ceil(20 * meta.minScore - 1e-6) / 20;
     this.reset();
   }
 
+  /** Show everything; the ground truth stays on or off. */
   reset() {
     this.query = "";
     this.chosen = new Set();
@@ -20,10 +23,10 @@ AvaPage.Filter = class {
     this.update();
   }
 
-  /** Call after a change: works out which actions are meant (`active`: null where all are). */
+  /** Call after a change: computes the selected actions (`active`: their indices; null if all are selected). */
   update() {
     const { actions } = this.meta;
-    this.version = (this.version ?? 0) + 1; // what was worked out with an earlier one does not hold any more
+    this.version = (this.version ?? 0) + 1; // results computed with an earlier version are stale
     this.threshold = Math.round(1000 * this.minScore);
     const ofKind = index => this.kinds.has(actions[index].kind);
     const all = actions.map((_, index) => index);
@@ -39,31 +42,34 @@ AvaPage.Filter = class {
     return this.query.toLowerCase().split(/\s+/).every(word => name.includes(word));
   }
 
+  /** Whether the filter selects less than everything. */
   get isSearching() { return this.active !== null || this.person !== null || this.errorsOnly; }
 
   get isChanged() { return this.isSearching || this.query !== ""; }
 
+  /** Whether an action is selected. */
   isMeant(index) { return this.activeSet === null || this.activeSet.has(index); }
 
   showsPerson(track) { return this.person === null || this.person === track; }
 
-  /** Whether entry i of an action's columns passes the score and the person. */
+  /** Whether entry i of an action's columns passes the filters of score and person. */
   showsEntry(data, i) { return data.score[i] >= this.threshold && this.showsPerson(data.track[i]); }
 
+  /** Whether entry i of the ground truth of an action is missed: its predicted score is below the threshold. */
   isMissed(truth, i) { return truth.believed[i] < this.threshold && this.showsPerson(truth.track[i]); }
 
-  /** The actions of a person that are named, best first. */
+  /** The actions of a person that pass the filter, by descending score. */
   rowsOf(person) {
     return person.actions.filter(({ action, score, mark }) => this.isMeant(action) && Math.round(1000 * score) >= this.threshold
       && !(this.errorsOnly && mark !== 0));
   }
 
-  /** Names of the actions of a true person that nobody predicted; `mark` is how far they were believed, in thousandths. */
+  /** Indices of the missed actions of a true person; `mark`: the predicted score, in thousandths. */
   missedOf(person) {
     return person.actions.filter(({ action, mark }) => this.isMeant(action) && mark < this.threshold).map(({ action }) => action);
   }
 
-  /** Stretches of keyframes on which one person does one meant action, in time order. `columns`: Map index -> data. */
+  /** Occurrences: runs of consecutive keyframes on which one person does one selected action, in time order. `columns`: Map action index -> data. */
   hits(columns) {
     const hits = [];
     const { times, spacing, truth } = this.meta;
@@ -85,6 +91,7 @@ AvaPage.Filter = class {
     return hits.sort((a, b) => a.start - b.start || a.action - b.action || a.track - b.track);
   }
 
+  /** Append a keyframe to the open run of its track, or start a new run. */
   #extend(hits, open, hit, keyframe, times, spacing, score) {
     const last = open.get(hit.track);
     if (last && last.keyframe === keyframe - 1 && last.mark === hit.mark) {
@@ -97,6 +104,7 @@ AvaPage.Filter = class {
   }
 };
 
+/** The panel of the filter, and the list of occurrences. */
 AvaPage.FindPanel = class {
   static PAGE = 200;
 
@@ -139,6 +147,7 @@ AvaPage.FindPanel = class {
     this.more.addEventListener("click", () => { this.shown += AvaPage.FindPanel.PAGE; this.#showHits(); });
   }
 
+  /** `track`: the track id; null for all people. */
   choosePerson(track) {
     this.filter.person = track;
     this.changed();
@@ -149,6 +158,7 @@ AvaPage.FindPanel = class {
     this.changed();
   }
 
+  /** Apply a change of the filter. */
   changed() {
     this.filter.update();
     this.#show();
@@ -168,6 +178,7 @@ AvaPage.FindPanel = class {
     this.#showActions();
   }
 
+  /** Number of people with an action at the current threshold. */
   countOf(action) { return action.histogram[Math.round(20 * this.filter.minScore)]; }
 
   #showActions() {
@@ -196,7 +207,7 @@ AvaPage.FindPanel = class {
     if (focused !== undefined) this.list.querySelector(`[data-action="${focused}"]`)?.focus();
   }
 
-  /** `hits`: null while they are being loaded. */
+  /** Show occurrences; `hits`: null while their data are loaded. */
   setHits(hits) {
     this.hits = hits ?? [];
     this.shown = AvaPage.FindPanel.PAGE;
@@ -233,13 +244,13 @@ AvaPage.FindPanel = class {
     if (!filter.isSearching) return "Find or tick an action, or choose a person, and every second of it is listed here; n and p go through them.";
     if (!this.hits.length) return "Nowhere in this video.";
     const { times, truth } = this.meta;
-    const keyframes = new Set(); // by their time, which those of the ground truth share
+    const keyframes = new Set(); // by time, so that keyframes of predictions and of ground truth count once
     for (const hit of this.hits) for (let k = hit.keyframe; k > hit.keyframe - hit.count; k--) keyframes.add((hit.mark === "missed" ? truth.times : times)[k]);
     const unit = this.meta.spacing === 1 ? "second" : "keyframe";
     return `${AvaPage.formatCount(keyframes.size, unit)} in ${AvaPage.formatCount(this.hits.length, "stretch", "stretches")}`;
   }
 
-  /** Mark the occurrences of a moment. */
+  /** Highlight the occurrences at a time. */
   markMoment(seconds) {
     const half = this.meta.spacing / 2;
     const found = new Set();
@@ -255,7 +266,7 @@ AvaPage.FindPanel = class {
     }
   }
 
-  /** Where the next (or previous) occurrence begins; without a search, where the next person appears. */
+  /** Start of the next (direction 1) or previous (-1) occurrence; without a search, of the next or previous track. */
   neighbour(seconds, direction) {
     const starts = this.filter.isSearching ? this.hits.map(hit => hit.start) : this.meta.tracks.map(track => this.meta.times[track[1]]);
     if (direction > 0) return starts.find(start => start > seconds + 0.02);

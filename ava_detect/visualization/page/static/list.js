@@ -1,4 +1,4 @@
-// The list of videos: pictures, counts, sorting, and a search over names and actions.
+// The list of videos: thumbnails, counts, sorting, and a search over names and actions.
 "use strict";
 
 (async () => {
@@ -27,6 +27,7 @@
 
   const fits = (text, wanted) => text.toLowerCase().includes(wanted);
 
+  /** The list item of a video. `wanted`: the search text in lower case; the link passes it on if it matches an action. */
   function card(video, wanted) {
     const matching = wanted ? video.actions.filter(([name]) => fits(name, wanted)) : [];
     const search = matching.length ? `&q=${encodeURIComponent(wanted)}` : "";
@@ -58,6 +59,7 @@
     notices: (a, b) => b.notices.length - a.notices.length,
   };
 
+  /** Rebuild the list after a change of search or order. */
   function show() {
     const wanted = query.value.trim().toLowerCase();
     const chosen = videos.filter(video => !wanted || fits(video.id, wanted) || video.actions.some(([name]) => fits(name, wanted)));

@@ -1,11 +1,11 @@
-// Boxes and label chips over the video. Chips are as in the drawn video: who, then a row per action with its score.
+// Boxes and label chips over the video. Chips are as in the drawn video: the track id, then a row per action with its score.
 "use strict";
 
 AvaPage.Overlay = class {
   static MOST_CHIPS = 64;
   static KIND_COLOURS = { pose: "#96d7ff", object: "#ffd078", person: "#ffaad7", unknown: "#e1e1e1" };
 
-  /** `meta.colours`: of tracks, which people with any common colour blindness tell apart. */
+  /** `canvas`: lies over the video; `meta`: the value of the piece "meta". */
   constructor(canvas, meta) {
     this.canvas = canvas;
     this.context = canvas.getContext("2d");
@@ -13,6 +13,7 @@ AvaPage.Overlay = class {
     this.resize();
   }
 
+  /** Adapt to the size of the canvas on the page; lengths are in CSS pixels, `ratio` is device pixels per CSS pixel. */
   resize() {
     const { width, height } = this.canvas.getBoundingClientRect();
     this.ratio = window.devicePixelRatio || 1;
@@ -26,8 +27,8 @@ AvaPage.Overlay = class {
   }
 
   /**
-   * `people`: with `rows`, the actions to be named, and `isFaint`; `truth`: people of the ground truth with `missed`,
-   * the actions that nobody predicted, or null where it is off.
+   * `people`: people with `rows` (the actions on the chip) and `isFaint` (not selected). `truth`: people of the ground
+   * truth with `missed` (names of missed actions); null where the ground truth is switched off.
    */
   draw(people, truth) {
     const { context, ratio } = this;
@@ -53,6 +54,7 @@ AvaPage.Overlay = class {
     this.#chips(labels);
   }
 
+  /** A box in fractions -> CSS pixels, cut to the frame and snapped to device pixels. */
   #pixels(box) {
     const snap = value => Math.round(value * this.ratio) / this.ratio;
     const [x1, x2] = [box[0], box[2]].map(x => snap(Math.min(Math.max(x, 0), 1) * this.width));
@@ -60,7 +62,7 @@ AvaPage.Overlay = class {
     return { x: x1, y: y1, width: x2 - x1, height: y2 - y1 };
   }
 
-  /** The outline lies inside the box; a dark line within it keeps it visible on any ground. */
+  /** Draw an outline inside the box; a dark line within it keeps it visible on any background. */
   #box(box, colour, { faint, dash }) {
     const { context, line } = this;
     context.save();
@@ -79,6 +81,7 @@ AvaPage.Overlay = class {
     context.restore();
   }
 
+  /** Draw a true box as white and dark dashes, heavier where it is missed. */
   #truthBox(box, isMissed) {
     const { context } = this;
     context.save();
@@ -92,7 +95,7 @@ AvaPage.Overlay = class {
     context.restore();
   }
 
-  /** The nearest people first; a chip that finds no room loses rows, and at last is left out. */
+  /** Place and draw the chips, largest box first; a chip without a free position loses rows, and is left out at last. */
   #chips(labels) {
     labels.sort((a, b) => b.box.width * b.box.height - a.box.width * a.box.height);
     const taken = [];
@@ -112,7 +115,7 @@ AvaPage.Overlay = class {
     return `${weight} ${this.em * scale}px system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif`;
   }
 
-  /** Measuring text is dear, and the same names come frame after frame. */
+  /** Width of a text, cached: measuring is slow, and the same names are drawn on every frame. */
   #widthOf(text, weight = 400) {
     const key = `${weight} ${text}`;
     if (!this.widths.has(key)) {
@@ -122,6 +125,7 @@ AvaPage.Overlay = class {
     return this.widths.get(key);
   }
 
+  /** Lay out a chip with the first `count` rows: widths of its columns (tab, mark, glyph, name, bar) and its size. */
   #measure(label, count) {
     const { em } = this;
     const most = Math.max(this.width * 0.4, 90);
@@ -139,6 +143,7 @@ AvaPage.Overlay = class {
     return { rows, mark, glyph, bar, tab, pad, row, width: tab + mark + glyph + name + bar + pad * (bar ? 3 : 2), height: row * rows.length + pad };
   }
 
+  /** The first free candidate position of a chip: inside the frame, else moved into it; null where none is free. */
   #place(box, chip, taken) {
     const right = box.x + box.width - chip.width, bottom = box.y + box.height, edge = this.line + 2;
     const candidates = [
@@ -159,7 +164,7 @@ AvaPage.Overlay = class {
     return place ? { x: snap(place[0]), y: snap(place[1]) } : null;
   }
 
-  /** Text is dear to draw, and a chip stays the same for a second: it is drawn once and copied from then on. */
+  /** Draw a chip, cached as an image: drawing text is slow, and a chip stays the same for a second. */
   #chip(label, chip, place) {
     const key = JSON.stringify([label.tab, label.colour, chip.rows]);
     let drawn = this.drawnChips.get(key);
@@ -170,7 +175,7 @@ AvaPage.Overlay = class {
       this.#drawChip(drawn.getContext("2d"), label, chip);
       this.drawnChips.set(key, drawn);
     }
-    // Pixel for pixel: the width in CSS pixels may be a fraction.
+    // Copy device pixels one to one: the width in CSS pixels may be a fraction.
     this.context.drawImage(drawn, place.x, place.y, drawn.width / this.ratio, drawn.height / this.ratio);
   }
 

@@ -1,14 +1,17 @@
-// The people of a video at any moment: pieces of keyframes loaded as they are needed, boxes moved between keyframes.
+// The people of a video at any time: keyframes are loaded in pieces as needed, boxes are interpolated between keyframes.
 "use strict";
 
 AvaPage.People = class {
-  /** `key`: "0001/people" or "0001/truth"; `times`: of all keyframes; `cuts`: of the video; `piece`: keyframes in a piece. */
+  /**
+   * `key`: "0001/people" or "0001/truth"; `times`: of the keyframes, seconds; `spacing`: usual distance of keyframes,
+   * seconds; `cuts`: times of hard cuts, seconds; `piece`: number of keyframes in a piece; `onLoad()`: a piece has arrived.
+   */
   constructor(key, times, spacing, cuts, piece, onLoad, onError) {
     Object.assign(this, { key, times, spacing, cuts, piece, onLoad, onError });
     this.loaded = new Map();
   }
 
-  /** The people of keyframe k; undefined while they are being loaded. */
+  /** The people of keyframe k; undefined while its piece is loaded. */
   at(k) {
     if (k < 0 || k >= this.times.length) return undefined;
     const number = Math.floor(k / this.piece);
@@ -22,9 +25,9 @@ AvaPage.People = class {
   }
 
   /**
-   * Everybody to be shown at a moment; undefined while pieces are missing. The rule is that of the drawn video
-   * (`visualization/motion.py`): who is on both keyframes moves in a straight line, who is on the nearer one
-   * alone is held for half a keyframe, with the actions of the nearer one; nobody is carried across a cut.
+   * The people at a time; undefined while pieces are loaded. The rules are those of the drawn video
+   * (`visualization/motion.py`): a person on both keyframes moves linearly, a person on the nearer one only is held for
+   * half the spacing, actions are those of the nearer one, and boxes are not carried across a cut.
    */
   shownAt(seconds) {
     const after = AvaPage.upperBound(this.times, seconds), before = after - 1;
@@ -35,7 +38,7 @@ AvaPage.People = class {
       return Math.abs(seconds - this.times[only]) > hold ? [] : this.at(only);
     }
     const [first, second] = [this.at(before), this.at(after)];
-    this.at(Math.min(after + this.piece / 2, this.times.length - 1)); // ahead of need
+    this.at(Math.min(after + this.piece / 2, this.times.length - 1)); // prefetch the next piece
     if (!first || !second) return undefined;
     const cut = AvaPage.upperBound(this.cuts, this.times[before]), end = AvaPage.upperBound(this.cuts, this.times[after], cut);
     if (cut < end) {
@@ -57,6 +60,7 @@ AvaPage.People = class {
     return shown;
   }
 
+  /** A piece -> people by keyframe: boxes in fractions, scores in 0..1. `row` runs over people, `place` over actions. */
   #decode(value) {
     const keyframes = [];
     let row = 0, place = 0;
@@ -81,7 +85,7 @@ AvaPage.People = class {
   }
 };
 
-/** Where one action is believed of whom, as columns in time order; `truth`: where it is true, and how far believed. */
+/** An action piece -> columns in time order: keyframe, track, score; `truth`: the same for the true people, with the predicted score. */
 AvaPage.decodeAction = value => {
   const rising = steps => {
     const keyframes = new Int32Array(steps.length);

@@ -1,14 +1,15 @@
-// One clock for the page: the video's where there is one, else a clock of our own, so that boxes play without a picture.
+// Playback: the clock of the video, or a clock of its own where there is no video, so that the boxes play without it.
 "use strict";
 
 AvaPage.Player = class {
   /**
-   * `onFrame(seconds)`: the picture of that moment is on screen. `onState()`: playing, rate or sound has changed.
-   * `onFailure(kind)`: the video cannot be had ("missing") or has another length ("length").
+   * `onFrame(seconds)`: the frame of this time is on screen. `onState()`: playing, rate or sound has changed.
+   * `onFailure(kind)`: the video cannot be played ("missing") or has another length than expected ("length").
    */
   constructor(video, meta, { onFrame, onState, onFailure }) {
     Object.assign(this, { video, meta, onFrame, onState, onFailure });
     this.hasVideo = meta.video !== null;
+    // Without a video the time is `base` plus the time since `since` (milliseconds; null while paused) times `rate`.
     this.clock = { base: 0, since: null, rate: 1 };
     if (this.hasVideo) this.#wire();
     else this.video.hidden = true;
@@ -71,11 +72,13 @@ AvaPage.Player = class {
     this.onState();
   }
 
+  /** Set the own clock to a time; it goes on running if it was running. */
   #setClock(seconds) {
     this.clock.base = seconds;
     if (this.clock.since !== null) this.clock.since = performance.now();
   }
 
+  /** Attach to the events of the video. */
   #wire() {
     const { video } = this;
     for (const name of ["play", "pause", "ended", "ratechange", "volumechange", "seeking"]) {
@@ -92,7 +95,7 @@ AvaPage.Player = class {
       this.onFailure("missing");
       this.onState();
     });
-    // The frame callback tells which picture is on screen; elsewhere the clock is asked at every repaint.
+    // The frame callback gives the time of the frame on screen; browsers without it read the clock at every repaint.
     if (video.requestVideoFrameCallback) {
       const next = (_, frame) => {
         this.onFrame(frame.mediaTime);
@@ -106,6 +109,7 @@ AvaPage.Player = class {
     video.src = this.meta.video;
   }
 
+  /** Report the time at every repaint while playing. */
   #tick() {
     if (!this.isPlaying) return;
     this.onFrame(this.time);

@@ -1,8 +1,8 @@
-// When who is there and who does what: lanes on a canvas, for any stretch of the video, a bar or mark per pixel at most.
+// The timeline: tracks and actions as lanes on a canvas, for any part of the video, with at most one bar per pixel.
 "use strict";
 
 AvaPage.Timeline = class {
-  /** `onSeek(seconds)`: somebody points at a moment. */
+  /** `onSeek(seconds)`: the user has pointed at a time. */
   constructor(meta, onSeek) {
     this.meta = meta;
     this.onSeek = onSeek;
@@ -20,14 +20,14 @@ AvaPage.Timeline = class {
     this.lanes.addEventListener("wheel", event => this.#wheel(event), { passive: false });
   }
 
-  /** `actions`: what has a lane, each with `index`, `name`, `kind`, and `data` once it is loaded; `filter`: see viewer. */
+  /** `actions`: the lanes, each with `index`, `name`, `kind`, and `data` once it is loaded; `filter`: an AvaPage.Filter. */
   show(actions, filter) {
     this.actions = actions;
     this.filter = filter;
     this.draw();
   }
 
-  /** Move the line of the present moment; the stretch follows a playing video. */
+  /** Move the playhead; the visible part follows it. */
   moveTo(seconds, isPlaying) {
     this.now = seconds;
     const length = this.to - this.from;
@@ -38,6 +38,7 @@ AvaPage.Timeline = class {
     this.#movePlayhead();
   }
 
+  /** Multiply the length of the visible part by `factor`, with the time `around` at the same position. */
   zoom(factor, around = this.now) {
     const length = Math.min(Math.max((this.to - this.from) * factor, Math.min(4, this.duration)), this.duration);
     const share = (Math.min(Math.max(around, this.from), this.to) - this.from) / (this.to - this.from);
@@ -46,13 +47,14 @@ AvaPage.Timeline = class {
 
   zoomAll() { this.#setStretch(0, this.duration); }
 
+  /** Show the part from `start`, of `length` seconds. */
   #setStretch(start, length) {
     this.from = Math.min(Math.max(start, 0), this.duration - length);
     this.to = this.from + length;
     this.draw();
   }
 
-  /** People who are never there at once share a lane. */
+  /** Assign tracks to lanes greedily: tracks that do not overlap in time share a lane. */
   #packTracks() {
     const ends = [], laneOf = [];
     for (const [, first, last] of this.meta.tracks) {
@@ -64,6 +66,7 @@ AvaPage.Timeline = class {
     return { count: ends.length, laneOf };
   }
 
+  /** Draw everything; also needed after a change of size or theme. */
   draw() {
     this.width = this.root.clientWidth;
     if (!this.width) return;
@@ -80,6 +83,7 @@ AvaPage.Timeline = class {
     this.status.textContent = whole ? `0:00 to ${time(this.duration)}` : `${time(this.from)} to ${time(this.to)} of ${time(this.duration)}`;
   }
 
+  /** Size a canvas for the screen and return its context, in CSS pixels. */
   #prepare(canvas, height) {
     const ratio = window.devicePixelRatio || 1;
     canvas.style.height = `${height}px`;
@@ -92,11 +96,12 @@ AvaPage.Timeline = class {
     return context;
   }
 
+  /** Time -> x, CSS pixels; the names of the lanes take `gutter` pixels at the left. */
   #x(seconds, from = this.from, to = this.to) {
     return this.gutter + (seconds - from) / (to - from) * (this.width - this.gutter);
   }
 
-  /** How many people there are over the whole video, and which stretch the lanes show. */
+  /** Draw the number of people over the whole video, and a frame around the visible part. */
   #drawOverview() {
     const height = 38, context = this.#prepare(this.overview, height);
     const { times, counts, spacing } = this.meta;
@@ -120,6 +125,7 @@ AvaPage.Timeline = class {
     context.strokeRect(left + 1, 2, Math.max(2, right - left - 2), height - 4);
   }
 
+  /** Draw the time axis, the lanes of the tracks and the lanes of the actions. */
   #drawLanes() {
     const row = 22, gap = 4, axis = 20, people = this.personLanes.count;
     const height = axis + (people + this.actions.length) * (row + gap) + (this.actions.length ? 10 : 0) + 4;
@@ -139,6 +145,7 @@ AvaPage.Timeline = class {
     });
   }
 
+  /** Draw grid lines at the finest step that leaves 72 pixels between two labels. */
   #drawAxis(context, axis, height) {
     const steps = [0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600];
     const room = (this.width - this.gutter) / 72;
@@ -153,6 +160,7 @@ AvaPage.Timeline = class {
     }
   }
 
+  /** Write the name of a lane, cut where it is wider than the gutter. */
   #label(context, text, y, kind = null) {
     let x = 0;
     if (kind) {
@@ -166,6 +174,7 @@ AvaPage.Timeline = class {
     context.fillText(shown, x, y);
   }
 
+  /** The time that keyframe k covers: half the spacing on both sides. */
   #span(k) {
     const { times, spacing } = this.meta;
     return [Math.max(times[k] - spacing / 2, 0), Math.min(times[k] + spacing / 2, this.duration)];
@@ -190,7 +199,7 @@ AvaPage.Timeline = class {
     });
   }
 
-  /** Each pixel column shows the best score in it: right and unjudged full, wrong and missed told apart by shape. */
+  /** Draw an action. Each pixel column shows its best score: full height for right and unjudged, the lower part for wrong, an outline for missed. */
   #drawAction(context, action, top, row) {
     const width = Math.ceil(this.width - this.gutter);
     const [plain, wrong, missed] = [0, 0, 0].map(() => new Float32Array(width));
@@ -242,6 +251,7 @@ AvaPage.Timeline = class {
     if (isVisible) this.playhead.style.transform = `translateX(${this.#x(this.now).toFixed(1)}px)`;
   }
 
+  /** Seek by pointing and dragging; `stretch()`: the times at both ends of the canvas. */
   #wirePointer(canvas, stretch) {
     const seek = event => {
       const x = event.clientX - canvas.getBoundingClientRect().left;
@@ -257,7 +267,7 @@ AvaPage.Timeline = class {
     canvas.addEventListener("pointermove", event => { if (canvas.hasPointerCapture(event.pointerId)) seek(event); });
   }
 
-  /** With Ctrl the wheel zooms, sideways it moves the stretch; else the page scrolls as ever. */
+  /** The wheel zooms with Ctrl or Meta, and moves the visible part sideways; otherwise the page scrolls. */
   #wheel(event) {
     const length = this.to - this.from;
     if (event.ctrlKey || event.metaKey) {

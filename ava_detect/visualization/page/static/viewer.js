@@ -1,4 +1,4 @@
-// One video: the parts of the page, wired to each other.
+// The page of one video: creates its parts and connects them.
 "use strict";
 
 (async () => {
@@ -43,10 +43,10 @@
   const columns = new Map();
   let shownAt = 0, listed = { version: -1, actions: [] };
 
-  // What the tests ask: the moment on screen, and what is drawn then.
+  // For the tests: the time on screen, and the parts of the page.
   AvaPage.viewer = { get shownAt() { return shownAt; }, get isReady() { return people.shownAt(shownAt) !== undefined; }, player, timeline, people, frames: 0 };
 
-  /** The picture of a moment is on screen: draw what belongs to it. */
+  /** The frame of a time is on screen: draw its boxes, and update the list of people and the playhead. */
   function showFrame(seconds) {
     shownAt = seconds;
     const shown = people.shownAt(seconds);
@@ -61,26 +61,27 @@
 
   function refresh() { showFrame(shownAt); }
 
-  /** Whether somebody is on screen and not looked for. */
+  /** Whether a person on screen does not match the filter. */
   function isFaint(person) {
     if (!filter.showsPerson(person.track)) return true;
     const isError = filter.errorsOnly && person.found === 0;
     return (filter.active !== null || filter.errorsOnly) && !isError && !filter.rowsOf(person).length;
   }
 
-  /** A person with the rows of their chip, `most` at most. */
+  /** A person with the rows of their chip, at most `most`. */
   function dress(person, most) {
     const rows = filter.rowsOf(person).slice(0, most);
     return { ...person, isFaint: isFaint(person), rows: rows.map(({ action, score, mark }) => ({ text: meta.actions[action].short, kind: meta.actions[action].kind, score, mark })) };
   }
 
+  /** The true people at a time with the names of their missed actions. */
   function trueAt(seconds) {
     const shown = truth?.shownAt(seconds) ?? [];
     return shown.filter(person => filter.active === null || person.actions.some(({ action }) => filter.isMeant(action)))
       .map(person => ({ ...person, missed: filter.missedOf(person).map(action => meta.actions[action].short) }));
   }
 
-  /** The people on screen as a list; rebuilt only when somebody or something has changed. */
+  /** List the people on screen; the list is rebuilt only when people, actions or filter have changed. */
   function showPeople(shown) {
     const isListed = listed.version === filter.version && listed.actions.length === shown.length
       && shown.every(({ actions }, i) => actions === listed.actions[i]);
@@ -113,7 +114,7 @@
     return el("li", {}, el("div", { className: "person-head" }, button, ...facts), rows.length ? el("ul", {}, ...rows) : nothing);
   }
 
-  /** The filter has changed: lanes, legend and the list of occurrences follow. */
+  /** Apply the filter to the lanes, the legend and the list of occurrences; data of actions are loaded where missing. */
   function showFilter() {
     byId("legend").hidden = !filter.truth;
     byId("errors-switch").hidden = !filter.truth;
@@ -160,7 +161,7 @@
     refresh();
   }
 
-  /** Go to a moment: a millisecond into it, so that rounding cannot show the picture before. */
+  /** Go to a time, plus a millisecond, so that rounding does not show the frame before it. */
   function jump(seconds) {
     player.seek(seconds + 0.001);
     timeline.moveTo(seconds, false);

@@ -1,4 +1,4 @@
-"""The sections of an evaluation report on a result: the headline, its classes, their curves and frequencies."""
+"""Sections of the evaluation report on the result: headline, classes, precision-recall curves, class frequency."""
 
 from __future__ import annotations
 
@@ -11,42 +11,58 @@ from ava_detect.evaluation.average_precision import PrecisionRecall
 from ava_detect.evaluation.compare import APIntervals, Comparison
 from ava_detect.evaluation.frame_map_result import ClassResult, Dialect, FrameMAPResult
 from ava_detect.structures.labels import ActionKind
-from ava_detect.visualization.report import figures as draw
+from ava_detect.visualization.report import result_figures
 from ava_detect.visualization.report.html import (
     Cell,
     Section,
-    count,
-    figures,
+    count_cell,
+    figure_block,
+    interval_cell,
+    interval_text,
+    isolated,
     kind_cell,
     kind_label,
     legend,
-    named,
     paragraph,
-    points,
-    span,
-    span_text,
+    points_cell,
     table,
-    words,
+    text_cell,
 )
 
-_MOST_ROWS_PER_FIGURE = 30
+_MAX_ROWS_PER_FIGURE = 30
 _DIALECTS: dict[Dialect, str] = {
     "official": "ActivityNet's script: the best 50 detections of a keyframe count, and take boxes best score first",
     "pyslowfast": "PySlowFast's evaluator: all detections count, and take boxes in the order of the file",
 }
 
-Ranked = list[tuple[int, ClassResult]]
+Ranked = list[tuple[int, ClassResult]]  # action id and result of each class, best AP first
 _Item = TypeVar("_Item")
 
 
 def ranked_classes(result: FrameMAPResult) -> Ranked:
-    """The classes with ground truth, best first."""
+    """Return the classes with ground truth.
+
+    Args:
+        result: The evaluation.
+
+    Returns:
+        Action id and result of each class, best AP first.
+    """
     known = [(i, c) for i, c in result.per_class.items() if not math.isnan(c.ap)]
     return sorted(known, key=lambda item: -item[1].ap)
 
 
 def headline(result: FrameMAPResult, intervals: APIntervals, source: Mapping[str, str]) -> Section:
-    """The mAP, what it was taken over, and what took no part."""
+    """Return the section with the mAP, the numbers behind it, and the rows that were left out.
+
+    Args:
+        result: The evaluation.
+        intervals: Bootstrap intervals of mAP and AP.
+        source: Origin of the numbers, such as file names, as label and text.
+
+    Returns:
+        The section.
+    """
     classes = result.per_class.values()
     facts = {
         "dialect": result.dialect,
@@ -59,34 +75,35 @@ def headline(result: FrameMAPResult, intervals: APIntervals, source: Mapping[str
         "true positives": f"{sum(c.num_tp for c in classes):,}",
     }
     items = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts.items())
-    files = "".join(f"<dt>{html.escape(name)}</dt><dd>{named(value)}</dd>" for name, value in source.items())
+    files = "".join(f"<dt>{html.escape(name)}</dt><dd>{isolated(value)}</dd>" for name, value in source.items())
     parts = [
-        _verdict(result, intervals),
+        _map_statement(result, intervals),
         f'<dl class="facts">{items}</dl>',
         paragraph(
             f"A box counts once for each action that its person does. Dialect {result.dialect!r}: "
             f"{_DIALECTS[result.dialect]}."
         ),
         _kinds_table(result),
-        _left_out(result),
+        _exclusions(result),
         f'<dl class="source">{files}</dl>' if source else "",
     ]
     return Section("result", "Result", "\n".join(part for part in parts if part))
 
 
-def _verdict(result: FrameMAPResult, intervals: APIntervals) -> str:
+def _map_statement(result: FrameMAPResult, intervals: APIntervals) -> str:
+    """Return the mAP with its tie interval and its bootstrap interval, or the reason why there is none."""
     if math.isnan(result.mAP):
         return paragraph(
             "No ground truth takes part in this evaluation, so there is no mAP. Check that the ground-truth file is "
             "the right one, that its actions are in the label map, and that its keyframes are not all excluded."
         )
-    ties = f"Orders of equal scores give {span_text(result.tie_min, result.tie_max)}"
+    ties = f"Orders of equal scores give {interval_text(result.tie_min, result.tie_max)}"
     if result.tie_min == result.tie_max:
         ties = "Equal scores leave nothing open"
     sentences = [f"{ties}."]
     if intervals.num_videos > 1:
         sentences.append(
-            f"Other videos of the same kind would give {span_text(intervals.mAP.low, intervals.mAP.high)} "
+            f"Other videos of the same kind would give {interval_text(intervals.mAP.low, intervals.mAP.high)} "
             f"({intervals.confidence:.0%} interval, {intervals.num_resamples} bootstrap draws of "
             f"{intervals.num_videos} videos)."
         )
@@ -105,11 +122,11 @@ def _kinds_table(result: FrameMAPResult) -> str:
     for kind, mean in result.mean_per_kind.items():
         members = [c for c in result.per_class.values() if c.kind is kind]
         known = sum(not math.isnan(c.ap) for c in members)
-        rows.append([kind_cell(kind), points(mean), count(known), count(sum(c.num_gt for c in members))])
+        rows.append([kind_cell(kind), points_cell(mean), count_cell(known), count_cell(sum(c.num_gt for c in members))])
     return table("Mean AP of each kind of action", ("kind", "mean AP", "classes", "ground-truth boxes"), rows)
 
 
-def _left_out(result: FrameMAPResult) -> str:
+def _exclusions(result: FrameMAPResult) -> str:
     if not result.notes:
         return paragraph("No row was left out.")
     items = "".join(f"<li>{html.escape(note)}</li>" for note in result.notes)
@@ -117,7 +134,16 @@ def _left_out(result: FrameMAPResult) -> str:
 
 
 def classes_section(result: FrameMAPResult, ranked: Ranked, intervals: APIntervals) -> Section:
-    """Bars of the classes, best first, and the table of all of them."""
+    """Return the section with a bar per class and the table of all classes.
+
+    Args:
+        result: The evaluation.
+        ranked: The classes with ground truth, best first.
+        intervals: Bootstrap intervals of AP.
+
+    Returns:
+        The section.
+    """
     parts = [_bars(result, ranked, intervals)] if ranked else []
     return Section("classes", "Classes", "\n".join([*parts, _class_table(result, ranked, intervals)]))
 
@@ -129,7 +155,7 @@ def _bars(result: FrameMAPResult, ranked: Ranked, intervals: APIntervals) -> str
         ends += [100 * intervals.per_class[i].high for i, _ in ranked]
     top = min(100.0, max(5.0, 1.04 * max(ends)))
     svgs = [
-        draw.class_bars(
+        result_figures.class_bars(
             f"bars{number}",
             [c for _, c in part],
             [intervals.per_class[i] if with_intervals else None for i, _ in part],
@@ -146,7 +172,7 @@ def _bars(result: FrameMAPResult, ranked: Ranked, intervals: APIntervals) -> str
     missing = len(result.per_class) - len(ranked)
     if missing:
         caption += f" Without ground truth, and so not shown: {missing} of {len(result.per_class)} classes."
-    return legend(_kinds_of([c for _, c in ranked])) + "\n" + figures(svgs, caption)
+    return legend(_kinds_of([c for _, c in ranked])) + "\n" + figure_block(svgs, caption)
 
 
 def _class_table(result: FrameMAPResult, ranked: Ranked, intervals: APIntervals) -> str:
@@ -158,13 +184,13 @@ def _class_table(result: FrameMAPResult, ranked: Ranked, intervals: APIntervals)
         interval = intervals.per_class[i]
         rows.append(
             [
-                words(c.name),
-                count(i),
+                text_cell(c.name),
+                count_cell(i),
                 kind_cell(c.kind),
-                points(c.ap),
-                *([span(interval.low, interval.high)] if confidence else []),
-                span(c.ap_tie_min, c.ap_tie_max),
-                *map(count, (c.num_gt, c.num_det, c.num_tp)),
+                points_cell(c.ap),
+                *([interval_cell(interval.low, interval.high)] if confidence else []),
+                interval_cell(c.ap_tie_min, c.ap_tie_max),
+                *map(count_cell, (c.num_gt, c.num_det, c.num_tp)),
             ]
         )
     over = "over videos and over orders of equal scores" if confidence else "over orders of equal scores"
@@ -175,7 +201,15 @@ def _class_table(result: FrameMAPResult, ranked: Ranked, intervals: APIntervals)
 
 
 def curves_section(ranked: Ranked, curves: Mapping[int, PrecisionRecall]) -> Section:
-    """A small precision-recall curve for each class, by kind."""
+    """Return the section with a small precision-recall curve for each class, grouped by kind.
+
+    Args:
+        ranked: The classes with ground truth, best first.
+        curves: Precision and recall by action id.
+
+    Returns:
+        The section.
+    """
     parts = [
         paragraph(
             "Going right, more of the boxes are found; the height is the precision that is kept. The coloured area is "
@@ -184,28 +218,43 @@ def curves_section(ranked: Ranked, curves: Mapping[int, PrecisionRecall]) -> Sec
         )
     ]
     for kind in _kinds_of([c for _, c in ranked]):
-        items = "\n".join(
-            f"<li>{draw.curve(f'curve{i}', c, curves[i])}<p>{named(c.name)}<br>AP {100 * c.ap:.2f}</p></li>"
-            for i, c in ranked
-            if c.kind is kind
-        )
+        items = "\n".join(_curve_item(i, c, curves[i]) for i, c in ranked if c.kind is kind)
         parts.append(f'<h3>{kind_label(kind)}</h3>\n<ul class="curves">\n{items}\n</ul>')
     return Section("curves", "Precision and recall", "\n".join(parts))
 
 
+def _curve_item(action_id: int, class_result: ClassResult, points: PrecisionRecall) -> str:
+    svg = result_figures.precision_recall_curve(f"curve{action_id}", class_result, points)
+    return f"<li>{svg}<p>{isolated(class_result.name)}<br>AP {100 * class_result.ap:.2f}</p></li>"
+
+
 def frequency_section(ranked: Ranked) -> Section:
-    """AP against class frequency."""
+    """Return the section with AP against class frequency.
+
+    Args:
+        ranked: The classes with ground truth, best first.
+
+    Returns:
+        The section.
+    """
     caption = (
         "Each mark is a class, with its action id where there is room; further right it has more ground-truth boxes. "
         "A cloud that rises to the right says that what is rare is also hard."
     )
-    svg = draw.ap_against_frequency("frequency", ranked)
+    svg = result_figures.ap_against_frequency("frequency", ranked)
     kinds = _kinds_of([c for _, c in ranked])
-    return Section("frequency", "AP and frequency", legend(kinds) + "\n" + figures([svg], caption))
+    return Section("frequency", "AP and frequency", legend(kinds) + "\n" + figure_block([svg], caption))
 
 
 def comparison_section(comparison: Comparison) -> Section:
-    """Two runs side by side, with the differences and their intervals."""
+    """Return the section that compares two runs: differences in AP with their intervals.
+
+    Args:
+        comparison: The comparison.
+
+    Returns:
+        The section.
+    """
     known = [(i, d) for i, d in comparison.per_class.items() if not math.isnan(d.value)]
     if not known:
         return Section("comparison", "Comparison", paragraph("Without ground truth there is nothing to compare."))
@@ -214,18 +263,19 @@ def comparison_section(comparison: Comparison) -> Section:
     ends = [abs(100 * end) for _, d in known for end in (d.value, d.low, d.high)]
     reach = max(1.0, 1.05 * max(ends))
     svgs = [
-        draw.difference_rows(f"differences{number}", comparison, part, reach)
+        result_figures.difference_rows(f"differences{number}", comparison, part, reach)
         for number, part in enumerate(_even_parts(known))
     ]
-    verdict = f"{comparison.summary()}. The intervals of {num_clear} of {len(known)} classes leave out 0"
+    summary = f"{comparison.summary()}. The intervals of {num_clear} of {len(known)} classes leave out 0"
+    # Number of intervals that would leave out 0 if the two runs were equally good.
     chance = (1 - comparison.confidence) * len(known)
     return Section(
         "comparison",
         "Comparison",
         "\n".join(
             [
-                paragraph(f"{verdict}; about {chance:.0f} would do so by chance if nothing had changed."),
-                figures(
+                paragraph(f"{summary}; about {chance:.0f} would do so by chance if nothing had changed."),
+                figure_block(
                     svgs,
                     f"Second run minus first, in points of AP, with {comparison.confidence:.0%} intervals over videos. "
                     "A full mark: the interval leaves out 0. A hollow one: the videos alone could explain it.",
@@ -242,16 +292,16 @@ def _comparison_table(comparison: Comparison) -> str:
         first, second = comparison.first.per_class[i], comparison.second.per_class[i]
         rows.append(
             [
-                words(first.name),
-                count(i),
-                points(first.ap),
-                points(second.ap),
-                points(d.value, signed=True),
-                span(d.low, d.high, signed=True),
-                words("clear" if d.is_clear else ""),
+                text_cell(first.name),
+                count_cell(i),
+                points_cell(first.ap),
+                points_cell(second.ap),
+                points_cell(d.value, signed=True),
+                interval_cell(d.low, d.high, signed=True),
+                text_cell("clear" if d.is_clear else ""),
             ]
         )
-    # The greatest gain first, classes without ground truth last.
+    # By descending difference; classes without ground truth have no sort key and come last.
     rows.sort(key=lambda row: -float(row[4].sort_key or "-inf"))
     confidence = f"{comparison.confidence:.0%} interval"
     heads = ("action", "id", "first run", "second run", "difference", confidence, "leaves out 0")
@@ -259,13 +309,13 @@ def _comparison_table(comparison: Comparison) -> str:
 
 
 def _even_parts(items: Sequence[_Item]) -> list[Sequence[_Item]]:
-    """As few parts as hold no more than a figure can, all about as long."""
-    num_parts = math.ceil(len(items) / _MOST_ROWS_PER_FIGURE)
+    """Split into as few parts as possible of at most 30 items, of nearly equal length."""
+    num_parts = math.ceil(len(items) / _MAX_ROWS_PER_FIGURE)
     size = math.ceil(len(items) / max(num_parts, 1))
     return [items[begin : begin + size] for begin in range(0, len(items), max(size, 1))]
 
 
 def _kinds_of(classes: Sequence[ClassResult]) -> list[ActionKind]:
-    """The kinds that these classes have, in the order of ``ActionKind``."""
+    """Return the kinds of these classes, in the order of ``ActionKind``."""
     present = {c.kind for c in classes}
     return [kind for kind in ActionKind if kind in present]
