@@ -1,4 +1,4 @@
-"""``ava-detect demo``: a rendered movie of people-like figures, annotated end to end and scored against its truth."""
+"""The demo: a rendered movie of human-like figures, annotated end to end and scored against its ground truth."""
 
 from __future__ import annotations
 
@@ -26,8 +26,16 @@ _FOUND_AT_IOU = 0.5
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo made; how many of the movie's people the builtin detector found (IoU at least 0.5); and the score
-    of all that it says about them.
+    """What the demo made.
+
+    Attributes:
+        summary: The outcome of the annotation.
+        world: The folder of the movie and its ground truth.
+        results: The folder of the results.
+        num_people: Number of people on the movie's keyframes.
+        num_found: Number of them that the builtin detector found (IoU at least 0.5).
+        num_false: Number of boxes left over.
+        score: The frame-mAP of the results.
     """
 
     summary: AnnotateSummary
@@ -40,9 +48,16 @@ class DemoResult:
 
 
 def run_demo(out: str | Path, *, on_progress: OnProgress | None = None) -> DemoResult:
-    """Render a movie into ``out/world``, annotate it into ``out/results``, from scratch, and score the result.
+    """Render a movie into ``out/world``, annotate it into ``out/results``, and score the results.
 
     The action network is the small ``demo`` config, trained on other movies of the same kind (``docs/training.md``).
+
+    Args:
+        out: The folder; results of an earlier demo in it are replaced.
+        on_progress: Told of the videos.
+
+    Returns:
+        Where everything is, and the scores.
     """
     out = Path(out)
     world, results = out / "world", out / "results"
@@ -66,15 +81,24 @@ def run_demo(out: str | Path, *, on_progress: OnProgress | None = None) -> DemoR
 
 
 def count_found(truth: AvaTable, results: Path) -> tuple[int, int, int]:
-    """People on the movie's keyframes, how many of them have a box of their own, and how many boxes are left over."""
+    """Count the people that a detector found.
+
+    Args:
+        truth: The ground truth.
+        results: The folder of the results (jsonl).
+
+    Returns:
+        Number of people on the keyframes, number of those with a box of their own, number of boxes left over.
+    """
     num_people = num_found = num_false = 0
     for index, video_id in enumerate(truth.video_ids):
         for keyframe in read_jsonl(results / f"{video_id}.jsonl", LabelMap.ava()):
             rows = (truth.video_index == index) & (np.abs(truth.timestamps_seconds - keyframe.timestamp_seconds) < 1e-3)
-            # One row a person and action: the first row of each person has the box.
+            # A person has a row per action, all with the same box: take the first row of each.
             _, first = np.unique(truth.person_ids[rows], return_index=True)
             overlaps = box_ops.iou(truth.boxes_fraction[rows][first], keyframe.boxes_fraction.astype(np.float64))
             hits = overlaps >= _FOUND_AT_IOU
+            # One-to-one pairs with as many hits as possible.
             pairs = hits[linear_sum_assignment(hits, maximize=True)].sum()
             num_people += len(first)
             num_found += int(pairs)

@@ -1,4 +1,4 @@
-"""One person, one action, one moment: where the network looked, as a picture."""
+"""Grad-CAM maps of one action of one person on one keyframe, as an image."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from PIL import Image
 
 from ava_detect.annotation.settings import AnnotateSettings
 from ava_detect.annotation.video_annotator import VideoAnnotator, build_scorer
-from ava_detect.config.choice import config_of
 from ava_detect.errors import AvaDetectError, suggestion
 from ava_detect.inference.gradcam import Attention, attention
 from ava_detect.storage.local_files import atomic_path
@@ -22,7 +21,14 @@ from ava_detect.visualization.chips import format_time
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """Whose action was explained. ``person``: from 1, left to right, of ``num_people``."""
+    """Which action of which person was explained.
+
+    Attributes:
+        action: The action.
+        person: The person's number, from 1, left to right.
+        num_people: Number of people on the keyframe.
+        attention: The maps and the pathways' contributions.
+    """
 
     action: Action
     person: int
@@ -34,22 +40,28 @@ def explain(
     video: str | Path,
     timestamp_seconds: float,
     out: str | Path,
+    settings: AnnotateSettings,
     *,
-    weights: str,
-    config: str | None = None,
-    detector: str | None = None,
     person: int | None = None,
     action: str | None = None,
-    device: str = "auto",
 ) -> Explanation:
-    """Write Grad-CAM maps of one person's action, through every pathway, as the picture ``out``.
+    """Write an image of Grad-CAM maps of one person's action, through every pathway.
 
-    ``weights``, ``config``, ``detector``, ``device``: as for ``annotate_videos``. ``person``: from 1, people counted
-    from left to right; by default the one whose action is believed most. ``action``: an id or a name of the label map;
-    by default the person's likeliest. Raises ``AvaDetectError`` where nobody is there, and for an unknown person or
-    action.
+    Args:
+        video: The video file.
+        timestamp_seconds: Time of the keyframe from the start of the file, in seconds.
+        out: The image file.
+        settings: The config, the weights, the detector and the device.
+        person: The person's number, from 1, left to right; by default the person with the highest score.
+        action: An id or a name of the label map; by default the person's action with the highest score.
+
+    Returns:
+        What was explained.
+
+    Raises:
+        AvaDetectError: No person is there, or there is no such person or action.
     """
-    settings = AnnotateSettings(config_of(config, weights), weights, detector, device=device).with_weights_file()
+    settings = settings.with_weights_file()
     scorer, _ = build_scorer(settings)
     pipeline = VideoAnnotator(settings, scorer=scorer).pipeline
     column = None if action is None else _column(action, pipeline.label_map)
@@ -60,21 +72,25 @@ def explain(
     people = pipeline.detect([keyframe], Path(video).stem)[0]
     people = people[people.boxes_xyxy[:, 0].argsort(kind="stable")]
     if not len(people):
-        raise AvaDetectError(f"{video}: the detector finds nobody at {timestamp_seconds:g} s, so nothing is explained")
+        raise AvaDetectError(
+            f"{video}: the detector finds no person at {timestamp_seconds:g} s, so nothing is explained"
+        )
     if person is not None and not 1 <= person <= len(people):
         raise AvaDetectError(f"`person` counts from 1, left to right, to {len(people)} here; got {person}")
     scores = scorer.score([keyframe.clip], [people])[0]
-    who = int((scores.max(axis=1) if column is None else scores[:, column]).argmax()) if person is None else person - 1
-    what = int(scores[who].argmax()) if column is None else column
-    found = attention(scorer.model, keyframe.clip, people, who, what)
-    explained = Explanation(pipeline.label_map.actions[what], who + 1, len(people), found)
+    index = (
+        int((scores.max(axis=1) if column is None else scores[:, column]).argmax()) if person is None else person - 1
+    )
+    shown_column = int(scores[index].argmax()) if column is None else column
+    found = attention(scorer.model, keyframe.clip, people, index, shown_column)
+    explained = Explanation(pipeline.label_map.actions[shown_column], index + 1, len(people), found)
     title = (
-        f"{explained.action.name}, person {who + 1} of {len(people)}, {format_time(timestamp_seconds)}: "
+        f"{explained.action.name}, person {index + 1} of {len(people)}, {format_time(timestamp_seconds)}: "
         f"score {found.score:.2f}"
     )
     with atomic_path(out) as temporary:
-        picture = attention_sheet(keyframe.clip, people.boxes_xyxy[who], found.pathways, title)
-        Image.fromarray(picture).save(temporary)
+        sheet = attention_sheet(keyframe.clip, people.boxes_xyxy[index], found.pathways, title)
+        Image.fromarray(sheet).save(temporary)
     return explained
 
 

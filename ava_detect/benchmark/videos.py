@@ -71,7 +71,7 @@ def _score(pipeline: Pipeline, video: VideoKeyframes, out: Path, tick: Callable[
     """Write the detections of one video; whatever goes wrong is raised, and then no file is left."""
     video_id, path = video.source.video_id, video.source.path
     size, modified = file_state(path)
-    run = pipeline(path, video_id=video_id, at_seconds=video.seconds_to_see)
+    run = pipeline(path, video_id=video_id, at_seconds=video.readable_seconds)
     num_rows = 0
     with results_writer(
         out / PARTS, video_id, ("csv",), pipeline.label_map, start_seconds=video.start_seconds

@@ -146,18 +146,16 @@ def propose(
 
     Exit code 0: every keyframe was looked at. 1: a video or a part of one is missing, and is named.
     """
-    from ava_detect.inference.proposals import propose_people
+    from ava_detect.inference.proposals import DetectorOptions, propose_people
 
     with progress_bar(show=not quiet and not as_json) as on_progress:
         found = propose_people(
             videos,
             ground_truth,
             out,
-            detector=detector,
-            min_person_score=min_person_score,
+            DetectorOptions(detector, min_person_score, device),
             exclude=exclude,
             start_seconds=start_seconds,
-            device=device,
             on_progress=on_progress,
         )
     if as_json:

@@ -123,17 +123,16 @@ def explain(
 ) -> None:
     """Show where the network looked for one action of one person, in every pathway (Grad-CAM)."""
     from ava_detect.annotation.explain import explain
+    from ava_detect.annotation.settings import AnnotateSettings
+    from ava_detect.config.choice import config_of
 
     found = explain(
         video,
         timestamp_seconds,
         out,
-        weights=weights,
-        config=config,
-        detector=detector,
+        AnnotateSettings(config_of(config, weights), weights, detector, device=device),
         person=person,
         action=action,
-        device=device,
     )
     if not quiet:
         shares = ", ".join(f"{p.pathway} {p.contribution:+.2f}" for p in found.attention.pathways)

@@ -1,13 +1,11 @@
-"""Where the network looked when it believed an action of a person: Grad-CAM (Selvaraju et al., ICCV 2017,
-arXiv:1610.02391), for detection and through both pathways.
+"""Grad-CAM for detection, through both pathways (Selvaraju et al., ICCV 2017, arXiv:1610.02391).
 
 For one person's logit of one action, each channel of a pathway's last feature map (before RoI pooling) is weighted with
 the mean of its gradient; their sum, where it is above 0, is the map. The gradient goes back through the person's own
-RoI alone, so that two people on one clip have two maps. Cells outside the box light up where the same channels fire:
-they look like what decided, and the box is drawn so that one can tell.
+RoI alone, so that two people on one clip have two maps. Cells outside the box are high where the same channels are
+active; the box is drawn so that they can be told apart.
 
-Pooling and head are piecewise linear, so the logit is exactly the bias plus what each pathway puts in
-(``contributions``): it says which pathway an action was seen by.
+Pooling and head are piecewise linear, so the logit is exactly the bias plus the pathways' contributions.
 
 Shapes: C channels, T frames of a pathway, h, w its feature map.
 """
@@ -29,9 +27,13 @@ from ava_detect.video.transforms import normalize, roi_boxes
 
 @dataclass(frozen=True, eq=False)
 class PathwayAttention:
-    """One pathway's share. ``heat``: float32 ``[T, h, w]`` in 0..1, 1 being the pathway's own greatest value.
+    """The map and the contribution of one pathway.
 
-    ``frames``: which frames of the clip the T are. ``contribution``: what the pathway puts into the logit.
+    Attributes:
+        pathway: ``slow`` or ``fast``.
+        heat: float32 ``[T, h, w]`` in 0..1, where 1 is the pathway's own maximum.
+        frames: Indices in the clip of the T frames.
+        contribution: The pathway's part of the logit.
     """
 
     pathway: str
@@ -45,7 +47,13 @@ class PathwayAttention:
 
 @dataclass(frozen=True, eq=False)
 class Attention:
-    """Where one action of one person was seen. ``logit`` is ``bias`` plus the pathways' contributions."""
+    """The maps of one action of one person.
+
+    Attributes:
+        pathways: One map per pathway.
+        logit: The action's logit, which is ``bias`` plus the pathways' contributions.
+        bias: The head's bias of the action.
+    """
 
     pathways: tuple[PathwayAttention, ...]
     logit: float
@@ -58,10 +66,22 @@ class Attention:
 
 
 def attention(model: ActionDetector, clip: Clip, people: PersonBoxes, person: int, column: int) -> Attention:
-    """The maps of the ``person``-th of ``people`` (pixels of the clip) and the network's score column ``column``.
+    """Compute the Grad-CAM maps of one action of one person.
 
-    The network's parameters and mode are left as they are; it must be in evaluation mode. Raises ``AvaDetectError``
-    where there is no such person or column.
+    The network's parameters and mode are not changed.
+
+    Args:
+        model: The network, in evaluation mode.
+        clip: The clip.
+        people: The people on its keyframe, boxes in pixels of the clip.
+        person: Index of the person, from 0.
+        column: Score column of the action, from 0.
+
+    Returns:
+        A map per pathway, and the logit's parts.
+
+    Raises:
+        AvaDetectError: There is no such person or column.
     """
     if not 0 <= person < len(people):
         raise AvaDetectError(f"there are {len(people)} people, counted from 0, got {person}")
@@ -73,27 +93,37 @@ def attention(model: ActionDetector, clip: Clip, people: PersonBoxes, person: in
     box = np.insert(roi_boxes(people.boxes_xyxy[person : person + 1], clip), 0, 0, axis=1)
     with torch.no_grad():
         features = model.backbone(inputs)
+    # Only RoI pooling and head are differentiated: their inputs are the leaves of the graph.
     with torch.enable_grad():
         leaves = [pathway.detach().float().requires_grad_() for pathway in features]
         logit = model.head(model.roi_pool(leaves, torch.from_numpy(box).to(device)))[0, column]
         gradients = torch.autograd.grad(logit, leaves)
     frames = frames_of_pathways(model.backbone, len(clip))
     pathways = tuple(
-        _of_pathway(name, feature, gradient, of_pathway)
-        for name, feature, gradient, of_pathway in zip(model.backbone.pathways, leaves, gradients, frames, strict=True)
+        _pathway_attention(name, feature, gradient, indices)
+        for name, feature, gradient, indices in zip(model.backbone.pathways, leaves, gradients, frames, strict=True)
     )
     return Attention(pathways, logit.item(), logit.item() - sum(pathway.contribution for pathway in pathways))
 
 
 def frames_of_pathways(backbone: SlowFast, num_frames: int) -> list[tuple[int, ...]]:
-    """Which frames of a clip each pathway reads."""
-    everything = tuple(range(num_frames))
+    """Return the indices of the clip's frames that each pathway reads.
+
+    Args:
+        backbone: The network's backbone.
+        num_frames: Number of frames of the clip.
+    """
+    all_frames = tuple(range(num_frames))
     slow = tuple(slow_frame_indices(num_frames, backbone.alpha, backbone.slow_frames))
-    return [slow if name == "slow" and backbone.alpha > 1 else everything for name in backbone.pathways]
+    return [slow if name == "slow" and backbone.alpha > 1 else all_frames for name in backbone.pathways]
 
 
-def _of_pathway(name: str, feature: torch.Tensor, gradient: torch.Tensor, frames: tuple[int, ...]) -> PathwayAttention:
-    weights = gradient.mean(dim=(2, 3, 4), keepdim=True)
-    heat = (weights * feature).sum(dim=1)[0].relu().detach().cpu().numpy()
+def _pathway_attention(
+    name: str, feature: torch.Tensor, gradient: torch.Tensor, frames: tuple[int, ...]
+) -> PathwayAttention:
+    # Weight of a channel: the mean of its gradient over time and space.
+    weights = gradient.mean(dim=(2, 3, 4), keepdim=True)  # [1, C, 1, 1, 1]
+    # Weighted sum of the channels, its positive part only.
+    heat = (weights * feature).sum(dim=1)[0].relu().detach().cpu().numpy()  # [T, h, w]
     heat = heat / max(float(heat.max()), np.finfo(np.float32).tiny)
     return PathwayAttention(name, heat.astype(np.float32), frames, float((gradient * feature).detach().sum()))

@@ -1,4 +1,4 @@
-"""Which keyframes of which video files are looked at: those that the ground truth lists, and no others."""
+"""The keyframes to process: those that the ground truth lists, each in its video file."""
 
 from __future__ import annotations
 
@@ -18,10 +18,13 @@ from ava_detect.video.sources import LocalVideo, videos_by_id
 
 @dataclass(frozen=True)
 class VideoKeyframes:
-    """One video of the ground truth: its file and its keyframes, in seconds from the start of the file, ascending.
+    """One video of the ground truth and its keyframes.
 
-    A time below 0 lies before the file's start, where nothing can be seen. ``start_seconds``: where in its movie the
-    file starts.
+    Attributes:
+        source: The video file.
+        seconds: The keyframes' times from the start of the file, in seconds, ascending; a time below 0 lies before the
+            file's start and has no frame.
+        start_seconds: Where in its movie the file starts, in seconds.
     """
 
     source: LocalVideo
@@ -29,20 +32,25 @@ class VideoKeyframes:
     start_seconds: float = 0.0
 
     @property
-    def seconds_to_see(self) -> list[float]:
-        """The times that do not lie before the file's start."""
+    def readable_seconds(self) -> list[float]:
+        """The times that are not before the file's start."""
         return [second for second in self.seconds if second >= 0]
 
-    def shortfall(self, num_seen: int, damaged_packets: int) -> str:
-        """What of the file could not be seen, in a sentence; empty when nothing.
+    def shortfall(self, num_read: int, damaged_packets: int) -> str:
+        """Describe the part of the file that could not be read.
 
-        ``num_seen``: how many of ``seconds_to_see`` there were before the file's end.
+        Args:
+            num_read: Number of ``readable_seconds`` that lie before the end of the file.
+            damaged_packets: Number of packets that could not be decoded.
+
+        Returns:
+            A sentence; empty when everything was read.
         """
         parts = []
         if damaged_packets:
             plural = "s" if damaged_packets > 1 else ""
             parts.append(f"{damaged_packets} damaged packet{plural} had to be left out")
-        outside = sorted(set(self.seconds) - set(self.seconds_to_see[:num_seen]))
+        outside = sorted(set(self.seconds) - set(self.readable_seconds[:num_read]))
         if outside:
             first = f"the movie's second {outside[0] + self.start_seconds:g}, the file's {outside[0]:g}"
             parts.append(f"{len(outside)} of {len(self.seconds)} keyframes lie outside the file (the first is {first})")
@@ -51,9 +59,11 @@ class VideoKeyframes:
 
 @dataclass(frozen=True)
 class KeyframePlan:
-    """The videos of the ground truth, in the order of its rows.
+    """The videos of the ground truth and their keyframes.
 
-    ``missing``: the number of keyframes of each video that has no file, by its id.
+    Attributes:
+        videos: The videos that have a file, in the order of the ground truth's rows.
+        missing: Video id -> number of keyframes, for each video without a file.
     """
 
     videos: tuple[VideoKeyframes, ...]
@@ -61,13 +71,18 @@ class KeyframePlan:
 
     @property
     def num_keyframes(self) -> int:
-        """Keyframes of all videos, those without a file included."""
+        """Number of keyframes of all videos, those without a file included."""
         return sum(len(video.seconds) for video in self.videos) + sum(self.missing.values())
 
     def missing_problems(self, videos: str | Path, consequence: str) -> list[str]:
-        """A sentence for the videos that have no file in ``videos``, if there are any.
+        """Describe the videos that have no file.
 
-        ``consequence``: what that means for their keyframes, with ``{keyframes}`` in the place of how many those are.
+        Args:
+            videos: Where the files were searched.
+            consequence: What that means for their keyframes, with ``{keyframes}`` for their number.
+
+        Returns:
+            A sentence in a list; an empty list where no video is missing.
         """
         if not self.missing:
             return []
@@ -79,7 +94,7 @@ class KeyframePlan:
 
     @property
     def digest(self) -> str:
-        """A hash of the ids and times, so that another ground truth is another run."""
+        """A hash of the ids and times, which identifies the ground truth in the settings of a run."""
         content = [[video.source.video_id, video.seconds] for video in self.videos]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
@@ -87,21 +102,30 @@ class KeyframePlan:
 def plan_keyframes(
     listed: AvaTable, videos: str | Path, *, exclude: AvaTable | None = None, start_seconds: float = 0.0
 ) -> KeyframePlan:
-    """The keyframes that any row of ``listed`` names, without those of ``exclude``, and the files they are in.
+    """Find the files of the keyframes that a table lists.
 
-    ``videos``: a folder (searched to the bottom) or glob; which file is which video: ``sources.videos_by_id``.
-    ``start_seconds``: where in its movie each file starts. Raises ``VideoError`` when there
-    is no video at all, ``ConfigError`` when none belongs to the ground truth, or two belong to one id.
+    Args:
+        listed: Rows that name the keyframes.
+        videos: A folder (searched recursively) or glob; ``sources.videos_by_id`` says which file is which video.
+        exclude: Rows that name keyframes to leave out.
+        start_seconds: Where in its movie each file starts, in seconds.
+
+    Returns:
+        The videos with a file, and the keyframes of those without.
+
+    Raises:
+        VideoError: There is no video at all.
+        ConfigError: No file belongs to the ground truth, two files belong to one id, or no keyframe is left.
     """
     seconds_by_id = _keyframes_by_id(listed, exclude)
     if not seconds_by_id:
-        raise ConfigError("the ground truth lists no keyframe, or all of them are excluded: nothing is left to look at")
-    places = videos_by_id(videos)
+        raise ConfigError("the ground truth lists no keyframe, or all of them are excluded: nothing is left to process")
+    files_by_id = videos_by_id(videos)
     found, missing = [], {}
     for video_id, seconds in seconds_by_id.items():
-        files = places.get(video_id, [])
+        files = files_by_id.get(video_id, [])
         if len(files) > 1:
-            shown = ", ".join(str(place.path) for place in files[:3])
+            shown = ", ".join(str(file.path) for file in files[:3])
             raise ConfigError(f"{len(files)} files are the video {video_id!r}: {shown}; keep one of them")
         if files:
             start = start_seconds if files[0].start_seconds is None else files[0].start_seconds
@@ -113,13 +137,13 @@ def plan_keyframes(
         first = next(iter(missing))
         raise ConfigError(
             f"no file of {videos} is a video of the ground truth, which begins with {first!r}"
-            f"{suggestion(first, places)}; a file's name without its suffix must be the video's id"
+            f"{suggestion(first, files_by_id)}; a file's name without its suffix must be the video's id"
         )
     return KeyframePlan(tuple(found), missing)
 
 
 def _keyframes_by_id(listed: AvaTable, exclude: AvaTable | None) -> dict[str, list[float]]:
-    """Distinct timestamps of each video, ascending; videos in the order of their first row."""
+    """Distinct timestamps of each video in seconds, ascending; videos in the order of their first row."""
     known = KeyframeKeys()
     keys = np.unique(known.of_rows(listed))
     if exclude is not None:

@@ -1,4 +1,4 @@
-"""Person boxes on annotated keyframes, written down once: what a training and a test of actions start from."""
+"""Person proposals: boxes that a detector finds on annotated keyframes, written once for training and benchmarks."""
 
 from __future__ import annotations
 
@@ -26,16 +26,45 @@ from ava_detect.structures.progress import OnProgress, Progress
 from ava_detect.video.clip_sampler import ClipSampler, Keyframe
 from ava_detect.video.reader import VideoReader
 
-# The keyframe alone, and of the picture for a network as little as can be.
+# One frame per clip, and a clip as small as possible: only the keyframe image is used.
 _KEYFRAME_ONLY = ClipSettings(num_frames=1, sampling_rate=1, short_side=16, resize="swscale")
-# Keyframes that go through the detector at once, and that are decoded meanwhile.
-_KEYFRAMES_AT_ONCE = 4
+# Keyframes per call of the detector, and keyframes that are decoded meanwhile.
+_KEYFRAMES_PER_BATCH = 4
+
+
+@dataclass(frozen=True)
+class DetectorOptions:
+    """Which detector finds the people.
+
+    Attributes:
+        spec: The detector's spec (docs/detectors.md).
+        min_person_score: People with a lower score, in 0..1, are left out; None for the detector's own default.
+        device: ``auto``, ``cpu`` or ``cuda``.
+    """
+
+    spec: str = "builtin"
+    min_person_score: float | None = None
+    device: str = "auto"
+
+    def build(self) -> PersonDetector:
+        """Build the detector.
+
+        Raises:
+            DetectorError: The spec cannot be understood, or the detector cannot be built.
+        """
+        return build_detector(self.spec, min_score=self.min_person_score, device=resolve_device(self.device))
 
 
 @dataclass(frozen=True)
 class Proposals:
-    """What ``propose_people`` wrote. ``keyframes``: those that were looked at. ``problems``: a sentence for whatever
-    could not be.
+    """What ``propose_people`` wrote.
+
+    Attributes:
+        out: The csv file.
+        videos: Number of videos that were read.
+        keyframes: Number of keyframes that were read.
+        people: Number of boxes.
+        problems: A sentence for each video that could not be read, or not whole.
     """
 
     out: str
@@ -45,7 +74,7 @@ class Proposals:
     problems: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return asdict(self)
 
 
@@ -53,35 +82,43 @@ def propose_people(
     videos: str | Path,
     ground_truth: str | Path,
     out: str | Path,
+    detector: DetectorOptions | None = None,
     *,
-    detector: str = "builtin",
-    min_person_score: float | None = None,
     exclude: str | Path | None = None,
     start_seconds: float = 0.0,
-    device: str = "auto",
     on_progress: OnProgress | None = None,
 ) -> Proposals:
-    """Write the people that ``detector`` (a spec) finds on the keyframes of an AVA csv, as an AVA csv of proposals.
+    """Write the people that a detector finds on the keyframes of an AVA csv, as an AVA csv of proposals.
 
-    ``out`` gets a row a person, with the boxes that ``annotate`` has there: fractions of the frame, no action, the
-    person's score in column 8. A video on which nobody is found at all has its keyframes listed in rows of two columns,
-    so that it is told from one that was not looked at. ``videos``: a folder or glob, files named by the videos' ids.
-    ``min_person_score``: people below it are left out; None for the detector's own default. ``exclude``: a csv of
-    keyframes that are left out. ``start_seconds``: where in its movie each file starts. ``on_progress`` is told
-    of the keyframes.
+    The file has a row per person, with the boxes that ``annotate`` finds there: fractions of the frame, no action, the
+    person's score in column 8. A video without any person has its keyframes listed in rows of two columns, which tells
+    it apart from a video that was not read. A video that is missing or broken is named in ``problems`` and the others
+    go on. The file is written atomically at the end.
 
-    A video that is missing or broken is named in ``problems`` and the others go on. The file appears whole, at the end.
-    Raises ``ConfigError`` (and other ``AvaDetectError``) before any work when the call itself is wrong, and
-    ``AvaDetectError`` when no video at all could be read.
+    Args:
+        videos: A folder or glob of video files named by the videos' ids.
+        ground_truth: The AVA csv whose keyframes are read.
+        out: The csv of proposals.
+        detector: Which detector finds the people; the builtin one by default.
+        exclude: A csv of keyframes that are left out.
+        start_seconds: Where in its movie each file starts, in seconds.
+        on_progress: Told of the keyframes.
+
+    Returns:
+        Counts, and a sentence for each problem.
+
+    Raises:
+        ConfigError: The call is wrong; raised before any work.
+        AvaDetectError: No video could be read.
     """
     target = Path(out)
     _check_writable(target)
-    finder = build_detector(detector, min_score=min_person_score, device=resolve_device(device))
+    finder = (detector or DetectorOptions()).build()
     excluded = None if exclude is None else read_ava_csv(exclude)
     plan = plan_keyframes(
         read_ava_csv(ground_truth, last_column="person_id"), videos, exclude=excluded, start_seconds=start_seconds
     )
-    found, failures = _look_at_all(plan, finder, on_progress)
+    found, failures = _detect_in_videos(plan, finder, on_progress)
     problems = (*plan.missing_problems(videos, "{keyframes} have no boxes"), *failures)
     if not found:
         others = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
@@ -94,7 +131,7 @@ def propose_people(
 
 
 def _check_writable(out: Path) -> None:
-    """Say that a file cannot be written before hours of work, not after."""
+    """Raise ``ConfigError`` where the file cannot be written: before hours of work, not after."""
     if out.is_dir():
         raise ConfigError(f"`out` {out} is a folder; give the name of a csv in it")
     try:
@@ -106,59 +143,59 @@ def _check_writable(out: Path) -> None:
 
 
 @dataclass(frozen=True)
-class _Found:
-    """One video's rows, how many of its keyframes were seen, and what is wrong with it, if anything is."""
+class _VideoProposals:
+    """The rows of one video, the number of its keyframes that were read, and a sentence for what was not."""
 
     table: AvaTable
     num_keyframes: int
     shortfall: str
 
 
-def _look_at_all(
+def _detect_in_videos(
     plan: KeyframePlan, detector: PersonDetector, on_progress: OnProgress | None
-) -> tuple[list[_Found], list[str]]:
-    """What was found in each video that could be read, and a sentence for whatever could not be."""
+) -> tuple[list[_VideoProposals], list[str]]:
+    """The proposals of each video that could be read, and a sentence for each that could not, or not whole."""
     found, problems = [], []
     num_before, num_planned = 0, sum(len(video.seconds) for video in plan.videos)
 
-    def tick(num_keyframes: int) -> None:
+    def report(num_keyframes: int) -> None:
         if on_progress is not None:
             on_progress(Progress("keyframes", num_before + num_keyframes, num_planned))
 
     for video in plan.videos:
         try:
-            found.append(_look_at(video, detector, tick))
+            found.append(_detect_in_video(video, detector, report))
         except (ValueError, OSError, FFmpegError) as error:
-            # What a video can be guilty of; the caller is told what it was.
+            # The errors of broken videos; the caller gets them in ``problems``.
             problems.append(f"{error}; {video.source.video_id} has no boxes")
         else:
             if found[-1].shortfall:
                 problems.append(f"{video.source.path}: {found[-1].shortfall}; the rest has its boxes")
         num_before += len(video.seconds)
-        tick(0)
+        report(0)
     return found, problems
 
 
-def _look_at(video: VideoKeyframes, detector: PersonDetector, tick: Callable[[int], None]) -> _Found:
+def _detect_in_video(video: VideoKeyframes, detector: PersonDetector, report: Callable[[int], None]) -> _VideoProposals:
     reader = VideoReader(video.source.path)
     seconds: list[float] = []
     people: list[PersonBoxes] = []
-    with closing(prefetch(_keyframes(reader, video.seconds_to_see), _KEYFRAMES_AT_ONCE)) as keyframes:
-        while batch := list(islice(keyframes, _KEYFRAMES_AT_ONCE)):
-            people += _detect(detector, batch, video.source.video_id)
+    with closing(prefetch(_keyframes(reader, video.readable_seconds), _KEYFRAMES_PER_BATCH)) as keyframes:
+        while batch := list(islice(keyframes, _KEYFRAMES_PER_BATCH)):
+            people += _people_on(detector, batch, video.source.video_id)
             seconds += [keyframe.timestamp_seconds for keyframe in batch]
-            tick(len(seconds))
+            report(len(seconds))
     in_movie = [second + video.start_seconds for second in seconds]
     table = _rows(video.source.video_id, in_movie, people)
-    return _Found(table, len(seconds), video.shortfall(len(seconds), reader.damaged_packets))
+    return _VideoProposals(table, len(seconds), video.shortfall(len(seconds), reader.damaged_packets))
 
 
 def _keyframes(reader: VideoReader, seconds: Sequence[float]) -> Generator[Keyframe, None, None]:
     yield from ClipSampler(reader, _KEYFRAME_ONLY).sample(seconds)
 
 
-def _detect(detector: PersonDetector, keyframes: Sequence[Keyframe], video_id: str) -> Iterator[PersonBoxes]:
-    """The people on each keyframe, boxes as fractions inside the frame; who lies wholly outside is left out."""
+def _people_on(detector: PersonDetector, keyframes: Sequence[Keyframe], video_id: str) -> Iterator[PersonBoxes]:
+    """The people on each keyframe, boxes as fractions and clipped; people wholly outside the frame are dropped."""
     frames = []
     for keyframe in keyframes:
         assert keyframe.image is not None, "the sampler was asked for keyframe images"
@@ -170,7 +207,7 @@ def _detect(detector: PersonDetector, keyframes: Sequence[Keyframe], video_id: s
 
 
 def _rows(video_id: str, seconds: Sequence[float], people: Sequence[PersonBoxes]) -> AvaTable:
-    """A row a person; where nobody is on any of the keyframes, a row a keyframe that lists it."""
+    """A row per person; for a video without people, a row per keyframe that only lists it."""
     counts = [len(boxes) for boxes in people]
     if not sum(counts):
         return AvaTable.from_columns([video_id] * len(seconds), seconds, np.full((len(seconds), 4), np.nan))

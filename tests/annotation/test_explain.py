@@ -9,26 +9,25 @@ from helpers import constant_rate, small_config_file, write_numbered_video
 from PIL import Image
 
 from ava_detect.annotation.explain import explain
+from ava_detect.annotation.settings import AnnotateSettings
+from ava_detect.config import load_config
 from ava_detect.errors import AvaDetectError
 from ava_detect.formats.ava_csv import AvaTable, write_ava_table
 
 
 @pytest.fixture
-def setting(tmp_path: Path) -> dict[str, str]:
+def settings(tmp_path: Path) -> AnnotateSettings:
     """A video of a second with two people in a box file, and a small untrained network."""
     write_numbered_video(tmp_path / "v.mp4", constant_rate(30, 30), width=160, height=96)
     boxes = [[0.6, 0.1, 0.9, 0.9], [0.1, 0.1, 0.4, 0.9]]
     write_ava_table(tmp_path / "boxes.csv", AvaTable.from_columns(["v"] * 2, [0, 0], boxes, scores=[0.9, 0.8]))
-    return {
-        "weights": "random",
-        "config": str(small_config_file(tmp_path)),
-        "detector": f"boxes:{tmp_path / 'boxes.csv'}",
-    }
+    config = load_config(small_config_file(tmp_path))
+    return AnnotateSettings(config, "random", f"boxes:{tmp_path / 'boxes.csv'}")
 
 
-def test_a_person_and_an_action_by_name(setting: dict[str, str], tmp_path: Path) -> None:
+def test_a_person_and_an_action_by_name(settings: AnnotateSettings, tmp_path: Path) -> None:
     out = tmp_path / "cam.png"
-    found = explain(tmp_path / "v.mp4", 0, out, person=2, action="Hand Wave", **setting)
+    found = explain(tmp_path / "v.mp4", 0, out, settings, person=2, action="Hand Wave")
     assert (found.action.id, found.person, found.num_people) == (69, 2, 2)
     shares = sum(pathway.contribution for pathway in found.attention.pathways)
     assert found.attention.logit == pytest.approx(shares + found.attention.bias)
@@ -36,10 +35,10 @@ def test_a_person_and_an_action_by_name(setting: dict[str, str], tmp_path: Path)
         assert picture.width == 8 * (240 + 3) + 3
 
 
-def test_the_likeliest_action_of_the_surest_person_is_the_default(setting: dict[str, str], tmp_path: Path) -> None:
-    found = explain(tmp_path / "v.mp4", 0, tmp_path / "cam.png", **setting)
+def test_the_likeliest_action_of_the_surest_person_is_the_default(settings: AnnotateSettings, tmp_path: Path) -> None:
+    found = explain(tmp_path / "v.mp4", 0, tmp_path / "cam.png", settings)
     others = [
-        explain(tmp_path / "v.mp4", 0, tmp_path / "x.png", person=n, action=str(found.action.id), **setting)
+        explain(tmp_path / "v.mp4", 0, tmp_path / "x.png", settings, person=n, action=str(found.action.id))
         for n in (1, 2)
     ]
     assert found.attention.score == max(other.attention.score for other in others)
@@ -51,10 +50,10 @@ def test_the_likeliest_action_of_the_surest_person_is_the_default(setting: dict[
         (0, {"person": 3}, "`person` counts from 1, left to right, to 2 here; got 3"),
         (0, {"action": "hand wav"}, r"got 'hand wav' \(did you mean 'hand wave'\?\)"),
         (9, {}, "second 9 lies outside the video"),
-        (0.5, {}, "the detector finds nobody at 0.5 s"),
+        (0.5, {}, "the detector finds no person at 0.5 s"),
     ],
 )
-def test_faults(setting: dict[str, str], tmp_path: Path, at: float, choice: dict, message: str) -> None:
+def test_faults(settings: AnnotateSettings, tmp_path: Path, at: float, choice: dict, message: str) -> None:
     with pytest.raises(AvaDetectError, match=message):
-        explain(tmp_path / "v.mp4", at, tmp_path / "cam.png", **choice, **setting)
+        explain(tmp_path / "v.mp4", at, tmp_path / "cam.png", settings, **choice)
     assert not (tmp_path / "cam.png").exists()

@@ -17,7 +17,7 @@ from ava_detect.evaluation.person_ap import person_ap
 from ava_detect.formats.ava_csv import read_ava_csv
 from ava_detect.inference import proposals as propose
 from ava_detect.inference.pipeline import Pipeline
-from ava_detect.inference.proposals import propose_people
+from ava_detect.inference.proposals import DetectorOptions, propose_people
 from ava_detect.structures import Frame, PersonBoxes
 
 PEOPLE = np.array([[0.125, 0.25, 0.5, 0.875], [0.5, 0.125, 1.25, 0.75], [1.125, 0.1, 1.2, 0.8]], np.float32)
@@ -89,7 +89,7 @@ def test_the_people_are_those_that_annotate_finds_there(name, shared, tmp_path):
     detector = build_detector("builtin", num_threads=1)
     expected = [keyframe for keyframe in Pipeline(detector, lively_model())(video, at_seconds=[0, 1, 2.5]) if keyframe]
     truth = truth_of(tmp_path, *((video.stem, second + 900) for second in (0, 1, 2.5)))
-    propose_people(shared / "videos", truth, tmp_path / "out.csv", start_seconds=900, device="cpu")
+    propose_people(shared / "videos", truth, tmp_path / "out.csv", DetectorOptions(device="cpu"), start_seconds=900)
     rows = read_ava_csv(tmp_path / "out.csv")
     seconds = [keyframe.timestamp_seconds + 900 for keyframe in expected for _ in range(len(keyframe))]
     assert len(expected) >= 2
