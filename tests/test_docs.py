@@ -83,6 +83,13 @@ def test_every_path_of_this_repository_exists(page):
         assert (ROOT / path).is_file() or "NAME" in path, f"{page.name} names {path}, which is not there"
 
 
+def test_every_test_that_is_named_exists():
+    named = {name for page in PAGES for name in re.findall(r"`(test_\w+_\w+_\w+)`", prose(page))}
+    files = (ROOT / "tests").rglob("test_*.py")
+    defined = {name for file in files for name in re.findall(r"^def (test_\w+)", file.read_text(), re.MULTILINE)}
+    assert named <= defined
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=lambda page: page.name)
 def test_every_module_and_name_of_the_package_exists(page):
     text = page.read_text(encoding="utf-8")
@@ -117,9 +124,15 @@ def test_every_command_has_its_options(page):
         assert not unknown, f"{page.name}: ava-detect {command} has no {', '.join(sorted(unknown))}"
 
 
+@cache
+def whole_command() -> typer.core.TyperGroup:
+    """``ava-detect`` with all of its commands."""
+    return typer.main.get_command(app)
+
+
 def command_of(words: list[str]) -> tuple[typer.core.TyperCommand | typer.core.TyperGroup, set[str]]:
     """The command that ``words`` call, and the flags among them."""
-    called = typer.main.get_command(app)
+    called = whole_command()
     for word in words:
         commands = getattr(called, "commands", None)
         if commands is None or not re.fullmatch(r"[a-z-]+", word):
