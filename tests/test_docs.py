@@ -83,6 +83,16 @@ def test_every_path_of_this_repository_exists(page):
         assert (ROOT / path).is_file() or "NAME" in path, f"{page.name} names {path}, which is not there"
 
 
+def test_the_rooms_and_files_of_contributing_are_those_of_the_package():
+    text = prose(ROOT / "CONTRIBUTING.md")
+    package = ROOT / "ava_detect"
+    rooms = {path.name for path in package.iterdir() if path.is_dir() and any(path.rglob("*.py"))}
+    assert set(re.findall(r"^\|[ \d]*\| `(\w+)/` \|", text, re.MULTILINE)) == rooms
+    files = [path for path in re.findall(r"`(\w+/[\w/]+\.py)`", text) if path.split("/")[0] in rooms]
+    assert len(files) > 20
+    assert not [path for path in files if not (package / path).is_file()]
+
+
 def test_every_test_that_is_named_exists():
     named = {name for page in PAGES for name in re.findall(r"`(test_\w+_\w+_\w+)`", prose(page))}
     files = (ROOT / "tests").rglob("test_*.py")
