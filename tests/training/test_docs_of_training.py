@@ -9,7 +9,9 @@ from ava_detect.config import DataConfig, TrainConfig
 from ava_detect.models.zoo import SHIPPED
 from ava_detect.models.zoo_table import ZOO
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "training.md").read_text()
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGE = (DOCS / "training.md").read_text()
+NOTES = (DOCS / "notes" / "training.md").read_text()
 
 
 @pytest.mark.parametrize("section", [TrainConfig, DataConfig])
@@ -26,6 +28,6 @@ def test_plain_defaults_are_those_of_the_schema():
 
 
 def test_weights_that_are_named_exist():
-    names = re.findall(r"initialise(?:=|: )(\w+)", PAGE)
+    names = re.findall(r"initialise(?:=|: )(\w+)", PAGE + NOTES)
     assert len(names) == 3
     assert set(names) <= {*ZOO, *SHIPPED}
