@@ -37,7 +37,7 @@ def list_weights(as_json: options.AsJson = False) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         say("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
-    say("StoredVideo figures are quoted from the authors' pages; none was measured here.")
+    say("Published figures are quoted from the authors' pages; none was measured here.")
 
 
 @app.command(cls=Command)
