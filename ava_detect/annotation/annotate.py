@@ -1,6 +1,6 @@
 """Many videos -> files: resumable, and one bad video stops nothing.
 
-Only a run in this process loads PyTorch here; whoever drives other processes or a cluster stays small.
+PyTorch is loaded only for a run in this process; a process that drives others or a cluster needs little memory.
 """
 
 from __future__ import annotations
@@ -48,33 +48,56 @@ def annotate_videos(
     limits: Limits | None = None,
     on_progress: OnProgress | None = None,
 ) -> AnnotateSummary:
-    """Annotate videos into the folder ``out``: per video ``NAME.csv``, ``NAME.jsonl`` ..., and a ``summary.json``.
+    """Annotate videos into a folder or a dataset.
 
-    ``sources``: files, folders (searched to the bottom), globs, addresses of these (``s3://`` ...) and lists of videos
-    (docs/scale.md). ``config``: a file, or a name in ``configs/``; by default the one inside ``weights`` or their
-    zoo's, else ``demo``. ``weights``: a checkpoint file or its address, ``"demo"``, a name of the zoo (downloaded into
-    the cache when it is not there), or ``"random"`` for an untrained network, which every output then says.
-    ``detector``: a spec (docs/detectors.md), by default the config's; ``boxes``: a csv or COCO json of people, instead,
-    or its address.
-    ``min_person_score``: people below it are left out; by default the config's, else the detector's own.
-    ``new_person_score``: people below it are kept only where they continue somebody known (docs/tracks.md).
-    ``every_seconds``: keyframes lie so far apart, from 0 to the end. ``min_score``: actions below it are not written.
-    ``start_seconds``: where in its movie each file starts; added to the csv's timestamps, and to the time at which
-    ``boxes`` are looked up. ``formats``: of ``csv``, ``jsonl``, ``parquet``. ``draw``: also ``NAME.annotated.mp4``.
-    ``resume``: skip videos that are finished in ``out``; the settings must then be the same. ``workers``: processes,
-    each with a network and a share of the cores; ``"auto"``: as many as the cores, the memory and the videos warrant.
-    ``precision`` and ``execution``: how the network is run, see ``models/execution.py``. ``cluster``: what a worker
-    holds, by default an equal share of the cores. ``limits``: stop a video that hangs or fills the memory; several
-    workers have those of ``Limits()`` where nothing is said. With either, one worker too is a process of its own, where
-    else it is this one. ``on_progress``: told of a download (bytes) and of the
-    videos; any thread may call it.
+    A folder gets ``NAME.csv``, ``NAME.jsonl`` ... per video, a manifest and a ``summary.json``. Where ``out`` is an
+    address, or ``engine`` is ``"ray"``, the results are a Parquet dataset (``results/dataset.py``, docs/scale.md).
 
-    Where ``out`` is an address, or ``engine`` is ``"ray"``, the results are a Parquet dataset (``publishing.py``,
-    docs/scale.md), ``formats`` says what lies beside it (by default nothing), ``workers`` is ``"auto"`` by default,
-    ``cluster`` also says where Ray is, and a worker holds one core by default.
+    A video that fails is recorded and the others go on. Ctrl-C ends the run early with ``interrupted`` set.
 
-    A video that fails is recorded and the others go on. Raises ``ConfigError`` (and other ``AvaDetectError``) before
-    any work when the call itself is wrong. An interrupt (Ctrl-C) ends the run early with ``interrupted`` set.
+    Args:
+        sources: Files, folders (searched recursively), globs, addresses of these (``s3://`` ...) and lists of videos
+            (docs/scale.md).
+        out: The folder, or the address of the dataset.
+        config: A file, or a name in ``configs/``; by default the config inside ``weights``, or the zoo's, else
+            ``demo``.
+        weights: A checkpoint file or its address, ``"demo"``, a name of the zoo (downloaded into the cache when it is
+            not there), or ``"random"`` for an untrained network, which every output then says.
+        detector: A spec (docs/detectors.md); by default the config's.
+        boxes: A csv or COCO json of people instead of a detector, or its address.
+        min_person_score: People with a lower score, in 0..1, are left out; by default the config's, else the
+            detector's own.
+        new_person_score: People with a lower score, in 0..1, are kept only where they continue a track
+            (docs/tracks.md).
+        device: ``auto``, ``cpu`` or ``cuda``: where the network runs.
+        precision: ``auto``, ``fp32`` or ``bf16``.
+        execution: ``auto``, ``eager`` or ``fused``; see ``models/execution.py``.
+        every_seconds: Time between keyframes in seconds; they go from 0 to the end.
+        min_score: Actions with a lower score, in 0..1, are not written.
+        start_seconds: Where in its movie each file starts, in seconds: added to the csv's timestamps, and to the time
+            at which ``boxes`` are looked up.
+        formats: Of ``csv``, ``jsonl``, ``parquet``; by default the first two, and for a dataset, which is Parquet
+            itself, none beside it.
+        draw: Also write ``NAME.annotated.mp4``.
+        resume: Skip videos that are finished in ``out``; the settings must then be the same.
+        workers: Number of worker processes, each with a network and a share of the cores; ``"auto"`` for as many as the
+            cores, the memory and the videos warrant. By default 1, and ``"auto"`` for a dataset.
+        engine: Where the work runs: ``local`` or ``ray``.
+        cluster: The resources of a worker, by default an equal share of the cores, and one core for a dataset; and the
+            address of Ray.
+        limits: When a video that hangs or fills the memory is stopped; by default ``Limits()`` for several workers.
+            With limits, or a ``cluster``, a single worker too is a process of its own; without both it is this one.
+        on_progress: Told of a download (bytes) and of the videos; called by any thread.
+
+    Returns:
+        What became of the videos.
+
+    Raises:
+        ConfigError: The call is wrong; raised before any work, as are other errors of type ``AvaDetectError``.
+
+    Example:
+        >>> summary = annotate_videos("videos/", "results", weights="demo")
+        >>> summary.totals.done, summary.all_well
     """
     is_dataset = is_address(out) or engine != "local"
     if detector is not None and boxes is not None:

@@ -57,7 +57,11 @@ class RunState:
         self._lock = threading.Lock()
 
     def add(self, record: VideoRecord) -> None:
-        """Count a video that ended."""
+        """Count a video that ended.
+
+        Args:
+            record: Its record.
+        """
         with self._lock:
             self.totals.add(record)
             if record.status != "done" and len(self.problems) < _MAX_PROBLEMS_HELD:
@@ -65,7 +69,13 @@ class RunState:
         self._report()
 
     def put_failure(self, source: SourceVideo, reason: str, tries: int = 1) -> None:
-        """Note a failed video beside the results, and count it."""
+        """Note a failed video beside the results, and count it.
+
+        Args:
+            source: The video.
+            reason: Why it has no results.
+            tries: Number of workers that were given it.
+        """
         record = failed_record(source, reason, tries)
         self._results.put_failure(source, record)
         self.add(record)
@@ -83,7 +93,11 @@ class RunState:
         return None
 
     def heartbeat(self, position: VideoPosition) -> None:
-        """Report how far a video has come."""
+        """Report how far a video has come.
+
+        Args:
+            position: The keyframe that was written last.
+        """
         self._report(position.video_id, position.second)
 
     def _report(self, video_id: str = "", second: float = 0.0) -> None:
@@ -103,7 +117,11 @@ class RunState:
         self._on_progress(progress)
 
     def note(self, state: str) -> dict[str, Any]:
-        """The progress note of the run as JSON values; ``state``: running, finished, interrupted or failed."""
+        """Return the progress note of the run as JSON values.
+
+        Args:
+            state: ``running``, ``finished``, ``interrupted`` or ``failed``.
+        """
         return {
             "state": state,
             "started": self._started,

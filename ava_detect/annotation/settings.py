@@ -138,6 +138,10 @@ class RunOptions:
             raise ConfigError(f"`workers` is at least 1, got {self.workers}")
 
     def report(self, progress: Progress) -> None:
-        """Tell ``on_progress``, if there is one."""
+        """Call ``on_progress``, if there is one.
+
+        Args:
+            progress: The report.
+        """
         if self.on_progress is not None:
             self.on_progress(progress)

@@ -31,7 +31,16 @@ class Destination(Protocol):
     def formats(self) -> tuple[str, ...]: ...  # noqa: D102
 
     def annotate(self, annotator: VideoAnnotator, item: Any, heartbeat: Heartbeat) -> VideoRecord:
-        """Annotate one item and store its results; errors are raised, and then nothing is stored."""
+        """Annotate one item and store its results; errors are raised, and then nothing is stored.
+
+        Args:
+            annotator: The pipeline.
+            item: The item of the work queue.
+            heartbeat: Called after every keyframe.
+
+        Returns:
+            The video's record.
+        """
         ...
 
 
@@ -84,19 +93,29 @@ class VideoWork:
 
 @dataclass(frozen=True)
 class IntoFolder:
-    """Results as files in a folder."""
+    """Results as files in a folder.
+
+    Attributes:
+        out: The folder.
+        formats: None beside those of the settings.
+    """
 
     out: Path
     formats: tuple[str, ...] = ()
 
     def annotate(self, annotator: VideoAnnotator, item: SourceVideo, heartbeat: Heartbeat) -> VideoRecord:
-        """Annotate one video; see ``Destination``."""
+        """Annotate one video; see ``Destination.annotate``."""
         return annotator.annotate(item, self.out, heartbeat)
 
 
 @dataclass(frozen=True)
 class DatasetTask:
-    """A video to annotate into a dataset. ``again``: although its rows are there, because it has changed since."""
+    """A video to annotate into a dataset.
+
+    Attributes:
+        source: The video.
+        again: Its rows exist, and it has changed since.
+    """
 
     source: SourceVideo
     again: bool = False
@@ -104,13 +123,18 @@ class DatasetTask:
 
 @dataclass(frozen=True)
 class IntoDataset:
-    """Results as rows of a dataset, through a scratch folder."""
+    """Results as rows of a dataset, through a scratch folder.
+
+    Attributes:
+        results: The dataset.
+        formats: ``parquet``, which the rows are.
+    """
 
     results: ResultsDataset
     formats: tuple[str, ...] = ("parquet",)
 
     def annotate(self, annotator: VideoAnnotator, item: DatasetTask, heartbeat: Heartbeat) -> VideoRecord:
-        """Annotate one video; see ``Destination``."""
+        """Annotate one video; see ``Destination.annotate``."""
         source = item.source
         if not item.again and self.results.has_video(source):
             # Another run was faster.

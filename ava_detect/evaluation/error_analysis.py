@@ -226,7 +226,7 @@ class _Run:
         return dict(zip(KINDS, map(int, counts), strict=True))
 
     def with_perfect_boxes(self) -> float:
-        """mAP when every detection lies exactly on the person that it is nearest, if it is near one at all."""
+        """MAP when every detection lies exactly on the person that it is nearest, if it is near one at all."""
         near = np.flatnonzero(self._any_iou >= BACKGROUND_IOU)
         wanted = self._person[near].astype(np.int64) * len(self.classes) + self._class[near]
         place = np.minimum(np.searchsorted(self._deeds, wanted), max(len(self._deeds) - 1, 0))
@@ -237,18 +237,18 @@ class _Run:
         return mean_of_known([self.ap(c, is_tp=is_tp[self._part(c)]) for c in self.classes])
 
     def with_perfect_labels(self) -> float:
-        """mAP when every person that is found has exactly the right actions: what is left is what is not found."""
+        """MAP when every person that is found has exactly the right actions: what is left is what is not found."""
         found = np.bincount(self._truth.classes[self._is_person_found], minlength=len(self.classes))
         return mean_of_known([found[c] / self.num_gt[c] if self.num_gt[c] else np.nan for c in self.classes])
 
     def by_size(self) -> dict[str, float]:
-        """mAP by the area of the person, or where a detection finds nobody, its own."""
+        """MAP by the area of the person, or where a detection finds nobody, its own."""
         truth_areas = areas(self._truth.boxes)
         own = np.where(self._is_tp, truth_areas[self._own_box] if len(truth_areas) else 0, areas(self._boxes))
         return self._by_group(truth_areas, own, _SIZES)
 
     def by_crowd(self) -> dict[str, float]:
-        """mAP by how many people the keyframe has."""
+        """MAP by how many people the keyframe has."""
         people = np.bincount(self._people.keyframes, minlength=len(self._truth.shelf)).astype(np.float64)
         return self._by_group(people[self._truth.keyframes], people[self._keyframes], _CROWDS)
 

@@ -101,7 +101,7 @@ def _evaluate(
     found_frames: IntArray,
     scores: FloatArray,
 ) -> Any:
-    """pycocotools' evaluation, accumulated; its prints are swallowed."""
+    """Pycocotools' evaluation, accumulated; its prints are swallowed."""
     try:
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval

@@ -153,6 +153,12 @@ class VideoRun(Iterator[ActionDetections]):
     Attributes:
         video: The reader; after the last keyframe, its ``damage()`` names what could not be read.
         video_id: The video's name.
+
+    Args:
+        pipeline: The detector, the network and their settings.
+        source: The video file.
+        video_id: The video's name.
+        times: The keyframes' times in seconds, ascending.
     """
 
     def __init__(self, pipeline: Pipeline, source: Path | RemoteVideo, video_id: str, times: Iterable[float]) -> None:
@@ -194,7 +200,11 @@ class VideoRun(Iterator[ActionDetections]):
         return () if first_pass is None else first_pass.cuts_seconds
 
     def timed(self, stage: str) -> AbstractContextManager[None]:
-        """Return a context that adds the time of its block to ``seconds[stage]``."""
+        """Return a context that adds the time of its block to ``seconds[stage]``.
+
+        Args:
+            stage: A name, such as ``draw``.
+        """
         return self._stages.clock.timed(stage)
 
 

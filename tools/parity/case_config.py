@@ -196,6 +196,6 @@ def _nonlocal_places(settings: Mapping[str, Any], pathways: tuple[str, ...]) -> 
 
 
 def _train_crop(meta: Mapping[str, Any]) -> int:
-    """pytorchvideo's head pools windows of 7 x 7 (``create_slowfast``), the map of a 224 crop."""
+    """Pytorchvideo's head pools windows of 7 x 7 (``create_slowfast``), the map of a 224 crop."""
     crops = [variant["height"] for variant in meta["variants"] if variant["name"] == "train_crop"]
     return int(crops[0]) if crops else 224

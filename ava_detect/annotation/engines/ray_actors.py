@@ -51,7 +51,14 @@ class Worker:
         return "ready", None
 
     def work(self, item: bytes) -> tuple[str, Any]:
-        """Return ``result`` with the pickled result of an item, or ``stopped`` with the ``Stopped``."""
+        """Run the work on one item.
+
+        Args:
+            item: The pickled item.
+
+        Returns:
+            ``result`` with the pickled result, or ``stopped`` with the ``Stopped``.
+        """
         try:
             return "result", self._process(item)
         except Stopped as stop:
@@ -84,7 +91,14 @@ class Server:
         return "ready", None
 
     def answer(self, request: Any) -> tuple[str, Any]:
-        """Return ``answer``; ``error``, for the sender; or ``broken`` with a reason, where the server is unusable."""
+        """Answer a request.
+
+        Args:
+            request: What the work sent.
+
+        Returns:
+            ``answer``; ``error``, for the sender; or ``broken`` with a reason, where the server is unusable.
+        """
         try:
             service = self._get_service()
             # A timer outside Python, which a hanging call cannot delay; it ends this process.

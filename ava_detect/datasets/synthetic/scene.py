@@ -102,7 +102,7 @@ class Actor:
         return self.cues[self._cue_index(seconds)].activity
 
     def ground_at(self, seconds: float) -> Array:
-        """x and z in metres."""
+        """X and z in metres."""
         walked = self.speed * (seconds - self.cues[0].start_seconds)
         return np.array([self.ground[0] + walked, self.ground[1]])
 
