@@ -11,56 +11,184 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_HOME_OF_NAME = {
-    "ActionDetections": "structures",
-    "ActionDetector": "models.action_detector",
-    "Clip": "structures",
-    "FrameMAP": "evaluation.frame_map",
-    "LabelMap": "structures.labels",
-    "PersonBoxes": "structures",
-    "PersonDetector": "detectors.base",
-    "Pipeline": "inference.pipeline",
-    "PrecomputedBoxes": "detectors.precomputed",
-    "SlowFast": "models.slowfast",
-    "VideoReader": "video.reader",
-    "WeightsReport": "models.weights.report",
-    "annotate_videos": "annotation.annotate",
-    "build_detector": "detectors.specs",
-    "build_model": "config.build",
-    "draw_detections": "visualization.draw",
-    "evaluate_files": "evaluation.frame_map",
-    "load_config": "config",
-    "load_weights": "models.weights.loading",
-    "read_ava_csv": "formats.ava_csv",
-    "run_benchmark": "benchmark",
-    "sample_clip": "video.clip_sampler",
-    "write_ava_csv": "formats.ava_csv",
+# Module -> the public names in it.
+_NAMES = {
+    "annotation.annotate": ("annotate_videos",),
+    "annotation.engines.base": ("Limits",),
+    "annotation.engines.settings": ("ClusterSettings",),
+    "annotation.summary": ("AnnotateSummary",),
+    "benchmark": (
+        "BenchmarkResult",
+        "run_benchmark",
+    ),
+    "config": (
+        "BackboneConfig",
+        "ClipConfig",
+        "Config",
+        "DataConfig",
+        "DetectorConfig",
+        "HeadConfig",
+        "LabelsConfig",
+        "ModelConfig",
+        "RoIConfig",
+        "SplitConfig",
+        "TrainConfig",
+        "load_config",
+    ),
+    "config.build": ("build_model",),
+    "detectors.base": ("PersonDetector",),
+    "detectors.precomputed": ("PrecomputedBoxes",),
+    "detectors.specs": ("build_detector",),
+    "errors": (
+        "AvaDetectError",
+        "ConfigError",
+        "DetectorError",
+        "DivergedError",
+        "EngineError",
+        "FormatError",
+        "MissingDependencyError",
+        "StoreError",
+        "TrainingError",
+        "VideoError",
+        "WeightsError",
+    ),
+    "evaluation.average_precision": ("PrecisionRecall",),
+    "evaluation.frame_map": (
+        "FrameMAP",
+        "evaluate_files",
+    ),
+    "evaluation.frame_map_result": (
+        "ClassResult",
+        "FrameMAPResult",
+    ),
+    "formats.ava_csv": (
+        "read_ava_csv",
+        "write_ava_csv",
+    ),
+    "formats.ava_table": ("AvaTable",),
+    "inference.pipeline": (
+        "Pipeline",
+        "VideoRun",
+    ),
+    "inference.scorer": (
+        "ClipScorer",
+        "Scorer",
+    ),
+    "models.action_detector": (
+        "ActionClassifier",
+        "ActionDetector",
+    ),
+    "models.heads": (
+        "ClassificationHead",
+        "ProjectionHead",
+    ),
+    "models.roi": ("RoIPool",),
+    "models.slowfast": ("SlowFast",),
+    "models.weights.loading": ("load_weights",),
+    "models.weights.report": ("WeightsReport",),
+    "results.manifest": (
+        "Totals",
+        "VideoRecord",
+    ),
+    "storage.addresses": ("Address",),
+    "structures": (
+        "ActionDetections",
+        "Clip",
+        "ClipSettings",
+        "Frame",
+        "PersonBoxes",
+    ),
+    "structures.labels": (
+        "Action",
+        "ActionKind",
+        "LabelMap",
+    ),
+    "structures.progress": ("Progress",),
+    "video.clip_sampler": (
+        "Keyframe",
+        "sample_clip",
+    ),
+    "video.reader": (
+        "DecodedFrame",
+        "VideoReader",
+    ),
+    "video.remote": ("RemoteVideo",),
+    "visualization.draw": ("draw_detections",),
 }
+_HOME_OF_NAME = {name: module for module, names in _NAMES.items() for name in names}
 __all__ = sorted(_HOME_OF_NAME)
 
 if TYPE_CHECKING:
     from ava_detect.annotation.annotate import annotate_videos as annotate_videos
+    from ava_detect.annotation.engines.base import Limits as Limits
+    from ava_detect.annotation.engines.settings import ClusterSettings as ClusterSettings
+    from ava_detect.annotation.summary import AnnotateSummary as AnnotateSummary
+    from ava_detect.benchmark import BenchmarkResult as BenchmarkResult
     from ava_detect.benchmark import run_benchmark as run_benchmark
+    from ava_detect.config import BackboneConfig as BackboneConfig
+    from ava_detect.config import ClipConfig as ClipConfig
+    from ava_detect.config import Config as Config
+    from ava_detect.config import DataConfig as DataConfig
+    from ava_detect.config import DetectorConfig as DetectorConfig
+    from ava_detect.config import HeadConfig as HeadConfig
+    from ava_detect.config import LabelsConfig as LabelsConfig
+    from ava_detect.config import ModelConfig as ModelConfig
+    from ava_detect.config import RoIConfig as RoIConfig
+    from ava_detect.config import SplitConfig as SplitConfig
+    from ava_detect.config import TrainConfig as TrainConfig
     from ava_detect.config import load_config as load_config
     from ava_detect.config.build import build_model as build_model
     from ava_detect.detectors.base import PersonDetector as PersonDetector
     from ava_detect.detectors.precomputed import PrecomputedBoxes as PrecomputedBoxes
     from ava_detect.detectors.specs import build_detector as build_detector
+    from ava_detect.errors import AvaDetectError as AvaDetectError
+    from ava_detect.errors import ConfigError as ConfigError
+    from ava_detect.errors import DetectorError as DetectorError
+    from ava_detect.errors import DivergedError as DivergedError
+    from ava_detect.errors import EngineError as EngineError
+    from ava_detect.errors import FormatError as FormatError
+    from ava_detect.errors import MissingDependencyError as MissingDependencyError
+    from ava_detect.errors import StoreError as StoreError
+    from ava_detect.errors import TrainingError as TrainingError
+    from ava_detect.errors import VideoError as VideoError
+    from ava_detect.errors import WeightsError as WeightsError
+    from ava_detect.evaluation.average_precision import PrecisionRecall as PrecisionRecall
     from ava_detect.evaluation.frame_map import FrameMAP as FrameMAP
     from ava_detect.evaluation.frame_map import evaluate_files as evaluate_files
+    from ava_detect.evaluation.frame_map_result import ClassResult as ClassResult
+    from ava_detect.evaluation.frame_map_result import FrameMAPResult as FrameMAPResult
     from ava_detect.formats.ava_csv import read_ava_csv as read_ava_csv
     from ava_detect.formats.ava_csv import write_ava_csv as write_ava_csv
+    from ava_detect.formats.ava_table import AvaTable as AvaTable
     from ava_detect.inference.pipeline import Pipeline as Pipeline
+    from ava_detect.inference.pipeline import VideoRun as VideoRun
+    from ava_detect.inference.scorer import ClipScorer as ClipScorer
+    from ava_detect.inference.scorer import Scorer as Scorer
+    from ava_detect.models.action_detector import ActionClassifier as ActionClassifier
     from ava_detect.models.action_detector import ActionDetector as ActionDetector
+    from ava_detect.models.heads import ClassificationHead as ClassificationHead
+    from ava_detect.models.heads import ProjectionHead as ProjectionHead
+    from ava_detect.models.roi import RoIPool as RoIPool
     from ava_detect.models.slowfast import SlowFast as SlowFast
     from ava_detect.models.weights.loading import load_weights as load_weights
     from ava_detect.models.weights.report import WeightsReport as WeightsReport
+    from ava_detect.results.manifest import Totals as Totals
+    from ava_detect.results.manifest import VideoRecord as VideoRecord
+    from ava_detect.storage.addresses import Address as Address
     from ava_detect.structures import ActionDetections as ActionDetections
     from ava_detect.structures import Clip as Clip
+    from ava_detect.structures import ClipSettings as ClipSettings
+    from ava_detect.structures import Frame as Frame
     from ava_detect.structures import PersonBoxes as PersonBoxes
+    from ava_detect.structures.labels import Action as Action
+    from ava_detect.structures.labels import ActionKind as ActionKind
     from ava_detect.structures.labels import LabelMap as LabelMap
+    from ava_detect.structures.progress import Progress as Progress
+    from ava_detect.video.clip_sampler import Keyframe as Keyframe
     from ava_detect.video.clip_sampler import sample_clip as sample_clip
+    from ava_detect.video.reader import DecodedFrame as DecodedFrame
     from ava_detect.video.reader import VideoReader as VideoReader
+    from ava_detect.video.remote import RemoteVideo as RemoteVideo
     from ava_detect.visualization.draw import draw_detections as draw_detections
 
 
