@@ -82,7 +82,7 @@ class Augmentation:
         # A window anywhere in the frame, as in the recipe.
         left, top = int(rng.integers(width - side + 1)), int(rng.integers(height - side + 1))
         kept = self._visible(boxes_xyxy, left, top, side)  # [N]
-        # If it shows nobody, draw again around one person, so that every sample has a label.
+        # If it shows no person, draw again around one person, so that every sample has a label.
         if len(boxes_xyxy) and not kept.any():
             person = int(rng.integers(len(boxes_xyxy)))
             left, top = _window_over(boxes_xyxy[person], width, height, side, rng)

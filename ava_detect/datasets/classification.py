@@ -87,6 +87,9 @@ class ViewGrid:
         last_clip_at_end: Whether clip i of n starts at i / (n - 1) of the free time, so that the last clip ends with
             the video, as PySlowFast tests Charades. Otherwise it starts at i / n, as PySlowFast tests Kinetics. A
             single clip is always the middle one.
+
+    Raises:
+        ValueError: If there is no clip, or another number of crops.
     """
 
     num_clips: int = 10

@@ -219,9 +219,10 @@ def still(rng: np.random.Generator, framing: Framing) -> list[Actor]:
 def _still_actor(
     rng: np.random.Generator, framing: Framing, index: int, ground: Array, choice: Weighted, is_crowd: bool
 ) -> Actor:
-    # One activity from the start and, if both parts are long enough, another from the half second in the middle on.
+    """Cast one person; ``choice`` holds the activities that there is space for."""
     if not is_crowd and rng.random() < SEATED_SHARE:
         choice = SEATED
+    # One activity from the start and, if both parts are long enough, another from the half second in the middle on.
     first = choose(rng, choice)
     cues = [Cue(framing.start_seconds, first, _yaw(rng, first, ground))]
     middle = float(np.floor((framing.start_seconds + framing.end_seconds) / 2) + 0.5)

@@ -172,15 +172,8 @@ def joints_of(pose: Pose, height_metres: float, ground: Array, yaw_degrees: floa
     knees = hips + THIGH * thighs
     ankles = knees + SHIN * shins
     heels, toes = (ankles + offset for offset in _feet(angles[8:10, 0]))
-    # Height of the lowest surface point below the pelvis: of feet, knees, elbows, back and seat.
-    lowest = min(
-        float(np.minimum(heels[:, 1], toes[:, 1]).min()) - SOLE_RADIUS,
-        float(knees[:, 1].min()) - KNEE_RADIUS,
-        float(elbows[:, 1].min()) - ELBOW_RADIUS,
-        float(chest[1]) - BACK_RADIUS,
-        -SEAT_RADIUS,
-    )
-    # Position of the pelvis in the world.
+    # Position of the pelvis in the world: as high as the lowest point of the body is below it.
+    lowest = _lowest_surface(chest, elbows, knees, np.minimum(heels, toes))
     axes = facing_axes(yaw_degrees)  # [3, 3], rows left, up, forward
     root = np.array([ground[0], pose.airborne_metres - lowest * height_metres, ground[1]])
 
@@ -203,6 +196,20 @@ def joints_of(pose: Pose, height_metres: float, ground: Array, yaw_degrees: floa
         ankles=in_world(ankles),
         heels=in_world(heels),
         toes=in_world(toes),
+    )
+
+
+def _lowest_surface(chest: Array, elbows: Array, knees: Array, soles: Array) -> float:
+    """Return the height of the body's lowest surface point relative to the pelvis, in body heights, below 0.
+
+    ``chest [3]``; ``elbows``, ``knees`` and ``soles`` (the lower of heel and toe) ``[2, 3]``.
+    """
+    return min(
+        float(soles[:, 1].min()) - SOLE_RADIUS,
+        float(knees[:, 1].min()) - KNEE_RADIUS,
+        float(elbows[:, 1].min()) - ELBOW_RADIUS,
+        float(chest[1]) - BACK_RADIUS,
+        -SEAT_RADIUS,
     )
 
 

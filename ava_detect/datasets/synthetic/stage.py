@@ -24,7 +24,7 @@ from ava_detect.datasets.synthetic.skeleton import Joints, joints_of
 Array = npt.NDArray[np.float64]
 FloatImage = npt.NDArray[np.float32]
 
-MIN_VISIBLE_SHARE = 0.5  # people of whom less is visible are not in the ground truth
+MIN_VISIBLE_SHARE = 0.5  # least visible share of a person in the ground truth
 GRAIN = 2.2  # standard deviation of the film grain, in grey levels
 SHAKE = 0.006  # amplitude of the camera shake, in frame heights
 _GRAIN_MARGIN = 64  # pixels by which the grain image is larger than the frame
@@ -103,7 +103,7 @@ class Stage:
         return self._exposed(canvas.frame, seconds), list(self._visible_people(canvas, figures, seconds))
 
     def _visible_people(self, canvas: Canvas, figures: dict[int, Layer], seconds: float) -> Iterator[SeenPerson]:
-        """Yield the people of whom enough is visible, in the order of their ids."""
+        """Yield the people that are visible enough, in the order of their ids."""
         for actor in self.shot.actors:
             box, share = canvas.box_and_visible_share(figures[actor.person_id], actor.person_id)
             if share >= MIN_VISIBLE_SHARE:
