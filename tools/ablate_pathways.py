@@ -25,7 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ava_detect.benchmark import run_benchmark
 from ava_detect.config import Config
 from ava_detect.config.build import build_model
-from ava_detect.datasets.synthetic.world import write_world
+from ava_detect.datasets.synthetic.world import WorldSettings, write_world
 from ava_detect.environment import usable_cores
 from ava_detect.models.action_detector import ActionDetector
 from ava_detect.training import train
@@ -138,8 +138,7 @@ def main() -> None:
     for split, seed, count in (("train", 1, options.train_videos), ("test", 2, options.test_videos)):
         if not (world / split / "ground_truth.csv").is_file():
             # Many people seen a few times each: of few, a network with a slow pathway learns the faces.
-            write_world(
-                world / split,
+            settings = WorldSettings(
                 seed=seed,
                 num_movies=count,
                 seconds=20,
@@ -147,8 +146,8 @@ def main() -> None:
                 height=108,
                 num_people=2,
                 repertoire="motion_pairs",
-                num_processes=usable_cores(),
             )
+            write_world(world / split, settings, num_processes=usable_cores())
     results: dict[str, list[dict[str, float]]] = {}
     for network in options.networks:
         for seed in options.seeds:

@@ -57,12 +57,13 @@ def main() -> None:
 
 
 def _render(folder: Path, number: int, seconds: float) -> None:
-    from ava_detect.datasets.synthetic.world import write_world
+    from ava_detect.datasets.synthetic.world import WorldSettings, write_world
 
     # Written last.
     if not (folder / "ground_truth.csv").exists():
         print(f"rendering {number} videos into {folder} ...", file=sys.stderr)
-        write_world(folder, seed=_SEED, num_movies=number, seconds=seconds, num_processes=usable_cores())
+        settings = WorldSettings(seed=_SEED, num_movies=number, seconds=seconds)
+        write_world(folder, settings, num_processes=usable_cores())
 
 
 def _by_turns(runs: int) -> dict[str, list[dict[str, float]]]:

@@ -37,7 +37,7 @@ from torchvision.transforms.v2 import functional as pixels
 from ava_detect.config import Config, load_config
 from ava_detect.config.build import build_model
 from ava_detect.datasets.build import build_dataset
-from ava_detect.datasets.synthetic.world import write_world
+from ava_detect.datasets.synthetic.world import WorldSettings, write_world
 from ava_detect.formats.ava_csv import AvaTable, write_ava_table
 from ava_detect.video.clip_sampler import grid_point
 from ava_detect.video.reader import VideoReader
@@ -158,7 +158,7 @@ def benchmark_loader(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if arguments.videos is None:
-            write_world(folder, seed=1, num_movies=3, seconds=10)
+            write_world(folder, WorldSettings(seed=1, num_movies=3, seconds=10))
         else:
             link_videos(arguments.videos, folder / "videos")
         videos, frames, csv = folder / "videos", folder / "frames", folder / "keyframes.csv"
@@ -228,7 +228,7 @@ def write_many_rows(folder: Path, num_rows: int) -> Path:
     """Annotations of ``num_rows`` rows on hard links to one tiny video, which ends long before they do."""
     videos = folder / "videos"
     videos.mkdir(parents=True)
-    write_world(folder / "one", seed=1, seconds=2, width=96, height=64)
+    write_world(folder / "one", WorldSettings(seed=1, seconds=2, width=96, height=64))
     (film,) = (folder / "one" / "videos").iterdir()
     for number in range(NUM_TINY_VIDEOS):
         os.link(film, videos / f"v{number:03d}.mp4")

@@ -24,7 +24,7 @@ from measuring import by_turns, machine
 from ava_detect.benchmark import run_benchmark
 from ava_detect.config.build import build_model, label_map_of
 from ava_detect.config.choice import config_of
-from ava_detect.datasets.synthetic.world import write_world
+from ava_detect.datasets.synthetic.world import WorldSettings, write_world
 from ava_detect.detectors import build_detector
 from ava_detect.evaluation.frame_map_result import FrameMAPResult
 from ava_detect.inference.pipeline import Pipeline
@@ -122,7 +122,8 @@ def main() -> None:
         timed_on = arguments.videos[:1]
         if arguments.weights != RANDOM_WEIGHTS:
             world = Path(name) / "world"
-            write_world(world, seed=arguments.seed, num_movies=arguments.movies, seconds=arguments.seconds)
+            settings = WorldSettings(seed=arguments.seed, num_movies=arguments.movies, seconds=arguments.seconds)
+            write_world(world, settings)
             timed_on = timed_on or sorted((world / "videos").iterdir())[:1]
             print(f"synthetic world, seed {arguments.seed}, {arguments.movies} movies, true boxes")
             compare_map(arguments.weights, world, Path(name) / "out")

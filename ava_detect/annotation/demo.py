@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 
 from ava_detect.annotation.annotate import annotate_videos
 from ava_detect.annotation.summary import AnnotateSummary
-from ava_detect.datasets.synthetic.world import write_world
+from ava_detect.datasets.synthetic.world import WorldSettings, write_world
 from ava_detect.evaluation.frame_map import evaluate_files
 from ava_detect.evaluation.frame_map_result import FrameMAPResult
 from ava_detect.formats.ava_table import AvaTable
@@ -61,7 +61,7 @@ def run_demo(out: str | Path, *, on_progress: OnProgress | None = None) -> DemoR
     """
     out = Path(out)
     world, results = out / "world", out / "results"
-    truth = write_world(world, seed=DEMO_SEED, seconds=DEMO_SECONDS)
+    truth = write_world(world, WorldSettings(seed=DEMO_SEED, seconds=DEMO_SECONDS))
     summary = annotate_videos(
         world / "videos",
         results,

@@ -34,8 +34,8 @@ def check(
     exclude: options.Exclude = None,
     label_map: Annotated[Path | None, typer.Option(metavar="PBTXT", help="The actions; default: AVA's 80.")] = None,
     start_seconds: options.StartSeconds = 0.0,
-    fast: Annotated[bool, typer.Option("--fast", help="Believe the videos' headers; decode nothing.")] = False,
-    threads: Annotated[int, typer.Option(metavar="N", min=1, help="Videos decoded side by side.")] = 2,
+    fast: Annotated[bool, typer.Option("--fast", help="Trust the videos' headers; decode nothing.")] = False,
+    threads: Annotated[int, typer.Option(metavar="N", min=1, help="Videos decoded in parallel.")] = 2,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -44,7 +44,7 @@ def check(
     Exit code 0: no problem. 1: problems, each named with its places and what to do.
     """
     from ava_detect.config import SplitConfig, load_config
-    from ava_detect.datasets.checks.check_data import check_data, check_splits
+    from ava_detect.datasets.checks.check_data import CheckSettings, check_data, check_splits
     from ava_detect.structures.labels import LabelMap
 
     files = {
@@ -70,7 +70,7 @@ def check(
             report = check_splits(
                 {"data": split},
                 LabelMap.ava() if label_map is None else LabelMap.from_pbtxt(label_map),
-                start_seconds=start_seconds,
+                CheckSettings(start_seconds=start_seconds),
                 decode=not fast,
                 num_threads=threads,
                 on_progress=on_progress,
@@ -94,28 +94,20 @@ def synthesize(
     repertoire: Annotated[
         str, typer.Option(metavar="everyday|motion_pairs", help="What is played: see docs/synthetic.md.")
     ] = "everyday",
-    processes: Annotated[int, typer.Option(metavar="N", min=1, help="Videos rendered side by side.")] = 1,
+    processes: Annotated[int, typer.Option(metavar="N", min=1, help="Videos rendered in parallel.")] = 1,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Render videos of puppet people whose actions and boxes are known exactly, with annotations as AVA has them."""
     import numpy as np
 
-    from ava_detect.datasets.synthetic.world import write_world
+    from ava_detect.datasets.synthetic.world import WorldSettings, write_world
 
     with progress_bar(show=not quiet and not as_json) as on_progress:
-        table = write_world(
-            out,
-            seed=seed,
-            num_movies=videos,
-            seconds=seconds,
-            width=width,
-            height=height,
-            fps=fps,
-            repertoire=repertoire,
-            num_processes=processes,
-            on_progress=on_progress,
+        settings = WorldSettings(
+            seed, num_movies=videos, seconds=seconds, fps=fps, width=width, height=height, repertoire=repertoire
         )
+        table = write_world(out, settings, num_processes=processes, on_progress=on_progress)
     keyframe_people = np.stack([table.video_index, table.timestamps_seconds, table.person_ids])
     people, actions = np.unique(keyframe_people, axis=1).shape[1], len(np.unique(table.action_ids))
     if as_json:

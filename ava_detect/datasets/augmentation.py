@@ -1,7 +1,9 @@
-"""The random changes to a clip from which one learns: those of the SlowFast recipe, boxes moved along.
+"""Random augmentation of training clips as in the SlowFast recipe: resize, crop, flip and colour jitter.
 
-Short side 1 / U(1 / high, 1 / low), a square crop, a flip, and colours; every number is drawn from the generator that
-the caller hands in. Frames are uint8 RGB ``[T, H, W, 3]``, boxes float32 ``[N, 4]`` xyxy in pixels.
+Every random number is drawn from the generator that the caller passes in. Boxes follow the pixels.
+
+Shapes: T frames, H height, W width, N people of one clip. Frames are uint8 RGB ``[T, H, W, 3]``; boxes are float32
+``[N, 4]`` xyxy in pixels.
 """
 
 from __future__ import annotations
@@ -16,12 +18,22 @@ from torchvision.transforms.v2 import functional as pixels
 from ava_detect.structures import boxes as box_ops
 from ava_detect.video.transforms import Boxes, Frames, crop, flip
 
-Kept = npt.NDArray[np.bool_]
+KeepMask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How much may change; the fields are those of ``config.data``, where they are explained."""
+    """Settings of the augmentation, and the augmentation itself as a call.
+
+    The fields are those of ``config.data``.
+
+    Attributes:
+        short_side: Lowest and highest short side in pixels. The side drawn is ``1 / U(1 / high, 1 / low)``.
+        crop: Side of the square crop in pixels; None leaves the frame whole.
+        flip: Probability of a horizontal flip, 0 to 1.
+        color_jitter: Strength of the colour jitter, 0 to 1; see ``jitter_colors``. 0 turns it off.
+        min_visible: Smallest share of a box's area, 0 to 1, that must lie inside the crop for the person to be kept.
+    """
 
     short_side: tuple[int, int] = (256, 320)
     crop: int | None = 224
@@ -30,16 +42,30 @@ class Augmentation:
     min_visible: float = 0.0
 
     def draw_short_side(self, rng: np.random.Generator) -> int:
-        """The short side to which the clip is to be resized before ``__call__``, pixels."""
+        """Draw the short side to which the clip must be resized before it is passed to ``__call__``.
+
+        Args:
+            rng: Source of the random number.
+
+        Returns:
+            The short side in pixels.
+        """
         low, high = self.short_side
         return round(1 / rng.uniform(1 / high, 1 / low))
 
-    def __call__(self, frames: Frames, boxes_xyxy: Boxes, rng: np.random.Generator) -> tuple[Frames, Boxes, Kept]:
-        """The changed frames; the boxes of the people who are still to be seen; and who of the ``[N]`` those are.
+    def __call__(self, frames: Frames, boxes_xyxy: Boxes, rng: np.random.Generator) -> tuple[Frames, Boxes, KeepMask]:
+        """Crop, flip and recolour one clip.
 
-        Where there were people, there is at least one left.
+        Args:
+            frames: uint8 RGB ``[T, H, W, 3]``, already resized to ``draw_short_side``.
+            boxes_xyxy: float32 ``[N, 4]`` in pixels of ``frames``.
+            rng: Source of the random numbers.
+
+        Returns:
+            The augmented frames; the boxes ``[M, 4]`` of the people that are kept; and the bool mask ``[N]`` of those
+            people. At least one person is kept where N > 0.
         """
-        kept: Kept = np.ones(len(boxes_xyxy), np.bool_)
+        kept: KeepMask = np.ones(len(boxes_xyxy), np.bool_)
         if self.crop is not None:
             frames, boxes_xyxy, kept = self._crop(frames, boxes_xyxy, self.crop, rng)
         if rng.random() < self.flip:
@@ -50,42 +76,56 @@ class Augmentation:
 
     def _crop(
         self, frames: Frames, boxes_xyxy: Boxes, side: int, rng: np.random.Generator
-    ) -> tuple[Frames, Boxes, Kept]:
+    ) -> tuple[Frames, Boxes, KeepMask]:
+        """Cut a random ``side`` x ``side`` window that keeps at least one person."""
         height, width = frames.shape[1:3]
+        # A window anywhere in the frame, as in the recipe.
         left, top = int(rng.integers(width - side + 1)), int(rng.integers(height - side + 1))
-        kept = self._visible(boxes_xyxy, left, top, side)
+        kept = self._visible(boxes_xyxy, left, top, side)  # [N]
+        # If it shows no person, draw again around one person, so that every sample has a label.
         if len(boxes_xyxy) and not kept.any():
             person = int(rng.integers(len(boxes_xyxy)))
             left, top = _window_over(boxes_xyxy[person], width, height, side, rng)
             kept = self._visible(boxes_xyxy, left, top, side)
-            kept[person] = True
+            kept[person] = True  # a box larger than the window may miss ``min_visible``
         frames, boxes_xyxy = crop(frames, boxes_xyxy, left, top, side, side)
         return frames, boxes_xyxy[kept], kept
 
-    def _visible(self, boxes_xyxy: Boxes, left: int, top: int, side: int) -> Kept:
-        """Of whom enough lies inside the window."""
-        inside = box_ops.intersections(boxes_xyxy, np.array([[left, top, left + side, top + side]], np.float32))[:, 0]
-        visible: Kept = (inside > 0) & (inside >= self.min_visible * box_ops.areas(boxes_xyxy))
+    def _visible(self, boxes_xyxy: Boxes, left: int, top: int, side: int) -> KeepMask:
+        """Return bool ``[N]``: the boxes of which at least ``min_visible`` lies inside the window."""
+        window = np.array([[left, top, left + side, top + side]], np.float32)  # [1, 4]
+        inside = box_ops.intersections(boxes_xyxy, window)[:, 0]  # [N], square pixels
+        visible: KeepMask = (inside > 0) & (inside >= self.min_visible * box_ops.areas(boxes_xyxy))
         return visible
 
 
 def _window_over(box_xyxy: Boxes, width: int, height: int, side: int, rng: np.random.Generator) -> tuple[int, int]:
-    """A window that holds the centre of a box."""
+    """Draw left and top of a window inside the frame that contains the centre of a box."""
     corner = []
-    for centre, length in zip((box_xyxy[:2] + box_xyxy[2:]) / 2, (width, height), strict=True):
+    centres = (box_xyxy[:2] + box_xyxy[2:]) / 2  # [2], x and y
+    for centre, length in zip(centres, (width, height), strict=True):
         pixel = min(int(centre), length - 1)
+        # The window must start at most side - 1 pixels before the centre and end inside the frame.
         corner.append(int(rng.integers(max(0, pixel - side + 1), min(pixel, length - side) + 1)))
     return corner[0], corner[1]
 
 
 def jitter_colors(frames: Frames, strength: float, rng: np.random.Generator) -> Frames:
-    """Brightness, contrast and saturation, in a drawn order, each times U(1 - strength, 1 + strength).
+    """Change brightness, contrast and saturation, in random order, each by a factor U(1 - strength, 1 + strength).
 
     All frames of a clip get the same factors, so that a still scene stays still.
+
+    Args:
+        frames: uint8 RGB ``[T, H, W, 3]``.
+        strength: Half the width of the range of the factors, 0 to 1.
+        rng: Source of the order and of the factors.
+
+    Returns:
+        The recoloured frames, uint8 ``[T, H, W, 3]``.
     """
-    clip = torch.from_numpy(np.ascontiguousarray(frames)).movedim(-1, 1)
-    changes = [pixels.adjust_brightness, pixels.adjust_contrast, pixels.adjust_saturation]
-    for place in rng.permutation(len(changes)):
-        clip = changes[place](clip, float(rng.uniform(1 - strength, 1 + strength)))
-    changed: Frames = clip.movedim(1, -1).numpy()
-    return changed
+    clip = torch.from_numpy(np.ascontiguousarray(frames)).movedim(-1, 1)  # [T, 3, H, W], as torchvision expects
+    adjustments = [pixels.adjust_brightness, pixels.adjust_contrast, pixels.adjust_saturation]
+    for index in rng.permutation(len(adjustments)):
+        clip = adjustments[index](clip, float(rng.uniform(1 - strength, 1 + strength)))
+    jittered: Frames = clip.movedim(1, -1).numpy()  # [T, H, W, 3]
+    return jittered

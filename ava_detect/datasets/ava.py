@@ -1,4 +1,4 @@
-"""AVA, and whatever is annotated like it: people on keyframes, each with a box and any number of actions.
+"""Detection datasets in AVA's format: people on keyframes, each with a box and any number of actions.
 
 Shapes: N people of one keyframe, K classes.
 """
@@ -12,7 +12,7 @@ import numpy as np
 from ava_detect.datasets.augmentation import Augmentation
 from ava_detect.datasets.base import ClipDataset, SampleKeys, make_sample
 from ava_detect.datasets.clip_sources import ClipSource
-from ava_detect.datasets.keyframes import KeyframeTable
+from ava_detect.datasets.keyframe_table import KeyframeTable
 from ava_detect.datasets.samples import Sample
 from ava_detect.structures import Clip, ClipSettings, Float32Array
 from ava_detect.structures import boxes as box_ops
@@ -21,11 +21,11 @@ from ava_detect.video.transforms import roi_boxes
 
 
 class AvaDataset(ClipDataset):
-    """One sample a keyframe: the clip around it, whole, and its people.
+    """One sample per keyframe: the clip around it and the people on it.
 
-    To test on, frames and boxes are those that ``Pipeline`` hands to the network, people in the order of
-    ``boxes_fraction``, and a keyframe may have none. To learn from, frames are resized, cropped, flipped and coloured
-    anew each epoch; who lies outside the crop is left out, but never the last one.
+    For testing, frames and boxes are those that ``Pipeline`` passes to the network, people are in the order of
+    ``boxes_fraction``, and a keyframe may have no person. For training, frames are resized, cropped, flipped and
+    recoloured anew in each epoch. People outside the crop are dropped, but at least one person is kept.
     """
 
     def __init__(
@@ -38,7 +38,16 @@ class AvaDataset(ClipDataset):
         augmentation: Augmentation | None = None,
         seed: int = 0,
     ) -> None:
-        """``table``: its videos are those of ``clips``, in the same order; its columns those of ``label_map``."""
+        """Join keyframes and videos.
+
+        Args:
+            table: The keyframes with their boxes and labels. Its videos are those of ``clips``, in the same order.
+            clips: The videos or extracted frames from which clips are read.
+            label_map: The actions of the table's label columns.
+            settings: Length, frame rate and size of the clips.
+            augmentation: Random changes for training; None for testing.
+            seed: Seed of the random changes, from 0.
+        """
         super().__init__(label_map, settings, augmentation=augmentation, seed=seed)
         self.table = table
         self.keys = SampleKeys(table.video_ids, table.video, table.seconds)
@@ -48,7 +57,14 @@ class AvaDataset(ClipDataset):
         return len(self.table)
 
     def boxes_fraction(self, index: int) -> Float32Array:
-        """The boxes ``[N, 4]`` of a keyframe as the files have them, fractions of the frame."""
+        """Return the boxes of a keyframe as they are in the files.
+
+        Args:
+            index: The sample, from 0.
+
+        Returns:
+            float32 ``[N, 4]`` xyxy, fractions of the frame.
+        """
         return self.table.boxes_fraction(index)
 
     def _test_sample(self, number: int) -> Sample:
@@ -61,10 +77,11 @@ class AvaDataset(ClipDataset):
         settings = replace(self.settings, short_side=augmentation.draw_short_side(rng))
         clip, boxes = self._clip_and_boxes(number, settings)
         frames, boxes, kept = augmentation(clip.frames, boxes, rng)
-        labels = self.table.label_matrix(number)[kept]
+        labels = self.table.label_matrix(number)[kept]  # [N, K], the people inside the crop
         return make_sample(frames, labels, boxes, self.keys[number][0], clip.timestamp_seconds)
 
     def _clip_and_boxes(self, number: int, settings: ClipSettings) -> tuple[Clip, Float32Array]:
+        """Return the clip around a keyframe and its boxes ``[N, 4]`` in pixels of the clip, as RoIs of the network."""
         video, seconds = int(self.table.video[number]), float(self.table.seconds[number])
         clip = self._clips.clip(video, self._clips.to_file_seconds(video, seconds), settings)
         pixels = box_ops.fractions_to_pixels(self.table.boxes_fraction(number), clip.width, clip.height)

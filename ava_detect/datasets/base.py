@@ -1,4 +1,4 @@
-"""What every data set is: clips by number, the same ones whoever asks.
+"""The base class of all datasets: clips by index, reproducible for any number of workers.
 
 Shapes: N people of one clip, K classes.
 """
@@ -27,8 +27,12 @@ Key = tuple[str, float]
 
 @dataclass(frozen=True, eq=False)
 class SampleKeys(Sequence[Key]):
-    """(video id, seconds) of each sample, made when asked for. ``video``: int ``[N]`` into ``video_ids``; ``seconds``:
-    float64 ``[N]``.
+    """The key (video id, seconds) of each sample, built on access from shared tensors.
+
+    Attributes:
+        video_ids: The ids of the videos.
+        video: int ``[N]``, each sample's index into ``video_ids``; N samples.
+        seconds: float64 ``[N]``, each sample's timestamp.
     """
 
     video_ids: PackedStrings
@@ -49,12 +53,17 @@ class SampleKeys(Sequence[Key]):
 
 
 class ClipDataset(Dataset[Sample], ABC):
-    """Clips to learn from (with an ``augmentation``) or to test on (without).
+    """Clips for training (with an ``augmentation``) or for testing (without).
 
-    ``dataset[index]``, or ``dataset[(epoch, index)]`` for the sample of that epoch: what is random about it depends on
-    the seed, the epoch and the index alone, not on the worker, on how many there are, or on what was asked for before.
-    ``label_map``: the actions of the label columns. ``keys``: each sample's video, and its second as the annotations
-    count it, 0 where they are of whole videos.
+    ``dataset[index]`` is a sample; ``dataset[(epoch, index)]`` is that sample in a given epoch. The random changes
+    depend only on the seed, the epoch and the index: not on the worker, the number of workers, or earlier accesses.
+
+    Attributes:
+        label_map: The actions of the label columns.
+        settings: Length, frame rate and size of the clips.
+        augmentation: Random changes for training; None for testing.
+        seed: Seed of the random changes.
+        keys: Each sample's video id and its timestamp as the annotations count it; 0 where a sample is a whole video.
     """
 
     keys: SampleKeys
@@ -62,6 +71,14 @@ class ClipDataset(Dataset[Sample], ABC):
     def __init__(
         self, label_map: LabelMap, settings: ClipSettings, *, augmentation: Augmentation | None = None, seed: int = 0
     ) -> None:
+        """Keep the settings that all datasets share.
+
+        Args:
+            label_map: The actions of the label columns.
+            settings: Length, frame rate and size of the clips.
+            augmentation: Random changes for training; None for testing.
+            seed: Seed of the random changes, from 0.
+        """
         self.label_map = label_map
         self.settings = settings
         self.augmentation = augmentation
@@ -88,7 +105,18 @@ class ClipDataset(Dataset[Sample], ABC):
 def make_sample(
     frames: Frames, labels: Float32Array, boxes_xyxy: Float32Array | None, video_id: str, timestamp_seconds: float
 ) -> Sample:
-    """Arrays, however they lie in memory, as a sample."""
+    """Build a sample of tensors from arrays of any memory layout.
+
+    Args:
+        frames: uint8 RGB ``[T, H, W, 3]``.
+        labels: float32 ``[N, K]`` for detection, ``[K]`` for classification.
+        boxes_xyxy: float32 ``[N, 4]`` in pixels of ``frames``; None for classification.
+        video_id: The video that the clip was cut from.
+        timestamp_seconds: The middle of the clip, in seconds from the start of the file.
+
+    Returns:
+        The sample. Contiguous arrays share their memory with it.
+    """
     boxes = None if boxes_xyxy is None else torch.from_numpy(np.ascontiguousarray(boxes_xyxy))
     return Sample(
         torch.from_numpy(np.ascontiguousarray(frames)), torch.from_numpy(labels), boxes, video_id, timestamp_seconds

@@ -1,4 +1,4 @@
-"""From a config to the data set that it describes."""
+"""Build the dataset that a config describes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ava_detect.datasets.augmentation import Augmentation
 from ava_detect.datasets.ava import AvaDataset
 from ava_detect.datasets.base import ClipDataset
 from ava_detect.datasets.charades import read_charades
-from ava_detect.datasets.classification import ClassificationDataset
+from ava_detect.datasets.classification import ClassificationDataset, ViewGrid
 from ava_detect.datasets.clip_sources import ClipSource, FrameClips, VideoClips
-from ava_detect.datasets.keyframes import read_keyframes
+from ava_detect.datasets.keyframe_table import read_keyframe_table
 from ava_detect.datasets.kinetics import listed_files, read_kinetics
 from ava_detect.datasets.packed import PackedStrings
 from ava_detect.errors import ConfigError
@@ -23,11 +23,23 @@ Split = Literal["train", "val"]
 
 
 def build_dataset(config: Config, split: Split, *, training: bool) -> ClipDataset:
-    """The samples of ``config.data.train`` or ``config.data.val``.
+    """Build the dataset of ``config.data.train`` or ``config.data.val``.
 
-    ``training``: with the random changes of the recipe, and, for AVA, proposals beside the true boxes; else as the
-    network is tested. Raises ``ConfigError`` when the config names no such split, ``FormatError`` for annotations that
-    cannot be used, ``VideoError`` when videos are missing: before the first sample is asked for.
+    All files are checked here, before the first sample is read.
+
+    Args:
+        config: The config; ``config.data`` names annotations and videos.
+        split: The split to read.
+        training: Whether samples are for training: with random augmentation and, for AVA, proposals in addition to the
+            true boxes. Otherwise samples are what the network is tested on.
+
+    Returns:
+        The dataset.
+
+    Raises:
+        ConfigError: If the config does not name the split.
+        FormatError: If the annotations cannot be used.
+        VideoError: If videos are missing.
     """
     files = config.data.train if split == "train" else config.data.val
     if files is None:
@@ -35,13 +47,13 @@ def build_dataset(config: Config, split: Split, *, training: bool) -> ClipDatase
             f"the config names no data.{split}; give its annotations and its videos (data.{split}.videos)"
         )
     if config.data.kind == "ava":
-        return _ava(config, files, training=training)
-    return _classification(config, files, training=training)
+        return _build_ava(config, files, training=training)
+    return _build_classification(config, files, training=training)
 
 
-def _ava(config: Config, files: SplitConfig, *, training: bool) -> AvaDataset:
+def _build_ava(config: Config, files: SplitConfig, *, training: bool) -> AvaDataset:
     data, label_map = config.data, label_map_of(config)
-    table = read_keyframes(
+    table = read_keyframe_table(
         files.annotations,
         action_ids=label_map.ids,
         proposals=files.proposals,
@@ -60,7 +72,7 @@ def _ava(config: Config, files: SplitConfig, *, training: bool) -> AvaDataset:
     )
 
 
-def _classification(config: Config, files: SplitConfig, *, training: bool) -> ClassificationDataset:
+def _build_classification(config: Config, files: SplitConfig, *, training: bool) -> ClassificationDataset:
     data, num_classes = config.data, config.model.head.num_classes
     clips: ClipSource
     if data.kind == "kinetics":
@@ -71,20 +83,22 @@ def _classification(config: Config, files: SplitConfig, *, training: bool) -> Cl
     else:
         video_ids, labels = read_charades(files.annotations, num_classes, frames_per_second=config.clip.sampling_fps)
         clips = _clips_by_id(files, video_ids, 0.0)
+    num_clips, num_crops = data.test_views
     return ClassificationDataset(
         PackedStrings.of(video_ids),
         clips,
         labels,
         label_map_of(config),
         ClipSettings(**config.clip.model_dump()),
-        test_views=data.test_views,
-        last_view_at_end=data.kind == "charades",
+        # PySlowFast places the test clips of the two datasets differently.
+        views=ViewGrid(num_clips, num_crops, last_clip_at_end=data.kind == "charades"),
         augmentation=_augmentation(data) if training else None,
         seed=config.train.seed,
     )
 
 
 def _clips_by_id(files: SplitConfig, video_ids: Sequence[str], start_seconds: float) -> ClipSource:
+    """Return the source of the clips: video files or extracted frames, whichever the split names."""
     if files.videos is not None:
         return VideoClips.of_folder(files.videos, video_ids, start_seconds=start_seconds)
     assert files.frames is not None

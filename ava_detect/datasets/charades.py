@@ -1,9 +1,11 @@
-"""Charades: videos of home life, 157 actions, several at once, each with its beginning and end.
+"""Charades: videos of daily life at home, 157 actions, several at once, each with its start and end.
 
-Two lists are read: the official ``Charades_v1_train.csv``, whose column ``actions`` says
-``c092 11.90 21.20;c147 0.00 12.60`` (class, seconds), and PySlowFast's frame list, one line a frame:
-``original_vido_id video_id frame_id path labels``, labels as ``"1,5"``. As in PySlowFast a training clip has the labels
-of the actions that go on during it, and in the test a video has all of its own.
+Two kinds of list are read: the official ``Charades_v1_train.csv``, whose column ``actions`` holds
+``c092 11.90 21.20;c147 0.00 12.60`` (class, start and end in seconds), and PySlowFast's frame list with one line per
+frame, ``original_vido_id video_id frame_id path labels``, where labels are ``"1,5"``. As in PySlowFast, a training clip
+has the labels of the actions that take place during it, and a test clip has all labels of its video.
+
+Shapes: F frames of a list, E entries (one label of one frame), L actions of all videos.
 """
 
 from __future__ import annotations
@@ -23,11 +25,11 @@ from ava_detect.datasets.packed import PackedLists
 from ava_detect.errors import FormatError
 
 _ACTION = re.compile(r"c(?P<column>\d{3}) (?P<start>\d+(?:\.\d+)?) (?P<end>\d+(?:\.\d+)?)")
-_FRAME_LIST_HEADER = "original_vido_id"  # their spelling
+_FRAME_LIST_HEADER = "original_vido_id"  # spelt so in PySlowFast's files
 
 
 class _Actions(NamedTuple):
-    """The actions of a list, sorted by video; L of them."""
+    """The actions ``[L]`` of a list, sorted by video: index of the video, label column, start and end in seconds."""
 
     video: npt.NDArray[np.int64]
     column: npt.NDArray[np.int64]
@@ -36,10 +38,19 @@ class _Actions(NamedTuple):
 
 
 def read_charades(path: str | Path, num_classes: int, *, frames_per_second: float) -> tuple[list[str], TimedLabels]:
-    """The ids of a list's videos, and their actions; class c000 is column 0.
+    """Read an official list or a frame list of Charades.
 
-    ``frames_per_second``: how many frames of a frame list are a second. Raises ``FormatError`` naming the file, and the
-    line or the video.
+    Args:
+        path: The list.
+        num_classes: Number of label columns; class c000 is column 0.
+        frames_per_second: Rate of the frames of a frame list; unused for an official list.
+
+    Returns:
+        The ids of the videos, in the list's order, and their actions.
+
+    Raises:
+        FormatError: If the list cannot be read or is empty, or a class has no column; names the file, and the line or
+            the video.
     """
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as file:
@@ -64,6 +75,7 @@ def read_charades(path: str | Path, num_classes: int, *, frames_per_second: floa
 
 
 def _read_official(rows: csv.DictReader[str], path: str | Path) -> tuple[list[str], _Actions]:
+    """Read one video per row, with its actions in the column ``actions``."""
     if not {"id", "actions"} <= set(rows.fieldnames or ()):
         raise FormatError(
             f"{path}, line 1: the header must name the columns id and actions, as Charades_v1_train.csv does, or begin "
@@ -82,34 +94,40 @@ def _read_official(rows: csv.DictReader[str], path: str | Path) -> tuple[list[st
                 )
             actions.append((len(video_ids), int(match["column"]), float(match["start"]), float(match["end"])))
         video_ids.append(row["id"])
-    table = np.array(actions, np.float64).reshape(-1, 4)
+    table = np.array(actions, np.float64).reshape(-1, 4)  # [L, 4], also where L is 0
     return video_ids, _Actions(table[:, 0].astype(int), table[:, 1].astype(int), table[:, 2].copy(), table[:, 3].copy())
 
 
 def _read_frame_list(path: str | Path, frames_per_second: float) -> tuple[list[str], _Actions]:
-    """Each run of neighbouring frames with a label as one action, from the first to the last of them."""
+    """Read one frame per line; consecutive frames with a label are one action, from the first to the last of them."""
     names = ["video", "number", "frame", "path", "labels"]
     try:
         rows = pd.read_csv(path, sep=" ", skiprows=1, names=names, usecols=[0, 4], dtype=str, keep_default_na=False)
     except pd.errors.ParserError as error:
         raise FormatError(f"{path}: {str(error).strip()}; a line has 5 cells: {' '.join(names)}") from error
-    video, video_ids = pd.factorize(rows["video"])
-    place = rows.groupby("video", sort=False).cumcount().to_numpy()
-    which, texts = pd.factorize(rows["labels"])
+    # Number the videos in the order of the list, and the frames of each video from 0.
+    video, video_ids = pd.factorize(rows["video"])  # [F]
+    frame = rows.groupby("video", sort=False).cumcount().to_numpy()  # [F]
+    # Parse each distinct label cell once; there are far fewer of them than frames.
+    text_of_frame, texts = pd.factorize(rows["labels"])  # [F]
     lists = [_frame_labels(text, path) for text in texts]
-    lengths = np.array([len(labels) for labels in lists], np.int64)[which]
-    column = np.concatenate([np.zeros(0, np.int64), *(lists[number] for number in which.tolist())])
-    video, place = np.repeat(video, lengths), np.repeat(place, lengths)
-    order = np.lexsort((place, column, video))
-    video, place, column = video[order], place[order], column[order]
-    goes_on = (np.diff(video) == 0) & (np.diff(column) == 0) & (np.diff(place) == 1)
-    first = np.concatenate([np.ones(min(1, len(video)), np.bool_), ~goes_on])
-    last = np.concatenate([~goes_on, np.ones(min(1, len(video)), np.bool_)])
-    seconds = place / frames_per_second
+    # One entry per label of a frame.
+    lengths = np.array([len(labels) for labels in lists], np.int64)[text_of_frame]  # [F]
+    column = np.concatenate([np.zeros(0, np.int64), *(lists[number] for number in text_of_frame.tolist())])  # [E]
+    video, frame = np.repeat(video, lengths), np.repeat(frame, lengths)  # [E]
+    # Sort by video, label and frame, so that an action is a run of consecutive frames.
+    order = np.lexsort((frame, column, video))
+    video, frame, column = video[order], frame[order], column[order]
+    continues = (np.diff(video) == 0) & (np.diff(column) == 0) & (np.diff(frame) == 1)  # [E - 1]
+    # The ends of the runs; an empty list has none.
+    first = np.concatenate([np.ones(min(1, len(video)), np.bool_), ~continues])  # [E]
+    last = np.concatenate([~continues, np.ones(min(1, len(video)), np.bool_)])  # [E]
+    seconds = frame / frames_per_second
     return list(video_ids), _Actions(video[first], column[first], seconds[first], seconds[last])
 
 
 def _frame_labels(text: str, path: str | Path) -> npt.NDArray[np.int64]:
+    """Parse the labels of one frame, such as ``1,5``: sorted, each once."""
     cells = [cell for cell in text.split(",") if cell]
     if not all(cell.isdecimal() for cell in cells):
         raise FormatError(

@@ -1,7 +1,7 @@
-"""Where the clips of a data set come from: video files, or frames that somebody extracted before.
+"""Sources of a dataset's clips: video files, or frames extracted to image files beforehand.
 
-Both are found by the number of a video in a list of ids, and hold nothing open between clips: a loader's workers each
-get their own cheap copy.
+A source finds a video by its index in a list of ids. Files are closed between clips, and a source is cheap to copy to
+the workers of a loader.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from av.video.reformatter import VideoReformatter
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from ava_detect.datasets.packed import PackedStrings, Recent
+from ava_detect.datasets.packed import LruCache, PackedStrings
 from ava_detect.errors import VideoError
 from ava_detect.structures import Clip, ClipSettings
 from ava_detect.video.clip_sampler import clip_grid_points, sample_clip
@@ -30,69 +30,111 @@ from ava_detect.video.sources import videos_by_id
 from ava_detect.video.transforms import resize_short_side, short_side_size
 
 _READERS_KEPT, _FOLDERS_KEPT = 64, 1024
+_MOST_IDS_SHOWN = 3
 _FRAME_NAME = re.compile(r"(?P<prefix>.*?)(?P<number>\d+)(?P<suffix>\.(?:jpe?g|png))", re.IGNORECASE)
-_WHAT_TO_DO = "'ava-detect data check' lists every such fault of a data set before training"
+_ADVICE = "'ava-detect data check' lists every such fault of a dataset before training"
 
 
 class ClipSource(Protocol):
-    """Clips by the number of their video."""
+    """Reads clips of videos, which are given by their index from 0."""
 
     def duration_seconds(self, video: int, settings: ClipSettings) -> float:
-        """How long the video is."""
+        """Return the duration of a video.
+
+        Args:
+            video: The video, from 0.
+            settings: The clips; their rate is the rate of extracted frames.
+
+        Returns:
+            The duration in seconds.
+        """
         ...
 
     def to_file_seconds(self, video: int, seconds: float) -> float:
-        """The time from the start of the file, given the time that the annotations state."""
+        """Convert a timestamp of the annotations to a time in the file.
+
+        Args:
+            video: The video, from 0.
+            seconds: The timestamp, in seconds of the movie that the file was cut from.
+
+        Returns:
+            Seconds from the start of the file.
+        """
         ...
 
     def clip(self, video: int, file_seconds: float, settings: ClipSettings) -> Clip:
-        """The clip around a time; ``VideoError`` naming the file and the time when it cannot be had."""
+        """Read the clip around a time.
+
+        Args:
+            video: The video, from 0.
+            file_seconds: The middle of the clip, in seconds from the start of the file.
+            settings: Length, frame rate and size of the clip.
+
+        Returns:
+            The clip.
+
+        Raises:
+            VideoError: If the file cannot be read, or the time lies outside the video; names the file and the time.
+        """
         ...
 
 
 class VideoClips:
-    """Clips cut out of video files. Nothing needs to be extracted beforehand."""
+    """Clips decoded from video files. No frames need to be extracted beforehand."""
 
     def __init__(self, paths: Sequence[str], start_seconds: Tensor | None = None) -> None:
-        """``paths``: the file of each video. ``start_seconds``: float64, where in its movie each file starts; 0 by
-        default.
+        """Keep the paths; no file is opened before its first clip is read.
+
+        Args:
+            paths: The V files.
+            start_seconds: float64 ``[V]``, the start of each file in seconds of the movie that it was cut from; 0 by
+                default.
         """
         self._paths = PackedStrings.of(paths)
         self._start_seconds = torch.zeros(len(paths), dtype=torch.float64) if start_seconds is None else start_seconds
-        # Looking into a file costs as much as decoding a few frames, so what was found is kept for a while.
-        self._readers = Recent(_READERS_KEPT, self._open)
+        # Probing a file costs as much as decoding a few frames, so the readers of the last files are kept.
+        self._readers = LruCache(_READERS_KEPT, self._open)
 
     @classmethod
     def of_folder(cls, folder: str | Path, video_ids: Sequence[str], *, start_seconds: float = 0.0) -> VideoClips:
-        """The files below ``folder``; which of them is which video: ``sources.videos_by_id``.
+        """Find the files of videos below a folder, by the rules of ``video.sources.videos_by_id``.
 
-        ``start_seconds``: where in its movie a file starts (900 for AVA's trimmed files). A file ``ID_000012_000022``,
-        as AVA-Kinetics is handed round, starts at 12 instead. ``VideoError`` names the ids for which there is no file.
+        Args:
+            folder: The folder.
+            video_ids: The ids of the V videos.
+            start_seconds: The start of each file in seconds of its movie (900 for AVA's trimmed files). A file named
+                ``ID_000012_000022``, as AVA-Kinetics is distributed, starts at 12 instead.
+
+        Returns:
+            The clips of the videos, in the order of ``video_ids``.
+
+        Raises:
+            VideoError: If videos have no file; names their ids.
         """
-        places = videos_by_id(folder)
-        _check_found(folder, [name for name in video_ids if name not in places], len(video_ids))
-        found = [places[name][0] for name in video_ids]
-        starts = [start_seconds if place.start_seconds is None else place.start_seconds for place in found]
-        return cls([str(place.path) for place in found], torch.tensor(starts, dtype=torch.float64))
+        files = videos_by_id(folder)
+        _check_found(folder, [name for name in video_ids if name not in files], len(video_ids))
+        found = [files[name][0] for name in video_ids]
+        starts = [start_seconds if file.start_seconds is None else file.start_seconds for file in found]
+        return cls([str(file.path) for file in found], torch.tensor(starts, dtype=torch.float64))
 
     def to_file_seconds(self, video: int, seconds: float) -> float:
         """See ``ClipSource``."""
         return seconds - float(self._start_seconds[video])
 
     def clip(self, video: int, file_seconds: float, settings: ClipSettings) -> Clip:
-        """See ``ClipSource``. Reading begins shortly before the clip, at a picture that stands by itself."""
+        """See ``ClipSource``. Decoding starts at the last key frame before the clip."""
         reader = self._readers[video]
         try:
             clip = sample_clip(reader, file_seconds, settings)
         except VideoError as error:
-            raise VideoError(f"{error}; {_WHAT_TO_DO}") from error
+            raise VideoError(f"{error}; {_ADVICE}") from error
         if reader.damaged_packets:
-            # Once a file and worker, as long as the message is the same.
-            warnings.warn(f"{reader.path}: damaged; clips repeat the frame before. {_WHAT_TO_DO}", stacklevel=2)
+            # The same text each time, so that Python shows the warning once per file and worker.
+            warnings.warn(f"{reader.path}: damaged; clips repeat the frame before. {_ADVICE}", stacklevel=2)
         return clip
 
     def duration_seconds(self, video: int, settings: ClipSettings) -> float:
-        """What the file's header says, or, where it says nothing, what reading it to the end shows."""
+        """See ``ClipSource``. Where the file's header has no duration, the whole file is decoded to find it."""
         reader = self._readers[video]
         if reader.info.duration_seconds is not None:
             return reader.info.duration_seconds
@@ -104,36 +146,45 @@ class VideoClips:
         try:
             return VideoReader(self._paths[video])
         except VideoError as error:
-            raise VideoError(f"{error}; {_WHAT_TO_DO}") from error
+            raise VideoError(f"{error}; {_ADVICE}") from error
 
 
 class _FrameNames(NamedTuple):
-    """What the files of one video's frames are called: ``prefix``, then the number in ``digits``, then ``suffix``."""
+    """The file names of a video's frames: ``prefix``, the number in ``digits`` digits, ``suffix``."""
 
     prefix: str
     digits: int
     suffix: str
     first: int
-    number: int
+    num_frames: int
 
     def name(self, index: int) -> str:
+        """Return the file name of frame ``index``, from 0."""
         return f"{self.prefix}{self.first + index:0{self.digits}d}{self.suffix}"
 
 
 class FrameClips:
-    """Clips made of extracted frames as PySlowFast lays them out: ``FOLDER/ID/ID_000001.jpg`` and on.
+    """Clips of extracted frames in PySlowFast's layout: ``FOLDER/ID/ID_000001.jpg`` and so on.
 
-    The first frame is second ``start_seconds`` of the movie; the frames were cut at ``settings.sampling_fps`` (30 for
-    AVA, 24 for Charades).
+    The frames must have been extracted at ``settings.sampling_fps`` (30 for AVA, 24 for Charades).
     """
 
     def __init__(self, folder: str | Path, video_ids: Sequence[str], *, start_seconds: float = 0.0) -> None:
-        """``VideoError`` names the ids for which there is no folder."""
+        """Check that every video has a folder.
+
+        Args:
+            folder: The folder of all videos' frame folders.
+            video_ids: The ids of the videos.
+            start_seconds: The time of each video's first frame in seconds of its movie.
+
+        Raises:
+            VideoError: If videos have no folder; names their ids.
+        """
         self._folder = Path(folder)
         self._video_ids = PackedStrings.of(video_ids)
         self._start_seconds = start_seconds
-        # Found on first use, since a data set has millions of frames.
-        self._names = Recent(_FOLDERS_KEPT, self._list_frames)
+        # Listed on first use, since a dataset has millions of frames.
+        self._names = LruCache(_FOLDERS_KEPT, self._list_frames)
         present: set[str] = set()
         if self._folder.is_dir():
             with os.scandir(self._folder) as entries:
@@ -142,7 +193,7 @@ class FrameClips:
 
     def duration_seconds(self, video: int, settings: ClipSettings) -> float:
         """See ``ClipSource``."""
-        return self._names[video].number / settings.sampling_fps
+        return self._names[video].num_frames / settings.sampling_fps
 
     def to_file_seconds(self, video: int, seconds: float) -> float:
         """See ``ClipSource``."""
@@ -151,19 +202,22 @@ class FrameClips:
     def clip(self, video: int, file_seconds: float, settings: ClipSettings) -> Clip:
         """See ``ClipSource``."""
         folder, names = self._folder / self._video_ids[video], self._names[video]
-        last = names.number - 1
-        points = clip_grid_points(file_seconds, settings)
-        if not 0 <= points[0] + settings.num_frames * settings.sampling_rate // 2 <= last:
+        last = names.num_frames - 1
+        # Points of the sampling grid are indices of frames, since the frames have the rate of the grid.
+        points = clip_grid_points(file_seconds, settings)  # [T]
+        middle = points[0] + settings.num_frames * settings.sampling_rate // 2
+        if not 0 <= middle <= last:
             raise VideoError(
                 f"{folder}: second {file_seconds:g} lies outside its {last + 1} frames, which are "
-                f"{settings.sampling_fps:g} a second; {_WHAT_TO_DO}"
+                f"{settings.sampling_fps:g} a second; {_ADVICE}"
             )
+        # Beyond the ends, repeat the first and the last frame; read and resize each file once.
         indices = [min(max(point, 0), last) for point in points]
         images = {index: read_image(folder / names.name(index)) for index in dict.fromkeys(indices)}
         height, width = images[indices[0]].shape[:2]
         resized = dict(zip(images, _resized(images.values(), settings), strict=True))
         num_padded = sum(not 0 <= point <= last for point in points)
-        frames = np.stack([resized[index] for index in indices])
+        frames = np.stack([resized[index] for index in indices])  # [T, H, W, 3]
         return Clip(frames, file_seconds, len(points) // 2, num_padded, (width, height))
 
     def _list_frames(self, video: int) -> _FrameNames:
@@ -171,6 +225,7 @@ class FrameClips:
 
 
 def _names_in(folder: Path) -> _FrameNames:
+    """Read the naming pattern of a folder of frames, whose numbers must be consecutive."""
     with os.scandir(folder) as entries:
         matches = [match for entry in entries if (match := _FRAME_NAME.fullmatch(entry.name))]
     if not matches:
@@ -185,30 +240,42 @@ def _names_in(folder: Path) -> _FrameNames:
 
 
 def read_image(path: Path) -> npt.NDArray[np.uint8]:
-    """A picture file as uint8 RGB ``[H, W, 3]``; ``VideoError`` naming the file when it cannot be read."""
+    """Read an image file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        uint8 RGB ``[H, W, 3]``.
+
+    Raises:
+        VideoError: If the file cannot be read; names it.
+    """
     try:
         with Image.open(path) as image:
             return np.asarray(image.convert("RGB"))
     except (OSError, UnidentifiedImageError) as error:
-        raise VideoError(f"{path}: the frame cannot be read ({error}); {_WHAT_TO_DO}") from error
+        raise VideoError(f"{path}: the frame cannot be read ({error}); {_ADVICE}") from error
 
 
 def _resized(images: Iterable[npt.NDArray[np.uint8]], settings: ClipSettings) -> Iterator[npt.NDArray[np.uint8]]:
-    """As ``ClipSampler`` resizes the frames of a video."""
+    """Resize images ``[H, W, 3]`` exactly as ``ClipSampler`` resizes the frames of a video."""
     reformatters: dict[tuple[int, int], VideoReformatter] = {}
     for image in images:
         if settings.resize == "opencv":
             frames, _ = resize_short_side(image[None], np.zeros((0, 4), np.float32), settings.short_side)
             yield frames[0]
         else:
-            picture = av.VideoFrame.from_ndarray(image, format="rgb24")
-            size = short_side_size(picture.width, picture.height, settings.short_side)
-            yield DecodedFrame(picture, 0.0, 0, reformatters).image(*size)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            size = short_side_size(frame.width, frame.height, settings.short_side)
+            yield DecodedFrame(frame, 0.0, 0, reformatters).image(*size)
 
 
 def _check_found(folder: str | Path, missing: list[str], num_wanted: int) -> None:
+    """Raise ``VideoError`` with the first few ids if any are missing."""
     if missing:
-        shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+        more = len(missing) - _MOST_IDS_SHOWN
+        shown = ", ".join(missing[:_MOST_IDS_SHOWN]) + (f" and {more} more" if more > 0 else "")
         raise VideoError(
             f"{folder}: {len(missing)} of the {num_wanted} videos that the annotations name are not there: {shown}; "
             "get them, or leave their rows out ('ava-detect data check' lists them all)"

@@ -1,4 +1,4 @@
-"""Kinetics as the field lists it: a csv of ``path label``, one video a line (PySlowFast's ``DATASET.md``)."""
+"""Kinetics as the field lists it: a csv of ``path label``, one video per line (PySlowFast's ``DATASET.md``)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,24 @@ from ava_detect.datasets.classification import TimedLabels
 from ava_detect.datasets.packed import PackedLists
 from ava_detect.errors import FormatError, VideoError
 
+_MOST_FILES_SHOWN = 3
+
 
 def read_kinetics(path: str | Path, num_classes: int) -> tuple[list[str], TimedLabels]:
-    """The videos of a list, as it names them, and the label of each: the number of a column, from 0.
+    """Read a list of videos with one label each.
 
-    Path and label stand apart by a space or a comma; a first line ``path,label`` is a header. Raises ``FormatError``
-    naming file and line.
+    Path and label are separated by a space or a comma; a first line ``path,label`` is a header.
+
+    Args:
+        path: The list.
+        num_classes: Number of label columns; labels are columns, from 0.
+
+    Returns:
+        The paths of the videos as the list has them, and their labels, which hold for the whole video.
+
+    Raises:
+        FormatError: If the list cannot be read or is empty, or a line lacks a path or a valid label; names file and
+            line.
     """
     videos: list[str] = []
     labels: list[int] = []
@@ -37,24 +49,37 @@ def read_kinetics(path: str | Path, num_classes: int) -> tuple[list[str], TimedL
         labels.append(int(label))
     if not videos:
         raise FormatError(f"{path}: the list is empty; give a csv of path and label")
-    always = torch.full((len(videos),), torch.inf, dtype=torch.float64)
+    # Each action lasts from minus to plus infinity: it is a label of every clip.
+    forever = torch.full((len(videos),), torch.inf, dtype=torch.float64)
     columns = PackedLists.of(np.array(labels, np.int16), np.ones(len(labels), np.int64))
-    return videos, TimedLabels(columns, -always, always, num_classes)
+    return videos, TimedLabels(columns, -forever, forever, num_classes)
 
 
 def listed_files(folder: str | Path, videos: list[str]) -> list[str]:
-    """The file of each listed video, below ``folder``; ``VideoError`` names those that are not there."""
+    """Return the file of each video of a list.
+
+    Args:
+        folder: The folder that the list's paths are relative to.
+        videos: The paths of the list.
+
+    Returns:
+        The path of each file.
+
+    Raises:
+        VideoError: If files are missing; names the first few.
+    """
     files = [Path(folder) / video for video in videos]
     missing = [str(file) for file in files if not file.is_file()]
     if missing:
-        shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+        more = len(missing) - _MOST_FILES_SHOWN
+        shown = ", ".join(missing[:_MOST_FILES_SHOWN]) + (f" and {more} more" if more > 0 else "")
         raise VideoError(
-            f"{len(missing)} of {len(files)} listed videos are not there: {shown}; paths count from {folder}"
+            f"{len(missing)} of {len(files)} listed videos are not there: {shown}; paths are relative to {folder}"
         )
     return [str(file) for file in files]
 
 
 def _split(line: str) -> tuple[str, str]:
-    """Path and label; a path may hold spaces."""
+    """Split a line into path and label; a path may contain spaces."""
     video, _, label = line.strip().rpartition("," if "," in line else " ")
     return video.strip().strip('"'), label.strip()

@@ -1,4 +1,4 @@
-"""What a data set gives and what a training step takes, whatever the data set.
+"""Samples, which datasets return, and batches, which training steps take.
 
 Shapes: B clips, T frames, H height, W width, N people of one clip, M people of a batch, K classes.
 """
@@ -11,14 +11,19 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ava_detect.video.transforms import normalize
+
 
 @dataclass(frozen=True, eq=False)
 class Sample:
     """One clip and its labels.
 
-    ``frames``: uint8 RGB ``[T, H, W, 3]``. ``labels``: float32, ``[N, K]`` of a detection sample, ``[K]`` of a
-    classification sample. ``boxes_xyxy``: float32 ``[N, 4]`` in pixels of the frames; None for classification.
-    ``timestamp_seconds``: the keyframe's time from the start of the file.
+    Attributes:
+        frames: uint8 RGB ``[T, H, W, 3]``.
+        labels: float32, 0 or 1: ``[N, K]`` for detection, ``[K]`` for classification.
+        boxes_xyxy: float32 ``[N, 4]`` in pixels of the frames; None for classification.
+        video_id: The video that the clip was cut from.
+        timestamp_seconds: The middle of the clip, in seconds from the start of the file.
     """
 
     frames: Tensor
@@ -30,11 +35,13 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Several samples as one.
+    """Several samples in joint tensors.
 
-    ``frames``: uint8 ``[B, T, H, W, 3]``, the smaller ones filled up with black at the right and bottom. ``labels``:
-    ``[M, K]``, or ``[B, K]`` for classification. ``rois``: float32 ``[M, 5]`` (clip index, then xyxy in pixels), or
-    None for classification. ``keys``: (video id, seconds) of each clip.
+    Attributes:
+        frames: uint8 RGB ``[B, T, H, W, 3]``; smaller clips are padded with black at the right and the bottom.
+        labels: float32 ``[M, K]`` for detection, ``[B, K]`` for classification.
+        rois: float32 ``[M, 5]``: clip index, then xyxy in pixels of the frames; None for classification.
+        keys: (video id, seconds) of each clip.
     """
 
     frames: Tensor
@@ -43,7 +50,14 @@ class Batch:
     keys: tuple[tuple[str, float], ...]
 
     def to(self, device: torch.device | str) -> Batch:
-        """The same batch on a device; asynchronous from pinned memory."""
+        """Copy the tensors to a device; asynchronously from pinned memory.
+
+        Args:
+            device: The device, such as "cuda".
+
+        Returns:
+            The batch on the device.
+        """
         rois = None if self.rois is None else self.rois.to(device, non_blocking=True)
         return replace(
             self,
@@ -53,22 +67,35 @@ class Batch:
         )
 
     def pin_memory(self) -> Batch:
-        """The same batch in page-locked memory, for the copy to a GPU; called by torch's DataLoader."""
+        """Copy the tensors to page-locked memory, for the copy to a GPU; called by torch's DataLoader.
+
+        Returns:
+            The batch in page-locked memory.
+        """
         rois = None if self.rois is None else self.rois.pin_memory()
         return replace(self, frames=self.frames.pin_memory(), labels=self.labels.pin_memory(), rois=rois)
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
-    """Samples of one kind, of any frame sizes, as a batch."""
+    """Join samples into a batch.
+
+    Args:
+        samples: At least one sample; all for detection, or all for classification. Frame sizes may differ.
+
+    Returns:
+        The batch.
+    """
+    # Pad all clips to the largest height and width, at the right and the bottom, so that boxes keep their pixels.
     height = max(sample.frames.shape[1] for sample in samples)
     width = max(sample.frames.shape[2] for sample in samples)
     first = samples[0].frames
-    frames = first.new_zeros(len(samples), first.shape[0], height, width, 3)
-    for place, sample in zip(frames, samples, strict=True):
-        place[:, : sample.frames.shape[1], : sample.frames.shape[2]] = sample.frames
+    frames = first.new_zeros(len(samples), first.shape[0], height, width, 3)  # [B, T, H, W, 3]
+    for padded, sample in zip(frames, samples, strict=True):
+        padded[:, : sample.frames.shape[1], : sample.frames.shape[2]] = sample.frames
     keys = tuple((sample.video_id, sample.timestamp_seconds) for sample in samples)
     if samples[0].boxes_xyxy is None:
         return Batch(frames, torch.stack([sample.labels for sample in samples]), None, keys)
+    # Put the index of its clip in front of each box: [N, 4] -> [N, 5], then join to [M, 5].
     rois = []
     for index, sample in enumerate(samples):
         assert sample.boxes_xyxy is not None
@@ -77,10 +104,14 @@ def collate(samples: Sequence[Sample]) -> Batch:
 
 
 def network_input(frames: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """uint8 ``[B, T, H, W, 3]`` -> normalised float32 ``[B, 3, T, H, W]``, on the device that the frames are on.
+    """Normalise a batch of clips with ``video.transforms.normalize``, on the device of the frames.
 
-    Equal to ``video.transforms.normalize`` of each clip.
+    Args:
+        frames: uint8 RGB ``[B, T, H, W, 3]``.
+        mean: Mean of each channel, of values 0 to 1.
+        std: Standard deviation of each channel, of values 0 to 1.
+
+    Returns:
+        float32 ``[B, 3, T, H, W]`` in ``channels_last_3d`` memory order, which training and validation convolve.
     """
-    scale = torch.tensor([1 / (255 * s) for s in std], device=frames.device)
-    shift = torch.tensor([m / s for m, s in zip(mean, std, strict=True)], device=frames.device)
-    return (frames * scale - shift).movedim(-1, 1)
+    return normalize(frames, mean, std).contiguous(memory_format=torch.channels_last_3d)

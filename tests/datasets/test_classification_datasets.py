@@ -13,6 +13,7 @@ from PIL import Image
 from ava_detect.config import Config
 from ava_detect.datasets.build import build_dataset
 from ava_detect.datasets.charades import read_charades
+from ava_detect.datasets.classification import ViewGrid
 from ava_detect.datasets.kinetics import read_kinetics
 from ava_detect.datasets.samples import collate
 from ava_detect.errors import ConfigError, FormatError, VideoError
@@ -238,3 +239,10 @@ def test_a_wrong_charades_list_is_named(tmp_path, text, message):
     (tmp_path / "list.csv").write_text(text)
     with pytest.raises(FormatError, match=message):
         read_charades(tmp_path / "list.csv", 5, frames_per_second=24.0)
+
+
+def test_a_grid_of_views_has_a_clip_and_one_or_three_crops():
+    assert [len(ViewGrid()), len(ViewGrid(4, 1))] == [30, 4]
+    for clips, crops in ((0, 3), (10, 2)):
+        with pytest.raises(ValueError, match=f"at least 1 clip by 1 or 3 crops, got {clips} by {crops}"):
+            ViewGrid(clips, crops)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ava_detect.datasets.packed import PackedLists, PackedStrings, Recent
+from ava_detect.datasets.packed import LruCache, PackedLists, PackedStrings
 
 
 @given(st.lists(st.text()))
@@ -34,7 +34,7 @@ def test_lists_come_back(lists):
 
 def test_the_least_recent_is_forgotten():
     made = []
-    recent = Recent(2, lambda number: made.append(number) or number)
+    recent = LruCache(2, lambda number: made.append(number) or number)
     for number in (1, 2, 1, 3, 1, 2):
         assert recent[number] == number
     assert made == [1, 2, 3, 2]

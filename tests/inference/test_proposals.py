@@ -10,7 +10,7 @@ import pytest
 from helpers import constant_rate, frame_number, lively_model, small_config_file, write_numbered_video
 
 from ava_detect.benchmark import run_benchmark
-from ava_detect.datasets.keyframes import read_keyframes
+from ava_detect.datasets.keyframe_table import read_keyframe_table
 from ava_detect.detectors import build_detector
 from ava_detect.errors import AvaDetectError, ConfigError
 from ava_detect.evaluation.person_ap import person_ap
@@ -105,7 +105,7 @@ def test_whoever_takes_boxes_reads_them(videos, tmp_path, detector):
     truth, out = truth_of(tmp_path, ("a", 1), ("a", 2), ("b", 0)), tmp_path / "out.csv"
     propose_people(videos, truth, out)
     assert "b,0000\n" in out.read_text()
-    trained_on = read_keyframes(truth, action_ids=[12], proposals=out, min_proposal_score=0.8)
+    trained_on = read_keyframe_table(truth, action_ids=[12], proposals=out, min_proposal_score=0.8)
     assert [len(trained_on.boxes_fraction(i)) for i in range(3)] == [2, 2, 1]
     # The proposal lies on the true box, so it has its label.
     assert [trained_on.label_matrix(i).tolist() for i in range(3)] == [[[1], [1]], [[1], [1]], [[1]]]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ava_detect.config import Config
-from ava_detect.datasets.synthetic.world import write_world
+from ava_detect.datasets.synthetic.world import WorldSettings, write_world
 from ava_detect.training import TrainResult, train
 
 
@@ -16,7 +16,7 @@ from ava_detect.training import TrainResult, train
 def small_world(tmp_path_factory) -> Path:
     """Two movies of 4 s, 8 keyframes with people, laid out like AVA."""
     folder = tmp_path_factory.mktemp("world")
-    write_world(folder, seed=5, num_movies=2, seconds=4, fps=15, width=160, height=96)
+    write_world(folder, WorldSettings(seed=5, num_movies=2, seconds=4, fps=15, width=160, height=96))
     return folder
 
 

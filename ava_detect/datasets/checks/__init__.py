@@ -1,1 +1,1 @@
-"""Faults of data sets, found before a training meets them."""
+"""Checks that find faults of a dataset before training."""

@@ -1,6 +1,6 @@
-"""Checking one split of AVA, or of whatever is annotated like it: rows, proposals, exclusions, and the videos.
+"""Checks of one split in AVA's format: rows, proposals, excluded keyframes, and the videos.
 
-Shapes: R rows of the annotations, V videos that they name.
+Shapes: R rows of the annotations, V annotated videos.
 """
 
 from __future__ import annotations
@@ -38,7 +38,14 @@ class AvaSplit(CheckedSplit):
     def __init__(
         self, name: str, files: SplitConfig, *, start_seconds: float = 0.0, min_proposal_score: float = 0.0
     ) -> None:
-        """``start_seconds``: where in its movie each file starts, unless its name says it."""
+        """Read the annotations and find the videos.
+
+        Args:
+            name: The split's name in the report.
+            files: The annotations, the folder of the videos or frames, and optional proposals and exclusions.
+            start_seconds: The start of each file in seconds of its movie, unless the file's name states it.
+            min_proposal_score: Least score, 0 to 1, of the proposals that training uses.
+        """
         folder = files.videos or files.frames or ""
         super().__init__(name, folder, media_of(files))
         self._files = files
@@ -48,9 +55,9 @@ class AvaSplit(CheckedSplit):
             AvaTable.empty(),
             np.zeros(0, np.int64),
         )
-        self._used: BoolArray = np.ones(len(self._table), np.bool_)
+        self._used: BoolArray = np.ones(len(self._table), np.bool_)  # [R], rows whose keyframe is not excluded
         named = [self.media[video][0].start_seconds if video in self.media else None for video in self.video_ids]
-        self._starts = np.array([start_seconds if start is None else start for start in named])
+        self._starts = np.array([start_seconds if start is None else start for start in named])  # [V], seconds
 
     @property
     def video_ids(self) -> Sequence[str]:
@@ -67,15 +74,17 @@ class AvaSplit(CheckedSplit):
         if self._files.proposals is not None:
             self._check_proposals(self._files.proposals)
 
-    def check_files(self, facts: Mapping[Path, VideoFacts], least_fps: float) -> None:
+    def check_files(self, facts: Mapping[Path, VideoFacts], min_fps: float) -> None:
         """See ``CheckedSplit``."""
         self.findings += check_names(self.name, self.video_ids, self.media, self.folder)
         fact_of = {video: facts[path] for video, path in self.paths.items()}
-        self.findings += check_facts(self.name, fact_of.values(), least_fps)
-        ends = self._starts + np.array([end_seconds(fact_of.get(video)) for video in self.video_ids])
-        past = self._used & (self._table.timestamps_seconds >= _of_rows(ends, self._table) - _ROUNDING_SECONDS)
-        keyframes = first_of_each(self._keys, past)
-        num_past = np.bincount(self._table.video_index[keyframes], minlength=len(ends))
+        self.findings += check_facts(self.name, fact_of.values(), min_fps)
+        # Rows at or past the end of their video, in seconds of the movie.
+        ends = self._starts + np.array([end_seconds(fact_of.get(video)) for video in self.video_ids])  # [V]
+        past = self._used & (self._table.timestamps_seconds >= _per_row(ends, self._table) - _ROUNDING_SECONDS)  # [R]
+        # Count keyframes, not rows, and report each video once, at its first such keyframe.
+        keyframes = first_of_each(self._keys, past)  # [R]
+        num_past = np.bincount(self._table.video_index[keyframes], minlength=len(ends))  # [V]
 
         def detail(row: int) -> str:
             video = int(self._table.video_index[row])
@@ -116,13 +125,14 @@ class AvaSplit(CheckedSplit):
         rows = RowFindings(self.name, path, proposals)
         check_proposals(rows)
         self.findings += rows.findings()
+        # Videos that only one of the two files names.
         annotated, proposed = set(self.video_ids), set(proposals.video_ids)
         self.note("video-without-proposals", [f"{path}: {video}" for video in self.video_ids if video not in proposed])
         others = [video for video in proposals.video_ids if video not in annotated]
         self.note("proposals-of-other-video", [f"{path}: {video}" for video in others])
-        # A box without a score counts as certain, here as in training.
-        good = ~(proposals.scores < self._min_proposal_score) & ~proposals.lists_only
-        without = self._used & ~np.isin(self._keys, keys[good])
+        # Keyframes without a usable proposal. A box without a score counts as certain, as in training.
+        usable = ~(proposals.scores < self._min_proposal_score) & ~proposals.lists_only
+        without = self._used & ~np.isin(self._keys, keys[usable])  # [R]
         detail = f"no proposal with a score of {self._min_proposal_score:g} or more"
         rows = RowFindings(self.name, self._files.annotations, self._table)
         first = first_of_each(self._keys, without)
@@ -130,7 +140,7 @@ class AvaSplit(CheckedSplit):
         self.findings += rows.findings()
 
     def _read(self, path: str, last_column: Literal["score", "person_id"]) -> tuple[AvaTable, IntArray] | None:
-        """The rows of a csv or COCO json and their keyframes; None, and a finding, where it cannot be read."""
+        """Read a csv or COCO json: rows and their keyframe keys; where it cannot be read, add a finding."""
         is_json = Path(path).suffix.lower() == ".json"
         try:
             table = read_coco_json(path) if is_json else read_ava_csv(path, last_column=last_column)
@@ -141,13 +151,21 @@ class AvaSplit(CheckedSplit):
 
 
 def first_of_each(groups: npt.NDArray[np.integer], chosen: BoolArray) -> BoolArray:
-    """Bool ``[R]``: of the chosen rows, the first one of each group."""
+    """Select the first chosen row of each group.
+
+    Args:
+        groups: int ``[R]``, the group of each row.
+        chosen: bool ``[R]``, the rows to select from.
+
+    Returns:
+        bool ``[R]``, one true row per group that has a chosen row.
+    """
     rows = np.flatnonzero(chosen)
     first = np.zeros(len(chosen), np.bool_)
-    first[rows[np.unique(groups[rows], return_index=True)[1]]] = True
+    first[rows[np.unique(groups[rows], return_index=True)[1]]] = True  # unique returns first occurrences
     return first
 
 
-def _of_rows(of_videos: npt.NDArray[np.float64], table: AvaTable) -> npt.NDArray[np.float64]:
-    """What is known of each video ``[V]``, for each row ``[R]``."""
-    return of_videos[table.video_index] if len(table) else np.zeros(0)
+def _per_row(per_video: npt.NDArray[np.float64], table: AvaTable) -> npt.NDArray[np.float64]:
+    """Spread values of videos ``[V]`` over the rows ``[R]``."""
+    return per_video[table.video_index] if len(table) else np.zeros(0)

@@ -1,12 +1,13 @@
-"""Looking at a data set before anything is trained on it: every fault by name, with its place and what to do.
+"""Check a dataset before training: every fault by kind, with its locations and what to do about it.
 
-``check_data`` takes a config and looks at each split in it, ``check_splits`` takes the files themselves.
-``check_report.KINDS`` lists what can be found.
+``check_data`` checks the splits that a config names; ``check_splits`` checks files directly. ``checks.report.KINDS``
+lists everything that can be found.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from ava_detect.config import Config, SplitConfig
@@ -20,29 +21,68 @@ from ava_detect.errors import ConfigError
 from ava_detect.structures.labels import LabelMap
 from ava_detect.structures.progress import OnProgress
 
-_LEAST_FPS = 15.0  # 30 frames a second of which every second one is looked at, as AVA's networks do
+_KINDS_OF_DATASET = ("ava", "kinetics", "charades")
+_DEFAULT_MIN_FPS = 15.0  # every second frame of 30 a second, as AVA's networks sample
+
+
+@dataclass(frozen=True)
+class CheckSettings:
+    """How the annotations of a dataset are to be understood.
+
+    Attributes:
+        kind: The format of the annotations.
+        start_seconds: The start of each file in seconds of the movie that it was cut from; AVA only.
+        min_proposal_score: Least score, 0 to 1, of the proposals that training uses; AVA only.
+        min_fps: Frames per second that the network samples; videos with a lower rate are reported.
+    """
+
+    kind: Literal["ava", "kinetics", "charades"] = "ava"
+    start_seconds: float = 0.0
+    min_proposal_score: float = 0.0
+    min_fps: float = _DEFAULT_MIN_FPS
+
+    def __post_init__(self) -> None:
+        if self.kind not in _KINDS_OF_DATASET:
+            raise ConfigError(f"`kind` must be one of {', '.join(_KINDS_OF_DATASET)}, got {self.kind!r}")
 
 
 def check_data(
     config: Config, *, decode: bool = True, num_threads: int = 1, on_progress: OnProgress | None = None
 ) -> DataReport:
-    """Check every split that a config names; see ``check_splits``. ``ConfigError`` when it names none."""
+    """Check every split that a config names.
+
+    Args:
+        config: The config; ``config.data`` names annotations and videos.
+        decode: Whether to decode every video to its end; otherwise only its header is read.
+        num_threads: Number of videos examined in parallel, from 1.
+        on_progress: Called after each video.
+
+    Returns:
+        The findings.
+
+    Raises:
+        ConfigError: If the config names no split.
+    """
     data = config.data
     splits = {name: split for name, split in (("train", data.train), ("val", data.val)) if split is not None}
     if not splits:
         raise ConfigError("this config names no data; give data.train or data.val, with annotations and videos")
     label_map = label_map_of(config)
     known = LabelMap.from_pbtxt(config.labels.map) if config.labels.map else LabelMap.ava()
+    # Actions of another world than AVA's: only the scored ones are known.
     if not set(label_map.ids) <= set(known.ids):
         known = label_map
+    settings = CheckSettings(
+        data.kind,
+        start_seconds=data.start_seconds,
+        min_proposal_score=data.min_proposal_score,
+        min_fps=config.clip.sampling_fps / config.clip.sampling_rate,
+    )
     return check_splits(
         splits,
         label_map,
-        kind=data.kind,
+        settings,
         known_ids=known.ids,
-        start_seconds=data.start_seconds,
-        min_proposal_score=data.min_proposal_score,
-        least_fps=config.clip.sampling_fps / config.clip.sampling_rate,
         decode=decode,
         num_threads=num_threads,
         on_progress=on_progress,
@@ -52,37 +92,43 @@ def check_data(
 def check_splits(
     splits: Mapping[str, SplitConfig],
     label_map: LabelMap,
+    settings: CheckSettings | None = None,
     *,
-    kind: Literal["ava", "kinetics", "charades"] = "ava",
     known_ids: Iterable[int] | None = None,
-    start_seconds: float = 0.0,
-    min_proposal_score: float = 0.0,
-    least_fps: float = _LEAST_FPS,
     decode: bool = True,
     num_threads: int = 1,
     on_progress: OnProgress | None = None,
 ) -> DataReport:
-    """Check the splits of a data set, by name.
+    """Check the splits of a dataset.
 
-    ``label_map``: the actions that are scored; ``known_ids``: all that are none of a typist's mistakes, by default the
-    same. ``start_seconds``: where in its movie each file starts. ``least_fps``: fewer frames a second are reported.
-    ``decode``: read every video to its end, ``num_threads`` at a time; else its header alone is believed.
-    ``on_progress`` is told of the videos. Raises nothing on account of the data: what is wrong is in the report.
+    Faults of the data are never raised: they are in the report.
+
+    Args:
+        splits: The files of each split, by its name.
+        label_map: The actions that are scored.
+        settings: How the annotations are to be understood; by default those of ``CheckSettings()``.
+        known_ids: The ids of all actions that may occur; by default those of ``label_map``. Others are reported as
+            mistakes.
+        decode: Whether to decode every video to its end; otherwise only its header is read.
+        num_threads: Number of videos examined in parallel, from 1.
+        on_progress: Called after each video.
+
+    Returns:
+        The findings and the counts of each split.
+
+    Raises:
+        ConfigError: If a Kinetics split names frames instead of videos.
     """
+    settings = CheckSettings() if settings is None else settings
     known = frozenset(label_map.ids if known_ids is None else known_ids)
-    loaded: list[CheckedSplit] = []
-    for name, files in splits.items():
-        if kind == "ava":
-            ava = AvaSplit(name, files, start_seconds=start_seconds, min_proposal_score=min_proposal_score)
-            loaded.append(ava)
-        else:
-            loaded.append(ListSplit(name, files, kind=kind, num_classes=len(label_map)))
+    loaded = [_load(name, files, len(label_map), settings) for name, files in splits.items()]
     for split in loaded:
         split.check_rows(known)
-    wanted = [path for split in loaded for path in split.paths.values()]
-    facts = examine_all(wanted, decode=decode, num_threads=num_threads, on_progress=on_progress)
+    # Examine each file once, also where splits share it.
+    paths = [path for split in loaded for path in split.paths.values()]
+    facts = examine_all(paths, decode=decode, num_threads=num_threads, on_progress=on_progress)
     for split in loaded:
-        split.check_files(facts, least_fps)
+        split.check_files(facts, settings.min_fps)
     _check_across(loaded)
     return DataReport(
         splits=tuple(split.summary(label_map, known) for split in loaded),
@@ -93,15 +139,24 @@ def check_splits(
     )
 
 
+def _load(name: str, files: SplitConfig, num_classes: int, settings: CheckSettings) -> CheckedSplit:
+    """Read the annotations of a split and list its media."""
+    if settings.kind == "ava":
+        return AvaSplit(
+            name, files, start_seconds=settings.start_seconds, min_proposal_score=settings.min_proposal_score
+        )
+    return ListSplit(name, files, kind=settings.kind, num_classes=num_classes)
+
+
 def _check_across(splits: Sequence[CheckedSplit]) -> None:
-    """What only several splits together tell: videos in two of them, and files in none."""
+    """Find what only all splits together can tell: videos in two splits, and files in none."""
     split_of: dict[str, str] = {}
     for split in splits:
         shared = [video for video in split.video_ids if video in split_of]
         split.note("split-leak", [f"{video} is in {split_of[video]} and in {split.name}" for video in shared])
         split_of |= {video: split.name for video in split.video_ids if video not in split_of}
     annotated = {path for split in splits for path in split.paths.values()}
-    # Of the splits that share a folder the last one speaks.
+    # Where splits share a folder, its unannotated files are reported once, under the last of them.
     for split in {split.folder: split for split in splits}.values():
-        present = dict.fromkeys(place.path for places in split.media.values() for place in places)
+        present = dict.fromkeys(file.path for files in split.media.values() for file in files)
         split.note("unannotated-video", [str(path) for path in present if path not in annotated])

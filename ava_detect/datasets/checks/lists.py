@@ -1,6 +1,6 @@
-"""Checking one split of Kinetics or Charades: lists of videos with labels, no boxes.
+"""Checks of one split of Kinetics or Charades: lists of videos with labels, without boxes.
 
-Shapes: V videos, L labels.
+Shapes: V videos, L labels of all videos.
 """
 
 from __future__ import annotations
@@ -34,14 +34,24 @@ from ava_detect.video.sources import VideoPlace
 
 ListKind = Literal["kinetics", "charades"]
 
-_ANY_LABEL = 1 << 15  # so that the readers let pass what is to be counted here
+_ANY_LABEL = 1 << 15  # more than any list has, so that the readers accept the labels that are counted here
 
 
 class ListSplit(CheckedSplit):
-    """A list whose labels are the columns of the model, from 0."""
+    """A list of videos whose labels are columns of the model, from 0."""
 
     def __init__(self, name: str, files: SplitConfig, *, kind: ListKind, num_classes: int) -> None:
-        """``ConfigError`` for Kinetics in frames, which training refuses as well."""
+        """Read the list and find the videos.
+
+        Args:
+            name: The split's name in the report.
+            files: The list and the folder of the videos or frames.
+            kind: The format of the list.
+            num_classes: Number of the model's label columns.
+
+        Raises:
+            ConfigError: If a Kinetics split names frames, which training refuses too.
+        """
         if kind == "kinetics" and files.videos is None:
             raise ConfigError("a list of Kinetics names video files: give their folder as videos, not frames")
         folder = files.videos or files.frames or ""
@@ -53,9 +63,9 @@ class ListSplit(CheckedSplit):
         self._videos, self._labels = self._read()
         if kind == "kinetics":
             self.media = _by_path(folder, media, self._videos)
-        self._columns = self._labels.columns.values.numpy()
-        lengths = np.diff(self._labels.columns.ends.numpy(), prepend=0)
-        self._video_of_label = np.repeat(np.arange(len(self._videos)), lengths)
+        self._columns = self._labels.columns.values.numpy()  # [L]
+        lengths = np.diff(self._labels.columns.ends.numpy(), prepend=0)  # [V], labels of each video
+        self._video_of_label = np.repeat(np.arange(len(self._videos)), lengths)  # [L]
 
     @property
     def video_ids(self) -> Sequence[str]:
@@ -63,25 +73,27 @@ class ListSplit(CheckedSplit):
         return list(dict.fromkeys(self._videos))
 
     def check_rows(self, known_ids: Iterable[int]) -> None:
-        """See ``CheckedSplit``; labels are columns, whatever the ids of their actions."""
+        """See ``CheckedSplit``. Labels are columns, so that the ids of the actions do not matter."""
         outside = self._columns >= self._num_classes
-        self._add(
+        self._add_labels(
             "label-outside", outside, lambda label: f"label {self._columns[label]} of {self._num_classes} classes"
         )
         backwards = (self._labels.ends < self._labels.starts).numpy()
-        self._add("action-backwards", backwards, self._times)
+        self._add_labels("action-backwards", backwards, self._times)
+        # Reversed, so that the first line of each video wins.
         first = {video: number for number, video in reversed([*enumerate(self._videos)])}
-        again = [number for number, video in enumerate(self._videos) if first[video] != number]
-        self._found("duplicate-row", "video", len(again), [(video, "listed again") for video in again[:PLACES_SHOWN]])
+        repeated = [number for number, video in enumerate(self._videos) if first[video] != number]
+        shown = [(video, "listed again") for video in repeated[:PLACES_SHOWN]]
+        self._add_finding("duplicate-row", "video", len(repeated), shown)
 
-    def check_files(self, facts: Mapping[Path, VideoFacts], least_fps: float) -> None:
+    def check_files(self, facts: Mapping[Path, VideoFacts], min_fps: float) -> None:
         """See ``CheckedSplit``."""
         self.findings += check_names(self.name, self.video_ids, self.media, self.folder)
         paths = self.paths
-        self.findings += check_facts(self.name, (facts[path] for path in paths.values()), least_fps)
-        ends = np.array([end_seconds(facts.get(paths.get(video, Path()))) for video in self._videos])
-        past = self._labels.starts.numpy() >= ends[self._video_of_label]
-        self._add(
+        self.findings += check_facts(self.name, (facts[path] for path in paths.values()), min_fps)
+        ends = np.array([end_seconds(facts.get(paths.get(video, Path()))) for video in self._videos])  # [V]
+        past = self._labels.starts.numpy() >= ends[self._video_of_label]  # [L]
+        self._add_labels(
             "second-past-end", past, lambda label: f"{self._times(label)} of {ends[self._video_of_label[label]]:.2f}"
         )
 
@@ -98,27 +110,27 @@ class ListSplit(CheckedSplit):
         )
 
     def _read(self) -> tuple[list[str], TimedLabels]:
-        """The list; an empty one, and a finding, where it cannot be read."""
+        """Read the list; where it cannot be read, add a finding and return an empty list."""
         try:
             if self._kind == "kinetics":
                 return read_kinetics(self._annotations, _ANY_LABEL)
             return read_charades(self._annotations, _ANY_LABEL, frames_per_second=FRAMES_PER_SECOND)
         except FormatError as error:
             self.note("unreadable-file", [str(error)], unit="file")
-            nothing = PackedLists.of(np.zeros(0, np.int16), np.zeros(0, np.int64))
-            return [], TimedLabels(nothing, torch.zeros(0), torch.zeros(0), self._num_classes)
+            empty = PackedLists.of(np.zeros(0, np.int16), np.zeros(0, np.int64))
+            return [], TimedLabels(empty, torch.zeros(0), torch.zeros(0), self._num_classes)
 
-    def _add(self, kind: str, wrong: BoolArray, detail: Callable[[int], str]) -> None:
-        """Note the labels of a mask ``[L]``; ``detail`` says of a label what is wrong."""
+    def _add_labels(self, kind: str, wrong: BoolArray, detail: Callable[[int], str]) -> None:
+        """Add a finding of the labels of a mask ``[L]``; ``detail`` describes the fault of one label."""
         labels = np.flatnonzero(wrong).tolist()
         first = [(int(self._video_of_label[label]), detail(label)) for label in labels[:PLACES_SHOWN]]
-        self._found(kind, "label", len(labels), first)
+        self._add_finding(kind, "label", len(labels), first)
 
-    def _found(self, kind: str, unit: str, count: int, first: Sequence[tuple[int, str]]) -> None:
-        """``first``: the number of the video, and what is wrong, of the first few."""
+    def _add_finding(self, kind: str, unit: str, count: int, first: Sequence[tuple[int, str]]) -> None:
+        """Add a finding, unless ``count`` is 0; ``first``: video index and description of the first few faults."""
         if not count:
             return
-        # A line of Kinetics is a video; those of Charades may be frames, or go on over a quoted line end.
+        # A line of Kinetics is a video. Lines of Charades are frames, or may contain quoted line ends: not counted.
         numbers = [video for video, _ in first] if self._kind == "kinetics" else []
         lines = line_numbers(self._annotations, numbers, len(self._videos)) if numbers else {}
         places = [
@@ -128,13 +140,14 @@ class ListSplit(CheckedSplit):
         self.findings.append(Finding(kind, self.name, count, unit, tuple(places)))
 
     def _times(self, label: int) -> str:
+        """Write class, start and end of a label as text."""
         start, end = float(self._labels.starts[label]), float(self._labels.ends[label])
         return f"class {self._columns[label]} from {start:g} to {end:g} s"
 
 
 def _by_path(folder: str, media: Mapping[str, list[VideoPlace]], listed: Iterable[str]) -> dict[str, list[VideoPlace]]:
-    """Files by the path that a list calls them by, others by their own below the folder."""
-    places = {place.path: place for same in media.values() for place in same}
+    """Return the listed files by the path in the list, and all others by their path below the folder."""
+    files = {file.path: file for same in media.values() for file in same}
     by_path = {video: [VideoPlace(Path(folder) / video)] for video in listed if (Path(folder) / video).is_file()}
     named = {same[0].path for same in by_path.values()}
-    return by_path | {str(path.relative_to(folder)): [place] for path, place in places.items() if path not in named}
+    return by_path | {str(path.relative_to(folder)): [file] for path, file in files.items() if path not in named}

@@ -1,6 +1,6 @@
-"""What a check of a data set found, as text and as JSON; and the list of all that can be found.
+"""The report of a dataset check, as text and as JSON, and the list of all kinds of findings.
 
-A *problem* stops training, or teaches the network something that is not so. A *note* is worth a look.
+A *problem* stops training, or teaches the network something wrong. A *note* may be intended.
 """
 
 from __future__ import annotations
@@ -13,13 +13,19 @@ from typing import Any, Literal
 Level = Literal["problem", "note"]
 
 PLACES_SHOWN = 5
-_MOST_CLASSES = 200  # Charades has 157; the 400 and more of Kinetics are no table to read
-RARE_ROWS = 25  # AVA scores the 60 of its 80 actions that have at least so many boxes in validation and test
+_MOST_CLASSES = 200  # listed in full: Charades has 157; of the 400 and more of Kinetics only rare ones are
+RARE_ROWS = 25  # AVA scores the 60 of its 80 actions with at least 25 boxes in validation and test
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One thing that can be wrong: how bad it is, what it means, and what to do about it."""
+    """A kind of finding.
+
+    Attributes:
+        level: Whether it is a problem or a note.
+        what: What is wrong.
+        advice: What to do about it. Parameters and config keys are in backquotes.
+    """
 
     level: Level
     what: str
@@ -27,11 +33,11 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
-    "unreadable-file": Kind("problem", "a file of annotations cannot be read", "mend the line that is named"),
+    "unreadable-file": Kind("problem", "a file of annotations cannot be read", "correct the line that is named"),
     "missing-video": Kind(
         "problem",
         "annotated, but there is no video of that name",
-        "get the file, or take its rows out; a video's id is its file's name without the suffix, letter by letter",
+        "get the file, or remove its rows; a video's id is its file's name without the suffix, in the same case",
     ),
     "ambiguous-video": Kind("problem", "several files have the name of one video", "keep one of them in the folder"),
     "unannotated-video": Kind("note", "a video without any annotation", "it is not used; is its name that of the csv?"),
@@ -40,23 +46,23 @@ KINDS: Mapping[str, Kind] = {
     "second-past-end": Kind(
         "problem",
         "annotated seconds lie past the end of the video",
-        "get the whole video; or set start_seconds to where in its movie the file starts (900 for AVA's usual cut)",
+        "get the whole video; or set `start_seconds` to where in its movie the file starts (900 for AVA's usual cut)",
     ),
     "frame-rate": Kind(
         "problem",
-        "fewer frames a second than the network looks at",
+        "fewer frames per second than the network samples",
         "get the video at its own rate (AVA's have 24 to 60); repeated frames show no motion",
     ),
     "variable-frame-rate": Kind(
         "note",
         "frames come at uneven times",
-        "nothing needs doing with clip.sampling: time; other tools, and 'frames', take them for even",
+        "`clip.sampling=time` needs no change; other tools, and `clip.sampling=frames`, assume even times",
     ),
     "missing-frames": Kind("problem", "numbers are left out among the extracted frames", "extract the frames again"),
     "second-outside": Kind(
         "problem",
         "seconds before the video starts, or outside AVA's 902 to 1798",
-        "timestamps are seconds of the movie; set start_seconds to where in it the files start (900, or 0)",
+        "timestamps are seconds of the movie; set `start_seconds` to where in it the files start (900, or 0)",
     ),
     "box-in-pixels": Kind(
         "problem", "boxes in pixels", "divide x by the frame's width and y by its height: boxes are fractions, 0 to 1"
@@ -68,31 +74,31 @@ KINDS: Mapping[str, Kind] = {
     "unknown-action": Kind(
         "problem", "action ids that the label map lacks", "correct the ids, or give the label map that they belong to"
     ),
-    "duplicate-row": Kind("problem", "rows that repeat an earlier one", "take the copies out; they are scored twice"),
+    "duplicate-row": Kind("problem", "rows that repeat an earlier one", "remove the copies; they are scored twice"),
     "person-with-two-boxes": Kind(
         "problem", "one person id with several boxes at one second", "give each person of a keyframe an id of its own"
     ),
     "box-without-action": Kind(
-        "note", "boxes that name no action", "they teach that this person does nothing; is that what they mean?"
+        "note", "boxes that name no action", "in training, the person is a negative for every action; is that intended?"
     ),
     "row-without-person": Kind(
         "note", "rows without a person id among rows that have one", "give all of them an id, or none"
     ),
     "exclusion-matches-nothing": Kind(
         "note",
-        "excluded keyframes that nothing names",
-        "compare names and seconds (AVA's own lists do name keyframes that its csv lacks)",
+        "excluded keyframes that are not annotated",
+        "compare names and seconds (AVA's own lists contain keyframes that its csv lacks)",
     ),
     "split-leak": Kind(
         "problem",
         "videos that are in more than one split",
-        "keep each in one: a score on what was learnt says little",
+        "keep each in one: a score on training videos says little",
     ),
     "video-without-proposals": Kind(
-        "problem", "annotated videos of which the proposals know nothing", "run the detector on them; compare the names"
+        "problem", "annotated videos without any proposal", "run the detector on them; compare the names"
     ),
     "keyframe-without-proposals": Kind(
-        "note", "annotated keyframes without a proposal", "everybody on them is missed in a test with these boxes"
+        "note", "annotated keyframes without a proposal", "all people on them are missed in a test with these boxes"
     ),
     "proposals-of-other-video": Kind(
         "note", "proposals of videos that are not annotated", "they are not used; compare the names"
@@ -103,15 +109,22 @@ KINDS: Mapping[str, Kind] = {
         "column 8 of proposals is the person's score, 0 to 1, not an id",
     ),
     "action-backwards": Kind("problem", "actions that end before they start", "the times are start, then end"),
-    "label-outside": Kind("problem", "labels that the model has no column for", "they count from 0 to num_classes - 1"),
+    "label-outside": Kind(
+        "problem", "labels that the model has no column for", "labels are numbered from 0 to `num_classes` - 1"
+    ),
 }
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is wrong in one split: how often, and where first.
+    """A fault of one split: how often it occurs, and where.
 
-    ``count``: how many of ``unit``. ``places``: the first few, with file and line where there are such.
+    Attributes:
+        kind: The kind of finding, a key of ``KINDS``.
+        split: The split's name.
+        count: How often it occurs, in ``unit``.
+        unit: What is counted, in the singular, such as "row" or "video".
+        places: The first few locations as text, with file and line where they have them.
     """
 
     kind: str
@@ -135,15 +148,23 @@ class Finding:
         return "\n".join([*lines, f"        try: {kind.advice}"])
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, the meaning and the advice among them."""
+        """Return the finding, its level, meaning and advice as plain values for ``json.dumps``."""
         kind = KINDS[self.kind]
         return {**asdict(self), "level": kind.level, "what": kind.what, "advice": kind.advice}
 
 
 @dataclass(frozen=True)
 class SplitSummary:
-    """What a split holds. ``num_keyframes``: None for whole videos. ``rows_of_class``: rows by action id, for all of
-    the label map.
+    """The counts of one split.
+
+    Attributes:
+        name: The split's name.
+        annotations: The file of annotations.
+        num_rows: Number of rows, or of labels in a list of videos.
+        num_keyframes: Number of annotated keyframes; None where labels are of whole videos.
+        num_videos: Number of annotated videos.
+        num_unscored_rows: Number of rows whose action exists but is not scored.
+        rows_of_class: Number of rows by action id, for all actions of the label map; None if unknown.
     """
 
     name: str
@@ -162,10 +183,14 @@ class SplitSummary:
 
 @dataclass(frozen=True)
 class DataReport:
-    """All that a check found.
+    """The result of a dataset check. ``bool(report)`` is true if there is no problem.
 
-    ``frame_rates``: how many videos have each rate, frames a second. ``decoded``: whether the videos were read to their
-    ends. ``class_names``: by id, those of the label map. ``bool(report)`` is true when there is no problem.
+    Attributes:
+        splits: The counts of each split.
+        findings: All findings, in the order of the splits.
+        frame_rates: Number of videos by frames per second.
+        class_names: The names of the label map's actions, by id.
+        decoded: Whether the videos were decoded to their ends.
     """
 
     splits: tuple[SplitSummary, ...]
@@ -176,12 +201,12 @@ class DataReport:
 
     @property
     def problems(self) -> tuple[Finding, ...]:
-        """The findings that are no mere notes."""
+        """The findings that are problems."""
         return tuple(finding for finding in self.findings if finding.level == "problem")
 
     @property
     def kinds(self) -> Counter[str]:
-        """How often each kind was found."""
+        """How often each kind of finding occurs."""
         counts: Counter[str] = Counter()
         for finding in self.findings:
             counts[finding.kind] += finding.count
@@ -191,7 +216,7 @@ class DataReport:
         return not self.problems
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for ``json.dumps``."""
+        """Return the report as plain values for ``json.dumps``."""
         return {
             "num_problems": len(self.problems),
             "num_notes": len(self.findings) - len(self.problems),
@@ -217,7 +242,7 @@ class DataReport:
         yield f"{_count(len(self.problems), 'problem')}, {_count(notes, 'note')}"
 
     def _class_lines(self, splits: Sequence[SplitSummary]) -> Iterator[str]:
-        """A table of the rows of each class in each split; of very many classes, of the rare ones."""
+        """Yield a table of the number of rows per class and split; of very many classes, only the rare ones."""
         if not splits:
             return
         width = max([len(name) for name in self.class_names.values()], default=0)

@@ -1,4 +1,7 @@
-"""What can be wrong in the rows of ground truth, proposals and exclusions; column by column, millions in seconds."""
+"""Checks of the rows of ground truth, proposals and exclusions, column by column: millions of rows take seconds.
+
+Shapes: R rows of a file, V videos.
+"""
 
 from __future__ import annotations
 
@@ -25,77 +28,118 @@ _ROUNDING = 1e-3  # AVA's boxes have three decimals
 
 
 class RowFindings:
-    """Collects which rows of one file are wrong, and finds the lines of the first few when all are known."""
+    """Collects the wrong rows of one file, then finds the line numbers of the first few in one pass.
+
+    Attributes:
+        table: The rows of the file.
+    """
 
     def __init__(self, split: str, path: str, table: AvaTable) -> None:
+        """Start without findings.
+
+        Args:
+            split: The split's name in the report.
+            path: The file.
+            table: Its rows.
+        """
         self.table = table
         self._split = split
         self._path = path
+        # Of each finding: kind, count, unit, and (row, description) of the first few.
         self._found: list[tuple[str, int, str, list[tuple[int, str]]]] = []
 
     def add(self, kind: str, wrong: BoolArray, detail: Callable[[int], str], *, unit: str = "row") -> None:
-        """Note the rows of a mask ``[R]``; ``detail`` says of a row what is wrong."""
+        """Add a finding, unless no row is wrong.
+
+        Args:
+            kind: The kind of finding, a key of ``KINDS``.
+            wrong: bool ``[R]``, the wrong rows.
+            detail: Describes the fault of one row.
+            unit: What each row counts as, in the singular.
+        """
         rows = np.flatnonzero(wrong)
         if len(rows):
             first = [(int(row), detail(int(row))) for row in rows[:PLACES_SHOWN]]
             self._found.append((kind, len(rows), unit, first))
 
     def keyframe(self, row: int) -> str:
-        """A row's video and second, for people."""
+        """Write the keyframe of a row as text.
+
+        Args:
+            row: The row, from 0.
+
+        Returns:
+            Its video and second.
+        """
         return f"{self.table.video_ids[self.table.video_index[row]]}, second {self.table.timestamps_seconds[row]:g}"
 
     def findings(self) -> list[Finding]:
-        """All that was noted."""
+        """Return all findings, with the line numbers of the rows that they show."""
         wanted = [row for *_, first in self._found for row, _ in first]
         lines = line_numbers(self._path, wanted, len(self.table)) if wanted else {}
         return [
-            Finding(kind, self._split, count, unit, tuple(self._place(row, detail, lines) for row, detail in first))
+            Finding(kind, self._split, count, unit, tuple(self._location(row, detail, lines) for row, detail in first))
             for kind, count, unit, first in self._found
         ]
 
-    def _place(self, row: int, detail: str, lines: dict[int, int]) -> str:
+    def _location(self, row: int, detail: str, lines: dict[int, int]) -> str:
         line = f", line {lines[row]}" if row in lines else ""
         return f"{self._path}{line}: {self.keyframe(row)}: {detail}"
 
 
 def line_numbers(path: str | Path, rows: Iterable[int], num_rows: int) -> dict[int, int]:
-    """The lines, from 1, on which rows of an AVA csv of ``num_rows`` rows stand; none for a json file.
+    """Find the lines of some rows of a csv.
 
-    The reader passes over blank lines and at most one header: whatever more lines there are than rows.
+    The readers skip blank lines and at most one header: one more line than rows means a header.
+
+    Args:
+        path: The csv, plain or gzipped; a json file has no lines of rows.
+        rows: The rows, from 0.
+        num_rows: Number of rows in the file.
+
+    Returns:
+        The line number, from 1, of each row; empty for a json file.
     """
     if Path(path).suffix.lower() == ".json":
         return {}
     wanted = set(rows)
+    # Whether there is a header is known only at the end: keep the line of the next row too.
     near = wanted | {row + 1 for row in wanted}
     line_of: dict[int, int] = {}
-    count = 0
+    count = 0  # lines that are not blank
     with Path(path).open("rb") as raw:
-        packed = raw.peek(2).startswith(b"\x1f\x8b")
-        binary: Any = gzip.GzipFile(fileobj=raw) if packed else raw
+        is_gzip = raw.peek(2).startswith(b"\x1f\x8b")
+        binary: Any = gzip.GzipFile(fileobj=raw) if is_gzip else raw
         for number, text in enumerate(io.TextIOWrapper(binary, encoding="utf-8-sig", errors="replace"), 1):
             if text.strip():
                 if count in near:
                     line_of[count] = number
                 count += 1
-    header = count - num_rows
+    header = count - num_rows  # 0 or 1 lines
     return {row: line_of[row + header] for row in wanted}
 
 
 def check_ground_truth(
     rows: RowFindings, *, known_ids: Iterable[int], starts_seconds: npt.NDArray[np.float64], keys: IntArray
 ) -> None:
-    """Note what is wrong in ground truth.
+    """Add the faults of ground-truth rows.
 
-    ``starts_seconds`` ``[V]``: where in its movie each video starts. ``keys`` ``[R]``: the rows' ``KeyframeKeys``.
+    Args:
+        rows: The rows, and where the findings go.
+        known_ids: The ids of the actions that exist.
+        starts_seconds: float64 ``[V]``, the start of each video in seconds of its movie.
+        keys: int64 ``[R]``, the keyframe of each row as a key of ``KeyframeKeys``.
     """
     table = rows.table
-    boxed = ~table.lists_only
+    boxed = ~table.lists_only  # [R], the others only list a keyframe
     check_boxes(rows, boxed)
+    # Seconds before the video starts; of AVA's movies, also seconds outside the annotated part.
     seconds = table.timestamps_seconds
-    starts = starts_seconds[table.video_index] if len(table) else seconds
+    starts = starts_seconds[table.video_index] if len(table) else seconds  # [R]
     ava = starts == AVA_START_SECONDS
     outside = (seconds < starts) | ava & ((seconds < AVA_SECONDS[0]) | (seconds > AVA_SECONDS[1]))
     rows.add("second-outside", outside, lambda row: f"the video starts at second {starts[row]:g}")
+    # Actions: 0 means that a box has none.
     unknown = boxed & (table.action_ids != 0) & ~np.isin(table.action_ids, list(known_ids))
     rows.add("unknown-action", unknown, lambda row: f"action {table.action_ids[row]}")
     rows.add("box-without-action", boxed & (table.action_ids == 0), lambda row: "no action")
@@ -105,29 +149,45 @@ def check_ground_truth(
 
 
 def check_proposals(rows: RowFindings) -> None:
-    """Note what is wrong in a detector's boxes."""
+    """Add the faults of a detector's boxes.
+
+    Args:
+        rows: The rows, and where the findings go.
+    """
     scores = rows.table.scores
     check_boxes(rows, ~rows.table.lists_only)
     rows.add("score-outside", (scores < 0) | (scores > 1), lambda row: f"score {scores[row]:g}")
 
 
 def check_boxes(rows: RowFindings, boxed: BoolArray) -> None:
-    """Note boxes that are none, or lie outside the frame. ``boxed``: the rows that have a box."""
+    """Add boxes in pixels, boxes outside the frame, and boxes without area.
+
+    Args:
+        rows: The rows, and where the findings go.
+        boxed: bool ``[R]``, the rows that have a box.
+    """
     table = rows.table
-    corners = table.boxes_fraction
-    low, high = corners.min(axis=1, initial=np.inf), corners.max(axis=1, initial=-np.inf)
-    pixels = boxed & (high > LARGEST_FRACTION)  # training refuses these; nearer ones are cut at the frame
+    corners = table.boxes_fraction  # [R, 4]
+    low, high = corners.min(axis=1, initial=np.inf), corners.max(axis=1, initial=-np.inf)  # [R] each
+    pixels = boxed & (high > LARGEST_FRACTION)  # training refuses these and clips smaller ones to the frame
     outside = boxed & ~pixels & ((low < -_ROUNDING) | (high > 1 + _ROUNDING))
-    # A comparison with NaN is false, so that a corner which is no number has no area either.
+    # Comparisons with NaN are false, so that a box with a NaN corner counts as degenerate too.
     degenerate = boxed & ~((corners[:, 0] < corners[:, 2]) & (corners[:, 1] < corners[:, 3]))
     for kind, wrong in (("box-in-pixels", pixels), ("box-outside-frame", outside), ("box-degenerate", degenerate)):
         rows.add(kind, wrong, lambda row: _box(table, row))
 
 
 def repeats(columns: pd.DataFrame) -> BoolArray:
-    """Bool ``[R]``: the rows that equal an earlier one in every column."""
+    """Find rows that equal an earlier row in every column.
+
+    Args:
+        columns: The columns to compare, R rows.
+
+    Returns:
+        bool ``[R]``, true for every copy but not for the first of equal rows.
+    """
     hashes = pd.util.hash_pandas_object(columns, index=False)
-    # Only rows that share a hash can be equal: comparing those alone takes a third of the time.
+    # Only rows with equal hashes can be equal: comparing those alone takes a third of the time.
     suspects = columns[hashes.duplicated(keep=False)]
     result = np.zeros(len(columns), np.bool_)
     result[suspects.index[suspects.duplicated()]] = True
@@ -135,22 +195,24 @@ def repeats(columns: pd.DataFrame) -> BoolArray:
 
 
 def _check_persons(rows: RowFindings, keys: IntArray) -> None:
+    """Add rows that lack a person id among others that have one, and persons with two boxes on one keyframe."""
     table = rows.table
-    named = table.person_ids != -1
+    named = table.person_ids != -1  # [R]
     if named.any():
         rows.add("row-without-person", ~named & ~table.lists_only, lambda row: "no person id")
-    people = pd.DataFrame({"key": keys, "person": table.person_ids})
-    first_of_box = named & ~repeats(people.assign(**_corners(table)))
-    people_of_boxes = people[first_of_box].reset_index(drop=True)
+    persons = pd.DataFrame({"key": keys, "person": table.person_ids})
+    # Keep one row per (keyframe, person, box); a (keyframe, person) that then repeats has a second box.
+    first_of_box = named & ~repeats(persons.assign(**_corners(table)))  # [R]
+    persons_of_boxes = persons[first_of_box].reset_index(drop=True)
     second_box = np.zeros(len(table), np.bool_)
-    second_box[np.flatnonzero(first_of_box)[repeats(people_of_boxes)]] = True
+    second_box[np.flatnonzero(first_of_box)[repeats(persons_of_boxes)]] = True
     rows.add(
         "person-with-two-boxes", second_box, lambda row: f"person {_person(table, row)} also has {_box(table, row)}"
     )
 
 
 def _corners(table: AvaTable) -> dict[str, npt.NDArray[np.float64]]:
-    return {name: table.boxes_fraction[:, place] for place, name in enumerate(("x1", "y1", "x2", "y2"))}
+    return {name: table.boxes_fraction[:, column] for column, name in enumerate(("x1", "y1", "x2", "y2"))}
 
 
 def _box(table: AvaTable, row: int) -> str:
@@ -158,6 +220,6 @@ def _box(table: AvaTable, row: int) -> str:
 
 
 def _person(table: AvaTable, row: int) -> str:
-    """A person's id; one that was text is known by the row only."""
+    """Write a person's id; the reader replaces ids that are text by negative numbers, which mean nothing to a user."""
     person = int(table.person_ids[row])
     return str(person) if person >= 0 else "of this name"

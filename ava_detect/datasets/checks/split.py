@@ -1,4 +1,4 @@
-"""What the check of a split of any data set has in common."""
+"""The base class of the checks of one split, for any kind of dataset."""
 
 from __future__ import annotations
 
@@ -13,12 +13,23 @@ from ava_detect.video.sources import VideoPlace
 
 
 class CheckedSplit(ABC):
-    """One split as it was read, and what was found in it so far.
+    """The annotations and media of one split, and the findings so far.
 
-    ``media``: all that lies in ``folder``, by the names under which annotations may speak of it.
+    Attributes:
+        name: The split's name in the report, such as "train".
+        folder: The folder of its videos or frames.
+        media: All files or frame folders in ``folder``, by the ids that annotations may use for them.
+        findings: What was found so far.
     """
 
     def __init__(self, name: str, folder: str, media: dict[str, list[VideoPlace]]) -> None:
+        """Start without findings.
+
+        Args:
+            name: The split's name in the report.
+            folder: The folder of its videos or frames.
+            media: The files or frame folders in ``folder``, by video id.
+        """
         self.name = name
         self.folder = folder
         self.media = media
@@ -27,26 +38,49 @@ class CheckedSplit(ABC):
     @property
     @abstractmethod
     def video_ids(self) -> Sequence[str]:
-        """The videos that the annotations name."""
+        """The ids of the annotated videos."""
 
     @abstractmethod
     def check_rows(self, known_ids: Iterable[int]) -> None:
-        """Everything that the rows alone tell; ``known_ids``: the actions that exist."""
+        """Check what the annotations alone can tell.
+
+        Args:
+            known_ids: The ids of the actions that exist.
+        """
 
     @abstractmethod
-    def check_files(self, facts: Mapping[Path, VideoFacts], least_fps: float) -> None:
-        """Everything that the videos or frames tell, alone and together with the rows."""
+    def check_files(self, facts: Mapping[Path, VideoFacts], min_fps: float) -> None:
+        """Check the videos or frames, alone and against the annotations.
+
+        Args:
+            facts: What was measured of each file or frame folder.
+            min_fps: Frames per second that the network samples; lower rates are reported.
+        """
 
     @abstractmethod
     def summary(self, label_map: LabelMap, known_ids: Iterable[int]) -> SplitSummary:
-        """The split in numbers; ``label_map``: the actions that are scored."""
+        """Count the split's rows, keyframes and videos.
+
+        Args:
+            label_map: The actions that are scored.
+            known_ids: The ids of the actions that exist.
+
+        Returns:
+            The counts.
+        """
 
     @property
     def paths(self) -> dict[str, Path]:
-        """The file, or folder of frames, of each annotated video that is there."""
+        """The file or frame folder of each annotated video that exists, by video id."""
         return {video: self.media[video][0].path for video in self.video_ids if video in self.media}
 
     def note(self, kind: str, places: Sequence[str], unit: str = "video") -> None:
-        """Add a finding that has no row, unless there is no place of it."""
+        """Add a finding that belongs to no row; nothing if there are no locations.
+
+        Args:
+            kind: The kind of finding, a key of ``KINDS``.
+            places: All its locations, as text.
+            unit: What each location is, in the singular.
+        """
         if places:
             self.findings.append(Finding(kind, self.name, len(places), unit, tuple(places[:PLACES_SHOWN])))

@@ -1,4 +1,4 @@
-"""What can be wrong with the files: videos opened, and unless haste is asked for, decoded to their ends."""
+"""Checks of video files and folders of frames: opened and, unless that is turned off, decoded to their ends."""
 
 from __future__ import annotations
 
@@ -19,18 +19,26 @@ from ava_detect.structures.progress import OnProgress, Progress
 from ava_detect.video.reader import VideoReader
 from ava_detect.video.sources import VideoPlace, videos_by_id
 
-# A frame that comes half a period early or late; one in a hundred such is no rounding of time stamps.
+# A frame is uneven if it is more than half a period early or late. Rounded timestamps are not: a video counts as
+# uneven from one such frame in a hundred on.
 _UNEVEN_PERIODS = 0.5
 _UNEVEN_SHARE = 0.01
-FRAMES_PER_SECOND = 30.0  # of extracted frames, as PySlowFast lays them out
+_FPS_TOLERANCE = 0.01
+FRAMES_PER_SECOND = 30.0  # of extracted frames in PySlowFast's layout
 
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """A file, or a folder of frames, as it is.
+    """What was measured of a video file or a folder of frames.
 
-    ``end_seconds``: None where a header does not say it. ``damage``: what is broken. ``gaps``: which frames are
-    left out. ``error``: why it cannot be opened.
+    Attributes:
+        path: The file or folder.
+        end_seconds: End of the last frame, in seconds from the start of the file; None if the header does not state it.
+        frames_per_second: Average frame rate; None if unknown.
+        is_uneven: Whether frames come at uneven times.
+        damage: Description of damaged or missing parts; empty if there are none.
+        gaps: Description of missing frame numbers; empty if there are none.
+        error: Why the file cannot be opened; empty if it can.
     """
 
     path: Path
@@ -43,17 +51,24 @@ class VideoFacts:
 
 
 def media_of(files: SplitConfig) -> dict[str, list[VideoPlace]]:
-    """The files or folders of frames of a split, by the videos that they are; none where there is no such folder."""
+    """List the video files or frame folders of a split.
+
+    Args:
+        files: The split, with a folder of videos or of frames.
+
+    Returns:
+        The files or folders by video id; empty if the folder does not exist.
+    """
     if files.videos is None:
-        return _frame_places(files.frames or "")
+        return _frame_folders(files.frames or "")
     try:
         return videos_by_id(files.videos)
     except VideoError:
         return {}
 
 
-def _frame_places(folder: str | Path) -> dict[str, list[VideoPlace]]:
-    """The folders of extracted frames in a folder, by the video whose name they have."""
+def _frame_folders(folder: str | Path) -> dict[str, list[VideoPlace]]:
+    """Return the folders of extracted frames in a folder; their names are the video ids."""
     folders = Path(folder).iterdir() if Path(folder).is_dir() else ()
     return {path.name: [VideoPlace(path)] for path in sorted(folders) if path.is_dir()}
 
@@ -65,30 +80,49 @@ def examine_all(
     num_threads: int,
     on_progress: OnProgress | None = None,
 ) -> dict[Path, VideoFacts]:
-    """Look at each file or folder of frames once, several at a time."""
-    wanted = list(dict.fromkeys(paths))
+    """Examine each file or folder of frames once.
+
+    Args:
+        paths: The files and folders; repeated ones are examined once.
+        decode: Whether to decode files to their end; see ``examine_video``.
+        num_threads: Number of files examined in parallel, from 1.
+        on_progress: Called after each file.
+
+    Returns:
+        What was measured, by path.
+    """
+    distinct = list(dict.fromkeys(paths))
     facts: dict[Path, VideoFacts] = {}
     with ThreadPoolExecutor(num_threads) as pool:
-        for fact in pool.map(lambda p: examine_frames(p) if p.is_dir() else examine_video(p, decode=decode), wanted):
+        for fact in pool.map(lambda p: examine_frames(p) if p.is_dir() else examine_video(p, decode=decode), distinct):
             facts[fact.path] = fact
             if on_progress is not None:
-                on_progress(Progress("videos", len(facts), len(wanted)))
+                on_progress(Progress("videos", len(facts), len(distinct)))
     return facts
 
 
 def examine_video(path: Path, *, decode: bool) -> VideoFacts:
-    """Open one file; ``decode``: read every frame of it, which alone shows damage, the true end and uneven frames."""
+    """Examine a video file.
+
+    Args:
+        path: The file.
+        decode: Whether to decode every frame, which alone shows damage, the true end and uneven frames; otherwise only
+            the header is read.
+
+    Returns:
+        What was measured; a file that cannot be opened has an ``error``.
+    """
     try:
         video = VideoReader(path)
         if not decode:
             return VideoFacts(path, video.info.duration_seconds, video.info.average_fps)
-        times = np.array([frame.timestamp_seconds for frame in video.decode()])
+        times = np.array([frame.timestamp_seconds for frame in video.decode()])  # [frames]
     except VideoError as error:
         return VideoFacts(path, error=str(error))
     if damage := video.damage():
-        # What is left of it tells nothing of the rate that the file had.
+        # The remaining frames say nothing about the original frame rate.
         return VideoFacts(path, video.end_seconds, video.info.average_fps, damage=damage)
-    periods = np.diff(times)
+    periods = np.diff(times)  # [frames - 1], seconds
     if not len(periods):
         return VideoFacts(path, video.end_seconds, video.info.average_fps)
     usual = float(np.median(periods))
@@ -98,7 +132,14 @@ def examine_video(path: Path, *, decode: bool) -> VideoFacts:
 
 
 def examine_frames(folder: Path) -> VideoFacts:
-    """Look at a folder of ``VIDEO_000001.jpg`` and so on, 30 a second: its end, and the numbers left out."""
+    """Examine a folder of frames ``VIDEO_000001.jpg`` and so on, 30 per second.
+
+    Args:
+        folder: The folder, named like the video.
+
+    Returns:
+        Its end and its missing numbers; a folder without frames has an ``error``.
+    """
     pattern = re.compile(re.escape(folder.name) + r"_(\d{6})\.jpg")
     numbers = {int(match[1]) for path in folder.iterdir() if (match := pattern.fullmatch(path.name))}
     if not numbers:
@@ -109,24 +150,43 @@ def examine_frames(folder: Path) -> VideoFacts:
 
 
 def check_names(split: str, wanted: Iterable[str], files: Mapping[str, list[VideoPlace]], folder: str) -> list[Finding]:
-    """Findings on annotated videos that are not there, or there more than once."""
+    """Find annotated videos that are missing, or that several files match.
+
+    Args:
+        split: The split's name in the report.
+        wanted: The ids of the annotated videos.
+        files: The files or frame folders, by video id.
+        folder: The folder of the files, for the text of the findings.
+
+    Returns:
+        The findings.
+    """
     names = list(wanted)
     missing = [name for name in names if name not in files]
-    hinted = [f"{folder}: {name}{_nearest(name, files)}" for name in missing[:PLACES_SHOWN]]
-    ambiguous = [", ".join(str(place.path) for place in files[name]) for name in names if len(files.get(name, ())) > 1]
+    hinted = [f"{folder}: {name}{_similar_name(name, files)}" for name in missing[:PLACES_SHOWN]]
+    ambiguous = [", ".join(str(file.path) for file in files[name]) for name in names if len(files.get(name, ())) > 1]
     found = [Finding("missing-video", split, len(missing), "video", tuple(hinted))] if missing else []
     return [*found, *_finding("ambiguous-video", split, ambiguous)]
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
-    """A hint at the name that is meant: the same but for capitals or a suffix, or else a like one."""
+def _similar_name(name: str, known: Iterable[str]) -> str:
+    """Suggest the intended name: equal but for case or a suffix, or else a similar one."""
     known = list(known)
     same = [other for other in known if other.casefold() in (name.casefold(), Path(name).stem.casefold())]
     return suggestion(name, same or known)
 
 
-def check_facts(split: str, facts: Iterable[VideoFacts], least_fps: float) -> list[Finding]:
-    """Findings on the files themselves. ``least_fps``: frames a second that the network looks at."""
+def check_facts(split: str, facts: Iterable[VideoFacts], min_fps: float) -> list[Finding]:
+    """Find faults of the files themselves.
+
+    Args:
+        split: The split's name in the report.
+        facts: What was measured of each file.
+        min_fps: Frames per second that the network samples; lower rates are reported.
+
+    Returns:
+        The findings.
+    """
     places: dict[str, list[str]] = {}
     for fact in facts:
         if fact.error:
@@ -135,8 +195,8 @@ def check_facts(split: str, facts: Iterable[VideoFacts], least_fps: float) -> li
             places.setdefault("damaged-video", []).append(f"{fact.path}: {fact.damage}")
         if fact.gaps:
             places.setdefault("missing-frames", []).append(f"{fact.path}: {fact.gaps}")
-        if fact.frames_per_second is not None and fact.frames_per_second < least_fps - 0.01:
-            text = f"{fact.path}: {fact.frames_per_second:.4g}, the network looks at {least_fps:g}"
+        if fact.frames_per_second is not None and fact.frames_per_second < min_fps - _FPS_TOLERANCE:
+            text = f"{fact.path}: {fact.frames_per_second:.4g}, the network samples {min_fps:g}"
             places.setdefault("frame-rate", []).append(text)
         if fact.is_uneven:
             places.setdefault("variable-frame-rate", []).append(str(fact.path))
@@ -144,15 +204,30 @@ def check_facts(split: str, facts: Iterable[VideoFacts], least_fps: float) -> li
 
 
 def end_seconds(fact: VideoFacts | None) -> float:
-    """Where a file ends; without end where that is unknown, so that nothing is said of it."""
+    """Return the end of a file, infinity where it is unknown, so that no timestamp lies past it.
+
+    Args:
+        fact: What was measured; None for a missing file.
+
+    Returns:
+        Seconds from the start of the file.
+    """
     return math.inf if fact is None or fact.end_seconds is None else fact.end_seconds
 
 
 def frame_rates(facts: Iterable[VideoFacts]) -> dict[float, int]:
-    """How many videos have each rate, to the hundredth, in rising order."""
+    """Count the videos of each frame rate.
+
+    Args:
+        facts: What was measured of each file.
+
+    Returns:
+        The number of videos by frames per second, rounded to the hundredth, in rising order.
+    """
     counts = Counter(round(fact.frames_per_second, 2) for fact in facts if fact.frames_per_second is not None)
     return dict(sorted(counts.items()))
 
 
 def _finding(kind: str, split: str, places: Sequence[str], unit: str = "video") -> list[Finding]:
+    """Return a finding in a list, or an empty list if there are no locations."""
     return [Finding(kind, split, len(places), unit, tuple(places[:PLACES_SHOWN]))] if places else []

@@ -1,8 +1,8 @@
-"""A rendered world of articulated figures with exact AVA labels: the demo, tests, and proof that training learns.
+"""A rendered world of articulated figures with exact AVA labels, for the demo, the tests and training experiments.
 
-``world`` makes files; ``planning`` and ``casting`` write shots (``scene``), ``stage`` films them in front of a
-``backdrop`` with ``props`` and ``clutter``; ``poses`` and ``gestures`` move skeletons under the ids of ``actions``
-(``motion_pairs``: those that only a fast pathway can tell apart), ``figure`` gives them bodies, ``appearance`` clothes,
-and ``drawing`` puts them on pixels. Everything follows from a seed; nothing here is downloaded or learned.
-See ``docs/synthetic.md``.
+``world`` writes files. ``planning`` and ``casting`` plan shots (``scene``), and ``stage`` films them in front of a
+``backdrop`` with ``props`` and ``clutter``. ``poses`` and ``gestures`` move skeletons according to the ids of
+``actions`` (``motion_pairs``: those that only a fast pathway can tell apart). ``figure`` gives skeletons a body,
+``appearance`` its clothes, and ``drawing`` renders shapes to pixels. Everything follows from a seed; nothing is
+downloaded or learned. See ``docs/synthetic.md``.
 """

@@ -1,7 +1,7 @@
-"""What the figures do, under AVA's action ids.
+"""The actions of the figures, by AVA's action ids.
 
-An ``Activity`` is one pose or movement (AVA ids 1-14), with or without a gesture of the arms that goes with it (object
-and person actions). To add an action, write its movement in ``poses`` or ``gestures`` and enter it in the tables here.
+An ``Activity`` is one pose or movement of the body (AVA ids 1-14), with or without a gesture of the arms (object and
+person actions). To add an action, write its movement in ``poses`` or ``gestures`` and enter it in the tables here.
 """
 
 from __future__ import annotations
@@ -47,14 +47,18 @@ GESTURES: dict[int, Movement] = {
 }
 ACTION_IDS = tuple(sorted([*POSES, *GESTURES]))
 FAST_OF_A_PAIR = frozenset({RUN, CLAP})  # the others of the motion-only pairs are walk and wave
-LEAN_DEGREES = {HUG: 13.0, FIGHT: 8.0, SHAKE: 3.0}  # how far the torso leans towards the other person
+LEAN_DEGREES = {HUG: 13.0, FIGHT: 8.0, SHAKE: 3.0}  # lean of the torso towards the other person
 
 
 @dataclass(frozen=True)
 class Activity:
-    """A pose, and the gesture that goes with it or None.
+    """What a person does: a pose, with or without a gesture.
 
-    ``pair_hertz``: the rate of a motion-only pair's movement (see ``motion_pairs``); None is the everyday movement.
+    Attributes:
+        pose: AVA id of a pose, a key of ``POSES``.
+        gesture: AVA id of a gesture, a key of ``GESTURES``; None for the pose alone.
+        pair_hertz: Frequency of the movement of a motion-only pair (see ``motion_pairs``); None for the everyday
+            movement.
     """
 
     pose: int
@@ -63,18 +67,26 @@ class Activity:
 
     @property
     def action_ids(self) -> tuple[int, ...]:
-        """The AVA ids that are true of somebody who does this; of a motion-only pair just the pair's own."""
+        """The AVA ids that label a person who does this; of a motion-only pair, the id of the pair alone."""
         if self.pair_hertz is not None and self.gesture is not None:
             return (self.gesture,)
         return (self.pose,) if self.gesture is None else (self.pose, self.gesture)
 
     @property
     def needs_seat(self) -> bool:
-        """Whether there must be something to sit on."""
+        """Whether the person needs a seat."""
         return self.pose == SIT
 
     def pose_at(self, seconds: float, style: Style) -> Pose:
-        """The skeleton at a time."""
+        """Return the pose at a time.
+
+        Args:
+            seconds: Time of the movie.
+            style: The person's style.
+
+        Returns:
+            The pose.
+        """
         if self.pair_hertz is not None:
             return self._pair_pose(float(np.sin(cycle(seconds, self.pair_hertz, style))), seconds, style)
         pose = POSES[self.pose](seconds, style)
@@ -88,10 +100,18 @@ class Activity:
         return POSES[self.pose](seconds, style).with_arms_of(motion_pairs.open_and_close(sine, style))
 
     def speed(self, height_metres: float, style: Style) -> float:
-        """Metres per second along the ground at which the feet do not slide."""
+        """Return the walking or running speed at which the feet do not slide.
+
+        Args:
+            height_metres: Body height.
+            style: The person's style.
+
+        Returns:
+            Metres per second along the ground; 0 for other activities.
+        """
         leg = (THIGH + SHIN + ANKLE_HEIGHT) * height_metres
-        if self.pose == WALK:  # two steps a cycle, each as long as the legs are apart
+        if self.pose == WALK:  # two steps per cycle, each as long as the legs are apart
             return 4 * leg * float(np.sin(np.deg2rad(poses.WALK_AMPLITUDE))) * poses.WALK_HERTZ * style.tempo
-        if self.pose == RUN:  # a foot only touches the ground while it swings back fastest
+        if self.pose == RUN:  # a foot touches the ground only while it swings back fastest
             return 2 * np.pi * leg * float(np.deg2rad(poses.RUN_AMPLITUDE)) * poses.RUN_HERTZ * style.tempo
         return 0.0

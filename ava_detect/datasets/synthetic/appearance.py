@@ -1,4 +1,4 @@
-"""What people look like: size, colors, hair and clothes, drawn at random from palettes of common ones."""
+"""The appearance of people: size, colors, hair and clothes, drawn at random from palettes of common ones."""
 
 from __future__ import annotations
 
@@ -22,10 +22,21 @@ SHOES = [(30, 28, 28), (222, 220, 214), (110, 66, 40), (168, 44, 44), (60, 64, 8
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """What one person looks like. Colors are RGB 0..255 ``[3]``; ``bulk`` widens the body.
+    """The appearance of one person. Colors are RGB 0..255 ``[3]``.
 
-    ``hair_length``: metres below the crown to which hair hangs; 0 is bald.
-    ``shirt_texture``, ``trouser_texture``: brightness factors ``[a, b]`` over the cloth (folds, stripes).
+    Attributes:
+        height_metres: Body height.
+        bulk: Factor of the body's width, around 1.
+        skin: Color of the skin.
+        hair: Color of the hair.
+        shirt: Color of the shirt.
+        trousers: Color of the trousers.
+        shoes: Color of the shoes.
+        hair_length: Length of the hair below the crown in metres; 0 is bald.
+        long_sleeves: Whether sleeves reach the wrists.
+        long_trousers: Whether trousers reach the ankles.
+        shirt_texture: Brightness factors ``[a, b]`` over the shirt (folds, stripes).
+        trouser_texture: Brightness factors ``[a, b]`` over the trousers.
     """
 
     height_metres: float
@@ -43,9 +54,17 @@ class Look:
 
     @classmethod
     def random(cls, rng: np.random.Generator) -> Look:
-        """Somebody."""
+        """Draw the appearance of a person.
+
+        Args:
+            rng: Source of the random numbers.
+
+        Returns:
+            The appearance.
+        """
 
         def pick(palette: list[tuple[int, int, int]]) -> Array:
+            """Draw a color of the palette and vary it a little."""
             color = np.array(palette[rng.integers(len(palette))], dtype=np.float64)
             return np.clip(color * rng.uniform(0.9, 1.08) + rng.normal(0, 4, 3), 8, 250)
 
@@ -66,8 +85,9 @@ class Look:
 
 
 def _cloth(rng: np.random.Generator, *, striped: bool) -> Texture:
-    """Soft folds, and stripes across on some shirts; factors around 1."""
+    """Draw brightness factors ``[48, 24]`` around 1: soft folds and, if ``striped``, stripes across the body."""
     rows, columns = np.linspace(0, 1, 48)[:, None], np.linspace(-1, 1, 24)[None, :]
+    # Folds: a sum of five waves of random direction and frequency.
     folds = np.zeros((48, 24))
     for _ in range(5):
         angle, rate = rng.uniform(-0.6, 0.6), rng.uniform(6, 22)

@@ -1,8 +1,10 @@
-"""Rooms, streets and parks behind the figures, as wide pictures that a moving camera looks along.
+"""Rooms, streets and parks behind the figures, painted as wide images along which a moving camera looks.
 
-A backdrop is two pictures: everything upright, on one plane at ``wall_metres``, and the ground, of which each row
-has its own distance. When the camera moves sideways, the wall moves by one amount and every
-row of the ground by its own.
+A backdrop consists of two images: everything upright, on one plane at ``wall_metres``, and the ground, of which each
+row has its own distance. When the camera moves sideways, the wall shifts as a whole and every row of the ground by its
+own amount (parallax).
+
+Shapes: H, W pixels of the frame; h1, w1 of the wall; h2, w2 of the ground.
 """
 
 from __future__ import annotations
@@ -18,12 +20,12 @@ from ava_detect.datasets.synthetic.camera import Camera
 from ava_detect.datasets.synthetic.scenery import HOUSE, PARK_ITEMS, ROOM_ITEMS, STREET_ITEMS, Brush, Item, rgb
 
 Array = npt.NDArray[np.float64]
-Picture = npt.NDArray[np.uint8]
+UInt8Image = npt.NDArray[np.uint8]
 FloatImage = npt.NDArray[np.float32]
 
 
-class Place(StrEnum):
-    """Where a scene plays."""
+class Location(StrEnum):
+    """The location of a scene."""
 
     ROOM = "room"
     STREET = "street"
@@ -32,10 +34,17 @@ class Place(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class Backdrop:
-    """``wall`` ``[3, h1, w1]`` above ``ground`` ``[3, h2, w2]``; the frame has ``width`` x ``height`` pixels.
+    """The background of a shot.
 
-    ``margin``: pixels around the frame that the unrest of the camera may show. ``wall_shift`` and ``ground_shift``
-    ``[h2]``: pixels that a row moves for each metre that the camera goes sideways from ``start_metres``.
+    Attributes:
+        wall: float32 RGB 0..255 ``[3, h1, w1]``, above ``ground``.
+        ground: float32 RGB 0..255 ``[3, h2, w2]``.
+        wall_shift: Pixels that the wall shifts per metre of the camera.
+        ground_shift: Pixels that each row of the ground shifts per metre of the camera, ``[h2]``.
+        width: Width W of the frame in pixels.
+        height: Height H of the frame in pixels.
+        margin: Pixels around the frame that camera shake may reveal.
+        start_metres: Position of the camera at the left end of its path.
     """
 
     wall: FloatImage
@@ -47,50 +56,61 @@ class Backdrop:
     margin: int
     start_metres: float
 
-    def view(self, camera_metres: float, unrest: tuple[float, float]) -> FloatImage:
-        """The background ``[3, H, W]`` 0..255 for a camera position, moved right and down by ``unrest`` pixels."""
+    def view(self, camera_metres: float, shake: tuple[float, float]) -> FloatImage:
+        """Cut out what the camera sees.
+
+        Args:
+            camera_metres: Position of the camera along x.
+            shake: Pixels by which camera shake moves the image right and down, at most ``margin``.
+
+        Returns:
+            float32 RGB 0..255 ``[3, H, W]``.
+        """
         moved = camera_metres - self.start_metres
-        left, top = self.margin - unrest[0], self.margin - unrest[1]
+        left, top = self.margin - shake[0], self.margin - shake[1]  # of the frame in the backdrop, fractional pixels
+        # Cut one row more than the frame has, for the vertical interpolation below.
         first_row, wall_rows = int(top), self.wall.shape[1]
         strip = np.empty((3, self.height + 1, self.width), np.float32)
+        # Rows up to ``split`` show the wall, the others the ground.
         split = min(max(wall_rows - first_row, 0), self.height + 1)
-        _slide(self.wall[:, first_row : first_row + split], left + moved * self.wall_shift, strip[:, :split])
+        _shift(self.wall[:, first_row : first_row + split], left + moved * self.wall_shift, strip[:, :split])
         below = slice(first_row + split - wall_rows, first_row + self.height + 1 - wall_rows)
         ground, offsets = self.ground[:, below], left + moved * self.ground_shift[below]
         if moved:
-            _slide_rows(ground, offsets, strip[:, split:])
+            _shift_rows(ground, offsets, strip[:, split:])
         else:
-            _slide(ground, left, strip[:, split:])
+            _shift(ground, left, strip[:, split:])
+        # Interpolate linearly between neighbouring rows.
         result = strip[:, 1:] - strip[:, :-1]
         result *= np.float32(top - first_row)
         result += strip[:, :-1]
         return result
 
 
-def _slide(picture: FloatImage, offset: float, out: FloatImage) -> None:
-    """Fill ``out [3, h, w]`` with ``picture`` from column ``offset`` on."""
+def _shift(image: FloatImage, offset: float, out: FloatImage) -> None:
+    """Fill ``out [3, h, w]`` with ``image`` from a fractional column on, interpolated linearly."""
     first, width = int(offset), out.shape[2]
-    taps = picture[:, :, first : first + width + 1]
+    taps = image[:, :, first : first + width + 1]
     np.subtract(taps[..., 1:], taps[..., :-1], out=out)
     out *= np.float32(offset - first)
     out += taps[..., :-1]
 
 
-def _slide_rows(picture: FloatImage, offsets: Array, out: FloatImage) -> None:
-    """The same with an offset ``[h]`` of its own for every row."""
-    first = offsets.astype(np.intp)
+def _shift_rows(image: FloatImage, offsets: Array, out: FloatImage) -> None:
+    """Do the same as ``_shift`` with an offset of its own for every row; ``offsets [h]``."""
+    first = offsets.astype(np.intp)  # [h]
     rows = np.arange(len(first))[:, None]
-    columns = first[:, None] + np.arange(out.shape[2] + 1)
-    share = (offsets - first).astype(np.float32)[:, None]
-    for plane, target in zip(picture, out, strict=True):
+    columns = first[:, None] + np.arange(out.shape[2] + 1)  # [h, w + 1]
+    fraction = (offsets - first).astype(np.float32)[:, None]  # [h, 1]
+    for plane, target in zip(image, out, strict=True):  # one color at a time
         taps = plane[rows, columns]
         np.subtract(taps[:, 1:], taps[:, :-1], out=target)
-        target *= share
+        target *= fraction
         target += taps[:, :-1]
 
 
 def paint_backdrop(
-    place: Place,
+    location: Location,
     camera: Camera,
     *,
     width: int,
@@ -99,42 +119,58 @@ def paint_backdrop(
     path_metres: tuple[float, float],
     rng: np.random.Generator,
 ) -> Backdrop:
-    """Paint a place for a camera that moves along x between the two ends of ``path_metres``.
+    """Paint the background of a shot.
 
-    ``wall_metres``: distance of the upright plane. ``camera`` gives the lens and the horizon.
+    Args:
+        location: What to paint.
+        camera: Lens, horizon and height of the camera.
+        width: Width of the frame in pixels.
+        height: Height of the frame in pixels.
+        wall_metres: Distance of the upright plane.
+        path_metres: The two ends, along x, of the camera's path.
+        rng: Source of random details.
+
+    Returns:
+        The backdrop, wide enough for the whole path.
     """
     margin = max(4, height // 40)
     start, travel = min(path_metres), abs(path_metres[1] - path_metres[0])
-    wall_shift = camera.scale(wall_metres)
+    # The foot of the wall: the row at which the ground reaches ``wall_metres``.
+    wall_shift = camera.scale(wall_metres)  # pixels per metre at the wall
     foot = margin + camera.horizon_pixels + camera.height_metres * wall_shift
     wall_rows = int(np.clip(round(foot), 1, height + 2 * margin))
-    rows = np.arange(wall_rows, height + 2 * margin + 1) + 0.5 - margin
-    ground_shift = np.maximum(rows - camera.horizon_pixels, 1.0) / camera.height_metres
+    # Rows of the ground in pixels of the frame, and their scale: inversely proportional to the distance.
+    rows = np.arange(wall_rows, height + 2 * margin + 1) + 0.5 - margin  # [h2]
+    ground_shift = np.maximum(rows - camera.horizon_pixels, 1.0) / camera.height_metres  # [h2], pixels per metre
+    # Both images are as wide as the frame, its margins and the shift over the whole path.
     across = width + 2 * margin + 2
-    wall = _wall(place, int(across + travel * wall_shift), wall_rows, wall_shift, foot, height, rng)
-    columns = np.arange(int(across + travel * ground_shift.max())) - margin - camera.centre_pixels
-    ground = _ground(place, columns[None, :] / ground_shift[:, None], camera.focal_pixels / ground_shift, rng)
+    wall = _wall(location, int(across + travel * wall_shift), wall_rows, wall_shift, foot, height, rng)
+    columns = np.arange(int(across + travel * ground_shift.max())) - margin - camera.centre_pixels  # [w2]
+    ground = _ground(location, columns[None, :] / ground_shift[:, None], camera.focal_pixels / ground_shift, rng)
     return Backdrop(_planes(wall), _planes(ground), wall_shift, ground_shift, width, height, margin, start)
 
 
-def _planes(picture: Picture) -> FloatImage:
-    """``[h, w, 3]`` as float32 ``[3, h, w]``."""
-    return np.ascontiguousarray(np.moveaxis(picture, 2, 0), dtype=np.float32)
+def _planes(image: UInt8Image) -> FloatImage:
+    """Convert uint8 ``[h, w, 3]`` to float32 ``[3, h, w]``."""
+    return np.ascontiguousarray(np.moveaxis(image, 2, 0), dtype=np.float32)
 
 
 def _wall(
-    place: Place, width: int, rows: int, scale: float, foot: float, frame_height: int, rng: np.random.Generator
-) -> Picture:
+    location: Location, width: int, rows: int, scale: float, foot: float, frame_height: int, rng: np.random.Generator
+) -> UInt8Image:
+    """Paint the upright plane ``[rows, width, 3]``: ``scale`` pixels per metre, the ground line at row ``foot``."""
     brush = Brush(width, rows, scale, foot)
-    {Place.ROOM: _paint_room, Place.STREET: _paint_street, Place.PARK: _paint_park}[place](brush, rng)
-    softness = frame_height / 360 * (0.5 if place is Place.ROOM else 0.9)
-    picture = np.asarray(Image.fromarray(brush.picture()).filter(ImageFilter.GaussianBlur(softness)))
+    {Location.ROOM: _paint_room, Location.STREET: _paint_street, Location.PARK: _paint_park}[location](brush, rng)
+    # Blur what is far away, then add uneven light and fine grain.
+    softness = frame_height / 360 * (0.5 if location is Location.ROOM else 0.9)
+    image = np.asarray(Image.fromarray(brush.image()).filter(ImageFilter.GaussianBlur(softness)))
     light = 1.0 + 0.05 * noise(rng, (rows, width), frame_height // 2) + 0.012 * noise(rng, (rows, width), 2)
-    lit: Picture = np.clip(picture * light[..., None], 0, 255).astype(np.uint8)
+    lit: UInt8Image = np.clip(image * light[..., None], 0, 255).astype(np.uint8)
     return lit
 
 
 def _paint_room(brush: Brush, rng: np.random.Generator) -> None:
+    """Paint a wall with optional stripes, panelling, furniture and skirting board."""
     color = rgb(*rng.choice([(206, 196, 176), (176, 190, 188), (190, 172, 160), (168, 178, 196), (200, 190, 150)]))
     brush.fade(0, 0, brush.width_metres, brush.top_metres, color * 0.92, color * 1.04)
     if rng.random() < 0.4:
@@ -153,6 +189,7 @@ def _sky(brush: Brush, rng: np.random.Generator) -> None:
 
 
 def _paint_street(brush: Brush, rng: np.random.Generator) -> None:
+    """Paint a row of houses, things in front of them, and a kerb."""
     _sky(brush, rng)
     x = -rng.uniform(0, 5)
     while x < brush.width_metres:
@@ -163,6 +200,7 @@ def _paint_street(brush: Brush, rng: np.random.Generator) -> None:
 
 
 def _paint_park(brush: Brush, rng: np.random.Generator) -> None:
+    """Paint three ranges of hills, the farthest first, and things in front of them."""
     _sky(brush, rng)
     xs = np.linspace(0, brush.width_metres, 40)
     for level, color in ((3.4, rgb(150, 172, 178)), (2.4, rgb(122, 150, 120)), (1.3, rgb(98, 130, 84))):
@@ -174,7 +212,7 @@ def _paint_park(brush: Brush, rng: np.random.Generator) -> None:
 
 
 def _furnish(brush: Brush, items: tuple[Item, ...], gaps: tuple[float, float], rng: np.random.Generator) -> None:
-    """Things side by side, with ``gaps`` metres between them."""
+    """Paint random things in a row, with ``gaps`` (fewest, most) metres between them."""
     x = rng.uniform(-1.5, 0.3)
     while x < brush.width_metres:
         item = items[int(rng.integers(len(items)))]
@@ -182,30 +220,31 @@ def _furnish(brush: Brush, items: tuple[Item, ...], gaps: tuple[float, float], r
         x += item.width_metres + rng.uniform(*gaps)
 
 
-def _ground(place: Place, x: Array, z: Array, rng: np.random.Generator) -> Picture:
-    """Colors ``[h, w, 3]`` of ground points at ``x [h, w]``, ``z [h]`` metres."""
+def _ground(location: Location, x: Array, z: Array, rng: np.random.Generator) -> UInt8Image:
+    """Paint the ground ``[h2, w2, 3]`` at points ``x [h2, w2]``, ``z [h2]`` in metres."""
     depth, size = z[:, None], (x.shape[0], x.shape[1])
     grain = noise(rng, size, 2)
-    if place is Place.ROOM:
+    if location is Location.ROOM:
         color = rgb(*rng.choice([(150, 108, 72), (176, 146, 110), (120, 92, 74), (150, 148, 146)]))
         pattern = _planks(x, depth, rng)
-    elif place is Place.STREET:
+    elif location is Location.STREET:
         color, pattern = rgb(146, 144, 142), _slabs(x, depth)
     else:
         color, pattern = rgb(104, 128, 74), 1.0 + 0.07 * noise(rng, size, 6).astype(np.float64)
-    grain_strength = 0.09 if place is Place.PARK else 0.03
-    light = pattern * (1.0 + grain_strength * grain) * (1.08 - 0.025 * depth)
-    picture = np.empty((*size, 3), np.uint8)
-    for channel in range(3):  # one at a time: long paths make wide pictures
-        picture[..., channel] = np.clip(light * color[channel], 0, 255)
-    return picture
+    # Brightness: pattern, grain, and a fall-off with the distance.
+    grain_strength = 0.09 if location is Location.PARK else 0.03
+    light = pattern * (1.0 + grain_strength * grain) * (1.08 - 0.025 * depth)  # [h2, w2]
+    image = np.empty((*size, 3), np.uint8)
+    for channel in range(3):  # one at a time, to save memory: long camera paths make wide images
+        image[..., channel] = np.clip(light * color[channel], 0, 255)
+    return image
 
 
 def _planks(x: Array, z: Array, rng: np.random.Generator) -> Array:
-    """Boards that run sideways, each with its own tone."""
-    board = np.floor(z / 0.16).astype(np.intp)
+    """Return brightness factors of floorboards that run along x, each with its own tone."""
+    board = np.floor(z / 0.16).astype(np.intp)  # boards are 0.16 m wide and 1.8 m long
     tones = rng.uniform(0.9, 1.06, (512, 64))
-    piece = np.floor(x / 1.8 + (board * 0.37) % 1.0).astype(np.intp)
+    piece = np.floor(x / 1.8 + (board * 0.37) % 1.0).astype(np.intp)  # each board is offset against the next
     pattern = tones[board % 512, piece % 64]
     joint = ((z / 0.16) % 1.0 < 0.07) | ((x / 1.8 + (board * 0.37) % 1.0) % 1.0 < 0.012)
     result: Array = np.where(joint, pattern * 0.82, pattern)
@@ -213,12 +252,22 @@ def _planks(x: Array, z: Array, rng: np.random.Generator) -> Array:
 
 
 def _slabs(x: Array, z: Array) -> Array:
+    """Return brightness factors of square slabs of 0.6 m with dark joints."""
     joint = ((z / 0.6) % 1.0 < 0.04) | ((x / 0.6) % 1.0 < 0.04)
     return np.where(joint, 0.84, 1.0)
 
 
 def noise(rng: np.random.Generator, size: tuple[int, int], cell: int) -> npt.NDArray[np.float32]:
-    """Smooth random values around 0 of ``size`` (height, width), about ``cell`` pixels from bump to bump."""
+    """Draw smooth random values around 0, about normally distributed.
+
+    Args:
+        rng: Source of the random numbers.
+        size: Height and width in pixels.
+        cell: Pixels between independent values.
+
+    Returns:
+        float32 ``[height, width]``.
+    """
     height, width = size
     small = rng.standard_normal((height // cell + 2, width // cell + 2)).astype(np.float32)
     smooth = Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)

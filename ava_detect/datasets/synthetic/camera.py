@@ -1,7 +1,8 @@
-"""A pinhole camera that looks straight ahead, and the angles of things in front of it.
+"""A pinhole camera that looks straight ahead, and the orientation of people in front of it.
 
-World: metres, x to the right of the picture, y up from the ground, z away from the camera. The camera stands at
-x = ``x_metres``, y = ``height_metres``, z = 0. Pixels are continuous: the frame covers ``[0, 0, W, H]``.
+World coordinates are in metres: x to the right of the frame, y up from the ground, z away from the camera. The camera
+is at x = ``x_metres``, y = ``height_metres``, z = 0. Pixel coordinates are continuous: the frame covers
+``[0, 0, W, H]``.
 """
 
 from __future__ import annotations
@@ -16,9 +17,14 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Camera:
-    """``focal_pixels``: pixels per metre at one metre's distance. ``horizon_pixels``: the row of the horizon.
+    """Lens and position of the camera. The shake of a hand-held camera shifts horizon and centre a little.
 
-    ``centre_pixels``: the column straight ahead. Hand-held unrest shifts the last two a little.
+    Attributes:
+        focal_pixels: Focal length: pixels per metre at a distance of one metre.
+        horizon_pixels: Row of the horizon.
+        centre_pixels: Column straight ahead.
+        height_metres: Height above the ground.
+        x_metres: Position to the right.
     """
 
     focal_pixels: float
@@ -28,11 +34,25 @@ class Camera:
     x_metres: float = 0.0
 
     def scale(self, z: float) -> float:
-        """Pixels per metre at distance ``z``."""
+        """Return the scale at a distance.
+
+        Args:
+            z: Distance in metres, above 0.
+
+        Returns:
+            Pixels per metre.
+        """
         return self.focal_pixels / z
 
     def project(self, points: Array) -> Array:
-        """Pixels ``[..., 2]`` of world points ``[..., 3]``, which must lie in front of the camera."""
+        """Project world points to pixels.
+
+        Args:
+            points: x, y and z in metres ``[..., 3]``, in front of the camera.
+
+        Returns:
+            x and y in pixels ``[..., 2]``.
+        """
         scale = self.focal_pixels / points[..., 2]
         pixels = np.empty((*points.shape[:-1], 2))
         pixels[..., 0] = self.centre_pixels + (points[..., 0] - self.x_metres) * scale
@@ -41,9 +61,13 @@ class Camera:
 
 
 def facing_axes(yaw_degrees: float) -> Array:
-    """Rows left, up and forward, in world axes, of somebody who is turned by ``yaw_degrees``.
+    """Return the axes of a person who is turned by a yaw.
 
-    0 faces the camera, 90 faces the right edge of the picture, 180 shows the back.
+    Args:
+        yaw_degrees: 0 faces the camera, 90 the right edge of the frame, 180 shows the back.
+
+    Returns:
+        The unit vectors left, up and forward in world axes, as rows ``[3, 3]``.
     """
     yaw = np.deg2rad(yaw_degrees)
     sine, cosine = float(np.sin(yaw)), float(np.cos(yaw))

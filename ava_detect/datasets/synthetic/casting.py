@@ -1,7 +1,9 @@
-"""The people of a shot: who stands where, turned which way, doing what.
+"""Cast the people of a shot: their positions, directions and activities.
 
-One function for each kind of shot. People get stretches of the picture of their own, so that each is seen whole; only
-in a crowd, and where two do something with each other, do they hide parts of each other.
+There is one function per kind of shot (``CASTS``). Each person gets a part of the frame's width, so that people do not
+hide each other, except in crowds and where two people interact.
+
+Shapes: n people of a shot.
 """
 
 from __future__ import annotations
@@ -45,13 +47,13 @@ from ava_detect.datasets.synthetic.scene import Actor, Cue, ShotKind
 Array = npt.NDArray[np.float64]
 Weighted = tuple[tuple[Activity, float], ...]
 
-EDGE_METRES = 0.3  # how far inside the edge a crossing person begins and ends
-SEATED_SHARE = 0.3
-CROWD_SPACING_METRES, CROWD_STEP_METRES = 0.56, 0.75  # sideways and away from the camera, from one to the next
+EDGE_METRES = 0.3  # distance from the edge of the frame at which a crossing person starts and ends
+SEATED_SHARE = 0.3  # probability that a person outside a crowd sits
+CROWD_SPACING_METRES, CROWD_STEP_METRES = 0.56, 0.75  # between neighbours, sideways and in depth
 SHORTEST_CUE_SECONDS = 3.0
 
-# What people do where they are, and how often compared with each other: whole-body actions have no company of a
-# pose that comes with many gestures, so they come more often.
+# Activities with their relative frequencies. Standing and sitting are spread over many gestures, so that whole-body
+# actions, which have a single entry each, need larger weights.
 GESTURES_STANDING: Weighted = tuple(
     (Activity(STAND, gesture), 1.0) for gesture in (None, WAVE, CLAP, CARRY, PHONE, DRINK, READ)
 )
@@ -61,17 +63,26 @@ SEATED: Weighted = tuple((Activity(SIT, gesture), 1.0) for gesture in (None, WAV
 WALKING: Weighted = ((Activity(WALK), 2.0), (Activity(WALK, CARRY), 1.0), (Activity(WALK, PHONE), 0.7))
 RUNNING: Weighted = ((Activity(RUN), 1.0),)
 TOGETHER: Weighted = ((Activity(STAND, SHAKE), 1.0), (Activity(STAND, HUG), 1.0), (Activity(STAND, FIGHT), 1.0))
-# metres between two people who do something with each other, in body heights
+# Distance between two people who interact, in body heights.
 DISTANCE = {SHAKE: 0.64, HUG: 0.50, FIGHT: 0.54}
 
-# directions from which an action can be seen, in degrees to either side; what is not here: 0 to 50
+# Range of directions in which an action is recognisable, in degrees to either side; 0 to 50 for other poses.
 YAWS = {BEND: (50, 80), SIT: (5, 60), STAND: (0, 40), CROUCH: (30, 75), LIE: (66, 100), FALL: (45, 90),
         MARTIAL_ART: (45, 80), DANCE: (0, 30)}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
-class Setting:
-    """What is settled about a shot before it has people: ``depths``, their distances in metres, says how many."""
+class Framing:
+    """What is decided about a shot before its people are cast.
+
+    Attributes:
+        start_seconds: Start, in seconds of the movie.
+        end_seconds: End, in seconds of the movie.
+        camera: The camera.
+        width: Width of the frame in pixels.
+        depths: Distance of each person from the camera in metres, ``[n]``.
+        first_person: Id of the first person.
+    """
 
     start_seconds: float
     end_seconds: float
@@ -82,21 +93,37 @@ class Setting:
 
     @property
     def half_width_metres(self) -> float:
-        """From the middle of the picture to its edge, at the distance of the first person."""
+        """Metres from the middle of the frame to its edge, at the distance of the first person."""
         return self.width / 2 / self.camera.scale(float(self.depths[0]))
 
-    def places(self, rng: np.random.Generator) -> Array:
-        """Ground points ``[n, 2]``, one a person, in stretches of the picture of equal width."""
+    def spread_positions(self, rng: np.random.Generator) -> Array:
+        """Draw a position for each person, in parts of the frame of equal width.
+
+        Args:
+            rng: Source of the random numbers.
+
+        Returns:
+            Ground points x, z in metres ``[n, 2]``.
+        """
         count = len(self.depths)
         columns = self.width * (np.arange(count) + 0.5 + rng.uniform(-0.08, 0.08, count)) / count
         return self._at(columns, self.depths)
 
-    def crowded_places(self, rng: np.random.Generator) -> Array:
-        """Ground points of people who stand partly in front of each other, every second one farther away."""
+    def crowded_positions(self, rng: np.random.Generator) -> Array:
+        """Draw positions of people who partly hide each other, every second one farther away.
+
+        Args:
+            rng: Source of the random numbers.
+
+        Returns:
+            Ground points x, z in metres ``[n, 2]``.
+        """
         count = len(self.depths)
         nearest = float(self.depths.min())
+        # Every second person, starting with the first or the second, is one step farther away.
         steps = ((np.arange(count) + rng.integers(2)) % 2).astype(np.float64)
         depths = nearest + CROWD_STEP_METRES * steps
+        # Columns as fractions of the frame's width: evenly spaced around a random middle, with a little jitter.
         spacing = CROWD_SPACING_METRES * self.camera.scale(nearest) / self.width
         free = max(0.0, 0.8 - spacing * count) / 2
         middle = 0.5 + rng.uniform(-free, free)
@@ -104,19 +131,34 @@ class Setting:
         return self._at(self.width * columns, depths)
 
     def _at(self, columns: Array, depths: Array) -> Array:
-        """Ground points ``[n, 2]`` that are seen at ``columns`` of the picture."""
+        """Return the ground points ``[n, 2]`` that appear at ``columns [n]`` of the frame, in pixels."""
         x = (columns - self.camera.centre_pixels) * depths / self.camera.focal_pixels
         return np.stack([x, depths], axis=1)
 
 
 def choose(rng: np.random.Generator, weighted: Weighted) -> Activity:
-    """One activity, by weight."""
+    """Draw an activity by weight.
+
+    Args:
+        rng: Source of the random number.
+        weighted: Activities with their relative frequencies.
+
+    Returns:
+        The activity.
+    """
     weights = np.array([weight for _, weight in weighted])
     return weighted[int(rng.choice(len(weighted), p=weights / weights.sum()))][0]
 
 
 def random_style(rng: np.random.Generator) -> Style:
-    """Somebody's way of moving."""
+    """Draw a person's way of moving.
+
+    Args:
+        rng: Source of the random numbers.
+
+    Returns:
+        The style.
+    """
     return Style(
         tempo=float(rng.uniform(0.88, 1.15)),
         vigour=float(rng.uniform(0.8, 1.2)),
@@ -149,91 +191,127 @@ def _actor(
 
 
 def _yaw(rng: np.random.Generator, activity: Activity, ground: Array) -> float:
-    """A direction from which the action can be seen; who reaches out does so towards the middle of the picture."""
+    """Draw a direction in which the action is recognisable; people who reach out face the middle of the frame."""
     low, high = YAWS.get(activity.pose, (0, 50))
     side = -np.sign(ground[0]) if activity.pose in (BEND, MARTIAL_ART) else rng.choice([-1, 1])
     return float(side * rng.uniform(low, high))
 
 
-def still(rng: np.random.Generator, setting: Setting) -> list[Actor]:
-    """People who stay where they are, each doing something, and after a while something else."""
-    count = len(setting.depths)
+def still(rng: np.random.Generator, framing: Framing) -> list[Actor]:
+    """Cast people who stay where they are and, in a long shot, change their activity once.
+
+    Args:
+        rng: Source of the random numbers.
+        framing: Time, camera and distances of the shot.
+
+    Returns:
+        The people.
+    """
+    count = len(framing.depths)
     is_crowd = count > 1 and rng.random() < 0.35
     choice = GESTURES_STANDING if is_crowd else GESTURES_STANDING + MOVING_ON_THE_SPOT
     if count <= 2 and not is_crowd:
         choice += WIDE_ON_THE_SPOT
-    places = setting.crowded_places(rng) if is_crowd else setting.places(rng)
-    return [_still_actor(rng, setting, index, ground, choice, is_crowd) for index, ground in enumerate(places)]
+    positions = framing.crowded_positions(rng) if is_crowd else framing.spread_positions(rng)
+    return [_still_actor(rng, framing, index, ground, choice, is_crowd) for index, ground in enumerate(positions)]
 
 
 def _still_actor(
-    rng: np.random.Generator, setting: Setting, index: int, ground: Array, choice: Weighted, is_crowd: bool
+    rng: np.random.Generator, framing: Framing, index: int, ground: Array, choice: Weighted, is_crowd: bool
 ) -> Actor:
+    """Cast one person; ``choice`` holds the activities that there is space for."""
     if not is_crowd and rng.random() < SEATED_SHARE:
         choice = SEATED
+    # One activity from the start and, if both parts are long enough, another from the half second in the middle on.
     first = choose(rng, choice)
-    cues = [Cue(setting.start_seconds, first, _yaw(rng, first, ground))]
-    middle = float(np.floor((setting.start_seconds + setting.end_seconds) / 2) + 0.5)
-    if min(middle - setting.start_seconds, setting.end_seconds - middle) >= SHORTEST_CUE_SECONDS:
+    cues = [Cue(framing.start_seconds, first, _yaw(rng, first, ground))]
+    middle = float(np.floor((framing.start_seconds + framing.end_seconds) / 2) + 0.5)
+    if min(middle - framing.start_seconds, framing.end_seconds - middle) >= SHORTEST_CUE_SECONDS:
         second = choose(rng, tuple(pair for pair in choice if pair[0] != first))
-        # A chair does not turn.
+        # A chair cannot turn.
         cues.append(Cue(middle, second, cues[0].yaw_degrees if second.needs_seat else _yaw(rng, second, ground)))
-    return _actor(rng, setting.first_person + index, tuple(cues), ground)
+    return _actor(rng, framing.first_person + index, tuple(cues), ground)
 
 
-def tracking(rng: np.random.Generator, setting: Setting) -> list[Actor]:
-    """People who all walk or all run, as fast as each other, past the camera that goes along."""
+def tracking(rng: np.random.Generator, framing: Framing) -> list[Actor]:
+    """Cast people who all walk or all run at one speed, with the camera moving along.
+
+    Args:
+        rng: Source of the random numbers.
+        framing: Time, camera and distances of the shot.
+
+    Returns:
+        The people.
+    """
     direction = int(rng.choice([-1, 1]))
     is_run = rng.random() < 0.5
     speed = direction * float(rng.uniform(3.2, 3.9) if is_run else rng.uniform(1.15, 1.4))
     actors = []
-    for index, ground in enumerate(setting.places(rng)):
+    for index, ground in enumerate(framing.spread_positions(rng)):
         look = Look.random(rng)
         activity = choose(rng, RUNNING if is_run else WALKING)
+        # The tempo at which the feet do not slide at the common speed.
         style = replace(random_style(rng), tempo=abs(speed) / activity.speed(look.height_metres, Style()))
-        cue = Cue(setting.start_seconds, activity, direction * float(rng.uniform(72, 90)))
-        actors.append(_actor(rng, setting.first_person + index, (cue,), ground, speed=speed, style=style, look=look))
+        cue = Cue(framing.start_seconds, activity, direction * float(rng.uniform(72, 90)))
+        actors.append(_actor(rng, framing.first_person + index, (cue,), ground, speed=speed, style=style, look=look))
     return actors
 
 
-def crossing(rng: np.random.Generator, setting: Setting) -> list[Actor]:
-    """Somebody who starts just inside the edge that they come from."""
-    actor = tracking(rng, setting)[0]
-    x = -np.sign(actor.speed) * (setting.half_width_metres - EDGE_METRES)
-    return [replace(actor, ground=np.array([x, setting.depths[0]]))]
+def crossing(rng: np.random.Generator, framing: Framing) -> list[Actor]:
+    """Cast one person who starts just inside the edge of the frame and crosses it.
+
+    Args:
+        rng: Source of the random numbers.
+        framing: Time, camera and distances of the shot.
+
+    Returns:
+        The people.
+    """
+    actor = tracking(rng, framing)[0]
+    x = -np.sign(actor.speed) * (framing.half_width_metres - EDGE_METRES)
+    return [replace(actor, ground=np.array([x, framing.depths[0]]))]
 
 
-def together(rng: np.random.Generator, setting: Setting) -> list[Actor]:
-    """Pairs who do something with each other; an odd one out looks on or minds their own business."""
-    count = len(setting.depths)
-    groups = count - count // 2  # pairs, and the odd one
-    # a pair takes up as much of the picture as two people
+def together(rng: np.random.Generator, framing: Framing) -> list[Actor]:
+    """Cast pairs who interact; with an odd number, one person does something alone.
+
+    Args:
+        rng: Source of the random numbers.
+        framing: Time, camera and distances of the shot.
+
+    Returns:
+        The people.
+    """
+    count = len(framing.depths)
+    groups = count - count // 2  # pairs, and a person who is left over
+    # Middles of the groups in pixels; a pair is as wide as two people.
     sizes = np.array([2] * (count // 2) + [1] * (count % 2))
-    middles = setting.width * (np.cumsum(sizes) - sizes / 2) / count
+    middles = framing.width * (np.cumsum(sizes) - sizes / 2) / count
     if rng.random() < 0.5:
-        middles = setting.width - middles
+        middles = framing.width - middles
     actors: list[Actor] = []
     for group in range(groups):
-        depth = float(setting.depths[2 * group])
-        x = (float(middles[group]) - setting.camera.centre_pixels) * depth / setting.camera.focal_pixels
-        ground, person_id = np.array([x, depth]), setting.first_person + 2 * group
+        depth = float(framing.depths[2 * group])
+        x = (float(middles[group]) - framing.camera.centre_pixels) * depth / framing.camera.focal_pixels
+        ground, person_id = np.array([x, depth]), framing.first_person + 2 * group
         if sizes[group] == 2:
-            actors += _pair(rng, setting, ground, person_id)
+            actors += _pair(rng, framing, ground, person_id)
         else:
             activity = choose(rng, GESTURES_STANDING)
-            cue = Cue(setting.start_seconds, activity, _yaw(rng, activity, ground))
+            cue = Cue(framing.start_seconds, activity, _yaw(rng, activity, ground))
             actors.append(_actor(rng, person_id, (cue,), ground))
     return actors
 
 
-def _pair(rng: np.random.Generator, setting: Setting, middle: Array, person_id: int) -> list[Actor]:
-    """Two people about as tall as each other, face to face around ``middle``, moving in time."""
+def _pair(rng: np.random.Generator, framing: Framing, middle: Array, person_id: int) -> list[Actor]:
+    """Cast two people of similar height, face to face around ``middle`` (x, z in metres), moving in time."""
     activity = choose(rng, TOGETHER)
     assert activity.gesture is not None
     looks = [Look.random(rng), Look.random(rng)]
     height = looks[0].height_metres
     looks[1] = replace(looks[1], height_metres=height * float(rng.uniform(0.96, 1.0)))
     style = replace(random_style(rng), slouch_degrees=float(rng.uniform(-1, 3)))
+    # Direction from the first to the second person, up to 24 degrees out of the image plane.
     turn = np.deg2rad(rng.uniform(-24, 24)) + (np.pi if rng.random() < 0.5 else 0.0)
     towards = np.array([np.cos(turn), np.sin(turn)])
     actors = []
@@ -241,55 +319,73 @@ def _pair(rng: np.random.Generator, setting: Setting, middle: Array, person_id: 
         ground = middle + side * towards * DISTANCE[activity.gesture] * height / 2
         forward = -side * towards
         yaw = float(np.rad2deg(np.arctan2(forward[0], -forward[1])))
-        # who is not hitting is being hit
+        # Fighters punch in turn.
         phase = style.phase + (0.5 * index if activity.gesture == FIGHT else 0.0)
-        cue = Cue(setting.start_seconds, activity, yaw)
+        cue = Cue(framing.start_seconds, activity, yaw)
         actors.append(
             _actor(rng, person_id + index, (cue,), ground, style=replace(style, phase=phase), look=looks[index])
         )
     return actors
 
 
-def _whole_shot(activity: Activity) -> Callable[[np.random.Generator, Setting], list[Actor]]:
-    def cast(rng: np.random.Generator, setting: Setting) -> list[Actor]:
+def _whole_shot(activity: Activity) -> Callable[[np.random.Generator, Framing], list[Actor]]:
+    """Return a cast in which all people do one activity during the whole shot."""
+
+    def cast(rng: np.random.Generator, framing: Framing) -> list[Actor]:
         return [
             _actor(
                 rng,
-                setting.first_person + index,
-                (Cue(setting.start_seconds, activity, _yaw(rng, activity, ground)),),
+                framing.first_person + index,
+                (Cue(framing.start_seconds, activity, _yaw(rng, activity, ground)),),
                 ground,
             )
-            for index, ground in enumerate(setting.places(rng))
+            for index, ground in enumerate(framing.spread_positions(rng))
         ]
 
     return cast
 
 
-def paired_steps(rng: np.random.Generator, setting: Setting) -> list[Actor]:
-    """Motion-only walk and run: the camera goes along, and speed says nothing about cadence."""
+def paired_steps(rng: np.random.Generator, framing: Framing) -> list[Actor]:
+    """Cast people of motion-only walking and running: the camera moves along, at a speed unrelated to the cadence.
+
+    Args:
+        rng: Source of the random numbers.
+        framing: Time, camera and distances of the shot.
+
+    Returns:
+        The people.
+    """
     direction = int(rng.choice([-1, 1]))
     speed = direction * float(rng.uniform(1.6, 2.6))
     actors = []
-    for index, ground in enumerate(setting.places(rng)):
+    for index, ground in enumerate(framing.spread_positions(rng)):
         pose = (WALK, RUN)[int(rng.integers(2))]
         activity = Activity(pose, pair_hertz=pair_hertz(rng, is_fast=pose in FAST_OF_A_PAIR))
-        cue = Cue(setting.start_seconds, activity, direction * float(rng.uniform(66, 90)))
-        actors.append(_actor(rng, setting.first_person + index, (cue,), ground, speed=speed))
+        cue = Cue(framing.start_seconds, activity, direction * float(rng.uniform(66, 90)))
+        actors.append(_actor(rng, framing.first_person + index, (cue,), ground, speed=speed))
     return actors
 
 
-def paired_hands(rng: np.random.Generator, setting: Setting) -> list[Actor]:
-    """Motion-only wave and clap."""
+def paired_hands(rng: np.random.Generator, framing: Framing) -> list[Actor]:
+    """Cast people of motion-only waving and clapping.
+
+    Args:
+        rng: Source of the random numbers.
+        framing: Time, camera and distances of the shot.
+
+    Returns:
+        The people.
+    """
     actors = []
-    for index, ground in enumerate(setting.places(rng)):
+    for index, ground in enumerate(framing.spread_positions(rng)):
         gesture = (WAVE, CLAP)[int(rng.integers(2))]
         activity = Activity(STAND, gesture, pair_hertz(rng, is_fast=gesture in FAST_OF_A_PAIR))
-        cue = Cue(setting.start_seconds, activity, _yaw(rng, activity, ground))
-        actors.append(_actor(rng, setting.first_person + index, (cue,), ground))
+        cue = Cue(framing.start_seconds, activity, _yaw(rng, activity, ground))
+        actors.append(_actor(rng, framing.first_person + index, (cue,), ground))
     return actors
 
 
-CASTS: dict[ShotKind, Callable[[np.random.Generator, Setting], list[Actor]]] = {
+CASTS: dict[ShotKind, Callable[[np.random.Generator, Framing], list[Actor]]] = {
     ShotKind.STILL: still,
     ShotKind.TRACKING: tracking,
     ShotKind.CROSSING: crossing,

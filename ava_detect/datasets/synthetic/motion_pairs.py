@@ -1,10 +1,10 @@
-"""Actions that differ only by how fast they are repeated, and that a slow pathway cannot tell apart.
+"""Pairs of actions that differ only by their frequency, and that a slow pathway cannot tell apart.
 
-The slow pathway sees every eighth frame of a 30 fps grid, 3.75 frames a second. Seen so, a movement of ``3.75 - f``
-hertz is an alias of one of ``f`` hertz that runs backwards. All angles here depend on the sine of the cycle's phase
-alone, which makes every movement its own mirror image in time; phases are uniform, and rates are drawn as ``f`` and
-``3.75 - f`` from one distribution. So the two actions of a pair have the same single poses and, at 3.75 frames a
-second, the same sequences of them; at the fast pathway's 15 frames a second they do not.
+The slow pathway samples every eighth frame of a 30 fps grid, 3.75 frames per second. At that rate, a movement of
+``3.75 - f`` hertz is an alias of a movement of ``f`` hertz that runs backwards. All angles here depend only on the sine
+of the cycle's phase, so that every movement is its own mirror image in time. Phases are uniform, and frequencies are
+drawn as ``f`` and ``3.75 - f`` from one distribution. The two actions of a pair therefore have the same single poses
+and, at 3.75 frames per second, the same sequences of poses; at the fast pathway's 15 frames per second they do not.
 """
 
 from __future__ import annotations
@@ -15,21 +15,38 @@ from ava_detect.datasets.synthetic.movement import Style, posed, symmetric
 from ava_detect.datasets.synthetic.skeleton import Pose, Segment
 
 SLOW_PATHWAY_HERTZ = 30 / 8
-LOW_HERTZ = (0.4, 0.7)  # of the slower action of a pair; the faster one has 3.75 less this
+LOW_HERTZ = (0.4, 0.7)  # range f of the slower action of a pair; the faster one has 3.75 - f
 
 
 def pair_hertz(rng: np.random.Generator, *, is_fast: bool) -> float:
-    """A rate for the slower or the faster action of a pair."""
+    """Draw a frequency.
+
+    Args:
+        rng: Source of the random number.
+        is_fast: Whether it is for the faster action of a pair.
+
+    Returns:
+        Cycles per second.
+    """
     low = float(rng.uniform(*LOW_HERTZ))
     return SLOW_PATHWAY_HERTZ - low if is_fast else low
 
 
 def scissor_steps(sine: float, style: Style) -> Pose:
-    """Walk or run: legs and arms swing against each other; ``sine`` of the cycle's phase, -1..1."""
+    """Return a pose of walking or running: legs and arms swing against each other.
+
+    Args:
+        sine: Sine of the cycle's phase, -1 to 1.
+        style: The person's style.
+
+    Returns:
+        The pose.
+    """
     angles: dict[Segment, tuple[float, float]] = {
         Segment.TORSO: (5 + style.slouch_degrees, 1.5 * sine),
         Segment.HEAD: (3 + style.slouch_degrees, 0.0),
     }
+    # The right side is the mirror image of the left one.
     sides = (
         (Segment.LEFT_UPPER_ARM, Segment.LEFT_FOREARM, Segment.LEFT_THIGH, Segment.LEFT_SHIN, sine),
         (Segment.RIGHT_UPPER_ARM, Segment.RIGHT_FOREARM, Segment.RIGHT_THIGH, Segment.RIGHT_SHIN, -sine),
@@ -43,5 +60,13 @@ def scissor_steps(sine: float, style: Style) -> Pose:
 
 
 def open_and_close(sine: float, style: Style) -> Pose:
-    """Wave or clap: both raised hands go apart and together in front of the face; ``sine`` as above."""
+    """Return a pose of waving or clapping: both raised hands move apart and together in front of the face.
+
+    Args:
+        sine: Sine of the cycle's phase, -1 to 1.
+        style: The person's style.
+
+    Returns:
+        The pose.
+    """
     return posed(symmetric((40, 22 + 8 * style.vigour * sine), (138, 2 + 30 * style.vigour * sine)))

@@ -1,6 +1,7 @@
 """Poses and movements of the whole body (AVA ids 1-14) as functions of time.
 
-Each takes seconds of the movie and a ``Style`` and returns a ``Pose``.
+Numbers in parentheses are swing and spread in degrees (``skeleton``); ``symmetric`` takes those of upper arms,
+forearms, thighs and shins.
 """
 
 from __future__ import annotations
@@ -10,13 +11,21 @@ import numpy as np
 from ava_detect.datasets.synthetic.movement import Style, cycle, posed, pulse, symmetric
 from ava_detect.datasets.synthetic.skeleton import Pose, Segment
 
-WALK_HERTZ, RUN_HERTZ = 0.85, 1.35  # strides (two steps) a second at tempo 1
-WALK_AMPLITUDE, RUN_AMPLITUDE = 25.0, 29.0  # degrees of the thigh to either side
+WALK_HERTZ, RUN_HERTZ = 0.85, 1.35  # strides (two steps) per second at tempo 1
+WALK_AMPLITUDE, RUN_AMPLITUDE = 25.0, 29.0  # swing of the thigh to either side, degrees
 JUMP_HEIGHT_METRES = 0.32
 
 
 def stand(seconds: float, style: Style) -> Pose:
-    """Upright, arms down, shifting a little from foot to foot."""
+    """Stand upright with the arms down, shifting the weight a little from foot to foot.
+
+    Args:
+        seconds: Time of the movie.
+        style: The person's style.
+
+    Returns:
+        The pose.
+    """
     sway = 1.5 * np.sin(cycle(seconds, 0.22 * style.tempo, style))
     look = 4 * np.sin(cycle(seconds, 0.31, style))
     angles = symmetric((4 + sway, 8), (12 + 2 * sway, 5), (0, 4), (-2, 3))
@@ -26,13 +35,29 @@ def stand(seconds: float, style: Style) -> Pose:
 
 
 def walk(seconds: float, style: Style) -> Pose:
-    """One leg swings while the other carries; the arms swing against the legs."""
+    """Walk: one leg swings while the other carries; the arms swing against the legs.
+
+    Args:
+        seconds: Time of the movie.
+        style: The person's style.
+
+    Returns:
+        The pose.
+    """
     angle = cycle(seconds, WALK_HERTZ * style.tempo, style)
     return _stride(angle, WALK_AMPLITUDE, 22 * style.vigour, (8, 52), 20, 3, style)
 
 
 def run(seconds: float, style: Style) -> Pose:
-    """Like walking, but leaning, with bent arms, high heels and both feet off the ground for a moment."""
+    """Run: like walking, but leaning, with bent arms, high heels and a phase of flight.
+
+    Args:
+        seconds: Time of the movie.
+        style: The person's style.
+
+    Returns:
+        The pose.
+    """
     angle = cycle(seconds, RUN_HERTZ * style.tempo, style)
     pose = _stride(angle, RUN_AMPLITUDE, 38 * style.vigour, (18, 80), 80, 10, style)
     return Pose(pose.angles_degrees, 0.07 * float(np.abs(np.sin(angle))))
@@ -41,6 +66,11 @@ def run(seconds: float, style: Style) -> Pose:
 def _stride(
     angle: float, legs: float, arms: float, knee: tuple[float, float], elbow: float, lean: float, style: Style
 ) -> Pose:
+    """Return a pose of walking or running at a phase ``angle`` in radians; all other angles are in degrees.
+
+    ``legs`` and ``arms`` are amplitudes of their swing, ``knee`` is the least bend and the bend added while the leg
+    comes forward, ``elbow`` is the bend of the arms, and ``lean`` tilts the torso forward.
+    """
     angles: dict[Segment, tuple[float, float]] = {
         Segment.TORSO: (lean + style.slouch_degrees, 1.5 * np.sin(angle)),
         Segment.HEAD: (lean / 2 + style.slouch_degrees, 0.0),
@@ -49,7 +79,7 @@ def _stride(
         (Segment.LEFT_UPPER_ARM, Segment.LEFT_FOREARM, Segment.LEFT_THIGH, Segment.LEFT_SHIN, 0.0),
         (Segment.RIGHT_UPPER_ARM, Segment.RIGHT_FOREARM, Segment.RIGHT_THIGH, Segment.RIGHT_SHIN, np.pi),
     )
-    for upper_arm, forearm, thigh, shin, offset in sides:
+    for upper_arm, forearm, thigh, shin, offset in sides:  # offset: half a cycle between the sides
         thigh_swing = 3 + legs * np.sin(angle + offset)
         knee_bend = knee[0] + knee[1] * max(0.0, np.cos(angle + offset)) ** 1.3  # bent while the leg comes forward
         arm_swing = -arms * np.sin(angle + offset)
@@ -61,7 +91,15 @@ def _stride(
 
 
 def sit(seconds: float, style: Style) -> Pose:
-    """Seated: thighs level, shins down, hands on the knees."""
+    """Sit: thighs level, shins down, hands on the knees.
+
+    Args:
+        seconds: Time of the movie.
+        style: The person's style.
+
+    Returns:
+        The pose.
+    """
     sway = 2 * np.sin(cycle(seconds, 0.2 * style.tempo, style))
     angles = symmetric((24 + sway, 9), (62, -4), (86, 9), (4, 4))
     angles[Segment.TORSO] = (style.slouch_degrees + 2 + sway, 0.0)
@@ -70,7 +108,15 @@ def sit(seconds: float, style: Style) -> Pose:
 
 
 def bend(seconds: float, style: Style) -> Pose:
-    """Bent forward at the waist, hands reaching for the ground."""
+    """Bend forward at the waist, hands reaching for the ground.
+
+    Args:
+        seconds: Time of the movie.
+        style: The person's style.
+
+    Returns:
+        The pose.
+    """
     work = np.sin(cycle(seconds, 0.6 * style.tempo, style))
     angles = symmetric((16 + 8 * work, 6), (28 + 12 * work, 0), (26, 7), (-4, 4))
     angles[Segment.TORSO] = (54 + 8 * work, 0.0)
@@ -79,7 +125,15 @@ def bend(seconds: float, style: Style) -> Pose:
 
 
 def crouch(seconds: float, style: Style) -> Pose:
-    """On one knee, the other foot in front, hands busy close to the ground."""
+    """Kneel on one knee, the other foot in front, hands busy close to the ground.
+
+    Args:
+        seconds: Time of the movie.
+        style: The person's style.
+
+    Returns:
+        The pose.
+    """
     work = np.sin(cycle(seconds, 0.5 * style.tempo, style))
     angles = symmetric((38 + 8 * work, 8), (52 + 14 * work, -4))
     angles |= {
@@ -94,8 +148,17 @@ def crouch(seconds: float, style: Style) -> Pose:
 
 
 def jump(seconds: float, style: Style) -> Pose:
-    """Crouch, fly, land, over and over; the arms swing up in flight."""
+    """Jump repeatedly: crouch, fly, land; the arms swing up in flight.
+
+    Args:
+        seconds: Time of the movie.
+        style: The person's style.
+
+    Returns:
+        The pose.
+    """
     share = (seconds * 0.95 * style.tempo + style.phase) % 1.0
+    # Crouch before the jump (0 to 0.36 of the cycle) and after it (0.78 to 1); fly along a parabola in between.
     crouch = np.sin(np.pi * share / 0.36) if share < 0.36 else np.sin(np.pi * (share - 0.78) / 0.22) * (share > 0.78)
     flight = (share - 0.36) / 0.42
     lift = 4 * flight * (1 - flight) if 0 < flight < 1 else 0.0
@@ -112,7 +175,15 @@ def jump(seconds: float, style: Style) -> Pose:
 
 
 def lie(seconds: float, style: Style) -> Pose:
-    """On the back, the upper body propped up, one knee raised, breathing."""
+    """Lie on the back, the upper body propped up, one knee raised, breathing.
+
+    Args:
+        seconds: Time of the movie.
+        style: The person's style.
+
+    Returns:
+        The pose.
+    """
     breath = 2 * np.sin(cycle(seconds, 0.28, style))
     angles = symmetric((-20, 16), (14 + breath, 10))
     angles |= {
@@ -127,7 +198,15 @@ def lie(seconds: float, style: Style) -> Pose:
 
 
 def dance(seconds: float, style: Style) -> Pose:
-    """Hips from side to side, knees in turn, both arms overhead and swinging."""
+    """Dance: hips from side to side, knees in turn, both arms swinging overhead.
+
+    Args:
+        seconds: Time of the movie.
+        style: The person's style.
+
+    Returns:
+        The pose.
+    """
     beat = np.sin(cycle(seconds, 1.0 * style.tempo, style))
     bounce = 0.5 - 0.5 * np.cos(2 * cycle(seconds, 1.0 * style.tempo, style))
     left, right = max(beat, 0.0), max(-beat, 0.0)
@@ -150,10 +229,18 @@ def dance(seconds: float, style: Style) -> Pose:
 
 
 def fall(seconds: float, style: Style) -> Pose:
-    """A backward fall, upright to ground, shown again from the start on every half second like a replay.
+    """Fall backwards from standing to the ground; the fall restarts on every half second like a replay.
 
     Every whole second lies in the middle of the fall.
+
+    Args:
+        seconds: Time of the movie.
+        style: The person's style.
+
+    Returns:
+        The pose.
     """
+    # Position in the fall, 0 to 1, and how far down the body is: slow at first, like free fall.
     share = (seconds + 0.5 + 0.12 * (style.phase - 0.5)) % 1.0
     down = share**1.4
     flail = np.sin(2 * np.pi * 2.2 * share)
@@ -167,8 +254,17 @@ def fall(seconds: float, style: Style) -> Pose:
 
 
 def martial_art(seconds: float, style: Style) -> Pose:
-    """Fists up in a wide stance, and a high kick with the front leg about once a second."""
+    """Kick: fists up in a wide stance, and a high kick with the front leg about once a second.
+
+    Args:
+        seconds: Time of the movie.
+        style: The person's style.
+
+    Returns:
+        The pose.
+    """
     share = (seconds * 0.9 * style.tempo + style.phase) % 1.0
+    # Lift of the thigh and, within it, the thrust of the shin.
     kick = pulse(share, 0.25, 0.85)
     thrust = pulse(share, 0.35, 0.75)
     lead, rear = (

@@ -1,7 +1,9 @@
 """Furniture, and the things that people hold in their hands.
 
-What is held is larger than life, as on a stage: in a picture of 128 rows, which is what a small network sees, a metre
-is about 40 pixels, and a telephone of true size would be three of them.
+Held things are larger than real ones: in a frame of 128 rows, which is the input of a small network, a metre is about
+40 pixels, and a telephone of true size would be three pixels wide.
+
+Positions are metres in world axes: x right, y up, z away from the camera.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ Array = npt.NDArray[np.float64]
 
 PAPER, PHONE_COLOR, BOTTLE_COLOR = np.array([244.0, 242, 234]), np.array([26.0, 27, 32]), np.array([86.0, 196, 226])
 
-# each side of a unit box, corners in order around it, and the direction it looks
+# The sides of a unit box around the origin: corners ``[4, 3]`` in order around the side, and outward normal ``[3]``.
 _SIDES = [
     (np.array(corners, dtype=np.float64) - 0.5, np.array(normal, dtype=np.float64))
     for corners, normal in [
@@ -36,18 +38,29 @@ _SIDES = [
 
 
 def cuboid(camera: Camera, centre: Array, size: Array, yaw_degrees: float, color: Array, light: Array) -> list[Face]:
-    """The visible sides of a box. ``centre`` in world metres; ``size``: its width, height and depth in metres.
+    """Draw the visible sides of a box.
 
-    ``light``: unit vector towards the light in picture axes (right, down, towards us).
+    Args:
+        camera: The camera.
+        centre: Centre in metres ``[3]``.
+        size: Width, height and depth in metres ``[3]``.
+        yaw_degrees: Rotation about the vertical axis; see ``facing_axes``.
+        color: RGB 0..255 ``[3]``.
+        light: Unit vector towards the light ``[3]``: right, down, towards the camera.
+
+    Returns:
+        One face per visible side.
     """
-    axes = facing_axes(yaw_degrees)
+    axes = facing_axes(yaw_degrees)  # [3, 3], rows left, up, forward
     eye = np.array([camera.x_metres, camera.height_metres, 0.0])
     faces = []
     for corners, normal in _SIDES:
-        points = centre + (corners * size) @ axes
+        points = centre + (corners * size) @ axes  # [4, 3]
         direction = normal @ axes
+        # Skip sides that face away from the camera.
         if direction @ (eye - points.mean(axis=0)) <= 0:
             continue
+        # Lambert's cosine; the light's axes down and towards the camera are -y and -z of the world.
         lit = direction[0] * light[0] - direction[1] * light[1] - direction[2] * light[2]
         shade = 0.62 + 0.42 * max(float(lit), -0.4)
         faces.append(Face(camera.project(points), shade * color, float(points[:, 2].mean())))
@@ -57,8 +70,21 @@ def cuboid(camera: Camera, centre: Array, size: Array, yaw_degrees: float, color
 def chair(
     camera: Camera, ground: Array, seat_metres: float, yaw_degrees: float, color: Array, light: Array
 ) -> list[Face]:
-    """A chair over ``ground [x, z]`` whose seat is ``seat_metres`` high, for somebody who faces ``yaw_degrees``."""
+    """Draw a chair.
+
+    Args:
+        camera: The camera.
+        ground: Ground point x, z in metres ``[2]`` below the seat.
+        seat_metres: Height of the seat.
+        yaw_degrees: Direction that the seated person faces.
+        color: RGB 0..255 ``[3]``.
+        light: Unit vector towards the light ``[3]``: right, down, towards the camera.
+
+    Returns:
+        The visible faces.
+    """
     axes = facing_axes(yaw_degrees)
+    # Seat, back and four legs: centre and size along left, up and forward.
     parts = [
         ((0.0, seat_metres - 0.03, 0.06), (0.46, 0.06, 0.48)),
         ((0.0, seat_metres + 0.24, -0.17), (0.46, 0.48, 0.05)),
@@ -79,26 +105,39 @@ def chair(
 def mat(
     camera: Camera, ground: Array, length_metres: float, yaw_degrees: float, color: Array, light: Array
 ) -> list[Face]:
-    """A mattress on the floor under somebody who lies along ``yaw_degrees``."""
+    """Draw a mattress on the floor.
+
+    Args:
+        camera: The camera.
+        ground: Ground point x, z in metres ``[2]`` below the person's pelvis.
+        length_metres: Length of the mattress.
+        yaw_degrees: Direction along which the person lies.
+        color: RGB 0..255 ``[3]``.
+        light: Unit vector towards the light ``[3]``: right, down, towards the camera.
+
+    Returns:
+        The visible faces.
+    """
     centre = np.array([ground[0], 0.02, ground[1]]) - 0.04 * length_metres * facing_axes(yaw_degrees)[2]
     return cuboid(camera, centre, np.array([0.95, 0.04, length_metres]), yaw_degrees, color, light)
 
 
-def parcel(camera: Camera, joints: Joints, side: int, yaw_degrees: float, color: Array, light: Array) -> list[Face]:
-    """A box between the two hands."""
+def _parcel(camera: Camera, joints: Joints, side: int, yaw_degrees: float, color: Array, light: Array) -> list[Face]:
+    """Draw a box between the two hands."""
     hands = joints.fingertips.mean(axis=0)
     width = max(0.16, float(np.hypot(*(joints.wrists[0] - joints.wrists[1])[[0, 2]])) * 0.95)
     return cuboid(camera, hands + 0.09 * joints.axes[1], np.array([width, 0.32, 0.30]), yaw_degrees, color, light)
 
 
-def book(camera: Camera, joints: Joints, side: int, yaw_degrees: float, color: Array, light: Array) -> list[Face]:
-    """An open book in both hands: white pages that lean against each other, in a cover."""
+def _book(camera: Camera, joints: Joints, side: int, yaw_degrees: float, color: Array, light: Array) -> list[Face]:
+    """Draw an open book in both hands: two white pages that lean against each other, in a cover."""
     left, up, forward = joints.axes
     spine = joints.fingertips.mean(axis=0) + 0.02 * up
     faces = []
-    for sign in (-1.0, 1.0):
+    for sign in (-1.0, 1.0):  # the right and the left half
         outer = spine + sign * 0.23 * left - 0.07 * forward
         rise = 0.28 * (0.9 * up + 0.43 * forward)
+        # The cover first, then the page a little nearer and smaller.
         for lift, reach, shade, offset in ((0.0, 1.06, color, 0.0), (0.02, 0.96, PAPER, -0.004)):
             page = np.stack(
                 [spine, spine + reach * (outer - spine), spine + reach * (outer - spine) + rise, spine + rise]
@@ -109,8 +148,8 @@ def book(camera: Camera, joints: Joints, side: int, yaw_degrees: float, color: A
     return faces
 
 
-def phone(camera: Camera, joints: Joints, side: int, yaw_degrees: float, color: Array, light: Array) -> list[Face]:
-    """A dark telephone along one hand."""
+def _phone(camera: Camera, joints: Joints, side: int, yaw_degrees: float, color: Array, light: Array) -> list[Face]:
+    """Draw a dark telephone along one hand."""
     hand = (joints.wrists[side] + joints.fingertips[side]) / 2 + 0.08 * joints.axes[1]
     return [
         replace(face, depth=face.depth - 0.24)
@@ -118,8 +157,8 @@ def phone(camera: Camera, joints: Joints, side: int, yaw_degrees: float, color: 
     ]
 
 
-def bottle(camera: Camera, joints: Joints, side: int, yaw_degrees: float, color: Array, light: Array) -> list[Stroke]:
-    """A bright bottle, tilted so that its neck is at the mouth."""
+def _bottle(camera: Camera, joints: Joints, side: int, yaw_degrees: float, color: Array, light: Array) -> list[Stroke]:
+    """Draw a bright bottle, tilted so that its neck is at the mouth."""
     left, up, forward = joints.axes
     outwards = left if side == 0 else -left
     mouth = joints.head - 0.06 * up + 0.085 * forward
@@ -131,9 +170,11 @@ def bottle(camera: Camera, joints: Joints, side: int, yaw_degrees: float, color:
     return [Stroke(pixels[0], pixels[1], widths, BOTTLE_COLOR, depth, gloss=0.3, has_hem=True, is_person=False)]
 
 
+# What is held during a gesture. Arguments: camera, the holder's joints, the dominant hand (0 left, 1 right), yaw in
+# degrees, RGB color, light as for ``cuboid``.
 HELD: dict[int, Callable[[Camera, Joints, int, float, Array, Array], Sequence[Shape]]] = {
-    CARRY: parcel,
-    DRINK: bottle,
-    PHONE: phone,
-    READ: book,
+    CARRY: _parcel,
+    DRINK: _bottle,
+    PHONE: _phone,
+    READ: _book,
 }

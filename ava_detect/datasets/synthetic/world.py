@@ -1,10 +1,14 @@
-"""Movies of the synthetic world on disk, with ground truth as AVA writes it."""
+"""Movies of the synthetic world on disk, with ground truth in AVA's format.
+
+Shapes: H height, W width of the frames.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +27,60 @@ from ava_detect.structures.progress import OnProgress, Progress
 from ava_detect.video.writer import VideoWriter
 
 MIN_SIDE_PIXELS = 64
+_SEED_STRIDE = 1_000_003  # between worlds, so that the worlds of neighbouring seeds share no movie
+_TIME_EPSILON_FRAMES = 1e-6
+
 Row = tuple[str, float, npt.NDArray[np.float64], int, int]
+FilmedFrame = tuple[float, npt.NDArray[np.uint8], list[SeenPerson]]
+
+
+@dataclass(frozen=True)
+class WorldSettings:
+    """Content and format of a world's movies.
+
+    Attributes:
+        seed: Seed of the world, from 0: equal settings give equal movies.
+        num_movies: Number of movies, from 1.
+        seconds: Length of each movie in seconds, above 0.
+        fps: Frames per second, from 1.
+        width: Width of the frames in pixels, even and at least 64.
+        height: Height of the frames in pixels, even and at least 64.
+        num_people: Number of people in every shot, 1 to 4, or to 3 with "motion_pairs"; None draws it for each shot.
+        repertoire: "everyday", or "motion_pairs" for actions that differ only by their cadence.
+
+    Raises:
+        AvaDetectError: If a setting is out of range.
+    """
+
+    seed: int
+    num_movies: int = 1
+    seconds: float = 8.0
+    fps: int = 30
+    width: int = 640
+    height: int = 360
+    num_people: int | None = None
+    repertoire: str = Repertoire.EVERYDAY
+
+    def __post_init__(self) -> None:
+        if self.num_movies < 1:
+            raise AvaDetectError(f"num_movies must be at least 1, got {self.num_movies}")
+        if self.seed < 0:
+            raise AvaDetectError(f"seed must be a whole number from 0, got {self.seed}")
+        if not self.seconds > 0:
+            raise AvaDetectError(f"seconds must be above 0, got {self.seconds}")
+        if self.fps < 1:
+            raise AvaDetectError(f"fps must be a whole number from 1, got {self.fps}")
+        if min(self.width, self.height) < MIN_SIDE_PIXELS or self.width % 2 or self.height % 2:
+            raise AvaDetectError(
+                f"width and height must be even and at least {MIN_SIDE_PIXELS}, got {self.width}x{self.height}"
+            )
+        if self.repertoire not in list(Repertoire):
+            raise AvaDetectError(f"repertoire must be one of {', '.join(Repertoire)}, got {self.repertoire!r}")
+        most = MAX_PEOPLE[Repertoire(self.repertoire)]
+        if self.num_people is not None and not 1 <= self.num_people <= most:
+            raise AvaDetectError(
+                f"num_people must be 1 to {most}, or None to let the seed choose, got {self.num_people}"
+            )
 
 
 def film_frames(
@@ -35,19 +92,32 @@ def film_frames(
     height: int = 360,
     num_people: int | None = None,
     repertoire: str = Repertoire.EVERYDAY,
-) -> Iterator[tuple[float, npt.NDArray[np.uint8], list[SeenPerson]]]:
-    """The frames of one movie: time in seconds, uint8 RGB ``[H, W, 3]``, and the people on it.
+) -> Iterator[FilmedFrame]:
+    """Render the frames of one movie; only one shot is in memory at a time.
 
-    ``num_people``: 1 to 4 in every shot; None lets the seed choose shot by shot. ``repertoire``: "everyday", or
-    "motion_pairs" for actions that differ only by their cadence. One shot is in memory at a time.
-    Raises ``AvaDetectError`` for a setting out of range.
+    Args:
+        seed: Seed of the movie, from 0.
+        seconds: Length in seconds, above 0.
+        fps: Frames per second, from 1.
+        width: Width in pixels, even and at least 64.
+        height: Height in pixels, even and at least 64.
+        num_people: Number of people in every shot; None draws it for each shot.
+        repertoire: "everyday" or "motion_pairs"; see ``WorldSettings``.
+
+    Returns:
+        An iterator over the frames: time in seconds, uint8 RGB ``[H, W, 3]``, and the people that can be seen.
+
+    Raises:
+        AvaDetectError: If a setting is out of range.
     """
-    _check_settings(seed, seconds, fps, width, height, num_people, repertoire)
-    shots = plan_movie(seed, seconds, width, height, num_people, Repertoire(repertoire))
+    settings = WorldSettings(
+        seed, seconds=seconds, fps=fps, width=width, height=height, num_people=num_people, repertoire=repertoire
+    )
+    shots = plan_movie(seed, seconds, width, height, num_people, Repertoire(settings.repertoire))
     return (frame for shot in shots for frame in _film_shot(Stage(shot, width, height), fps))
 
 
-def _film_shot(stage: Stage, fps: int) -> Iterator[tuple[float, npt.NDArray[np.uint8], list[SeenPerson]]]:
+def _film_shot(stage: Stage, fps: int) -> Iterator[FilmedFrame]:
     for index in range(_first_frame(stage.shot.start_seconds, fps), _first_frame(stage.shot.end_seconds, fps)):
         yield (index / fps, *stage.film(index / fps))
 
@@ -63,10 +133,24 @@ def render_movie(
     num_people: int | None = None,
     repertoire: str = Repertoire.EVERYDAY,
 ) -> AvaTable:
-    """Write one movie as H.264 mp4 and return its ground truth for every whole second from 0.
+    """Write one movie as H.264 mp4.
 
-    The video id is the file's name without its suffix. One row a person and action: boxes as fractions of the frame,
-    tight around the figure and cut at the frame, and the person's id. See ``film_frames`` for the settings.
+    Args:
+        path: The file; its name without the suffix is the video id.
+        seed: Seed of the movie, from 0.
+        seconds: Length in seconds, above 0.
+        fps: Frames per second, from 1.
+        width: Width in pixels, even and at least 64.
+        height: Height in pixels, even and at least 64.
+        num_people: Number of people in every shot; None draws it for each shot.
+        repertoire: "everyday" or "motion_pairs"; see ``WorldSettings``.
+
+    Returns:
+        The ground truth of every whole second from 0, one row per person and action: the box as fractions of the frame,
+        tight around the figure and clipped to the frame, the action id and the person id.
+
+    Raises:
+        AvaDetectError: If a setting is out of range; no file is written.
     """
     path = Path(path)
     rows: list[Row] = []
@@ -89,56 +173,61 @@ def render_movie(
 
 def write_world(
     folder: str | Path,
+    settings: WorldSettings,
     *,
-    seed: int,
-    num_movies: int = 1,
-    seconds: float = 8.0,
-    fps: int = 30,
-    width: int = 640,
-    height: int = 360,
-    num_people: int | None = None,
-    repertoire: str = Repertoire.EVERYDAY,
     num_processes: int = 1,
     on_progress: OnProgress | None = None,
 ) -> AvaTable:
-    """Write movies and their annotations as a folder that is laid out like AVA, and return the ground truth.
+    """Write movies and their annotations into a folder that is laid out like AVA.
 
-    ``videos/movie_NNN.mp4``; ``ground_truth.csv`` (video_id, timestamp, box, action_id, person_id);
-    ``label_map.pbtxt``, the actions that this world plays, with AVA's ids; ``excluded.csv``, empty because every
-    whole second is annotated. The csv is written last: where it stands, the movies are complete.
+    The folder gets ``videos/movie_NNN.mp4``; ``ground_truth.csv`` (video_id, timestamp, box, action_id, person_id);
+    ``label_map.pbtxt``, the actions of this world with AVA's ids; and ``excluded.csv``, empty because every whole
+    second is annotated. The ground truth is written last: if it exists, the movies are complete.
 
-    An older world in ``folder`` is replaced movie by movie, but a video that would not be part of the new one is an
-    error. ``num_processes`` render movies side by side, with the same result (a script that asks for more than 1 needs
-    the usual ``if __name__ == "__main__":``). ``on_progress`` is told of the movies.
+    An older world in the folder is replaced movie by movie.
+
+    Args:
+        folder: The folder; created if it does not exist.
+        settings: Content and format of the movies.
+        num_processes: Number of processes that render movies in parallel, from 1; the result is the same. A script that
+            asks for more than 1 needs the usual ``if __name__ == "__main__":``.
+        on_progress: Called after each movie.
+
+    Returns:
+        The ground truth of all movies.
+
+    Raises:
+        AvaDetectError: If ``num_processes`` is below 1, or the folder contains a video that would not be part of the
+            new world.
+
+    Example:
+        >>> write_world("world", WorldSettings(seed=1, num_movies=40, seconds=30), num_processes=2)
     """
-    if num_movies < 1:
-        raise AvaDetectError(f"num_movies must be at least 1, got {num_movies}")
     if num_processes < 1:
         raise AvaDetectError(f"num_processes must be at least 1, got {num_processes}")
-    _check_settings(seed, seconds, fps, width, height, num_people, repertoire)
     folder = Path(folder)
-    paths = [folder / "videos" / f"movie_{index:03d}.mp4" for index in range(num_movies)]
+    paths = [folder / "videos" / f"movie_{index:03d}.mp4" for index in range(settings.num_movies)]
     _clear_for(folder, paths)
     render = partial(
         render_movie,
-        seconds=seconds,
-        fps=fps,
-        width=width,
-        height=height,
-        num_people=num_people,
-        repertoire=repertoire,
+        seconds=settings.seconds,
+        fps=settings.fps,
+        width=settings.width,
+        height=settings.height,
+        num_people=settings.num_people,
+        repertoire=settings.repertoire,
     )
-    # far apart, so that the worlds of neighbouring seeds share no movie
-    jobs = [partial(render, path, seed=seed * 1_000_003 + index) for index, path in enumerate(paths)]
-    table = AvaTable.concatenate(_all_done(jobs, num_processes, on_progress or (lambda progress: None)))
-    write_text_atomic(folder / "label_map.pbtxt", LabelMap.ava().subset(ACTION_IDS[Repertoire(repertoire)]).to_pbtxt())
+    jobs = [partial(render, path, seed=settings.seed * _SEED_STRIDE + index) for index, path in enumerate(paths)]
+    table = AvaTable.concatenate(_run_all(jobs, num_processes, on_progress or (lambda progress: None)))
+    label_map = LabelMap.ava().subset(ACTION_IDS[Repertoire(settings.repertoire)])
+    write_text_atomic(folder / "label_map.pbtxt", label_map.to_pbtxt())
     write_text_atomic(folder / "excluded.csv", "")
     write_ava_table(folder / "ground_truth.csv", table)
     return table
 
 
 def _clear_for(folder: Path, paths: list[Path]) -> None:
-    """Make way for a world of ``paths``: an older ground truth would be wrong from the first new movie on."""
+    """Prepare a folder for a world of ``paths``; an older ground truth is wrong from the first new movie on."""
     remove_stale_temporaries(folder / "videos")
     foreign = sorted(set((folder / "videos").glob("*")) - set(paths))
     if foreign:
@@ -148,15 +237,15 @@ def _clear_for(folder: Path, paths: list[Path]) -> None:
     (folder / "ground_truth.csv").unlink(missing_ok=True)
 
 
-def _all_done(jobs: list[partial[AvaTable]], num_processes: int, on_progress: OnProgress) -> list[AvaTable]:
-    """The results of ``jobs`` in their order, in this process or in several."""
+def _run_all(jobs: list[partial[AvaTable]], num_processes: int, on_progress: OnProgress) -> list[AvaTable]:
+    """Run jobs in this process or in several, and return their results in the order of the jobs."""
     if num_processes == 1:
         tables = []
         for job in jobs:
             tables.append(job())
             on_progress(Progress("videos", len(tables), len(jobs)))
         return tables
-    # A forked process would inherit the threads of whatever this one has loaded in an undefined state.
+    # A forked process would inherit the threads of the libraries loaded here in an undefined state.
     with ProcessPoolExecutor(min(num_processes, len(jobs)), multiprocessing.get_context("spawn")) as pool:
         futures = [pool.submit(job) for job in jobs]
         try:
@@ -169,32 +258,13 @@ def _all_done(jobs: list[partial[AvaTable]], num_processes: int, on_progress: On
         return [future.result() for future in futures]
 
 
-def _check_settings(
-    seed: int, seconds: float, fps: int, width: int, height: int, num_people: int | None, repertoire: str
-) -> None:
-    if seed < 0:
-        raise AvaDetectError(f"seed must be a whole number from 0, got {seed}")
-    if not seconds > 0:
-        raise AvaDetectError(f"seconds must be above 0, got {seconds}")
-    if fps < 1:
-        raise AvaDetectError(f"fps must be a whole number from 1, got {fps}")
-    if min(width, height) < MIN_SIDE_PIXELS or width % 2 or height % 2:
-        raise AvaDetectError(f"width and height must be even and at least {MIN_SIDE_PIXELS}, got {width}x{height}")
-    if repertoire not in list(Repertoire):
-        raise AvaDetectError(f"repertoire must be one of {', '.join(Repertoire)}, got {repertoire!r}")
-    if num_people is not None and not 1 <= num_people <= MAX_PEOPLE[Repertoire(repertoire)]:
-        raise AvaDetectError(
-            f"num_people must be 1 to {MAX_PEOPLE[Repertoire(repertoire)]}, or None to let the seed choose, "
-            f"got {num_people}"
-        )
-
-
 def _first_frame(seconds: float, fps: int) -> int:
-    """The first frame whose time is not before ``seconds``."""
-    return int(np.ceil(seconds * fps - 1e-6))
+    """Return the index of the first frame at or after ``seconds``."""
+    return int(np.ceil(seconds * fps - _TIME_EPSILON_FRAMES))
 
 
 def _rows(video_id: str, timestamp_seconds: float, people: list[SeenPerson], width: int, height: int) -> Iterator[Row]:
+    """Yield one row per person and action of a keyframe."""
     for person in people:
         box = boxes.pixels_to_fractions(person.box_xyxy[None], width, height)[0]
         for action_id in person.action_ids:

@@ -15,9 +15,9 @@ import yaml
 from helpers import constant_rate, write_numbered_video
 
 from ava_detect.config import Config, SplitConfig
-from ava_detect.datasets.checks.check_data import check_data, check_splits
+from ava_detect.datasets.checks.check_data import CheckSettings, check_data, check_splits
 from ava_detect.datasets.checks.report import KINDS, DataReport
-from ava_detect.datasets.synthetic.world import write_world
+from ava_detect.datasets.synthetic.world import WorldSettings, write_world
 from ava_detect.errors import ConfigError
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv, write_ava_table
 from ava_detect.structures.labels import LabelMap
@@ -29,7 +29,7 @@ SECONDS = 4
 @pytest.fixture(scope="module")
 def clean_world(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("check") / "world"
-    write_world(folder, seed=5, num_movies=NUM_MOVIES, seconds=SECONDS, width=160, height=96)
+    write_world(folder, WorldSettings(seed=5, num_movies=NUM_MOVIES, seconds=SECONDS, width=160, height=96))
     truth = read_ava_csv(folder / "ground_truth.csv", last_column="person_id")
     people = np.column_stack([truth.video_index, truth.timestamps_seconds, truth.boxes_fraction])
     found = truth[np.sort(np.unique(people, axis=0, return_index=True)[1])]
@@ -45,7 +45,7 @@ def world(clean_world, tmp_path) -> Path:
     return Path(shutil.copytree(clean_world, tmp_path / "world"))
 
 
-def check(world: Path, **settings) -> DataReport:
+def check(world: Path, *, start_seconds: float = 0.0, decode: bool = True) -> DataReport:
     split = SplitConfig(
         annotations=str(world / "ground_truth.csv"),
         videos=str(world / "videos"),
@@ -53,7 +53,8 @@ def check(world: Path, **settings) -> DataReport:
         exclude=str(world / "excluded.csv"),
     )
     label_map = LabelMap.from_pbtxt(world / "label_map.pbtxt")
-    return check_splits({"data": split}, label_map, **{"min_proposal_score": 0.8, **settings})
+    settings = CheckSettings(start_seconds=start_seconds, min_proposal_score=0.8)
+    return check_splits({"data": split}, label_map, settings, decode=decode)
 
 
 def test_nothing_is_said_of_a_clean_world(world):
@@ -146,7 +147,7 @@ FAULTS = [
     Fault(
         "frame-rate",
         lambda w: write_numbered_video(movie(w, 2), constant_rate(41, 10), rate=10),
-        "movie_002.mp4: 10, the network looks at 15",
+        "movie_002.mp4: 10, the network samples 15",
     ),
     Fault("variable-frame-rate", lambda w: write_numbered_video(movie(w, 2), uneven(62)), "movie_002.mp4"),
     Fault("second-outside", with_row(set_cells(second="-3")), "second -3: the video starts at second 0"),

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ava_detect.datasets.synthetic.drawing import Face, Layer, Plate, Shape, Stroke, drop_shadow
+from ava_detect.datasets.synthetic.drawing import Canvas, Face, Layer, Shape, Stroke, drop_shadow
 
 LIGHT = np.array([0.0, 0.0, 1.0])
 RED = np.array([200.0, 0.0, 0.0])
@@ -12,13 +12,13 @@ def bar(y: float = 20.0, *, depth: float = 1.0, x1: float = 10.0, x2: float = 30
     return Stroke(np.array([x1, y]), np.array([x2, y]), np.array([5.0, 5.0]), RED, depth, **settings)  # type: ignore[arg-type]
 
 
-def plate_of(height: int = 100, width: int = 100, level: float = 0.0) -> Plate:
-    return Plate(np.full((3, height, width), level, np.float32))
+def canvas_of(height: int = 100, width: int = 100, level: float = 0.0) -> Canvas:
+    return Canvas(np.full((3, height, width), level, np.float32))
 
 
 def box_of(*shapes: Shape, size: tuple[int, int] = (100, 100)) -> list[float]:
     layer = Layer.of_shapes(list(shapes), LIGHT)
-    return plate_of(size[1], size[0]).box_and_visible_share(layer, 0)[0].tolist()
+    return canvas_of(size[1], size[0]).box_and_visible_share(layer, 0)[0].tolist()
 
 
 def test_a_stroke_reaches_its_half_width_beyond_both_ends() -> None:
@@ -55,9 +55,9 @@ def test_nearer_shapes_cover_farther_ones_in_any_order() -> None:
     near = Face(np.array([[0.0, 0], [40, 0], [40, 40], [0, 40]]), np.array([0.0, 255.0, 0.0]), 1.0)
     far = Face(np.array([[0.0, 0], [40, 0], [40, 40], [0, 40]]), np.array([255.0, 0.0, 0.0]), 2.0)
     for shapes in ([near, far], [far, near]):
-        plate = plate_of(40, 40)
-        plate.put(Layer.of_shapes(shapes, LIGHT))
-        np.testing.assert_allclose(plate.frame[:, 20, 20], [0, 255, 0])
+        canvas = canvas_of(40, 40)
+        canvas.blend(Layer.of_shapes(shapes, LIGHT))
+        np.testing.assert_allclose(canvas.frame[:, 20, 20], [0, 255, 0])
 
 
 def test_the_silhouette_holds_what_furniture_hides_and_no_furniture() -> None:
@@ -67,9 +67,9 @@ def test_the_silhouette_holds_what_furniture_hides_and_no_furniture() -> None:
 
 def test_boxes_are_cut_at_the_frame_and_the_share_inside_is_known() -> None:
     square = Face(np.array([[-10.0, 10], [10, 10], [10, 30], [-10, 30]]), RED, 1.0, is_person=True)
-    plate, layer = plate_of(), Layer.of_shapes([square], LIGHT)
-    plate.put(layer, 3)
-    box, share = plate.box_and_visible_share(layer, 3)
+    canvas, layer = canvas_of(), Layer.of_shapes([square], LIGHT)
+    canvas.blend(layer, 3)
+    box, share = canvas.box_and_visible_share(layer, 3)
     assert box.tolist() == [0, 10, 10, 30]
     assert share == pytest.approx(0.5)
 
@@ -78,10 +78,10 @@ def test_boxes_are_cut_at_the_frame_and_the_share_inside_is_known() -> None:
 def test_a_layer_outside_the_frame_draws_nothing(shift: tuple[int, int]) -> None:
     stroke = Stroke(np.array([10.0, 20]) + shift, np.array([30.0, 20]) + shift, np.array([5.0, 5.0]), RED, 1.0)
     layer = Layer.of_shapes([stroke], LIGHT)
-    plate = plate_of(level=7)
-    plate.put(layer, 0)
-    assert (plate.frame == 7).all()
-    assert plate.box_and_visible_share(layer, 0)[1] == 0.0
+    canvas = canvas_of(level=7)
+    canvas.blend(layer, 0)
+    assert (canvas.frame == 7).all()
+    assert canvas.box_and_visible_share(layer, 0)[1] == 0.0
 
 
 def test_who_is_behind_keeps_the_whole_box_and_loses_what_is_hidden_of_the_share() -> None:
@@ -89,27 +89,27 @@ def test_who_is_behind_keeps_the_whole_box_and_loses_what_is_hidden_of_the_share
     behind = Layer.of_shapes([Face(square, RED, 2.0, is_person=True)], LIGHT)
     in_front = Layer.of_shapes([Face(square + np.array([15, 0]), RED, 1.0, is_person=True)], LIGHT)
     bush = Layer.of_shapes([Face(square + np.array([0, 15]), RED, 0.5)], LIGHT)
-    plate = plate_of()
-    plate.put(behind, 0)
-    plate.put(in_front, 1)
-    box, share = plate.box_and_visible_share(behind, 0)
+    canvas = canvas_of()
+    canvas.blend(behind, 0)
+    canvas.blend(in_front, 1)
+    box, share = canvas.box_and_visible_share(behind, 0)
     assert box.tolist() == [10, 10, 30, 30]
     assert share == pytest.approx(0.75)  # the other one covers 5 of 20 columns
-    plate.put(bush)
+    canvas.blend(bush)
     # the bush covers 5 of 20 rows of the remaining 15 columns
-    assert plate.box_and_visible_share(behind, 0)[1] == pytest.approx(0.75 * 0.75)
-    assert plate.box_and_visible_share(in_front, 1)[1] == pytest.approx(1 - 5 * 5 / 400)
+    assert canvas.box_and_visible_share(behind, 0)[1] == pytest.approx(0.75 * 0.75)
+    assert canvas.box_and_visible_share(in_front, 1)[1] == pytest.approx(1 - 5 * 5 / 400)
 
 
 def test_a_picture_with_holes_shows_what_is_behind_it() -> None:
     picture = np.zeros((4, 4, 4), np.uint8)
     picture[:2] = (10, 20, 30, 255)
     picture[2] = (10, 20, 30, 51)  # a fifth
-    plate = plate_of(level=100)
-    plate.put(Layer.of_picture(picture).moved_to(50, 60))
-    np.testing.assert_allclose(plate.frame[:, 60, 50], [10, 20, 30])
-    np.testing.assert_allclose(plate.frame[:, 62, 53], [82, 84, 86])
-    np.testing.assert_allclose(plate.frame[:, 63, 50], 100)
+    canvas = canvas_of(level=100)
+    canvas.blend(Layer.of_image(picture).moved_to(50, 60))
+    np.testing.assert_allclose(canvas.frame[:, 60, 50], [10, 20, 30])
+    np.testing.assert_allclose(canvas.frame[:, 62, 53], [82, 84, 86])
+    np.testing.assert_allclose(canvas.frame[:, 63, 50], 100)
 
 
 def test_a_shadow_is_darkest_in_its_middle_and_never_leaves_the_frame() -> None:

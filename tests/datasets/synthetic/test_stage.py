@@ -37,7 +37,7 @@ class PlainBackdrop:
     def __init__(self, level: float) -> None:
         self.level = level
 
-    def view(self, camera_metres: float, unrest: tuple[float, float]) -> np.ndarray:
+    def view(self, camera_metres: float, shake: tuple[float, float]) -> np.ndarray:
         return np.full((3, HEIGHT, WIDTH), self.level, np.float32)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from ava_detect.datasets.synthetic.actions import ACTION_IDS
 from ava_detect.datasets.synthetic.planning import plan_movie
-from ava_detect.datasets.synthetic.world import film_frames, render_movie, write_world
+from ava_detect.datasets.synthetic.world import WorldSettings, film_frames, render_movie, write_world
 from ava_detect.errors import AvaDetectError
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
 from ava_detect.structures.labels import LabelMap
@@ -61,7 +61,7 @@ def test_a_long_movie_is_not_planned_or_kept_as_a_whole() -> None:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, AvaTable]:
     folder = tmp_path_factory.mktemp("world")
-    return folder, write_world(folder, seed=3, num_movies=2, seconds=6, fps=10, num_people=2, **SMALL)
+    return folder, write_world(folder, WorldSettings(seed=3, num_movies=2, seconds=6, fps=10, num_people=2, **SMALL))
 
 
 def test_a_world_is_laid_out_like_ava(world: tuple[Path, AvaTable]) -> None:
@@ -115,11 +115,11 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 def test_several_processes_write_the_same_world_and_say_how_far_they_are(tmp_path: Path) -> None:
     calls: list[tuple[int, int]] = []
-    settings = {"seed": 9, "num_movies": 3, "seconds": 1, "fps": 5, "width": 64, "height": 64}
+    settings = WorldSettings(seed=9, num_movies=3, seconds=1, fps=5, width=64, height=64)
     for folder, num_processes in (("one", 1), ("two", 2)):
         write_world(
             tmp_path / folder,
-            **settings,
+            settings,
             num_processes=num_processes,
             on_progress=lambda at: calls.append((at.done, at.total)),
         )
@@ -129,7 +129,8 @@ def test_several_processes_write_the_same_world_and_say_how_far_they_are(tmp_pat
 
 def test_a_world_of_motion_pairs_has_four_actions(tmp_path: Path) -> None:
     table = write_world(
-        tmp_path, seed=1, num_movies=2, seconds=9, fps=2, width=160, height=90, repertoire="motion_pairs"
+        tmp_path,
+        WorldSettings(seed=1, num_movies=2, seconds=9, fps=2, width=160, height=90, repertoire="motion_pairs"),
     )
     assert set(table.action_ids) == {10, 14, 67, 69}
     assert LabelMap.from_pbtxt(tmp_path / "label_map.pbtxt").ids == (10, 14, 67, 69)
@@ -137,24 +138,24 @@ def test_a_world_of_motion_pairs_has_four_actions(tmp_path: Path) -> None:
 
 def test_an_older_world_is_replaced_but_a_foreign_video_is_not_left_beside_it(tmp_path: Path) -> None:
     tiny = {"seconds": 1, "fps": 2, "width": 64, "height": 64}
-    write_world(tmp_path, seed=1, num_movies=2, **tiny)
+    write_world(tmp_path, WorldSettings(seed=1, num_movies=2, **tiny))
     before = files_of(tmp_path)
-    write_world(tmp_path, seed=2, num_movies=2, **tiny)
+    write_world(tmp_path, WorldSettings(seed=2, num_movies=2, **tiny))
     assert files_of(tmp_path).keys() == before.keys()
     assert files_of(tmp_path) != before
     with pytest.raises(AvaDetectError, match=r"movie_001.mp4 is not part of a world of 1 movies; remove it or choose"):
-        write_world(tmp_path, seed=2, num_movies=1, **tiny)
+        write_world(tmp_path, WorldSettings(seed=2, num_movies=1, **tiny))
 
 
 def test_a_world_that_was_broken_off_has_no_ground_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny = {"seconds": 1, "fps": 2, "width": 64, "height": 64}
-    write_world(tmp_path, seed=1, num_movies=2, **tiny)
+    write_world(tmp_path, WorldSettings(seed=1, num_movies=2, **tiny))
 
     def stop(progress: Progress) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_world(tmp_path, seed=2, num_movies=2, on_progress=stop, **tiny)
+        write_world(tmp_path, WorldSettings(seed=2, num_movies=2, **tiny), on_progress=stop)
     assert sorted(files_of(tmp_path)) == [
         "excluded.csv", "label_map.pbtxt", "videos/movie_000.mp4", "videos/movie_001.mp4",
     ]  # fmt: skip
@@ -181,7 +182,7 @@ def test_settings_out_of_range_are_named_and_leave_no_file(tmp_path: Path, setti
 
 def test_a_world_needs_a_movie(tmp_path: Path) -> None:
     with pytest.raises(AvaDetectError, match="num_movies must be at least 1, got 0"):
-        write_world(tmp_path, seed=0, num_movies=0)
+        write_world(tmp_path, WorldSettings(seed=0, num_movies=0))
     with pytest.raises(AvaDetectError, match="num_processes must be at least 1, got 0"):
-        write_world(tmp_path, seed=0, num_processes=0)
+        write_world(tmp_path, WorldSettings(seed=0), num_processes=0)
     assert list(tmp_path.iterdir()) == []

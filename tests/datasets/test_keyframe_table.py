@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ava_detect.datasets.keyframes import read_keyframes
-from ava_detect.datasets.people import People
+from ava_detect.datasets.keyframe_table import read_keyframe_table
+from ava_detect.datasets.labelled_boxes import LabelledBoxes
 from ava_detect.errors import FormatError
 
 AVA_IDS = tuple(range(1, 81))
@@ -45,7 +45,7 @@ def content(table):
 
 
 def test_rows_of_one_box_are_one_person(write):
-    table = read_keyframes(write(TRUTH, "gt.csv"), action_ids=AVA_IDS)
+    table = read_keyframe_table(write(TRUTH, "gt.csv"), action_ids=AVA_IDS)
     assert content(table) == {
         ("video_a", 902.0): [((0.1, 0.1, 0.5, 0.9), [12, 80]), ((0.6, 0.2, 0.9, 0.8), [11])],
         ("video_a", 904.0): [((0.2, 0.2, 0.4, 0.4), [1])],
@@ -55,14 +55,14 @@ def test_rows_of_one_box_are_one_person(write):
 
 
 def test_a_test_has_every_keyframe_that_is_named(write):
-    table = read_keyframes(write(TRUTH, "gt.csv"), action_ids=AVA_IDS, training=False)
+    table = read_keyframe_table(write(TRUTH, "gt.csv"), action_ids=AVA_IDS, training=False)
     assert content(table)["video_b", 903.0] == []
     assert len(table) == 4
 
 
 def test_excluded_keyframes_are_dropped_on_both_sides(write):
     proposals = write("video_a,902,0.1,0.1,0.5,0.9,,0.95\nvideo_b,902,0,0,0.5,0.5,,0.95\n", "boxes.csv")
-    table = read_keyframes(
+    table = read_keyframe_table(
         write(TRUTH, "gt.csv"), action_ids=AVA_IDS, proposals=proposals, exclude=write("video_a,902\n", "ex.csv")
     )
     assert list(content(table)) == [("video_a", 904.0), ("video_b", 902.0)]
@@ -80,7 +80,7 @@ video_a,0903,0.6,0.2,0.9,0.79,,0.85
 video_b,0903,0.6,0.2,0.9,0.79,,0.85
 """
     found = content(
-        read_keyframes(
+        read_keyframe_table(
             write(TRUTH, "gt.csv"),
             action_ids=AVA_IDS,
             proposals=write(proposals, "boxes.csv"),
@@ -103,7 +103,7 @@ def test_a_test_with_proposals_has_these_alone(write):
     proposals = "video_a,902,0.6,0.2,0.9,0.8,,0.95\nvideo_a,902,0,0,0.2,0.2,,\nvideo_b,903,0,0,1,1,,0.85\n".replace(
         "0.2,,\n", "0.2,\n"
     )
-    table = read_keyframes(
+    table = read_keyframe_table(
         write(TRUTH, "gt.csv"), action_ids=AVA_IDS, proposals=write(proposals, "boxes.csv"), training=False
     )
     assert content(table) == {
@@ -120,12 +120,12 @@ def test_proposals_as_coco_json(write):
         ' "annotations": [{"image_id": 1, "category_id": 1, "bbox": [10, 20, 30, 40], "score": 0.9}]}',
         "boxes.json",
     )
-    table = read_keyframes(write(TRUTH, "gt.csv"), action_ids=AVA_IDS, proposals=coco, training=False)
+    table = read_keyframe_table(write(TRUTH, "gt.csv"), action_ids=AVA_IDS, proposals=coco, training=False)
     assert content(table)["video_b", 902.0] == [((0.1, 0.1, 0.4, 0.3), [])]
 
 
 def test_a_subset_keeps_the_boxes_and_counts_what_it_drops(write):
-    table = read_keyframes(write(TRUTH, "gt.csv"), action_ids=(80, 11))
+    table = read_keyframe_table(write(TRUTH, "gt.csv"), action_ids=(80, 11))
     np.testing.assert_array_equal(table.label_matrix(0), [[1, 0], [0, 1]])
     np.testing.assert_array_equal(table.label_matrix(1), [[0, 0]])
     assert table.unknown_labels == {1: 1, 12: 1, 14: 1}
@@ -133,12 +133,12 @@ def test_a_subset_keeps_the_boxes_and_counts_what_it_drops(write):
 
 def test_a_label_map_that_does_not_belong(write):
     with pytest.raises(FormatError, match=r"gt.csv: none of its action ids \(1, 11, 12, 14, 80\) is in the label map"):
-        read_keyframes(write(TRUTH, "gt.csv"), action_ids=(2, 3))
+        read_keyframe_table(write(TRUTH, "gt.csv"), action_ids=(2, 3))
 
 
 def test_nothing_left(write):
     with pytest.raises(FormatError, match="no keyframe with people is left"):
-        read_keyframes(write("video_a,902\n", "gt.csv"), action_ids=AVA_IDS)
+        read_keyframe_table(write("video_a,902\n", "gt.csv"), action_ids=AVA_IDS)
 
 
 @pytest.mark.parametrize("which", ["truth", "proposals"])
@@ -150,18 +150,18 @@ def test_pixels_are_refused(write, which):
     with pytest.raises(
         FormatError, match=r"pixels.csv: boxes are fractions .* \[10.0, 20.0, 30.0, 40.0\] in video_a at"
     ):
-        read_keyframes(**files, action_ids=AVA_IDS)
+        read_keyframe_table(**files, action_ids=AVA_IDS)
 
 
 def test_ground_truth_is_no_file_of_proposals(write):
     truth = write(TRUTH, "gt.csv")
     with pytest.raises(FormatError, match=r"gt\.csv: scores of proposals lie in 0\.\.1, got 3"):
-        read_keyframes(truth, action_ids=AVA_IDS, proposals=truth)
+        read_keyframe_table(truth, action_ids=AVA_IDS, proposals=truth)
 
 
 def test_boxes_are_cut_at_the_frame_and_who_is_outside_is_nobody(write):
     text = "v,1,-0.1,0.5,0.5,1.2,12,0\nv,1,1.1,0,1.2,1,12,1\nv,1,0.5,0.5,0.5,0.9,12,2\n"
-    table = read_keyframes(write(text, "gt.csv"), action_ids=AVA_IDS)
+    table = read_keyframe_table(write(text, "gt.csv"), action_ids=AVA_IDS)
     assert content(table) == {("v", 1.0): [((0, 0.5, 0.5, 1), [12])]}
 
 
@@ -173,7 +173,7 @@ def test_grouping_and_matching_as_written_out_in_a_loop(truth_rows, found_rows):
     def people(rows):
         keys, x, y, columns = np.array(rows, np.int64).reshape(-1, 4).T
         boxes = np.stack([x * 0.1, y * 0.1, x * 0.1 + 0.5, y * 0.1 + 0.5], axis=1)
-        return People.of_rows(keys, boxes, columns.astype(np.int16))
+        return LabelledBoxes.of_rows(keys, boxes, columns.astype(np.int16))
 
     def by_hand(rows):
         groups = {}
@@ -193,6 +193,6 @@ def test_grouping_and_matching_as_written_out_in_a_loop(truth_rows, found_rows):
     matched = found.labelled_by(truth, 0.99)
     expected = {place: by_hand(truth_rows).get(place, set()) for place in by_hand(found_rows)}
     assert dict(labels(matched)) == expected
-    both = People.joined(truth, matched)
+    both = LabelledBoxes.joined(truth, matched)
     assert both.keys.tolist() == sorted(both.keys.tolist())
     assert sorted(map(str, labels(both))) == sorted(map(str, labels(truth) + labels(matched)))
