@@ -31,9 +31,7 @@ def say(what: RenderableType) -> None:
 
 def complain(message: str) -> None:
     """Print a problem in a line on stderr."""
-    command = _running.get()
-    text = message if command is None else with_flags(message, command)
-    err.print(f"ava-detect: {without_secrets(text)}", markup=False, highlight=False)
+    err.print(f"ava-detect: {without_secrets(in_flags(message))}", markup=False, highlight=False)
 
 
 def table(heading: Sequence[str], rows: Iterable[Sequence[str]], *, left: Sequence[int]) -> Table:
@@ -53,6 +51,12 @@ class Command(TyperCommand):
         """Parse the arguments of a call, after which this is the command that runs."""
         _running.set(self)
         return super().parse_args(ctx, args)
+
+
+def in_flags(message: str) -> str:
+    """Return a message of the library in the flags of the command that runs."""
+    command = _running.get()
+    return message if command is None else with_flags(message, command)
 
 
 def with_flags(message: str, command: TyperCommand) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ava_detect.cli import options
-from ava_detect.cli.console import Command, complain, say
+from ava_detect.cli.console import Command, complain, in_flags, say
 from ava_detect.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -165,6 +165,6 @@ def _print_report(report: DataReport, *, as_json: bool, quiet: bool) -> None:
         print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
     elif quiet:
         for finding in report.problems:
-            say(str(finding))
+            say(in_flags(str(finding)))
     else:
-        say(str(report))
+        say(in_flags(str(report)))
