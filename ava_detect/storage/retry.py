@@ -53,7 +53,9 @@ def with_retries(attempt: Callable[[], T], what: object) -> T:
         except Exception as error:  # Each store's client library has its own error types for a broken connection.
             reason = shown(without_secrets(f"{type(error).__name__}: {error}"))
             if type(error).__name__ in _CREDENTIAL_ERRORS:
-                raise StoreError(f"{shown(what)}: {reason}; give keys where the store's own tools look for them") from None
+                raise StoreError(
+                    f"{shown(what)}: {reason}; give keys where the store's own tools look for them"
+                ) from None
             if left == 0:
                 # Not chained: the library's message may contain signatures.
                 raise StoreError(f"{shown(what)}: the store did not answer in {_TRIES} tries ({reason})") from None
