@@ -69,8 +69,8 @@ def room_for(what: object) -> Iterator[None]:
         folder = tempfile.gettempdir()
         # A StoreError, because another attempt may succeed: on another machine, or on this one later.
         raise StoreError(
-            f"{shown(what)}: the disk of the temporary folder {shown(folder)} is full ({_free_mib(folder)} MiB are free); "
-            "make room there, or set TMPDIR to a folder on a larger disk"
+            f"{shown(what)}: the disk of the temporary folder {shown(folder)} is full "
+            f"({_free_mib(folder)} MiB are free); make room there, or set TMPDIR to a folder on a larger disk"
         ) from error
 
 
