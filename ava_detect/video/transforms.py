@@ -177,7 +177,7 @@ def _opencv_taps(old: int, new: int, *, zero_weight_at_edges: bool) -> tuple[_Ta
 
 @lru_cache(maxsize=64)
 def _column_taps(old: int, new: int) -> tuple[_Taps, _Taps]:
-    """Find the horizontal taps, with each weight repeated for red, green and blue: indices ``[w]``, weights ``[w * 3]``.
+    """Find the horizontal taps, each weight repeated for the three channels: indices ``[w]``, weights ``[w * 3]``.
 
     NumPy multiplies long rows ``[w * 3]`` much faster than ``[w, 3]`` with a broadcast weight.
     """
