@@ -117,7 +117,7 @@ class Address:
             package = _PACKAGES.get(scheme)
             advice = f"pip install {package}" if package else without_secrets(str(error))
             raise MissingDependencyError(
-                f"{shown(self)}: what opens {shown(scheme)}:// is not installed ({shown(advice)})"
+                f"{shown(self)}: the package for {shown(scheme)}:// is not installed ({shown(advice)})"
             ) from error
         except ValueError as error:
             reason = shown(without_secrets(str(error)))
@@ -125,20 +125,18 @@ class Address:
         return opened
 
 
-def address_of(place: str | Path | Address) -> Address:
+def address_of(path: str | Path | Address) -> Address:
     """Convert a path or an address to an ``Address``.
 
     Args:
-        place: An address, returned as it is, or a path of this machine.
+        path: An address, returned as it is, or a path of this machine.
 
     Returns:
         The address; ``file://`` and the absolute path for a path of this machine.
     """
-    if isinstance(place, Address):
-        return place
-    return (
-        Address(place) if isinstance(place, str) and is_address(place) else Address(f"file://{Path(place).resolve()}")
-    )
+    if isinstance(path, Address):
+        return path
+    return Address(path) if isinstance(path, str) and is_address(path) else Address(f"file://{Path(path).resolve()}")
 
 
 def without_secrets(text: str) -> str:

@@ -226,14 +226,14 @@ class Store:
         with_retries(put, self.address / name)
 
 
-def directory(files: AbstractFileSystem, place: str) -> Iterator[Mapping[str, Any]]:
+def directory(files: AbstractFileSystem, path: str) -> Iterator[Mapping[str, Any]]:
     """List one directory of any size.
 
     Stores opened by s3fs are listed page by page, so memory does not grow with the directory; others in one request.
 
     Args:
         files: The file system.
-        place: The directory's path on it.
+        path: The directory's path on it.
 
     Yields:
         The entries as fsspec shows them (``name``, ``type``, modification time, ...), files in the order of their
@@ -242,20 +242,20 @@ def directory(files: AbstractFileSystem, place: str) -> Iterator[Mapping[str, An
     Raises:
         StoreError: If the store does not answer.
     """
-    bucket = place.partition("/")[0]
+    bucket = path.partition("/")[0]
     # S3's directory buckets (their names end in "--x-s3") do not list in the order of names.
     if hasattr(files, "call_s3") and bucket and not bucket.endswith("--x-s3"):
-        yield from _pages(files, place)
+        yield from _pages(files, path)
     else:
-        yield from sorted(with_retries(lambda: files.ls(place, detail=True), place), key=lambda info: str(info["name"]))
+        yield from sorted(with_retries(lambda: files.ls(path, detail=True), path), key=lambda info: str(info["name"]))
 
 
-def _pages(files: Any, place: str) -> Iterator[Mapping[str, Any]]:
-    bucket, key, _ = files.split_path(place)
+def _pages(files: Any, path: str) -> Iterator[Mapping[str, Any]]:
+    bucket, key, _ = files.split_path(path)
     request = {"Bucket": bucket, "Delimiter": "/", "MaxKeys": _KEYS_PER_PAGE, **files.req_kw}
     prefix = f"{key}/" if key else ""
     while True:
-        page = with_retries(lambda: files.call_s3("list_objects_v2", Prefix=prefix, **request), place)
+        page = with_retries(lambda: files.call_s3("list_objects_v2", Prefix=prefix, **request), path)
         for entry in page.get("Contents", []):
             if entry["Key"] != prefix:  # an empty object that some tools write for a folder
                 yield {**entry, "name": f"{bucket}/{entry['Key']}", "type": "file"}
