@@ -1,6 +1,6 @@
-"""The machine and the installation: versions, the files that ship with the package, the cores this process may use.
+"""The machine and the installation: versions, files shipped with the package, usable CPU cores.
 
-Everything here costs no import of a library: versions come from package metadata.
+No library is imported to answer these questions; versions are read from package metadata.
 """
 
 from __future__ import annotations
@@ -15,7 +15,11 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def versions() -> dict[str, str | None]:
-    """Name -> version of this package, of Python and of the libraries it needs; None: not installed."""
+    """Return the versions of this package, of Python and of the required libraries.
+
+    Returns:
+        Name -> version; None for a library that is not installed.
+    """
     found: dict[str, str | None] = {"ava_detect": installed_version(), "python": platform.python_version()}
     for name in LIBRARIES:
         try:
@@ -26,7 +30,11 @@ def versions() -> dict[str, str | None]:
 
 
 def installed_version() -> str:
-    """The version of this package; ``"unknown"`` in a source tree that was never installed."""
+    """Return the version of this package.
+
+    Returns:
+        The version; ``"unknown"`` in a source tree that was never installed.
+    """
     try:
         return version("ava_detect")
     except PackageNotFoundError:
@@ -34,11 +42,23 @@ def installed_version() -> str:
 
 
 def resource_dir(name: str) -> Path:
-    """The folder ``configs`` or ``annotations``: inside the installed package, or at the top of a checkout."""
+    """Return the path of a data folder that ships with the package.
+
+    Args:
+        name: ``"configs"`` or ``"annotations"``.
+
+    Returns:
+        The folder inside the installed package, or at the top of a source checkout.
+    """
     installed = _PACKAGE / name
     return installed if installed.is_dir() else _PACKAGE.parent / name
 
 
 def usable_cores() -> int:
-    """The cores this process may use; a container or ``taskset`` can leave it fewer than the machine has."""
+    """Return the number of CPU cores this process may use.
+
+    Returns:
+        The size of the process's CPU affinity set where the system has one (a container or ``taskset`` can make it
+        smaller than the machine's core count), else the machine's core count; at least 1.
+    """
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

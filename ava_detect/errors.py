@@ -1,7 +1,7 @@
-"""The exception types that people meet. Each message says what was got, what is allowed and what to try.
+"""Exception types of the public interface, and helpers for the text of their messages.
 
-All of them are ``ValueError``s where the caller's input was at fault, so that code which catches
-``ValueError`` around a call into this package keeps working.
+Each message states what was given, what is allowed and what to try. Errors caused by the caller's input are
+``ValueError``s, so code that catches ``ValueError`` around a call into this package catches them too.
 """
 
 from __future__ import annotations
@@ -11,55 +11,92 @@ from difflib import get_close_matches
 
 
 class AvaDetectError(ValueError):
-    """Input that cannot be used as given; the message is one sentence that a person can act on."""
+    """Input that cannot be used as given; the message is one sentence that says how to correct it."""
 
 
 class ConfigError(AvaDetectError):
-    """A config file, name or setting that does not fit the schema."""
+    """A config file, config name or setting that does not fit the schema."""
 
 
 class FormatError(AvaDetectError):
-    """A results, annotation or label-map file that cannot be read; names the file and the line."""
+    """A results, annotation or label-map file that cannot be read; the message names the file and the line."""
 
 
 class VideoError(AvaDetectError):
-    """A video that cannot be opened or holds no picture; names the file."""
+    """A video that cannot be opened or has no decodable frame; the message names the file."""
 
 
 class StoreError(AvaDetectError):
-    """A place for files that did not answer; names the address. Another try, later or elsewhere, may well succeed."""
+    """A file store that did not answer; the message names the address. A later attempt may succeed."""
 
 
 class EngineError(AvaDetectError):
-    """Workers that cannot be started or kept, which is no video's fault; names the last reason."""
+    """Worker processes that cannot be started or kept running; no video caused it. The message has the last reason."""
 
 
 class WeightsError(AvaDetectError):
-    """A weights file that does not fit the model, or is no weights file; names file and tensors."""
+    """A file that does not fit the model or is not a weights file; the message names the file and the tensors."""
 
 
 class DetectorError(AvaDetectError):
-    """A detector that cannot be built from its spec, or whose output cannot be understood."""
+    """A detector that cannot be built from its spec, or whose output has an unexpected form."""
 
 
 class TrainingError(AvaDetectError):
-    """A training that cannot be started or resumed as it was called; names the folder or the file."""
+    """A training run that cannot be started or resumed with its settings; the message names the folder or the file."""
 
 
 class DivergedError(TrainingError):
-    """A training whose loss is no number any more; names the step and what to try."""
+    """A training run whose loss became NaN or infinite; the message names the step and what to try."""
 
 
 class MissingDependencyError(ImportError):
-    """An optional library that is not installed; the message holds the line that installs it."""
+    """An optional library that is not installed; the message contains the command that installs it."""
 
 
 def sentence_of(error: BaseException) -> str:
-    """What it says, where that is a sentence for people; anything else needs its kind to be understood."""
+    """Return an error's message, preceded by the error type unless the message is a sentence for the user.
+
+    Args:
+        error: Any exception. The messages of ``ValueError`` and ``MissingDependencyError`` are returned unchanged.
+
+    Returns:
+        The message, or ``"OSError: message"`` for every other type.
+    """
     return str(error) if isinstance(error, ValueError | MissingDependencyError) else f"{type(error).__name__}: {error}"
 
 
 def suggestion(got: str, allowed: Iterable[str]) -> str:
-    """``" (did you mean 'builtin'?)"`` for the nearest of ``allowed``, or nothing when none is near."""
+    """Return a hint with the allowed name that is most similar to ``got``.
+
+    Args:
+        got: The unknown name.
+        allowed: The known names.
+
+    Returns:
+        ``" (did you mean 'builtin'?)"``, or an empty string when no name is similar.
+    """
     near = get_close_matches(got, list(allowed), n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def shown(text: object) -> str:
+    r"""Return text from a file or an argument in the form in which an error message may contain it.
+
+    Characters that cannot be printed (line breaks, terminal control codes, text-direction marks, lone surrogates) are
+    written as escapes, as ``repr`` writes them; a message therefore stays on one line and cannot control a terminal.
+
+    Args:
+        text: Text, or a value such as a path or an address whose ``str()`` is shown.
+
+    Returns:
+        Printable text unchanged; otherwise the text with escapes and without surrounding quotes.
+
+    Example:
+        >>> print(shown("two\nlines"))
+        two\nlines
+    """
+    plain = str(text)
+    if plain.isprintable():
+        return plain
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in plain)

@@ -1,1 +1,1 @@
-"""Files and text <-> structures. No torch here: reading and scoring results works without it."""
+"""Readers and writers of result and annotation files; none imports torch."""

@@ -1,15 +1,22 @@
-"""Reading AVA's csv: fast where a file is regular, careful where it is not, and one sentence where it is wrong.
+"""Reading AVA's csv with three parsers, from the fastest to the most tolerant.
 
-A file is read in blocks of whole lines, so memory does not grow with it. Of a block of plain rows only that is
-parsed which differs from the row above (``ava_csv_runs``). Another block goes through pyarrow's csv parser; one that
-the parser refuses goes, alone, through a row-by-row reader which either understands it as a person would or raises
-``FormatError`` with the file, the line and the cell.
+A file is read in blocks of whole lines, so memory does not grow with it. Each block goes to the first parser that
+accepts it:
 
-What is read although the official script crashes on it or misreads it: a byte order mark, a header line, blank
-lines, ``12.0`` for action 12, text as a person id, an empty person id, an empty action (PySlowFast's proposal
-files), rows of 2, 7 and 8 columns mixed, gzip whatever the file's name.
-What is refused although it could be guessed at: an empty score, a NaN score, a NaN or infinite timestamp, a
-quoted cell that goes on over the end of its line, tabs or semicolons in place of commas, ``0x1F`` for action 31.
+1. For plain rows, a parser that parses cells shared with the row above only once (``ava_csv_runs``).
+2. pyarrow's csv parser, for blocks whose rows all have the same number of columns.
+3. A row-by-row parser, which accepts every unambiguous row and raises ``FormatError`` with the file, the line and the
+   cell for others.
+
+All three give the same values for the rows that they accept.
+
+Accepted although the official script crashes on it or misreads it: a byte order mark, a header line, blank lines,
+``12.0`` for action 12, text as a person id, an empty person id, an empty action (PySlowFast's proposal files), rows of
+2, 7 and 8 columns mixed, gzip under any file name.
+Refused because the meaning would be a guess: an empty score, a NaN score, a NaN or infinite timestamp, a quoted cell
+that continues on the next line, tabs or semicolons instead of commas, ``0x1F`` for action 31.
+
+Shapes: R rows of a block, U runs of rows (see ``ava_csv_runs``).
 """
 
 from __future__ import annotations
@@ -28,28 +35,29 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from ava_detect.errors import FormatError
+from ava_detect.errors import FormatError, shown
 from ava_detect.formats.ava_csv_runs import MARGIN_BYTES, find_runs
 from ava_detect.formats.ava_table import AvaTable
 
 LastColumn = Literal["score", "person_id"]
 
 _BLOCK_BYTES = 2 << 20
-_PARSER_BYTES = 512 << 10  # the parser's own blocks, by which it shares the work out among threads
+_PARSER_BYTES = 512 << 10  # block size of pyarrow's parser, which parses its blocks in parallel threads
 _LONGEST_LINE_BYTES = 32 << 20
 _BOM = b"\xef\xbb\xbf"
 _COLUMNS = ("video_id", "timestamp", "x1", "y1", "x2", "y2", "action_id")
 _WIDTHS = (2, 7, 8)
-_SHORTEST_HEXADECIMAL = len("0x0")
+_MIN_HEXADECIMAL_LENGTH = len("0x0")
 _ZERO_X = int.from_bytes(b"0x", "little")
-_BEFORE_A_CELL = np.frombuffer(b', \t"', np.uint8)
+# Bytes that can precede the first digit of a cell.
+_CELL_START_BYTES = np.frombuffer(b', \t"', np.uint8)
 _ARROW_TYPES = {name: pa.float64() for name in (*_COLUMNS, "score")} | {
     "video_id": pa.dictionary(pa.int32(), pa.string()),
     "action_id": pa.int32(),
     "person_id": pa.int64(),
 }
-# The first bytes of files that are often handed over in place of a csv.
-_FOREIGN = {
+# The first bytes of other file types that users often pass instead of a csv.
+_OTHER_FILE_TYPES = {
     b"PAR1": "a Parquet file",
     b"PK\x03\x04": "a zip archive or an Excel sheet",
     b"\xff\xfe": "UTF-16 text",
@@ -58,44 +66,68 @@ _FOREIGN = {
 
 
 def read_ava_csv(path: str | Path, *, last_column: LastColumn = "score") -> AvaTable:
-    """Read an AVA csv, plain or gzipped, whole.
+    """Read an AVA csv, plain or gzipped.
 
-    ``last_column`` says what column 8 means: ``"score"`` in detections and proposals, ``"person_id"`` in ground
-    truth. Rows of 2 columns only list a keyframe; rows of 7 have no column 8.
-    Raises ``FormatError`` naming file, line and cell.
+    Args:
+        path: The file. Rows of 2 columns only list a keyframe; rows of 7 columns have no column 8.
+        last_column: The meaning of column 8: ``"score"`` in detections and proposals, ``"person_id"`` in ground truth.
+
+    Returns:
+        All rows, in the order of the file.
+
+    Raises:
+        FormatError: If the file cannot be read; names the file, the line and the cell.
+        ValueError: If ``last_column`` has another value.
+
+    Example:
+        >>> truth = read_ava_csv("ava_val_v2.2.csv", last_column="person_id")
     """
     return AvaTable.concatenate(list(iter_ava_csv(path, last_column=last_column)))
 
 
 def iter_ava_csv(path: str | Path, *, last_column: LastColumn = "score") -> Iterator[AvaTable]:
-    """Read an AVA csv piece by piece, in the order of its rows; see ``read_ava_csv``.
+    """Read an AVA csv in pieces, in the order of its rows; see ``read_ava_csv``.
 
-    A piece holds the rows of about 4 MB of text. ``video_index`` means the same in all pieces: the
-    ``video_ids`` of a piece begin with those of the piece before.
+    Args:
+        path: The file, plain or gzipped.
+        last_column: The meaning of column 8: ``"score"`` or ``"person_id"``.
+
+    Yields:
+        Tables with the rows of about 2 MB of text each. The ``video_ids`` of a piece begin with those of the piece
+        before, so ``video_index`` has the same meaning in all pieces.
+
+    Raises:
+        FormatError: If the file cannot be read; names the file, the line and the cell.
+        ValueError: If ``last_column`` has another value.
     """
     if last_column not in ("score", "person_id"):
         raise ValueError(f"last_column must be 'score' or 'person_id', got {last_column!r}")
-    reader = _BlockReader(str(path), last_column)
+    reader = _BlockReader(shown(path), last_column)
     try:
         for buffer, start, stop in _blocks(Path(path), reader):
             piece = reader.read(buffer, start, stop)
             if len(piece):
                 yield piece
     except (OSError, EOFError, zlib.error) as error:
-        raise FormatError(f"{path}: the file cannot be read ({error}); give an AVA csv, plain or gzipped") from error
+        reason = shown(error)
+        raise FormatError(
+            f"{shown(path)}: the file cannot be read ({reason}); give an AVA csv, plain or gzipped"
+        ) from error
 
 
 def _blocks(path: Path, reader: _BlockReader) -> Iterator[tuple[bytearray, int, int]]:
-    """The file's text in blocks of whole lines: a buffer, and where in it a block starts and stops.
+    """Yield the file's text in blocks of whole lines: a buffer, and the start and stop of the block in it.
 
-    A block is valid until the next one is asked for: all share one buffer, which is what keeps this fast. It has
-    ``MARGIN_BYTES`` to spare on either side.
+    All blocks share one buffer, for speed: a block is valid until the next one is requested. The buffer has at least
+    ``MARGIN_BYTES`` before and after each block.
     """
     with path.open("rb") as raw:
         head = raw.peek(4)
-        for magic, what in _FOREIGN.items():
+        for magic, file_type in _OTHER_FILE_TYPES.items():
             if head.startswith(magic):
-                raise FormatError(f"{path}: this is {what}; give an AVA csv as UTF-8 text, plain or gzipped")
+                raise FormatError(
+                    f"{shown(path)}: this is {file_type}; give an AVA csv as UTF-8 text, plain or gzipped"
+                )
         file: Any = gzip.GzipFile(fileobj=raw) if head.startswith(b"\x1f\x8b") else raw
         buffer = bytearray(_BLOCK_BYTES + 2 * MARGIN_BYTES)
         start = MARGIN_BYTES
@@ -106,11 +138,11 @@ def _blocks(path: Path, reader: _BlockReader) -> Iterator[tuple[bytearray, int, 
             cut = buffer.rfind(b"\n", start, end) + 1
             if cut:
                 yield buffer, start, cut
-            # What is left is the beginning of a line; more of the file goes behind it.
+            # The rest is the beginning of a line: move it to the front, and read more of the file behind it.
             rest = bytes(memoryview(buffer)[cut or start : end])
             if len(rest) > _LONGEST_LINE_BYTES:
                 megabytes = _LONGEST_LINE_BYTES >> 20
-                raise FormatError(f"{path}, line {reader.line}: no line end within {megabytes} MB; is it a csv?")
+                raise FormatError(f"{shown(path)}, line {reader.line}: no line end within {megabytes} MB; is it a csv?")
             if len(rest) * 2 > len(buffer) - 2 * MARGIN_BYTES:
                 buffer = bytearray(2 * len(buffer))
             start, end = MARGIN_BYTES, MARGIN_BYTES + len(rest)
@@ -124,9 +156,10 @@ def _blocks(path: Path, reader: _BlockReader) -> Iterator[tuple[bytearray, int, 
 
 
 class _BlockReader:
-    """Turns the blocks of a file, one after the other, into tables; remembers the ids that it has met.
+    """Parses the blocks of one file in order; the numbering of video and person ids continues from block to block.
 
-    ``line``: the number of the next block's first line.
+    Attributes:
+        line: The number of the first line of the next block, from 1.
     """
 
     def __init__(self, path: str, last_column: LastColumn) -> None:
@@ -139,7 +172,8 @@ class _BlockReader:
         self.line = 1
 
     def read(self, buffer: bytearray, start: int, stop: int) -> AvaTable:
-        """The rows of one block of whole lines, ``buffer[start:stop]``, with ``MARGIN_BYTES`` on either side."""
+        """Parse one block of whole lines, ``buffer[start:stop]``, with ``MARGIN_BYTES`` of buffer on either side."""
+        # Blank lines and a header can precede the first row of the file.
         while self._may_be_header and start < stop:
             line_text, length = _first_line(memoryview(buffer)[start:stop])
             cells = self._split(line_text, self.line)
@@ -160,18 +194,18 @@ class _BlockReader:
         return table
 
     def _check_header(self, cells: Sequence[str], line: int) -> None:
-        """Refuse a header whose known names stand in other places than the columns that they name."""
+        """Refuse a header in which a known column name is at the position of another column."""
         names = [cell.strip().lower() for cell in cells]
-        for place, name in enumerate(names[: len(self._columns)]):
-            if name in {*_COLUMNS, "score", "person_id"} and name != self._columns[place]:
+        for position, name in enumerate(names[: len(self._columns)]):
+            if name in {*_COLUMNS, "score", "person_id"} and name != self._columns[position]:
                 raise self._error(
                     line,
-                    f"the header calls column {place + 1} {name!r} where {self._columns[place]!r} is expected; "
+                    f"the header calls column {position + 1} {name!r} where {self._columns[position]!r} is expected; "
                     f"the order is {','.join(self._columns)}",
                 )
 
     def _read_columns(self, block: memoryview) -> AvaTable | None:
-        """The block by way of pyarrow's parser, or None when it is not regular enough for that."""
+        """Parse a block with pyarrow's csv parser; None if its rows differ in width or a cell needs a closer look."""
         width = _first_line(block)[0].count(",") + 1
         if width not in _WIDTHS or _has_hexadecimals(block):
             return None
@@ -181,38 +215,43 @@ class _BlockReader:
             return None
 
     def _parse(self, block: memoryview | npt.NDArray[np.uint8], columns: Sequence[str]) -> dict[str, Any]:
-        """The columns of csv text, as pyarrow reads them. Raises ``pa.ArrowInvalid``."""
+        """Parse csv text into pyarrow columns by name; raises ``pa.ArrowInvalid``."""
         parsed = pa_csv.read_csv(
             pa.BufferReader(pa.py_buffer(block)),
             read_options=pa_csv.ReadOptions(column_names=columns, block_size=_PARSER_BYTES),
-            # An empty cell becomes a null; nothing else does, "nan" least of all.
+            # Only an empty cell is a null; "nan" in particular is a number.
             convert_options=pa_csv.ConvertOptions(column_types=_ARROW_TYPES, null_values=[""]),
-            # The default pool keeps what it freed: 20 MB more at the peak, and no faster.
+            # The default memory pool keeps freed memory: a 20 MB higher peak, and no faster.
             memory_pool=pa.system_memory_pool(),
         )
         return {name: parsed.column(name) for name in columns}
 
     def _read_runs(self, buffer: bytearray, start: int, stop: int) -> AvaTable | None:
-        """The block with each run of equal beginnings parsed once, or None when its rows are not plain enough."""
+        """Parse the shared cells of each run of rows once; None if the rows are not plain enough.
+
+        The runs are those of ``ava_csv_runs``: rows that are equal up to their last two cells.
+        """
         runs = find_runs(buffer, start, stop)
         if runs is None:
             return None
-        # AVA's action ids have two digits, so that the large files, those of detections, need no such look.
-        may_be_hexadecimal = runs.longest_second_last >= _SHORTEST_HEXADECIMAL or self._last_column == "person_id"
+        # AVA's action ids have at most two digits, so files of detections, the largest ones, skip this search.
+        may_be_hexadecimal = runs.longest_second_last >= _MIN_HEXADECIMAL_LENGTH or self._last_column == "person_id"
         if may_be_hexadecimal and _has_hexadecimals(memoryview(buffer)[start:stop]):
             return None
         try:
+            # Six columns per run [U], and the last two cells of every row [R].
             heads = self._table_from_arrow(self._parse(runs.heads, _COLUMNS[:6]))
             actions: npt.NDArray[Any] = np.from_dlpack(runs.second_last.cast(_ARROW_TYPES["action_id"]))
             last: npt.NDArray[Any] = np.from_dlpack(runs.last.cast(_ARROW_TYPES[self._last_column]))
         except pa.ArrowInvalid:
             return None
-        # A row of fewer or more cells than eight shows in its head.
+        # If any row does not have eight cells, its head does not have six; the parser then fails or skips it.
         if heads is None or len(heads) != len(runs.lengths):
             return None
-        is_sound = ~np.isnan(last) if self._last_column == "score" else last >= 0
-        if not is_sound.all():
+        is_valid = ~np.isnan(last) if self._last_column == "score" else last >= 0
+        if not is_valid.all():
             return None
+        # The run of each row: gathers the values of the heads [U] to the rows [R].
         rows = np.repeat(np.arange(len(heads)), runs.lengths)
         absent = np.full(len(rows), -1) if self._last_column == "score" else np.full(len(rows), np.nan)
         return AvaTable(
@@ -226,20 +265,22 @@ class _BlockReader:
         )
 
     def _table_from_arrow(self, parsed: dict[str, Any]) -> AvaTable | None:
-        """The parser's columns as a table, or None where a cell needs a closer look."""
+        """Convert pyarrow's columns to a table; None if a cell is empty or needs a closer look."""
         if any(column.null_count for name, column in parsed.items() if name not in ("action_id", "person_id")):
             return None
         rows = len(parsed["video_id"])
         boxes = np.empty((rows, 4))
-        for place, name in enumerate(_COLUMNS[2:6]):
-            _fill(boxes[:, place], parsed.get(name), np.nan)
+        for corner, name in enumerate(_COLUMNS[2:6]):
+            _fill(boxes[:, corner], parsed.get(name), np.nan)
         timestamps = _fill(np.empty(rows), parsed["timestamp"], np.nan)
         scores = _fill(np.empty(rows), parsed.get("score"), np.nan)
         persons = _fill(np.empty(rows, np.int64), parsed.get("person_id"), -1)
         if not np.isfinite(timestamps).all() or ("score" in parsed and np.isnan(scores).any()):
             return None
+        # Ids below 0 in the file are treated as text, since negative numbers stand for missing ids and for text here.
         if "person_id" in parsed and np.count_nonzero(persons < 0) > parsed["person_id"].null_count:
             return None
+        # Each chunk has its own dictionary of video ids: map it to the file's numbering, then look up each row.
         video_index = np.empty(rows, np.int32)
         end = 0
         for chunk in parsed["video_id"].chunks:
@@ -250,7 +291,7 @@ class _BlockReader:
         return AvaTable(tuple(self._videos), video_index, timestamps, boxes, actions, scores, persons)
 
     def _read_rows(self, first_line: int, block: bytes) -> AvaTable:
-        """The block row by row: slower, forgiving where the meaning is plain, exact about what is wrong."""
+        """Parse a block row by row: slower, but tolerant, and with exact error messages."""
         try:
             text = block.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -273,7 +314,7 @@ class _BlockReader:
         )
 
     def _split(self, line_text: str, line: int) -> list[str]:
-        """The cells of one line; none for a blank one."""
+        """Split one line into cells; an empty list for a blank line."""
         if not line_text.strip():
             return []
         if '"' not in line_text:
@@ -282,10 +323,11 @@ class _BlockReader:
             return next(csv.reader([line_text], strict=True))
         except csv.Error as error:
             raise self._error(
-                line, f"a quoted cell does not end properly ({error}); a row must stand on one line"
+                line, f"a quoted cell does not end properly ({error}); a row must be on one line"
             ) from error
 
     def _row(self, cells: Sequence[str], line: int) -> tuple[int, float, Sequence[float], int, float, int]:
+        """Parse one row: video index, timestamp, box, action id (0: none), score (NaN: none), person id (-1: none)."""
         if len(cells) not in _WIDTHS:
             raise self._error(line, self._wrong_width(cells))
         timestamp = self._number(cells, 1, line)
@@ -294,7 +336,7 @@ class _BlockReader:
         video = self._video(cells[0])
         if len(cells) == 2:
             return video, timestamp, (math.nan,) * 4, 0, math.nan, -1
-        box = [self._number(cells, place, line) for place in (2, 3, 4, 5)]
+        box = [self._number(cells, column, line) for column in (2, 3, 4, 5)]
         action = self._whole_number(cells[6], line) if cells[6].strip() else 0
         score, person = math.nan, -1
         if len(cells) == 8 and self._last_column == "score":
@@ -309,14 +351,14 @@ class _BlockReader:
         message = f"{len(cells)} column{'s' * (len(cells) != 1)}, expected {','.join(self._columns[:7])}"
         message += f"[,{self._last_column}], or video_id,timestamp alone"
         separator = next((name for mark, name in (("\t", "tabs"), (";", "semicolons")) if mark in cells[0]), None)
-        return message + (f"; the cells seem to be parted by {separator}, use commas" if separator else "")
+        return message + (f"; the cells seem to be separated by {separator}, use commas" if separator else "")
 
-    def _number(self, cells: Sequence[str], place: int, line: int) -> float:
+    def _number(self, cells: Sequence[str], column: int, line: int) -> float:
         try:
-            return float(cells[place])
+            return float(cells[column])
         except ValueError:
-            cell = f"{cells[place]!r}, which is no number" if cells[place].strip() else "empty; give a number"
-            raise self._error(line, f"column {place + 1} ({self._columns[place]}) is {cell}") from None
+            cell = f"{cells[column]!r}, which is no number" if cells[column].strip() else "empty; give a number"
+            raise self._error(line, f"column {column + 1} ({self._columns[column]}) is {cell}") from None
 
     def _whole_number(self, cell: str, line: int) -> int:
         try:
@@ -328,10 +370,11 @@ class _BlockReader:
         return int(value)
 
     def _video(self, text: str) -> int:
+        """Return the index of a video id; a new id gets the next one."""
         return self._videos.setdefault(text, len(self._videos))
 
     def _person(self, text: str) -> int:
-        """A person id as a number; text gets one below -1 that no id of a file can collide with."""
+        """Convert a person id to a number; text gets a number below -1, which no numeric id of a file has."""
         if not text:
             return -1
         if re.fullmatch(r"\d{1,18}", text):
@@ -343,7 +386,7 @@ class _BlockReader:
 
 
 def _first_line(block: memoryview) -> tuple[str, int]:
-    """The first line's text and its length in bytes with its end."""
+    """Return the text of a block's first line, and its length in bytes including the line end."""
     head = bytes(block[:4096])
     if not re.search(rb"[\r\n]", head):
         head = bytes(block)
@@ -353,30 +396,32 @@ def _first_line(block: memoryview) -> tuple[str, int]:
 
 
 def _fill(target: npt.NDArray[Any], column: Any, absent: float) -> npt.NDArray[Any]:
-    """``target`` with the values of a parsed column, ``absent`` in its gaps or, without a column, everywhere."""
+    """Fill ``target`` ``[R]`` with a parsed column; ``absent`` in its gaps, and everywhere if there is no column."""
     end = 0
     for chunk in () if column is None else column.chunks:
         start, end = end, end + len(chunk)
-        # DLPack in place of to_numpy(), which would import pandas.
+        # DLPack instead of to_numpy(), which would import pandas.
         target[start:end] = np.from_dlpack(chunk.fill_null(absent) if chunk.null_count else chunk)
     target[end:] = absent
     return target
 
 
 def _has_hexadecimals(block: memoryview) -> bool:
-    """Whether a cell behind the first begins like ``0x1F``, which pyarrow would read as a whole number."""
+    """Check whether a cell other than the first begins like ``0x1F``, which pyarrow would read as an integer."""
     text = np.frombuffer(block, np.uint8)
     for first in (0, 1):
-        # Two bytes at once, at even and at odd places: several times as fast as a search for them.
+        # View pairs of bytes as 16-bit numbers, at even and at odd offsets: several times as fast as a text search.
         pairs = text[first : first + (len(text) - first) // 2 * 2].view("<u2")
-        zeros = np.flatnonzero((pairs | 0x2000) == _ZERO_X) * 2 + first
-        if np.isin(text[zeros - 1], _BEFORE_A_CELL).any():
+        # Setting bit 5 of the second byte turns "X" into "x".
+        zeros = np.flatnonzero((pairs | 0x2000) == _ZERO_X) * 2 + first  # offsets of "0x" or "0X"
+        # It is the start of a cell only after a separator, a blank or a quote.
+        if np.isin(text[zeros - 1], _CELL_START_BYTES).any():
             return True
     return False
 
 
 def _looks_like_header(cells: Sequence[str]) -> bool:
-    """Whether a line holds names: no cell after the first is a number, and it has the look of a title."""
+    """Check whether a line is a header: each cell after the first is a word like a column name, not a number."""
     names = [cell.strip() for cell in cells[1:]]
     if not names or not all(re.fullmatch(r"[A-Za-z_][\w .()-]*", name) for name in names):
         return False

@@ -1,4 +1,7 @@
-"""The rows of an AVA annotation, proposal or detection file as columns: what readers give and writers take."""
+"""The rows of an AVA annotation, proposal or detection file as columns; readers return this value, writers take it.
+
+Shapes: R rows of the table, N people and C actions of a keyframe.
+"""
 
 from __future__ import annotations
 
@@ -12,22 +15,28 @@ import pyarrow as pa
 
 from ava_detect.structures import ActionDetections
 
-# A fraction may reach a little past the frame; a number beyond this was measured in pixels.
+# Boxes in fractions may extend a little beyond the frame; a coordinate above this is in pixels.
 LARGEST_FRACTION = 1.5
 RowIndex = slice | npt.NDArray[np.intp] | npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
 class AvaTable:
-    """The rows of an AVA csv as columns; R rows.
+    """The R rows of an AVA csv as columns.
 
-    ``video_ids``: distinct ids, in order of first appearance; ``video_index``: int32 ``[R]`` into them.
-    ``timestamps_seconds``: float64 ``[R]``, seconds of the movie as in the file. ``boxes_fraction``: float64
-    ``[R, 4]`` xyxy as in the file, NaN in a row that only lists its keyframe (``video,timestamp``).
-    ``action_ids``: int32 ``[R]``, 0 where the row names no action. ``scores``: float64 ``[R]``, NaN where the
-    row has none. ``person_ids``: int64 ``[R]``, -1 where the row has none; an id that is no whole number from
-    0 up stands as a number below -1, the same for the same text within a file.
-    Raises ``ValueError`` when lengths disagree.
+    Attributes:
+        video_ids: The distinct video ids, in order of first appearance.
+        video_index: int32 ``[R]``, each row's index into ``video_ids``.
+        timestamps_seconds: float64 ``[R]``, in seconds of the movie, as in the file.
+        boxes_fraction: float64 ``[R, 4]`` xyxy, as in the file; NaN in a row that only lists its keyframe
+            (``video_id,timestamp``).
+        action_ids: int32 ``[R]``, 0 where the row has no action.
+        scores: float64 ``[R]``, NaN where the row has no score.
+        person_ids: int64 ``[R]``, -1 where the row has no person id. An id that is not a whole number from 0 up is
+            represented by a number below -1, equal for equal texts of one file.
+
+    Raises:
+        ValueError: If the shapes disagree.
     """
 
     video_ids: tuple[str, ...]
@@ -56,7 +65,22 @@ class AvaTable:
         scores: npt.ArrayLike | None = None,
         person_ids: npt.ArrayLike | None = None,
     ) -> Self:
-        """A table from plain columns, one entry per row; what is not given is marked as absent."""
+        """Build a table from plain columns with one entry per row.
+
+        Args:
+            video_ids: R video ids, with repetitions.
+            timestamps_seconds: Times ``[R]`` in seconds of the movie.
+            boxes_fraction: Boxes ``[R, 4]`` xyxy, fractions of the frame; NaN in rows that only list a keyframe.
+            action_ids: Action ids ``[R]``; None: no row has one.
+            scores: Scores ``[R]``; None: no row has one.
+            person_ids: Person ids ``[R]``; None: no row has one.
+
+        Returns:
+            The table, rows in the given order.
+
+        Raises:
+            ValueError: If the lengths disagree.
+        """
         distinct = {video_id: index for index, video_id in enumerate(dict.fromkeys(video_ids))}
         rows = len(video_ids)
         return cls(
@@ -71,25 +95,32 @@ class AvaTable:
 
     @classmethod
     def empty(cls) -> Self:
-        """No rows."""
+        """Return a table without rows."""
         return cls.from_columns((), (), ())
 
     @classmethod
     def from_detections(
         cls, detections: Iterable[ActionDetections], *, start_seconds: float = 0.0, min_score: float = 0.0
     ) -> Self:
-        """The rows that ``write_ava_csv`` would write, as reading them back would give them.
+        """Convert detections to the rows that ``write_ava_csv`` writes, with the values that reading them back gives.
 
-        One row per person and action whose score is at least ``min_score``. ``start_seconds`` is added to every
-        timestamp.
+        Args:
+            detections: Keyframes; each person gets one row per action whose score is at least ``min_score``.
+            start_seconds: The position of the video's start in the movie, in seconds; added to every timestamp.
+            min_score: Smallest action score to keep, in 0..1.
+
+        Returns:
+            The rows, in the order of the keyframes, people and score columns.
         """
         keyframes = list(detections)
+        # For each keyframe with any row: the person and the score column of each row, a pair of [rows] arrays.
         chosen = [np.nonzero(keyframe.action_scores >= min_score) for keyframe in keyframes]
         columns = [(keyframe, where) for keyframe, where in zip(keyframes, chosen, strict=True) if len(where[0])]
-        boxes = [keyframe.boxes_fraction[people] for keyframe, (people, _) in columns]
-        scores = [keyframe.action_scores[where] for keyframe, where in columns]
+        boxes = [keyframe.boxes_fraction[people] for keyframe, (people, _) in columns]  # each [rows, 4]
+        scores = [keyframe.action_scores[where] for keyframe, where in columns]  # each [rows]
         distinct = {name: index for index, name in enumerate(dict.fromkeys(k.video_id for k, _ in columns))}
         lengths = [len(people) for _, (people, _) in columns]
+        # The empty arrays in front make the concatenations valid without keyframes and fix their dtypes.
         return cls(
             tuple(distinct),
             np.repeat(np.array([distinct[k.video_id] for k, _ in columns], np.int32), lengths),
@@ -104,15 +135,24 @@ class AvaTable:
 
     @classmethod
     def concatenate(cls, parts: Sequence[AvaTable]) -> Self:
-        """The rows of all parts, in order; the ids of the videos are merged."""
+        """Concatenate tables.
+
+        Args:
+            parts: Any number of tables.
+
+        Returns:
+            The rows of all parts in order, over the merged list of video ids.
+        """
         if not parts:
             return cls.empty()
-        place = {video_id: index for index, video_id in enumerate(dict.fromkeys(v for p in parts for v in p.video_ids))}
+        merged = dict.fromkeys(video_id for part in parts for video_id in part.video_ids)
+        index_of = {video_id: index for index, video_id in enumerate(merged)}
+        # Map each part's indices [R] into its own ids to indices into the merged ids.
         renumbered = [
-            np.fromiter((place[v] for v in p.video_ids), np.int32, len(p.video_ids))[p.video_index] for p in parts
+            np.fromiter((index_of[v] for v in p.video_ids), np.int32, len(p.video_ids))[p.video_index] for p in parts
         ]
         return cls(
-            tuple(place),
+            tuple(index_of),
             np.concatenate(renumbered),
             np.concatenate([part.timestamps_seconds for part in parts]),
             np.concatenate([part.boxes_fraction for part in parts]),
@@ -125,7 +165,7 @@ class AvaTable:
         return len(self.video_index)
 
     def __getitem__(self, index: RowIndex) -> AvaTable:
-        """A choice of rows; ``video_ids`` stays as it is."""
+        """Select rows by a slice, indices or a boolean mask ``[R]``; ``video_ids`` stays unchanged."""
         return AvaTable(
             self.video_ids,
             self.video_index[index],
@@ -137,19 +177,26 @@ class AvaTable:
         )
 
     def only_videos(self, video_ids: Collection[str]) -> AvaTable:
-        """The rows of these videos."""
+        """Select the rows of some videos.
+
+        Args:
+            video_ids: The ids to keep; ids that the table lacks are ignored.
+
+        Returns:
+            The rows of these videos in their order; ``video_ids`` of the table stays unchanged.
+        """
         wanted = np.array([video_id in video_ids for video_id in self.video_ids], np.bool_)
         return self[wanted[self.video_index]] if len(self) else self
 
     @property
     def lists_only(self) -> npt.NDArray[np.bool_]:
-        """Bool ``[R]``: the rows that only list their keyframe, without a box."""
+        """Bool ``[R]``: True for rows that only list their keyframe, with no box and no action."""
         result: npt.NDArray[np.bool_] = (self.action_ids == 0) & np.isnan(self.boxes_fraction).all(axis=1)
         return result
 
     @property
     def in_pixels(self) -> npt.NDArray[np.bool_]:
-        """Bool ``[R]``: the rows whose box is not in fractions: a corner lies far outside the frame or is no number."""
+        """Bool ``[R]``: True for boxes that are not in fractions: a coordinate is beyond 1.5 or is not a number."""
         inside = np.abs(self.boxes_fraction) <= LARGEST_FRACTION
         result: npt.NDArray[np.bool_] = ~np.all(inside, axis=1) & ~self.lists_only
         return result
@@ -159,9 +206,15 @@ class AvaTable:
 
 
 def decimal_values(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """float32 numbers as the float64 of their shortest decimals: 0.3 rather than 0.30000001192092896.
+    """Convert float32 numbers to the float64 values of their shortest decimal texts: 0.3, not 0.30000001192092896.
 
-    That is what text files of results hold, and what an evaluator reads out of them.
+    Text files of results contain these decimals, so an evaluator that reads such a file computes with these values.
+
+    Args:
+        values: float32 array of any shape.
+
+    Returns:
+        float64 array of the same shape.
     """
     texts = pa.array(values.ravel()).cast(pa.string())
     decimals: npt.NDArray[np.float64] = np.asarray(np.from_dlpack(texts.cast(pa.float64())), np.float64)

@@ -1,11 +1,11 @@
-"""COCO json files of person boxes on keyframes, as rows of an AVA table (https://cocodataset.org/#format-data).
+"""Reading COCO json files of person boxes on keyframes (https://cocodataset.org/#format-data) as an AVA table.
 
-Two kinds are read: an instances file (``images``, ``annotations``, perhaps ``categories``), and a results list
-(``[{image_id, category_id, bbox, score}]``), whose images stand in an instances file beside it. Boxes are
-``[x, y, width, height]`` in pixels of their image, which must state its ``width`` and ``height``.
+Two kinds of file are read: an instances file (``images``, ``annotations`` and optionally ``categories``), and a list of
+results (``[{image_id, category_id, bbox, score}]``), whose images are described in a separate instances file. Boxes are
+``[x, y, width, height]`` in pixels of their image, which must have a ``width`` and a ``height``.
 
-An image says which keyframe it is by ``video_id`` and ``timestamp`` (seconds of the movie), or by its file name:
-``VIDEO/0902.jpg``, ``VIDEO_0902.jpg`` or ``VIDEO,0902``, the last number being seconds.
+The keyframe of an image is given by its ``video_id`` and ``timestamp`` (seconds of the movie), or by its file name:
+``VIDEO/0902.jpg``, ``VIDEO_0902.jpg`` or ``VIDEO,0902``, where the last number is the timestamp in seconds.
 """
 
 from __future__ import annotations
@@ -17,17 +17,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ava_detect.errors import FormatError
+from ava_detect.errors import FormatError, shown
 from ava_detect.formats.ava_table import AvaTable
 
 _COCO_PERSON = 1
 _KEYFRAME_NAME = re.compile(
     r"(?P<video>.+)[/_,](?P<seconds>\d{1,5}(?:\.\d+)?)(?:\.(?:jpe?g|png|bmp|webp))?", re.IGNORECASE
 )
-_NOTHING = (math.nan,) * 4
+_NO_BOX = (math.nan,) * 4
 
 
 class _Image(NamedTuple):
+    """The keyframe of an image, and the image's size in pixels."""
+
     video_id: str
     timestamp_seconds: float
     width: float
@@ -35,18 +37,27 @@ class _Image(NamedTuple):
 
 
 def read_coco_json(path: str | Path, *, images_path: str | Path | None = None, category: str = "person") -> AvaTable:
-    """The boxes of one category as an AVA table: one row a box, and one row without a box for an empty image.
+    """Read the boxes of one category.
 
-    ``images_path``: the instances file that a results list belongs to. ``category``: found by name in
-    ``categories``; where the file has none, people are category 1, as in COCO. Boxes of other categories are not
-    read. Raises ``FormatError`` naming file and entry.
+    Args:
+        path: An instances file or a list of results.
+        images_path: The instances file that describes the images of a list of results; None if ``path`` is an
+            instances file.
+        category: The name of the category; boxes of other categories are skipped. If the file has no ``categories``,
+            the boxes of category 1 are read, which is "person" in COCO.
+
+    Returns:
+        One row per box, in the order of the file, then one row without a box per image without boxes.
+
+    Raises:
+        FormatError: If a file cannot be read or an entry is invalid; names the file and the entry.
     """
     content = _load(path)
     described = _load(images_path) if images_path is not None else content
     if not isinstance(described, dict) or not isinstance(described.get("images"), list):
         raise FormatError(
-            f"{images_path or path}: no 'images' list, so nothing says which keyframe a box is of; give the instances "
-            "file that the results were made for (images=FILE)"
+            f"{shown(images_path or path)}: no 'images' list, so nothing says which keyframe a box is of; give the "
+            "instances file that the results were made for (images=FILE)"
         )
     found = content if isinstance(content, list) else content.get("annotations", [])
     images = _images(described["images"], images_path or path)
@@ -58,7 +69,7 @@ def _table(images: Mapping[Any, _Image], found: Sequence[Any], category_id: int,
     rows: list[tuple[_Image, tuple[float, ...], float]] = []
     occupied = set()
     for number, entry in enumerate(found):
-        where = f"{path}, box {number}"
+        where = f"{shown(path)}, box {number}"
         if not isinstance(entry, dict) or entry.get("image_id") not in images:
             raise FormatError(
                 f"{where}: image_id must be the id of one of the {len(images)} images, got {entry!r:.200}"
@@ -69,7 +80,7 @@ def _table(images: Mapping[Any, _Image], found: Sequence[Any], category_id: int,
         score = _number(entry["score"], "score", where) if "score" in entry else math.nan
         rows.append((image, _box_fraction(entry.get("bbox"), image, where), score))
         occupied.add(entry["image_id"])
-    rows.extend((image, _NOTHING, math.nan) for image_id, image in images.items() if image_id not in occupied)
+    rows.extend((image, _NO_BOX, math.nan) for image_id, image in images.items() if image_id not in occupied)
     return AvaTable.from_columns(
         [image.video_id for image, _, _ in rows],
         [image.timestamp_seconds for image, _, _ in rows],
@@ -82,16 +93,18 @@ def _load(path: str | Path) -> Any:
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
-        raise FormatError(f"{path}: the file cannot be read as json ({error}); give a COCO json file") from error
+        raise FormatError(f"{shown(path)}: the file cannot be read as json ({error}); give a COCO json file") from error
     if not isinstance(content, dict | list):
-        raise FormatError(f"{path}: a COCO file is an object with 'images', or a list of results, got {content!r:.80}")
+        raise FormatError(
+            f"{shown(path)}: a COCO file is an object with 'images', or a list of results, got {content!r:.80}"
+        )
     return content
 
 
 def _images(entries: Sequence[Any], path: str | Path) -> dict[Any, _Image]:
     images: dict[Any, _Image] = {}
     for number, entry in enumerate(entries):
-        where = f"{path}, image {number}"
+        where = f"{shown(path)}, image {number}"
         if not isinstance(entry, dict) or not {"id", "width", "height"} <= entry.keys():
             raise FormatError(f"{where}: an image needs id, width and height, got {entry!r:.200}")
         if entry["id"] in images:
@@ -104,7 +117,7 @@ def _images(entries: Sequence[Any], path: str | Path) -> dict[Any, _Image]:
 
 
 def _keyframe(entry: Mapping[str, Any], where: str) -> tuple[str, float]:
-    """Video and seconds of an image."""
+    """Return the video id and the timestamp in seconds of an image."""
     if "video_id" in entry and "timestamp" in entry:
         return str(entry["video_id"]), _number(entry["timestamp"], "timestamp", where)
     match = _KEYFRAME_NAME.fullmatch(str(entry.get("file_name", "")))
@@ -122,12 +135,13 @@ def _category_id(categories: Sequence[Any], name: str, path: str | Path) -> int:
         return _COCO_PERSON
     category_id = names.get(name)
     if not isinstance(category_id, int):
-        raise FormatError(f"{path}: no category is called {name!r}; the file has {', '.join(map(str, names))}")
+        known = shown(", ".join(map(str, names)))
+        raise FormatError(f"{shown(path)}: no category is called {name!r}; the file has {known}")
     return category_id
 
 
 def _box_fraction(value: Any, image: _Image, where: str) -> tuple[float, ...]:
-    """An ``[x, y, width, height]`` box in pixels as xyxy fractions of its image."""
+    """Convert an ``[x, y, width, height]`` box in pixels to xyxy fractions of its image."""
     if not isinstance(value, list) or len(value) != 4:
         raise FormatError(f"{where}: bbox must be [x, y, width, height] in pixels, got {value!r:.100}")
     x, y, width, height = (_number(number, "bbox", where) for number in value)

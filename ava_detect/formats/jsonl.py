@@ -1,8 +1,8 @@
-"""JSON lines, both ways: one line per keyframe, also where nobody is.
+"""JSON lines, read and written: one line per keyframe, including keyframes without people.
 
 ``{"video_id", "timestamp_seconds", "people": [{"track_id", "box": [x1, y1, x2, y2], "score",
 "actions": [{"id", "name", "score"}]}]}``: times from the start of the file, boxes as fractions of the frame, actions
-by falling score. Where the results need a word of warning, each line also has a ``"note"``.
+by descending score. Each line also has a ``"note"`` where the results need a warning.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ava_detect.errors import FormatError
+from ava_detect.errors import FormatError, shown
 from ava_detect.storage.local_files import atomic_path
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.labels import LabelMap
@@ -25,9 +25,16 @@ from ava_detect.structures.labels import LabelMap
 def jsonl_writer(
     path: str | Path, label_map: LabelMap, *, min_score: float = 0.0, note: str = ""
 ) -> Iterator[Callable[[ActionDetections], None]]:
-    """Yield a function that appends one keyframe; the file has its name once the block ended well.
+    """Write JSON lines keyframe by keyframe, atomically: the file exists once the block has ended without an error.
 
-    ``min_score``: actions below it are left out; people stay, even with no action left.
+    Args:
+        path: The file to write.
+        label_map: The source of the action names.
+        min_score: Smallest action score to write, in 0..1; people without an action of that score are written too.
+        note: A warning written into every line; empty: none.
+
+    Yields:
+        A function that appends one keyframe.
     """
     names = {action.id: action.name for action in label_map}
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
@@ -42,19 +49,35 @@ def jsonl_writer(
 
 
 def write_jsonl(path: str | Path, detections: Iterable[ActionDetections], label_map: LabelMap) -> None:
-    """Write keyframes to a file, atomically."""
+    """Write keyframes to a file, atomically.
+
+    Args:
+        path: The file to write.
+        detections: The keyframes, written in their order with all actions.
+        label_map: The source of the action names.
+    """
     with jsonl_writer(path, label_map) as write:
         for keyframe in detections:
             write(keyframe)
 
 
 def keyframe_to_json(keyframe: ActionDetections, names: dict[int, str], *, min_score: float = 0.0) -> dict[str, Any]:
-    """One keyframe as the plain values of a line."""
+    """Convert a keyframe to the JSON value of a line.
+
+    Args:
+        keyframe: The keyframe.
+        names: Action id -> name; an action that is missing here gets an empty name.
+        min_score: Smallest action score to keep, in 0..1.
+
+    Returns:
+        Dictionaries, lists, strings and numbers, as the module's docstring describes them.
+    """
     tracks = [None] * len(keyframe) if keyframe.track_ids is None else [int(track) for track in keyframe.track_ids]
     people = []
     for person, track_id in enumerate(tracks):
-        scores = keyframe.action_scores[person]
-        columns = np.argsort(-scores, kind="stable")
+        scores = keyframe.action_scores[person]  # [C]
+        # Descending scores; a stable sort keeps the column order of equal ones.
+        columns = np.argsort(-scores, kind="stable")  # [C]
         actions = [
             {"id": int(action_id), "name": names.get(int(action_id), ""), "score": shortest(score)}
             for action_id, score in zip(keyframe.action_ids[columns], scores[columns], strict=True)
@@ -71,14 +94,29 @@ def keyframe_to_json(keyframe: ActionDetections, names: dict[int, str], *, min_s
 
 
 def shortest(value: np.float32) -> float:
-    """``value`` as the float whose text is short: float32 0.3 gives 0.3, not 0.30000001192092896."""
+    """Convert a float32 to the float with its shortest decimal text: 0.3, not 0.30000001192092896.
+
+    Args:
+        value: The number.
+
+    Returns:
+        The float; converting it to float32 gives ``value`` back.
+    """
     return float(str(value))
 
 
 def read_jsonl(path: str | Path, label_map: LabelMap) -> Iterator[ActionDetections]:
-    """The keyframes of a file, in its order; score columns are those of ``label_map``.
+    """Read the keyframes of a file.
 
-    An action that was left out of the file comes back with score 0. ``FormatError`` names the file and the line.
+    Args:
+        path: A file that ``jsonl_writer`` wrote.
+        label_map: The actions, in the order of the score columns.
+
+    Yields:
+        The keyframes, in the order of the file. An action that a line does not list has score 0.
+
+    Raises:
+        FormatError: If a line is not a keyframe; names the file and the line.
     """
     column = {action_id: i for i, action_id in enumerate(label_map.ids)}
     with Path(path).open(encoding="utf-8") as file:
@@ -89,13 +127,14 @@ def read_jsonl(path: str | Path, label_map: LabelMap) -> Iterator[ActionDetectio
                 yield _keyframe_from_json(json.loads(text), column)
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise FormatError(
-                    f"{path}, line {number}: not a keyframe as this package writes it ({type(error).__name__}: {error})"
+                    f"{shown(path)}, line {number}: not a keyframe as this package writes it "
+                    f"({type(error).__name__}: {shown(error)})"
                 ) from error
 
 
 def _keyframe_from_json(line: dict[str, Any], column: dict[int, int]) -> ActionDetections:
     people = line["people"]
-    scores = np.zeros((len(people), len(column)), np.float32)
+    scores = np.zeros((len(people), len(column)), np.float32)  # [N, C]
     for row, person in enumerate(people):
         for action in person["actions"]:
             scores[row, column[action["id"]]] = action["score"]

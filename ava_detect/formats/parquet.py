@@ -1,4 +1,7 @@
-"""Parquet: one typed row per person and action, with names and kinds, for pandas, DuckDB and Spark."""
+"""Writing Parquet: one typed row per person and action, with action names and kinds, for pandas, DuckDB and Spark.
+
+Shapes: N people on a keyframe, C actions, R rows (the pairs of person and action that are written).
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from ava_detect.structures import ActionDetections
 from ava_detect.structures.labels import LabelMap
 
 _ROWS_PER_GROUP = 1 << 17
+_MAX_TABLES_PER_GROUP = 1024
 _TEXT = pa.dictionary(pa.int32(), pa.string())
 SCHEMA = pa.schema(
     [
@@ -35,23 +39,32 @@ SCHEMA = pa.schema(
 def parquet_writer(
     path: str | Path, label_map: LabelMap, *, min_score: float = 0.0, note: str = ""
 ) -> Iterator[Callable[[ActionDetections], None]]:
-    """Yield a function that appends one keyframe; the file has its name once the block ended well.
+    """Write a Parquet file keyframe by keyframe, atomically: it exists once the block has ended without an error.
 
-    ``min_score``: actions below it get no row. ``note`` goes into the file's metadata. Rows are written in groups, so
-    memory does not grow with the video.
+    Rows are written in groups, so memory does not grow with the video.
+
+    Args:
+        path: The file to write.
+        label_map: The source of the action names and kinds.
+        min_score: Smallest action score to write, in 0..1; a person without such an action gets no row.
+        note: A warning written into the file's metadata (``ava_detect.note``); empty: none.
+
+    Yields:
+        A function that appends one keyframe.
     """
     schema = SCHEMA.with_metadata({"ava_detect.note": note} if note else None)
-    waiting: list[pa.Table] = []
+    buffered: list[pa.Table] = []
     with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as file:
 
         def flush() -> None:
-            if waiting:
-                file.write_table(pa.concat_tables(waiting).unify_dictionaries().combine_chunks().cast(schema))
-                waiting.clear()
+            if buffered:
+                # Each keyframe has its own dictionaries of texts; a row group needs common ones.
+                file.write_table(pa.concat_tables(buffered).unify_dictionaries().combine_chunks().cast(schema))
+                buffered.clear()
 
         def write(keyframe: ActionDetections) -> None:
-            waiting.append(keyframe_to_table(keyframe, label_map, min_score=min_score))
-            if sum(map(len, waiting)) >= _ROWS_PER_GROUP or len(waiting) >= 1024:
+            buffered.append(keyframe_to_table(keyframe, label_map, min_score=min_score))
+            if sum(map(len, buffered)) >= _ROWS_PER_GROUP or len(buffered) >= _MAX_TABLES_PER_GROUP:
                 flush()
 
         yield write
@@ -59,25 +72,45 @@ def parquet_writer(
 
 
 def write_parquet(path: str | Path, detections: Iterable[ActionDetections], label_map: LabelMap) -> None:
-    """Write keyframes to a file, atomically."""
+    """Write keyframes to a file, atomically.
+
+    Args:
+        path: The file to write.
+        detections: The keyframes, written in their order with all actions.
+        label_map: The source of the action names and kinds.
+    """
     with parquet_writer(path, label_map) as write:
         for keyframe in detections:
             write(keyframe)
 
 
 def add_metadata(path: str | Path, metadata: Mapping[str, str]) -> None:
-    """Write a Parquet file again, atomically, with more in its metadata."""
-    with atomic_path(path) as temporary, pq.ParquetFile(path) as before:
-        schema = before.schema_arrow.with_metadata({**(before.schema_arrow.metadata or {}), **metadata})
+    """Add entries to the metadata of a Parquet file by rewriting it, atomically.
+
+    Args:
+        path: The file to rewrite.
+        metadata: The entries; they replace existing ones of the same name.
+    """
+    with atomic_path(path) as temporary, pq.ParquetFile(path) as original:
+        schema = original.schema_arrow.with_metadata({**(original.schema_arrow.metadata or {}), **metadata})
         with pq.ParquetWriter(temporary, schema, compression="zstd") as file:
-            for group in range(before.num_row_groups):
-                file.write_table(before.read_row_group(group).replace_schema_metadata(schema.metadata))
+            for group in range(original.num_row_groups):
+                file.write_table(original.read_row_group(group).replace_schema_metadata(schema.metadata))
 
 
 def keyframe_to_table(keyframe: ActionDetections, label_map: LabelMap, *, min_score: float = 0.0) -> pa.Table:
-    """The rows of one keyframe: people in their order, actions in column order."""
-    people, columns = np.nonzero(keyframe.action_scores >= min_score)
-    ids = keyframe.action_ids[columns]
+    """Convert a keyframe to rows.
+
+    Args:
+        keyframe: The keyframe.
+        label_map: The source of the action names and kinds; both are null for an action that it lacks.
+        min_score: Smallest action score to keep, in 0..1.
+
+    Returns:
+        A table of ``SCHEMA`` with one row per person and action: people in their order, actions in column order.
+    """
+    people, columns = np.nonzero(keyframe.action_scores >= min_score)  # person and score column of each row: [R], [R]
+    ids = keyframe.action_ids[columns]  # [R]
     actions = {action.id: action for action in label_map}
     rows = len(people)
     tracks = pa.nulls(rows, pa.int64()) if keyframe.track_ids is None else pa.array(keyframe.track_ids[people])

@@ -1,4 +1,7 @@
-"""Reading rows of people and actions from Parquet: this package's results, or any table of the same columns."""
+"""Reading Parquet files of people and actions: this package's results, or any table with the same columns.
+
+Shapes: R rows of a batch.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,23 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ava_detect.errors import FormatError
+from ava_detect.errors import FormatError, shown
 from ava_detect.formats.ava_table import AvaTable, decimal_values
 
 _ROWS_PER_PIECE = 1 << 17
 _CORNERS = ("x1", "y1", "x2", "y2")
-_NEEDED = ("video_id", "timestamp_seconds", *_CORNERS, "action_id")
+_REQUIRED = ("video_id", "timestamp_seconds", *_CORNERS, "action_id")
 
 
 def is_parquet_file(path: str | Path) -> bool:
-    """Whether a regular file begins as Parquet does, whatever its name."""
+    """Check whether a file is Parquet, by its first four bytes.
+
+    Args:
+        path: The file, of any name.
+
+    Returns:
+        True for a regular file that begins with ``PAR1``; False for others and where there is no file.
+    """
     if not Path(path).is_file():
         return False
     with Path(path).open("rb") as file:
@@ -28,29 +38,42 @@ def is_parquet_file(path: str | Path) -> bool:
 
 
 def iter_parquet(path: str | Path | pq.ParquetFile, *, start_seconds: float = 0.0) -> Iterator[AvaTable]:
-    """Read a Parquet file, by its path or open, piece by piece, in the order of its rows.
+    """Read a Parquet file in pieces, in the order of its rows.
 
-    Columns: ``video_id``, ``timestamp_seconds``, ``x1``, ``y1``, ``x2``, ``y2`` (fractions of the frame),
-    ``action_id``; where present, ``action_score`` or ``score``, and ``person_id``. ``start_seconds`` is added to the
-    timestamps, which in this package's results count from the start of the video (900 for AVA's trimmed files). A
-    float32 is read as the shortest decimal that means it: a result scores the same from Parquet as from csv.
-    Raises ``FormatError`` naming the file and the column.
+    Required columns: ``video_id``, ``timestamp_seconds``, ``x1``, ``y1``, ``x2``, ``y2`` (fractions of the frame) and
+    ``action_id``. Optional ones: ``action_score`` or ``score``, and ``person_id``. float32 numbers are converted to
+    their shortest decimals, so results have the same scores in Parquet and in csv.
+
+    Args:
+        path: The file's path, or the open file.
+        start_seconds: The position of the video's start in the movie, in seconds (900 for AVA's trimmed files); added
+            to the timestamps, which count from the start of the video in this package's results.
+
+    Yields:
+        Tables of at most 131,072 rows. The ``video_ids`` of a piece begin with those of the piece before, so
+        ``video_index`` has the same meaning in all pieces.
+
+    Raises:
+        FormatError: If the file cannot be read, or a column is missing or has wrong values; names the file and the
+            column.
     """
     videos: dict[str, int] = {}
     try:
         file = path if isinstance(path, pq.ParquetFile) else pq.ParquetFile(path)
         names = file.schema_arrow.names
-        if missing := [name for name in _NEEDED if name not in names]:
-            raise FormatError(f"{path}: no column {', '.join(missing)}; the file has {', '.join(names)}")
+        if missing := [name for name in _REQUIRED if name not in names]:
+            raise FormatError(f"{shown(path)}: no column {', '.join(missing)}; the file has {shown(', '.join(names))}")
         score = next((name for name in ("action_score", "score") if name in names), None)
         optional = [name for name in (score, "person_id") if name in names]
-        for batch in file.iter_batches(_ROWS_PER_PIECE, columns=[*_NEEDED, *optional]):
-            yield _table(str(path), batch, videos, score, start_seconds)
+        for batch in file.iter_batches(_ROWS_PER_PIECE, columns=[*_REQUIRED, *optional]):
+            yield _table(shown(path), batch, videos, score, start_seconds)
     except (OSError, pa.ArrowInvalid) as error:
-        raise FormatError(f"{path}: the Parquet file cannot be read ({error})") from error
+        raise FormatError(f"{shown(path)}: the Parquet file cannot be read ({shown(error)})") from error
 
 
 def _table(path: str, batch: Any, videos: dict[str, int], score: str | None, start_seconds: float) -> AvaTable:
+    """Convert a record batch of R rows; ``videos`` (id -> index) is shared by all batches and gets the new ids."""
+
     def numbers(name: str, dtype: type[np.generic]) -> npt.NDArray[Any]:
         column = batch.column(name)
         if column.null_count:
@@ -61,6 +84,7 @@ def _table(path: str, batch: Any, videos: dict[str, int], score: str | None, sta
         return decimal_values(values) if values.dtype == np.float32 else values.astype(dtype)
 
     rows = batch.num_rows
+    # Map the distinct ids of this batch to indices into the ids of the file, then look up each row: [R].
     texts = batch.column("video_id").cast(pa.string()).dictionary_encode()
     if texts.null_count:
         raise FormatError(f"{path}: column video_id has {texts.null_count} empty cells; every row needs a value")

@@ -1,4 +1,4 @@
-"""The result formats by name, and one writer that fills several of them from one pass over a video."""
+"""The result formats by name, and a writer that writes a video's results in several formats in one pass."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from ava_detect.errors import FormatError
+from ava_detect.errors import FormatError, shown
 from ava_detect.formats.ava_csv import ava_csv_writer
 from ava_detect.formats.jsonl import jsonl_writer
 from ava_detect.formats.parquet import parquet_writer
@@ -17,11 +17,21 @@ RESULT_FORMATS = ("csv", "jsonl", "parquet")
 
 
 def parse_formats(text: str) -> tuple[str, ...]:
-    """``"csv,jsonl"`` -> ``("csv", "jsonl")``; ``FormatError`` for a name that is not in ``RESULT_FORMATS``."""
+    """Parse a list of result formats.
+
+    Args:
+        text: Names from ``RESULT_FORMATS``, separated by commas: ``"csv,jsonl"``.
+
+    Returns:
+        The distinct names, in the given order: ``("csv", "jsonl")``.
+
+    Raises:
+        FormatError: If a name is unknown or none is given.
+    """
     formats = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     unknown = [name for name in formats if name not in RESULT_FORMATS]
     if unknown or not formats:
-        got = ", ".join(unknown) or "nothing"
+        got = shown(", ".join(unknown)) or "nothing"
         raise FormatError(f"unknown result format {got}; give one or more of {','.join(RESULT_FORMATS)}")
     return formats
 
@@ -37,11 +47,23 @@ def results_writer(
     min_score: float = 0.0,
     note: str = "",
 ) -> Iterator[Callable[[ActionDetections], None]]:
-    """Yield a function that appends one keyframe to ``out/VIDEO_ID.FORMAT`` for every format.
+    """Write ``out/VIDEO_ID.FORMAT`` for each format, keyframe by keyframe, each file atomically.
 
-    The files have their names once the block ended well; when it raises, none is left behind. ``start_seconds`` shifts
-    the csv's timestamps only, which count from the start of the movie. ``note`` goes where the format has a place for
-    one (not into csv, whose rows the official evaluator must be able to read).
+    The files exist once the block has ended without an error. If the block raises, no file is written.
+
+    Args:
+        out: The folder.
+        video_id: The video's name, the stem of the file names.
+        formats: Names from ``RESULT_FORMATS``.
+        label_map: The source of the action names and kinds.
+        start_seconds: The position of the video's start in the movie, in seconds; added to the timestamps in csv only,
+            which count from the start of the movie.
+        min_score: Smallest action score to write, in 0..1.
+        note: A warning written into jsonl and parquet files. Not into csv, whose rows the official evaluator must be
+            able to read.
+
+    Yields:
+        A function that appends one keyframe to all files.
     """
     with ExitStack() as stack:
         writers: list[Callable[[ActionDetections], None]] = []
@@ -63,5 +85,14 @@ def results_writer(
 
 
 def result_path(out: Path, video_id: str, suffix: str) -> Path:
-    """Where a result of a video lies; ids keep their dots (``a.b`` -> ``a.b.csv``)."""
+    """Return the path of a video's result file.
+
+    Args:
+        out: The folder of the results.
+        video_id: The video's name; its dots are kept (``a.b`` -> ``a.b.csv``).
+        suffix: The format's suffix, without a dot.
+
+    Returns:
+        ``out/VIDEO_ID.SUFFIX``.
+    """
     return out / f"{video_id}.{suffix}"

@@ -1,1 +1,1 @@
-"""Files here and at addresses: reading, atomic writing, caching, retries."""
+"""Files on this machine and in object stores: reading, atomic writing, caching, retries."""

@@ -1,8 +1,8 @@
-"""Files that lie elsewhere, by address: ``s3://``, ``gs://``, ``hf://``, ``https://``, whatever fsspec can open.
+"""Addresses of files on other machines: ``s3://``, ``gs://``, ``hf://``, ``https://``, whatever fsspec can open.
 
-Keys and endpoints come from where each store's own tools look for them (environment, profiles, fsspec's config files),
-never from a setting of this package. An ``Address`` shows itself without user names, passwords and signatures;
-``without_secrets`` takes them out of what other libraries say.
+Keys and endpoints are found by each store's own client library (environment, profiles, fsspec's config files), never by
+a setting of this package. The text of an ``Address`` omits user names, passwords and signatures; ``without_secrets``
+removes them from the messages of other libraries.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import fsspec
 from fsspec import AbstractFileSystem
 
-from ava_detect.errors import ConfigError, MissingDependencyError
+from ava_detect.errors import ConfigError, MissingDependencyError, shown
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
-_USER = re.compile(r"([a-z][a-z0-9+.-]*://)[^\s/@'\"]*@", re.IGNORECASE)
-# Elsewhere "?" and "#" are letters of a file's name.
+_USER_INFO = re.compile(r"([a-z][a-z0-9+.-]*://)[^\s/@'\"]*@", re.IGNORECASE)
+# Only in web addresses do "?" and "#" end the path; in other stores they are part of a file's name.
 _WEB_QUERY = re.compile(r"(https?://[^\s?#'\"]*)[?#][^\s'\"]*?([:;,)]*)(?=[\s'\"]|$)", re.IGNORECASE)
-# What the stores' signed addresses carry: it changes from day to day and says nothing of which file is meant.
+# Query parameters of signed addresses: they change with every signature and do not identify the file.
 _SIGNATURES = re.compile(
     r"x-(amz|goog|ms)-.*|signature|expires|key-pair-id|policy|awsaccesskeyid|googleaccessid|sig|s[eprtv]|spr"
     r"|sk(oid|tid|t|e|s|v)|(access_?|auth_?)?token|(api_?)?key|password",
@@ -33,18 +33,30 @@ _SIGNATURES = re.compile(
 _SECRET_NAMES = re.compile(
     r"secret|token|passw|credential|(access|account|api|private)_?key|^key$|_key$", re.IGNORECASE
 )
-_LEAST_SECRET = 8
+# Shorter values are not treated as secrets: they would also be cut out of ordinary words.
+_MIN_SECRET_LENGTH = 8
 _PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
 
 
 def is_address(text: object) -> bool:
-    """Whether this is ``scheme://...`` rather than a path of this machine."""
+    """Tell an address from a path of this machine.
+
+    Args:
+        text: An ``Address``, a string or anything else, such as a ``Path``.
+
+    Returns:
+        True for an ``Address`` and for a string that begins with ``scheme://``.
+    """
     return isinstance(text, Address) or (isinstance(text, str) and _SCHEME.match(text) is not None)
 
 
 @dataclass(frozen=True)
 class Address:
-    """One ``scheme://...``. ``url``: as given, and nothing to print; ``str()`` is what people may see."""
+    """The address of one file or folder, ``scheme://...``.
+
+    Attributes:
+        url: The address as given, secrets included; not for messages. ``str()`` gives the form without secrets.
+    """
 
     url: str = field(repr=False)
 
@@ -60,7 +72,7 @@ class Address:
 
     @property
     def name(self) -> str:
-        """The last part: a file's name."""
+        """The last part of the path: the file's name."""
         path = urlsplit(self.url).path if self._is_web else _SCHEME.sub("", self.url)
         return path.rstrip("/").rpartition("/")[2]
 
@@ -71,14 +83,14 @@ class Address:
 
     @property
     def suffix(self) -> str:
-        """The last suffix with its dot, or nothing."""
+        """The last suffix with its dot, or an empty string."""
         return PurePosixPath(self.name).suffix
 
     @property
     def identity(self) -> str:
-        """What stays the same when the address is signed anew: no user, no signature, no fragment."""
+        """The address without user, signature and fragment: it stays the same when the address is signed again."""
         if not self._is_web:
-            return _USER.sub(r"\1", self.url)
+            return _USER_INFO.sub(r"\1", self.url)
         parts = urlsplit(self.url)
         kept = [(k, v) for k, v in parse_qsl(parts.query, keep_blank_values=True) if not _SIGNATURES.fullmatch(k)]
         host = parts.netloc.rpartition("@")[2]
@@ -88,39 +100,58 @@ class Address:
         return Address(f"{self.url.rstrip('/')}/{name}")
 
     def open(self) -> tuple[AbstractFileSystem, str]:
-        """The file system and the path on it.
+        """Connect to the file system of the address.
 
-        ``MissingDependencyError`` where the scheme's package is not installed; ``ConfigError`` for an unknown scheme.
+        Returns:
+            The file system, and the path of the address on it.
+
+        Raises:
+            MissingDependencyError: If the package for the scheme is not installed.
+            ConfigError: If the scheme is unknown.
         """
         scheme = self.url.partition("://")[0].lower()
         try:
-            # What another process wrote a second ago must be seen: no listing is kept.
+            # Without fsspec's cache of listings, files that another process has just written are seen.
             opened: tuple[AbstractFileSystem, str] = fsspec.url_to_fs(self.url, use_listings_cache=False)
         except ImportError as error:
             package = _PACKAGES.get(scheme)
             advice = f"pip install {package}" if package else without_secrets(str(error))
-            raise MissingDependencyError(f"{self}: what opens {scheme}:// is not installed ({advice})") from error
+            raise MissingDependencyError(
+                f"{shown(self)}: the package for {shown(scheme)}:// is not installed ({shown(advice)})"
+            ) from error
         except ValueError as error:
-            raise ConfigError(f"{self}: {without_secrets(str(error))}; give s3://, gs://, hf://, https://") from error
+            reason = shown(without_secrets(str(error)))
+            raise ConfigError(f"{shown(self)}: {reason}; give s3://, gs://, hf://, https://") from error
         return opened
 
 
-def address_of(place: str | Path | Address) -> Address:
-    """An address as it is; a path of this machine as ``file://``."""
-    if isinstance(place, Address):
-        return place
-    return (
-        Address(place) if isinstance(place, str) and is_address(place) else Address(f"file://{Path(place).resolve()}")
-    )
+def address_of(path: str | Path | Address) -> Address:
+    """Convert a path or an address to an ``Address``.
+
+    Args:
+        path: An address, returned as it is, or a path of this machine.
+
+    Returns:
+        The address; ``file://`` and the absolute path for a path of this machine.
+    """
+    if isinstance(path, Address):
+        return path
+    return Address(path) if isinstance(path, str) and is_address(path) else Address(f"file://{Path(path).resolve()}")
 
 
 def without_secrets(text: str) -> str:
-    """``text`` without the users, passwords and queries of its addresses, and without any secret known to this process.
+    """Remove user names, passwords, web queries and known secrets from a text.
 
-    A query that was cut out leaves ``?...``. Secrets: the values of environment variables and of fsspec's settings
-    whose names say so.
+    Known secrets are the values of environment variables and of fsspec settings whose names say so (``token``,
+    ``secret``, ``api_key``, ...) and that have at least 8 characters.
+
+    Args:
+        text: Any text, such as the error message of a store's client library.
+
+    Returns:
+        The text with ``?...`` in place of each web query and ``***`` in place of each known secret.
     """
-    text = _WEB_QUERY.sub(r"\1?...\2", _USER.sub(r"\1", text))
+    text = _WEB_QUERY.sub(r"\1?...\2", _USER_INFO.sub(r"\1", text))
     for secret in _known_secrets():
         text = text.replace(secret, "***")
     return text
@@ -135,5 +166,5 @@ def _secrets_in(settings: Mapping[str, Any]) -> Iterator[str]:
     for name, value in settings.items():
         if isinstance(value, Mapping):
             yield from _secrets_in(value)
-        elif isinstance(value, str) and len(value) >= _LEAST_SECRET and _SECRET_NAMES.search(name):
+        elif isinstance(value, str) and len(value) >= _MIN_SECRET_LENGTH and _SECRET_NAMES.search(name):
             yield value

@@ -1,7 +1,7 @@
-"""This user's cache: the folder, a lock on each of its files, and copies of files that lie at addresses.
+"""The user's cache folder, a lock for each file in it, and local copies of files from object stores.
 
-Weights and detectors have to be files of this machine. One that lies at an address (``s3://`` ...) is copied once for
-each version of it, as the store tells versions apart (length, tag, time of change), and found there the next time.
+Weights and detectors must be files of this machine. A file at an address (``s3://`` ...) is copied into the cache once
+per version; the store's metadata (size, tag, modification time) identifies the version.
 """
 
 from __future__ import annotations
@@ -14,18 +14,23 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from ava_detect.errors import AvaDetectError
+from ava_detect.errors import AvaDetectError, shown
 from ava_detect.storage.addresses import Address, without_secrets
 from ava_detect.storage.object_store import copy_here, info_of
 
 CACHE_VARIABLE = "AVA_DETECT_CACHE"
 _COPIES, _LOCKS = "copies", ".locks"
-# What stores call a version of a file. Whatever else they say (when it was looked at, by whom) changes of itself.
-_VERSION = ("size", "ETag", "etag", "LastModified", "Last-Modified", "mtime", "updated", "generation", "blob_id")
+# Metadata that identifies a version of a file, as the stores name it. Other metadata (time of the last access, owner)
+# can change while the content does not.
+_VERSION_FIELDS = ("size", "ETag", "etag", "LastModified", "Last-Modified", "mtime", "updated", "generation", "blob_id")
 
 
 def cache_dir() -> Path:
-    """Where downloaded files are kept: ``$AVA_DETECT_CACHE``, or the user's cache folder on this system."""
+    """Return the folder for downloaded files, which need not exist yet.
+
+    Returns:
+        ``$AVA_DETECT_CACHE`` where it is set, else ``ava_detect`` in this system's cache folder of the user.
+    """
     if chosen := os.environ.get(CACHE_VARIABLE):
         return Path(chosen).expanduser()
     if sys.platform == "darwin":
@@ -38,35 +43,49 @@ def cache_dir() -> Path:
 
 
 def alone_with(path: Path) -> FileLock:
-    """A lock on a file of the cache, held by one thread of one process at a time."""
+    """Create a lock for a file of the cache, held by at most one thread of one process at a time.
+
+    Args:
+        path: The file; it need not exist. The lock file is written into ``.locks`` beside it.
+
+    Returns:
+        The lock, not yet acquired; a context manager.
+    """
     folder = path.parent / _LOCKS
     folder.mkdir(parents=True, exist_ok=True)
     return FileLock(folder / f"{path.name}.lock")
 
 
 def copy_of(address: Address) -> Path:
-    """The file at ``address`` as a file of this machine, under its own name; fetched if this version is not here yet.
+    """Return a local copy of a remote file; download it if the cache lacks this version.
 
-    ``AvaDetectError`` where there is no such file or the cache cannot be written; ``StoreError`` where the store does
-    not answer.
+    Args:
+        address: The file.
+
+    Returns:
+        The path of the copy in the cache; its file name is that of the address.
+
+    Raises:
+        AvaDetectError: If there is no such file or the cache cannot be written.
+        StoreError: If the store does not answer.
     """
     try:
         info = info_of(address)
-        version = json.dumps([address.identity, {name: str(info[name]) for name in _VERSION if name in info}])
+        version = json.dumps([address.identity, {name: str(info[name]) for name in _VERSION_FIELDS if name in info}])
         path = cache_dir() / _COPIES / hashlib.sha256(version.encode()).hexdigest()[:16] / address.name
         if not path.is_file():
             with alone_with(path):
-                # Another process may have fetched it meanwhile.
+                # Another process may have downloaded it while this one waited for the lock.
                 if not path.is_file():
                     copy_here(address, path)
     except FileNotFoundError as error:
-        # A web server that cannot be reached is told as a file that is not there.
-        reason = f" ({without_secrets(str(error.__cause__))})" if error.__cause__ else ""
-        raise AvaDetectError(f"{address}: there is no such file{reason}") from error
+        # fsspec also raises FileNotFoundError for a web server that cannot be reached; only the cause tells them apart.
+        reason = f" ({shown(without_secrets(str(error.__cause__)))})" if error.__cause__ else ""
+        raise AvaDetectError(f"{shown(address)}: there is no such file{reason}") from error
     except OSError as error:
-        reason = without_secrets(error.strerror or str(error))
+        reason = shown(without_secrets(error.strerror or str(error)))
         raise AvaDetectError(
-            f"{address} cannot be copied into the cache {cache_dir()} ({reason}); "
-            f"set {CACHE_VARIABLE} to a folder that can be written, and look whether the file may be read"
+            f"{shown(address)} cannot be copied into the cache {shown(cache_dir())} ({reason}); "
+            f"set {CACHE_VARIABLE} to a folder that can be written, and check that the file may be read"
         ) from error
     return path

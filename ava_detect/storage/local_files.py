@@ -1,6 +1,6 @@
-"""Files that appear whole or not at all, and their hashes.
+"""Atomic writing of local files, removal of unfinished ones, and file hashes.
 
-Everything that is written goes to a temporary name beside its target first and is then renamed.
+A file is written under a temporary name in its target's folder and then renamed, so a target is complete or absent.
 """
 
 from __future__ import annotations
@@ -17,11 +17,17 @@ TEMPORARY_MARK = ".unfinished-"
 
 @contextmanager
 def atomic_path(target: str | Path) -> Iterator[Path]:
-    """Yield a temporary path in ``target``'s folder; rename it to ``target`` if the block ends well.
+    """Write a file atomically: yield a temporary path, and rename it to ``target`` when the block succeeds.
 
-    The temporary name keeps the target's suffix (muxers go by it) and holds the process id and the thread's, so that no
-    two share one. When the block raises, the temporary file is removed and an older
-    ``target`` stays as it was.
+    The temporary name keeps the target's suffix (muxers choose the container by it) and contains the ids of the process
+    and the thread, so no two writers share one. When the block raises, the temporary file is removed and an existing
+    ``target`` stays unchanged.
+
+    Args:
+        target: The file to write; its folder is created where it is missing.
+
+    Yields:
+        The temporary path, in the folder of ``target``; the block must create the file.
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -34,18 +40,38 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
 
 
 def write_text_atomic(target: str | Path, text: str) -> None:
-    """Write ``text`` as UTF-8 in one atomic step."""
+    """Write a text file atomically.
+
+    Args:
+        target: The file to write; its folder is created where it is missing.
+        text: The content, encoded as UTF-8.
+    """
     with atomic_path(target) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def whole_lines(path: Path) -> list[str]:
-    """The lines of a file to which lines are appended; one without its newline was cut while it was written."""
+    """Read the complete lines of a file to which a running process appends lines.
+
+    Args:
+        path: A UTF-8 text file.
+
+    Returns:
+        The lines without their newlines, blank ones left out. A last line without a newline is left out too: its
+        writer was interrupted.
+    """
     return [line for line in path.read_text(encoding="utf-8").split("\n")[:-1] if line]
 
 
 def remove_stale_temporaries(folder: str | Path) -> list[Path]:
-    """Remove the temporary files that killed processes left in ``folder``; those of living ones stay."""
+    """Remove the temporary files that killed processes left in a folder; those of running processes stay.
+
+    Args:
+        folder: The folder; its subfolders are not searched.
+
+    Returns:
+        The paths of the removed files.
+    """
     removed = []
     for path in Path(folder).glob(f"{TEMPORARY_MARK}*"):
         process = path.name.removeprefix(TEMPORARY_MARK).partition("-")[0]
@@ -63,12 +89,19 @@ def _is_running(process: int) -> bool:
     except ProcessLookupError:
         return False
     except OSError:
-        # It exists, but is somebody else's.
+        # The process exists but belongs to another user.
         return True
     return True
 
 
 def sha256_of(path: str | Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal."""
+    """Compute the SHA-256 of a file.
+
+    Args:
+        path: The file, read in blocks.
+
+    Returns:
+        64 hexadecimal digits.
+    """
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

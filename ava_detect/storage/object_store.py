@@ -1,4 +1,4 @@
-"""The files below one address, here or in a bucket: read with patience, put in place whole or not at all."""
+"""Files below one address, on this machine or in a bucket: requests with retries, atomic writes."""
 
 from __future__ import annotations
 
@@ -17,53 +17,89 @@ from ava_detect.storage.addresses import Address
 from ava_detect.storage.local_files import TEMPORARY_MARK, atomic_path
 from ava_detect.storage.retry import with_retries
 
-_KEYS_PER_PAGE = 1000  # the most that S3 sends
-# Where an upload appears whole by nature; elsewhere it is renamed into place.
-_WHOLE_BY_NATURE = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "hf", "oss", "oci", "memory", "r2", "tos"}
+_KEYS_PER_PAGE = 1000  # the maximum of S3's ListObjectsV2
+# Schemes whose uploads are atomic: an object exists only once it is complete. Elsewhere an upload goes to a temporary
+# name and is renamed.
+_ATOMIC_UPLOAD = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "hf", "oss", "oci", "memory", "r2", "tos"}
 
 
 @dataclass(frozen=True)
 class Store:
-    """The files below ``address``, by their names there (``rows/a.parquet``). It travels without its connection.
+    """The files below an address, by their names relative to it (``rows/a.parquet``).
 
-    Every request is made again for a while when the store fails (``patience``): then ``StoreError``; what another try
-    would not change is raised as it is (``PermissionError``, ``FileNotFoundError`` of a bucket, ...).
+    Requests are retried when the store fails (``retry``); ``StoreError`` is raised when every attempt failed. Permanent
+    errors (``PermissionError``, ``FileNotFoundError`` of a bucket, ...) are raised unchanged. A ``Store`` can be
+    pickled; its connection is opened again in the other process.
+
+    Attributes:
+        address: The folder or the prefix in a bucket.
     """
 
     address: Address
 
     @cached_property
     def place(self) -> tuple[AbstractFileSystem, str]:
-        """The file system, and the path on it."""
+        """The file system and the path of the address on it, connected on first use."""
         files, root = self.address.open()
         return files, root.rstrip("/")
 
     def __getstate__(self) -> dict[str, Any]:
-        # Connections and their threads do not travel.
+        # Connections and their threads cannot be pickled.
         return {"address": self.address}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
 
     def is_there(self, name: str) -> bool:
-        """Whether there is such a file."""
+        """Check whether a file exists.
+
+        Args:
+            name: The file's name relative to the address.
+
+        Returns:
+            True if there is a file or folder of this name.
+
+        Raises:
+            StoreError: If the store does not answer.
+        """
         files, root = self.place
-        return with_retries(lambda: _is_there(files, f"{root}/{name}"), self.address / name)
+        return with_retries(lambda: _exists(files, f"{root}/{name}"), self.address / name)
 
     def infos(self, folder: str) -> list[Mapping[str, Any]]:
-        """What a folder holds, as fsspec lists it, by name; nothing where there is no such folder."""
+        """List a folder with the store's metadata.
+
+        Args:
+            folder: The folder's name relative to the address.
+
+        Returns:
+            One entry per file or folder as fsspec lists it (``name``, ``type``, ``size``, ...), sorted by name; an
+            empty list if there is no such folder.
+
+        Raises:
+            StoreError: If the store does not answer.
+        """
         files, root = self.place
 
-        def look() -> list[Mapping[str, Any]]:
+        def list_folder() -> list[Mapping[str, Any]]:
             try:
                 return sorted(files.ls(f"{root}/{folder}", detail=True), key=lambda info: str(info["name"]))
             except FileNotFoundError:
                 return []
 
-        return with_retries(look, self.address)
+        return with_retries(list_folder, self.address)
 
     def names(self, folder: str) -> list[str]:
-        """The names in a folder, without what somebody is still writing."""
+        """List the names in a folder, without the temporary files of running uploads.
+
+        Args:
+            folder: The folder's name relative to the address.
+
+        Returns:
+            The last parts of the names, sorted; an empty list if there is no such folder.
+
+        Raises:
+            StoreError: If the store does not answer.
+        """
         return [
             name
             for info in self.infos(folder)
@@ -71,7 +107,17 @@ class Store:
         ]
 
     def read(self, name: str) -> bytes | None:
-        """A file's content; None where there is none."""
+        """Read a small file.
+
+        Args:
+            name: The file's name relative to the address.
+
+        Returns:
+            The content; None if there is no such file.
+
+        Raises:
+            StoreError: If the store does not answer.
+        """
         files, root = self.place
         data: bytes | None = None
         with suppress(FileNotFoundError):
@@ -79,7 +125,18 @@ class Store:
         return data
 
     def fetch(self, name: str, target: Path) -> bool:
-        """Copy a file to this machine; whether there is one. What came is as long as the store says that it is."""
+        """Download a file atomically; its length is checked against the store's metadata.
+
+        Args:
+            name: The file's name relative to the address.
+            target: The path on this machine.
+
+        Returns:
+            False if there is no such file, else True.
+
+        Raises:
+            StoreError: If the store does not answer or keeps sending too few bytes.
+        """
         files, root = self.place
         try:
             _copy(files, f"{root}/{name}", target, self.address / name)
@@ -88,34 +145,68 @@ class Store:
         return True
 
     def write(self, name: str, content: bytes) -> None:
-        """Put a small file in place."""
+        """Write a small file atomically; an existing one is replaced.
+
+        Args:
+            name: The file's name relative to the address.
+            content: The file's bytes.
+
+        Raises:
+            StoreError: If the store does not answer.
+        """
         self._put(name, lambda files, target: files.pipe_file(target, content))
 
     def put_file(self, path: Path, name: str) -> None:
-        """Put a file of this machine in place."""
+        """Upload a file of this machine atomically; an existing one is replaced.
+
+        Args:
+            path: The file on this machine.
+            name: The file's name relative to the address.
+
+        Raises:
+            StoreError: If the store does not answer.
+        """
         self._put(name, lambda files, target: files.put_file(str(path), target))
 
     def create(self, name: str, content: bytes) -> None:
-        """Write a file unless it is there: where the store can tell, even when somebody else does so just now."""
+        """Write a small file unless it exists already.
+
+        When several processes create the same file, exactly one succeeds on local disks and in stores with conditional
+        writes; in other stores the last one replaces the file.
+
+        Args:
+            name: The file's name relative to the address.
+            content: The file's bytes.
+
+        Raises:
+            StoreError: If the store does not answer.
+        """
         files, root = self.place
         target = f"{root}/{name}"
         with suppress(FileExistsError):
             if _scheme(files) == "file":
                 _link_new(Path(target), content)
-            elif _scheme(files) in _WHOLE_BY_NATURE:
+            elif _scheme(files) in _ATOMIC_UPLOAD:
                 with_retries(lambda: files.pipe_file(target, content, mode="create"), self.address)
             else:
                 self.write(name, content)
 
     def remove(self, name: str) -> None:
-        """Remove a file, if it is there."""
+        """Remove a file if it exists.
+
+        Args:
+            name: The file's name relative to the address.
+
+        Raises:
+            StoreError: If the store does not answer.
+        """
         files, root = self.place
         path = f"{root}/{name}"
         with suppress(FileNotFoundError):
-            with_retries(lambda: files.rm_file(path) if _is_there(files, path) else None, self.address / name)
+            with_retries(lambda: files.rm_file(path) if _exists(files, path) else None, self.address / name)
 
     def _put(self, name: str, upload: Callable[[AbstractFileSystem, str], None]) -> None:
-        """Have a file in its place, where it appears whole or not at all."""
+        """Write a file atomically: ``upload`` gets the file system and the path to write to."""
         files, root = self.place
         target = f"{root}/{name}"
         parent, _, last = target.rpartition("/")
@@ -124,39 +215,49 @@ class Store:
             if _scheme(files) == "file":
                 with atomic_path(target) as temporary:
                     upload(files, str(temporary))
-            elif _scheme(files) in _WHOLE_BY_NATURE:
+            elif _scheme(files) in _ATOMIC_UPLOAD:
                 upload(files, target)
             else:
                 files.makedirs(parent, exist_ok=True)
-                moved_from = f"{parent}/{TEMPORARY_MARK}{uuid4().hex}-{last}"
-                upload(files, moved_from)
-                files.mv(moved_from, target)
+                temporary_path = f"{parent}/{TEMPORARY_MARK}{uuid4().hex}-{last}"
+                upload(files, temporary_path)
+                files.mv(temporary_path, target)
 
         with_retries(put, self.address / name)
 
 
-def directory(files: AbstractFileSystem, place: str) -> Iterator[Mapping[str, Any]]:
-    """The entries of a directory as fsspec shows them (``name``, ``type``, when it changed), the files in the order of
-    their names.
+def directory(files: AbstractFileSystem, path: str) -> Iterator[Mapping[str, Any]]:
+    """List one directory of any size.
 
-    Stores that s3fs opens send them page by page; of others a directory is listed in one.
+    Stores opened by s3fs are listed page by page, so memory does not grow with the directory; others in one request.
+
+    Args:
+        files: The file system.
+        path: The directory's path on it.
+
+    Yields:
+        The entries as fsspec shows them (``name``, ``type``, modification time, ...), files in the order of their
+        names.
+
+    Raises:
+        StoreError: If the store does not answer.
     """
-    bucket = place.partition("/")[0]
-    # What S3 calls a directory bucket ("--x-s3") lists in no order.
+    bucket = path.partition("/")[0]
+    # S3's directory buckets (their names end in "--x-s3") do not list in the order of names.
     if hasattr(files, "call_s3") and bucket and not bucket.endswith("--x-s3"):
-        yield from _pages(files, place)
+        yield from _pages(files, path)
     else:
-        yield from sorted(with_retries(lambda: files.ls(place, detail=True), place), key=lambda info: str(info["name"]))
+        yield from sorted(with_retries(lambda: files.ls(path, detail=True), path), key=lambda info: str(info["name"]))
 
 
-def _pages(files: Any, place: str) -> Iterator[Mapping[str, Any]]:
-    bucket, key, _ = files.split_path(place)
+def _pages(files: Any, path: str) -> Iterator[Mapping[str, Any]]:
+    bucket, key, _ = files.split_path(path)
     request = {"Bucket": bucket, "Delimiter": "/", "MaxKeys": _KEYS_PER_PAGE, **files.req_kw}
     prefix = f"{key}/" if key else ""
     while True:
-        page = with_retries(lambda: files.call_s3("list_objects_v2", Prefix=prefix, **request), place)
+        page = with_retries(lambda: files.call_s3("list_objects_v2", Prefix=prefix, **request), path)
         for entry in page.get("Contents", []):
-            if entry["Key"] != prefix:  # the mark that some tools leave for a folder
+            if entry["Key"] != prefix:  # an empty object that some tools write for a folder
                 yield {**entry, "name": f"{bucket}/{entry['Key']}", "type": "file"}
         for entry in page.get("CommonPrefixes", []):
             yield {"name": f"{bucket}/{entry['Prefix'].rstrip('/')}", "type": "directory"}
@@ -166,14 +267,34 @@ def _pages(files: Any, place: str) -> Iterator[Mapping[str, Any]]:
 
 
 def info_of(address: Address) -> Mapping[str, Any]:
-    """What its store says of one file, in fsspec's words (``size``, ...). ``FileNotFoundError``, ``StoreError``."""
+    """Return a store's metadata of one file.
+
+    Args:
+        address: The file.
+
+    Returns:
+        The metadata under fsspec's and the store's names (``name``, ``size``, ``ETag``, ...).
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        StoreError: If the store does not answer.
+    """
     files, path = address.open()
     info: Mapping[str, Any] = with_retries(lambda: files.info(path), address)
     return info
 
 
 def copy_here(address: Address, target: Path) -> None:
-    """Copy one file to this machine, whole or not at all. ``FileNotFoundError``, ``StoreError``."""
+    """Download one file atomically; its length is checked against the store's metadata.
+
+    Args:
+        address: The file.
+        target: The path on this machine.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        StoreError: If the store does not answer or keeps sending too few bytes.
+    """
     files, path = address.open()
     _copy(files, path, target, address)
 
@@ -183,26 +304,26 @@ def _copy(files: AbstractFileSystem, path: str, target: Path, address: Address) 
         size = files.info(path)["size"]
         with atomic_path(target) as temporary:
             files.get_file(path, str(temporary))
-            came = temporary.stat().st_size
-            if size is not None and came != size:
-                raise OSError(f"{came} bytes came of {size}")
+            received = temporary.stat().st_size
+            if size is not None and received != size:
+                raise OSError(f"received {received} of {size} bytes")
 
     with_retries(copy, address)
 
 
 def _link_new(target: Path, content: bytes) -> None:
-    """A new local file, whole from the first moment; ``FileExistsError`` where there is one."""
+    """Create a local file atomically; ``FileExistsError`` if it exists."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f"{TEMPORARY_MARK}{os.getpid()}-{uuid4().hex}")
     temporary.write_bytes(content)
     try:
-        # Unlike a rename, a link never takes the place of what is there.
+        # Unlike a rename, a hard link never replaces an existing file.
         target.hardlink_to(temporary)
     finally:
         temporary.unlink()
 
 
-def _is_there(files: AbstractFileSystem, path: str) -> bool:
+def _exists(files: AbstractFileSystem, path: str) -> bool:
     try:
         files.info(path)
     except FileNotFoundError:

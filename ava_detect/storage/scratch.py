@@ -1,7 +1,8 @@
-"""Folders for what need not last. They vanish with their block or, where their process was killed, at the next look.
+"""Temporary folders, removed at the end of their block or, if their process was killed, by a later process.
 
-Workers are killed from outside, by limits, by whoever needs the machine's memory or the machine, and can then clear up
-nothing themselves. So each folder has a lock beside it that ends with its process: what nobody holds is removed.
+A worker that is killed (by a time limit, for memory, by the job scheduler) cannot remove its own folder. Each folder
+therefore has a lock file beside it, which the operating system releases when the process ends. A folder whose lock is
+not held is removed.
 """
 
 from __future__ import annotations
@@ -16,22 +17,29 @@ from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
-from ava_detect.errors import StoreError
+from ava_detect.errors import StoreError, shown
 
-_PREFIX, _LOCK = "ava-detect-", ".lock"
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+_PREFIX, _LOCK_SUFFIX = "ava-detect-", ".lock"
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 @contextmanager
 def scratch_folder(what: object) -> Iterator[Path]:
-    """A new folder below the temporary folder (``TMPDIR``), for the block.
+    """Create a temporary folder for the duration of the block, in the system's temporary folder (``TMPDIR``).
 
-    ``StoreError`` that names ``what``, the folder and what to do, where its disk is full.
+    Args:
+        what: The file or video the folder is for; named in the error message.
+
+    Yields:
+        The path of the folder, readable by this user only.
+
+    Raises:
+        StoreError: If the disk is full, also where the block finds it full.
     """
     remove_abandoned()
     folder = Path(tempfile.gettempdir()) / f"{_PREFIX}{uuid4().hex[:16]}"
     lock = _lock_of(folder)
-    # Held before there is a folder, so that whoever finds one without a holder may remove it.
+    # The lock is acquired before the folder is created: a folder without a held lock is always an abandoned one.
     with room_for(what):
         lock.acquire()
     try:
@@ -45,26 +53,33 @@ def scratch_folder(what: object) -> Iterator[Path]:
 
 @contextmanager
 def room_for(what: object) -> Iterator[None]:
-    """``StoreError``, as above, where something in the block finds the disk full."""
+    """Convert "disk full" errors of the block to a ``StoreError`` that says how to make room.
+
+    Args:
+        what: The file or video being processed; named in the error message.
+
+    Raises:
+        StoreError: If the block raises ``OSError`` because a disk or a quota is full.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno not in _NO_ROOM:
+        if error.errno not in _DISK_FULL:
             raise
         folder = tempfile.gettempdir()
-        # Another machine, or this one a little later, may have room.
+        # A StoreError, because another attempt may succeed: on another machine, or on this one later.
         raise StoreError(
-            f"{what}: the disk of the temporary folder {folder} is full ({_free_mib(folder)} MiB are free); make room "
-            "there, or set TMPDIR to a folder on a larger disk"
+            f"{shown(what)}: the disk of the temporary folder {shown(folder)} is full "
+            f"({_free_mib(folder)} MiB are free); make room there, or set TMPDIR to a folder on a larger disk"
         ) from error
 
 
 def remove_abandoned() -> None:
-    """Remove the folders of processes that are no more; those of living ones stay, whoever's they are."""
-    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*{_LOCK}"):
+    """Remove the temporary folders of processes that have ended; those of running processes stay."""
+    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*{_LOCK_SUFFIX}"):
         folder = path.with_suffix("")
         lock = _lock_of(folder)
-        # Somebody is at work there, or it is another user's.
+        # Timeout: the process is still running. OSError: the folder belongs to another user.
         with suppress(Timeout, OSError):
             lock.acquire(blocking=False)
             shutil.rmtree(folder, ignore_errors=True)
@@ -72,12 +87,12 @@ def remove_abandoned() -> None:
 
 
 def _lock_of(folder: Path) -> FileLock:
-    # A generator may be closed by another thread than the one that began it.
-    return FileLock(folder.with_name(folder.name + _LOCK), thread_local=False)
+    # A generator may be closed by a different thread than the one that started it.
+    return FileLock(folder.with_name(folder.name + _LOCK_SUFFIX), thread_local=False)
 
 
 def _remove(lock: FileLock) -> None:
-    """Remove a lock that is held; whoever waits for it sees that its file is gone and makes a new one."""
+    """Remove a held lock; a process that waits for it sees that the file was removed and creates a new one."""
     with suppress(OSError):
         Path(lock.lock_file).unlink()
     lock.release()

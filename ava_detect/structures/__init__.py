@@ -1,7 +1,7 @@
-"""The small validated values that travel through the package, and the arithmetic on them.
+"""The validated values that the package's functions exchange, and the arithmetic on them.
 
-Arrays are numpy, so that everything that reads or writes results works without torch. Each value checks on
-construction that its parts agree, and is immutable by convention: make a new one.
+Arrays are numpy arrays, so results are read and written without torch. Each value checks on construction that its
+fields agree. Values are immutable by convention: create a new one instead of changing an array in place.
 """
 
 from ava_detect.structures.clip import Clip, ClipSettings, Frame, Resize, Sampling

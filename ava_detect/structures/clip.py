@@ -1,4 +1,4 @@
-"""Decoded pictures: one frame, the clip around a keyframe, and how a network wants its clips cut.
+"""Decoded frames: a single frame, the clip around a keyframe, and the settings by which clips are sampled.
 
 Shapes: T frames, H height, W width.
 """
@@ -17,10 +17,15 @@ Resize = Literal["swscale", "opencv"]
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One decoded picture and where it comes from.
+    """One decoded frame with its time and video.
 
-    ``image``: uint8 RGB ``[H, W, 3]``, upright, with square pixels. ``timestamp_seconds``: its time from the
-    start of the file; on a keyframe, the keyframe's time. ``video_id``: the video's name.
+    Attributes:
+        image: uint8 RGB ``[H, W, 3]``, upright, with square pixels.
+        timestamp_seconds: Time from the start of the file; for a keyframe, the keyframe's time.
+        video_id: The video's name.
+
+    Raises:
+        ValueError: If ``image`` has another dtype or shape.
     """
 
     image: npt.NDArray[np.uint8]
@@ -39,10 +44,16 @@ class Frame:
 class Clip:
     """The frames around one keyframe, on the sampling grid.
 
-    ``frames``: uint8 RGB ``[T, H, W, 3]``. ``timestamp_seconds``: the keyframe's time from the start of the
-    file. ``keyframe_index``: its position in ``frames`` (T // 2). ``num_padded``: how many of the frames
-    repeat the first or last frame of the video because the clip reaches past its ends. ``source_size``: the
-    (width, height) of the video's own frames, where ``frames`` were resized; None means that they were not.
+    Attributes:
+        frames: uint8 RGB ``[T, H, W, 3]``.
+        timestamp_seconds: The keyframe's time from the start of the file.
+        keyframe_index: The keyframe's index in ``frames`` (T // 2 in sampled clips).
+        num_padded: Number of frames that repeat the first or last frame of the video because the clip extends beyond
+            its start or end.
+        source_size: The (width, height) of the video's frames, where ``frames`` were resized; None if they were not.
+
+    Raises:
+        ValueError: If ``frames`` has another dtype or shape, or ``keyframe_index`` is out of range.
     """
 
     frames: npt.NDArray[np.uint8]
@@ -76,14 +87,23 @@ class Clip:
 
 @dataclass(frozen=True)
 class ClipSettings:
-    """How a model wants its clips cut: plain numbers that travel with its weights.
+    """How the clips of a model are sampled, resized and normalized; stored with the model's weights.
 
-    ``num_frames`` frames every ``sampling_rate`` steps of a ``sampling_fps`` grid (PySlowFast
-    ``DATA.NUM_FRAMES``, ``DATA.SAMPLING_RATE``; AVA frames are cut at 30 fps); the short side resized to
-    ``short_side`` pixels; then ``(x / 255 - mean) / std`` per RGB channel.
-    ``sampling``: frames by ``"time"``, or by the numbers of the file's ``"frames"``, as the field's other code does it.
-    ``resize``: ``"opencv"`` has the bits that the published networks were trained on; ``"swscale"`` converts and
-    shrinks in one step and is several times faster. ``docs/parity.md`` has both in numbers.
+    Attributes:
+        num_frames: Number of frames T of a clip (PySlowFast ``DATA.NUM_FRAMES``).
+        sampling_rate: Steps of the sampling grid from one frame to the next (PySlowFast ``DATA.SAMPLING_RATE``).
+        sampling_fps: Steps of the sampling grid per second; AVA's frames were extracted at 30.
+        short_side: Length in pixels to which the frame's short side is resized.
+        mean: Per RGB channel, in 0..1; pixels become ``(x / 255 - mean) / std``.
+        std: Per RGB channel, in the unit of ``mean``.
+        sampling: ``"time"`` selects frames by their presentation times, ``"frames"`` by their numbers in the file, as
+            PySlowFast and its relatives do.
+        resize: ``"opencv"`` gives the pixels of OpenCV's resize, on which the published networks were trained, bit by
+            bit; ``"swscale"`` converts and resizes in one step and is several times faster. ``docs/parity.md``
+            compares the two.
+
+    Raises:
+        ValueError: If ``sampling`` or ``resize`` has another value.
     """
 
     num_frames: int = 32
@@ -103,5 +123,5 @@ class ClipSettings:
 
     @property
     def span_seconds(self) -> float:
-        """Time from the first to just past the last frame of a clip."""
+        """Duration of a clip, ``num_frames * sampling_rate / sampling_fps`` seconds."""
         return self.num_frames * self.sampling_rate / self.sampling_fps

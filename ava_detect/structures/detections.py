@@ -1,4 +1,4 @@
-"""The people on one frame, and what each of them is doing.
+"""The people on one frame, and the action scores of each person.
 
 Shapes: N people, C actions.
 """
@@ -12,12 +12,14 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from ava_detect.errors import shown
+
 Float32Array = npt.NDArray[np.float32]
 Index = slice | npt.NDArray[np.intp] | npt.NDArray[np.bool_] | Sequence[int]
 
 
 def _float32(value: npt.ArrayLike, shape: tuple[int | None, ...], name: str) -> Float32Array:
-    """``value`` as float32 of ``shape`` (None = any length); an empty list fits every shape."""
+    """Convert to float32 and check the shape (None = any length); an empty list fits every shape."""
     array = np.asarray(value, dtype=np.float32)
     if array.size == 0:
         array = array.reshape([0 if length is None else length for length in shape])
@@ -32,11 +34,14 @@ def _float32(value: npt.ArrayLike, shape: tuple[int | None, ...], name: str) -> 
 
 @dataclass(frozen=True, eq=False)
 class PersonBoxes:
-    """The people on one frame, as a detector reports them.
+    """The people that a detector found on one frame.
 
-    ``boxes_xyxy``: float32 ``[N, 4]``, pixels of that frame, the full frame being ``[0, 0, W, H]``.
-    ``scores``: float32 ``[N]``, in 0..1.
-    Raises ``ValueError`` when the lengths differ or a number is not finite.
+    Attributes:
+        boxes_xyxy: float32 ``[N, 4]``, pixels of that frame; the full frame is ``[0, 0, W, H]``.
+        scores: float32 ``[N]``, in 0..1.
+
+    Raises:
+        ValueError: If the shapes disagree or a number is not finite.
     """
 
     boxes_xyxy: Float32Array
@@ -54,18 +59,25 @@ class PersonBoxes:
 
     @classmethod
     def empty(cls) -> Self:
-        """Nobody."""
+        """Return a value with no people."""
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 
     def __len__(self) -> int:
         return len(self.scores)
 
     def __getitem__(self, index: Index) -> PersonBoxes:
-        """A choice of people: a slice, a mask or a list of indices."""
+        """Select people by a slice, a boolean mask ``[N]`` or indices."""
         return PersonBoxes(self.boxes_xyxy[index], self.scores[index])
 
     def above(self, min_score: float) -> PersonBoxes:
-        """The people whose score is at least ``min_score``."""
+        """Select people by score.
+
+        Args:
+            min_score: Smallest score to keep, in 0..1.
+
+        Returns:
+            The people whose score is at least ``min_score``, in their order.
+        """
         return self[self.scores >= np.float32(min_score)]
 
     def __repr__(self) -> str:
@@ -74,14 +86,19 @@ class PersonBoxes:
 
 @dataclass(frozen=True, eq=False)
 class ActionDetections:
-    """Everybody on one keyframe and how strongly each action is believed of each.
+    """The people on one keyframe, with a score of each action for each person.
 
-    ``video_id``: the video's name. ``timestamp_seconds``: from the start of the file.
-    ``boxes_fraction``: float32 ``[N, 4]`` xyxy, fractions of the frame. ``person_scores``: float32 ``[N]``.
-    ``action_scores``: float32 ``[N, C]`` in 0..1, column i being action ``action_ids[i]``.
-    ``action_ids``: int ``[C]``; by default 1..C, which is AVA's order.
-    ``track_ids``: int ``[N]``, equal for the same person on different keyframes, or None before linking.
-    Raises ``ValueError`` when lengths disagree.
+    Attributes:
+        video_id: The video's name.
+        timestamp_seconds: Time from the start of the file.
+        boxes_fraction: float32 ``[N, 4]`` xyxy, fractions of the frame.
+        person_scores: float32 ``[N]``, the detector's scores, in 0..1.
+        action_scores: float32 ``[N, C]``, in 0..1; column i is action ``action_ids[i]``.
+        action_ids: int64 ``[C]``; by default 1..C, which is AVA's order.
+        track_ids: int64 ``[N]``, equal for the same person on different keyframes; None before linking.
+
+    Raises:
+        ValueError: If the shapes disagree or a number is not finite.
     """
 
     video_id: str
@@ -103,7 +120,7 @@ class ActionDetections:
             ids = np.arange(1, scores.shape[1] + 1, dtype=np.int64)
         if not (np.isfinite(boxes).all() and np.isfinite(persons).all() and np.isfinite(scores).all()):
             raise ValueError(
-                f"{self.video_id}, second {self.timestamp_seconds:g}: boxes and scores must be finite numbers"
+                f"{shown(self.video_id)}, second {self.timestamp_seconds:g}: boxes and scores must be finite numbers"
             )
         if not len(boxes) == len(persons) == len(scores):
             raise ValueError(
@@ -125,7 +142,16 @@ class ActionDetections:
 
     @classmethod
     def empty(cls, video_id: str, timestamp_seconds: float, num_actions: int = 80) -> Self:
-        """A keyframe on which nobody was found."""
+        """Return a keyframe with no people.
+
+        Args:
+            video_id: The video's name.
+            timestamp_seconds: Time from the start of the file.
+            num_actions: Number of score columns C.
+
+        Returns:
+            A value with N = 0 and the action ids 1..C.
+        """
         zeros = np.zeros((0, 4), np.float32)
         return cls(video_id, timestamp_seconds, zeros, zeros[:, 0], np.zeros((0, num_actions), np.float32))
 
@@ -133,7 +159,7 @@ class ActionDetections:
         return len(self.person_scores)
 
     def __getitem__(self, index: Index) -> ActionDetections:
-        """A choice of people: a slice, a mask or a list of indices."""
+        """Select people by a slice, a boolean mask ``[N]`` or indices."""
         return ActionDetections(
             self.video_id,
             self.timestamp_seconds,

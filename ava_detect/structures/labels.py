@@ -1,9 +1,8 @@
-"""Label maps: which action ids exist, what they are called and of which kind they are.
+"""Label maps: the ids, names and kinds of actions.
 
-AVA has 80 atomic actions in three kinds: a person's pose or movement (ids 1-14), manipulation of an
-object (15-63) and interaction with a person (64-80). 60 of them, those with enough examples, are
-evaluated. Maps are read from the ``.pbtxt`` files that AVA publishes, in both of their spellings
-(``label { name label_id label_type }`` and ``item { name id }``).
+AVA has 80 atomic actions of three kinds: a person's pose or movement (ids 1-14), manipulation of an object (15-63) and
+interaction with a person (64-80). The 60 actions with enough examples are evaluated. Maps are read from the ``.pbtxt``
+files that AVA publishes, in both of their forms (``label { name label_id label_type }`` and ``item { name id }``).
 """
 
 from __future__ import annotations
@@ -16,14 +15,14 @@ from functools import cache
 from pathlib import Path
 
 from ava_detect.environment import resource_dir
-from ava_detect.errors import FormatError
+from ava_detect.errors import FormatError, shown
 
 AVA_80_FILE = "ava_action_list_v2.2.pbtxt"
 AVA_60_FILE = "ava_action_list_v2.2_for_activitynet_2019.pbtxt"
 
 
 class ActionKind(StrEnum):
-    """The three groups of AVA's actions, and one for labels that say nothing of their kind."""
+    """The three groups of AVA's actions, and one for labels without a kind."""
 
     POSE = "pose"
     OBJECT = "object"
@@ -40,7 +39,13 @@ _KIND_OF_LABEL_TYPE = {
 
 @dataclass(frozen=True)
 class Action:
-    """One atomic action: its id (1-based in AVA), name and kind."""
+    """One atomic action.
+
+    Attributes:
+        id: The id; AVA's ids count from 1.
+        name: The name, such as ``"bend/bow (at the waist)"``.
+        kind: The group of actions to which it belongs.
+    """
 
     id: int
     name: str
@@ -51,8 +56,11 @@ class Action:
 class LabelMap:
     """An ordered set of actions with distinct ids.
 
-    ``actions[i]`` belongs to column ``i`` of a score matrix ``[N, C]`` made by a model that was trained
-    with this map.
+    Attributes:
+        actions: The actions. ``actions[i]`` is column ``i`` of the scores ``[N, C]`` of a model trained with this map.
+
+    Raises:
+        FormatError: If two actions have the same id.
     """
 
     actions: tuple[Action, ...]
@@ -79,22 +87,57 @@ class LabelMap:
         return tuple(action.id for action in self.actions)
 
     def by_id(self, action_id: int) -> Action:
-        """The action of an id; ``KeyError`` with the known range when there is none."""
+        """Return the action with an id.
+
+        Args:
+            action_id: The id.
+
+        Returns:
+            The action.
+
+        Raises:
+            KeyError: If the map has no such id; the message gives the known ids.
+        """
         for action in self.actions:
             if action.id == action_id:
                 return action
         raise KeyError(f"no action has id {action_id}; this label map has {len(self)} ids: {_brief(self.ids)}")
 
     def name(self, action_id: int) -> str:
-        """The name of an id."""
+        """Return the name of the action with an id.
+
+        Args:
+            action_id: The id.
+
+        Returns:
+            The name.
+
+        Raises:
+            KeyError: If the map has no such id.
+        """
         return self.by_id(action_id).name
 
     def subset(self, ids: Sequence[int]) -> LabelMap:
-        """The actions of ``ids`` alone, in the order of ``ids``."""
+        """Select actions by id.
+
+        Args:
+            ids: Distinct ids of this map.
+
+        Returns:
+            A map of these actions, in the order of ``ids``.
+
+        Raises:
+            KeyError: If the map lacks one of the ids.
+            FormatError: If an id is given twice.
+        """
         return LabelMap(tuple(self.by_id(action_id) for action_id in ids))
 
     def to_pbtxt(self) -> str:
-        """The map in AVA's ``label { ... }`` spelling, which keeps the kinds."""
+        """Write the map as text in AVA's ``label { ... }`` form, which contains the kinds.
+
+        Returns:
+            The content of a ``.pbtxt`` file.
+        """
         types = {kind: text for text, kind in _KIND_OF_LABEL_TYPE.items()}
         blocks = []
         for action in self.actions:
@@ -109,18 +152,40 @@ class LabelMap:
     def from_pbtxt(cls, path: str | Path) -> LabelMap:
         """Read a ``.pbtxt`` label map.
 
-        Kinds come from ``label_type`` where the file has it, else from AVA's own list where id and
-        name agree with it. Raises ``FormatError`` naming file and line.
+        The kind of an action is its ``label_type`` where the file has one, else the kind of the action of AVA's list
+        with the same id and name.
+
+        Args:
+            path: The file, UTF-8 text with or without a byte order mark.
+
+        Returns:
+            The map, in the order of the file.
+
+        Raises:
+            FormatError: If the file cannot be read or parsed; names the file and the line.
         """
         try:
             text = Path(path).read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
-            raise FormatError(f"{path}: the label map cannot be read ({error}); give a .pbtxt file") from error
+            raise FormatError(f"{shown(path)}: the label map cannot be read ({error}); give a .pbtxt file") from error
         return cls.from_text(text, str(path), is_ava=Path(path).name == AVA_80_FILE)
 
     @classmethod
     def from_text(cls, text: str, where: str, *, is_ava: bool = False) -> LabelMap:
-        """The same from the text of such a file. ``where``: what errors call it; ``is_ava``: it is AVA's own list."""
+        """Parse the text of a ``.pbtxt`` label map; see ``from_pbtxt``.
+
+        Args:
+            text: The content of the file.
+            where: The name of the file in error messages.
+            is_ava: Whether the text is AVA's own list of 80 actions, from which the kinds of other lists are taken.
+
+        Returns:
+            The map, in the order of the text.
+
+        Raises:
+            FormatError: If the text cannot be parsed; names ``where`` and the line.
+        """
+        where = shown(where)
         actions = _parse_pbtxt(text, where)
         if not is_ava:
             known = {(a.id, a.name): a.kind for a in cls.ava()}
@@ -136,13 +201,13 @@ class LabelMap:
     @classmethod
     @cache
     def ava(cls) -> LabelMap:
-        """All 80 actions of AVA v2.2, in id order: column ``i`` of a model's scores is id ``i + 1``."""
+        """Return all 80 actions of AVA v2.2 in the order of their ids: score column ``i`` is id ``i + 1``."""
         return cls.from_pbtxt(resource_dir("annotations") / AVA_80_FILE)
 
     @classmethod
     @cache
     def ava_evaluated(cls) -> LabelMap:
-        """The 60 actions over which AVA's frame-mAP is averaged."""
+        """Return the 60 actions over which AVA's frame-mAP is averaged."""
         return cls.from_pbtxt(resource_dir("annotations") / AVA_60_FILE)
 
 
@@ -155,7 +220,8 @@ _ID_FIELDS = ("id", "label_id")
 
 
 def _parse_pbtxt(text: str, path: str) -> list[Action]:
-    """The few lines of protobuf text format that label maps use: blocks of ``field: value``."""
+    """Parse the subset of protobuf's text format that label maps use: blocks of ``field: value``."""
+    # (token, line number) pairs, comments left out.
     tokens = [(m.group(), text.count("\n", 0, m.start()) + 1) for m in _TOKEN.finditer(text)]
     tokens = [token for token in tokens if not token[0].startswith("#")]
     actions: list[Action] = []

@@ -1,12 +1,12 @@
-"""Linking the people of one keyframe to those of the next: who is the same person.
+"""Linking people across keyframes: track ids that are equal for the same person.
 
-Keyframes lie about a second apart, so that a walking person's boxes often do not overlap and IoU alone
-loses them. Each known person is therefore moved on at constant velocity (as in SORT, Bewley et al. 2016,
-arXiv:1602.00763), the similarity of a moved box to a new one is half IoU and half how near and how alike in
-size they are, and the Hungarian method picks the pairs. Boxes only: no pixels, no torch. Nobody is the same person
-across a hard cut, which only the pixels know: the caller says which shot a keyframe lies in (``video/cuts.py``).
+Keyframes are about a second apart, so a walking person's boxes often do not overlap, and IoU alone loses the person.
+The box of each track is therefore predicted at constant velocity (as in SORT, Bewley et al. 2016, arXiv:1602.00763);
+the similarity of a predicted box and a new one is the mean of their IoU and of a term for their distance and sizes; and
+the Hungarian method chooses the pairs of greatest total similarity. Only boxes are used, no pixels and no torch. Tracks
+end at hard cuts, which boxes do not show: the caller passes the shot of each keyframe (``video/cuts.py`` finds shots).
 
-Shapes: N people on the keyframe, T people remembered.
+Shapes: N people on the keyframe, T tracks.
 """
 
 from __future__ import annotations
@@ -18,24 +18,34 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from ava_detect.errors import AvaDetectError
+from ava_detect.errors import AvaDetectError, shown
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.boxes import iou
 
 Float64Array = npt.NDArray[np.float64]
 
-# How far a person strays from constant velocity in one second: standard deviation, in sides of the own box
-# (widths across, heights down). Grows with the square root of time, as a random walk does.
-_STRAY_BOX_SIDES = 1.6
-# Somebody who was missing on the last keyframe gives way to somebody who was there and fits as well.
+# Standard deviation of a person's deviation from constant velocity after one second, in sides of the person's box
+# (widths horizontally, heights vertically). It grows with the square root of time, as in a random walk.
+_DEVIATION_BOX_SIDES = 1.6
+# Applied to the similarities of tracks that were missing on the last keyframe: a track that was present and fits
+# equally well is preferred.
 _MISSING_FACTOR = 0.8
-_SMALLEST_SIDE = 1e-6
-_NOBODY = 0  # ids count from 1
+# Lower bound of a box side, so that a box without area causes no division by zero.
+_MIN_SIDE = 1e-6
+_NO_TRACK = 0  # track ids count from 1
 
 
 @dataclass
 class _Track:
-    """What is remembered of one person; box in fractions, velocity in fractions per second."""
+    """The last known state of one person.
+
+    Attributes:
+        track_id: The person's id, from 1.
+        box: ``[4]`` xyxy on the last keyframe with the person, fractions of the frame.
+        seen_seconds: The time of that keyframe.
+        velocity: ``[2]`` of the box's centre, fractions of the frame per second.
+        shot: The number of the shot in which the person was seen.
+    """
 
     track_id: int
     box: Float64Array
@@ -43,36 +53,43 @@ class _Track:
     velocity: Float64Array
     shot: int
 
-    def box_at(self, timestamp_seconds: float) -> Float64Array:
-        """Where the person is if nothing changed since the last sight."""
-        shift = self.velocity * (timestamp_seconds - self.seen_seconds)
+    def predict(self, timestamp_seconds: float) -> Float64Array:
+        """Move the box to a later time at constant velocity: ``[4]``."""
+        shift = self.velocity * (timestamp_seconds - self.seen_seconds)  # [2]
         result: Float64Array = self.box + np.concatenate([shift, shift])
         return result
 
-    def see(self, box: Float64Array, timestamp_seconds: float) -> None:
+    def update(self, box: Float64Array, timestamp_seconds: float) -> None:
+        """Set the velocity to that of the last step, and the state to the new box."""
         self.velocity = (_centres(box) - _centres(self.box)) / (timestamp_seconds - self.seen_seconds)
         self.box, self.seen_seconds = box, timestamp_seconds
 
 
 class Linker:
-    """Gives the people of a video's keyframes track ids, keyframe by keyframe, in time order.
+    """Assigns track ids to the people of a video, keyframe by keyframe in time order.
 
-    Ids count from 1 in each video, new people of one keyframe from left to right, and are never reused. The
-    answer does not depend on the order of the people on a keyframe. Memory holds only the people seen
-    within ``max_gap_seconds``.
+    Ids count from 1 in each video, are given to the new people of a keyframe from left to right, and are never reused.
+    The result does not depend on the order of the people on a keyframe. Memory holds only the people seen within
+    ``max_gap_seconds``.
 
-    >>> linker = Linker()
-    >>> linked = [linker.update(keyframe) for keyframe in detections]
+    Args:
+        max_gap_seconds: Longest time, above 0, between two consecutive keyframes of one person. The default allows
+            one missed detection at keyframes a second apart. Keyframes further apart than this are never linked;
+            choose about 2.5 times their spacing.
+        min_similarity: Smallest similarity of a linked pair, above 0 and at most 1. At the default, boxes of equal
+            size a second apart and without overlap link up to 2.5 box sides from the predicted position.
+        start_score: Smallest person score, in 0..1, that starts a track. A person below it is kept only as the
+            continuation of a track. 0 keeps every person.
+
+    Raises:
+        AvaDetectError: If a setting is out of range.
+
+    Example:
+        >>> linker = Linker()
+        >>> linked = [linker.update(keyframe) for keyframe in detections]
     """
 
     def __init__(self, max_gap_seconds: float = 2.5, min_similarity: float = 0.15, *, start_score: float = 0.0) -> None:
-        """``max_gap_seconds``: how long a person may be out of sight and still be known, the time from the last
-        keyframe with them to the next; 2.5 lets one keyframe in a second fail. Keyframes further apart than
-        this are never linked: give about 2.5 times their spacing. ``min_similarity``: in 0..1; a pair below
-        it is never linked. At the default two boxes of one size link, a second apart and without overlap, up
-        to 2.5 box sides from where the person was expected. ``start_score``: a person score in 0..1; whoever is below
-        it is kept only as somebody who is known already. 0 keeps everybody.
-        """
         if not max_gap_seconds > 0:
             raise AvaDetectError(f"max_gap_seconds must be above 0, got {max_gap_seconds}")
         if not 0 < min_similarity <= 1:
@@ -82,74 +99,99 @@ class Linker:
         self._max_gap_seconds = max_gap_seconds
         self._min_similarity = min_similarity
         self._start_score = start_score
-        self._forget()
+        self._reset()
 
-    def _forget(self, video_id: str | None = None) -> None:
+    def _reset(self, video_id: str | None = None) -> None:
         self._video_id = video_id
         self._tracks: list[_Track] = []
         self._num_ids = 0
         self._last_seconds = -np.inf
 
     def update(self, detections: ActionDetections, *, shot: int = 0) -> ActionDetections:
-        """The same people with ``track_ids`` filled in (ids that came with them are replaced), in the same order.
+        """Link the people of the next keyframe to the known tracks.
 
-        With ``start_score`` those are left out who are below it and continue nobody. ``shot``: the number of the uncut
-        stretch of the video that the keyframe lies in; people are linked within their shot only. A new ``video_id``
-        starts afresh. Raises ``AvaDetectError`` when the keyframe is not later than the one before it.
+        Args:
+            detections: The keyframe; track ids that it already has are replaced. A ``video_id`` other than that of
+                the keyframe before resets the linker.
+            shot: Number of the keyframe's shot (the stretch of video between two hard cuts). People are linked only
+                within a shot.
+
+        Returns:
+            The same people in the same order with ``track_ids``, without those that are below ``start_score`` and
+            continue no track.
+
+        Raises:
+            AvaDetectError: If the keyframe is not later than the one before.
         """
         now = detections.timestamp_seconds
         if detections.video_id != self._video_id:
-            self._forget(detections.video_id)
+            self._reset(detections.video_id)
         if not now > self._last_seconds:
             raise AvaDetectError(
-                f"{detections.video_id}: keyframe at {now:g} s after the one at {self._last_seconds:g} s; link the "
-                "keyframes of a video in the order of their time, each once"
+                f"{shown(detections.video_id)}: keyframe at {now:g} s after the one at {self._last_seconds:g} s; link "
+                "the keyframes of a video in the order of their time, each once"
             )
+        # Drop tracks that were not seen for too long.
         self._tracks = [track for track in self._tracks if now - track.seen_seconds <= self._max_gap_seconds]
-        order = _reading_order(detections)
-        boxes = detections.boxes_fraction[order].astype(np.float64)
-        is_sure = detections.person_scores[order] >= self._start_score
-        track_ids = np.full(len(boxes), _NOBODY, np.int64)
-        track_ids[order] = self._assign(boxes, is_sure, now, shot)
+        # Assign in an order that depends on the boxes only, then write the ids back in the keyframe's own order.
+        order = _left_to_right(detections)  # [N]
+        boxes = detections.boxes_fraction[order].astype(np.float64)  # [N, 4]
+        can_start = detections.person_scores[order] >= self._start_score  # [N]
+        track_ids = np.full(len(boxes), _NO_TRACK, np.int64)
+        track_ids[order] = self._assign(boxes, can_start, now, shot)
         self._last_seconds = now
         linked = replace(detections, track_ids=track_ids)
-        return linked if track_ids.all() else linked[track_ids != _NOBODY]
+        return linked if track_ids.all() else linked[track_ids != _NO_TRACK]
 
-    def _assign(self, boxes: Float64Array, is_sure: npt.NDArray[np.bool_], now: float, shot: int) -> list[int]:
-        """The ids of ``boxes [N, 4]``, 0 for an unsure one that continues nobody; remembers what was seen."""
-        scores = self._similarities(boxes, now)
+    def _assign(self, boxes: Float64Array, can_start: npt.NDArray[np.bool_], now: float, shot: int) -> list[int]:
+        """Update the tracks with the new boxes and return the id of each box.
+
+        Args:
+            boxes: ``[N, 4]``, from left to right.
+            can_start: Bool ``[N]``: whether a box may start a track.
+            now: The keyframe's time in seconds.
+            shot: The keyframe's shot.
+
+        Returns:
+            N track ids, ``_NO_TRACK`` for a box that continues no track and may not start one.
+        """
+        scores = self._similarities(boxes, now)  # [T, N]
+        # A similarity of 0 forbids a pair: too little alike, or in different shots.
         scores[scores < self._min_similarity] = 0
         scores[[track.shot != shot for track in self._tracks]] = 0
-        known = _best_pairs(np.where(is_sure, scores, 0))
-        scores[[*known.values()]] = 0
-        known |= _best_pairs(np.where(is_sure, 0, scores))
-        track_ids = [_NOBODY] * len(boxes)
+        # First the boxes that could start a track, so that an uncertain box never takes a track from one of them.
+        track_of_box = _best_pairs(np.where(can_start, scores, 0))
+        # Then the others, among the tracks that are left.
+        scores[[*track_of_box.values()]] = 0
+        track_of_box |= _best_pairs(np.where(can_start, 0, scores))
+        track_ids = [_NO_TRACK] * len(boxes)
         for index, box in enumerate(boxes):
-            if index in known:
-                track = self._tracks[known[index]]
-                track.see(box, now)
+            if index in track_of_box:
+                track = self._tracks[track_of_box[index]]
+                track.update(box, now)
                 track_ids[index] = track.track_id
-            elif is_sure[index]:
+            elif can_start[index]:
+                # The new track is appended behind the T tracks that the pairs refer to.
                 self._num_ids += 1
                 self._tracks.append(_Track(self._num_ids, box, now, np.zeros(2), shot))
                 track_ids[index] = self._num_ids
         return track_ids
 
     def _similarities(self, boxes: Float64Array, now: float) -> Float64Array:
-        """``[T, N]``: how well each person remembered fits each box."""
+        """Compute the similarity ``[T, N]`` of each track's predicted box and each new box ``[N, 4]``."""
         if not self._tracks:
             return np.zeros((0, len(boxes)))
-        expected = np.stack([track.box_at(now) for track in self._tracks])
-        elapsed = np.array([now - track.seen_seconds for track in self._tracks])
-        missing = np.array([track.seen_seconds < self._last_seconds for track in self._tracks])
-        factors = np.where(missing, _MISSING_FACTOR, 1.0)
-        return factors[:, None] * similarities(expected, boxes, elapsed)
+        predicted = np.stack([track.predict(now) for track in self._tracks])  # [T, 4]
+        elapsed = np.array([now - track.seen_seconds for track in self._tracks])  # [T]
+        is_missing = np.array([track.seen_seconds < self._last_seconds for track in self._tracks])  # [T]
+        factors = np.where(is_missing, _MISSING_FACTOR, 1.0)
+        return factors[:, None] * similarities(predicted, boxes, elapsed)
 
 
 def _best_pairs(scores: Float64Array) -> dict[int, int]:
-    """Column -> row, of the pairs above 0 whose sum is greatest."""
-    rows, columns = linear_sum_assignment(scores, maximize=True)
-    return {int(column): int(row) for row, column in zip(rows, columns, strict=True) if scores[row, column] > 0}
+    """Match tracks to boxes, ``scores`` ``[T, N]``: box -> track, of the pairs above 0 with the greatest total."""
+    tracks, boxes = linear_sum_assignment(scores, maximize=True)
+    return {int(box): int(track) for track, box in zip(tracks, boxes, strict=True) if scores[track, box] > 0}
 
 
 _MAX_GAP_IN_KEYFRAMES = 2.5
@@ -170,31 +212,43 @@ def max_gap_seconds(keyframe_seconds: float) -> float:
 
 
 def similarities(expected: Float64Array, boxes: Float64Array, elapsed_seconds: Float64Array) -> Float64Array:
-    """How alike boxes are, ``[T, N]`` in 0..1: the mean of IoU and of nearness times likeness in size.
+    """Compute the similarity of predicted and observed boxes: the mean of IoU and of proximity times size similarity.
 
-    ``expected`` ``[T, 4]`` against ``boxes`` ``[N, 4]``, xyxy in one unit; ``elapsed_seconds`` ``[T]``: the time
-    since each of ``expected`` was seen. Nearness is ``exp(-d^2 / 2 s^2)`` with ``d`` the distance of the centres
-    in mean box sides and ``s`` growing with time; likeness is the smaller over the larger width, times the same
-    of the heights.
+    Proximity is ``exp(-d^2 / 2 s^2)``, where d is the distance of the centres in mean box sides and s the expected
+    deviation, which grows with the square root of time. Size similarity is the ratio of the smaller to the larger
+    width, times the same ratio of the heights.
+
+    Args:
+        expected: Predicted boxes ``[T, 4]``, xyxy.
+        boxes: Observed boxes ``[N, 4]``, xyxy in the same unit.
+        elapsed_seconds: Time ``[T]``, above 0, since each person of ``expected`` was seen.
+
+    Returns:
+        Similarities ``[T, N]``, in 0..1.
     """
-    sides_a, sides_b = _sides(expected)[:, None], _sides(boxes)[None]
-    steps = (_centres(expected)[:, None] - _centres(boxes)[None]) / ((sides_a + sides_b) / 2)
-    spread = _STRAY_BOX_SIDES**2 * elapsed_seconds[:, None]
-    nearness = np.exp(-(steps**2).sum(axis=-1) / (2 * spread))
-    likeness = (np.minimum(sides_a, sides_b) / np.maximum(sides_a, sides_b)).prod(axis=-1)
-    result: Float64Array = (iou(expected, boxes) + nearness * likeness) / 2
+    sides_a, sides_b = _sides(expected)[:, None], _sides(boxes)[None]  # [T, 1, 2], [1, N, 2]: width, height
+    # Horizontal and vertical distance of the centres, each in the mean of the two boxes' sides.
+    steps = (_centres(expected)[:, None] - _centres(boxes)[None]) / ((sides_a + sides_b) / 2)  # [T, N, 2]
+    # The variance s^2 of a random walk grows in proportion to time.
+    variance = _DEVIATION_BOX_SIDES**2 * elapsed_seconds[:, None]  # [T, 1]
+    proximity = np.exp(-(steps**2).sum(axis=-1) / (2 * variance))  # [T, N]
+    size_similarity = (np.minimum(sides_a, sides_b) / np.maximum(sides_a, sides_b)).prod(axis=-1)  # [T, N]
+    result: Float64Array = (iou(expected, boxes) + proximity * size_similarity) / 2
     return result
 
 
 def _centres(boxes: Float64Array) -> Float64Array:
+    """Compute centres: ``[..., 4]`` xyxy -> ``[..., 2]``."""
     return (boxes[..., :2] + boxes[..., 2:]) / 2
 
 
 def _sides(boxes: Float64Array) -> Float64Array:
-    return np.maximum(boxes[..., 2:] - boxes[..., :2], _SMALLEST_SIDE)
+    """Compute widths and heights, at least ``_MIN_SIDE``: ``[..., 4]`` xyxy -> ``[..., 2]``."""
+    return np.maximum(boxes[..., 2:] - boxes[..., :2], _MIN_SIDE)
 
 
-def _reading_order(detections: ActionDetections) -> npt.NDArray[np.intp]:
-    """People from left to right (then by the other corners and the score), whatever order they came in."""
+def _left_to_right(detections: ActionDetections) -> npt.NDArray[np.intp]:
+    """Sort people by x1, then y1, x2, y2 and score: indices ``[N]`` that do not depend on the order of the input."""
+    # lexsort's last key is its primary one.
     columns: Sequence[npt.NDArray[np.float32]] = [detections.person_scores, *detections.boxes_fraction.T[::-1]]
     return np.lexsort(columns)

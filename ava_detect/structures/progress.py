@@ -1,4 +1,4 @@
-"""How far a piece of work has come: the one value that every long call reports."""
+"""The progress report that every long-running call passes to its callback."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any, NamedTuple
 
 @dataclass(frozen=True)
 class Progress:
-    """A report of how far a piece of work has come.
+    """A progress report of a long-running call.
 
     Attributes:
-        unit: What is counted: ``"videos"``, ``"keyframes"``, ``"steps"``, ``"bytes"``.
-        done: How many are finished, those of earlier runs included.
-        total: How many there are; None while that is unknown.
-        name: What is being worked on: a video's id, a weights name.
-        second: The position inside the video of that name, seconds.
-        duration_seconds: The length of that video; None where unknown.
-        failed: How many of ``done`` failed.
-        before: How many of ``done`` an earlier run had finished.
-        elapsed_seconds: Time since the run started; 0 where the work does not measure it.
-        figures: Other numbers by name, such as the ``loss`` of a training.
-        result: What a finished item came to (of an annotation a ``VideoRecord``); given once, with the report that
-            counts it.
+        unit: The counted unit: ``"videos"``, ``"keyframes"``, ``"steps"``, ``"bytes"``.
+        done: Number of finished units, including those finished by earlier runs.
+        total: Number of all units; None while it is unknown.
+        name: The item in progress: a video's id, the name of weights.
+        second: The position in the video ``name``, in seconds.
+        duration_seconds: The duration of the video ``name``; None where it is unknown.
+        failed: Number of units in ``done`` that failed.
+        before: Number of units in ``done`` that an earlier run finished.
+        elapsed_seconds: Time since the run started; 0 where the call does not measure it.
+        figures: Other numbers by name, such as the ``loss`` of a training step.
+        result: The result of an item that has just finished (a ``VideoRecord`` in annotation runs); passed once, in
+            the report that counts the item as done; None in all other reports.
     """
 
     unit: str

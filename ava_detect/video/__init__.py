@@ -1,1 +1,1 @@
-"""Videos: streaming reading, clips around keyframes, transforms, writing."""
+"""Videos: finding files, streaming decoding, clips around keyframes, transforms, writing."""

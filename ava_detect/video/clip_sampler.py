@@ -1,16 +1,19 @@
-"""Clips around keyframes, cut on a fixed time grid while the video is decoded once.
+"""Sampling the clips around keyframes on a fixed time grid, with one decoding pass over the video.
 
-The grid: the networks were trained on frames cut at ``sampling_fps`` (30 for AVA). Grid point g shows the last
-frame whose presentation time, rounded half up to the grid, is at most g; so a 30 fps file gives its own frames one
-by one, and a file of any other rate gives the motion speed the network knows. This is what FFmpeg's ``fps`` filter
-does, which the field cut its frames with.
+The grid: the networks were trained on frames extracted at ``sampling_fps`` (30 for AVA). Grid point g shows the last
+frame whose presentation time, rounded half up to the grid, is at most g. A 30 fps file therefore gives its own frames
+one by one, and a file of another rate gives the speed of motion on which the network was trained. FFmpeg's ``fps``
+filter, with which the field extracted its frames, selects frames in the same way.
 
-A clip of T frames every r grid points around time t takes the points ``c - T*r//2 + r*i``, i = 0..T-1, with
+A clip of T frames at every r-th grid point around time t consists of the points ``c - T*r//2 + r*i``, i = 0..T-1, with
 ``c = round(t * sampling_fps)`` (PySlowFast ``get_sequence``). The keyframe is frame T // 2. Points before the first or
-behind the last frame repeat that frame: clips at the edges are padded, never dropped.
+after the last frame repeat that frame: clips at the ends of a video are padded, never dropped.
 
-``sampling="frames"`` is how the field's other code reads a video instead: a frame's grid point is its number, whatever
-its time, and the grid is as fine as the frame rate that the file declares. For constant 30 fps the two are the same.
+``sampling="frames"`` reproduces how other code of the field reads a video: the grid point of a frame is its number,
+whatever its time, and the grid is as fine as the frame rate that the file declares. For a constant rate of 30 fps both
+give the same clips.
+
+Shapes: T frames of a clip, H height, W width.
 """
 
 from __future__ import annotations
@@ -26,33 +29,60 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ava_detect.errors import AvaDetectError, VideoError
+from ava_detect.errors import AvaDetectError, VideoError, shown
 from ava_detect.structures import Clip, ClipSettings, Resize
 from ava_detect.video.cuts import ShotCounter
 from ava_detect.video.reader import DecodedFrame, VideoReader
 from ava_detect.video.transforms import resize, short_side_size, size_within
 
-# Half a grid step rounds up; computed times carry rounding errors far below this share of a step.
+# Computed times have rounding errors far below this fraction of a grid step; a time that should be exactly half a step
+# is still rounded up.
 _ROUNDING_SLACK = 1e-6
-# The largest picture any of the field's detectors works on (Detectron's test size).
+# Size limits, in pixels, of a detector's image: the largest that the field's detectors use (Detectron's test size).
 KEYFRAME_SHORT_SIDE, KEYFRAME_LONG_SIDE = 800, 1333
 
 Image = npt.NDArray[np.uint8]
 
 
 def grid_point(seconds: float, sampling_fps: float) -> int:
-    """The grid point of a time: rounded to the nearest, half up."""
+    """Return the grid point of a time.
+
+    Args:
+        seconds: Time from the start of the file.
+        sampling_fps: Grid points per second.
+
+    Returns:
+        The nearest grid point; half a step is rounded up.
+    """
     return math.floor(seconds * sampling_fps + 0.5 + _ROUNDING_SLACK)
 
 
 def clip_grid_points(seconds: float, settings: ClipSettings) -> list[int]:
-    """The grid points of the clip around ``seconds``; those below 0 mean the first frame."""
+    """Return the grid points of the clip around a time.
+
+    Args:
+        seconds: The keyframe's time from the start of the file.
+        settings: How clips are sampled.
+
+    Returns:
+        T ascending grid points; those below 0 show the first frame.
+    """
     first = grid_point(seconds, settings.sampling_fps) - settings.num_frames * settings.sampling_rate // 2
     return [first + settings.sampling_rate * i for i in range(settings.num_frames)]
 
 
 def keyframe_times(every_seconds: float) -> Iterator[float]:
-    """0, every, 2 * every, ...; without end. ``AvaDetectError`` unless ``every_seconds`` is above 0."""
+    """Return evenly spaced keyframe times from 0 on, without end.
+
+    Args:
+        every_seconds: Spacing of the keyframes in seconds, above 0.
+
+    Returns:
+        An iterator over 0, ``every_seconds``, ``2 * every_seconds``, ...
+
+    Raises:
+        AvaDetectError: If ``every_seconds`` is not a positive finite number.
+    """
     if not (every_seconds > 0 and math.isfinite(every_seconds)):
         raise AvaDetectError(f"keyframes must be a positive number of seconds apart, got {every_seconds}; try 1")
     return (i * every_seconds for i in count())
@@ -60,10 +90,14 @@ def keyframe_times(every_seconds: float) -> Iterator[float]:
 
 @dataclass(frozen=True, eq=False)
 class Keyframe:
-    """What one keyframe needs: the clip around it, for the network, and its own picture, for the detector.
+    """The network's and the detector's input for one keyframe.
 
-    ``image``: uint8 RGB ``[H, W, 3]``, at most 800x1333 pixels, larger than the clip's; None where none was asked for.
-    ``shot``: the number of the uncut stretch that it lies in; 0 where shots were not asked for.
+    Attributes:
+        clip: The clip around the keyframe, for the network.
+        image: The keyframe for the detector, uint8 RGB ``[H, W, 3]``, of the video's size or shrunk to at most
+            800x1333 pixels; None if the sampler gives no keyframe images.
+        shot: Number of the shot (the stretch between two hard cuts) that contains the keyframe; 0 if the sampler does
+            not find shots.
     """
 
     clip: Clip
@@ -77,21 +111,22 @@ class Keyframe:
 
 
 class ClipSampler:
-    """Cuts the clips of many keyframes out of one decoding pass.
+    """Samples the clips of many keyframes in one decoding pass.
 
-    Each decoded frame is resized at most once, and only when a clip needs it; clips that overlap share it. A clip is
-    handed out as soon as its last frame is in. Memory depends on the length of a clip and the spacing of keyframes,
+    Each decoded frame is resized at most once, and only if a clip needs it; overlapping clips share it. A clip is
+    yielded as soon as its last frame is decoded. Memory depends on the length of a clip and the spacing of keyframes,
     not on the length of the video.
+
+    Args:
+        video: The video.
+        settings: How clips are sampled; with ``sampling="frames"`` the file is always decoded from its start.
+        keyframe_images: Whether to convert each keyframe to an image of up to 800x1333 pixels for a detector.
+        find_shots: Whether to find hard cuts between the decoded frames, so that each keyframe has its shot.
     """
 
     def __init__(
         self, video: VideoReader, settings: ClipSettings, *, keyframe_images: bool = True, find_shots: bool = False
     ) -> None:
-        """``settings``: how the clips are cut; with ``sampling="frames"`` the file is always read from its start.
-
-        ``keyframe_images``: also convert each keyframe at up to 800x1333 pixels, for a detector. ``find_shots``: also
-        look for hard cuts between the decoded frames, so that keyframes know their shot.
-        """
         info = video.info
         self._video = video
         self._by_number = settings.sampling == "frames"
@@ -108,14 +143,23 @@ class ClipSampler:
 
     @property
     def cuts_seconds(self) -> tuple[float, ...]:
-        """When the hard cuts were that the last pass has found so far; none where shots were not asked for."""
+        """Times of the hard cuts that the last pass has found so far; empty if the sampler does not find shots."""
         return () if self._shots is None else tuple(self._shots.cuts_seconds)
 
     def sample(self, timestamps_seconds: Iterable[float]) -> Iterator[Keyframe]:
-        """The keyframes at ``timestamps_seconds`` (ascending, possibly without end), as far as the video reaches.
+        """Sample the keyframes at some times, up to the end of the video.
 
-        Seeks to the clip of the first and stops decoding when the last is complete. A keyframe belongs to the video
-        when its time lies before the end of the last frame.
+        Decoding starts at the clip of the first keyframe and stops when that of the last one is complete. A keyframe
+        belongs to the video if its time is before the end of the last frame.
+
+        Args:
+            timestamps_seconds: Times from the start of the file, from 0, ascending; may be infinite.
+
+        Yields:
+            The keyframes, in the order of their times.
+
+        Raises:
+            VideoError: If the file cannot be opened.
         """
         times = iter(timestamps_seconds)
         if self._shots is not None:
@@ -124,31 +168,32 @@ class ClipSampler:
         self._admit(times, pending)
         if not pending:
             return
-        shown: _Picture | None = None
-        # Frames can only be numbered from the first.
+        # The last decoded frame: it is on display until the next frame's grid point, which must be known first.
+        displayed: _DisplayedFrame | None = None
+        # Frames can be numbered only from the first frame of the file.
         start = 0.0 if self._by_number else max(0.0, pending[0].points[0] / self._settings.sampling_fps)
         num_frames = 0
         for frame in self._video.decode(start):
-            if shown is not None:
-                self._show(shown, self._point_of(frame, num_frames), times, pending)
+            if displayed is not None:
+                self._show(displayed, self._point_of(frame, num_frames), times, pending)
                 while pending and pending[0].is_complete:
                     yield pending.popleft().keyframe()
                 if not pending and not self._admit(times, pending):
                     return
-            shown = _Picture(frame, self._sizes, self._shot_of(frame))
+            displayed = _DisplayedFrame(frame, self._sizes, self._shot_of(frame))
             num_frames += 1
-        if shown is not None:
-            yield from self._finish(shown, num_frames, times, pending)
+        if displayed is not None:
+            yield from self._finish(displayed, num_frames, times, pending)
 
     def _shot_of(self, frame: DecodedFrame) -> int:
         return 0 if self._shots is None else self._shots.update(frame.thumbnail(), frame.timestamp_seconds)
 
     def _point_of(self, frame: DecodedFrame, number: int) -> int:
-        """From which grid point on a frame is on display; ``number``: how many came before it."""
+        """Return the first grid point at which a frame is on display; ``number``: its number, from 0."""
         return number if self._by_number else grid_point(frame.timestamp_seconds, self._settings.sampling_fps)
 
     def _admit(self, times: Iterator[float], pending: deque[_PendingClip]) -> bool:
-        """Take one more keyframe into ``pending``; False when there is none."""
+        """Append the next keyframe to ``pending``; return False if there is none."""
         time = next(times, None)
         if time is None:
             return False
@@ -157,23 +202,26 @@ class ClipSampler:
         pending.append(_PendingClip(time, centre, points, self._sizes))
         return True
 
-    def _show(self, picture: _Picture, until_point: int, times: Iterator[float], pending: deque[_PendingClip]) -> None:
-        """``picture`` is on display at every grid point below ``until_point`` that no earlier one has filled."""
+    def _show(
+        self, frame: _DisplayedFrame, until_point: int, times: Iterator[float], pending: deque[_PendingClip]
+    ) -> None:
+        """Add a frame to the clips, at all grid points below ``until_point`` that earlier frames did not fill."""
+        # Take in every keyframe whose clip begins before that point.
         while (not pending or pending[-1].points[0] < until_point) and self._admit(times, pending):
             pass
         for clip in pending:
-            clip.show(picture, until_point)
+            clip.show(frame, until_point)
 
     def _finish(
-        self, last: _Picture, num_frames: int, times: Iterator[float], pending: deque[_PendingClip]
+        self, last: _DisplayedFrame, num_frames: int, times: Iterator[float], pending: deque[_PendingClip]
     ) -> Iterator[Keyframe]:
-        """The clips that reach past the end of the video: its last frame is repeated."""
+        """Yield the clips that extend beyond the end of the video, padded with its last frame."""
         end_seconds = self._video.end_seconds - _ROUNDING_SLACK
         end_point = num_frames if self._by_number else grid_point(end_seconds, self._settings.sampling_fps)
         while pending or self._admit(times, pending):
             clip = pending.popleft()
-            over = clip.centre >= end_point if self._by_number else clip.timestamp_seconds >= end_seconds
-            if over:
+            is_beyond_end = clip.centre >= end_point if self._by_number else clip.timestamp_seconds >= end_seconds
+            if is_beyond_end:
                 return
             clip.show(last, max(clip.points) + 1)
             yield clip.keyframe(end_point)
@@ -181,7 +229,14 @@ class ClipSampler:
 
 @dataclass(frozen=True)
 class _Sizes:
-    """The (width, height) of frames as decoded, in the clip, and for the detector; and how the clip's come about."""
+    """The sizes of a video's frames, each (width, height) in pixels.
+
+    Attributes:
+        full: As decoded.
+        clip: In clips.
+        keyframe: Of the detector's images; None if there are none.
+        resize: The method by which the frames of clips are resized.
+    """
 
     full: tuple[int, int]
     clip: tuple[int, int]
@@ -189,8 +244,8 @@ class _Sizes:
     resize: Resize
 
 
-class _Picture:
-    """A decoded frame in the sizes that are wanted of it, each converted on first use."""
+class _DisplayedFrame:
+    """A decoded frame with its images for clips and for the detector, each converted on first use."""
 
     def __init__(self, frame: DecodedFrame, sizes: _Sizes, shot: int) -> None:
         self._frame = frame
@@ -213,7 +268,17 @@ class _Picture:
 
 @dataclass(eq=False)
 class _PendingClip:
-    """A clip that waits for frames. ``points``: its grid points; ``centre``: the keyframe's own."""
+    """A clip whose frames are not all decoded yet.
+
+    Attributes:
+        timestamp_seconds: The keyframe's time.
+        centre: The keyframe's grid point.
+        points: The T grid points of the clip, ascending.
+        sizes: The sizes of the video's frames.
+        images: The frames so far, at the first ``len(images)`` points.
+        image: The detector's image of the keyframe, once it is known.
+        shot: The keyframe's shot; None until the keyframe was on display.
+    """
 
     timestamp_seconds: float
     centre: int
@@ -227,33 +292,47 @@ class _PendingClip:
     def is_complete(self) -> bool:
         return len(self.images) == len(self.points) and self.shot is not None
 
-    def show(self, picture: _Picture, until_point: int) -> None:
+    def show(self, frame: _DisplayedFrame, until_point: int) -> None:
+        """Fill the unfilled grid points below ``until_point`` with a frame."""
         while len(self.images) < len(self.points) and self.points[len(self.images)] < until_point:
-            self.images.append(picture.clip_image)
+            self.images.append(frame.clip_image)
         if self.shot is None and self.centre < until_point:
-            self.shot = picture.shot
-            self.image = picture.keyframe_image
+            self.shot = frame.shot
+            self.image = frame.keyframe_image
 
     def keyframe(self, end_point: int | None = None) -> Keyframe:
+        """Build the keyframe; ``end_point``: the first grid point after the video, None if the clip ends before it."""
         padded = sum(point < 0 or (end_point is not None and point >= end_point) for point in self.points)
         clip = Clip(np.stack(self.images), self.timestamp_seconds, len(self.points) // 2, padded, self.sizes.full)
-        assert self.shot is not None, "a clip is handed out once its keyframe was shown"
+        assert self.shot is not None, "the keyframe of a complete clip was on display"
         return Keyframe(clip, self.image, self.shot)
 
 
 def sample_clip(
     video: VideoReader | str | Path, timestamp_seconds: float, settings: ClipSettings | None = None
 ) -> Clip:
-    """The clip around one time, found by seeking: equal to what a pass over the whole video gives.
+    """Sample the clip around one time by seeking; the result equals that of a pass over the whole video.
 
-    ``VideoError`` when the time lies outside the video.
+    Args:
+        video: The open video, or a file's path.
+        timestamp_seconds: The keyframe's time from the start of the file.
+        settings: How clips are sampled; None: the defaults of ``ClipSettings``.
+
+    Returns:
+        The clip.
+
+    Raises:
+        VideoError: If the file cannot be opened or the time is outside the video.
+
+    Example:
+        >>> clip = sample_clip("movie.mp4", 12.5)
     """
     reader = video if isinstance(video, VideoReader) else VideoReader(video)
     sampler = ClipSampler(reader, settings or ClipSettings(), keyframe_images=False)
     keyframe = next(sampler.sample([timestamp_seconds]), None) if timestamp_seconds >= 0 else None
     if keyframe is None:
         raise VideoError(
-            f"{reader.path}: second {timestamp_seconds:g} lies outside the video, which ends at "
+            f"{shown(reader.path)}: second {timestamp_seconds:g} lies outside the video, which ends at "
             f"{reader.end_seconds or reader.info.duration_seconds or 0:.2f} s"
         )
     return keyframe.clip

@@ -1,4 +1,4 @@
-"""Opening a video file and decoding its pictures, whatever state the file is in."""
+"""Opening a video file and decoding its frames, also where the file is damaged."""
 
 from __future__ import annotations
 
@@ -12,30 +12,45 @@ import av
 import av.error
 from av.container import InputContainer
 
-from ava_detect.errors import VideoError
+from ava_detect.errors import VideoError, shown
 from ava_detect.video.remote import RemoteVideo
 
 _MAX_READ_ERRORS_IN_A_ROW = 64
-# A title that is no UTF-8 must not keep a video from being read: PyAV 19 sees to that, older ones must be told.
+# Metadata that is not UTF-8, such as a title, must not prevent reading: the default of PyAV 19, an option before.
 _OPEN_OPTIONS: dict[str, Any] = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
 
 
 @dataclass
 class Damage:
-    """What went wrong while decoding."""
+    """Counter of decoding errors.
+
+    Attributes:
+        packets: Number of packets that could not be read or decoded.
+    """
 
     packets: int = 0
 
 
 def open_container(path: Path | RemoteVideo) -> InputContainer:
-    """Open a file for reading; ``VideoError`` with the reason when that cannot be done."""
+    """Open a video file for reading.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The open container; a context manager.
+
+    Raises:
+        VideoError: If the file does not exist, is a folder or cannot be opened as a video.
+        StoreError: If the store of a remote file does not answer.
+    """
     file: str | RawIOBase | BinaryIO
     if isinstance(path, RemoteVideo):
         file = path.open_file()
     elif not path.exists():
-        raise VideoError(f"{path}: there is no such file")
+        raise VideoError(f"{shown(path)}: there is no such file")
     elif path.is_dir():
-        raise VideoError(f"{path} is a folder, not a video file")
+        raise VideoError(f"{shown(path)} is a folder, not a video file")
     else:
         file = str(path)
     try:
@@ -43,25 +58,52 @@ def open_container(path: Path | RemoteVideo) -> InputContainer:
     except (av.error.FFmpegError, OSError, ValueError) as error:
         if isinstance(path, RemoteVideo) and path.failure is not None:
             raise path.failure from None
-        reason = getattr(error, "strerror", None) or str(error)
-        raise VideoError(f"{path} cannot be opened as a video ({reason}); is the file whole, and a video?") from error
+        reason = shown(getattr(error, "strerror", None) or error)
+        raise VideoError(
+            f"{shown(path)} cannot be opened as a video ({reason}); is the file complete, and a video?"
+        ) from error
     return container
 
 
 def choose_stream(container: InputContainer, path: Path | RemoteVideo, num_threads: int) -> av.VideoStream:
-    """The largest video stream, cover pictures left aside, set to decode with ``num_threads``."""
+    """Select the video stream with the largest frames, ignoring cover images, and set its decoder threads.
+
+    Args:
+        container: The open container.
+        path: The file, named in the error message.
+        num_threads: Number of decoder threads, at least 1.
+
+    Returns:
+        The stream.
+
+    Raises:
+        VideoError: If the container has no video stream.
+    """
     streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
     if not streams:
         kinds = sorted({stream.type for stream in container.streams})
-        raise VideoError(f"{path} holds no video, only {', '.join(kinds) or 'nothing'}; give a file with a picture")
+        raise VideoError(
+            f"{shown(path)} holds no video, only {', '.join(kinds) or 'nothing'}; give a file with a picture"
+        )
     stream = max(streams, key=lambda candidate: candidate.width * candidate.height)
     stream.thread_type = "AUTO"
     stream.codec_context.thread_count = num_threads
     return stream
 
 
-def decode_pictures(container: InputContainer, stream: av.VideoStream, damage: Damage) -> Iterator[av.VideoFrame]:
-    """Pictures in display order; what cannot be read or decoded is counted in ``damage`` and left out."""
+def decode_frames(container: InputContainer, stream: av.VideoStream, damage: Damage) -> Iterator[av.VideoFrame]:
+    """Decode the frames of a stream from the container's current position, skipping damaged packets.
+
+    Decoding ends after 65 read errors in a row.
+
+    Args:
+        container: The open container.
+        stream: One of its video streams.
+        damage: The counter for packets that cannot be read or decoded; increased while iterating.
+
+    Yields:
+        Frames in display order.
+    """
     packets = container.demux(stream)
     errors_in_a_row = 0
     while errors_in_a_row <= _MAX_READ_ERRORS_IN_A_ROW:
@@ -70,7 +112,7 @@ def decode_pictures(container: InputContainer, stream: av.VideoStream, damage: D
         except StopIteration:
             return
         except av.error.FFmpegError:
-            # A failed read ends the generator, not the file: go on behind the bad place.
+            # A failed read ends the generator but not the file: continue after the damaged packet.
             damage.packets += 1
             errors_in_a_row += 1
             packets = container.demux(stream)
@@ -83,12 +125,12 @@ def decode_pictures(container: InputContainer, stream: av.VideoStream, damage: D
 def _decode(
     packet: av.Packet[av.VideoStream] | None, damage: Damage, stream: av.VideoStream | None = None
 ) -> Iterator[av.VideoFrame]:
-    """The pictures that a packet completes; without a packet, those which the decoder still holds."""
+    """Yield the frames that a packet completes; without a packet, the frames left in the decoder of ``stream``."""
     try:
-        pictures = packet.decode() if packet is not None else stream.codec_context.decode(None) if stream else []
+        frames = packet.decode() if packet is not None else stream.codec_context.decode(None) if stream else []
     except av.error.FFmpegError:
         damage.packets += 1
         return
-    for picture in pictures:
-        if isinstance(picture, av.VideoFrame):
-            yield picture
+    for frame in frames:
+        if isinstance(frame, av.VideoFrame):
+            yield frame

@@ -1,4 +1,4 @@
-"""Writing animated GIFs, a frame and its own palette at a time, so that memory does not grow with the length."""
+"""Writing animated GIFs frame by frame, each with its own palette; memory does not grow with the length."""
 
 from __future__ import annotations
 
@@ -13,23 +13,31 @@ import av.filter
 import numpy as np
 import numpy.typing as npt
 
+from ava_detect.errors import shown
 from ava_detect.storage.local_files import atomic_path
 
-# A GIF counts hundredths of a second, and browsers slow down what is shorter than two of them.
+# A GIF stores frame durations in hundredths of a second; browsers slow down frames shorter than two of them.
 MAX_FPS = 50
 
 
 class GifWriter:
-    """A context manager that encodes uint8 RGB frames ``[H, W, 3]``, all of one size, into a GIF that loops.
+    """A context manager that encodes frames into a GIF that repeats without end.
 
-    The file has its name only once the block ended well.
+    The file is written atomically: it exists once the block has ended without an error.
 
-    >>> with GifWriter("out.gif", fps=8) as writer:
-    ...     writer.write(image)
+    Args:
+        path: The file to write.
+        fps: Frames per second, above 0 and at most 50.
+
+    Raises:
+        ValueError: If ``fps`` is out of range.
+
+    Example:
+        >>> with GifWriter("out.gif", fps=8) as writer:
+        ...     writer.write(image)
     """
 
     def __init__(self, path: str | Path, fps: float | Fraction) -> None:
-        """``fps``: frames per second, above 0 and at most 50."""
         if not 0 < fps <= MAX_FPS:
             raise ValueError(f"a GIF has at most {MAX_FPS} frames per second, and more than 0; got {fps}")
         self._path = Path(path)
@@ -44,7 +52,14 @@ class GifWriter:
         return self
 
     def write(self, image: npt.NDArray[np.uint8]) -> None:
-        """Append one frame; ``ValueError`` when its size differs from the first frame's."""
+        """Append one frame.
+
+        Args:
+            image: uint8 RGB ``[H, W, 3]``, of the size of the first frame.
+
+        Raises:
+            ValueError: If the size differs from that of the first frame.
+        """
         height, width = image.shape[:2]
         if self._stream is None:
             self._stream = self._container.add_stream("gif", rate=self._rate)
@@ -52,7 +67,8 @@ class GifWriter:
             self._graph = _palette_graph(width, height, self._rate)
         if (width, height) != (self._stream.width, self._stream.height):
             raise ValueError(
-                f"{self._path}: frames must all be {self._stream.width}x{self._stream.height}, got {width}x{height}"
+                f"{shown(self._path)}: frames must all be {self._stream.width}x{self._stream.height}, "
+                f"got {width}x{height}"
             )
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
         frame.pts, frame.time_base = self._num_frames, 1 / self._rate
@@ -61,14 +77,14 @@ class GifWriter:
         self._encode()
 
     def _encode(self) -> None:
-        """Encode what the palette filters have ready."""
-        assert self._stream is not None, "something was written"
+        """Encode the frames that the palette filters have finished."""
+        assert self._stream is not None, "called after the first frame only"
         while True:
             try:
                 frame = self._graph.pull()
             except (av.error.BlockingIOError, av.error.EOFError):
                 return
-            assert isinstance(frame, av.VideoFrame), "the graph's sink is one of video"
+            assert isinstance(frame, av.VideoFrame), "the graph's sink gives video frames"
             self._container.mux(self._stream.encode(frame))
 
     def __exit__(
@@ -82,7 +98,7 @@ class GifWriter:
 
 
 def _palette_graph(width: int, height: int, rate: Fraction) -> av.filter.Graph:
-    """FFmpeg's palettegen and paletteuse, frame by frame."""
+    """Build the filter graph: FFmpeg's palettegen and paletteuse, with a new palette for each frame."""
     graph = av.filter.Graph()
     source = graph.add_buffer(width=width, height=height, format=av.VideoFormat("rgb24"), time_base=1 / rate)
     split = graph.add("split")

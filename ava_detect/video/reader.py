@@ -1,14 +1,16 @@
-"""Streaming video reading on PyAV: upright frames with honest times, in bounded memory.
+"""Streaming video decoding with PyAV: upright frames with their times, in bounded memory.
 
-Time model: seconds from the start of the video stream, as float. They are presentation times where the container
-has them; where it has none (raw streams), or only decoding times (AVI, whose frames come out in display
-order), a frame's time is its number over the frame rate. Times never run backwards: where a container says so,
-a frame comes one frame period after the one before it. ``tests/video/test_reader.py`` holds real files of each kind.
+Time model: seconds from the start of the video stream, as float. They are presentation times where the container stores
+them. Where it stores none (raw streams) or only decoding times (AVI, whose frames are decoded in display order), a
+frame's time is its number divided by the frame rate. Times always increase: where a container's times do not, a frame
+gets the time of the frame before it plus one frame period. ``tests/video/test_reader.py`` reads files of each kind.
 
-Pixel model: frames are turned by the rotation that the container asks for and stretched to square pixels, so
-that width and height here are those which a player shows.
+Pixel model: frames are rotated as the container's metadata says and stretched to square pixels; width and height are
+those that a player shows.
 
-Damaged packets are counted and survived: decoding goes on behind them.
+Damaged packets are counted and skipped; decoding continues after them.
+
+Shapes: H height, W width, F frames of the video.
 """
 
 from __future__ import annotations
@@ -26,27 +28,34 @@ import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
 
-from ava_detect.errors import VideoError
+from ava_detect.errors import VideoError, shown
 from ava_detect.structures import Frame
-from ava_detect.video.container import Damage, choose_stream, decode_pictures, open_container
+from ava_detect.video.container import Damage, choose_stream, decode_frames, open_container
 from ava_detect.video.cuts import THUMBNAIL_HEIGHT, THUMBNAIL_WIDTH, Thumbnail
 from ava_detect.video.remote import RemoteVideo, as_video_file
 
-# Containers that store no presentation times: what the demuxer reports there are decoding times, or nothing.
-_ORDER_ONLY_CONTAINERS = frozenset({"avi", "h264", "hevc", "m4v", "mjpeg", "mpegvideo", "obu"})
+# Containers without presentation times: their demuxers report decoding times, or none.
+_CONTAINERS_WITHOUT_TIMES = frozenset({"avi", "h264", "hevc", "m4v", "mjpeg", "mpegvideo", "obu"})
 _FALLBACK_FPS = Fraction(25)
-# Their planes are Y, U and V, a byte a pixel, so that a thumbnail need not be converted.
+# Pixel formats with one byte per pixel in separate Y, U and V planes: their thumbnails need no conversion.
 _EIGHT_BIT_PLANAR = frozenset(f"yuv{j}{layout}p" for j in ("", "j") for layout in (420, 422, 444))
-# A sound file may end a frame early or late; more than this is worth a sentence.
+# An undamaged file may end a frame earlier or later than its header says; a larger difference is reported.
 _SHORTFALL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What the container says of its video.
+    """The properties of a video according to its container.
 
-    ``width``, ``height``: pixels, upright and square. ``rotation_degrees``: counter-clockwise, already applied.
-    ``sample_aspect``: width over height of a stored pixel, already applied. ``duration_seconds``: None where unsaid.
+    Attributes:
+        width: Frame width, pixels, after rotation and stretching to square pixels.
+        height: Frame height, pixels, likewise.
+        rotation_degrees: Counter-clockwise rotation from the stored frame, applied in ``width`` and ``height``.
+        sample_aspect: Width over height of a stored pixel, applied in ``width`` and ``height``.
+        average_fps: Average frame rate, frames per second; 25 where the container has none.
+        duration_seconds: Duration; None where the container has none.
+        codec: FFmpeg's name of the codec.
+        container: FFmpeg's name of the container format.
     """
 
     width: int
@@ -60,73 +69,107 @@ class VideoInfo:
 
 
 class DecodedFrame:
-    """A decoded picture that is converted only when, and only as large as, somebody asks."""
+    """A decoded frame that is converted to RGB on request, at the requested size.
 
-    __slots__ = ("_picture", "_reformatters", "_turns", "timestamp_seconds")
+    Args:
+        frame: The frame as decoded.
+        timestamp_seconds: Time from the start of the video stream.
+        turns: Number of counter-clockwise quarter turns that make the frame upright.
+        reformatters: Converters by stored (width, height), shared by the frames of a pass.
+    """
+
+    __slots__ = ("_frame", "_reformatters", "_turns", "timestamp_seconds")
 
     def __init__(
         self,
-        picture: av.VideoFrame,
+        frame: av.VideoFrame,
         timestamp_seconds: float,
         turns: int,
         reformatters: dict[tuple[int, int], VideoReformatter],
     ) -> None:
-        self._picture = picture
+        self._frame = frame
         self._turns = turns
         self._reformatters = reformatters
         self.timestamp_seconds = timestamp_seconds
 
     def image(self, width: int, height: int) -> npt.NDArray[np.uint8]:
-        """Upright RGB uint8 ``[height, width, 3]``: resized, converted and turned, the first two in one swscale pass.
+        """Convert the frame to an upright RGB image.
 
-        swscale's area filter is the nearest to OpenCV's bilinear, on which the field's networks were trained, of
-        those that keep the picture in place: mean difference 1.5 of 255 from 720p and 1080p to 256 (bilinear 1.8,
-        fast bilinear 3.2, which also shifts); measured 2026-11-22 on three real videos, PyAV 18.1.
+        One swscale pass resizes and converts to RGB. Of swscale's filters that do not shift the image, the area filter
+        is the closest to OpenCV's bilinear resize, on which the field's networks were trained: mean difference 1.5 of
+        255 from 720p and 1080p to 256 (bilinear 1.8; fast bilinear 3.2, and it shifts the image). Measured 2026-11-22
+        on three real videos, PyAV 18.1.
+
+        Args:
+            width: Width of the upright image, pixels.
+            height: Height of the upright image, pixels.
+
+        Returns:
+            uint8 RGB ``[height, width, 3]``.
         """
         stored = (height, width) if self._turns % 2 else (width, height)
-        # swscale keeps its tables from call to call only as long as the size stays: one reformatter a size.
+        # A reformatter keeps swscale's tables between calls only while the size stays the same: one for each size.
         reformatter = self._reformatters.setdefault(stored, VideoReformatter())
-        resized = reformatter.reformat(self._picture, *stored, format="rgb24", interpolation="AREA", threads=1)
+        resized = reformatter.reformat(self._frame, *stored, format="rgb24", interpolation="AREA", threads=1)
         return np.ascontiguousarray(np.rot90(resized.to_ndarray(), self._turns))
 
     def thumbnail(self) -> Thumbnail:
-        """Some of the pixels as stored, YUV uint8 ``[3, 36, 64]``: enough to tell whether two frames look alike."""
-        picture = self._picture
-        if picture.format.name not in _EIGHT_BIT_PLANAR:
+        """Sample evenly spaced pixels of the stored frame, for shot detection.
+
+        Returns:
+            YUV uint8 ``[3, 36, 64]``, not rotated.
+        """
+        frame = self._frame
+        if frame.format.name not in _EIGHT_BIT_PLANAR:
             size = (THUMBNAIL_WIDTH, THUMBNAIL_HEIGHT)
             reformatter = self._reformatters.setdefault(size, VideoReformatter())
-            picture = reformatter.reformat(picture, *size, format="yuv444p", interpolation="POINT", threads=1)
-        return np.stack([_some_pixels(plane) for plane in picture.planes[:3]])
+            frame = reformatter.reformat(frame, *size, format="yuv444p", interpolation="POINT", threads=1)
+        return np.stack([_sample_pixels(plane) for plane in frame.planes[:3]])
 
 
-def _some_pixels(plane: av.video.plane.VideoPlane) -> npt.NDArray[np.uint8]:
-    """``[36, 64]`` pixels, evenly spread over a plane of bytes."""
-    stored = np.frombuffer(memoryview(plane), np.uint8)
-    pixels: npt.NDArray[np.uint8] = stored.take(_spread(plane.height, plane.width, plane.line_size))
+def _sample_pixels(plane: av.video.plane.VideoPlane) -> npt.NDArray[np.uint8]:
+    """Sample ``[36, 64]`` evenly spaced pixels of a plane of bytes."""
+    stored = np.frombuffer(memoryview(plane), np.uint8)  # [plane.height * plane.line_size]
+    pixels: npt.NDArray[np.uint8] = stored.take(_sample_offsets(plane.height, plane.width, plane.line_size))
     return pixels
 
 
 @lru_cache(maxsize=16)
-def _spread(height: int, width: int, line_size: int) -> npt.NDArray[np.intp]:
-    """The places in a plane's memory, ``[36, 64]``."""
+def _sample_offsets(height: int, width: int, line_size: int) -> npt.NDArray[np.intp]:
+    """Compute the offsets ``[36, 64]`` of the sampled pixels in a plane's memory."""
+    # The centres of 36 x 64 equal cells; lines in memory can be longer than the width.
     rows = (np.arange(THUMBNAIL_HEIGHT) * 2 + 1) * height // (2 * THUMBNAIL_HEIGHT)
     columns = (np.arange(THUMBNAIL_WIDTH) * 2 + 1) * width // (2 * THUMBNAIL_WIDTH)
-    places: npt.NDArray[np.intp] = rows[:, None] * line_size + columns
-    return places
+    offsets: npt.NDArray[np.intp] = rows[:, None] * line_size + columns
+    return offsets
 
 
 class VideoReader:
-    """The frames of one video file, here or at an address (``s3://`` ...), in display order, one at a time.
+    """Decodes the frames of one video file, on this machine or at an address (``s3://`` ...), in display order.
 
-    >>> video = VideoReader("movie.mp4")
-    >>> for frame in video:
-    ...     frame.image, frame.timestamp_seconds
+    Of several video streams, the one with the largest frames is decoded; cover images are ignored. Each pass over the
+    frames opens the file again. After a full pass ``num_frames``, ``damaged_packets`` and ``end_seconds`` describe it.
 
-    ``num_threads``: decoder threads. 1 loses nothing; with more, decoding is faster, but a decoder that meets a damaged
-    packet near the end can drop sound pictures that its other threads still held (seen with FFmpeg 8's H.264).
-    Of several video streams the largest is read; cover pictures are none. Raises ``VideoError`` when the file cannot
-    be opened or holds no picture. Each pass opens the file anew; after a full one ``num_frames``, ``damaged_packets``
-    and ``end_seconds`` say what was read.
+    Args:
+        path: The file's path or address, or an open remote video.
+        num_threads: Number of decoder threads. With more than one, decoding is faster, but a damaged packet near the
+            end of the file can make the decoder drop undamaged frames held by its other threads (seen with FFmpeg 8's
+            H.264 decoder). One thread loses none.
+
+    Attributes:
+        path: The file's path, or the remote video.
+        info: The properties of the video.
+        num_frames: Number of frames decoded in the last pass.
+        end_seconds: End of the last frame decoded in the last pass.
+
+    Raises:
+        VideoError: If the file cannot be opened or no frame can be decoded.
+        StoreError: If the store of a remote file does not answer.
+
+    Example:
+        >>> video = VideoReader("movie.mp4")
+        >>> for frame in video:
+        ...     frame.image, frame.timestamp_seconds
     """
 
     def __init__(self, path: str | Path | RemoteVideo, *, num_threads: int = 1) -> None:
@@ -138,64 +181,87 @@ class VideoReader:
         with open_container(self.path) as container:
             stream = choose_stream(container, self.path, num_threads)
             damage = Damage()
-            first = next(decode_pictures(container, stream, damage), None)
+            first = next(decode_frames(container, stream, damage), None)
             if first is None:
-                raise VideoError(f"{self.path}: no picture could be decoded ({damage.packets} damaged packets)")
+                raise VideoError(f"{shown(self.path)}: no picture could be decoded ({damage.packets} damaged packets)")
             self._clock = _Clock.of(container, stream, first)
             self._turns = round(first.rotation / 90) % 4
             self.info = _describe(container, stream, first)
 
     @property
     def damaged_packets(self) -> int:
-        """How many packets of the last pass could not be read or decoded."""
+        """Number of packets of the last pass that could not be read or decoded."""
         return self._damage.packets
 
     def __iter__(self) -> Iterator[Frame]:
-        """Every frame at full size."""
+        """Yield every frame at full size."""
         for decoded in self.decode():
             image = decoded.image(self.info.width, self.info.height)
             yield Frame(image, decoded.timestamp_seconds, self.path.stem)
 
     def decode(self, from_seconds: float = 0.0) -> Iterator[DecodedFrame]:
-        """Frames not yet converted, beginning with the one that is on display at ``from_seconds``."""
+        """Decode frames without converting them, from a position on.
+
+        Args:
+            from_seconds: Time from the start of the video stream, at least 0. The first frame is the one on display at
+                this time.
+
+        Yields:
+            The frames, in display order.
+
+        Raises:
+            VideoError: If the file cannot be opened.
+        """
+        # Seek to earlier and earlier positions until a frame at or before the wanted time comes first.
         margin = 0.0
         while True:
             start = max(0.0, from_seconds - margin)
             frames = self._decode_pass(start)
-            shown = next(frames, None)
-            if start == 0.0 or (shown is not None and shown.timestamp_seconds <= from_seconds):
+            displayed = next(frames, None)
+            if start == 0.0 or (displayed is not None and displayed.timestamp_seconds <= from_seconds):
                 break
-            # An index goes by decoding time and can lead behind the wanted picture, or to a damaged place: try from
-            # further ahead.
+            # A container's index is ordered by decoding time, so a seek can end after the wanted frame, or at damaged
+            # packets.
             frames.close()
             margin = 2 * margin + 2.0
-        if shown is None:
+        if displayed is None:
             return
+        # A frame is on display until the next one; those that end before the wanted time are skipped.
         for frame in frames:
             if frame.timestamp_seconds > from_seconds:
-                yield shown
-            shown = frame
-        yield shown
+                yield displayed
+            displayed = frame
+        yield displayed
 
     def frame_times(self) -> npt.NDArray[np.float64]:
-        """When each frame comes on display, float64 ``[F]`` rising, read from the packets without decoding any.
+        """Read the presentation times of all frames from the packets, without decoding.
 
-        The frame on display at t is ``searchsorted(times, t, "right") - 1``: the number that other tools give it, also
-        where the frame rate varies. Raises ``VideoError`` where the file cannot be read to its end.
+        The frame on display at time t has the number ``searchsorted(times, t, "right") - 1``, also in other tools and
+        where the frame rate varies.
+
+        Returns:
+            float64 ``[F]``, in seconds from the start of the video stream, ascending.
+
+        Raises:
+            VideoError: If the file cannot be read to its end.
         """
         with open_container(self.path) as container:
             stream = choose_stream(container, self.path, 1)
             try:
                 packets = [packet for packet in container.demux(stream) if packet.size and not packet.is_discard]
             except av.error.FFmpegError as error:
-                raise VideoError(f"{self.path} cannot be read to its end ({error})") from error
+                raise VideoError(f"{shown(self.path)} cannot be read to its end ({shown(error)})") from error
         seconds = [self._clock.seconds(packet) for packet in packets]
         if None in seconds:
             return np.arange(len(seconds), dtype=np.float64) * self._clock.period
         return np.sort(np.array(seconds, np.float64))
 
     def damage(self) -> str:
-        """After a full pass: what is wrong with the file, in a sentence; empty when nothing is."""
+        """Describe the damage that the last pass found; call it after a full pass.
+
+        Returns:
+            A clause for a message (damaged packets, an early end); empty if the file is undamaged.
+        """
         parts = []
         if self.damaged_packets:
             plural = "s" if self.damaged_packets > 1 else ""
@@ -206,7 +272,7 @@ class VideoReader:
         return " and ".join(parts)
 
     def _decode_pass(self, from_seconds: float) -> Generator[DecodedFrame, None, None]:
-        """All frames from a place at or before ``from_seconds``, their times made monotonic."""
+        """Decode all frames from a position at or before ``from_seconds``, with strictly increasing times."""
         self._damage = Damage()
         self.num_frames, self.end_seconds = 0, 0.0
         reformatters: dict[tuple[int, int], VideoReformatter] = {}
@@ -214,22 +280,25 @@ class VideoReader:
         with open_container(self.path) as container:
             stream = choose_stream(container, self.path, self._num_threads)
             self._clock.seek(container, stream, from_seconds)
-            for picture in decode_pictures(container, stream, self._damage):
-                seconds = self._clock.seconds(picture)
+            for frame in decode_frames(container, stream, self._damage):
+                seconds = self._clock.seconds(frame)
                 if seconds is None or seconds <= previous:
                     seconds = max(previous + period, 0.0)
                 previous = seconds
                 self.num_frames += 1
-                self.end_seconds = seconds + self._clock.length(picture)
-                yield DecodedFrame(picture, seconds, self._turns, reformatters)
+                self.end_seconds = seconds + self._clock.duration(frame)
+                yield DecodedFrame(frame, seconds, self._turns, reformatters)
 
 
 @dataclass(frozen=True)
 class _Clock:
-    """Turns the time stamps of one file into seconds.
+    """Converts the time stamps of one file to seconds.
 
-    ``by_order``: the container stores none worth reading; frames are counted. ``origin``: the time stamp, in
-    seconds, that counts as 0. ``period``: the usual time from frame to frame.
+    Attributes:
+        by_order: Whether times are computed from frame numbers, because the container stores no presentation times.
+        origin: The time stamp, in seconds, that counts as 0.
+        period: Usual time from frame to frame, in seconds.
+        duration_seconds: Duration according to the container; None where it has none.
     """
 
     by_order: bool
@@ -239,8 +308,9 @@ class _Clock:
 
     @classmethod
     def of(cls, container: av.container.InputContainer, stream: av.VideoStream, first: av.VideoFrame) -> _Clock:
+        """Derive the clock from the container, its stream and the first decoded frame."""
         rate = Fraction(stream.guessed_rate or stream.average_rate or _FALLBACK_FPS)
-        by_order = first.pts is None or container.format.name in _ORDER_ONLY_CONTAINERS
+        by_order = first.pts is None or container.format.name in _CONTAINERS_WITHOUT_TIMES
         origin = 0.0
         if first.pts is None or stream.time_base is None:
             if first.duration and first.time_base:
@@ -250,22 +320,22 @@ class _Clock:
             origin = float(start * stream.time_base)
         return cls(by_order, origin, float(1 / rate), _duration(container, stream))
 
-    def seconds(self, picture: av.VideoFrame | av.Packet[av.VideoStream]) -> float | None:
-        """The picture's (or its packet's) presentation time; None where it has none that can be believed."""
-        if self.by_order or picture.pts is None or picture.time_base is None:
+    def seconds(self, frame: av.VideoFrame | av.Packet[av.VideoStream]) -> float | None:
+        """Return the presentation time of a frame or packet; None if it has no plausible one."""
+        if self.by_order or frame.pts is None or frame.time_base is None:
             return None
-        seconds = float(picture.pts * picture.time_base) - self.origin
-        # Far behind the declared end the time stamp is broken: not a very long pause.
+        seconds = float(frame.pts * frame.time_base) - self.origin
+        # A time far beyond the declared end is a corrupt time stamp, not a long pause.
         broken = self.duration_seconds is not None and seconds > 2 * self.duration_seconds + 10
         return None if broken else seconds
 
-    def length(self, picture: av.VideoFrame) -> float:
-        """How long the picture stays on display, in seconds."""
-        length = float(picture.duration * picture.time_base) if picture.duration and picture.time_base else 0.0
-        return length if length > 0 else self.period
+    def duration(self, frame: av.VideoFrame) -> float:
+        """Return the time in seconds for which a frame is on display."""
+        duration = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 0.0
+        return duration if duration > 0 else self.period
 
     def seek(self, container: av.container.InputContainer, stream: av.VideoStream, seconds: float) -> None:
-        """Go to a picture that decodes by itself at or before ``seconds``; counted frames start at the first."""
+        """Seek to a keyframe of the codec at or before ``seconds``; not if frames are numbered from the first."""
         if seconds > 0 and not self.by_order and stream.time_base is not None:
             container.seek(int((seconds + self.origin) / float(stream.time_base)), stream=stream, backward=True)
 
@@ -277,8 +347,9 @@ def _duration(container: av.container.InputContainer, stream: av.VideoStream) ->
 
 
 def _describe(container: av.container.InputContainer, stream: av.VideoStream, first: av.VideoFrame) -> VideoInfo:
+    """Collect the properties of a video from its container, its stream and the first decoded frame."""
     aspect = Fraction(stream.sample_aspect_ratio or 1)
-    # The side that must grow is stretched, so that no pixel is lost.
+    # Pixels become square by enlarging one side, so that none is lost.
     width, height = round(first.width * max(aspect, Fraction(1))), round(first.height / min(aspect, Fraction(1)))
     if round(first.rotation / 90) % 2:
         width, height = height, width

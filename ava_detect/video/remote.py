@@ -1,8 +1,7 @@
-"""Videos at an address: read where they lie, block by block, as the container asks for them.
+"""Reading videos from an address block by block, as the demuxer requests them.
 
-A video of some gigabytes costs the blocks that are decoded, and 64 MiB of memory. A server that cannot send a part of
-a file (no range requests) is the exception: there the file is copied to the local disk first, if it is not too large,
-and the copy is removed on ``close``.
+Only the blocks that are decoded are downloaded, and at most 64 MiB of them are kept in memory. If a web server does not
+support range requests, the whole file is first copied to the local disk, up to a size limit; ``close`` removes it.
 """
 
 from __future__ import annotations
@@ -17,25 +16,35 @@ from typing import BinaryIO, Self, TypeVar
 from fsspec import AbstractFileSystem
 from fsspec.caching import BackgroundBlockCache
 
-from ava_detect.errors import StoreError, VideoError
+from ava_detect.errors import StoreError, VideoError, shown
 from ava_detect.storage.addresses import Address, is_address, without_secrets
 from ava_detect.storage.retry import with_retries
 from ava_detect.storage.scratch import room_for, scratch_folder
 
 _BLOCK_BYTES, _MAX_BLOCKS = 4 << 20, 16
 _MAX_SCRATCH_BYTES = 32 << 30
-_READ_FROM_SCRATCH = 1 << 20
+_COPY_CHUNK_BYTES = 1 << 20
 T = TypeVar("T")
 
 
 class RemoteVideo:
-    """A video file at an address. It stands where a ``Path`` stands; what was read is kept until ``close``.
+    """A video file at an address, accepted where the ``Path`` of a video file is; a context manager.
 
-    ``failure``: why the store stopped answering, once it has; a decoder may take that for the end of the file.
+    Downloaded blocks are kept until ``close``.
+
+    Args:
+        address: The file's address.
+        scratch_bytes: Size of the largest file that is copied to the local disk if the server does not support range
+            requests.
+
+    Attributes:
+        address: The file's address.
+        failure: The error of the store once it stopped answering, else None. A decoder may treat such an error as the
+            end of the file, so check this after decoding.
+        requests: Number of blocks requested so far, retries included.
     """
 
     def __init__(self, address: str | Address, *, scratch_bytes: int = _MAX_SCRATCH_BYTES) -> None:
-        """``scratch_bytes``: the largest file that is copied to the local disk."""
         self.address = address if isinstance(address, Address) else Address(address)
         self.failure: StoreError | None = None
         self.requests = 0
@@ -58,19 +67,27 @@ class RemoteVideo:
         return self.address.name
 
     def open_file(self) -> io.RawIOBase | BinaryIO:
-        """The file, readable at any place. ``VideoError`` where there is none; ``StoreError`` where nobody answers."""
+        """Open the file for reading and seeking; every call returns a new file object over the same blocks.
+
+        Returns:
+            The binary file.
+
+        Raises:
+            VideoError: If the file does not exist, is a folder, cannot be read, or is too large to copy.
+            StoreError: If the store does not answer.
+        """
         if self._scratch is not None:
             return self._scratch.open("rb")
         if self._cache is None:
             files, path = self.address.open()
             size = self._size(files, path)
             if size is None:
-                return self._copied(files, path).open("rb")
+                return self._copy_to_disk(files, path).open("rb")
             self._cache = BackgroundBlockCache(_BLOCK_BYTES, self._fetcher(files, path, size), size, _MAX_BLOCKS)
-        return _Window(self._cache, self.name)
+        return _CachedFile(self._cache, self.name)
 
     def close(self) -> None:
-        """Forget what was read, and remove what was copied."""
+        """Discard the downloaded blocks and remove the local copy."""
         if self._cache is not None:
             self._cache.close()
         self._scratch_folder.close()
@@ -85,16 +102,18 @@ class RemoteVideo:
         self.close()
 
     def _size(self, files: AbstractFileSystem, path: str) -> int | None:
-        """Bytes, or None where parts of the file cannot be had."""
-        info = self._patiently(lambda: files.info(path))
+        """Return the file's size in bytes; None if the server does not send parts of the file."""
+        info = self._with_retries(lambda: files.info(path))
         if info.get("type") == "directory":
-            raise VideoError(f"{self} is a folder, not a video file")
+            raise VideoError(f"{shown(self)} is a folder, not a video file")
         size = info.get("size")
-        # fsspec says "partial" of a web server that announces range requests, and nothing of one that does not.
-        in_parts = info.get("partial") or not self.address.url.lower().startswith(("http://", "https://"))
-        return int(size) if in_parts and size is not None else None
+        # fsspec sets "partial" for web servers that announce range requests; other stores always send parts.
+        sends_parts = info.get("partial") or not self.address.url.lower().startswith(("http://", "https://"))
+        return int(size) if sends_parts and size is not None else None
 
     def _fetcher(self, files: AbstractFileSystem, path: str, size: int) -> Callable[[int, int], bytes]:
+        """Build the function that downloads the bytes from ``start`` up to ``end``, as fsspec's cache requires it."""
+
         def fetch(start: int, end: int) -> bytes:
             end = min(end, size)
             if start >= end:
@@ -104,50 +123,50 @@ class RemoteVideo:
                 self.requests += 1
                 data: bytes = files.cat_file(path, start=start, end=end)
                 if len(data) != end - start:
-                    raise OSError(f"{len(data)} bytes came of the {end - start} at {start}")
+                    raise OSError(f"received {len(data)} of {end - start} bytes at offset {start}")
                 return data
 
-            return self._patiently(read)
+            return self._with_retries(read)
 
         return fetch
 
-    def _copied(self, files: AbstractFileSystem, path: str) -> Path:
-        """The whole file on the local disk."""
+    def _copy_to_disk(self, files: AbstractFileSystem, path: str) -> Path:
+        """Copy the whole file into a temporary folder and return its path."""
         target = self._scratch_folder.enter_context(scratch_folder(self)) / f"video{self.address.suffix}"
 
         def copy() -> None:
             left = self._scratch_bytes
-            # A full disk is nothing that asking the store again could mend.
+            # room_for turns "disk full" into its own error, which is not retried as a failure of the store.
             with room_for(self), files.open(path, "rb", block_size=0) as source, target.open("wb") as file:
-                while piece := source.read(_READ_FROM_SCRATCH):
-                    left -= len(piece)
+                while chunk := source.read(_COPY_CHUNK_BYTES):
+                    left -= len(chunk)
                     if left < 0:
                         raise VideoError(
-                            f"{self}: the server sends no parts of files, and the whole is more than the "
+                            f"{shown(self)}: the server sends no parts of files, and the whole is more than the "
                             f"{self._scratch_bytes >> 20} MiB that may be copied; put it where range requests work"
                         )
-                    file.write(piece)
+                    file.write(chunk)
 
-        self._patiently(copy)
+        self._with_retries(copy)
         self._scratch = target
         return target
 
-    def _patiently(self, attempt: Callable[[], T]) -> T:
-        """Its result; ``failure`` is kept where the store does not answer."""
+    def _with_retries(self, attempt: Callable[[], T]) -> T:
+        """Call a function with retries; convert its errors, and set ``failure`` if the store does not answer."""
         try:
             return with_retries(attempt, self)
         except StoreError as error:
             self.failure = error
             raise
         except FileNotFoundError:
-            raise VideoError(f"{self}: there is no such file") from None
+            raise VideoError(f"{shown(self)}: there is no such file") from None
         except (OSError, ImportError, NotImplementedError) as error:
-            reason = without_secrets(str(error)) or "access is refused"
-            raise VideoError(f"{self} cannot be read ({type(error).__name__}: {reason})") from None
+            reason = shown(without_secrets(str(error))) or "access is refused"
+            raise VideoError(f"{shown(self)} cannot be read ({type(error).__name__}: {reason})") from None
 
 
-class _Window(io.RawIOBase):
-    """A place in the cached blocks."""
+class _CachedFile(io.RawIOBase):
+    """A binary file object with its own position over the cached blocks."""
 
     def __init__(self, cache: BackgroundBlockCache, name: str) -> None:
         self._cache = cache
@@ -176,7 +195,14 @@ class _Window(io.RawIOBase):
 
 
 def as_video_file(source: str | Path | Address | RemoteVideo) -> Path | RemoteVideo:
-    """Where a video is read from: an address by blocks, all else as a file of this machine."""
+    """Convert the source of a video to a local path or a remote video.
+
+    Args:
+        source: A path, an address, or a remote video.
+
+    Returns:
+        A ``RemoteVideo`` for an address, a ``Path`` for a path of this machine; paths and remote videos unchanged.
+    """
     if isinstance(source, RemoteVideo | Path):
         return source
     return RemoteVideo(source) if isinstance(source, Address) or is_address(source) else Path(source)

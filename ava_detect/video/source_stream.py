@@ -1,8 +1,8 @@
-"""Videos as they come: from folders here and at addresses, and from lists of any length, one after another.
+"""Streaming the videos of folders, globs and lists of any length, on this machine and at addresses.
 
-``find_videos`` gives a folder's videos the shortest names that tell them apart, for which it must know them all. Here
-nothing is held but the names that are equal but for their suffix: a video's id is its path below the folder that was
-named, without the suffix. Lists say for themselves what their videos are called.
+``find_videos`` compares all names to choose short ids, so it holds all of them in memory. Here only names that are
+equal except for their suffix are held: a video's id is its path relative to the given folder, without the suffix. Lists
+have a column of ids.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec import AbstractFileSystem
 
-from ava_detect.errors import FormatError, VideoError
+from ava_detect.errors import FormatError, VideoError, shown
 from ava_detect.storage.addresses import Address, address_of, is_address, without_secrets
 from ava_detect.storage.object_store import directory
 from ava_detect.storage.retry import with_retries
@@ -36,21 +36,42 @@ from ava_detect.video.sources import VIDEO_SUFFIXES, SourceVideo
 LIST_SUFFIXES = (".txt", ".csv", ".csv.gz", ".txt.gz", ".parquet")
 _COLUMNS = ("video_id", "uri", "start_seconds")
 _ROWS_PER_PIECE = 1 << 14
-_MAX_ID_LENGTH = 1024
+_MAX_ID_LENGTH, _MAX_URI_LENGTH = 1024, 4096
 T = TypeVar("T")
 
 
 def is_list(source: str | Path) -> bool:
-    """Whether a source is a list of videos rather than a video, a folder or a glob; its name says so."""
+    """Check whether a source is a list of videos, by its suffix.
+
+    Args:
+        source: A path or an address.
+
+    Returns:
+        True for the suffixes ``.txt``, ``.csv``, ``.txt.gz``, ``.csv.gz`` and ``.parquet``.
+    """
     return _file_name(str(source)).lower().endswith(LIST_SUFFIXES)
 
 
 def stream_videos(sources: Iterable[str | Path], *, inside_out: Address | None = None) -> Iterator[SourceVideo]:
-    """The videos of files, folders, globs and lists, here and at addresses, in their order; nothing is held in memory.
+    """Find the videos of files, folders, globs and lists one by one, without holding them in memory.
 
-    Files below ``inside_out`` (the run's own results) are left out of folders. A row of a list that names no video has
-    its ``problem`` set, and is for the run to report. Raises ``VideoError`` for a folder without videos or a missing
-    one, ``FormatError`` for a list that is none, and ``StoreError`` for a store that does not answer.
+    Args:
+        sources: Paths and addresses of files, folders (searched recursively, by suffix), globs and lists of videos
+            (csv or Parquet with the columns ``video_id``, ``uri`` and optionally ``start_seconds``, or a text file
+            with one path or address a line). A file is accepted with any suffix, and if it does not exist: the run
+            reports it.
+        inside_out: The run's output folder; files below it are left out of folders. None: there is none.
+
+    Yields:
+        The videos, sources in their order. A row of a list that names no video has its ``problem`` set; the run
+        reports it.
+
+    Raises:
+        VideoError: If a folder, glob or list contains no video, or a list does not exist.
+        FormatError: If a list cannot be read.
+        StoreError: If a store does not answer.
+        MissingDependencyError: If the package for an address's scheme is not installed.
+        ConfigError: If an address's scheme is unknown.
     """
     for source in sources:
         if is_list(source):
@@ -65,58 +86,62 @@ def _file_name(text: str) -> str:
     return Address(text).name if is_address(text) else PurePosixPath(text.replace(os.sep, "/")).name
 
 
-def _on_disk(path: Path, own: Address | None) -> Iterator[SourceVideo]:
+def _on_disk(path: Path, inside_out: Address | None) -> Iterator[SourceVideo]:
+    """Yield the videos of a path of this machine."""
     if path.is_dir():
-        yield from _some(_below(path, own), f"the folder {path}")
+        yield from _at_least_one(_below(path, inside_out), f"the folder {path}")
     elif not path.exists() and glob.has_magic(str(path)):
         found = sorted(Path(p) for p in glob.glob(str(path), recursive=True) if Path(p).is_file())  # noqa: PTH207
-        yield from _some((SourceVideo(p, p.stem, modified=p.stat().st_mtime) for p in found), f"the pattern {path}")
+        videos = (SourceVideo(p, p.stem, modified=p.stat().st_mtime) for p in found)
+        yield from _at_least_one(videos, f"the pattern {path}")
     else:
         yield SourceVideo(path, path.stem, modified=path.stat().st_mtime if path.exists() else None)
 
 
-def _below(folder: Path, own: Address | None) -> Iterator[SourceVideo]:
-    is_below = _is_below(fsspec.filesystem("file"), own)
-    for place, folders, names in os.walk(folder, followlinks=True):
+def _below(folder: Path, inside_out: Address | None) -> Iterator[SourceVideo]:
+    """Yield the videos of a local folder, folder by folder."""
+    is_output = _is_below(fsspec.filesystem("file"), inside_out)
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        # os.walk visits the folders in the order of this list.
         folders.sort()
-        here = [Path(place) / name for name in sorted(names) if Path(name).suffix.lower() in VIDEO_SUFFIXES]
-        kept = ((p.relative_to(folder).as_posix(), p) for p in here if not is_below(p.resolve().as_posix()))
+        paths = [Path(parent) / name for name in sorted(names) if Path(name).suffix.lower() in VIDEO_SUFFIXES]
+        kept = ((p.relative_to(folder).as_posix(), p) for p in paths if not is_output(p.resolve().as_posix()))
         for video_id, path in _with_ids(kept):
             yield SourceVideo(path, video_id, modified=path.stat().st_mtime)
 
 
-def _at_address(address: Address, own: Address | None) -> Iterator[SourceVideo]:
+def _at_address(address: Address, inside_out: Address | None) -> Iterator[SourceVideo]:
+    """Yield the videos of an address: a glob, a file or a folder; a web address is always a file."""
     files, root = address.open()
-    web = address.url.lower().startswith(("http://", "https://"))
-    if not web and glob.has_magic(root):
+    is_web = address.url.lower().startswith(("http://", "https://"))
+    if not is_web and glob.has_magic(root):
         found = with_retries(lambda: files.glob(root, detail=True), address)
         kept = [info for info in found.values() if info["type"] == "file"]
-        yield from _some(
-            (_of_info(files, info, PurePosixPath(info["name"]).stem) for info in kept), f"the pattern {address}"
-        )
-    elif web or address.suffix.lower() in VIDEO_SUFFIXES or not with_retries(lambda: files.isdir(root), address):
+        videos = (_from_info(files, info, PurePosixPath(info["name"]).stem) for info in kept)
+        yield from _at_least_one(videos, f"the pattern {address}")
+    elif is_web or address.suffix.lower() in VIDEO_SUFFIXES or not with_retries(lambda: files.isdir(root), address):
         yield SourceVideo(address, address.stem)
     else:
-        yield from _some(_below_address(files, root, own), f"the folder {address}")
+        yield from _at_least_one(_below_address(files, root, inside_out), f"the folder {address}")
 
 
-def _below_address(files: AbstractFileSystem, root: str, own: Address | None) -> Iterator[SourceVideo]:
-    """Directory by directory, each as its listing comes: first its videos, then the folders in it."""
-    is_below = _is_below(files, own)
+def _below_address(files: AbstractFileSystem, root: str, inside_out: Address | None) -> Iterator[SourceVideo]:
+    """Yield the videos of a remote folder, depth first: its own videos as its listing arrives, then its folders'."""
+    is_output = _is_below(files, inside_out)
     root = root.rstrip("/")
-    waiting = [root]
-    while waiting:
+    stack = [root]
+    while stack:
         folders: list[str] = []
-        found = _videos_in(files, waiting.pop(), folders)
-        kept = ((name[len(root) + 1 :], info) for name, info in found if not is_below(name))
+        found = _videos_in(files, stack.pop(), folders)
+        kept = ((name[len(root) + 1 :], info) for name, info in found if not is_output(name))
         for video_id, info in _with_ids(kept):
-            yield _of_info(files, info, video_id)
-        waiting += sorted(folders, reverse=True)
+            yield _from_info(files, info, video_id)
+        stack += sorted(folders, reverse=True)
 
 
-def _videos_in(files: AbstractFileSystem, place: str, folders: list[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The videos of one directory by their paths; the paths of its folders go to ``folders``."""
-    for info in directory(files, place):
+def _videos_in(files: AbstractFileSystem, path: str, folders: list[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the path and metadata of each video of one directory; append the paths of its folders to ``folders``."""
+    for info in directory(files, path):
         name = str(info["name"]).rstrip("/")
         if info["type"] == "directory":
             folders.append(name)
@@ -124,23 +149,31 @@ def _videos_in(files: AbstractFileSystem, place: str, folders: list[str]) -> Ite
             yield name, info
 
 
-def _is_below(files: AbstractFileSystem, own: Address | None) -> Callable[[str], bool]:
-    """Whether a path of ``files`` lies below the address ``own``."""
-    if own is None:
+def _is_below(files: AbstractFileSystem, folder: Address | None) -> Callable[[str], bool]:
+    """Return a function that checks whether a path of ``files`` is below a folder; always False without a folder."""
+    if folder is None:
         return lambda path: False
-    own_files, own_path = own.open()
-    start = own_path.rstrip("/") + "/"
-    return lambda path: type(files) is type(own_files) and path.startswith(start)
+    folder_files, folder_path = folder.open()
+    start = folder_path.rstrip("/") + "/"
+    return lambda path: type(files) is type(folder_files) and path.startswith(start)
 
 
-def _of_info(files: AbstractFileSystem, info: Mapping[str, Any], video_id: str) -> SourceVideo:
+def _from_info(files: AbstractFileSystem, info: Mapping[str, Any], video_id: str) -> SourceVideo:
+    """Convert fsspec's metadata of a file to a video."""
     url = files.unstrip_protocol(info["name"])
-    place: Path | Address = Path(url.removeprefix("file://")) if url.startswith("file://") else Address(url)
-    return SourceVideo(place, video_id, modified=modified_of(info))
+    path: Path | Address = Path(url.removeprefix("file://")) if url.startswith("file://") else Address(url)
+    return SourceVideo(path, video_id, modified=modified_of(info))
 
 
 def modified_of(info: Mapping[str, Any]) -> float | None:
-    """When a listed file last changed, seconds since 1970: the stores call it by different names."""
+    """Return the modification time of a file from its metadata, under the name that its store uses.
+
+    Args:
+        info: The metadata as fsspec lists it.
+
+    Returns:
+        Seconds since 1970; None if the metadata has no modification time.
+    """
     for name in ("LastModified", "mtime", "last_modified", "updated", "created"):
         value = info.get(name)
         if isinstance(value, datetime):
@@ -156,60 +189,66 @@ def modified_of(info: Mapping[str, Any]) -> float | None:
 
 
 def _with_ids(files: Iterable[tuple[str, T]]) -> Iterator[tuple[str, T]]:
-    """The files of one directory, in the order of their names, by their ids: the names without their suffixes, except
-    where two differ in nothing else.
+    """Give ids to the files of one directory: the stem, or the name where several files have the same stem.
 
-    Between two of one stem there are only names that begin with it and a dot, so that few have to wait for the next.
+    In sorted order, only names that begin with the stem and a dot can come between two files of the same stem. A file
+    therefore waits only while such names follow, and few files are held.
+
+    Args:
+        files: (name, file) pairs, sorted by name.
+
+    Yields:
+        (id, file) pairs in the same order.
     """
-    waiting: deque[list[Any]] = deque()  # stem, how many share it, name, what it is the name of
+    waiting: deque[list[Any]] = deque()  # [stem, number of files with this stem, name, file]
     for name, file in files:
         stem = str(PurePosixPath(name).with_suffix(""))
         while waiting and not name.startswith(f"{waiting[0][0]}."):
             yield _with_id(*waiting.popleft())
-        same = [other for other in waiting if other[0] == stem]
-        for other in same:
+        same_stem = [other for other in waiting if other[0] == stem]
+        for other in same_stem:
             other[1] += 1
-        waiting.append([stem, 1 + len(same), name, file])
-    for one in waiting:
-        yield _with_id(*one)
+        waiting.append([stem, 1 + len(same_stem), name, file])
+    for entry in waiting:
+        yield _with_id(*entry)
 
 
-def _with_id(stem: str, num_same: int, name: str, file: T) -> tuple[str, T]:
-    return (stem if num_same == 1 else name), file
+def _with_id(stem: str, num_same_stem: int, name: str, file: T) -> tuple[str, T]:
+    return (stem if num_same_stem == 1 else name), file
 
 
-def _some(videos: Iterable[SourceVideo], where: str) -> Iterator[SourceVideo]:
-    """The same videos; ``VideoError`` where there are none."""
+def _at_least_one(videos: Iterable[SourceVideo], source: str) -> Iterator[SourceVideo]:
+    """Yield the videos; raise ``VideoError`` if there are none."""
     empty = True
     for video in videos:
         empty = False
         yield video
     if empty:
-        raise VideoError(f"{where} holds no video; looked for {' '.join(sorted(VIDEO_SUFFIXES))}")
+        raise VideoError(f"{shown(source)} holds no video; looked for {' '.join(sorted(VIDEO_SUFFIXES))}")
 
 
 def _listed(source: str | Path) -> Iterator[SourceVideo]:
-    """The rows of a list; what is relative lies beside the list."""
-    shown = str(Address(str(source))) if is_address(source) else str(source)
+    """Yield the videos of a list; relative paths are relative to the list's folder."""
+    list_name = shown(Address(str(source)) if is_address(source) else source)
     if not is_address(source) and not Path(source).is_file():
-        raise VideoError(f"there is no such list of videos: {shown}")
+        raise VideoError(f"there is no such list of videos: {list_name}")
     empty = True
     with _opened(source) as file:
-        for where, row in _rows(file, _file_name(str(source)).lower(), shown):
+        for position, row in _rows(file, _file_name(str(source)).lower(), list_name):
             empty = False
-            yield _of_row(source, f"{shown}, {where}", row)
+            yield _from_row(source, f"{list_name}, {position}", row)
     if empty:
-        raise VideoError(f"{shown} lists no video")
+        raise VideoError(f"{list_name} lists no video")
 
 
 @contextmanager
 def _opened(source: str | Path) -> Iterator[IO[bytes]]:
-    """A list, unpacked. At an address it is read as a video is: in blocks, each asked for again where that fails."""
-    shown = address_of(source)
+    """Open a list, decompressed if it is gzipped; at an address it is read in blocks with retries, as videos are."""
+    address = address_of(source)
     with ExitStack() as opened:
         file: Any
         if is_address(source):
-            stored: Any = opened.enter_context(RemoteVideo(shown)).open_file()
+            stored: Any = opened.enter_context(RemoteVideo(address)).open_file()
             file = opened.enter_context(io.BufferedReader(stored))
         else:
             file = opened.enter_context(Path(source).open("rb"))
@@ -218,14 +257,15 @@ def _opened(source: str | Path) -> Iterator[IO[bytes]]:
         try:
             yield file
         except (pa.ArrowInvalid, UnicodeDecodeError, csv.Error, gzip.BadGzipFile) as error:
-            raise FormatError(f"{shown} cannot be read as a list of videos ({without_secrets(str(error))})") from error
+            reason = shown(without_secrets(str(error)))
+            raise FormatError(f"{shown(address)} cannot be read as a list of videos ({reason})") from error
 
 
-def _rows(file: Any, name: str, shown: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """(where in the list, its columns), one row at a time."""
-    if name.endswith(".parquet"):
+def _rows(file: Any, file_name: str, list_name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the position (``"line 3"``) and the cells by column of each row; ``list_name``: for error messages."""
+    if file_name.endswith(".parquet"):
         table = pq.ParquetFile(file)
-        _check_columns(table.schema_arrow.names, shown)
+        _check_columns(table.schema_arrow.names, list_name)
         wanted = [column for column in _COLUMNS if column in table.schema_arrow.names]
         first = 1
         for batch in table.iter_batches(_ROWS_PER_PIECE, columns=wanted):
@@ -233,10 +273,10 @@ def _rows(file: Any, name: str, shown: str) -> Iterator[tuple[str, Mapping[str, 
                 yield f"row {number}", row
             first += batch.num_rows
         return
-    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="" if ".csv" in name else None)
-    if ".csv" in name:
+    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="" if ".csv" in file_name else None)
+    if ".csv" in file_name:
         lines = csv.DictReader(text)
-        _check_columns(lines.fieldnames or (), shown)
+        _check_columns(lines.fieldnames or (), list_name)
         for row in lines:
             yield f"line {lines.line_num}", row
         return
@@ -245,15 +285,16 @@ def _rows(file: Any, name: str, shown: str) -> Iterator[tuple[str, Mapping[str, 
             yield f"line {number}", {"uri": line.strip()}
 
 
-def _check_columns(names: Iterable[str], shown: str) -> None:
+def _check_columns(names: Iterable[str], list_name: str) -> None:
     if "uri" not in names:
         raise FormatError(
-            f"{shown}: no column uri; a list of videos has the columns video_id, uri and, where wanted, start_seconds, "
-            f"this one has {', '.join(names) or 'none'}"
+            f"{list_name}: no column uri; a list of videos has the columns video_id, uri and, where wanted, "
+            f"start_seconds, this one has {shown(', '.join(names)) or 'none'}"
         )
 
 
-def _of_row(source: str | Path, where: str, row: Mapping[str, Any]) -> SourceVideo:
+def _from_row(source: str | Path, position: str, row: Mapping[str, Any]) -> SourceVideo:
+    """Convert a row of the list ``source`` to a video; ``position`` names the row in its ``problem``."""
     uri, video_id, start = str(row.get("uri") or "").strip(), str(row.get("video_id") or ""), row.get("start_seconds")
     problem = _problem("uri", uri)
     path: Path | Address = Path(os.devnull)
@@ -269,21 +310,26 @@ def _of_row(source: str | Path, where: str, row: Mapping[str, Any]) -> SourceVid
             seconds = math.nan
         if not math.isfinite(seconds):
             problem, seconds = f"start_seconds is a number, got {start!r}", None
-    return SourceVideo(path, video_id, seconds, problem=f"{where}: {problem}" if problem else "")
+    return SourceVideo(path, video_id, seconds, problem=f"{position}: {problem}" if problem else "")
 
 
 def _problem(column: str, text: str) -> str:
-    """Why a cell cannot be used. Ids are data and never part of a path, so that ``../`` in one is harmless."""
+    """Return why a cell cannot be used, or an empty string.
+
+    Ids are data and never part of a path, so ``../`` in an id is harmless.
+    """
     if not text:
         return f"there is no {column}"
-    if len(text) > (_MAX_ID_LENGTH if column == "video_id" else 4 * _MAX_ID_LENGTH):
-        return f"the {column} is {len(text)} letters long, and at most {_MAX_ID_LENGTH} are taken"
+    max_length = _MAX_ID_LENGTH if column == "video_id" else _MAX_URI_LENGTH
+    if len(text) > max_length:
+        return f"the {column} is {len(text)} letters long, and at most {max_length} are taken"
     if not text.isprintable() and any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text):
         return f"the {column} {without_secrets(text)!r} holds control characters"
     return ""
 
 
 def _beside(source: str | Path, uri: str) -> Path | Address:
+    """Resolve the ``uri`` cell of a list: an address, an absolute path, or a path relative to the list's folder."""
     if is_address(uri):
         return Path(uri.removeprefix("file://")) if uri.startswith("file://") else Address(uri)
     if PurePosixPath(uri).is_absolute() or Path(uri).is_absolute() or not is_address(source):

@@ -1,4 +1,4 @@
-"""Finding the videos that somebody meant: files, folders and globs -> videos with distinct names."""
+"""Finding videos in files, folders and globs, and giving them distinct ids."""
 
 from __future__ import annotations
 
@@ -10,21 +10,25 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ava_detect.errors import VideoError
+from ava_detect.errors import VideoError, shown
 from ava_detect.storage.addresses import Address
 
 _SUFFIXES = "mp4 m4v mov mkv webm avi mpg mpeg ts mts m2ts wmv flv ogv 3gp h264 264 hevc 265 y4m mxf"
 VIDEO_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
-# Kinetics' tools name what they cut out by its video and its seconds there: ID_000012_000022.
-_CUT_OUT = re.compile(r"(?P<video>.+)_(?P<start>\d{6})_\d{6}")
+# Kinetics' download tools name a clip by its video and its start and end in seconds: ID_000012_000022.
+_CLIP_NAME = re.compile(r"(?P<video>.+)_(?P<start>\d{6})_\d{6}")
 
 
 @dataclass(frozen=True)
 class SourceVideo:
-    """A video file, here or at an address, and the name that its results carry.
+    """A video file, on this machine or at an address, and the id of its results.
 
-    ``start_seconds``: where in its movie it starts; None: where the run says. ``modified``: when the file last changed,
-    seconds since 1970, where the listing told. ``problem``: why it cannot be read at all, as of a bad row in a list.
+    Attributes:
+        path: The file's path or address.
+        video_id: The id of the video in its results.
+        start_seconds: The position of the video's start in its movie, in seconds; None: the default of the run.
+        modified: Modification time of the file, seconds since 1970; None if the listing does not contain it.
+        problem: The reason why the video cannot be read at all, such as an invalid row of a list; empty: none.
     """
 
     path: Path | Address
@@ -35,24 +39,37 @@ class SourceVideo:
 
     @property
     def place(self) -> str:
-        """Where the file is, for people and for records: absolute, without secrets."""
+        """The location of the file for messages and records: the absolute path, or the address without secrets."""
         return str(self.path) if isinstance(self.path, Address) else str(self.path.resolve())
 
 
 @dataclass(frozen=True)
 class LocalVideo(SourceVideo):
-    """A video file on this machine."""
+    """A video file on this machine.
+
+    Attributes:
+        path: The file's path.
+    """
 
     path: Path
 
 
 def find_videos(sources: Iterable[str | Path], *, inside_out: Path | None = None) -> list[LocalVideo]:
-    """The videos of files, folders (searched to the bottom, by suffix) and globs, each once, in a stable order.
+    """Find the videos of files, folders and globs.
 
-    A named file is taken whatever its suffix and even if it is missing: that is for the run to report. Files below
-    ``inside_out`` (the run's own results) are left out of folders and globs. A video's id is its file's stem; where two
-    share a stem, the file name; where two share that, the folder's name goes before it, and at last a hash behind it.
-    Raises ``VideoError`` when a folder or glob holds no video, or nothing at all was named or exists.
+    A video's id is its file's stem; if two videos share the stem, the file name; if they share that too, the file name
+    after the folder's name; and as a last resort a hash is appended. Ids that differ only in case count as equal.
+
+    Args:
+        sources: Files, folders (searched recursively, by suffix) and globs. A file is accepted with any suffix, and if
+            it does not exist: the run reports it.
+        inside_out: The run's output folder; files below it are left out of folders and globs. None: there is none.
+
+    Returns:
+        Each file once: sources in their order, the files of a folder or glob sorted by path.
+
+    Raises:
+        VideoError: If a folder or glob contains no video, there is no source, or none of the files exists.
     """
     paths: dict[Path, Path] = {}
     for source in sources:
@@ -61,38 +78,52 @@ def find_videos(sources: Iterable[str | Path], *, inside_out: Path | None = None
     if not paths:
         raise VideoError("no video was named; give files, folders or globs")
     if not any(path.exists() for path in paths.values()):
-        raise VideoError(f"there is no such file: {', '.join(str(path) for path in paths.values())}")
+        raise VideoError(f"there is no such file: {', '.join(shown(path) for path in paths.values())}")
     return _named(list(paths.values()))
 
 
 @dataclass(frozen=True)
 class VideoPlace:
-    """A video file. ``start_seconds``: of its movie, where the file's name says that, else None."""
+    """A video file found by id.
+
+    Attributes:
+        path: The file's path.
+        start_seconds: The position of its start in its movie, in seconds, if its name contains it; else None.
+    """
 
     path: Path
     start_seconds: float | None = None
 
 
 def videos_by_id(source: str | Path) -> dict[str, list[VideoPlace]]:
-    """The video files of a folder (searched to the bottom) or glob by the ids that annotations may call them: a file's
-    stem, its whole name, and of ``ID_000012_000022``, as Kinetics is handed round, ``ID``.
+    """Find the video files of a folder or glob by the ids under which annotations may refer to them.
 
-    Other names go before a piece cut out of the video. Raises ``VideoError`` when there is no video, or no such folder.
+    The ids of a file are its stem, its name, and for a clip ``ID_000012_000022`` (the naming of Kinetics) also ``ID``.
+
+    Args:
+        source: A folder, searched recursively; a glob; or a file.
+
+    Returns:
+        Id -> files. Clips are listed under ``ID`` only if no file has this stem or name.
+
+    Raises:
+        VideoError: If the folder or file does not exist, or there is no video.
     """
-    places: dict[str, list[VideoPlace]] = {}
-    pieces: dict[str, list[VideoPlace]] = {}
+    by_name: dict[str, list[VideoPlace]] = {}
+    clips: dict[str, list[VideoPlace]] = {}
     paths = _expand(source, None)
     if not paths[0].exists():
-        raise VideoError(f"there is no such file: {source}")
+        raise VideoError(f"there is no such file: {shown(source)}")
     for path in paths:
         for name in {path.stem, path.name}:
-            places.setdefault(name, []).append(VideoPlace(path))
-        if match := _CUT_OUT.fullmatch(path.stem):
-            pieces.setdefault(match["video"], []).append(VideoPlace(path, float(match["start"])))
-    return pieces | places
+            by_name.setdefault(name, []).append(VideoPlace(path))
+        if match := _CLIP_NAME.fullmatch(path.stem):
+            clips.setdefault(match["video"], []).append(VideoPlace(path, float(match["start"])))
+    return clips | by_name
 
 
 def _expand(source: str | Path, inside_out: Path | None) -> list[Path]:
+    """Return the sorted video files of a folder or glob; any other source as it is."""
     path = Path(source)
     if path.is_dir():
         found = [p for p in path.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file()]
@@ -105,15 +136,15 @@ def _expand(source: str | Path, inside_out: Path | None) -> list[Path]:
     if inside_out is not None:
         found = [p for p in found if not p.resolve().is_relative_to(inside_out.resolve())]
     if not found:
-        raise VideoError(f"the {kind} {source} holds no video; looked for {' '.join(sorted(VIDEO_SUFFIXES))}")
+        raise VideoError(f"the {kind} {shown(source)} holds no video; looked for {' '.join(sorted(VIDEO_SUFFIXES))}")
     return sorted(found)
 
 
 def _named(paths: list[Path]) -> list[LocalVideo]:
-    """Give every path the shortest of its names that no other path shares."""
+    """Give every path the first id that no other path has, of: stem, file name, with folder, with hash."""
     video_ids = [path.stem for path in paths]
     for name in (_file_name, _folder_and_file_name, _name_and_hash):
-        # File systems may not tell capitals apart, and results are files.
+        # Result files are named by these ids, and file systems may ignore case.
         counts = Counter(video_id.casefold() for video_id in video_ids)
         video_ids = [
             name(path) if counts[video_id.casefold()] > 1 else video_id
@@ -131,5 +162,5 @@ def _folder_and_file_name(path: Path) -> str:
 
 
 def _name_and_hash(path: Path) -> str:
-    """What no two paths share, even where only their capitals differ."""
+    """Return a name that differs for any two paths, also for those that differ only in case."""
     return f"{_folder_and_file_name(path)}-{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"

@@ -1,9 +1,11 @@
-"""Changes to a clip's frames that move its boxes along, and the step from pixels to network input.
+"""Transforms of a clip's frames together with its boxes, and the normalization to network input.
 
-Frames are uint8 RGB ``[T, H, W, 3]``; boxes are float32 ``[N, 4]`` xyxy in pixels, continuous coordinates (the full
-frame is ``[0, 0, W, H]``), so that a flip maps x to ``W - x`` and a resize by s multiplies by s.
+Frames are uint8 RGB ``[T, H, W, 3]``; boxes are float32 ``[N, 4]`` xyxy in pixels, in continuous coordinates (the full
+frame is ``[0, 0, W, H]``): a flip maps x to ``W - x``, and a resize by s multiplies x by s.
 
-Sizes and pixels are those of PySlowFast's test path with OpenCV, to the bit; ``docs/parity.md`` lists the rules.
+Sizes and pixels equal those of PySlowFast's test path with OpenCV, bit by bit; ``docs/parity.md`` lists the rules.
+
+Shapes: T frames, H and W height and width of a frame, h and w those of the resized one, N boxes.
 """
 
 from __future__ import annotations
@@ -22,16 +24,28 @@ from ava_detect.structures import boxes as box_ops
 Frames = npt.NDArray[np.uint8]
 Boxes = npt.NDArray[np.float32]
 
-# The old pixels next to new ones on one side, and their weights.
+# One of the two source pixels of each resized pixel: its index and its weight, of 2048.
 _Taps = tuple[npt.NDArray[np.intp], npt.NDArray[np.int32]]
-# New rows that are resized together: with their sums they fit into a core's cache (three times as fast as all at once).
+# Number of resized rows computed together: they fit into a core's cache with their sums, which is three times as fast
+# as all rows at once.
 _ROWS_AT_ONCE = 16
 
 
 def short_side_size(width: int, height: int, short_side: int) -> tuple[int, int]:
-    """The (width, height) of a frame whose short side becomes ``short_side``; the long side is floored.
+    """Compute the size of a frame whose short side is resized to a given length.
 
-    As PySlowFast's ``cv2_transform.scale``, in the same floating-point steps: 340x256 at 224 -> 297x224.
+    The same floating-point steps as PySlowFast's ``cv2_transform.scale``: 340x256 at 224 -> 297x224.
+
+    Args:
+        width: Frame width, pixels.
+        height: Frame height, pixels.
+        short_side: New length of the short side, at least 1 pixel.
+
+    Returns:
+        The new (width, height); the long side is rounded down.
+
+    Raises:
+        ValueError: If ``short_side`` is below 1.
     """
     if short_side < 1:
         raise ValueError(f"short_side must be at least 1 pixel, got {short_side}")
@@ -43,13 +57,33 @@ def short_side_size(width: int, height: int, short_side: int) -> tuple[int, int]
 
 
 def size_within(width: int, height: int, short_side: int, long_side: int) -> tuple[int, int]:
-    """The size of a frame shrunk, where it must be, to fit ``short_side`` and ``long_side``; never enlarged."""
+    """Compute the size of a frame shrunk to fit two limits; smaller frames keep their size.
+
+    Args:
+        width: Frame width, pixels.
+        height: Frame height, pixels.
+        short_side: Largest length of the short side, pixels.
+        long_side: Largest length of the long side, pixels.
+
+    Returns:
+        The new (width, height), each at least 1.
+    """
     factor = min(1.0, short_side / min(width, height), long_side / max(width, height))
     return max(1, round(width * factor)), max(1, round(height * factor))
 
 
 def resize(frames: Frames, boxes_xyxy: Boxes, width: int, height: int) -> tuple[Frames, Boxes]:
-    """Bilinear without antialiasing: the bits of OpenCV's ``cv2.resize(..., INTER_LINEAR)`` on uint8."""
+    """Resize bilinearly without antialiasing: bit by bit OpenCV's ``cv2.resize(..., INTER_LINEAR)`` on uint8.
+
+    Args:
+        frames: uint8 RGB ``[T, H, W, 3]``.
+        boxes_xyxy: Boxes ``[N, 4]``, pixels.
+        width: New width w, pixels.
+        height: New height h, pixels.
+
+    Returns:
+        Frames ``[T, h, w, 3]``, and the boxes ``[N, 4]`` in pixels of them; the inputs if the size is the same.
+    """
     old_height, old_width = frames.shape[1:3]
     if (old_width, old_height) == (width, height):
         return frames, boxes_xyxy
@@ -58,26 +92,30 @@ def resize(frames: Frames, boxes_xyxy: Boxes, width: int, height: int) -> tuple[
 
 
 def _resize_as_opencv(image: npt.NDArray[np.uint8], width: int, height: int) -> npt.NDArray[np.uint8]:
-    """uint8 ``[H, W, 3]`` -> ``[height, width, 3]``, in the fixed-point arithmetic of OpenCV's ``resize.cpp``.
+    """Resize uint8 ``[H, W, 3]`` to ``[h, w, 3]`` in the fixed-point arithmetic of OpenCV's ``resize.cpp``.
 
-    Weights have 11 bits. Rows are summed first; the sums lose 4 bits before they meet their vertical weight, and 16
-    after it. Halving both sides is a mean of four instead.
+    Weights are integers of 2048 (11 bits). Horizontal sums drop 4 bits before they are multiplied by their vertical
+    weight, and 16 bits after it. Halving both sides is the rounded mean of 2 x 2 pixels instead.
     """
     old_height, old_width = image.shape[:2]
     if (old_width, old_height) == (2 * width, 2 * height):
+        # Sums of two rows, then of two columns; + 2 rounds the division by 4.
         pairs = np.add(image[::2], image[1::2], dtype=np.uint16).reshape(height, width, 2, 3)
         halved: npt.NDArray[np.uint8] = ((pairs[:, :, 0] + pairs[:, :, 1] + 2) >> 2).astype(np.uint8)
         return halved
+    # The two source columns of each new column, and the two source rows of each new row, with their weights.
     columns = _column_taps(old_width, width)
-    above, below = _opencv_taps(old_height, height, stops_at_edges=False)
+    above, below = _opencv_taps(old_height, height, zero_weight_at_edges=False)
     resized = np.empty((height, width * 3), np.uint8)
     for first in range(0, height, _ROWS_AT_ONCE):
-        some = slice(first, first + _ROWS_AT_ONCE)
-        sums = _weighted_rows(image, above[0][some], above[1][some], columns)
-        sums += _weighted_rows(image, below[0][some], below[1][some], columns)
+        block = slice(first, first + _ROWS_AT_ONCE)
+        # The weighted upper and lower source rows of this block of new rows: [16, w * 3].
+        sums = _weighted_rows(image, above[0][block], above[1][block], columns)
+        sums += _weighted_rows(image, below[0][block], below[1][block], columns)
+        # 22 bits of weights, of which 4 + 16 are dropped: the last 2 are rounded off here.
         sums += 2
         sums >>= 2
-        resized[some] = sums
+        resized[block] = sums
     return resized.reshape(height, width, 3)
 
 
@@ -87,65 +125,120 @@ def _weighted_rows(
     weights: npt.NDArray[np.int32],
     columns: tuple[_Taps, _Taps],
 ) -> npt.NDArray[np.int32]:
-    """``[rows, width * 3]``: old rows brought to the new width, times their weights in the new rows."""
-    taken = image.take(rows, axis=0)
+    """Resize some source rows horizontally and multiply them by their vertical weights.
+
+    Args:
+        image: uint8 ``[H, W, 3]``.
+        rows: Indices ``[R]`` of source rows, one for each of R new rows.
+        weights: Their weights ``[R]``, of 2048.
+        columns: The left and right taps ``[w]`` of the new columns, weights repeated per channel ``[w * 3]``.
+
+    Returns:
+        int32 ``[R, w * 3]``, with 2 fractional bits.
+    """
+    taken = image.take(rows, axis=0)  # [R, W, 3]
+    # Left and right source pixel of each new pixel, times its weight: twice [R, w * 3].
     sums, right = (
-        np.multiply(taken.take(places, axis=1).reshape(len(rows), -1), shares, dtype=np.int32)
-        for places, shares in columns
+        np.multiply(taken.take(indices, axis=1).reshape(len(rows), -1), column_weights, dtype=np.int32)
+        for indices, column_weights in columns
     )
-    sums += right
-    sums >>= 4
-    sums *= weights[:, None]
-    sums >>= 16
+    sums += right  # 11 fractional bits
+    sums >>= 4  # 7
+    sums *= weights[:, None]  # 18
+    sums >>= 16  # 2
     return sums
 
 
 @lru_cache(maxsize=64)
-def _opencv_taps(old: int, new: int, *, stops_at_edges: bool) -> tuple[_Taps, _Taps]:
-    """Per new pixel: the two old ones that it lies between, each with its weights of 2048.
+def _opencv_taps(old: int, new: int, *, zero_weight_at_edges: bool) -> tuple[_Taps, _Taps]:
+    """Find the two source pixels on either side of each new pixel along one axis, with their weights of 2048.
 
-    Beyond the outermost centres OpenCV repeats the end pixel: along rows by a weight of 0 (``stops_at_edges``), down
-    columns by taking the end row twice, where the two weights round apart.
+    Beyond the outermost pixel centres OpenCV repeats the edge pixel. Horizontally it sets the weight of the other
+    pixel to 0 (``zero_weight_at_edges``); vertically it takes the edge row twice, so each weight is rounded separately.
+
+    Args:
+        old: Number of source pixels.
+        new: Number of new pixels.
+        zero_weight_at_edges: True for the horizontal axis, False for the vertical one.
+
+    Returns:
+        The lower and the upper taps: indices ``[new]`` and weights ``[new]`` each.
     """
+    # The centre of each new pixel in source pixels, counted from the centre of the first one.
     centres = ((np.arange(new) + 0.5) * (1 / (new / old)) - 0.5).astype(np.float32)
     first = np.floor(centres).astype(np.intp)
-    share = centres - first.astype(np.float32)
-    if stops_at_edges:
-        share[(first < 0) | (first >= old - 1)] = 0
-    weights = [np.rint(part * np.float32(2048)).astype(np.int32) for part in (np.float32(1) - share, share)]
+    # The distance from the lower source pixel is the weight of the upper one, in 0..1.
+    upper = centres - first.astype(np.float32)
+    if zero_weight_at_edges:
+        upper[(first < 0) | (first >= old - 1)] = 0
+    weights = [np.rint(weight * np.float32(2048)).astype(np.int32) for weight in (np.float32(1) - upper, upper)]
     return (first.clip(0, old - 1), weights[0]), ((first + 1).clip(0, old - 1), weights[1])
 
 
 @lru_cache(maxsize=64)
 def _column_taps(old: int, new: int) -> tuple[_Taps, _Taps]:
-    """Those along rows, a weight for each of red, green and blue: NumPy is fast over long rows, not over threes."""
-    left, right = _opencv_taps(old, new, stops_at_edges=True)
+    """Find the horizontal taps, each weight repeated for the three channels: indices ``[w]``, weights ``[w * 3]``.
+
+    NumPy multiplies long rows ``[w * 3]`` much faster than ``[w, 3]`` with a broadcast weight.
+    """
+    left, right = _opencv_taps(old, new, zero_weight_at_edges=True)
     return (left[0], np.repeat(left[1], 3)), (right[0], np.repeat(right[1], 3))
 
 
 def resize_short_side(frames: Frames, boxes_xyxy: Boxes, short_side: int) -> tuple[Frames, Boxes]:
-    """``resize`` to ``short_side_size``."""
+    """Resize the short side of the frames to a given length; see ``resize`` and ``short_side_size``.
+
+    Args:
+        frames: uint8 RGB ``[T, H, W, 3]``.
+        boxes_xyxy: Boxes ``[N, 4]``, pixels.
+        short_side: New length of the short side, at least 1 pixel.
+
+    Returns:
+        Frames ``[T, h, w, 3]``, and the boxes ``[N, 4]`` in pixels of them.
+    """
     width, height = short_side_size(frames.shape[2], frames.shape[1], short_side)
     return resize(frames, boxes_xyxy, width, height)
 
 
 def roi_boxes(boxes_xyxy: Boxes, clip: Clip) -> Boxes:
-    """Boxes in pixels of a clip as the network's RoIs: by the rules of PySlowFast, which trained the field's weights.
+    """Convert boxes to the network's regions of interest, by the rules of PySlowFast, which trained the weights in use.
 
-    Boxes are cut at W - 1 and H - 1 of the video's own frame, scaled by one factor, that of the long side, and cut at
-    W - 1 and H - 1 of the clip (``docs/parity.md``).
+    Boxes are clipped to W - 1 and H - 1 of the video's own frame, scaled by one factor for both axes, that of the long
+    side, and clipped to W - 1 and H - 1 of the clip (``docs/parity.md``).
+
+    Args:
+        boxes_xyxy: Boxes ``[N, 4]``, pixels of the clip's frames.
+        clip: The clip.
+
+    Returns:
+        float32 ``[N, 4]`` xyxy, pixels of the clip's frames.
     """
+    # Back to pixels of the video's own frame, where PySlowFast clips first.
     width, height = clip.source_size or (clip.width, clip.height)
     full = box_ops.scale(boxes_xyxy.astype(np.float64), width / clip.width, height / clip.height)
+    # The long side's factor for both axes; it was rounded down to whole pixels, so it differs from the short side's.
     factor = clip.height / height if width < height else clip.width / width
     scaled = factor * box_ops.clip(full, width - 1, height - 1)
     return box_ops.clip(scaled, clip.width - 1, clip.height - 1).astype(np.float32)
 
 
 def crop(frames: Frames, boxes_xyxy: Boxes, left: int, top: int, width: int, height: int) -> tuple[Frames, Boxes]:
-    """The window of ``width`` x ``height`` at (left, top); boxes are shifted and cut to it.
+    """Crop the frames to a window; boxes are shifted and clipped to it.
 
-    A box outside the window keeps its row with zero area: dropping people is for the caller to decide.
+    Args:
+        frames: uint8 RGB ``[T, H, W, 3]``.
+        boxes_xyxy: Boxes ``[N, 4]``, pixels.
+        left: Left edge of the window, pixels.
+        top: Top edge of the window, pixels.
+        width: Width w of the window, pixels.
+        height: Height h of the window, pixels.
+
+    Returns:
+        Frames ``[T, h, w, 3]``, a view, and the boxes ``[N, 4]`` in pixels of them. A box outside the window keeps its
+        row, with area 0; the caller decides whether to drop it.
+
+    Raises:
+        ValueError: If the window extends beyond the frame.
     """
     full_height, full_width = frames.shape[1:3]
     if left < 0 or top < 0 or left + width > full_width or top + height > full_height:
@@ -158,20 +251,35 @@ def crop(frames: Frames, boxes_xyxy: Boxes, left: int, top: int, width: int, hei
 
 
 def flip(frames: Frames, boxes_xyxy: Boxes) -> tuple[Frames, Boxes]:
-    """Left and right exchanged."""
+    """Flip the frames and boxes horizontally.
+
+    Args:
+        frames: uint8 RGB ``[T, H, W, 3]``.
+        boxes_xyxy: Boxes ``[N, 4]``, pixels.
+
+    Returns:
+        The mirrored frames ``[T, H, W, 3]``, a view, and the mirrored boxes ``[N, 4]``.
+    """
     x1, y1, x2, y2 = boxes_xyxy.T
     width = np.float32(frames.shape[2])
     return frames[:, :, ::-1], np.stack([width - x2, y1, width - x1, y2], axis=1)
 
 
 def normalize(frames: Frames | torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
-    """``(x / 255 - mean) / std`` per RGB channel: uint8 ``[..., T, H, W, 3]`` -> float32 ``[..., 3, T, H, W]``.
+    """Normalize pixels to network input: ``(x / 255 - mean) / std`` per RGB channel.
 
-    The result lies where ``frames`` do, on the device of a tensor. In memory T comes before the channels: it is in that
-    order that the network wants a clip, and that one pass over the frames writes it.
+    Args:
+        frames: uint8 RGB ``[..., T, H, W, 3]``, an array or a tensor on any device.
+        mean: Per RGB channel, in 0..1.
+        std: Per RGB channel, in the unit of ``mean``.
+
+    Returns:
+        float32 ``[..., 3, T, H, W]``, on the device of ``frames``. In memory T precedes the channels
+        (``[..., T, 3, H, W]``): the order that the network uses, written in one pass over the frames.
     """
     pixels = frames if isinstance(frames, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(frames))
     planes = pixels.movedim(-1, -3).to(torch.float32, memory_format=torch.contiguous_format)  # [..., T, 3, H, W]
-    for channel, (middle, spread) in enumerate(zip(mean, std, strict=True)):
-        planes[..., channel, :, :].mul_(1 / (255 * spread)).sub_(middle / spread)
+    # In place, channel by channel: x / (255 * std) - mean / std.
+    for channel, (channel_mean, channel_std) in enumerate(zip(mean, std, strict=True)):
+        planes[..., channel, :, :].mul_(1 / (255 * channel_std)).sub_(channel_mean / channel_std)
     return planes.movedim(-3, -4)

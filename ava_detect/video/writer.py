@@ -1,4 +1,4 @@
-"""Writing H.264 mp4 files that play in a browser (yuv420p, index in front), frame by frame."""
+"""Writing H.264 mp4 files that play in browsers (yuv420p, index at the start of the file), frame by frame."""
 
 from __future__ import annotations
 
@@ -12,27 +12,36 @@ import av
 import numpy as np
 import numpy.typing as npt
 
+from ava_detect.errors import shown
 from ava_detect.storage.local_files import atomic_path
 
 
 class VideoWriter:
-    """A context manager that encodes frames one at a time; memory does not grow with the length.
+    """A context manager that encodes frames into an mp4 file; memory does not grow with the length.
 
-    The file has its name only once the block ended well. An odd width or height loses its last column
-    or row, since yuv420p needs even sides. Frames are uint8 RGB ``[H, W, 3]``, all of one size. The same frames make
-    the same bytes.
+    The file is written atomically: it exists once the block has ended without an error. yuv420p needs even sides, so a
+    frame of odd width or height loses its last column or row. Equal frames give equal bytes.
 
-    >>> with VideoWriter("out.mp4", fps=30) as writer:
-    ...     writer.write(image)
+    Args:
+        path: The file to write.
+        fps: Frames per second, above 0.
+        quality: x264's constant rate factor, 0 (lossless) to 51; 18-28 is usual.
+        title: The title in the file's metadata; empty: none.
+
+    Raises:
+        ValueError: If ``fps`` is not above 0.
+
+    Example:
+        >>> with VideoWriter("out.mp4", fps=30) as writer:
+        ...     writer.write(image)
     """
 
     def __init__(self, path: str | Path, fps: float | Fraction, *, quality: int = 20, title: str = "") -> None:
-        """``fps``: frames per second. ``quality``: x264's CRF, 0 (lossless) to 51; 18-28 is usual."""
         self._path = Path(path)
         self._rate = Fraction(fps).limit_denominator(1001 * 60)
         if self._rate <= 0:
             raise ValueError(f"fps must be above 0, got {fps}")
-        # x264's macroblock tree makes other bytes of the same frames every few runs; without it they never differ.
+        # With its macroblock tree, x264 sometimes encodes the same frames to different bytes; without it, never.
         self._options = {"crf": str(quality), "preset": "veryfast", "x264-params": "mbtree=0"}
         self._title = title
         self._stack = ExitStack()
@@ -46,7 +55,14 @@ class VideoWriter:
         return self
 
     def write(self, image: npt.NDArray[np.uint8]) -> None:
-        """Append one frame; ``ValueError`` when its size differs from the first frame's."""
+        """Append one frame.
+
+        Args:
+            image: uint8 RGB ``[H, W, 3]``, at least 2x2 pixels, of the size of the first frame.
+
+        Raises:
+            ValueError: If the frame is too small or its size differs from that of the first frame.
+        """
         height, width = image.shape[0] // 2 * 2, image.shape[1] // 2 * 2
         if self._stream is None:
             if not (height and width):
@@ -55,7 +71,8 @@ class VideoWriter:
             self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
         if (width, height) != (self._stream.width, self._stream.height):
             raise ValueError(
-                f"{self._path}: frames must all be {self._stream.width}x{self._stream.height}, got {width}x{height}"
+                f"{shown(self._path)}: frames must all be {self._stream.width}x{self._stream.height}, "
+                f"got {width}x{height}"
             )
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image[:height, :width]), format="rgb24")
         self._container.mux(self._stream.encode(frame))

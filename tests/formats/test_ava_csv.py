@@ -8,6 +8,7 @@ import io
 import resource
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from ava_detect.formats.ava_csv import (
     write_ava_csv,
     write_ava_table,
 )
+from ava_detect.formats.ava_csv_reader import LastColumn
 from ava_detect.structures import ActionDetections
 
 ROW = "v,0902,0.1,0.2,0.5,0.9,12,0.75"
@@ -136,8 +138,8 @@ REFUSED = {
         "line 2: 9 columns, expected video_id,timestamp,x1,y1,x2,y2,action_id[,",
     ),
     "one_column": ("v", "line 2: 1 column, expected"),
-    "tabs": ("v\t1\t0\t0\t1\t1\t12\t0.5", "parted by tabs, use commas"),
-    "semicolons": ("v;1;0;0;1;1;12;0.5", "parted by semicolons, use commas"),
+    "tabs": ("v\t1\t0\t0\t1\t1\t12\t0.5", "separated by tabs, use commas"),
+    "semicolons": ("v;1;0;0;1;1;12;0.5", "separated by semicolons, use commas"),
     "text_corner": ("v,1,0,abc,1,1,12,0.5", "line 2: column 4 (y1) is 'abc', which is no number"),
     "empty_corner": ("v,1,0,,1,1,12,0.5", "line 2: column 4 (y1) is empty; give a number"),
     "empty_score": ("v,1,0,0,1,1,12,", "line 2: column 8 (score) is empty; give a number"),
@@ -326,6 +328,56 @@ def test_the_text_of_a_written_table(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="row 0 has a score and a person id"):
         write_ava_table(tmp_path / "t.csv", both)
     assert (tmp_path / "t.csv").read_text().startswith("v,0902"), "the older file stays when writing fails"
+
+
+@settings(max_examples=100, deadline=None)
+@given(rows=table_rows, name=st.sampled_from(["copy.csv", "copy.csv.gz"]))
+def test_what_was_read_can_be_written_and_gives_the_same_bytes(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, float, tuple[float, ...], int, float]], name: str
+) -> None:
+    columns = tuple(zip(*rows, strict=True)) or ((),) * 5
+    folder = tmp_path_factory.getbasetemp()
+    write_ava_table(folder / f"first_{name}", AvaTable.from_columns(*columns))
+    write_ava_csv(folder / name, read_ava_csv(folder / f"first_{name}"))
+    assert (folder / name).read_bytes() == (folder / f"first_{name}").read_bytes()
+
+
+@settings(max_examples=100, deadline=None)
+@given(lines=lines_of_cells, last_column=st.sampled_from(["score", "person_id"]))
+def test_any_readable_file_keeps_its_rows_when_it_is_written_again(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[str], last_column: LastColumn
+) -> None:
+    """All columns are equal; timestamps are written with six decimals."""
+    folder = tmp_path_factory.getbasetemp()
+    try:
+        table = read_ava_csv(file_with(folder, "v,1,0,0,1,1,12,1\n" + "\n".join(lines)), last_column=last_column)
+    except FormatError:
+        return
+    write_ava_csv(folder / "again.csv", table)
+    again = read_ava_csv(folder / "again.csv", last_column=last_column)
+    assert np.allclose(again.timestamps_seconds, table.timestamps_seconds, rtol=0, atol=6e-7)
+    assert same(replace(again, timestamps_seconds=table.timestamps_seconds), table)
+
+
+def test_rows_of_every_width_keep_their_columns_when_they_are_written_again(tmp_path: Path) -> None:
+    text = "v,0902\nv,0902,0.25,0.5,0.75,1,12\nw,0903.5,0,0,1,1,,\nw,0903.5,nan,nan,nan,nan,,7\nw,0904,0,0,1,1,3,a b\n"
+    table = read_ava_csv(file_with(tmp_path, text), last_column="person_id")
+    write_ava_csv(tmp_path / "again.csv", table)
+    assert (tmp_path / "again.csv").read_text().splitlines() == [
+        "v,0902",
+        "v,0902,0.25,0.5,0.75,1,12",
+        "w,0903.5,0,0,1,1,",
+        "w,0903.5,nan,nan,nan,nan,,7",
+        "w,0904,0,0,1,1,3,-2",
+    ]
+    assert same(read_ava_csv(tmp_path / "again.csv", last_column="person_id"), table)
+
+
+@pytest.mark.parametrize("setting", [{"start_seconds": 900}, {"min_score": 0.5}])
+def test_settings_for_detections_are_refused_with_a_table(tmp_path: Path, setting: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="start_seconds and min_score are settings for ActionDetections"):
+        write_ava_csv(tmp_path / "t.csv", AvaTable.empty(), **setting)
+    assert not list(tmp_path.iterdir())
 
 
 def test_gzip_bytes_do_not_depend_on_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

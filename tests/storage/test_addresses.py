@@ -67,7 +67,9 @@ def test_addresses_that_nothing_opens(monkeypatch):
         raise ImportError("no such module")
 
     monkeypatch.setattr(fsspec, "url_to_fs", missing)
-    with pytest.raises(MissingDependencyError, match=r"s3://b: what opens s3:// is not installed \(pip install s3fs\)"):
+    with pytest.raises(
+        MissingDependencyError, match=r"s3://b: the package for s3:// is not installed \(pip install s3fs\)"
+    ):
         Address("s3://b").open()
 
 
