@@ -159,7 +159,7 @@ def _tasks(
             books.put_failure(source, source.problem)
             continue
         key = results.key(source)
-        since = finished.since(key)
+        since = finished.stored_at(key)
         if since is None:
             yield Task(source)
         elif source.modified is not None and source.modified > since + 1:

@@ -15,7 +15,7 @@ from ava_detect.annotation.engines.base import Ask, Heartbeat
 from ava_detect.annotation.model_server import RemoteScorer, with_weights_here
 from ava_detect.annotation.settings import AnnotateSettings
 from ava_detect.formats.parquet import add_metadata
-from ava_detect.results.dataset import RECORD, START, ResultsDataset, safe_name
+from ava_detect.results.dataset import RECORD_KEY, START_SECONDS_KEY, ResultsDataset, safe_name
 from ava_detect.results.manifest import VideoRecord
 from ava_detect.storage.scratch import scratch_folder
 
@@ -68,6 +68,6 @@ def _annotate_and_publish(
         start = annotator.settings.start_seconds if source.start_seconds is None else source.start_seconds
         # Nothing of this day or machine: whoever makes these rows makes the same file.
         lasting = asdict(replace(record, seconds={}, source_modified=0.0, outputs=()))
-        add_metadata(outputs["parquet"], {RECORD: json.dumps(lasting), START: repr(start)})
-        results.publish(source, outputs, record)
+        add_metadata(outputs["parquet"], {RECORD_KEY: json.dumps(lasting), START_SECONDS_KEY: repr(start)})
+        results.put_video(source, outputs, record)
     return record

@@ -182,7 +182,7 @@ def compare(
     if not np.array_equal(runs[0].num_gt, runs[1].num_gt):
         raise ValueError("the two runs are scored against different ground truth; give both the same files")
     draws = _draw_videos(len(videos), num_resamples, seed)  # [V, N]
-    differences = runs[1].resampled_aps(draws) - runs[0].resampled_aps(draws)  # [C, N]
+    differences = runs[1].resampled(draws) - runs[0].resampled(draws)  # [C, N]
     mean_differences = _mean_over_classes(differences)  # at most [N]
     results = first.compute(), second.compute()
 
@@ -223,7 +223,7 @@ def ap_intervals(
     matches = metric.match()
     videos = sorted(_scored_videos(matches))
     resampler = _Resampler(matches, metric.iou_threshold, {video: column for column, video in enumerate(videos)})
-    aps = resampler.resampled_aps(_draw_videos(len(videos), num_resamples, seed))  # [C, N]
+    aps = resampler.resampled(_draw_videos(len(videos), num_resamples, seed))  # [C, N]
     return APIntervals(
         _interval(_mean_over_classes(aps), confidence),
         {action_id: _interval(sample, confidence) for action_id, sample in zip(metric.label_map.ids, aps, strict=True)},
@@ -275,7 +275,7 @@ class _Resampler:
         self.num_gt = np.zeros((truth.num_classes, len(columns)), np.int64)
         np.add.at(self.num_gt, (truth.classes, self._column_of_keyframe[truth.keyframes]), 1)
 
-    def resampled_aps(self, weights: IntArray) -> FloatArray:
+    def resampled(self, weights: IntArray) -> FloatArray:
         """Compute the AP of each class on each draw.
 
         Args:
@@ -285,12 +285,12 @@ class _Resampler:
             float64 ``[C, N]``; NaN where a draw has no ground truth of the class.
         """
         per_class = [
-            self._resampled_ap(rows, num_gt @ weights, weights)
+            self._resampled_of_class(rows, num_gt @ weights, weights)
             for rows, num_gt in zip(self._matches.by_class(), self.num_gt, strict=True)
         ]
         return np.array(per_class).reshape(len(per_class), weights.shape[1])
 
-    def _resampled_ap(self, rows: IndexArray, num_gt: IntArray, weights: IntArray) -> FloatArray:
+    def _resampled_of_class(self, rows: IndexArray, num_gt: IntArray, weights: IntArray) -> FloatArray:
         """Return the AP ``[N]`` of one class from its detections and its number of boxes in each draw ``[N]``."""
         if not num_gt.any():
             return np.full(len(num_gt), np.nan)

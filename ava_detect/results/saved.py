@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from ava_detect.errors import FormatError
-from ava_detect.results.files import RESULT_SUFFIXES, ResultsFile, name_actions, open_results
 from ava_detect.results.manifest import VideoRecord, read_manifest, read_summary
 from ava_detect.results.people_table import PeopleTable
+from ava_detect.results.results_file import RESULT_SUFFIXES, ResultsFile, name_actions, open_results
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.labels import LabelMap
 from ava_detect.video.sources import LocalVideo, find_videos

@@ -60,7 +60,7 @@ def test_resampled_ap_is_the_ap_of_the_resampled_videos(monkeypatch: pytest.Monk
     truth, found = truth_and_detections(1, 0.8)
     metric = filled(1, 0.8)
     draws = np.random.default_rng(5).multinomial(len(VIDEOS), [1 / len(VIDEOS)] * len(VIDEOS), 70)
-    ours = _Resampler(metric.match(), 0.5, {video: i for i, video in enumerate(VIDEOS)}).resampled_aps(draws.T)
+    ours = _Resampler(metric.match(), 0.5, {video: i for i, video in enumerate(VIDEOS)}).resampled(draws.T)
     for draw in (0, 1, 69):
         weights = dict(zip(VIDEOS, draws[draw].tolist(), strict=True))
         again = FrameMAP(LABELS)
@@ -69,7 +69,7 @@ def test_resampled_ap_is_the_ap_of_the_resampled_videos(monkeypatch: pytest.Monk
         for place, of_class in enumerate(again.compute().per_class.values()):
             assert of_class.ap_tie_min - 1e-12 <= ours[place, draw] <= of_class.ap_tie_max + 1e-12
     ones = np.ones((len(VIDEOS), 1), np.int64)
-    whole = _Resampler(metric.match(), 0.5, {video: i for i, video in enumerate(VIDEOS)}).resampled_aps(ones)
+    whole = _Resampler(metric.match(), 0.5, {video: i for i, video in enumerate(VIDEOS)}).resampled(ones)
     assert whole[:, 0] == pytest.approx([r.ap for r in metric.compute().per_class.values()], abs=1e-12)
 
 
