@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ava_detect.errors import ConfigError, FormatError
+from ava_detect.errors import ConfigError, FormatError, shown
 from ava_detect.results.manifest import MALFORMED, VideoRecord, check_type, refuse_other_settings
 from ava_detect.storage.addresses import Address, without_secrets
 from ava_detect.storage.local_files import TEMPORARY_MARK
@@ -171,7 +171,7 @@ class ResultsDataset:
             check_type("settings", about["settings"], dict)
         except MALFORMED as error:
             raise FormatError(
-                f"{self.out / _RUN_FILE} is no record of a run ({error}); choose another `out`"
+                f"{self.out / _RUN_FILE} is no record of a run ({shown(error)}); choose another `out`"
             ) from error
         return about
 
@@ -267,7 +267,7 @@ class ResultsDataset:
                     check_type("updated", counters["updated"], int | float)
                 except MALFORMED as error:
                     raise FormatError(
-                        f"{self.out / _PROGRESS / name} is no progress of a run ({type(error).__name__}: {error})"
+                        f"{self.out / _PROGRESS / name} is no progress of a run ({type(error).__name__}: {shown(error)})"
                     ) from error
                 found.append(counters)
         return sorted(found, key=lambda counters: counters["updated"])
@@ -330,7 +330,9 @@ class ResultsDataset:
         try:
             return VideoRecord.from_json(json.loads(data))
         except MALFORMED as error:
-            raise FormatError(f"{self.out / name} is no record of a video ({type(error).__name__}: {error})") from error
+            raise FormatError(
+                f"{self.out / name} is no record of a video ({type(error).__name__}: {shown(error)})"
+            ) from error
 
     def read_rows(self, video: StoredVideo) -> bytes:
         """Read the Parquet file of a video.

@@ -212,7 +212,7 @@ def read_manifest(folder: Path) -> ManifestContent | None:
         records = [VideoRecord.from_json(entry) for entry in entries[1:]]
     except MALFORMED as error:
         raise FormatError(
-            f"{path} cannot be read ({type(error).__name__}: {error}), so nothing can be resumed; `resume=False` does "
+            f"{path} cannot be read ({type(error).__name__}: {shown(error)}), so nothing can be resumed; `resume=False` does "
             "every video again"
         ) from error
     return ManifestContent(settings, {record.video_id: record for record in records})
@@ -332,7 +332,7 @@ def read_summary(folder: Path) -> tuple[str, tuple[VideoRecord, ...]]:
         return note, tuple(VideoRecord.from_json(entry) for entry in content.get("videos", ()))
     except MALFORMED as error:
         raise FormatError(
-            f"{path} cannot be read ({type(error).__name__}: {error}); delete it, or annotate into this folder again"
+            f"{path} cannot be read ({type(error).__name__}: {shown(error)}); delete it, or annotate into this folder again"
         ) from error
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ava_detect.errors import FormatError
+from ava_detect.errors import FormatError, shown
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
 from ava_detect.formats.jsonl import read_jsonl
 from ava_detect.formats.parquet_reader import iter_parquet
@@ -86,7 +86,7 @@ class _JsonLinesFile:
                 except MALFORMED as error:
                     raise FormatError(
                         f"{path}, line {number}: not a keyframe as `ava-detect annotate` writes it "
-                        f"({type(error).__name__}: {error})"
+                        f"({type(error).__name__}: {shown(error)})"
                     ) from error
         self.video_ids = tuple(videos)
 
