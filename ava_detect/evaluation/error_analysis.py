@@ -344,7 +344,7 @@ class _ClassifiedRun:
         return self._by_group(num_people[self._truth.keyframes], num_people[self._keyframes], _CROWDS)
 
     def confusions(self) -> npt.NDArray[np.int64]:
-        """Count the wrong labels by what the person does and what was predicted.
+        """Count the wrong labels by the action of the person and the predicted action.
 
         Returns:
             int64 ``[C, C]``, see ``ErrorAnalysis``.
@@ -355,7 +355,7 @@ class _ClassifiedRun:
         columns = []
         for c in self.classes:
             part = self._part(c)
-            # The best detections of the class, as many as it has ground-truth boxes; of these the wrong labels.
+            # The N best detections of a class with N ground-truth boxes; among these the wrong labels.
             best = part.start + Ranking(self._scores[part]).order[: self.num_gt[c]]
             mislabelled = self._person[best[self._kind[best] == _WRONG_LABEL]]  # [m], people
             # Expand each person to its actions: starts[p], starts[p] + 1, ...

@@ -241,7 +241,7 @@ class ResultsDataset:
         self._store.write(f"{_PROBLEMS}/failed-{self.key(source)}.json", _to_bytes(record))
 
     def put_progress(self, run: str, content: Mapping[str, Any]) -> None:
-        """Store the counters of a run, in place of its earlier ones.
+        """Store the counters of a run, replacing its earlier ones.
 
         Args:
             run: Id of the run, the name of its file.
@@ -267,7 +267,8 @@ class ResultsDataset:
                     check_type("updated", counters["updated"], int | float)
                 except MALFORMED as error:
                     raise FormatError(
-                        f"{self.out / _PROGRESS / name} is no progress of a run ({type(error).__name__}: {shown(error)})"
+                        f"{self.out / _PROGRESS / name} is no progress of a run "
+                        f"({type(error).__name__}: {shown(error)})"
                     ) from error
                 found.append(counters)
         return sorted(found, key=lambda counters: counters["updated"])

@@ -1,7 +1,7 @@
 """The manifest of a run over many videos: the state on disk from which the run can be resumed.
 
 ``manifest.jsonl`` in the output folder has the settings of the run on its first line, then a line for each finished
-video, appended when all of its files are in place. A run that was killed leaves at worst one incomplete last line,
+video, appended when all of its files are written. A run that was killed leaves at worst one incomplete last line,
 which is ignored. ``summary.json``, written at the end, has the outcome for people and scripts.
 """
 
@@ -41,7 +41,7 @@ class VideoRecord:
         source: Path or address of its file, as it was annotated.
         status: ``done``; ``damaged``, the results cover the part that could be decoded; or ``failed``, there are no
             results.
-        message: What is missing from a damaged video, or why a video has failed; empty for a done one.
+        message: The missing part of a damaged video, or the reason of a failed one; empty for a done one.
         num_keyframes: Number of annotated keyframes.
         num_people: Number of people on them; a person counts once per keyframe.
         num_rows: Number of rows in the results, one for each person and action.
@@ -212,8 +212,8 @@ def read_manifest(folder: Path) -> ManifestContent | None:
         records = [VideoRecord.from_json(entry) for entry in entries[1:]]
     except MALFORMED as error:
         raise FormatError(
-            f"{path} cannot be read ({type(error).__name__}: {shown(error)}), so nothing can be resumed; `resume=False` does "
-            "every video again"
+            f"{path} cannot be read ({type(error).__name__}: {shown(error)}), so nothing can be resumed; "
+            "`resume=False` does every video again"
         ) from error
     return ManifestContent(settings, {record.video_id: record for record in records})
 
@@ -332,7 +332,8 @@ def read_summary(folder: Path) -> tuple[str, tuple[VideoRecord, ...]]:
         return note, tuple(VideoRecord.from_json(entry) for entry in content.get("videos", ()))
     except MALFORMED as error:
         raise FormatError(
-            f"{path} cannot be read ({type(error).__name__}: {shown(error)}); delete it, or annotate into this folder again"
+            f"{path} cannot be read ({type(error).__name__}: {shown(error)}); delete it, or annotate into this folder "
+            "again"
         ) from error
 
 
