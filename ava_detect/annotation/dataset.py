@@ -235,7 +235,7 @@ def _tasks(
             state.put_failure(source, source.problem)
             continue
         key = results.key(source)
-        since = finished.since(key)
+        since = finished.stored_at(key)
         if since is None:
             yield DatasetTask(source)
         elif source.modified is not None and source.modified > since + 1:

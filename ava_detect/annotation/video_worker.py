@@ -15,7 +15,7 @@ from ava_detect.annotation.engines.base import Ask, Heartbeat
 from ava_detect.annotation.model_server import RemoteScorer, require_same_weights
 from ava_detect.annotation.settings import AnnotateSettings
 from ava_detect.formats.parquet import add_metadata
-from ava_detect.results.dataset import RECORD, START, ResultsDataset, safe_name
+from ava_detect.results.dataset import RECORD_KEY, START_SECONDS_KEY, ResultsDataset, safe_name
 from ava_detect.results.manifest import VideoRecord
 from ava_detect.storage.scratch import scratch_folder
 from ava_detect.video.sources import SourceVideo
@@ -146,6 +146,6 @@ class IntoDataset:
             start = annotator.settings.start_seconds if source.start_seconds is None else source.start_seconds
             # Nothing of this day or machine, so that every worker makes the same bytes of the same video.
             lasting = asdict(replace(record, seconds={}, source_modified=0.0, outputs=()))
-            add_metadata(outputs["parquet"], {RECORD: json.dumps(lasting), START: repr(start)})
-            self.results.publish(source, outputs, record)
+            add_metadata(outputs["parquet"], {RECORD_KEY: json.dumps(lasting), START_SECONDS_KEY: repr(start)})
+            self.results.put_video(source, outputs, record)
         return record

@@ -41,19 +41,12 @@ def evaluate(
     quiet: options.Quiet = False,
 ) -> None:
     """Score detections with AVA's frame-mAP, and say why the number is what it is."""
-    from ava_detect.evaluation.runs import evaluate_runs
+    from ava_detect.evaluation.runs import EvaluationOptions, evaluate_runs
     from ava_detect.storage.local_files import write_text_atomic
 
-    evaluation = evaluate_runs(
-        ground_truth,
-        detections,
-        label_map=label_map,
-        exclude=exclude,
-        dialect=dialect,
-        iou_thresholds=iou_thresholds or (0.5,),
-        subset=subset,
-        start_seconds=start_seconds,
-    )
+    thresholds = tuple(iou_thresholds or (0.5,))
+    settings = EvaluationOptions(label_map, exclude, dialect, thresholds, subset, start_seconds)
+    evaluation = evaluate_runs(ground_truth, detections, settings)
     page = None if report is None else _write_report(report, ground_truth, evaluation)
     if json_file is not None:
         write_text_atomic(json_file, json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False) + "\n")

@@ -1,1 +1,1 @@
-"""Scoring: frame-mAP, what the errors are made of, and comparisons. Numbers only, no torch."""
+"""Evaluation: frame-mAP, error analysis, and comparison of runs. Numbers only, no torch."""

@@ -1,63 +1,95 @@
-"""Why a score is next to nothing: the mistakes that give mAP 0 and say nothing, found and said.
+"""Reasons for a mAP near 0: common mistakes in the files, found in the matches and named in sentences.
 
-Users of every evaluator of this field meet them: other video names, times that count from another start, boxes in
-pixels. A number alone leaves them guessing.
+Other video names, timestamps that count from another start, and boxes in pixels give a low number and no error in
+every evaluator of this field.
+
+Shapes: U boxes.
 """
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
+from ava_detect.evaluation.frame_map import FrameMAP
+from ava_detect.evaluation.frame_map_result import FrameMAPResult
+from ava_detect.evaluation.ground_truth_index import BoolArray, FloatArray
 from ava_detect.evaluation.keyframes import IntArray, key_seconds, video_numbers
 from ava_detect.evaluation.matches import Matches
-from ava_detect.evaluation.matching import BoolArray, FloatArray
 
-# Boxes are fractions of the frame; a little beyond it happens, this does not.
-_BEYOND_ANY_FRAME = 2.0
+# Below this mAP the files are most likely at fault, and not the detector.
+_SUSPICIOUS_MAP = 0.01
+# Boxes are fractions of the frame. Detectors reach a little beyond it, but not to twice its size.
+_MAX_PLAUSIBLE_FRACTION = 2.0
+
+
+def diagnose_if_suspicious(metric: FrameMAP, result: FrameMAPResult) -> list[str]:
+    """Diagnose a run whose mAP is so low (under 1%, or NaN) that the files are most likely at fault.
+
+    Args:
+        metric: The filled metric.
+        result: Its result at any IoU threshold.
+
+    Returns:
+        The sentences of ``diagnose``; empty where the mAP is plausible.
+    """
+    is_suspicious = math.isnan(result.mAP) or result.mAP < _SUSPICIOUS_MAP
+    return diagnose(metric.match()) if is_suspicious else []
 
 
 def diagnose(matches: Matches) -> list[str]:
-    """Sentences on what makes the two sides miss each other; empty when nothing obvious does."""
+    """Return sentences on why detections and ground truth do not meet.
+
+    Args:
+        matches: The matches of a run.
+
+    Returns:
+        A sentence for each mistake found; empty when there is no obvious one.
+    """
     if not len(matches.detections.scores):
         return ["there is no detection of an evaluated action"]
     if not len(matches.truth.classes):
         return ["there is no ground truth of an evaluated action"]
-    found = matches.keys[np.unique(matches.detections.box_keyframes)]
-    wanted = matches.keys[np.unique(matches.truth.keyframes)]
-    return [*_missed_keyframes(matches.video_ids, found, wanted), *_pixels(matches)]
+    detection_keys = matches.keys[np.unique(matches.detections.box_keyframes)]
+    truth_keys = matches.keys[np.unique(matches.truth.keyframes)]
+    return [*_missed_keyframes(matches.video_ids, detection_keys, truth_keys), *_pixels(matches)]
 
 
-def _missed_keyframes(video_ids: tuple[str, ...], found: IntArray, wanted: IntArray) -> list[str]:
-    if np.isin(found, wanted).any():
+def _missed_keyframes(video_ids: tuple[str, ...], detection_keys: IntArray, truth_keys: IntArray) -> list[str]:
+    """Say which of video names and timestamps differ, where no keyframe has both detections and ground truth."""
+    if np.isin(detection_keys, truth_keys).any():
         return []
-    found_videos, wanted_videos = np.unique(video_numbers(found)), np.unique(video_numbers(wanted))
-    common = np.intersect1d(found_videos, wanted_videos)
+    detection_videos, truth_videos = np.unique(video_numbers(detection_keys)), np.unique(video_numbers(truth_keys))
+    common = np.intersect1d(detection_videos, truth_videos)
     if not len(common):
         return [
             "no video of the detections has ground truth: the names differ, as in "
-            f"{video_ids[found_videos[0]]!r} and {video_ids[wanted_videos[0]]!r}"
+            f"{video_ids[detection_videos[0]]!r} and {video_ids[truth_videos[0]]!r}"
         ]
     video = common[0]
-    found_second = key_seconds(found[video_numbers(found) == video]).min()
-    wanted_second = key_seconds(wanted[video_numbers(wanted) == video]).min()
+    detection_second = key_seconds(detection_keys[video_numbers(detection_keys) == video]).min()
+    truth_second = key_seconds(truth_keys[video_numbers(truth_keys) == video]).min()
     return [
         f"no detection lies on a keyframe that has ground truth: in video {video_ids[video]!r} the detections begin at "
-        f"second {found_second:g}, the ground truth at {wanted_second:g}; do both count from the start of the movie?"
+        f"second {detection_second:g}, the ground truth at {truth_second:g}; do both count from the start of the movie?"
     ]
 
 
 def _pixels(matches: Matches) -> list[str]:
+    """Say on which side most boxes reach far beyond the frame."""
     sides = {
         "detections": _is_beyond_any_frame(matches.detections.boxes),
         "ground truth": _is_beyond_any_frame(matches.truth.boxes),
     }
     return [
         f"{share:.0%} of the boxes of the {side} reach far beyond 1; are they pixels instead of fractions?"
-        for side, share in ((side, float(beyond.mean())) for side, beyond in sides.items())
+        for side, share in ((side, float(is_beyond.mean())) for side, is_beyond in sides.items())
         if share > 0.5
     ]
 
 
 def _is_beyond_any_frame(boxes: FloatArray) -> BoolArray:
-    beyond: BoolArray = np.abs(boxes).max(axis=1, initial=0.0) > _BEYOND_ANY_FRAME
-    return beyond
+    """Return which boxes ``[U, 4]`` have a coordinate that no fraction of a frame has, bool ``[U]``."""
+    is_beyond: BoolArray = np.abs(boxes).max(axis=1, initial=0.0) > _MAX_PLAUSIBLE_FRACTION
+    return is_beyond

@@ -1,22 +1,52 @@
-"""What an evaluation found, as values that print, go into JSON and know how sure they are."""
+"""Results of a frame-mAP evaluation, with their tie intervals, as values that print and go into JSON; the dialects."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 
+from ava_detect.errors import ConfigError, suggestion
 from ava_detect.structures.labels import ActionKind
 
 Dialect = Literal["official", "pyslowfast"]
 
 
+def check_dialect(dialect: str) -> Dialect:
+    """Return ``dialect`` if it is one.
+
+    Args:
+        dialect: The name that was given.
+
+    Returns:
+        The same name.
+
+    Raises:
+        ConfigError: It is neither ``official`` nor ``pyslowfast``.
+    """
+    known = get_args(Dialect)
+    if dialect not in known:
+        raise ConfigError(f"`dialect` is {' or '.join(known)}, got {dialect!r}{suggestion(dialect, known)}")
+    return cast(Dialect, dialect)
+
+
 @dataclass(frozen=True)
 class ClassResult:
-    """One action: ``ap`` in 0..1, NaN without ground truth; the tie interval; what was counted."""
+    """The result of one action class.
+
+    Attributes:
+        name: Name of the action.
+        kind: Kind of the action: pose, with an object, or with a person.
+        ap: Average precision, 0..1; NaN without ground truth.
+        num_gt: Number of ground-truth boxes.
+        num_det: Number of detections that took part.
+        num_tp: Number of true positives among them.
+        ap_tie_min: The least AP over all orders of equal scores.
+        ap_tie_max: The greatest AP over all orders of equal scores.
+    """
 
     name: str
     kind: ActionKind
@@ -30,11 +60,18 @@ class ClassResult:
 
 @dataclass(frozen=True)
 class FrameMAPResult:
-    """The outcome of a frame-mAP evaluation.
+    """The result of a frame-mAP evaluation.
 
     ``mAP`` is the mean of ``ap`` over the classes that have ground truth, NaN when none has. Equal scores leave
-    the order of detections open: any order of those that count lands between ``tie_min`` and ``tie_max``.
-    ``ignored`` counts rows that took no part, by reason; ``notes`` says it in words.
+    the order of detections open: every order of the detections that take part gives a mAP from ``tie_min`` to
+    ``tie_max``.
+
+    Attributes:
+        per_class: Result of each class, by action id, in the order of the label map.
+        dialect: Whose rules were applied.
+        iou_threshold: Least IoU of a true positive with its box.
+        num_keyframes: Number of keyframes that took part.
+        ignored: Number of rows that took no part, by reason; ``notes`` has them as sentences.
     """
 
     per_class: Mapping[int, ClassResult]
@@ -45,17 +82,17 @@ class FrameMAPResult:
 
     @property
     def mAP(self) -> float:  # noqa: N802 (the name that the field uses)
-        """Mean AP over the classes with ground truth."""
+        """Mean AP over the classes with ground truth, 0..1; NaN when there is none."""
         return mean_of_known([result.ap for result in self.per_class.values()])
 
     @property
     def tie_min(self) -> float:
-        """The least mAP that an order of equal scores can give."""
+        """The least mAP over all orders of equal scores."""
         return mean_of_known([result.ap_tie_min for result in self.per_class.values()])
 
     @property
     def tie_max(self) -> float:
-        """The greatest mAP that an order of equal scores can give."""
+        """The greatest mAP over all orders of equal scores."""
         return mean_of_known([result.ap_tie_max for result in self.per_class.values()])
 
     @property
@@ -66,16 +103,20 @@ class FrameMAPResult:
 
     @property
     def num_classes(self) -> int:
-        """How many classes the mean is taken over."""
+        """Number of classes with ground truth, over which the mean is taken."""
         return sum(not math.isnan(result.ap) for result in self.per_class.values())
 
     @property
     def notes(self) -> list[str]:
-        """Sentences about what was left out, for people."""
+        """A sentence for each reason for which rows were left out."""
         return [f"{count:,} {_REASONS[reason]}" for reason, count in self.ignored.items() if count]
 
     def rows(self) -> list[tuple[str, ...]]:
-        """The table for people: a heading, one row per class with ground truth, best first; AP in percent."""
+        """Return the table of classes with ground truth, as text.
+
+        Returns:
+            A heading, then a row for each class, the highest AP first; AP in percent.
+        """
         found = [(i, r) for i, r in self.per_class.items() if not math.isnan(r.ap)]
         found.sort(key=lambda item: -item[1].ap)
         heading: tuple[str, ...] = (
@@ -103,7 +144,11 @@ class FrameMAPResult:
         ]
 
     def summary(self) -> str:
-        """The result in one line."""
+        """Return the result in one line.
+
+        Returns:
+            mAP in percent with its tie interval, threshold, dialect and counts.
+        """
         return (
             f"mAP {100 * self.mAP:.2f} @ IoU {self.iou_threshold:g} over {self.num_classes} classes and "
             f"{self.num_keyframes} keyframes (dialect {self.dialect}; "
@@ -115,7 +160,7 @@ class FrameMAPResult:
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         table = [
             "  ".join(
-                # Names read from the left, numbers from the right.
+                # Left-align names, right-align numbers.
                 cell.ljust(width) if column in (1, 2) else cell.rjust(width)
                 for column, (cell, width) in enumerate(zip(row, widths, strict=True))
             ).rstrip()
@@ -125,7 +170,11 @@ class FrameMAPResult:
         return "\n".join([*table, "", ", ".join(kinds), *self.notes, self.summary()])
 
     def to_json(self) -> dict[str, Any]:
-        """A dict for ``json.dumps``; NaN is None."""
+        """Return a dict for ``json.dumps``.
+
+        Returns:
+            mAP, its tie interval, the settings, the results of all classes by action id; None for NaN.
+        """
         return {
             "mAP": null_if_nan(self.mAP),
             "mAP_tie_min": null_if_nan(self.tie_min),
@@ -164,11 +213,25 @@ _REASONS = {
 
 
 def mean_of_known(values: Sequence[float]) -> float:
-    """The mean of the values that are not NaN; NaN when there is none."""
+    """Compute the mean of the values that are not NaN.
+
+    Args:
+        values: Any number of values.
+
+    Returns:
+        The mean; NaN when every value is NaN or there is none.
+    """
     known = [value for value in values if not math.isnan(value)]
     return float(np.mean(known)) if known else math.nan
 
 
 def null_if_nan(value: float) -> float | None:
-    """For JSON, which has no NaN."""
+    """Return a value that JSON can hold, which has no NaN.
+
+    Args:
+        value: Any number.
+
+    Returns:
+        The value, None for NaN.
+    """
     return None if math.isnan(value) else float(value)

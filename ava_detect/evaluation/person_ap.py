@@ -1,7 +1,9 @@
-"""How good the person boxes are, whatever is said of their actions: COCO's AP, and recall at a working point.
+"""Quality of person boxes, whatever their actions: COCO's AP, and recall and precision at a working point.
 
-Action detection can only be as good as the boxes it is given, so this is asked of every proposal file first. AP is
+Action detection can only be as good as the boxes it is given, so every proposal file is scored with this first. AP is
 computed by pycocotools (COCO's own evaluator: 101 recall points, 100 boxes per frame at most), on AVA's keyframes.
+
+Shapes: R rows of a table, N distinct boxes, K keyframes.
 """
 
 from __future__ import annotations
@@ -21,16 +23,23 @@ from ava_detect.formats.ava_csv import AvaTable
 FloatArray = npt.NDArray[np.float64]
 
 _IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
-_MOST_PER_FRAME = 100
+_MAX_BOXES_PER_FRAME = 100
 
 
 @dataclass(frozen=True)
 class PersonAPResult:
-    """Person boxes against ground truth; numbers in 0..1, NaN without ground truth.
+    """Person boxes against ground truth; scores in 0..1, NaN without ground truth.
 
-    ``ap_50``: AP at IoU 0.5. ``ap``: mean over IoU 0.5, 0.55, ... 0.95. ``recall`` and ``precision``: at IoU 0.5, of
-    the boxes whose score is at least ``min_score``. ``num_ignored``: boxes on keyframes that the ground truth does not
-    list.
+    Attributes:
+        ap_50: AP at IoU 0.5.
+        ap: Mean AP over IoU 0.5, 0.55, ... 0.95.
+        recall: Recall at IoU 0.5 of the boxes whose score is at least ``min_score``.
+        precision: Precision at IoU 0.5 of the same boxes.
+        min_score: Score of the working point.
+        num_keyframes: Number of keyframes that the ground truth lists.
+        num_people: Number of people on them.
+        num_boxes: Number of boxes on them.
+        num_ignored: Number of boxes on other keyframes.
     """
 
     ap_50: float
@@ -52,81 +61,107 @@ class PersonAPResult:
 
 
 def person_ap(ground_truth: AvaTable, boxes: AvaTable, *, min_score: float = 0.8) -> PersonAPResult:
-    """AP of person boxes, a proposal file or detections, on the keyframes that the ground truth lists.
+    """Compute AP, recall and precision of person boxes on the keyframes that the ground truth lists.
 
-    Rows with the same box on the same keyframe are one person, as where a person has several actions; their best score
-    counts, and 1 where none is given. ``min_score``: the working point of recall and precision (PySlowFast keeps
-    proposals from 0.8 on). Raises ``MissingDependencyError`` without pycocotools.
+    Rows with the same box on the same keyframe are one person, as where a person has several actions. Their best score
+    counts; a row without a score has score 1.
+
+    Args:
+        ground_truth: Ground-truth boxes, and the keyframes that have none.
+        boxes: Person boxes with scores: a proposal file, or detections.
+        min_score: Score of the working point at which recall and precision are computed, 0..1 (PySlowFast keeps
+            proposals from 0.8 on).
+
+    Returns:
+        The result.
+
+    Raises:
+        MissingDependencyError: pycocotools is not installed.
     """
-    keys = KeyframeKeys()
-    listed = np.unique(keys.of_rows(ground_truth))
+    keyframe_keys = KeyframeKeys()
+    listed = np.unique(keyframe_keys.of_rows(ground_truth))  # [K]
     ground_truth, boxes = ground_truth[~ground_truth.lists_only], boxes[~boxes.lists_only]
-    people, frames, _ = _distinct(ground_truth, keys.of_rows(ground_truth))
-    found, found_frames, scores = _distinct(boxes, keys.of_rows(boxes))
-    is_listed = np.isin(found_frames, listed)
-    found, found_frames, scores = found[is_listed], found_frames[is_listed], scores[is_listed]
-    whole = _evaluate(listed, people, frames, found, found_frames, scores)
-    kept = scores >= min_score
-    at_point = _evaluate(listed, people, frames, found[kept], found_frames[kept], scores[kept])
-    hits = sum(np.count_nonzero(image["dtMatches"][0]) for image in at_point.evalImgs if image is not None)
-    precision = np.array(whole.eval["precision"])[:, :, 0, 0, 0]  # [IoU, recall]
+    people = _distinct_boxes(ground_truth, keyframe_keys.of_rows(ground_truth))
+    proposals = _distinct_boxes(boxes, keyframe_keys.of_rows(boxes))
+    on_listed = proposals.select(np.isin(proposals.keys, listed))
+    # AP over all boxes; recall and precision over the boxes from the working point on.
+    evaluation = _evaluate(listed, people, on_listed)
+    kept = on_listed.select(on_listed.scores >= min_score)
+    at_point = _evaluate(listed, people, kept)
+    # ``dtMatches`` has a row for each IoU threshold, of which row 0 is IoU 0.5; 0 marks a box without a match.
+    num_found = sum(np.count_nonzero(image["dtMatches"][0]) for image in at_point.evalImgs if image is not None)
+    # pycocotools' [IoU, recall, category, area, maxDets] -> [IoU, recall]
+    precision = np.array(evaluation.eval["precision"])[:, :, 0, 0, 0]
     return PersonAPResult(
         float(precision[0].mean()) if len(people) else np.nan,
         float(precision.mean()) if len(people) else np.nan,
-        hits / len(people) if len(people) else np.nan,
-        hits / int(kept.sum()) if kept.any() else np.nan,
+        num_found / len(people) if len(people) else np.nan,
+        num_found / len(kept) if len(kept) else np.nan,
         min_score,
         len(listed),
         len(people),
-        len(found),
-        int(np.count_nonzero(~is_listed)),
+        len(on_listed),
+        len(proposals) - len(on_listed),
     )
 
 
-def _distinct(table: AvaTable, keys: IntArray) -> tuple[FloatArray, IntArray, FloatArray]:
-    """The distinct boxes ``[N, 4]`` of each keyframe, the keys of their keyframes, and their best scores."""
+@dataclass(frozen=True, eq=False)
+class _KeyframeBoxes:
+    """N boxes on keyframes: corners float64 ``[N, 4]``, keyframe keys int64 ``[N]``, scores float64 ``[N]``."""
+
+    corners: FloatArray
+    keys: IntArray
+    scores: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.corners)
+
+    def select(self, is_wanted: npt.NDArray[np.bool_]) -> _KeyframeBoxes:
+        return _KeyframeBoxes(self.corners[is_wanted], self.keys[is_wanted], self.scores[is_wanted])
+
+
+def _distinct_boxes(table: AvaTable, keys: IntArray) -> _KeyframeBoxes:
+    """Return the distinct boxes of each keyframe with their best scores; ``keys`` ``[R]`` are those of the rows."""
     scores = np.where(np.isnan(table.scores), 1.0, table.scores)
-    order = np.lexsort((-scores, *table.boxes_fraction.T, keys))
+    # Equal boxes of one keyframe become neighbours, the best score first.
+    order = np.lexsort((-scores, *table.boxes_fraction.T, keys))  # [R]
     boxes, keys = table.boxes_fraction[order], keys[order]
     is_first = np.ones(len(order), np.bool_)
     is_first[1:] = (keys[1:] != keys[:-1]) | (boxes[1:] != boxes[:-1]).any(axis=1)
-    return boxes[is_first], keys[is_first], scores[order][is_first]
+    return _KeyframeBoxes(boxes, keys, scores[order]).select(is_first)
 
 
-def _evaluate(
-    listed: IntArray,
-    people: FloatArray,
-    frames: IntArray,
-    found: FloatArray,
-    found_frames: IntArray,
-    scores: FloatArray,
-) -> Any:
-    """Pycocotools' evaluation, accumulated; its prints are swallowed."""
+def _evaluate(listed: IntArray, people: _KeyframeBoxes, proposals: _KeyframeBoxes) -> Any:
+    """Run and accumulate pycocotools' evaluation, without its prints; ``listed`` ``[K]`` are sorted keyframe keys."""
     try:
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
     except ImportError as error:
         raise MissingDependencyError("person AP needs pycocotools: pip install pycocotools") from error
     with contextlib.redirect_stdout(io.StringIO()):
-        truth, guesses = COCO(), COCO()
-        for target, boxes, keys, values in ((truth, people, frames, None), (guesses, found, found_frames, scores)):
+        truth, detections = COCO(), COCO()
+        for target, boxes, scores in ((truth, people, None), (detections, proposals, proposals.scores)):
+            # A keyframe is an image; its id is its position among the sorted keys.
             images = [{"id": image} for image in range(len(listed))]
-            rows = _annotations(boxes, np.searchsorted(listed, keys), values)
-            target.dataset = {"images": images, "annotations": rows, "categories": [{"id": 1, "name": "person"}]}
+            annotations = _annotations(boxes.corners, np.searchsorted(listed, boxes.keys), scores)
+            target.dataset = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "person"}]}
             target.createIndex()
-        evaluation = COCOeval(truth, guesses, "bbox")
+        evaluation = COCOeval(truth, detections, "bbox")
         evaluation.params.iouThrs = _IOU_THRESHOLDS
-        evaluation.params.maxDets = [_MOST_PER_FRAME]
+        evaluation.params.maxDets = [_MAX_BOXES_PER_FRAME]
+        # One range of areas instead of COCO's small, medium and large, which are in pixels.
         evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, np.inf]], ["all"]
         evaluation.evaluate()
         evaluation.accumulate()
     return evaluation
 
 
-def _annotations(boxes: FloatArray, images: npt.NDArray[np.intp], scores: FloatArray | None) -> list[dict[str, Any]]:
-    sizes = boxes[:, 2:] - boxes[:, :2]
-    corners_and_sizes = np.concatenate([boxes[:, :2], sizes], axis=1).tolist()
-    rows = zip(images.tolist(), corners_and_sizes, sizes.prod(axis=1).tolist(), strict=True)
+def _annotations(corners: FloatArray, images: npt.NDArray[np.intp], scores: FloatArray | None) -> list[dict[str, Any]]:
+    """Return COCO annotations of boxes ``[N, 4]`` on images ``[N]``, with scores ``[N]`` where they are detections."""
+    sizes = corners[:, 2:] - corners[:, :2]  # [N, 2]
+    # x1, y1, x2, y2 -> COCO's x, y, width, height
+    xywh = np.concatenate([corners[:, :2], sizes], axis=1).tolist()
+    rows = zip(images.tolist(), xywh, sizes.prod(axis=1).tolist(), strict=True)
     annotations: list[dict[str, Any]] = [
         # Ids from 1: pycocotools takes 0 for "not matched".
         {"id": number, "image_id": image, "category_id": 1, "bbox": box, "area": area, "iscrowd": 0}

@@ -1,33 +1,75 @@
-"""``ava-detect evaluate``: files of detections against ground truth, one run or several, with reasons and a report."""
+"""Score files of detections against ground truth: one run or several, compared, with reasons for suspicious results."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any
 
-from ava_detect.errors import ConfigError, FormatError, suggestion
+from ava_detect.errors import ConfigError, FormatError
 from ava_detect.evaluation.compare import Comparison, compare
-from ava_detect.evaluation.diagnosis import diagnose
+from ava_detect.evaluation.diagnosis import diagnose_if_suspicious
 from ava_detect.evaluation.frame_map import FrameMAP, load_metric
-from ava_detect.evaluation.frame_map_result import Dialect, FrameMAPResult
+from ava_detect.evaluation.frame_map_result import FrameMAPResult, check_dialect
 
-# Below this a run has most likely gone wrong, and the reader is owed a reason.
-_SUSPICIOUS_MAP = 0.01
+
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """The settings of an evaluation, the same for all of its runs.
+
+    Attributes:
+        label_map: A ``.pbtxt`` of the evaluated classes; AVA's 60 by default.
+        exclude: A csv of ``video,timestamp`` rows, keyframes that are dropped on both sides.
+        dialect: Whose rules apply, ``official`` or ``pyslowfast``.
+        iou_thresholds: Least IoUs of a true positive with its box, each above 0 and at most 1. The first one is that
+            of comparisons, warnings and reports.
+        subset: A text file of the ids of the videos that count, one a line; all videos by default.
+        start_seconds: Added to the timestamps of Parquet files, which count from the start of the video.
+
+    Raises:
+        ConfigError: The dialect is unknown, or there is no threshold or one out of range.
+    """
+
+    label_map: Path | None = None
+    exclude: Path | None = None
+    dialect: str = "official"
+    iou_thresholds: tuple[float, ...] = (0.5,)
+    subset: Path | None = None
+    start_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.iou_thresholds:
+            raise ConfigError("`iou_thresholds` holds no threshold; the benchmark uses 0.5")
+        for threshold in self.iou_thresholds:
+            if not 0 < threshold <= 1:
+                raise ConfigError(
+                    f"`iou_thresholds` are above 0 and at most 1, got {threshold:g}; the benchmark uses 0.5"
+                )
+        check_dialect(self.dialect)
 
 
 @dataclass(frozen=True)
 class Run:
-    """One file of detections: its result at each IoU threshold, and what is obviously wrong with it, if anything is."""
+    """One file of detections and its results.
+
+    Attributes:
+        path: The file.
+        results: The result at each IoU threshold, in the order of the options.
+        warnings: Likely reasons for a suspicious result; empty for a plausible one.
+    """
 
     path: Path
     results: tuple[FrameMAPResult, ...]
     warnings: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """The first threshold's result, and all of them where there are several."""
+        """Return a dict for ``json.dumps``.
+
+        Returns:
+            The first threshold's result with path and warnings; where there are several thresholds, all of their
+            results under ``per_iou``.
+        """
         content = {**self.results[0].to_json(), "detections": str(self.path), "warnings": list(self.warnings)}
         if len(self.results) > 1:
             content["per_iou"] = [result.to_json() for result in self.results]
@@ -36,14 +78,24 @@ class Run:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All runs, and how each later one compares with the first. ``metrics``: of each run, for reports about it."""
+    """All runs of an evaluation, and how each later one compares with the first.
+
+    Attributes:
+        runs: Each file of detections with its results, at least one.
+        comparisons: The first run against each later one; empty for one run.
+        metrics: The filled metric of each run, for reports.
+    """
 
     runs: tuple[Run, ...]
     comparisons: tuple[Comparison, ...]
     metrics: tuple[FrameMAP, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """One run: its result. Several: the first one's, and beside it ``runs`` and ``comparisons``."""
+        """Return a dict for ``json.dumps``.
+
+        Returns:
+            The first run's result; where there are several, all of them under ``runs`` and ``comparisons``.
+        """
         content = self.runs[0].to_json()
         if len(self.runs) > 1:
             content["runs"] = [run.to_json() for run in self.runs]
@@ -52,49 +104,53 @@ class Evaluation:
 
 
 def evaluate_runs(
-    ground_truth: Path,
-    detections: Sequence[Path],
-    *,
-    label_map: Path | None = None,
-    exclude: Path | None = None,
-    dialect: str = "official",
-    iou_thresholds: Sequence[float] = (0.5,),
-    subset: Path | None = None,
-    start_seconds: float = 0.0,
+    ground_truth: Path, detections: Sequence[Path], options: EvaluationOptions | None = None
 ) -> Evaluation:
-    """Score every file of ``detections`` against ``ground_truth``; compare the later ones with the first.
+    """Score each file of detections against the ground truth, and compare the later files with the first.
 
-    ``label_map``: the classes that count, by default AVA's 60. ``exclude``: keyframes that are dropped on both sides.
-    ``subset``: a text file of the videos that count, one a line. ``start_seconds``: added to the times of Parquet
-    files.
-    Raises ``ConfigError`` for a setting that is not allowed and ``FormatError`` for a file that cannot be read.
+    Args:
+        ground_truth: A csv, plain or gzipped, or a Parquet file.
+        detections: Files of detections, at least one, each a run of its own.
+        options: The settings; by default those of the benchmark.
+
+    Returns:
+        The results and comparisons.
+
+    Raises:
+        FormatError: A file cannot be read.
     """
-    for threshold in iou_thresholds:
-        if not 0 < threshold <= 1:
-            raise ConfigError(f"`iou_thresholds` are above 0 and at most 1, got {threshold:g}; the benchmark uses 0.5")
-    if dialect not in get_args(Dialect):
-        known = get_args(Dialect)
-        raise ConfigError(f"`dialect` is {' or '.join(known)}, got {dialect!r}{suggestion(dialect, known)}")
+    options = options or EvaluationOptions()
     metrics = [
         load_metric(
             ground_truth,
             path,
-            label_map=label_map,
-            exclude=exclude,
-            dialect=cast(Dialect, dialect),
-            iou_threshold=iou_thresholds[0],
-            start_seconds=start_seconds,
-            videos=None if subset is None else read_subset(subset),
+            label_map=options.label_map,
+            exclude=options.exclude,
+            dialect=check_dialect(options.dialect),
+            iou_threshold=options.iou_thresholds[0],
+            start_seconds=options.start_seconds,
+            videos=None if options.subset is None else read_subset(options.subset),
         )
         for path in detections
     ]
-    runs = tuple(_run(path, metric, iou_thresholds) for path, metric in zip(detections, metrics, strict=True))
+    runs = tuple(_run(path, metric, options.iou_thresholds) for path, metric in zip(detections, metrics, strict=True))
     comparisons = tuple(compare(metrics[0], metric) for metric in metrics[1:])
     return Evaluation(runs, comparisons, tuple(metrics))
 
 
 def read_subset(path: Path) -> frozenset[str]:
-    """Video ids, one a line; a file suffix is dropped, so that AVA's own lists of file names can be given."""
+    """Read a list of video ids.
+
+    Args:
+        path: A UTF-8 text file, one id a line. Of a file name, as in AVA's own lists, the name without suffix is an id,
+            too.
+
+    Returns:
+        The ids.
+
+    Raises:
+        FormatError: The file cannot be read, or is empty.
+    """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -109,5 +165,4 @@ def read_subset(path: Path) -> frozenset[str]:
 
 def _run(path: Path, metric: FrameMAP, iou_thresholds: Sequence[float]) -> Run:
     results = metric.compute_at(iou_thresholds)
-    suspicious = math.isnan(results[0].mAP) or results[0].mAP < _SUSPICIOUS_MAP
-    return Run(path, tuple(results), tuple(diagnose(metric.match()) if suspicious else ()))
+    return Run(path, tuple(results), tuple(diagnose_if_suspicious(metric, results[0])))

@@ -1,1 +1,1 @@
-"""What runs leave behind: manifests, datasets, saved results, and their export to other tools."""
+"""Results on disk: manifests, datasets, files of results read back, and their export to other tools."""

@@ -1,4 +1,4 @@
-"""A dataset of results, made into one file or looked at; only the dataset is read."""
+"""Read a dataset of results: collect it into one csv, or report how far its runs have come."""
 
 from __future__ import annotations
 
@@ -13,25 +13,32 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from ava_detect.errors import ConfigError, FormatError
+from ava_detect.errors import ConfigError, FormatError, shown
 from ava_detect.formats.ava_csv import ava_table_writer
 from ava_detect.formats.parquet_reader import iter_parquet
-from ava_detect.results.dataset import RECORD, START, ResultsDataset, StoredVideo, safe_name
-from ava_detect.results.manifest import VideoRecord
+from ava_detect.results.dataset import RECORD_KEY, START_SECONDS_KEY, ResultsDataset, StoredVideo, safe_name
+from ava_detect.results.manifest import MALFORMED, VideoRecord
 from ava_detect.storage.addresses import address_of
 
-# Files that are read ahead, so that a store's delay is waited for once and not for every video.
+# Number of files that are prefetched, so that the latency of an object store is paid once and not for every video.
 _READ_AHEAD = 8
-# A rate of the last minutes says more about the rest than one of the whole run.
-_LATE_SECONDS = 600.0
+# The rate of the last minutes predicts the remaining time better than that of the whole run.
+_RATE_WINDOW_SECONDS = 600.0
+# A shorter time than this gives no useful rate.
+_MIN_RATE_SECONDS = 60.0
 _MAX_PROBLEMS_SHOWN = 20
-# Somebody who notes every few seconds and was not heard of for so long is no more.
+# A run updates its counters every few seconds; after so long without an update its process has died.
 _SILENT_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
 class Collected:
-    """What a file was made of."""
+    """What a collected file holds.
+
+    Attributes:
+        videos: Number of videos.
+        rows: Number of rows.
+    """
 
     videos: int
     rows: int
@@ -39,7 +46,12 @@ class Collected:
 
 @dataclass(frozen=True)
 class RunStatus:
-    """What a run said last. ``state``: running, finished, interrupted, failed, or silent where it stopped saying so."""
+    """The last state of a run.
+
+    Attributes:
+        state: ``running``, ``finished``, ``interrupted``, ``failed``; or ``silent``, a running one without updates.
+        seconds_ago: Time since its last update.
+    """
 
     state: str
     seconds_ago: float
@@ -47,9 +59,17 @@ class RunStatus:
 
 @dataclass(frozen=True)
 class DatasetStatus:
-    """How far a dataset is. ``num_videos``: of all sources, None until a run has seen their end.
+    """How far the runs into a dataset have come.
 
-    ``num_damaged`` are among the ``num_done``. ``problems``: the first reasons of those set aside.
+    Attributes:
+        num_done: Number of videos that have rows.
+        num_damaged: Number of these whose rows are incomplete.
+        num_failed: Number of videos that have failed and have no rows.
+        num_videos: Number of videos in all sources; None until a run has listed all of them.
+        videos_per_minute: Rate of the last ten minutes; 0 where no video was done in them.
+        seconds_left: Estimated time until all videos are done; None where it is unknown.
+        runs: State of each run, the most recently updated at the end.
+        problems: Reasons of the first 20 failed videos.
     """
 
     num_done: int
@@ -65,55 +85,80 @@ class DatasetStatus:
 def collect_csv(
     dataset: str | Path, out: str | Path, *, only: Sequence[str] | None = None, min_score: float = 0.0
 ) -> Collected:
-    """Write an AVA csv, atomically, of all videos or of those called ``only``; gzipped when its name ends in ``.gz``.
+    """Write the results of all videos, or of some, into one AVA csv, atomically.
 
-    Timestamps count from the start of the movie where the run knew it. Videos come in the order of their keys, which is
-    the same every time. ``ConfigError`` where there is no dataset, or no such video.
+    Timestamps count from the start of the movie where the run knew it. Videos come in the order of their keys, which
+    is the same every time.
+
+    Args:
+        dataset: Address or folder of the dataset.
+        out: The csv; gzipped when its name ends in ``.gz``.
+        only: Ids of the wanted videos; None for all.
+        min_score: Rows with a lower score, 0..1, are left out.
+
+    Returns:
+        The numbers of videos and rows.
+
+    Raises:
+        ConfigError: There is no dataset, it has no video that is done, or a wanted video is not in it.
+        FormatError: A file of the dataset cannot be read.
     """
-    videos = rows = 0
+    num_videos = num_rows = 0
     with ava_table_writer(out) as write:
         for content, _ in iter_videos(open_dataset(dataset), only):
-            start = float((content.schema_arrow.metadata or {}).get(START.encode(), b"0"))
-            for table in iter_parquet(content, start_seconds=start):
+            start_seconds = float((content.schema_arrow.metadata or {}).get(START_SECONDS_KEY.encode(), b"0"))
+            for table in iter_parquet(content, start_seconds=start_seconds):
                 kept = table[table.scores >= min_score] if min_score else table
                 write(kept)
-                rows += len(kept)
-            videos += 1
-    return Collected(videos, rows)
+                num_rows += len(kept)
+            num_videos += 1
+    return Collected(num_videos, num_rows)
 
 
 def dataset_status(dataset: str | Path) -> DatasetStatus:
-    """How far the runs into a dataset have come. ``ConfigError`` where there is none."""
+    """Report how far the runs into a dataset have come.
+
+    Args:
+        dataset: Address or folder of the dataset.
+
+    Returns:
+        The status, computed from the files of the dataset alone.
+
+    Raises:
+        ConfigError: There is no dataset.
+        FormatError: A file of the dataset cannot be read.
+    """
     results, now = open_dataset(dataset), time.time()
-    num_done = num_late = 0
-    first = now
-    keys = results.problem_keys()
-    failed, damaged = set(keys["failed"]), 0
-    for one in results.published():
+    num_done = num_damaged = num_recent = 0
+    first_recent = now
+    problem_keys = results.problem_keys()
+    # A video that failed in one run and was done by another counts as done.
+    failed = set(problem_keys["failed"])
+    for video in results.stored_videos():
         num_done += 1
-        failed.discard(one.key)
-        damaged += one.key in keys["damaged"]
-        if one.modified is not None and now - one.modified < _LATE_SECONDS:
-            num_late += 1
-            first = min(first, one.modified)
-    notes = results.progress()
-    totals = [note["videos"] for note in notes if note["videos"] is not None]
+        failed.discard(video.key)
+        num_damaged += video.key in problem_keys["damaged"]
+        if video.modified is not None and now - video.modified < _RATE_WINDOW_SECONDS:
+            num_recent += 1
+            first_recent = min(first_recent, video.modified)
+    runs = results.progress()
+    # The latest run that has listed all of its sources.
+    totals = [run["videos"] for run in runs if run["videos"] is not None]
     num_videos = totals[-1] if totals else None
-    # Less than a minute is too short for a rate of anything.
-    per_minute = 60 * num_late / max(60.0, now - first) if num_late else 0.0
-    left = None
+    per_minute = 60 * num_recent / max(_MIN_RATE_SECONDS, now - first_recent) if num_recent else 0.0
+    seconds_left = None
     if num_videos is not None and per_minute:
-        left = 60 * max(0, num_videos - num_done - len(failed)) / per_minute
-    shown = [results.problem("failed", key) for key in sorted(failed)[:_MAX_PROBLEMS_SHOWN]]
+        seconds_left = 60 * max(0, num_videos - num_done - len(failed)) / per_minute
+    problems = [results.problem("failed", key) for key in sorted(failed)[:_MAX_PROBLEMS_SHOWN]]
     return DatasetStatus(
         num_done,
-        damaged,
+        num_damaged,
         len(failed),
         num_videos,
         per_minute,
-        left,
-        tuple(_run_status(str(note["state"]), now - float(note["updated"])) for note in notes),
-        tuple(record.message for record in shown if record is not None),
+        seconds_left,
+        tuple(_run_status(str(run["state"]), now - float(run["updated"])) for run in runs),
+        tuple(shown(record.message) for record in problems if record is not None),
     )
 
 
@@ -122,7 +167,18 @@ def _run_status(state: str, seconds_ago: float) -> RunStatus:
 
 
 def open_dataset(dataset: str | Path) -> ResultsDataset:
-    """The dataset at an address or in a folder; ``ConfigError`` where there is none."""
+    """Open a dataset for reading.
+
+    Args:
+        dataset: Address or folder of the dataset.
+
+    Returns:
+        The dataset.
+
+    Raises:
+        ConfigError: There is none.
+        FormatError: Its ``run.json`` cannot be read.
+    """
     results = ResultsDataset(address_of(dataset))
     if results.about() is None:
         raise ConfigError(f"{results.out} is no dataset of results; give the output folder of `ava-detect annotate`")
@@ -130,44 +186,60 @@ def open_dataset(dataset: str | Path) -> ResultsDataset:
 
 
 def iter_videos(results: ResultsDataset, only: Sequence[str] | None) -> Iterator[tuple[pq.ParquetFile, VideoRecord]]:
-    """The rows and the record of each video. Of some videos only those files are read whose names may be theirs."""
+    """Read the videos of a dataset one after another, a few files ahead.
+
+    Args:
+        results: The dataset.
+        only: Ids of the wanted videos; None for all. Only files whose names match a wanted id are read.
+
+    Yields:
+        The rows and the record of each video.
+
+    Raises:
+        ConfigError: A wanted video is not in the dataset, or no video is done.
+        FormatError: A file has no record of its video.
+    """
     missing = set(only or ())
     names = {safe_name(video_id) for video_id in missing}
-    empty = True
-    wanted = (one for one in results.published() if only is None or any(_is_named(one, name) for name in names))
-    for one, data in _read(results, wanted):
+    is_empty = True
+    wanted = (
+        video for video in results.stored_videos() if only is None or any(_has_name(video, name) for name in names)
+    )
+    for video, data in _read_ahead(results, wanted):
         content = pq.ParquetFile(io.BytesIO(data))
         try:
-            record = VideoRecord.from_json(json.loads(content.schema_arrow.metadata[RECORD.encode()]))
-        except (KeyError, TypeError, ValueError) as error:
+            record = VideoRecord.from_json(json.loads(content.schema_arrow.metadata[RECORD_KEY.encode()]))
+        except MALFORMED as error:
             raise FormatError(
-                f"{one.path} holds no record of its video; annotating with `resume=False` writes it anew"
+                f"{shown(video.path)} holds no record of its video; annotating with `resume=False` writes it anew"
             ) from error
+        # Different ids may have the same safe name; the record has the id itself.
         if only is None or record.video_id in only:
             missing.discard(record.video_id)
-            empty = False
+            is_empty = False
             yield content, record
     if missing:
         raise ConfigError(f"{results.out} holds no video called {', '.join(sorted(missing))}")
-    if empty:
+    if is_empty:
         raise ConfigError(f"{results.out} holds no video that is done yet; `ava-detect status` says more")
 
 
-def _read(results: ResultsDataset, wanted: Iterable[StoredVideo]) -> Iterator[tuple[StoredVideo, bytes]]:
-    """The files of some videos in their order, a few of them at a time."""
+def _read_ahead(results: ResultsDataset, wanted: Iterable[StoredVideo]) -> Iterator[tuple[StoredVideo, bytes]]:
+    """Yield the files of some videos in their order, with up to ``_READ_AHEAD`` reads at a time."""
     reading: deque[tuple[StoredVideo, Future[bytes]]] = deque()
     pool = ThreadPoolExecutor(_READ_AHEAD)
     try:
-        for one in wanted:
-            reading.append((one, pool.submit(results.read_rows, one)))
+        for video in wanted:
+            reading.append((video, pool.submit(results.read_rows, video)))
             if len(reading) >= _READ_AHEAD:
                 first, data = reading.popleft()
                 yield first, data.result()
-        for one, data in reading:
-            yield one, data.result()
+        for video, data in reading:
+            yield video, data.result()
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _is_named(one: StoredVideo, name: str) -> bool:
-    return one.path.rpartition("/")[2].startswith(f"{name}-{one.key}")
+def _has_name(video: StoredVideo, name: str) -> bool:
+    """Return whether a file is named NAME-KEY."""
+    return video.path.rpartition("/")[2].startswith(f"{name}-{video.key}")

@@ -1,15 +1,18 @@
-"""Results of many runs in one place, here or in a bucket: a Parquet dataset in which every video appears whole or not.
+"""The results of many runs at one address: a Parquet dataset in a folder or bucket, each video written atomically.
+
+Layout:
 
     OUT/run.json                               the settings that all results here were made with
     OUT/rows/shard=k3f/NAME-KEY.parquet         a video's rows, and its record in the file's metadata
-    OUT/csv, jsonl, drawn/shard=k3f/NAME-KEY... where asked for, put there before the rows
-    OUT/problems/failed-KEY.json               a video that was set aside, with its reason
-    OUT/problems/damaged-KEY.json              a video whose rows are not all that it promised
-    OUT/progress/RUN.json                      how far a run has come, written as it goes
+    OUT/csv, jsonl, drawn/shard=k3f/NAME-KEY... other outputs, where asked for; written before the rows
+    OUT/problems/failed-KEY.json               the record of a video without rows, with the reason
+    OUT/problems/damaged-KEY.json              the record of a video whose rows are incomplete
+    OUT/progress/RUN.json                      counters of a run, rewritten while it runs
 
-KEY is made of the video (its id and where it is) and of the settings, so whoever works on a video, however often and
-at the same time as whoever else, writes the same bytes under the same name. A video is done when its rows are there:
-they appear in one step, which object stores have by nature and other file systems by renaming.
+KEY is a hash of the video (its id and its path or address) and of the settings. Processes that annotate the same video,
+at the same time or one after another, therefore write the same bytes under the same name. A video is done when its
+rows exist. They appear in one step: an object store shows an upload only when it is complete, other file systems
+rename a temporary file.
 """
 
 from __future__ import annotations
@@ -29,8 +32,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ava_detect.errors import ConfigError, FormatError
-from ava_detect.results.manifest import VideoRecord, refuse_other_settings
+from ava_detect.errors import ConfigError, FormatError, shown
+from ava_detect.results.manifest import MALFORMED, VideoRecord, check_type, refuse_other_settings
 from ava_detect.storage.addresses import Address, without_secrets
 from ava_detect.storage.local_files import TEMPORARY_MARK
 from ava_detect.storage.object_store import Store
@@ -38,20 +41,26 @@ from ava_detect.storage.retry import with_retries
 from ava_detect.video.source_stream import modified_of
 from ava_detect.video.sources import SourceVideo
 
-# What the metadata of a video's Parquet file holds beside the schema.
-RECORD, START = "ava_detect.record", "ava_detect.start_seconds"
-RUN, ROWS, PROBLEMS, PROGRESS = "run.json", "rows", "problems", "progress"
-_BESIDE = {"csv": "csv", "jsonl": "jsonl", "annotated.mp4": "drawn"}
-_KEY_LETTERS, _SHARD_LETTERS, _NAME_LETTERS = 20, 2, 60
-_LISTERS = 8
-# The letter keeps readers that guess a partition's type from taking 00 or 13 for a number.
-_SHARD = "shard=k"
+# Keys of the metadata in a video's Parquet file: its record, and the start of the video in its movie in seconds.
+RECORD_KEY, START_SECONDS_KEY = "ava_detect.record", "ava_detect.start_seconds"
+_RUN_FILE, _ROWS, _PROBLEMS, _PROGRESS = "run.json", "rows", "problems", "progress"
+_FOLDER_OF_SUFFIX = {"csv": "csv", "jsonl": "jsonl", "annotated.mp4": "drawn"}
+_KEY_LENGTH, _SHARD_LENGTH, _MAX_NAME_LENGTH = 20, 2, 60
+_NUM_LISTING_THREADS = 8
+# The letter k: readers that guess the type of a partition would take 00 or 13 for a number.
+_SHARD_PREFIX = "shard=k"
 _STALE_SECONDS = 24 * 3600.0
 
 
 @dataclass(frozen=True)
 class StoredVideo:
-    """One video's rows, as a listing shows them. ``modified``: seconds since 1970."""
+    """The rows of one video, as a listing shows them.
+
+    Attributes:
+        path: Path of the Parquet file on its file system.
+        key: The video's key.
+        modified: Time of the last change, seconds since 1970; None where the store does not tell.
+    """
 
     path: str
     key: str
@@ -59,26 +68,47 @@ class StoredVideo:
 
 
 class FinishedVideos:
-    """Which keys have rows, and since when: 12 bytes a video, so that millions fit into any driver."""
+    """The keys of all videos that have rows, with the times of their writing: 12 bytes a video.
+
+    A driver can hold millions of them.
+    """
 
     def __init__(self, shards: Mapping[str, tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32]]]) -> None:
+        """Hold listings.
+
+        Args:
+            shards: For each shard's letters the first 64 bits of its keys, uint64 ``[N]`` ascending, and the times of
+                writing, uint32 ``[N]``, seconds since 1970.
+        """
         self._shards = shards
 
     def __len__(self) -> int:
         return sum(len(keys) for keys, _ in self._shards.values())
 
-    def since(self, key: str) -> float | None:
-        """When the rows of ``key`` were published, in whole seconds since 1970; None: they are not there."""
-        keys, modified = self._shards.get(key[:_SHARD_LETTERS], (np.zeros(0, np.uint64), np.zeros(0, np.uint32)))
-        place = int(np.searchsorted(keys, _number(key)))
-        return float(modified[place]) if place < len(keys) and keys[place] == _number(key) else None
+    def stored_at(self, key: str) -> float | None:
+        """Return when the rows of a video were written.
+
+        Args:
+            key: The video's key.
+
+        Returns:
+            Whole seconds since 1970; None where the video has no rows.
+        """
+        keys, modified = self._shards.get(key[:_SHARD_LENGTH], (np.zeros(0, np.uint64), np.zeros(0, np.uint32)))
+        number = _number_of_key(key)
+        index = int(np.searchsorted(keys, number))
+        return float(modified[index]) if index < len(keys) and keys[index] == number else None
 
 
 @dataclass(frozen=True)
 class ResultsDataset:
-    """The results at one address, of one set of settings. It travels to other machines: it holds no connection.
+    """The results at one address, made with one set of settings.
 
-    ``digest``: of the settings; "" for looking on only.
+    It can be pickled and sent to other machines: it opens its connection when it is first used.
+
+    Attributes:
+        out: Folder or bucket address of the dataset.
+        digest: Hash of the settings; empty where the dataset is only read.
     """
 
     out: Address
@@ -88,25 +118,36 @@ class ResultsDataset:
     def begin(
         cls, out: Address, settings: Mapping[str, Any], about: Mapping[str, Any], *, resume: bool
     ) -> ResultsDataset:
-        """Make ``out`` the place of results with these settings. ``about``: what else ``run.json`` is to say.
+        """Create the dataset, or open an existing one that has the same settings.
 
-        ``ConfigError`` names both where it holds results of other settings; without ``resume`` those are removed.
+        Args:
+            out: Folder or bucket address of the dataset.
+            settings: Everything that decides the results, as plain values.
+            about: Further entries of ``run.json``, such as versions.
+            resume: Keep existing results. Without it they are removed first.
+
+        Returns:
+            The dataset, ready to be written to.
+
+        Raises:
+            ConfigError: The address holds results of other settings (the message names both), or cannot be written to.
+            FormatError: Its ``run.json`` cannot be read.
         """
         settings = json.loads(json.dumps(settings))
-        looking = cls(out)
+        dataset = cls(out)
         try:
             if not resume:
-                looking.remove_all()
-            before: Mapping[str, Any] | None = looking.settings()
-            if before is None:
+                dataset.remove_all()
+            existing: Mapping[str, Any] | None = dataset.settings()
+            if existing is None:
                 content = json.dumps({"settings": settings, **about}, indent=2, ensure_ascii=False)
-                looking._store.create(RUN, content.encode())
-                # Another run may have been faster: what stands there now counts.
-                before = looking.settings() or settings
+                dataset._store.create(_RUN_FILE, content.encode())
+                # Another run may have created the file first: read back which settings it has.
+                existing = dataset.settings() or settings
         except (OSError, NotImplementedError) as error:
             reason = without_secrets(str(error)) or type(error).__name__
-            raise ConfigError(f"`out` {out} cannot be written to ({reason}); choose another place") from None
-        refuse_other_settings(out, before, settings)
+            raise ConfigError(f"`out` {out} cannot be written to ({reason}); choose another address") from None
+        refuse_other_settings(out, existing, settings)
         return cls(out, hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest())
 
     @cached_property
@@ -114,127 +155,236 @@ class ResultsDataset:
         return Store(self.out)
 
     def about(self) -> dict[str, Any] | None:
-        """What ``run.json`` says; None where there is none. ``FormatError`` where it cannot be read."""
-        data = self._store.read(RUN)
+        """Read ``run.json``.
+
+        Returns:
+            Its content, with at least ``settings``; None where there is no such file.
+
+        Raises:
+            FormatError: It cannot be read.
+        """
+        data = self._store.read(_RUN_FILE)
         if data is None:
             return None
         try:
             about: dict[str, Any] = json.loads(data)
-            about["settings"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise FormatError(f"{self.out / RUN} is no record of a run ({error}); choose another `out`") from error
+            check_type("settings", about["settings"], dict)
+        except MALFORMED as error:
+            raise FormatError(
+                f"{self.out / _RUN_FILE} is no record of a run ({shown(error)}); choose another `out`"
+            ) from error
         return about
 
     def settings(self) -> dict[str, Any] | None:
-        """The settings of the results that are there; None where there are none."""
+        """Read the settings of the existing results.
+
+        Returns:
+            The settings; None where there is no dataset.
+
+        Raises:
+            FormatError: ``run.json`` cannot be read.
+        """
         about = self.about()
         return None if about is None else dict(about["settings"])
 
     def key(self, source: SourceVideo) -> str:
-        """What the results of a video are called: the same whenever and wherever the same is asked for."""
-        place = source.path.identity if isinstance(source.path, Address) else source.place
-        what = [self.digest, source.video_id, place, source.start_seconds]
-        return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:_KEY_LETTERS]
+        """Compute the key of a video's results.
+
+        Args:
+            source: The video.
+
+        Returns:
+            20 hexadecimal digits, the same on every machine for the same video and settings.
+        """
+        location = source.path.identity if isinstance(source.path, Address) else source.place
+        identity = [self.digest, source.video_id, location, source.start_seconds]
+        return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:_KEY_LENGTH]
 
     def has_video(self, source: SourceVideo) -> bool:
-        """Whether the rows of a video are there."""
-        return self._store.is_there(self._name(ROWS, source, "parquet"))
+        """Return whether a video is done.
 
-    def publish(self, source: SourceVideo, outputs: Mapping[str, Path], record: VideoRecord) -> None:
-        """Put a video's files in place, its rows (``outputs["parquet"]``) last, in one step that makes it done."""
+        Args:
+            source: The video.
+
+        Returns:
+            True where its rows exist.
+        """
+        return self._store.is_there(self._name(_ROWS, source, "parquet"))
+
+    def put_video(self, source: SourceVideo, outputs: Mapping[str, Path], record: VideoRecord) -> None:
+        """Store the files of a video; the last step, which writes its rows atomically, makes the video done.
+
+        Args:
+            source: The video.
+            outputs: Local files by suffix (``parquet``, ``csv``, ``jsonl``, ``annotated.mp4``). ``parquet``, the rows,
+                is required.
+            record: The outcome of the video; a damaged one is stored among the problems, too.
+        """
         key = self.key(source)
         for suffix, path in outputs.items():
             if suffix != "parquet":
-                self._store.put_file(path, self._name(_BESIDE[suffix], source, suffix))
+                self._store.put_file(path, self._name(_FOLDER_OF_SUFFIX[suffix], source, suffix))
         if record.status == "damaged":
-            self._store.write(f"{PROBLEMS}/damaged-{key}.json", _json(record))
+            self._store.write(f"{_PROBLEMS}/damaged-{key}.json", _to_bytes(record))
         else:
-            self._store.remove(f"{PROBLEMS}/damaged-{key}.json")
-        self._store.put_file(outputs["parquet"], self._name(ROWS, source, "parquet"))
-        self._store.remove(f"{PROBLEMS}/failed-{key}.json")
+            self._store.remove(f"{_PROBLEMS}/damaged-{key}.json")
+        self._store.put_file(outputs["parquet"], self._name(_ROWS, source, "parquet"))
+        self._store.remove(f"{_PROBLEMS}/failed-{key}.json")
 
     def put_failure(self, source: SourceVideo, record: VideoRecord) -> None:
-        """Note a video that has no rows, with its reason."""
-        self._store.write(f"{PROBLEMS}/failed-{self.key(source)}.json", _json(record))
+        """Store the record of a video that has no rows.
+
+        Args:
+            source: The video.
+            record: Its outcome, with the reason.
+        """
+        self._store.write(f"{_PROBLEMS}/failed-{self.key(source)}.json", _to_bytes(record))
 
     def put_progress(self, run: str, content: Mapping[str, Any]) -> None:
-        """Say how far a run has come."""
-        self._store.write(f"{PROGRESS}/{run}.json", json.dumps(content).encode())
+        """Store the counters of a run, replacing its earlier ones.
+
+        Args:
+            run: Id of the run, the name of its file.
+            content: The counters as plain values; ``updated`` is the time in seconds since 1970.
+        """
+        self._store.write(f"{_PROGRESS}/{run}.json", json.dumps(content).encode())
 
     def progress(self) -> list[dict[str, Any]]:
-        """What each run said last, the latest run at the end."""
-        notes = [self._store.read(f"{PROGRESS}/{name}") for name in self._store.names(PROGRESS)]
-        return sorted((json.loads(note) for note in notes if note), key=lambda note: note["updated"])
+        """Read the counters of all runs.
 
-    def published(self) -> Iterator[StoredVideo]:
-        """The rows of every video that is done, shard by shard, by name."""
+        Returns:
+            The last counters of each run, the most recently updated run at the end.
+
+        Raises:
+            FormatError: A file of counters cannot be read.
+        """
+        found = []
+        for name in self._store.names(_PROGRESS):
+            # A file that another process removes after the listing reads as None.
+            if data := self._store.read(f"{_PROGRESS}/{name}"):
+                try:
+                    counters = json.loads(data)
+                    check_type("updated", counters["updated"], int | float)
+                except MALFORMED as error:
+                    raise FormatError(
+                        f"{self.out / _PROGRESS / name} is no progress of a run "
+                        f"({type(error).__name__}: {shown(error)})"
+                    ) from error
+                found.append(counters)
+        return sorted(found, key=lambda counters: counters["updated"])
+
+    def stored_videos(self) -> Iterator[StoredVideo]:
+        """List the videos that are done.
+
+        Yields:
+            Each video, shard by shard in the order of their letters, in a shard by file name.
+        """
         for shard in self._shards():
             yield from self._videos_in_shard(shard)
 
     def finished(self) -> FinishedVideos:
-        """The keys of all videos that are done."""
+        """List the keys of all videos that are done; shards are listed in parallel.
 
-        def index(shard: str) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32]]:
-            found = list(self._videos_in_shard(shard))
-            keys = np.array([_number(one.key) for one in found], np.uint64)
+        Returns:
+            The keys with the times of writing.
+        """
+
+        def list_shard(shard: str) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32]]:
+            videos = list(self._videos_in_shard(shard))
+            keys = np.array([_number_of_key(video.key) for video in videos], np.uint64)
             order = np.argsort(keys)
-            return keys[order], np.array([one.modified or 0 for one in found], np.uint32)[order]
+            return keys[order], np.array([video.modified or 0 for video in videos], np.uint32)[order]
 
         shards = self._shards()
-        with ThreadPoolExecutor(_LISTERS) as pool:
-            return FinishedVideos(dict(zip(shards, pool.map(index, shards), strict=True)))
+        with ThreadPoolExecutor(_NUM_LISTING_THREADS) as pool:
+            return FinishedVideos(dict(zip(shards, pool.map(list_shard, shards), strict=True)))
 
     def problem_keys(self) -> dict[str, set[str]]:
-        """``failed`` and ``damaged`` -> the keys of such videos, as noted."""
+        """List the videos that have a record among the problems.
+
+        Returns:
+            Their keys, under ``failed`` and ``damaged``.
+        """
         found: dict[str, set[str]] = {"failed": set(), "damaged": set()}
-        for name in self._store.names(PROBLEMS):
+        for name in self._store.names(_PROBLEMS):
             status, _, key = name.removesuffix(".json").partition("-")
             found.setdefault(status, set()).add(key)
         return found
 
     def problem(self, status: str, key: str) -> VideoRecord | None:
-        """What was noted of a video."""
-        data = self._store.read(f"{PROBLEMS}/{status}-{key}.json")
-        return None if data is None else VideoRecord.from_json(json.loads(data))
+        """Read the record of a video among the problems.
 
-    def read_rows(self, one: StoredVideo) -> bytes:
-        """The Parquet file of a video."""
+        Args:
+            status: ``failed`` or ``damaged``.
+            key: The video's key.
+
+        Returns:
+            The record; None where there is none.
+
+        Raises:
+            FormatError: The record cannot be read.
+        """
+        name = f"{_PROBLEMS}/{status}-{key}.json"
+        data = self._store.read(name)
+        if data is None:
+            return None
+        try:
+            return VideoRecord.from_json(json.loads(data))
+        except MALFORMED as error:
+            raise FormatError(
+                f"{self.out / name} is no record of a video ({type(error).__name__}: {shown(error)})"
+            ) from error
+
+    def read_rows(self, video: StoredVideo) -> bytes:
+        """Read the Parquet file of a video.
+
+        Args:
+            video: One of ``stored_videos``.
+
+        Returns:
+            The file's bytes.
+        """
         files, _ = self._store.place
-        data: bytes = with_retries(lambda: files.cat_file(one.path), self.out)
+        data: bytes = with_retries(lambda: files.cat_file(video.path), self.out)
         return data
 
     def remove_all(self) -> None:
-        """Remove what this package wrote here, and nothing else; the settings last."""
+        """Remove all files of this dataset, and no others.
+
+        ``run.json`` is removed last, so that an interrupted call can be repeated; without it nothing is removed.
+        """
         if self.about() is None:
             return
         files, _ = self._store.place
-        for folder in (ROWS, *_BESIDE.values()):
+        for folder in (_ROWS, *_FOLDER_OF_SUFFIX.values()):
             for info in self._store.infos(folder):
-                if PurePosixPath(str(info["name"]).rstrip("/")).name.startswith(_SHARD):
+                if PurePosixPath(str(info["name"]).rstrip("/")).name.startswith(_SHARD_PREFIX):
                     with_retries(lambda: files.rm(str(info["name"]), recursive=True), self.out)  # noqa: B023
-        for folder in (PROBLEMS, PROGRESS):
+        for folder in (_PROBLEMS, _PROGRESS):
             for name in self._store.names(folder):
                 self._store.remove(f"{folder}/{name}")
-        self._store.remove(RUN)
+        self._store.remove(_RUN_FILE)
 
     def _name(self, folder: str, source: SourceVideo, suffix: str) -> str:
         key = self.key(source)
-        return f"{folder}/{_SHARD}{key[:_SHARD_LETTERS]}/{safe_name(source.video_id)}-{key}.{suffix}"
+        return f"{folder}/{_SHARD_PREFIX}{key[:_SHARD_LENGTH]}/{safe_name(source.video_id)}-{key}.{suffix}"
 
     def _shards(self) -> list[str]:
-        return sorted(name.removeprefix(_SHARD) for name in self._store.names(ROWS) if name.startswith(_SHARD))
+        """Return the letters of all shards that have rows, sorted."""
+        names = self._store.names(_ROWS)
+        return sorted(name.removeprefix(_SHARD_PREFIX) for name in names if name.startswith(_SHARD_PREFIX))
 
     def _videos_in_shard(self, shard: str) -> Iterator[StoredVideo]:
-        for info in self._store.infos(f"{ROWS}/{_SHARD}{shard}"):
+        for info in self._store.infos(f"{_ROWS}/{_SHARD_PREFIX}{shard}"):
             path, modified = str(info["name"]), modified_of(info)
             name = PurePosixPath(path).name
             if name.startswith(TEMPORARY_MARK):
                 self._remove_if_stale(path, modified)
             elif name.endswith(".parquet"):
-                yield StoredVideo(path, name.removesuffix(".parquet")[-_KEY_LETTERS:], modified)
+                yield StoredVideo(path, name.removesuffix(".parquet")[-_KEY_LENGTH:], modified)
 
     def _remove_if_stale(self, path: str, modified: float | None) -> None:
-        """What somebody was writing who is no more; whether that is so, only its age can tell."""
+        """Remove a temporary file whose writer must have died; on another machine only the file's age can tell."""
         files, _ = self._store.place
         if modified is not None and time.time() - modified > _STALE_SECONDS:
             with suppress(FileNotFoundError):
@@ -242,15 +392,23 @@ class ResultsDataset:
 
 
 def safe_name(video_id: str) -> str:
-    """The part of an id that any file system and any tool takes in a file's name; ids that differ may share it."""
+    """Return the part of a video id that any file system and any tool accepts in a file name.
+
+    Args:
+        video_id: Any id.
+
+    Returns:
+        At most 60 letters, digits, dots, hyphens and underscores; different ids may have the same name.
+    """
     plain = re.sub(r"[^A-Za-z0-9.-]+", "_", video_id)
-    # Spark and others take names that begin with "_" or "." for hidden.
-    return plain.strip("._-")[:_NAME_LETTERS].rstrip("._-") or "video"
+    # Spark and others treat names that begin with "_" or "." as hidden.
+    return plain.strip("._-")[:_MAX_NAME_LENGTH].rstrip("._-") or "video"
 
 
-def _number(key: str) -> np.uint64:
+def _number_of_key(key: str) -> np.uint64:
+    """Return the first 64 bits of a key."""
     return np.uint64(int(key[:16], 16))
 
 
-def _json(record: VideoRecord) -> bytes:
+def _to_bytes(record: VideoRecord) -> bytes:
     return json.dumps(asdict(record), ensure_ascii=False).encode()

@@ -1,8 +1,8 @@
-"""What a run over many videos has done so far, kept on disk so that it can be resumed.
+"""The manifest of a run over many videos: the state on disk from which the run can be resumed.
 
-``manifest.jsonl`` in the output folder: the run's settings on the first line, then a line for each finished
-video, appended when all of its files are in place. A run that was cut leaves at worst a half line, which is
-ignored. ``summary.json``, written at the end, says the same for people and scripts.
+``manifest.jsonl`` in the output folder has the settings of the run on its first line, then a line for each finished
+video, appended when all of its files are written. A run that was killed leaves at worst one incomplete last line,
+which is ignored. ``summary.json``, written at the end, has the outcome for people and scripts.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
-from ava_detect.errors import ConfigError, FormatError
+from ava_detect.errors import ConfigError, FormatError, shown
 from ava_detect.storage.addresses import Address, without_secrets
 from ava_detect.storage.local_files import whole_lines, write_text_atomic
 from ava_detect.video.sources import SourceVideo
@@ -22,16 +22,36 @@ MANIFEST = "manifest.jsonl"
 SUMMARY = "summary.json"
 Status = Literal["done", "damaged", "failed"]
 
+#: What reading a file that is not as this package writes it may raise, UnicodeDecodeError and JSONDecodeError included.
+MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+
+_TEXTS = ("video_id", "source", "message")
+_COUNTS = ("num_keyframes", "num_people", "num_rows", "source_bytes")
+_NUMBERS = ("source_modified", "source_fps", "source_seconds")
+
 
 @dataclass(frozen=True)
 class VideoRecord:
     """The outcome of one video.
 
-    ``status``: ``done``; ``damaged``: what could be decoded is in the results, and ``message`` says what is missing;
-    ``failed``: there are no results, and ``message`` says why. ``seconds``: time spent per stage. ``outputs``: names of
-    files in the output folder. ``source_*``: the file as it was annotated: its size, its last change, its frames a
-    second and its length in seconds; 0 where unknown, as in records of before there were such fields.
-    ``cuts_seconds``: its hard cuts.
+    The fields ``source_*`` and ``cuts_seconds`` are 0 or empty where unknown, as in records of earlier versions.
+
+    Attributes:
+        video_id: Id of the video.
+        source: Path or address of its file, as it was annotated.
+        status: ``done``; ``damaged``, the results cover the part that could be decoded; or ``failed``, there are no
+            results.
+        message: The missing part of a damaged video, or the reason of a failed one; empty for a done one.
+        num_keyframes: Number of annotated keyframes.
+        num_people: Number of people on them; a person counts once per keyframe.
+        num_rows: Number of rows in the results, one for each person and action.
+        seconds: Time spent per stage, in seconds.
+        outputs: Names of the video's files in the output folder.
+        source_bytes: Size of the annotated file.
+        source_modified: Time of its last change, seconds since 1970.
+        source_fps: Its frame rate.
+        source_seconds: Its duration in seconds.
+        cuts_seconds: Times of its hard cuts, ascending.
     """
 
     video_id: str
@@ -51,13 +71,71 @@ class VideoRecord:
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Self:
-        """From the plain values that ``dataclasses.asdict`` gives, as they come out of JSON."""
-        lists = {"outputs": tuple(entry["outputs"]), "cuts_seconds": tuple(entry.get("cuts_seconds", ()))}
-        return cls(**{**entry, **lists})
+        """Build a record from the plain values of ``dataclasses.asdict``, as JSON gives them back.
+
+        Args:
+            entry: The fields by name; those with a default may be missing, except ``outputs``.
+
+        Returns:
+            The record.
+
+        Raises:
+            KeyError: ``outputs`` is missing.
+            TypeError: Another required field is missing, a field is unknown, or a value has the wrong type.
+            ValueError: The status is unknown.
+        """
+        lists = {"outputs": entry["outputs"], "cuts_seconds": entry.get("cuts_seconds", ())}
+        for name, values in lists.items():
+            check_type(name, values, list | tuple)
+        record = cls(**{**entry, **{name: tuple(values) for name, values in lists.items()}})
+        record._check_types()
+        return record
+
+    def _check_types(self) -> None:
+        """Raise where a value from a file has another type than its field."""
+        for name in _TEXTS:
+            check_type(name, getattr(self, name), str)
+        for name in _COUNTS:
+            check_type(name, getattr(self, name), int)
+        for name in _NUMBERS:
+            check_type(name, getattr(self, name), int | float)
+        for output in self.outputs:
+            check_type("outputs", output, str)
+        for cut in self.cuts_seconds:
+            check_type("cuts_seconds", cut, int | float)
+        check_type("seconds", self.seconds, dict)
+        for stage_seconds in self.seconds.values():
+            check_type("seconds", stage_seconds, int | float)
+        if self.status not in get_args(Status):
+            raise ValueError(f"status is {', '.join(get_args(Status))}, got {self.status!r}")
+
+
+def check_type(name: str, value: object, expected: Any) -> None:
+    """Raise where a value that was read from JSON has another type than expected.
+
+    Args:
+        name: Name of the value, for the message.
+        value: The value.
+        expected: A type or a union of types; ``bool`` is never one of them, although Python counts it as an integer.
+
+    Raises:
+        TypeError: The type differs.
+    """
+    if isinstance(value, bool) or not isinstance(value, expected):
+        raise TypeError(f"{name} holds {value!r}")
 
 
 def failed_record(source: SourceVideo, reason: str, tries: int = 1) -> VideoRecord:
-    """The record of a video without results: a sentence that names it, without secrets."""
+    """Build the record of a video without results.
+
+    Args:
+        source: The video.
+        reason: Why it has failed. The video's path is put before it, unless it names the video.
+        tries: Number of attempts; more than one are mentioned.
+
+    Returns:
+        The record; its message holds no secrets of addresses.
+    """
     is_named = source.problem or source.place in reason or str(source.path) in reason
     message = (reason if is_named else f"{source.place}: {reason}") + (f" ({tries} tries)" if tries > 1 else "")
     return VideoRecord(source.video_id, source.place, "failed", without_secrets(message))
@@ -65,7 +143,17 @@ def failed_record(source: SourceVideo, reason: str, tries: int = 1) -> VideoReco
 
 @dataclass
 class Totals:
-    """Sums over videos. ``seconds``: time spent per stage."""
+    """Sums over videos.
+
+    Attributes:
+        done: Number of videos with complete results.
+        damaged: Number of videos with incomplete results.
+        failed: Number of videos without results.
+        keyframes: Number of annotated keyframes.
+        people: Number of people on them; a person counts once per keyframe.
+        rows: Number of rows in the results.
+        seconds: Time spent per stage, in seconds.
+    """
 
     done: int = 0
     damaged: int = 0
@@ -76,7 +164,11 @@ class Totals:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def add(self, record: VideoRecord) -> None:
-        """Count one more video."""
+        """Add one video.
+
+        Args:
+            record: Its outcome.
+        """
         setattr(self, record.status, getattr(self, record.status) + 1)
         self.keyframes += record.num_keyframes
         self.people += record.num_people
@@ -87,35 +179,53 @@ class Totals:
 
 @dataclass(frozen=True)
 class ManifestContent:
-    """What a manifest holds: the settings of the run, and the videos that are done, by id."""
+    """The content of a manifest.
+
+    Attributes:
+        settings: The settings of the run; empty for an empty file.
+        records: The finished videos, by id; of several records of one video the last.
+    """
 
     settings: dict[str, Any]
     records: dict[str, VideoRecord]
 
 
 def read_manifest(folder: Path) -> ManifestContent | None:
-    """Read the manifest of an output folder; None where there is none.
+    """Read the manifest of an output folder.
+
+    Args:
+        folder: The output folder.
+
+    Returns:
+        Its content, an incomplete last line ignored; None where there is no manifest.
 
     Raises:
-        FormatError: It cannot be read.
+        FormatError: The manifest cannot be read.
     """
     path = folder / MANIFEST
     if not path.is_file():
         return None
     try:
         entries = [json.loads(line) for line in whole_lines(path)]
-        settings = dict(entries[0]["settings"]) if entries else {}
+        settings = entries[0]["settings"] if entries else {}
+        check_type("settings", settings, dict)
         records = [VideoRecord.from_json(entry) for entry in entries[1:]]
-    except (ValueError, KeyError, TypeError) as error:
+    except MALFORMED as error:
         raise FormatError(
-            f"{path} cannot be read ({type(error).__name__}: {error}), so nothing can be resumed; `resume=False` does "
-            "every video again"
+            f"{path} cannot be read ({type(error).__name__}: {shown(error)}), so nothing can be resumed; "
+            "`resume=False` does every video again"
         ) from error
     return ManifestContent(settings, {record.video_id: record for record in records})
 
 
 class Manifest:
-    """The manifest of one output folder, open for a run that adds to it."""
+    """The manifest of one output folder, open for a run that adds to it.
+
+    Attributes:
+        out: The output folder.
+        settings: The settings of the run, as JSON gives them back.
+        records: The finished videos, by id.
+    """
 
     def __init__(self, out: Path, settings: Mapping[str, Any], *, resume: bool) -> None:
         """Open the manifest in ``out``, or start one.
@@ -123,32 +233,43 @@ class Manifest:
         Args:
             out: The output folder.
             settings: Everything that decides the results, as plain values.
-            resume: Keep what an earlier run finished; without it, an existing manifest is forgotten.
+            resume: Keep the videos that an earlier run finished. Without it, an existing manifest is replaced.
 
         Raises:
-            ConfigError: The folder holds results of other settings; both are named.
+            ConfigError: The folder holds results of other settings; the message names both.
             FormatError: The manifest cannot be read.
         """
         self.out = out
         self.settings = json.loads(json.dumps(settings))
-        before = read_manifest(out) if resume else None
-        self.records: dict[str, VideoRecord] = {} if before is None else before.records
-        if before is not None and before.settings:
-            refuse_other_settings(out, before.settings, self.settings)
+        existing = read_manifest(out) if resume else None
+        self.records: dict[str, VideoRecord] = {} if existing is None else existing.records
+        if existing is not None and existing.settings:
+            refuse_other_settings(out, existing.settings, self.settings)
         lines = [json.dumps({"settings": self.settings}), *(json.dumps(asdict(r)) for r in self.records.values())]
         write_text_atomic(out / MANIFEST, "".join(f"{line}\n" for line in lines))
 
     def finished(self, source: SourceVideo) -> VideoRecord | None:
-        """The record of a video whose file is unchanged since and whose results are all there."""
+        """Return the record of a video that need not be annotated again.
+
+        Args:
+            source: The video.
+
+        Returns:
+            The record; None where the video is not recorded, its file has changed since, or an output is missing.
+        """
         record = self.records.get(source.video_id)
         if record is None or not all((self.out / name).is_file() for name in record.outputs):
             return None
         size, modified = file_state(source.path)
-        same_file = (record.source_bytes, record.source_modified) == (size, modified)
-        return record if same_file and record.source == source.place else None
+        is_same_file = (record.source_bytes, record.source_modified) == (size, modified)
+        return record if is_same_file and record.source == source.place else None
 
     def add(self, record: VideoRecord) -> None:
-        """Append a finished video; a failed one is not kept, so that the next run tries it again."""
+        """Append a finished video.
+
+        Args:
+            record: Its outcome. A failed one is not written, so that the next run tries the video again.
+        """
         if record.status == "failed":
             return
         self.records[record.video_id] = record
@@ -157,9 +278,18 @@ class Manifest:
 
 
 def refuse_other_settings(out: object, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Raise ``ConfigError`` where the results in ``out`` were made with other settings; it names what differs."""
+    """Raise where existing results were made with other settings.
+
+    Args:
+        out: Folder or address of the results, for the message.
+        before: The settings of the existing results.
+        now: The settings of this run.
+
+    Raises:
+        ConfigError: They differ; the message names each setting that does.
+    """
     changed = "; ".join(
-        f"{name} was {before.get(name)!r}, now {now.get(name)!r}"
+        f"{shown(name)} was {before.get(name)!r}, now {now.get(name)!r}"
         for name in sorted({*before, *now})
         if before.get(name) != now.get(name)
     )
@@ -171,30 +301,51 @@ def refuse_other_settings(out: object, before: Mapping[str, Any], now: Mapping[s
 
 
 def write_summary(out: Path, content: Mapping[str, Any]) -> None:
-    """Write ``summary.json``: the outcome of a run for people and scripts."""
+    """Write ``summary.json``, the outcome of a run for people and scripts, atomically.
+
+    Args:
+        out: The output folder.
+        content: Plain values.
+    """
     write_text_atomic(out / SUMMARY, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_summary(folder: Path) -> tuple[str, tuple[VideoRecord, ...]]:
-    """The note and the videos of a run's ``summary.json``; both empty where there is none.
+    """Read the ``summary.json`` of an output folder.
+
+    Args:
+        folder: The output folder.
+
+    Returns:
+        The note of the run and the records of its videos; both empty where there is no summary.
 
     Raises:
-        FormatError: It cannot be read.
+        FormatError: The summary cannot be read.
     """
     path = folder / SUMMARY
     if not path.is_file():
         return "", ()
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return str(content.get("note", "")), tuple(VideoRecord.from_json(entry) for entry in content.get("videos", ()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        note = content.get("note", "")
+        check_type("note", note, str)
+        return note, tuple(VideoRecord.from_json(entry) for entry in content.get("videos", ()))
+    except MALFORMED as error:
         raise FormatError(
-            f"{path} cannot be read ({type(error).__name__}: {error}); delete it, or annotate into this folder again"
+            f"{path} cannot be read ({type(error).__name__}: {shown(error)}); delete it, or annotate into this folder "
+            "again"
         ) from error
 
 
 def file_state(path: Path | Address) -> tuple[int, float]:
-    """Size in bytes and time of the last change, (0, 0) for a file that is not there, or at an address."""
+    """Return size and time of the last change of a file.
+
+    Args:
+        path: A local path, or an address.
+
+    Returns:
+        Bytes, and seconds since 1970; (0, 0) for a file that does not exist, or for an address.
+    """
     if isinstance(path, Address):
         return 0, 0.0
     try:

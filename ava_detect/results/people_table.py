@@ -1,6 +1,6 @@
-"""Everybody in one video as columns, keyframe after keyframe: what is packed for the page.
+"""All people of one video as columns, keyframe after keyframe.
 
-Shapes: K keyframes, P people (a person counts once per keyframe), C actions.
+Shapes: K keyframes, P people (a person counts once per keyframe), C actions, R rows of a table.
 """
 
 from __future__ import annotations
@@ -22,18 +22,21 @@ Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 _DEFAULT_SPACING_SECONDS = 1.0
-# A person may be out of sight for one keyframe and is still the same one.
-_GAP_IN_KEYFRAMES = 2.5
+# Linking bridges one keyframe on which a person was not detected.
+_MAX_GAP_IN_KEYFRAMES = 2.5
 
 
 @dataclass(frozen=True, eq=False)
 class PeopleTable:
     """The people of one video, in time order.
 
-    ``timestamps_seconds``: float64 ``[K]``, rising. ``offsets``: int64 ``[K + 1]``: the people of keyframe k are rows
-    ``offsets[k]`` to ``offsets[k + 1]``. ``boxes_fraction``: ``[P, 4]`` xyxy. ``action_scores``: ``[P, C]`` in 0..1,
-    columns in the order of a label map. ``person_scores``: ``[P]``, or None where the file has none.
-    ``track_ids``: int64 ``[P]``, or None before linking.
+    Attributes:
+        timestamps_seconds: float64 ``[K]``, ascending.
+        offsets: int64 ``[K + 1]``; the people of keyframe k are rows ``offsets[k]`` up to ``offsets[k + 1]``.
+        boxes_fraction: float32 ``[P, 4]``, x1, y1, x2, y2 as fractions of the frame.
+        action_scores: float32 ``[P, C]``, 0..1, columns in the order of a label map.
+        person_scores: float32 ``[P]``, or None where the file has none.
+        track_ids: int64 ``[P]``, or None before linking.
     """
 
     timestamps_seconds: Float64Array
@@ -48,35 +51,44 @@ class PeopleTable:
 
     @property
     def counts(self) -> IntArray:
-        """How many people each keyframe has, ``[K]``."""
+        """Number of people on each keyframe, ``[K]``."""
         return np.diff(self.offsets)
 
     @property
     def keyframe_of(self) -> IntArray:
-        """Each person's keyframe, ``[P]``."""
+        """Index of each person's keyframe, ``[P]``."""
         return np.repeat(np.arange(len(self.timestamps_seconds)), self.counts)
 
     @property
     def spacing_seconds(self) -> float:
-        """The usual time from keyframe to keyframe."""
+        """Median time from keyframe to keyframe; 1 second where there are fewer than two."""
         if len(self.timestamps_seconds) < 2:
             return _DEFAULT_SPACING_SECONDS
         return float(np.median(np.diff(self.timestamps_seconds)))
 
     @classmethod
     def from_keyframes(cls, keyframes: Sequence[ActionDetections], num_actions: int) -> Self:
-        """The columns of keyframes that share ``num_actions`` score columns, put into the order of their time."""
+        """Build from keyframes.
+
+        Args:
+            keyframes: K keyframes in any order, with the same score columns.
+            num_actions: Number of score columns, C.
+
+        Returns:
+            Their people in time order. Track ids are kept where all people have one.
+        """
         ordered = sorted(keyframes, key=lambda keyframe: keyframe.timestamp_seconds)
         tracks = [keyframe.track_ids for keyframe in ordered if len(keyframe)]
-        known = [ids for ids in tracks if ids is not None]
-        empty = np.zeros((0, 4), np.float32)
+        known_tracks = [ids for ids in tracks if ids is not None]
+        # Leading empty arrays give the shape and dtype where there is no keyframe.
+        no_boxes = np.zeros((0, 4), np.float32)
         return cls(
             np.array([keyframe.timestamp_seconds for keyframe in ordered], np.float64),
             np.concatenate([[0], np.cumsum([len(keyframe) for keyframe in ordered])]).astype(np.int64),
-            np.concatenate([empty, *(keyframe.boxes_fraction for keyframe in ordered)]),
+            np.concatenate([no_boxes, *(keyframe.boxes_fraction for keyframe in ordered)]),
             np.concatenate([np.zeros((0, num_actions), np.float32), *(k.action_scores for k in ordered)]),
-            np.concatenate([empty[:, 0], *(keyframe.person_scores for keyframe in ordered)]),
-            np.concatenate([np.zeros(0, np.int64), *known]) if len(known) == len(tracks) else None,
+            np.concatenate([no_boxes[:, 0], *(keyframe.person_scores for keyframe in ordered)]),
+            np.concatenate([np.zeros(0, np.int64), *known_tracks]) if len(known_tracks) == len(tracks) else None,
         )
 
     @classmethod
@@ -89,55 +101,82 @@ class PeopleTable:
         track_ids: IntArray | None = None,
         person_scores: Float32Array | None = None,
     ) -> Self:
-        """The people of a table of one video: rows of one moment, box and person are one person.
+        """Build from a table with a row for each person and action; rows of one time, box and person are one person.
 
-        ``start_seconds`` is taken from every timestamp. ``track_ids``, ``person_scores``: ``[R]``, a value per row.
-        Rows of an action that is not in ``label_map`` keep the person and lose the action; a row without a score
-        (ground truth) counts as 1.
+        Args:
+            table: R rows of one video. A row that only lists its keyframe gives a keyframe without people. A row
+                without a score (ground truth) has score 1.
+            label_map: C actions, the score columns. A row of another action keeps its person without that action.
+            start_seconds: Start of the video in its movie, subtracted from every timestamp.
+            track_ids: int64 ``[R]``, the person of each row; None for the table's person ids.
+            person_scores: float32 ``[R]``; None where there are none.
+
+        Returns:
+            The people in time order. Track ids are None where a row has no person id.
         """
-        times, keyframe_of_row = np.unique(np.round(table.timestamps_seconds - start_seconds, 6), return_inverse=True)
+        # Keyframes: timestamps that agree to a microsecond.
+        times, keyframe_of_row = np.unique(
+            np.round(table.timestamps_seconds - start_seconds, 6), return_inverse=True
+        )  # [K], [R]
         has_box = ~table.lists_only
-        who = table.person_ids if track_ids is None else track_ids
-        keys = np.column_stack([keyframe_of_row, who, table.boxes_fraction])[has_box]
-        people, first, person_of_row = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-        scores = np.zeros((len(people), len(label_map)), np.float32)
+        ids = table.person_ids if track_ids is None else track_ids  # [R]
+        # People: distinct rows of (keyframe, id, x1, y1, x2, y2), sorted, so keyframe after keyframe.
+        keys = np.column_stack([keyframe_of_row, ids, table.boxes_fraction])[has_box]  # [rows with a box, 6]
+        people, first, person_of_row = np.unique(keys, axis=0, return_index=True, return_inverse=True)  # [P, 6]
+        # Scatter the scores of the rows into the matrix; of repeated rows the greatest score counts.
+        scores = np.zeros((len(people), len(label_map)), np.float32)  # [P, C]
         columns = columns_of(table.action_ids[has_box], label_map)
         values = np.where(np.isnan(table.scores), 1.0, table.scores)[has_box]
-        known = columns >= 0
-        np.maximum.at(scores, (person_of_row[known], columns[known]), values[known].astype(np.float32))
-        counts = np.bincount(people[:, 0].astype(np.int64), minlength=len(times))
+        is_known = columns >= 0
+        np.maximum.at(scores, (person_of_row[is_known], columns[is_known]), values[is_known].astype(np.float32))
+        counts = np.bincount(people[:, 0].astype(np.int64), minlength=len(times))  # [K]
         return cls(
             times,
             np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
             people[:, 2:].astype(np.float32),
             scores,
             None if person_scores is None else person_scores[has_box][first],
-            None if (who[has_box] == -1).any() else people[:, 1].astype(np.int64),
+            # -1 is the table's value for a missing person id.
+            None if (ids[has_box] == -1).any() else people[:, 1].astype(np.int64),
         )
 
     def linked(self, cuts_seconds: Sequence[float] = ()) -> PeopleTable:
-        """The same people with track ids: their own, or those of a ``Linker`` where they have none.
+        """Return the same people with track ids: their own, or those of a ``Linker`` where they have none.
 
-        ``cuts_seconds``: when the video's hard cuts are, rising.
+        Args:
+            cuts_seconds: Times of the video's hard cuts, ascending; no track crosses one.
+
+        Returns:
+            The table with track ids.
         """
         if self.track_ids is not None:
             return self
-        linker = Linker(_GAP_IN_KEYFRAMES * self.spacing_seconds)
+        linker = Linker(_MAX_GAP_IN_KEYFRAMES * self.spacing_seconds)
         parts = [np.zeros(0, np.int64)]
         for k, timestamp in enumerate(self.timestamps_seconds.tolist()):
             rows = slice(self.offsets[k], self.offsets[k + 1])
             boxes = self.boxes_fraction[rows]
-            blank = np.zeros((len(boxes), 1), np.float32)
-            shot = bisect_right(cuts_seconds, timestamp)
-            linked = linker.update(ActionDetections("", timestamp, boxes, blank[:, 0], blank), shot=shot).track_ids
-            assert linked is not None
-            parts.append(linked)
+            # The linker uses boxes and times only.
+            no_scores = np.zeros((len(boxes), 1), np.float32)
+            keyframe = ActionDetections("", timestamp, boxes, no_scores[:, 0], no_scores)
+            track_ids = linker.update(keyframe, shot=bisect_right(cuts_seconds, timestamp)).track_ids
+            assert track_ids is not None
+            parts.append(track_ids)
         return replace(self, track_ids=np.concatenate(parts))
 
 
 def columns_of(action_ids: npt.NDArray[Any], label_map: LabelMap) -> IntArray:
-    """The label map's column of each id, -1 for an id that it lacks."""
-    column = {action_id: index for index, action_id in enumerate(label_map.ids)}
+    """Return the column of each action in a label map.
+
+    Args:
+        action_ids: int ``[R]``.
+        label_map: Its actions are the columns, in order.
+
+    Returns:
+        int64 ``[R]``, -1 for an action that the label map does not have.
+    """
+    column_of_id = {action_id: column for column, action_id in enumerate(label_map.ids)}
+    # Look up each distinct id once.
     distinct, inverse = np.unique(action_ids, return_inverse=True)
-    places = np.array([column.get(action_id, -1) for action_id in distinct.tolist()], np.int64)
-    return places[inverse] if len(distinct) else np.zeros(0, np.int64)
+    columns = np.array([column_of_id.get(action_id, -1) for action_id in distinct.tolist()], np.int64)
+    return columns[inverse] if len(distinct) else np.zeros(0, np.int64)

@@ -285,11 +285,11 @@ def test_fractions_of_a_second_need_the_official_dialect() -> None:
 
 
 def test_settings_are_checked() -> None:
-    with pytest.raises(ValueError, match="dialect must be one of official, pyslowfast, got 'voc'"):
+    with pytest.raises(ValueError, match="`dialect` is official or pyslowfast, got 'voc'"):
         FrameMAP(LABELS, "voc")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="iou_threshold must be above 0 and at most 1, got 0"):
         FrameMAP(LABELS, iou_threshold=0)
-    with pytest.raises(ValueError, match=r"action id 0 of the label map is not in 1\.\.1000000; 0 stands"):
+    with pytest.raises(ValueError, match=r"action id 0 of the label map is not in 1\.\.1000000; 0 means no action"):
         FrameMAP(LabelMap((Action(0, "run"),)))
 
 

@@ -15,7 +15,7 @@ import pytest
 from ava_detect.formats.parquet import add_metadata, write_parquet
 from ava_detect.results import collect
 from ava_detect.results.collect import collect_csv
-from ava_detect.results.dataset import RECORD, START, ResultsDataset
+from ava_detect.results.dataset import RECORD_KEY, START_SECONDS_KEY, ResultsDataset
 from ava_detect.results.manifest import VideoRecord
 from ava_detect.storage.addresses import address_of
 from ava_detect.structures import ActionDetections
@@ -34,13 +34,13 @@ def keyframe(video_id: str, second: float, num_people: int) -> ActionDetections:
     return ActionDetections(video_id, second, boxes, np.ones(num_people, np.float32), scores, np.array([1, 80]))
 
 
-def publish(results: ResultsDataset, video_id: str, keyframes: list[ActionDetections], scratch: Path) -> None:
+def put_video(results: ResultsDataset, video_id: str, keyframes: list[ActionDetections], scratch: Path) -> None:
     """A video's rows, as a worker puts them there."""
     path = scratch / "rows.parquet"
     write_parquet(path, keyframes, LabelMap.ava())
     record = VideoRecord(video_id, f"/{video_id}.mp4", "done")
-    add_metadata(path, {RECORD: json.dumps(asdict(record)), START: "0.0"})
-    results.publish(SourceVideo(Path(f"/{video_id}.mp4"), video_id), {"parquet": path}, record)
+    add_metadata(path, {RECORD_KEY: json.dumps(asdict(record)), START_SECONDS_KEY: "0.0"})
+    results.put_video(SourceVideo(Path(f"/{video_id}.mp4"), video_id), {"parquet": path}, record)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def dataset(tmp_path_factory) -> Path:
     results = ResultsDataset.begin(address_of(out), {"settings": SETTINGS}, {}, resume=True)
     for number, video_id in enumerate(VIDEO_IDS):
         people = [] if video_id == "nobody" else [keyframe(video_id, second, number + 1) for second in (0.0, 1.5)]
-        publish(results, video_id, people, scratch)
+        put_video(results, video_id, people, scratch)
     shards = sorted(path.name for path in (out / "rows").iterdir())
     assert all(shard.removeprefix("shard=k").isdigit() for shard in shards)
     assert "shard=k0" in shards[0]
@@ -117,7 +117,7 @@ def test_collecting_reads_a_few_files_ahead_and_keeps_their_order(dataset, tmp_p
         return read_rows(self, one)
 
     def use(content, **settings):
-        used.append(content.schema_arrow.metadata[RECORD.encode()].decode())
+        used.append(content.schema_arrow.metadata[RECORD_KEY.encode()].decode())
         ahead.append(len(begun) - len(used))
         return iter_parquet(content, **settings)
 
@@ -140,4 +140,4 @@ def sorted_paths(dataset: Path) -> list[Path]:
 
 
 def video_id_of(path: Path) -> str:
-    return json.loads(pq.read_schema(path).metadata[RECORD.encode()])["video_id"]
+    return json.loads(pq.read_schema(path).metadata[RECORD_KEY.encode()])["video_id"]

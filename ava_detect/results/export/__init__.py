@@ -1,1 +1,1 @@
-"""Saved results as the files that other tools import."""
+"""Export of saved results to the files that other tools import."""

@@ -1,4 +1,4 @@
-"""One video and its results as annotation tools see them: tracks of boxes in pixels, on numbered frames."""
+"""One video and its results in the form of annotation tools: tracks of boxes in pixels, on numbered frames."""
 
 from __future__ import annotations
 
@@ -20,7 +20,16 @@ _HALF_GRID_STEP_SECONDS = 1 / 60
 
 
 class Sighting(NamedTuple):
-    """A person on a keyframe: the frame's number from 0, its box in whole-frame pixels, who, and what they do."""
+    """A person on a keyframe.
+
+    Attributes:
+        track_id: Id of the person.
+        frame: Number of the frame that the keyframe shows, from 0.
+        timestamp_seconds: Time of the keyframe from the start of the file.
+        box_xyxy: x1, y1, x2, y2 in pixels of the whole frame.
+        person_score: Score of the person detection, 0..1.
+        actions: The person's actions with their scores, 0..1, the highest first.
+    """
 
     track_id: int
     frame: int
@@ -32,10 +41,19 @@ class Sighting(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class AnnotatedVideo:
-    """``path``: the file, of ``width`` x ``height`` upright pixels; ``frame_times``: seconds, a value for every frame.
+    """A video file with its results.
 
-    ``keyframes``: linked, in time order. ``tubes``: when who does what. ``min_score``: actions below it are left out of
-    the sightings.
+    Attributes:
+        video_id: Id of the video.
+        path: Its file.
+        width: Width of an upright frame in pixels.
+        height: Height of an upright frame in pixels.
+        frame_times: float64 ``[num_frames]``, time of each frame in seconds, ascending.
+        label_map: The actions of the results.
+        keyframes: Keyframes with track ids, in time order.
+        tubes: Action tubes: person, action, and the time from start to end.
+        min_score: Actions with a lower score, 0..1, are left out of the sightings.
+        spacing_seconds: Usual time from keyframe to keyframe; computed.
     """
 
     video_id: str
@@ -54,28 +72,39 @@ class AnnotatedVideo:
 
     @property
     def num_frames(self) -> int:
-        """How many frames the video has."""
+        """Number of frames of the video."""
         return len(self.frame_times)
 
     @property
     def fps(self) -> float:
-        """Frames per second, on average."""
+        """Average frame rate; 1 for fewer than two frames."""
         if self.num_frames < 2:
             return 1.0
         return float((self.num_frames - 1) / (self.frame_times[-1] - self.frame_times[0]))
 
     @property
     def duration_seconds(self) -> float:
-        """From the first frame to the end of the last."""
+        """Time from the first frame to the end of the last, in seconds."""
         return self.num_frames / self.fps
 
     def frame_at(self, timestamp_seconds: float) -> int:
-        """The number, from 0, of the frame that a keyframe at this time shows."""
-        place = int(np.searchsorted(self.frame_times, timestamp_seconds + _HALF_GRID_STEP_SECONDS, "right")) - 1
-        return max(place, 0)
+        """Return the frame that a keyframe shows.
+
+        Args:
+            timestamp_seconds: Time of the keyframe from the start of the file.
+
+        Returns:
+            Number of the frame, from 0: the last one that does not begin after the keyframe.
+        """
+        frame = int(np.searchsorted(self.frame_times, timestamp_seconds + _HALF_GRID_STEP_SECONDS, "right")) - 1
+        return max(frame, 0)
 
     def sightings(self) -> Iterator[Sighting]:
-        """Everybody on every keyframe, in time order; several keyframes on one frame count once."""
+        """List the people on all keyframes.
+
+        Yields:
+            Each person on each keyframe, in time order. Of several keyframes on one frame, the first counts.
+        """
         last = -1
         for keyframe in self.keyframes:
             frame = self.frame_at(keyframe.timestamp_seconds)
@@ -84,16 +113,27 @@ class AnnotatedVideo:
             last = frame
 
     def tracks(self) -> dict[int, list[Sighting]]:
-        """The sightings of each person, by track id."""
+        """Group the sightings by person.
+
+        Returns:
+            The sightings of each person in time order, by track id.
+        """
         tracks: dict[int, list[Sighting]] = {}
         for sighting in self.sightings():
             tracks.setdefault(sighting.track_id, []).append(sighting)
         return tracks
 
     def leaves_after(self, sighting: Sighting, following: Sighting | None) -> int | None:
-        """The frame from which a person is not shown any more; None where they stay to ``following``, or to the end.
+        """Return the frame from which a person is not shown any more.
 
-        Somebody who is missing on the next keyframe is held for half the way to it, as drawings do.
+        A person who is missing on the next keyframe is shown for half the time to it, as in drawn videos.
+
+        Args:
+            sighting: A sighting of the person.
+            following: The person's next sighting; None where this is the last.
+
+        Returns:
+            Number of the frame, from 0; None where the person is shown up to ``following``, or to the end.
         """
         end = sighting.timestamp_seconds + self.spacing_seconds / 2
         if following is not None and following.timestamp_seconds < end + self.spacing_seconds:
@@ -103,6 +143,7 @@ class AnnotatedVideo:
         return frame if frame < limit else None
 
     def _on_keyframe(self, keyframe: ActionDetections, frame: int) -> Iterator[Sighting]:
+        """Yield the people of one keyframe."""
         assert keyframe.track_ids is not None, "results are linked when they are read"
         boxes = clip(
             fractions_to_pixels(keyframe.boxes_fraction.astype(np.float64), self.width, self.height),
@@ -124,7 +165,14 @@ class AnnotatedVideo:
 
 
 def actions_of(videos: Sequence[AnnotatedVideo]) -> list[Action]:
-    """The actions that occur in the sightings or tubes of any of the videos, by id."""
+    """List the actions that occur in the sightings or tubes of any of the videos.
+
+    Args:
+        videos: The videos.
+
+    Returns:
+        Each action once, in the order of their ids.
+    """
     found: dict[int, Action] = {}
     for video in videos:
         for sighting in video.sightings():

@@ -1,8 +1,8 @@
-"""COCO json (https://cocodataset.org/#format-data): a picture per keyframe, a person per box, with track and actions.
+"""COCO json (https://cocodataset.org/#format-data): an image per keyframe, a person per box, with track and actions.
 
-Pictures are named ``VIDEO/SECOND.jpg`` and have ``video_id``, ``timestamp`` and ``frame`` besides COCO's own fields,
-so that ``read_coco_json`` and people who cut the frames know which is meant. An annotation has ``track_id`` and, under
-``attributes``, where Datumaro and CVAT look for such things, the track and every action with its score.
+Images are named ``VIDEO/SECOND.jpg`` and have ``video_id``, ``timestamp`` and ``frame`` besides COCO's own fields:
+``read_coco_json`` and scripts that cut the frames identify the frame by them. An annotation has ``track_id`` and,
+under ``attributes``, which Datumaro and CVAT read, the track and every action with its score.
 """
 
 from __future__ import annotations
@@ -21,13 +21,22 @@ PERSON_CATEGORY = 1
 
 
 def write_coco(videos: Sequence[AnnotatedVideo], out: Path) -> list[Path]:
-    """Write ``out/instances.json`` with everybody on every keyframe of the videos."""
+    """Write ``instances.json`` with all people on all keyframes of the videos.
+
+    Args:
+        videos: The videos.
+        out: The folder to write to.
+
+    Returns:
+        The path of the file.
+    """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for video in videos:
         image_of_frame: dict[int, int] = {}
         for keyframe in video.keyframes:
             frame = video.frame_at(keyframe.timestamp_seconds)
+            # Several keyframes may show one frame; image ids count from 1.
             if frame not in image_of_frame:
                 image_of_frame[frame] = len(images) + 1
                 images.append(_image(len(images) + 1, video, frame, keyframe.timestamp_seconds))

@@ -1,8 +1,8 @@
 """CVAT for video 1.1 (https://docs.cvat.ai/docs/manual/advanced/formats/format-cvat/): tracks of people with actions.
 
-Every keyframe becomes a keyframe of CVAT's, which itself moves the boxes in between. Each action that occurs is a
-checkbox of the label ``person``, so that a wrong one is one click to correct. ``labels.json`` is what the "Raw" tab of
-CVAT's label constructor takes: make the task with it, then upload the xml as annotations.
+Every keyframe becomes a keyframe of CVAT, which interpolates the boxes in between. Each action that occurs is a
+checkbox of the label ``person``, so that a wrong one is one click to correct. ``labels.json`` is the input of the "Raw"
+tab of CVAT's label constructor: create the task with it, then upload the xml as annotations.
 """
 
 from __future__ import annotations
@@ -22,7 +22,15 @@ _SCORE_RANGE = "0;1;0.001"
 
 
 def write_cvat(videos: Sequence[AnnotatedVideo], out: Path) -> list[Path]:
-    """Write ``out/VIDEO_ID.xml`` for each video and ``out/labels.json`` for the task; returns their paths."""
+    """Write ``VIDEO_ID.xml`` for each video and ``labels.json`` for the task.
+
+    Args:
+        videos: The videos.
+        out: The folder to write to.
+
+    Returns:
+        The path of ``labels.json``, then those of the videos.
+    """
     actions = actions_of(videos)
     labels = out / LABELS_FILE
     write_text_atomic(labels, json.dumps(_labels(actions), indent=2, ensure_ascii=False) + "\n")
@@ -37,7 +45,7 @@ def write_cvat(videos: Sequence[AnnotatedVideo], out: Path) -> list[Path]:
 
 
 def _labels(actions: Sequence[Action]) -> list[dict[str, object]]:
-    """The label ``person`` as CVAT's label constructor spells it."""
+    """Return the label ``person`` in the format of CVAT's label constructor."""
     score = {"name": _SCORE, "input_type": "number", "mutable": True, "values": _SCORE_RANGE.split(";")}
     checkboxes = [
         {"name": action.name, "input_type": "checkbox", "mutable": True, "values": ["false"]} for action in actions
@@ -46,6 +54,7 @@ def _labels(actions: Sequence[Action]) -> list[dict[str, object]]:
 
 
 def _annotations(video: AnnotatedVideo, actions: Sequence[Action]) -> ElementTree.Element:
+    """Return the xml of one video: the task's metadata, then a track per person."""
     root = ElementTree.Element("annotations")
     _add(root, "version", "1.1")
     task = _add(_add(root, "meta"), "task")
@@ -65,9 +74,9 @@ def _annotations(video: AnnotatedVideo, actions: Sequence[Action]) -> ElementTre
         track = ElementTree.SubElement(root, "track", attributes)
         for sighting, following in zip(sightings, [*sightings[1:], None], strict=True):
             _add_box(track, sighting, sighting.frame, actions)
-            gone = video.leaves_after(sighting, following)
-            if gone is not None:
-                _add_box(track, sighting, gone, actions, is_outside=True)
+            end = video.leaves_after(sighting, following)
+            if end is not None:
+                _add_box(track, sighting, end, actions, is_outside=True)
     return root
 
 
@@ -95,10 +104,10 @@ def _add_box(
     corners = dict(zip(("xtl", "ytl", "xbr", "ybr"), (f"{corner:.2f}" for corner in sighting.box_xyxy), strict=True))
     flags = {"outside": str(int(is_outside)), "occluded": "0", "keyframe": "1", "z_order": "0"}
     box = ElementTree.SubElement(track, "box", {"frame": str(frame), **flags, **corners})
-    done = {action.id for action, _ in sighting.actions}
+    action_ids = {action.id for action, _ in sighting.actions}
     ElementTree.SubElement(box, "attribute", {"name": _SCORE}).text = f"{sighting.person_score:.3f}"
     for action in actions:
-        ElementTree.SubElement(box, "attribute", {"name": action.name}).text = str(action.id in done).lower()
+        ElementTree.SubElement(box, "attribute", {"name": action.name}).text = str(action.id in action_ids).lower()
 
 
 def _add(parent: ElementTree.Element, tag: str, text: str | None = None) -> ElementTree.Element:

@@ -1,10 +1,10 @@
-"""A FiftyOne data set of type ``FiftyOneVideoLabelsDataset``: people with track index and actions on video frames.
+"""A FiftyOne dataset of type ``FiftyOneVideoLabelsDataset``: people with track index and actions on video frames.
 
 ``manifest.json`` lists each video and its file in ``labels/``, which is in ETA's ``VideoLabels`` layout
 (https://docs.voxel51.com/user_guide/dataset_creation/datasets.html#fiftyonevideolabelsdataset). A person is a detection
-``person`` with the track id as ``index`` and an attribute per action, its score; each action tube is an event. Videos
-stay where they are: the manifest has their paths, relative to itself. Frames count from 1. FiftyOne's data base takes
-no dot in an attribute's name, so that ``read (e.g., a book)`` is ``read (eg, a book)`` there.
+``person`` with the track id as ``index`` and an attribute per action with the score as its value; each action tube is
+an event. Videos are not copied: the manifest has their paths, relative to itself. Frames count from 1. FiftyOne's
+database accepts no dot in the name of an attribute, so ``read (e.g., a book)`` becomes ``read (eg, a book)``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,15 @@ MANIFEST_FILE = "manifest.json"
 
 
 def write_fiftyone(videos: Sequence[AnnotatedVideo], out: Path) -> list[Path]:
-    """Write ``out/manifest.json`` and ``out/labels/VIDEO_ID.json``; returns their paths."""
+    """Write ``manifest.json`` and ``labels/VIDEO_ID.json`` for each video.
+
+    Args:
+        videos: The videos.
+        out: The folder to write to.
+
+    Returns:
+        The path of ``manifest.json``, then those of the videos.
+    """
     index, paths = [], [out / MANIFEST_FILE]
     for video in videos:
         labels = out / "labels" / f"{video.video_id}.json"
@@ -81,5 +89,5 @@ def _event(video: AnnotatedVideo, tube: ActionTube) -> dict[str, Any]:
 
 
 def _field_name(name: str) -> str:
-    """A name that MongoDB takes for a field: no dot, no NUL, no dollar sign in front."""
+    """Return a name that MongoDB accepts for a field: without dots, NULs and leading dollar signs."""
     return name.replace(".", "").replace("\0", "").lstrip("$")

@@ -1,4 +1,4 @@
-"""Results -> the files that annotation and data set tools import: COCO, CVAT, Label Studio, FiftyOne, VIA."""
+"""Export saved results to annotation and dataset tools: COCO, CVAT, Label Studio, FiftyOne, VIA; and action tubes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,15 @@ TOOLS: dict[str, Writer] = {
 
 @dataclass(frozen=True)
 class HandOver:
-    """What was written: the files, and how many videos, people (tracks), boxes and tubes are in them."""
+    """The files of an export and the numbers of things in them.
+
+    Attributes:
+        files: The files that were written.
+        num_videos: Number of videos.
+        num_tracks: Number of people (tracks).
+        num_boxes: Number of boxes; a person has one per keyframe.
+        num_tubes: Number of action tubes.
+    """
 
     files: tuple[Path, ...]
     num_videos: int
@@ -48,19 +56,31 @@ def hand_over(
     *,
     min_score: float = 0.5,
 ) -> HandOver:
-    """Write results for another tool into the folder ``out``.
+    """Export saved results to the files of another tool.
 
-    ``results``, ``options``: see ``read_saved_results``. ``to``: one of ``TOOLS``.
-    ``min_score``: an action counts as done from this score on, and a tube needs it at its peak; people stay without
-    any. Raises ``FormatError`` for an unknown tool, no results, or a video that is not there: its size and frame times
-    are needed.
+    Args:
+        results: A folder that ``annotate_videos`` wrote, or one file of results.
+        to: The tool, one of ``TOOLS``.
+        out: The folder to write to.
+        options: How the results are read back.
+        min_score: Least score of an action, and least peak score of a tube, 0..1. People without any action are
+            exported, too.
+
+    Returns:
+        The files and the numbers of things in them.
+
+    Raises:
+        FormatError: The tool is unknown, there are no results, or a video's file, whose size and frame times are
+            needed, is missing.
+        AvaDetectError: ``min_score`` is out of range.
+        VideoError: A video cannot be opened.
     """
     if to not in TOOLS:
         raise FormatError(f"`to` is {', '.join(TOOLS)}, got {to!r}{suggestion(to, TOOLS)}")
     if not 0 <= min_score <= 1:
         raise AvaDetectError(f"`min_score` is a score from 0 to 1, got {min_score:g}")
     saved = read_saved_results(results, options)
-    annotated = [_annotated(of_video, min_score) for of_video in saved]
+    annotated = [_annotated(video_results, min_score) for video_results in saved]
     if not annotated:
         raise FormatError(f"{results}: none of its videos has results, so there is nothing to hand over")
     files = TOOLS[to](annotated, Path(out))
@@ -74,6 +94,7 @@ def hand_over(
 
 
 def _annotated(saved: SavedResults, min_score: float) -> AnnotatedVideo:
+    """Add size and frame times of the video's file, and the action tubes, to saved results."""
     path = saved.video()
     reader = VideoReader(path)
     tubes = tuple(action_tubes(saved.keyframes, min_peak=min_score, min_score=min(0.3, min_score)))
@@ -99,9 +120,22 @@ def find_tubes(
     min_score: float = 0.3,
     smoothing_seconds: float = 0.6,
 ) -> int:
-    """Write the action tubes of results as ``file`` (.parquet, .csv or .jsonl) and return how many there are.
+    """Find the action tubes of saved results and write them to a file; the network need not run again.
 
-    The settings are those of ``action_tubes`` and ``read_saved_results``; the network need not run again for others.
+    Args:
+        results: A folder that ``annotate_videos`` wrote, or one file of results.
+        file: A ``.parquet``, ``.csv`` or ``.jsonl`` file.
+        options: How the results are read back.
+        min_peak: Least peak score of a tube, ``min_score``..1.
+        min_score: Score, 0..1, that a tube has throughout.
+        smoothing_seconds: Standard deviation of the Gaussian that smooths scores over time; 0 for none.
+
+    Returns:
+        Number of tubes.
+
+    Raises:
+        FormatError: There are no results, or the suffix of ``file`` is another one.
+        AvaDetectError: A setting is out of range.
     """
     tubes: list[ActionTube] = []
     actions: dict[int, Action] = {}

@@ -1,8 +1,8 @@
 """Label Studio tasks (https://labelstud.io/guide/predictions, video object tracking and timeline segmentation).
 
-``tasks.json`` has a task per video with our results as a prediction: a ``videorectangle`` per person, whose boxes Label
-Studio moves from keyframe to keyframe, and a ``timelinelabels`` span per action tube, which names its person in its
-note. ``labeling_config.xml`` is the project's labelling interface. Frames count from 1 there, boxes are percent.
+``tasks.json`` has a task per video with the results as a prediction: a ``videorectangle`` per person, whose boxes Label
+Studio interpolates from keyframe to keyframe, and a ``timelinelabels`` span per action tube, with its person in the
+metadata. ``labeling_config.xml`` is the project's labelling interface. Frames count from 1, boxes are in percent.
 """
 
 from __future__ import annotations
@@ -25,7 +25,15 @@ _LOCAL_STORAGE = "/data/local-files/?d="
 
 
 def write_label_studio(videos: Sequence[AnnotatedVideo], out: Path) -> list[Path]:
-    """Write ``out/tasks.json``, whose videos lie in Label Studio's local storage, and ``out/labeling_config.xml``."""
+    """Write ``tasks.json``, which refers to videos in Label Studio's local storage, and ``labeling_config.xml``.
+
+    Args:
+        videos: The videos.
+        out: The folder to write to.
+
+    Returns:
+        The paths of both files.
+    """
     tasks, config = out / TASKS_FILE, out / CONFIG_FILE
     write_text_atomic(tasks, json.dumps([_task(video) for video in videos], indent=1, ensure_ascii=False) + "\n")
     write_text_atomic(config, _config(actions_of(videos)))
@@ -45,11 +53,11 @@ def _task(video: AnnotatedVideo) -> dict[str, Any]:
 def _track(video: AnnotatedVideo, track_id: int, sightings: Sequence[Sighting]) -> dict[str, Any]:
     sequence: list[dict[str, Any]] = []
     for sighting, following in zip(sightings, [*sightings[1:], None], strict=True):
-        gone = video.leaves_after(sighting, following)
+        end = video.leaves_after(sighting, following)
         sequence.append(_step(video, sighting, sighting.frame, is_shown=True))
-        if gone is not None:
+        if end is not None:
             # A step that is not enabled ends the person's visibility.
-            sequence.append(_step(video, sighting, gone, is_shown=False))
+            sequence.append(_step(video, sighting, end, is_shown=False))
     value = {
         "framesCount": video.num_frames,
         "duration": round(video.duration_seconds, 6),

@@ -1,9 +1,9 @@
-"""Files of action tubes: a row per person, action and stretch of time, as Parquet, csv or JSON lines.
+"""Files of action tubes: a row per person, action and time interval, as Parquet, csv or JSON lines.
 
 Columns: ``video_id``, ``track_id``, ``action_id``, ``action_name``, ``action_kind``, ``start_seconds``,
-``end_seconds`` (from the start of the file), ``mean_score``, ``max_score``, and, a value per keyframe that the tube
-covers, ``timestamps_seconds``, ``scores`` (smoothed) and ``boxes`` (x1, y1, x2, y2 as fractions of the frame). A csv,
-whose cells hold one value, has the lists as JSON.
+``end_seconds`` (from the start of the file), ``mean_score``, ``max_score``; and lists with a value for each keyframe
+of the tube: ``timestamps_seconds``, ``scores`` (smoothed) and ``boxes`` (x1, y1, x2, y2 as fractions of the frame).
+The cells of a csv have the lists as JSON.
 """
 
 from __future__ import annotations
@@ -42,9 +42,18 @@ SCHEMA = pa.schema(
 
 
 def write_tubes(path: str | Path, tubes: Iterable[ActionTube], label_map: LabelMap) -> int:
-    """Write tubes in the format of ``path``'s suffix, atomically, and return how many there were.
+    """Write tubes in the format of the file's suffix, atomically.
 
-    ``label_map``: names and kinds of their actions. Raises ``FormatError`` for another suffix than ``TUBE_FORMATS``.
+    Args:
+        path: The file; its suffix is one of ``TUBE_FORMATS``.
+        tubes: The tubes.
+        label_map: Names and kinds of their actions.
+
+    Returns:
+        Number of tubes.
+
+    Raises:
+        FormatError: The suffix is another one.
     """
     suffix = Path(path).suffix.removeprefix(".")
     if suffix not in TUBE_FORMATS:

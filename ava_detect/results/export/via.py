@@ -1,8 +1,8 @@
 """A project of the VGG Image Annotator 3 (https://www.robots.ox.ac.uk/~vgg/software/via/), for its video annotator.
 
-Every person on a keyframe is a region with the attributes ``person`` (the track id) and ``actions`` (checkboxes);
-every action tube is a stretch of the timeline in the row ``3: talk to``. The project says where each video lies
-on this machine; where it has moved, VIA asks for it.
+Every person on a keyframe is a region with the attributes ``person`` (the track id) and ``actions`` (checkboxes).
+Every action tube is a segment of the timeline in a row such as ``3: talk to``. The project has the absolute path of
+each video; when a video has been moved, VIA asks for it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,15 @@ _PERSON, _ACTIONS, _SPAN = "1", "2", "3"
 
 
 def write_via(videos: Sequence[AnnotatedVideo], out: Path) -> list[Path]:
-    """Write ``out/via_project.json`` with all of the videos."""
+    """Write ``via_project.json`` with all of the videos.
+
+    Args:
+        videos: The videos.
+        out: The folder to write to.
+
+    Returns:
+        The path of the file.
+    """
     metadata: dict[str, Any] = {}
     for number, video in enumerate(videos, start=1):
         for entry in [*_regions(video), *_spans(video)]:
@@ -32,7 +40,7 @@ def write_via(videos: Sequence[AnnotatedVideo], out: Path) -> list[Path]:
     numbers = [str(number) for number in range(1, len(videos) + 1)]
     project = {
         "project": {
-            # What VIA itself writes into a project that is not shared.
+            # VIA's own placeholders in a project that is not shared.
             "pid": "__VIA_PROJECT_ID__",
             "rev": "__VIA_PROJECT_REV_ID__",
             "rev_timestamp": "__VIA_PROJECT_REV_TIMESTAMP__",

@@ -11,8 +11,8 @@ import numpy as np
 
 from ava_detect.errors import AvaDetectError, ConfigError, VideoError, suggestion
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
-from ava_detect.results.files import ResultsFile, name_actions, open_results
 from ava_detect.results.people_table import PeopleTable
+from ava_detect.results.results_file import ResultsFile, name_actions, open_results
 from ava_detect.results.saved import ReadOptions, SavedRun, SavedVideo, locate, open_run
 from ava_detect.structures.progress import OnProgress, Progress
 from ava_detect.visualization.page.folder import VideoEntry, finish_folder, key_of, start_folder, write_video

@@ -14,8 +14,8 @@ from ava_detect.errors import FormatError
 from ava_detect.formats.ava_csv import AvaTable, write_ava_csv
 from ava_detect.formats.jsonl import write_jsonl
 from ava_detect.formats.parquet import write_parquet
-from ava_detect.results.files import name_actions, open_results
 from ava_detect.results.people_table import PeopleTable
+from ava_detect.results.results_file import name_actions, open_results
 from ava_detect.structures.labels import Action, ActionKind, LabelMap
 from ava_detect.visualization.page.packing import VideoContent, describe, pieces, script
 from ava_detect.visualization.page.truth import judge
