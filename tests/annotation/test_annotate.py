@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from helpers import SMALL_CONFIG, constant_rate, lively_model, save_pyslowfast, small_config_file, write_numbered_video
 from poison import plugin
+from processes import ava_detect, interruptible
 
 from ava_detect.annotation.annotate import annotate_videos
 from ava_detect.annotation.engines.base import Limits
@@ -195,12 +196,11 @@ def test_a_killed_run_leaves_nothing_half_and_the_next_goes_on(work):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_ctrl_c_ends_every_process_quietly(work, workers):
-    config = small_config_file(work)
-    command = [sys.executable, "-m", "ava_detect", "annotate", work / "videos", "--out", work / "out"]
-    command += ["--config", config, "--weights", "random", "--boxes", work / "boxes.csv", "--every", "0.001"]
-    process = subprocess.Popen(
-        [*map(str, command), "--workers", str(workers)], stderr=subprocess.PIPE, text=True, start_new_session=True
+    options = ["--config", small_config_file(work), "--weights", "random", "--boxes", work / "boxes.csv"]
+    command = ava_detect(
+        "annotate", work / "videos", "--out", work / "out", *options, "--every", 0.001, "--workers", workers
     )
+    process = subprocess.Popen(interruptible(command), stderr=subprocess.PIPE, text=True, start_new_session=True)
     deadline = time.monotonic() + 300
     while not list(work.glob(f"out/{TEMPORARY_MARK}*.csv")) and time.monotonic() < deadline:
         assert process.poll() is None

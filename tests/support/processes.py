@@ -1,0 +1,25 @@
+"""Python programs and ``ava-detect`` in processes of their own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+_RESTORE_CTRL_C = (
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+)
+
+
+def ava_detect(*arguments: object) -> list[str]:
+    """The command line that runs ``ava-detect`` with these arguments under this Python."""
+    return [sys.executable, "-m", "ava_detect", *map(str, arguments)]
+
+
+def interruptible(command: Sequence[str | Path]) -> list[str]:
+    """The same command in a process that Ctrl-C ends.
+
+    A shell starts its background jobs with SIGINT ignored. Every process below them inherits that, and Python then
+    raises no KeyboardInterrupt; a shell's ``trap`` cannot take it back.
+    """
+    return [sys.executable, "-c", _RESTORE_CTRL_C, *map(str, command)]
