@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers import constant_rate, save_pyslowfast, write_numbered_video
+from networks import save_pyslowfast
+from videos import constant_rate, write_numbered_video
 
 from ava_detect.config.build import build_model
 from ava_detect.formats.ava_csv import AvaTable, write_ava_table

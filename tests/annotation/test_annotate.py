@@ -10,9 +10,10 @@ import time
 
 import numpy as np
 import pytest
-from helpers import SMALL_CONFIG, constant_rate, lively_model, save_pyslowfast, small_config_file, write_numbered_video
+from networks import SMALL_CONFIG, lively_model, save_pyslowfast, small_config_file
 from poison import plugin
 from processes import ava_detect, interruptible
+from videos import constant_rate, write_numbered_video
 
 from ava_detect.annotation.annotate import annotate_videos
 from ava_detect.annotation.engines.base import Limits

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from helpers import constant_rate, small_config_file, write_numbered_video
+from networks import small_config_file
 from PIL import Image
+from videos import constant_rate, write_numbered_video
 
 from ava_detect.annotation.explain import explain
 from ava_detect.errors import AvaDetectError

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import constant_rate, lively_model, save_pyslowfast, small_config_file, write_numbered_video
+from networks import lively_model, save_pyslowfast, small_config_file
 from ray_nodes import two_nodes
+from videos import constant_rate, write_numbered_video
 
 from ava_detect.annotation.annotate import annotate_videos
 from ava_detect.annotation.engines.settings import ClusterSettings

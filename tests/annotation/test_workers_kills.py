@@ -17,7 +17,8 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers import constant_rate, small_config_file, write_numbered_video
+from networks import small_config_file
+from videos import constant_rate, write_numbered_video
 from warm_runs import WarmRuns, group_is_gone
 
 from ava_detect.formats.ava_csv import AvaTable, write_ava_table

@@ -11,7 +11,8 @@ import sys
 import numpy as np
 import pytest
 import yaml
-from helpers import constant_rate, lively_model, save_pyslowfast, small_config_file, write_numbered_video
+from networks import lively_model, save_pyslowfast, small_config_file
+from videos import constant_rate, write_numbered_video
 
 from ava_detect.annotation.annotate import annotate_videos
 from ava_detect.benchmark import run_benchmark

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-import av
 import numpy as np
 import pytest
 import torch
-from helpers import constant_rate, lively_model, write_numbered_video
+from fixed_detector import FixedDetector
+from networks import lively_model
+from videos import constant_rate, write_frames, write_numbered_video
 
 from ava_detect.errors import ConfigError
 from ava_detect.inference.pipeline import Pipeline
-from ava_detect.structures import ClipSettings, PersonBoxes
+from ava_detect.structures import ClipSettings
 from ava_detect.structures.labels import Action, LabelMap
 
 ONE_ACTION = LabelMap((Action(1, "one"),))
 BOX = (0.25, 0.25, 0.5, 0.75)
-
-
-class FixedDetector:
-    name, needs_images = "fixed", True
-
-    def __call__(self, frames):
-        box = np.array([BOX], np.float32)
-        return [PersonBoxes(box * np.array([*f.image.shape[1::-1]] * 2, np.float32), [0.9]) for f in frames]
 
 
 class Answering(torch.nn.Module):
@@ -46,13 +39,7 @@ def half_white(tmp_path_factory):
     path = tmp_path_factory.mktemp("augmentation") / "half.mp4"
     image = np.zeros((48, 64, 3), np.uint8)
     image[:, 32:] = 255
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=30)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for _ in range(20):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode())
-    return path
+    return write_frames(path, 20 * [image])
 
 
 def sigmoid(x):
@@ -60,7 +47,7 @@ def sigmoid(x):
 
 
 def score(video, answer, **settings):
-    pipeline = Pipeline(FixedDetector(), Answering(answer), label_map=ONE_ACTION, **settings)
+    pipeline = Pipeline(FixedDetector(BOX), Answering(answer), label_map=ONE_ACTION, **settings)
     (keyframe,) = list(pipeline(video, at_seconds=[0.2]))
     np.testing.assert_allclose(keyframe.boxes_fraction, [BOX], atol=1e-6)
     return float(keyframe.action_scores[0, 0])
@@ -125,10 +112,10 @@ def test_the_networks_own_scale_alone_changes_nothing(tmp_path):
     video = write_numbered_video(tmp_path / "a.mp4", constant_rate(100, 30))
     model = lively_model()
     times = [0.0, 1.0, 2.5]
-    plain = list(Pipeline(FixedDetector(), model)(video, at_seconds=times))
-    same = list(Pipeline(FixedDetector(), model, scales=[32])(video, at_seconds=times))
-    both = list(Pipeline(FixedDetector(), model, scales=[48, 32], keyframes_per_batch=2)(video, at_seconds=times))
-    other = list(Pipeline(FixedDetector(), model, scales=[48])(video, at_seconds=times))
+    plain = list(Pipeline(FixedDetector(BOX), model)(video, at_seconds=times))
+    same = list(Pipeline(FixedDetector(BOX), model, scales=[32])(video, at_seconds=times))
+    both = list(Pipeline(FixedDetector(BOX), model, scales=[48, 32], keyframes_per_batch=2)(video, at_seconds=times))
+    other = list(Pipeline(FixedDetector(BOX), model, scales=[48])(video, at_seconds=times))
     assert [keyframe.timestamp_seconds for keyframe in both] == times
     for one, two, mixed, larger in zip(plain, same, both, other, strict=True):
         np.testing.assert_array_equal(one.action_scores, two.action_scores)
@@ -138,4 +125,4 @@ def test_the_networks_own_scale_alone_changes_nothing(tmp_path):
 @pytest.mark.parametrize("scales", [[16], [224, 224]])
 def test_scales_that_are_none_are_refused(scales):
     with pytest.raises(ConfigError, match="scales are short sides in pixels, each once and at least 32, got"):
-        Pipeline(FixedDetector(), lively_model(), scales=scales)
+        Pipeline(FixedDetector(BOX), lively_model(), scales=scales)

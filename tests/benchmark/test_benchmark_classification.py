@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from helpers import SMALL_CONFIG, constant_rate, lively_model, save_pyslowfast, write_numbered_video
+from networks import SMALL_CONFIG, lively_model, save_pyslowfast
+from videos import constant_rate, write_numbered_video
 
 from ava_detect.benchmark import run_benchmark
 from ava_detect.benchmark.classification import SCORES, VideoScores, merge_views, score_classification

@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 import typer
-from helpers import lively_model, save_pyslowfast, small_config_file
+from networks import lively_model, save_pyslowfast, small_config_file
 from typer.testing import CliRunner
 
 from ava_detect.cli import weights as cli_weights

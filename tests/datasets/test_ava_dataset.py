@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers import constant_rate, frame_number, lively_model, write_numbered_video
+from networks import lively_model
 from PIL import Image
 from torch.utils.data import DataLoader
+from videos import constant_rate, frame_number, write_numbered_video
 
 from ava_detect.config import Config
 from ava_detect.datasets.build import build_dataset

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from helpers import lively_model
+from networks import lively_model
 from torch import Tensor, nn
 
 from ava_detect.errors import AvaDetectError

@@ -8,34 +8,19 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-from helpers import constant_rate, frame_number, lively_model, write_numbered_video
+from fixed_detector import FixedDetector
+from networks import lively_model
+from videos import constant_rate, frame_number, write_numbered_video
 
 from ava_detect.config import Config
 from ava_detect.config.build import build_model
 from ava_detect.errors import ConfigError, VideoError
 from ava_detect.inference.pipeline import Pipeline
 from ava_detect.inference.scorer import Scorer
-from ava_detect.structures import ClipSettings, Frame, PersonBoxes
+from ava_detect.structures import ClipSettings
 from ava_detect.structures.labels import LabelMap
 from ava_detect.video.reader import DecodedFrame
 from ava_detect.video.writer import VideoWriter
-
-
-class FixedDetector:
-    """Finds the same people on every picture; boxes as fractions, scores falling."""
-
-    name = "fixed"
-
-    def __init__(self, *boxes_fraction, needs_images=True):
-        self.boxes = np.array(boxes_fraction, np.float32).reshape(-1, 4)
-        self.needs_images = needs_images
-        self.seen: list[Frame] = []
-
-    def __call__(self, frames):
-        self.seen += frames
-        scores = np.linspace(0.9, 0.5, len(self.boxes))
-        return [PersonBoxes(self.boxes * np.array([*f.image.shape[1::-1]] * 2, np.float32), scores) for f in frames]
-
 
 PEOPLE = ((0.1, 0.1, 0.5, 0.9), (0.4, 0.2, 0.95, 0.8))
 

@@ -8,7 +8,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from helpers import SMALL_CONFIG, lively_model, save_pyslowfast, small_config_file
+from networks import SMALL_CONFIG, lively_model, save_pyslowfast, small_config_file
 
 from ava_detect.errors import AvaDetectError, ConfigError
 from ava_detect.models import export

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from helpers import lively_model, save_pyslowfast
+from networks import lively_model, save_pyslowfast
 
 from ava_detect.config.build import build_model
 from ava_detect.errors import WeightsError

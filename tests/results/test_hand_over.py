@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
-from helpers import constant_rate, write_numbered_video
 from PIL import Image
 from typer.testing import CliRunner
+from videos import constant_rate, write_numbered_video
 
 from ava_detect.cli import hand_over as cli_handover
 from ava_detect.errors import AvaDetectError, ConfigError, FormatError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import fsspec
 import pytest
-from helpers import constant_rate, write_numbered_video
+from videos import constant_rate, write_numbered_video
 
 from ava_detect.annotation.annotate import annotate_videos
 from ava_detect.errors import AvaDetectError

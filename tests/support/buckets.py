@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from helpers import constant_rate, small_config_file, write_numbered_video
+from networks import small_config_file
+from videos import constant_rate, write_numbered_video
 
 from ava_detect.annotation.annotate import AnnotateSummary, annotate_videos
 from ava_detect.formats.ava_csv import AvaTable, write_ava_table

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from subprocess import CompletedProcess
 
 _RESTORE_CTRL_C = (
     "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
@@ -23,3 +25,11 @@ def interruptible(command: Sequence[str | Path]) -> list[str]:
     raises no KeyboardInterrupt; a shell's ``trap`` cannot take it back.
     """
     return [sys.executable, "-c", _RESTORE_CTRL_C, *map(str, command)]
+
+
+def run_python(code: str, *arguments: object, check: bool = True, cwd: Path | None = None) -> CompletedProcess[str]:
+    """Run a program in a fresh Python; with ``check``, it must end with 0."""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+    assert done.returncode == 0 or not check, done.stderr
+    return done

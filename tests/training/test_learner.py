@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from helpers import SMALL_CONFIG, lively_model
+from networks import SMALL_CONFIG, lively_model
 from torch import nn
 
 from ava_detect.config import Config

@@ -7,7 +7,7 @@ from itertools import islice
 import av
 import numpy as np
 import pytest
-from helpers import constant_rate, frame_number, numbered_frame, write_numbered_video
+from videos import constant_rate, frame_number, numbered_frame, write_numbered_video
 
 from ava_detect.errors import VideoError
 from ava_detect.video.reader import VideoReader

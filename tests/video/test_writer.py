@@ -5,7 +5,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from helpers import frame_number, numbered_frame
+from videos import frame_number, numbered_frame
 
 from ava_detect.video.reader import VideoReader
 from ava_detect.video.writer import VideoWriter

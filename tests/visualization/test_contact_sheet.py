@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import constant_rate, frame_number, write_numbered_video
 from PIL import Image
+from videos import constant_rate, frame_number, write_numbered_video
 
 from ava_detect.errors import AvaDetectError
 from ava_detect.structures import ActionDetections

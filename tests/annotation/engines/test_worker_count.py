@@ -6,7 +6,7 @@ import os
 from types import SimpleNamespace
 
 import pytest
-from helpers import SMALL_CONFIG
+from networks import SMALL_CONFIG
 
 from ava_detect.annotation import annotate
 from ava_detect.annotation.engines import worker_count as workers

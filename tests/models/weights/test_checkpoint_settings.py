@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 import yaml
-from helpers import SMALL_CONFIG, lively_model
+from networks import SMALL_CONFIG, lively_model
 from weights_files import CFG, renamed, same_state, write_family
 
 from ava_detect.errors import WeightsError

@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from helpers import SMALL_CONFIG, lively_model, save_pyslowfast
+from networks import SMALL_CONFIG, lively_model, save_pyslowfast
 from safetensors import safe_open
 from weights_files import CFG, renamed, same_state, write_caffe2, write_family
 

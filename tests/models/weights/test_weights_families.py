@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from helpers import lively_model
+from networks import lively_model
 from weights_files import python2_pickle, renamed, same_state, write_caffe2, write_family
 
 from ava_detect.errors import WeightsError

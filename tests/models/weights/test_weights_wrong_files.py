@@ -11,7 +11,7 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 import torch
-from helpers import lively_model, save_pyslowfast
+from networks import lively_model, save_pyslowfast
 from weights_files import renamed, same_state, write_caffe2, write_family
 
 from ava_detect.errors import WeightsError

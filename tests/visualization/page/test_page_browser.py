@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import constant_rate, frame_number, write_numbered_video
 from page_data import (
     SECONDS,
     WIDTH,
@@ -25,6 +24,7 @@ from page_data import (
     write_results,
 )
 from PIL import Image
+from videos import constant_rate, frame_number, write_numbered_video
 
 from ava_detect.formats.jsonl import write_jsonl
 from ava_detect.structures.labels import Action, ActionKind, LabelMap
