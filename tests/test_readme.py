@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from annotate_inputs import BOX, write_boxes
 from networks import save_pyslowfast
+from processes import run_python
 from videos import constant_rate, write_numbered_video
 
 from ava_detect.config.build import build_model
@@ -31,7 +33,7 @@ def place(tmp_path_factory):
     """A folder with the files that the README speaks of."""
     folder = tmp_path_factory.mktemp("readme")
     write_numbered_video(folder / "video.mp4", constant_rate(10, 30))
-    write_ava_table(folder / "boxes.csv", AvaTable.from_columns(["video"], [0], [[0.1, 0.1, 0.9, 0.9]], scores=[0.9]))
+    write_boxes(folder / "boxes.csv", [("video", 0, BOX)])
     boxes, actions = [[0.1, 0.1, 0.9, 0.9]], [12]
     truth = AvaTable.from_columns(["movie"], [902], boxes, actions, person_ids=[0])
     write_ava_table(folder / "ground_truth.csv", truth)
@@ -60,8 +62,7 @@ def test_every_command_runs(place, command):
 @pytest.mark.slow
 @pytest.mark.parametrize("program", blocks("python"))
 def test_every_program_runs(place, program):
-    done = subprocess.run([sys.executable, "-c", program], cwd=place, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    run_python(program, cwd=place)
 
 
 def test_the_first_screen_has_both_commands():

@@ -5,14 +5,16 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
+from annotate_inputs import BOX, options, write_boxes, write_inputs
+from annotate_inputs import settings as default_settings
+from concurrency import wait_until
 from networks import SMALL_CONFIG, lively_model, save_pyslowfast, small_config_file
 from poison import plugin
-from processes import ava_detect, interruptible
+from processes import ava_detect, interruptible, run_python
+from tolerances import BOX_FRACTIONS, MILLISECOND_SECONDS
 from videos import constant_rate, write_numbered_video
 
 from ava_detect.annotation.annotate import annotate_videos
@@ -21,7 +23,7 @@ from ava_detect.annotation.engines.settings import ClusterSettings
 from ava_detect.config import Config
 from ava_detect.config.build import build_model
 from ava_detect.errors import AvaDetectError, ConfigError
-from ava_detect.formats.ava_csv import AvaTable, read_ava_csv, write_ava_table
+from ava_detect.formats.ava_csv import read_ava_csv
 from ava_detect.formats.jsonl import read_jsonl
 from ava_detect.models.execution import resolve_device, resolve_precision
 from ava_detect.models.weights.converting import save_weights
@@ -31,27 +33,17 @@ from ava_detect.structures.labels import LabelMap
 from ava_detect.structures.progress import Progress
 from ava_detect.video.reader import VideoReader
 
-NAMES = ("one", "two", "three")
+SECONDS = {"one": 3.2, "two": 1.0, "three": 2.5}
 
 
 @pytest.fixture
 def work(tmp_path):
     """Three short videos, people for each of their seconds, and a network that runs in milliseconds."""
-    folder = tmp_path / "videos"
-    folder.mkdir()
-    seconds = {"one": 3.2, "two": 1.0, "three": 2.5}
-    rows = []
-    for name in NAMES:
-        write_numbered_video(folder / f"{name}.mp4", constant_rate(int(30 * seconds[name]), 30))
-        rows += [(name, second, (0.1, 0.2, 0.6, 0.9)) for second in range(int(np.ceil(seconds[name])))]
-    names, times, boxes = zip(*rows, strict=True)
-    write_ava_table(tmp_path / "boxes.csv", AvaTable.from_columns(names, times, boxes, scores=[0.9] * len(rows)))
-    return tmp_path
+    return write_inputs(tmp_path, SECONDS)
 
 
 def run(work, *sources, out="out", **settings):
-    defaults = {"config": str(small_config_file(work)), "weights": "random", "boxes": work / "boxes.csv"}
-    return annotate_videos(list(sources) or [work / "videos"], work / out, **{**defaults, **settings})
+    return annotate_videos(list(sources) or [work / "videos"], work / out, **{**default_settings(work), **settings})
 
 
 def results(out) -> dict[str, bytes]:
@@ -64,13 +56,13 @@ def test_a_folder_becomes_rows_and_a_summary(work):
     out = work / "out"
     assert summary.all_well
     assert sorted(path.name for path in out.iterdir()) == sorted(
-        [f"{n}.{suffix}" for n in NAMES for suffix in ("csv", "jsonl", "parquet", "annotated.mp4")]
+        [f"{n}.{suffix}" for n in SECONDS for suffix in ("csv", "jsonl", "parquet", "annotated.mp4")]
         + ["summary.json", "manifest.jsonl"]
     )
     table = read_ava_csv(out / "one.csv")
     assert sorted(set(table.timestamps_seconds.tolist())) == [0, 1, 2, 3]
     assert len(table) == 4 * 80
-    np.testing.assert_allclose(table.boxes_fraction, np.tile([0.1, 0.2, 0.6, 0.9], (320, 1)), atol=1e-6)
+    np.testing.assert_allclose(table.boxes_fraction, np.tile([0.1, 0.2, 0.6, 0.9], (320, 1)), atol=BOX_FRACTIONS)
     lines = list(read_jsonl(out / "one.jsonl", LabelMap.ava()))
     assert [line.timestamp_seconds for line in lines] == [0, 1, 2, 3]
     # Frame 64 turns seven of the ten bars of frame 63 round: a hard cut, at which the track ends.
@@ -96,7 +88,7 @@ def test_a_folder_becomes_rows_and_a_summary(work):
     assert written["versions"]["torch"]
     one = next(json.loads(line) for line in (out / "manifest.jsonl").open() if '"video_id": "one"' in line)
     assert (one["source_fps"], one["source_seconds"]) == (30, pytest.approx(3.2))
-    assert one["cuts_seconds"] == [pytest.approx(64 / 30, abs=1e-3)]
+    assert one["cuts_seconds"] == [pytest.approx(64 / 30, abs=MILLISECOND_SECONDS)]
 
 
 def test_random_weights_are_said_in_every_output_that_has_a_place(work):
@@ -184,7 +176,7 @@ def test_a_killed_run_leaves_nothing_half_and_the_next_goes_on(work):
         f"annotate_videos({str(work / 'videos')!r}, {str(work / 'out')!r}, config={str(config)!r}, weights='random',\n"
         f"    boxes={str(work / 'boxes.csv')!r}, draw=True, every_seconds=0.1, on_progress=die)\n"
     )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    assert run_python(code, check=False).returncode == -signal.SIGKILL
     left = [path.name for path in (work / "out").iterdir()]
     assert "one.csv" in left
     assert any(name.startswith(TEMPORARY_MARK) for name in left)
@@ -197,15 +189,11 @@ def test_a_killed_run_leaves_nothing_half_and_the_next_goes_on(work):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_ctrl_c_ends_every_process_quietly(work, workers):
-    options = ["--config", small_config_file(work), "--weights", "random", "--boxes", work / "boxes.csv"]
-    command = ava_detect(
-        "annotate", work / "videos", "--out", work / "out", *options, "--every", 0.001, "--workers", workers
-    )
+    more = ("--every", 0.001, "--workers", workers)
+    command = ava_detect("annotate", work / "videos", "--out", work / "out", *options(work), *more)
     process = subprocess.Popen(interruptible(command), stderr=subprocess.PIPE, text=True, start_new_session=True)
-    deadline = time.monotonic() + 300
-    while not list(work.glob(f"out/{TEMPORARY_MARK}*.csv")) and time.monotonic() < deadline:
-        assert process.poll() is None
-        time.sleep(0.05)
+    wait_until(lambda: list(work.glob(f"out/{TEMPORARY_MARK}*.csv")) or process.poll() is not None, seconds=300)
+    assert process.poll() is None
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 1
@@ -218,10 +206,7 @@ def test_bad_videos_are_reported_and_the_others_go_on(work, shared):
     videos = work / "videos"
     (videos / "text.mp4").write_text("no video\n")
     (videos / "broken.mp4").write_bytes((shared / "videos" / "odd_truncfs.mp4").read_bytes())
-    write_ava_table(
-        work / "boxes.csv",
-        AvaTable.from_columns(["one", "two", "broken"], [0, 0, 0], [[0.1, 0.1, 0.9, 0.9]] * 3, scores=[0.9] * 3),
-    )
+    write_boxes(work / "boxes.csv", [(name, 0, BOX) for name in ("one", "two", "broken")])
     summary = run(work, videos, work / "gone.mp4")
     assert not summary.all_well
     records = {record.video_id: record for record in summary.videos}
@@ -289,7 +274,7 @@ def test_a_video_that_ends_its_process_takes_no_other_with_it(work, monkeypatch,
 
 def test_times_in_a_movie(work):
     """With start_seconds the csv and the boxes count from the movie's start; jsonl stays the file's."""
-    write_ava_table(work / "movie.csv", AvaTable.from_columns(["one"], [902], [[0.1, 0.1, 0.9, 0.9]], scores=[0.9]))
+    write_boxes(work / "movie.csv", [("one", 902, BOX)])
     run(work, work / "videos" / "one.mp4", boxes=work / "movie.csv", start_seconds=900.0)
     assert set(read_ava_csv(work / "out" / "one.csv").timestamps_seconds.tolist()) == {902.0}
     people = [len(line) for line in read_jsonl(work / "out" / "one.jsonl", LabelMap.ava())]
@@ -376,16 +361,14 @@ for video in sys.argv[4:]:
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_video(tmp_path):
-    """One minute, then four in the same process: within 5 percent. Three minutes of pictures are 300 MB."""
+    """One minute, then four in the same process: within 5 percent. Three minutes of frames are 300 MB."""
     config = small_config_file(tmp_path)
     rows, videos = [], []
     for minutes in (1, 4):
-        pictures = constant_rate(600 * minutes, 10)
-        videos.append(write_numbered_video(tmp_path / f"{minutes}.mp4", pictures, rate=10, width=320, height=180))
-        rows += [(str(minutes), second) for second in range(60 * minutes)]
-    ids, seconds = zip(*rows, strict=True)
-    write_ava_table(tmp_path / "boxes.csv", AvaTable.from_columns(ids, seconds, [[0.2, 0.2, 0.8, 0.8]] * len(rows)))
-    command = [sys.executable, "-c", PEAK_MEMORY, tmp_path / "out", config, tmp_path / "boxes.csv", *videos]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+        times = constant_rate(600 * minutes, 10)
+        videos.append(write_numbered_video(tmp_path / f"{minutes}.mp4", times, rate=10, width=320, height=180))
+        rows += [(str(minutes), second, BOX) for second in range(60 * minutes)]
+    write_boxes(tmp_path / "boxes.csv", rows)
+    done = run_python(PEAK_MEMORY, tmp_path / "out", config, tmp_path / "boxes.csv", *videos)
     short, long = map(int, done.stdout.split())
     assert long <= 1.05 * short, f"peak memory in KiB: {short}, {long}"

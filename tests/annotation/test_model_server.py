@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from networks import lively_model, save_pyslowfast, small_config_file
+from annotate_inputs import write_inputs
+from networks import lively_model, save_pyslowfast
 from ray_nodes import two_nodes
-from videos import constant_rate, write_numbered_video
 
 from ava_detect.annotation.annotate import annotate_videos
 from ava_detect.annotation.engines.settings import ClusterSettings
@@ -17,7 +17,6 @@ from ava_detect.annotation.model_server import ModelServer, RemoteScorer
 from ava_detect.annotation.settings import AnnotateSettings
 from ava_detect.config import load_config
 from ava_detect.errors import ConfigError
-from ava_detect.formats.ava_csv import AvaTable, write_ava_table
 from ava_detect.storage.local_files import sha256_of
 from ava_detect.structures import Clip, PersonBoxes
 
@@ -26,17 +25,8 @@ SECONDS = {"one": 3.2, "two": 1.0, "three": 2.5}
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """Three short videos, people on most of their seconds, and a network whose scores depend on what it sees."""
-    folder = tmp_path_factory.mktemp("apart")
-    (folder / "videos").mkdir()
-    rows = []
-    for name, seconds in SECONDS.items():
-        write_numbered_video(folder / "videos" / f"{name}.mp4", constant_rate(int(30 * seconds), 30))
-        # Nobody is on the second keyframe.
-        rows += [(name, second, (0.1, 0.2, 0.6, 0.9)) for second in range(int(np.ceil(seconds))) if second != 1]
-    ids, times, boxes = zip(*rows, strict=True)
-    write_ava_table(folder / "boxes.csv", AvaTable.from_columns(ids, times, boxes, scores=[0.9] * len(rows)))
-    small_config_file(folder)
+    """Three short videos, no person on their second keyframe, and a network whose scores depend on what it sees."""
+    folder = write_inputs(tmp_path_factory.mktemp("apart"), SECONDS, empty_seconds=[1])
     save_pyslowfast(lively_model(), folder / "lively.pth")
     return folder
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from fixed_detector import FixedDetector
 from networks import lively_model
+from tolerances import AVERAGED_SCORES, BOX_FRACTIONS
 from videos import constant_rate, write_frames, write_numbered_video
 
 from ava_detect.errors import ConfigError
@@ -49,7 +50,7 @@ def sigmoid(x):
 def score(video, answer, **settings):
     pipeline = Pipeline(FixedDetector(BOX), Answering(answer), label_map=ONE_ACTION, **settings)
     (keyframe,) = list(pipeline(video, at_seconds=[0.2]))
-    np.testing.assert_allclose(keyframe.boxes_fraction, [BOX], atol=1e-6)
+    np.testing.assert_allclose(keyframe.boxes_fraction, [BOX], atol=BOX_FRACTIONS)
     return float(keyframe.action_scores[0, 0])
 
 
@@ -64,14 +65,15 @@ def brightness(clip, roi):
 
 def test_boxes_are_mirrored(half_white):
     """At 42x32 the box lies from x 10.5 to 21; mirrored from 21 to 31.5."""
-    np.testing.assert_allclose(score(half_white, left_edge), sigmoid(42 / 64 * 16 / 10), atol=1e-6)
+    np.testing.assert_allclose(score(half_white, left_edge), sigmoid(42 / 64 * 16 / 10), atol=AVERAGED_SCORES)
     wanted = (sigmoid(42 / 64 * 16 / 10) + sigmoid(42 / 64 * 32 / 10)) / 2
-    np.testing.assert_allclose(score(half_white, left_edge, flip=True), wanted, atol=1e-6)
+    np.testing.assert_allclose(score(half_white, left_edge, flip=True), wanted, atol=AVERAGED_SCORES)
 
 
 def test_pictures_are_mirrored_with_the_boxes(half_white):
     """The box lies in the black half; it still does when picture and box are both mirrored."""
     dark = score(half_white, brightness)
+    # 0.02: the codec leaves black and white off by a few levels and blurs the edge between them.
     assert dark == pytest.approx(0.5, abs=0.02)
     assert score(half_white, brightness, flip=True) == pytest.approx(dark, abs=0.02)
     # What is at the left of the picture is black, and white in its mirror image.
@@ -84,14 +86,14 @@ def test_a_network_that_does_not_know_left_from_right_gives_the_same(half_white)
     def symmetric(clip, roi):
         return clip.mean() + (roi[3] - roi[1]) / 50
 
-    assert score(half_white, symmetric, flip=True) == pytest.approx(score(half_white, symmetric), abs=1e-6)
+    assert score(half_white, symmetric, flip=True) == pytest.approx(score(half_white, symmetric), abs=AVERAGED_SCORES)
 
 
 def test_every_scale_is_scored_with_its_own_boxes_and_the_mean_counts(half_white):
     """The logit is the clip's height over 100, then the box's height over 100: half of it."""
     heights = np.array([32, 48, 96])
     found = score(half_white, lambda clip, roi: torch.tensor(clip.shape[-2] / 100), scales=[32, 48, 96])
-    np.testing.assert_allclose(found, sigmoid(heights / 100).mean(), atol=1e-6)
+    np.testing.assert_allclose(found, sigmoid(heights / 100).mean(), atol=AVERAGED_SCORES)
     found = score(half_white, lambda clip, roi: (roi[3] - roi[1]) / 100, scales=[48, 96])
     np.testing.assert_allclose(found, sigmoid(np.array([24, 48]) / 100).mean(), atol=1e-4)
 
@@ -119,7 +121,9 @@ def test_the_networks_own_scale_alone_changes_nothing(tmp_path):
     assert [keyframe.timestamp_seconds for keyframe in both] == times
     for one, two, mixed, larger in zip(plain, same, both, other, strict=True):
         np.testing.assert_array_equal(one.action_scores, two.action_scores)
-        np.testing.assert_allclose(mixed.action_scores, (one.action_scores + larger.action_scores) / 2, atol=1e-6)
+        np.testing.assert_allclose(
+            mixed.action_scores, (one.action_scores + larger.action_scores) / 2, atol=AVERAGED_SCORES
+        )
 
 
 @pytest.mark.parametrize("scales", [[16], [224, 224]])

@@ -13,15 +13,8 @@ from typer.testing import CliRunner
 from ava_detect.cli import weights as cli_weights
 from ava_detect.errors import AvaDetectError
 from ava_detect.models.zoo_table import ZOO
-from ava_detect.storage.cache import CACHE_VARIABLE
 
 NAME = "slowfast_r101_nl_32x2_ava22"
-
-
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
-    return tmp_path / "cache"
 
 
 @pytest.fixture

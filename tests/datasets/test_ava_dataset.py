@@ -99,6 +99,7 @@ def test_a_test_sample_is_what_the_pipeline_gives_the_network(world, monkeypatch
     for index, (clip, rois) in enumerate(seen):
         batch = collate([dataset[index]])
         torch.testing.assert_close(network_input(batch.frames, (0.45,) * 3, (0.225,) * 3), clip)
+        # Boxes of up to 60 pixels in float32, whose steps are 4e-6 there.
         torch.testing.assert_close(
             batch.rois[batch.rois[:, 1].argsort()], rois[rois[:, 1].argsort()], rtol=0, atol=1e-5
         )

@@ -21,16 +21,6 @@ video_b,0903
 """
 
 
-@pytest.fixture
-def write(tmp_path):
-    def write(text: str, name: str):
-        path = tmp_path / name
-        path.write_text(text)
-        return path
-
-    return write
-
-
 def content(table):
     """{(video, second): [(box, ids), ...]} with AVA's ids."""
     found = {}

@@ -14,6 +14,7 @@ import pytest
 import torch
 from fixed_detector import FixedDetector
 from networks import lively_model
+from tolerances import FP32_SCORES
 from torchvision.ops import roi_align
 from videos import write_numbered_video
 
@@ -79,7 +80,7 @@ def test_frames_to_scores_is_their_path(tmp_path, size, short_side):
     assert [keyframe.timestamp_seconds for keyframe in keyframes] == [0, 1, 2]
     for keyframe in keyframes:
         expected = peer_scores(model, frames, keyframe.timestamp_seconds)
-        np.testing.assert_allclose(keyframe.action_scores, expected, atol=1e-5)
+        np.testing.assert_allclose(keyframe.action_scores, expected, atol=FP32_SCORES)
     assert np.ptp(expected, axis=0).max() > 0.01
 
 
@@ -105,5 +106,5 @@ def test_a_file_of_another_rate_is_scored_their_way_by_number(tmp_path):
     by_time = list(pipeline()(path))
     # peer_scores counts 30 frames a second; frame 50 is this file's second 2.
     expected = peer_scores(model, frames, 50 / 30)
-    np.testing.assert_allclose(by_number[2].action_scores, expected, atol=1e-5)
+    np.testing.assert_allclose(by_number[2].action_scores, expected, atol=FP32_SCORES)
     assert np.abs(by_time[2].action_scores - expected).max() > 1e-3

@@ -10,6 +10,7 @@ import pytest
 import torch
 from fixed_detector import FixedDetector
 from networks import lively_model
+from tolerances import AVERAGED_SCORES, BOX_FRACTIONS, FP32_SCORES, GPU_SCORES
 from videos import constant_rate, frame_number, write_numbered_video
 
 from ava_detect.config import Config
@@ -69,7 +70,7 @@ def test_every_second_has_its_people(video, model, calls_at_once):
     assert [frame_number(f.image) for f in detector.seen] == [0, 30, 60, 90, 120, 150]
     assert {f.video_id for f in detector.seen} == {"movie"} == {k.video_id for k in keyframes}
     for keyframe in keyframes:
-        np.testing.assert_allclose(keyframe.boxes_fraction, PEOPLE, atol=1e-6)
+        np.testing.assert_allclose(keyframe.boxes_fraction, PEOPLE, atol=BOX_FRACTIONS)
         assert keyframe.action_scores.shape == (2, 80)
         assert ((keyframe.action_scores > 0) & (keyframe.action_scores < 1)).all()
         assert len(set(keyframe.track_ids.tolist())) == 2
@@ -98,7 +99,7 @@ def test_scores_do_not_depend_on_the_batch(video, model, keyframes_per_batch, cl
         FixedDetector(*PEOPLE), model, keyframes_per_batch=keyframes_per_batch, clips_per_batch=clips_per_batch
     )
     for second, scores in scores_by_second(batched(video)).items():
-        np.testing.assert_allclose(scores, expected[second], atol=1e-5)
+        np.testing.assert_allclose(scores, expected[second], atol=FP32_SCORES)
 
 
 def test_scores_do_not_depend_on_which_keyframes_are_asked_for(video, model):
@@ -119,7 +120,7 @@ def test_scores_do_not_depend_on_threads(video, model):
     finally:
         torch.set_num_threads(before)
     for second, scores in one.items():
-        np.testing.assert_allclose(scores, two[second], atol=1e-5)
+        np.testing.assert_allclose(scores, two[second], atol=FP32_SCORES)
 
 
 def test_bf16_stays_near_fp32(video, model):
@@ -146,7 +147,7 @@ def test_the_rois_that_the_network_gets(video, model, monkeypatch):
 def test_a_box_outside_the_frame_is_nobody_and_one_across_its_edge_is_cut(video, model):
     run = Pipeline(FixedDetector((1.2, 0, 1.5, 1), (-0.5, 0.5, 0.5, 1.5)), model)(video)
     keyframe = next(run)
-    np.testing.assert_allclose(keyframe.boxes_fraction, [[0, 0.5, 0.5, 1]], atol=1e-6)
+    np.testing.assert_allclose(keyframe.boxes_fraction, [[0, 0.5, 0.5, 1]], atol=BOX_FRACTIONS)
     # The first person's score was 0.9, the second's 0.5.
     assert keyframe.person_scores.tolist() == [0.5]
 
@@ -164,7 +165,7 @@ def test_a_detector_that_needs_no_pictures_gets_the_clips_own(video, model):
     keyframes = list(Pipeline(detector, model)(video))
     assert {f.image.shape for f in detector.seen} == {(32, 53, 3)}
     assert [frame_number(f.image) for f in detector.seen] == [0, 30, 60, 90, 120, 150]
-    np.testing.assert_allclose(keyframes[0].boxes_fraction, PEOPLE, atol=1e-6)
+    np.testing.assert_allclose(keyframes[0].boxes_fraction, PEOPLE, atol=BOX_FRACTIONS)
 
 
 def test_the_label_map_must_fit_the_model(model):
@@ -319,27 +320,25 @@ def test_every_execution_gives_the_same_scores(video, model):
     eager = scores_by_second(Pipeline(FixedDetector(*PEOPLE), model, execution="eager")(video))
     fused = scores_by_second(Pipeline(FixedDetector(*PEOPLE), model, execution="fused")(video))
     for second, scores in eager.items():
-        np.testing.assert_allclose(fused[second], scores, atol=1e-5)
+        np.testing.assert_allclose(fused[second], scores, atol=FP32_SCORES)
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_the_gpu_gives_the_scores_of_the_cpu(video):
     cpu = scores_by_second(Pipeline(FixedDetector(*PEOPLE), lively_model())(video))
     gpu = scores_by_second(Pipeline(FixedDetector(*PEOPLE), lively_model(), device="cuda", clips_per_batch=8)(video))
     for second, scores in cpu.items():
-        np.testing.assert_allclose(gpu[second], scores, atol=1e-4)
+        np.testing.assert_allclose(gpu[second], scores, atol=GPU_SCORES)
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_two_calls_at_once_on_the_gpu_give_the_scores_of_one(video):
     pipeline = Pipeline(FixedDetector(*PEOPLE), lively_model(), device="cuda")
     assert pipeline.scorer.calls_at_once == 2
     ordered_map = scores_by_second(pipeline(video))
     pipeline.scorer.calls_at_once = 1
     for second, scores in scores_by_second(pipeline(video)).items():
-        np.testing.assert_allclose(ordered_map[second], scores, atol=1e-6)
+        np.testing.assert_allclose(ordered_map[second], scores, atol=AVERAGED_SCORES)
 
 
 def test_a_classifier_is_refused():

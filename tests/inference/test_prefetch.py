@@ -7,6 +7,7 @@ import time
 from contextlib import closing
 
 import pytest
+from concurrency import wait_until
 
 from ava_detect.inference.prefetch import ordered_map, prefetch
 
@@ -19,14 +20,6 @@ def counting(made, end=10**9, closed=None):
     finally:
         if closed is not None:
             closed.append(threading.current_thread().name)
-
-
-def wait_until(condition):
-    for _ in range(500):
-        if condition():
-            return
-        time.sleep(0.01)
-    pytest.fail("it did not happen within 5 seconds")
 
 
 def test_the_same_items_in_the_same_order_from_another_thread():

@@ -141,6 +141,7 @@ def test_bins_are_those_of_torchvision(boxes, cells, resolution, aligned, clips)
     rois = torch.tensor(rows, dtype=torch.float32).reshape(-1, 5)
     expected = roi_align(features.mean(2), rois, resolution, 1 / 16, sampling_ratio=0, aligned=aligned)
     ours = RoIPool(resolution=resolution, aligned=aligned).align(features, rois)
+    # A bin is a weighted mean of up to a few hundred samples in 0..1, in float32 and another order.
     torch.testing.assert_close(ours, expected, rtol=1e-5, atol=2e-6)
 
 

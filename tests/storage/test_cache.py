@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import threading
 from pathlib import Path
 
 import fsspec
 import pytest
+from concurrency import run_at_once
 from videos import constant_rate, write_numbered_video
 
 from ava_detect.annotation.annotate import annotate_videos
@@ -61,13 +61,7 @@ def test_of_many_at_once_one_copies(tmp_path, monkeypatch):
     source.write_bytes(b"bytes")
     copies, paths = [], []
     monkeypatch.setattr(cache, "copy_here", lambda *where: (copies.append(where), store.copy_here(*where)))
-    threads = [
-        threading.Thread(target=lambda: paths.append(cache.copy_of(Address(f"file://{source}")))) for _ in range(8)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_at_once(8 * [lambda: paths.append(cache.copy_of(Address(f"file://{source}")))])
     assert len(paths) == 8
     assert len(set(paths)) == len(copies) == 1
 

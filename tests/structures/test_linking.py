@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tolerances import BOX_FRACTIONS
 
 from ava_detect.errors import AvaDetectError
 from ava_detect.structures import ActionDetections
@@ -50,7 +51,7 @@ def link(linker: Linker, time: float, *boxes: Box, video: str = "v") -> list[int
 )
 def test_similarity_by_hand(other: Box, elapsed: float, expected: float) -> None:
     result = similarities(np.array([[0.0, 0, 2, 4]]), np.array([other], np.float64), np.array([elapsed]))
-    np.testing.assert_allclose(result, [[expected]], atol=1e-6)
+    np.testing.assert_allclose(result, [[expected]], atol=1e-6)  # six digits are typed in
 
 
 def test_a_box_without_area_has_a_finite_similarity() -> None:
@@ -215,7 +216,7 @@ def test_an_unsure_box_continues_somebody_and_begins_nobody() -> None:
     assert unsure(linker, 2, (person(0.24), 0.9), (person(0.7), 0.6)) == [1, 2]
     kept = linker.update(keyframe(3, [person(0.45), person(0.26), person(0.7)], scores=[0.3, 0.3, 0.3]))
     assert kept.track_ids is not None and kept.track_ids.tolist() == [1, 2]
-    np.testing.assert_allclose(kept.boxes_fraction[:, 0], [0.26, 0.7], atol=1e-6)
+    np.testing.assert_allclose(kept.boxes_fraction[:, 0], [0.26, 0.7], atol=BOX_FRACTIONS)
     assert Linker().update(keyframe(0, [person(0.7)], scores=[0.0])).track_ids is not None, "by default all are kept"
 
 

@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterable
 import pytest
 
 
-def wait_until(condition: Callable[[], object], what: str = "it", *, seconds: float = 120) -> None:
-    """Return as soon as the condition holds; fail the test after so many seconds.
+def wait_until(
+    condition: Callable[[], object], what: str = "it", *, seconds: float = 120, every_seconds: float = 0.01
+) -> None:
+    """Return as soon as the condition holds, tried every ``every_seconds``; fail the test after ``seconds``.
 
     The limit only ends tests that would hang: a busy machine may take long, so it is generous.
     """
@@ -18,7 +20,7 @@ def wait_until(condition: Callable[[], object], what: str = "it", *, seconds: fl
     while not condition():
         if time.monotonic() > deadline:
             pytest.fail(f"{what} did not happen within {seconds:g} seconds")
-        time.sleep(0.01)
+        time.sleep(every_seconds)
 
 
 def run_at_once(calls: Iterable[Callable[[], object]]) -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from people import detections
 
 from ava_detect.formats.jsonl import write_jsonl
 from ava_detect.structures import ActionDetections
@@ -46,19 +47,14 @@ def _fill(image: np.ndarray, box: np.ndarray, value: int) -> None:
 
 def keyframe(video_id: str, seconds: float, people: list[tuple]) -> ActionDetections:
     """``people``: (track id or None, box in pixels, person score, {action id: score})."""
-    scores = np.zeros((len(people), len(AVA)), np.float32)
-    for row, (_, _, _, actions) in enumerate(people):
-        for action_id, score in actions.items():
-            scores[row, action_id - 1] = score
     tracks = [track for track, *_ in people]
-    return ActionDetections(
-        video_id,
-        seconds,
-        np.array([np.asarray(box) / (WIDTH, HEIGHT, WIDTH, HEIGHT) for _, box, _, _ in people]),
-        np.array([score for _, _, score, _ in people]),
-        scores,
-        np.array(AVA.ids),
-        None if None in tracks else np.array(tracks, np.int64),
+    return detections(
+        [np.asarray(box) / (WIDTH, HEIGHT, WIDTH, HEIGHT) for _, box, _, _ in people],
+        [actions for *_, actions in people],
+        video_id=video_id,
+        seconds=seconds,
+        person_scores=[score for _, _, score, _ in people],
+        track_ids=None if None in tracks else tracks,
     )
 
 

@@ -8,6 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from subprocess import CompletedProcess
 
+# To go before a program: as on a machine without PyTorch, any attempt to import it fails.
+WITHOUT_TORCH = """
+import sys
+class NoTorch:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "torchvision"):
+            raise ImportError("torch is absent here")
+sys.meta_path.insert(0, NoTorch())
+"""
 _RESTORE_CTRL_C = (
     "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
 )

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from ava_detect.models.weights.key_map import map_for_writing
 from ava_detect.models.weights.renaming import last_blocks
 
+# One of the tensors, by PySlowFast's name for it.
+A_KEY = "s3.pathway1_res0.branch2.b.weight"
 CFG = """
 DATA: {NUM_FRAMES: 8, SAMPLING_RATE: 4, TEST_CROP_SIZE: 32, MEAN: [0.45, 0.45, 0.45], STD: [0.225, 0.225, 0.225]}
 SLOWFAST: {ALPHA: 4, FUSION_KERNEL_SZ: 7}

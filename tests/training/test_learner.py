@@ -69,6 +69,7 @@ def weights(learner: Learner) -> list[torch.Tensor]:
 def test_accumulated_parts_are_one_batch_although_their_people_differ(accelerator):
     batch = batch_of([1, 3, 0, 2])
     whole, cut = learner_of(accelerator), learner_of(accelerator)
+    # Float32 in another order; the gradient's norm adds up squares over all parameters.
     for _ in range(2):
         one, other = whole.step([batch], RATE), cut.step(parts_of(batch, [1, 2, 1]), RATE)
         assert other.loss == pytest.approx(one.loss, rel=1e-6)
@@ -120,6 +121,7 @@ def test_the_norm_is_reported_as_it_was_and_the_step_is_clipped(accelerator):
         return norm, math.hypot(*moves) / RATE
 
     norm, moved = step()
+    # How far the weights move is a difference of float32 numbers that are much larger than it.
     assert moved == pytest.approx(norm, rel=1e-3)
     assert step(clip_norm=norm / 4) == pytest.approx((norm, norm / 4), rel=1e-3)
 
@@ -158,6 +160,7 @@ def test_bf16_learns_much_the_same():
     with open_processes("bf16") as accelerator:
         rounded = learner_of(accelerator, precision="bf16").step([batch_of([2, 1])], RATE)
     assert rounded != exact
+    # bf16 rounds by 0.4 percent; the loss averages that, the gradient's norm adds it up over the layers.
     assert rounded.loss == pytest.approx(exact.loss, rel=0.02)
     assert rounded.grad_norm == pytest.approx(exact.grad_norm, rel=0.1)
 

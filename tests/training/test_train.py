@@ -5,13 +5,13 @@ import json
 import math
 import os
 import signal
-import subprocess
 import sys
 from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
+from processes import run_python
 from safetensors.torch import load_file
 
 from ava_detect.errors import ConfigError, DivergedError, MissingDependencyError, TrainingError
@@ -91,7 +91,7 @@ def test_killed_and_resumed_is_as_if_nothing_had_happened(undisturbed, tmp_path)
     settings = tmp_path / "config.json"
     # Workers in one half and none in the other: they change no number.
     settings.write_text(json.dumps(config.model_copy(update={"data": with_workers(config, 1)}).model_dump(mode="json")))
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(settings), str(tmp_path / "killed")], check=False)
+    killed = run_python(KILLED, settings, tmp_path / "killed", check=False)
     assert killed.returncode == -signal.SIGKILL
     assert log_of(tmp_path / "killed", ["step"])[-1] == ["5"]
     assert load_checkpoint(tmp_path / "killed" / "last.pt")["step"] == 4

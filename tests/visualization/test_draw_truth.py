@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from people import detections
 
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.boxes import FloatArray
@@ -22,13 +23,7 @@ LEFT, RIGHT = (0.1, 0.3, 0.3, 0.9), (0.6, 0.3, 0.8, 0.9)
 
 def people(*who: tuple[tuple[float, ...], dict[int, float]]) -> ActionDetections:
     """People with a box and a score per action id."""
-    scores = np.zeros((len(who), 80), np.float32)
-    for row, (_, actions) in enumerate(who):
-        for action_id, score in actions.items():
-            scores[row, action_id - 1] = score
-    boxes = np.array([box for box, _ in who], np.float32).reshape(-1, 4)
-    ids = np.arange(1, len(who) + 1)
-    return ActionDetections("v", 0.0, boxes, np.ones(len(who)), scores, track_ids=ids)
+    return detections([box for box, _ in who], [actions for _, actions in who], track_ids=range(1, len(who) + 1))
 
 
 def grey() -> Picture:

@@ -10,6 +10,7 @@ import time
 
 import psutil
 import pytest
+from concurrency import wait_until
 from stub_work import Asking, Squares, Stub, dead_service, no_service
 
 from ava_detect.annotation.engines.base import MAX_SERVER_LOSSES, Limits, Servers
@@ -107,25 +108,20 @@ def test_nothing_is_started_where_nothing_waits(tmp_path):
 def test_closing_ends_servers_and_whoever_waits_for_them(tmp_path):
     def items():
         yield 1
-        while len(list(tmp_path.glob("1-*"))) < 3:
-            time.sleep(0.05)
+        wait_until(lambda: len(list(tmp_path.glob("1-*"))) == 3)
         yield "hangs"
         yield "hangs"
 
     engine = LocalEngine(2, limits=LIMITS, servers=Servers(1))
     outcomes = engine.run(Asking(), items(), service_factory=Squares(tmp_path))
     assert next(outcomes).result == 1
-    while not list(tmp_path.glob("lost-*")):
-        time.sleep(0.05)
+    wait_until(lambda: list(tmp_path.glob("lost-*")))
     children = [psutil.Process(child.pid) for child in multiprocessing.active_children()]
     assert len(children) == 3
     outcomes.close()
     assert not any(child.is_running() for child in children)
     # They end by themselves, in a moment: whoever closes does not wait for an answer that nobody wants.
-    until = time.monotonic() + 5
-    while any(thread.name.startswith("ava-detect asking") for thread in threading.enumerate()):
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    wait_until(lambda: not any(thread.name.startswith("ava-detect asking") for thread in threading.enumerate()))
 
 
 def test_work_that_asks_where_there_are_no_servers_is_told(tmp_path):

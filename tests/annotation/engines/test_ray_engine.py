@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-import time
 
 import psutil
 import pytest
+from concurrency import wait_until
 from ray_nodes import is_child, killing_actors, killing_children, killing_servers, two_nodes
 from stub_work import Asking, Squares, Stub, dead_service, no_service, refuses
 
@@ -93,10 +93,7 @@ def test_children_end_with_their_actors(cluster, tmp_path):
     children = [p for p in psutil.process_iter() if is_child(p)]
     assert children
     run.close()
-    deadline = time.monotonic() + 30
-    while any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in children) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in children)
+    wait_until(lambda: not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in children))
 
 
 def test_without_ray_the_install_line_is_said(monkeypatch):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tolerances import CONVOLUTION, FP32_FEATURES, WINOGRAD_CONVOLUTION, relative_to_largest
 from torch.nn import functional
 
 from ava_detect.models.fused import conv as fused_conv
@@ -22,7 +23,8 @@ def test_four_results_of_six_inputs_by_hand():
     with torch.inference_mode():
         result = WinogradConv(weight, torch.tensor([0.5], dtype=torch.float64), dilation=(1, 1))(maps, relu=False)
     # Result i is 1 x[i - 1] + 2 x[i] + 3 x[i + 1] + 0.5.
-    torch.testing.assert_close(result.flatten(), torch.tensor([2.5, 7.5, 4.5, 2.5, 12.5, 8.5]), rtol=0, atol=1e-5)
+    expected = torch.tensor([2.5, 7.5, 4.5, 2.5, 12.5, 8.5])
+    torch.testing.assert_close(result.flatten(), expected, rtol=0, atol=CONVOLUTION)
 
 
 @given(
@@ -45,7 +47,7 @@ def test_any_size_gives_the_convolution(length, across, taps_across, dilation, b
     expected = expected.relu() if relu else expected
     with torch.inference_mode():
         result = WinogradConv(weight, bias, dilation=(dilation, dilation))(maps, relu=relu)
-    torch.testing.assert_close(result.double(), expected, rtol=0, atol=5e-5)
+    torch.testing.assert_close(result.double(), expected, rtol=0, atol=WINOGRAD_CONVOLUTION)
 
 
 def test_one_serves_maps_of_several_lengths():
@@ -55,7 +57,7 @@ def test_one_serves_maps_of_several_lengths():
         maps = torch.randn(1, 2, length, 4).contiguous(memory_format=torch.channels_last)
         expected = functional.conv2d(maps.double(), weight, bias, padding=1)
         with torch.inference_mode():
-            torch.testing.assert_close(conv(maps, relu=False).double(), expected, rtol=0, atol=5e-5)
+            torch.testing.assert_close(conv(maps, relu=False).double(), expected, rtol=0, atol=WINOGRAD_CONVOLUTION)
 
 
 def test_nothing_beyond_the_ends_is_read_or_written():
@@ -93,4 +95,4 @@ def test_a_network_of_published_width_has_it():
     clip = torch.randn(1, 3, 16, 48, 64)
     with torch.inference_mode():
         for theirs, ours in zip(backbone(clip), fused(clip), strict=True):
-            torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5 * theirs.abs().max().item())
+            torch.testing.assert_close(ours, theirs, **relative_to_largest(theirs, FP32_FEATURES))

@@ -23,11 +23,6 @@ from ava_detect.models.weights.checkpoint_settings import (
 FULL = CheckpointSettings(False, 8, 5, 64, 2, 224, "BGR", (0.1, 0.2, 0.3), (0.4, 0.5, 0.6), "detection")
 
 
-@pytest.fixture(scope="module")
-def source():
-    return lively_model(seed=3)
-
-
 def checkpoint(model, path, cfg: str | dict):
     text = cfg if isinstance(cfg, str) else yaml.safe_dump(cfg)
     torch.save({"model_state": renamed(model, "pyslowfast"), "cfg": text}, path)

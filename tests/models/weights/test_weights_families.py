@@ -28,11 +28,6 @@ CASES = {
 FOREIGN = ["pyslowfast", "caffe2", "pytorchvideo", "mmaction2"]
 
 
-@pytest.fixture(scope="module")
-def source():
-    return lively_model(seed=3)
-
-
 def case_names(parity_case, case: str) -> tuple[list[str], bool]:
     read = parity_case(case)
     return [entry["key"] for entry in read.keys], read.meta["kind"] == "det"
