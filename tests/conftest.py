@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # Processes that run beside each other (``pytest -n``) share the cores; more threads would wait for one another.
 if (beside := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))) > 1:
@@ -19,7 +19,9 @@ from ava_detect.cli import app as cli
 from ava_detect.storage.cache import CACHE_VARIABLE
 
 # A busy machine is no fault of the code; on CI the examples are the same every time.
-settings.register_profile("ava_detect", deadline=None, derandomize="CI" in os.environ)
+settings.register_profile(
+    "ava_detect", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ
+)
 settings.load_profile("ava_detect")
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -36,10 +36,15 @@ from ava_detect.video.reader import VideoReader
 SECONDS = {"one": 3.2, "two": 1.0, "three": 2.5}
 
 
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    return write_inputs(tmp_path_factory.mktemp("inputs"), SECONDS)
+
+
 @pytest.fixture
-def work(tmp_path):
+def work(inputs, tmp_path):
     """Three short videos, people for each of their seconds, and a network that runs in milliseconds."""
-    return write_inputs(tmp_path, SECONDS)
+    return shutil.copytree(inputs, tmp_path, dirs_exist_ok=True)
 
 
 def run(work, *sources, out="out", **settings):
@@ -262,9 +267,9 @@ def test_a_video_that_ends_its_process_takes_no_other_with_it(work, monkeypatch,
     (work / "videos" / "one.mp4").rename(work / "videos" / "segfaults.mp4")
     shutil.copy(work / "videos" / "segfaults.mp4", work / "videos" / "hangs.mp4")
     monkeypatch.setenv("PYTHONPATH", str(plugin(work / "plugin")), prepend=os.pathsep)
-    summary = run(work, workers=workers, limits=Limits(stall_seconds=5, tries=1))
+    summary = run(work, workers=workers, limits=Limits(stall_seconds=10, tries=1))
     assert {record.video_id: (record.status, record.message.partition(".mp4: ")[2]) for record in summary.videos} == {
-        "hangs": ("failed", "it hung: no sign of life in 5 s"),
+        "hangs": ("failed", "it hung: no sign of life in 10 s"),
         "segfaults": ("failed", "the process that read it died (signal SIGSEGV)"),
         "three": ("done", ""),
         "two": ("done", ""),

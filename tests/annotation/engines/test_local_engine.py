@@ -8,6 +8,7 @@ import time
 
 import psutil
 import pytest
+from concurrency import wait_until
 from stub_work import Stub, dies, refuses
 
 from ava_detect.annotation.engines.base import Limits, Stopped
@@ -15,7 +16,8 @@ from ava_detect.annotation.engines.local import LocalEngine
 from ava_detect.annotation.engines.watched_process import WatchedProcess
 from ava_detect.errors import ConfigError, EngineError
 
-QUICK = Limits(stall_seconds=2.0, total_seconds=3.0, memory_bytes=400 << 20)
+# Short, as two items run into each; long enough for a process that gets little of a busy machine.
+QUICK = Limits(stall_seconds=4.0, total_seconds=6.0, memory_bytes=400 << 20)
 
 
 def test_every_item_comes_back_once_and_the_bad_ones_with_their_reason(tmp_path):
@@ -30,8 +32,8 @@ def test_every_item_comes_back_once_and_the_bad_ones_with_their_reason(tmp_path)
     assert reasons == {
         "exit": ("the process that read it died (exit code 11)", 2),
         "segv": ("the process that read it died (signal SIGSEGV)", 2),
-        "hang": ("it hung: no sign of life in 2 s", 2),
-        "endless": ("it took longer than the 3 s that one may take", 2),
+        "hang": ("it hung: no sign of life in 4 s", 2),
+        "endless": ("it took longer than the 6 s that one may take", 2),
         "broken": ("broken is no video", 1),
         "odd": ("RuntimeError: _OddError: one of a library's own", 1),
     }
@@ -54,7 +56,7 @@ def test_items_are_taken_only_as_workers_become_free(tmp_path):
     outcomes = LocalEngine(2, limits=QUICK).run(Stub(tmp_path), items())
     got = {next(outcomes).item for _ in range(5)}
     assert len(got) == 5
-    time.sleep(1.0)
+    time.sleep(0.5)  # for more to be taken, if that were possible
     assert taken <= 5 + 2 * 2 + 1, "done, waiting to be taken, in work"
     outcomes.close()
     assert not multiprocessing.active_children()
@@ -92,7 +94,12 @@ def test_whoever_interrupts_a_guard_wakes_the_thread_that_waits(tmp_path):
     guard = WatchedProcess(Stub(tmp_path), Limits())
     guard.start()
     process = psutil.Process(multiprocessing.active_children()[0].pid)
-    threading.Timer(0.5, guard.interrupt).start()
+
+    def interrupt_when_at_work():
+        wait_until(lambda: list(tmp_path.glob("hang-*")))
+        guard.interrupt()
+
+    threading.Thread(target=interrupt_when_at_work).start()
     with pytest.raises(Stopped, match="died"):
         guard("hang")
     guard.close()

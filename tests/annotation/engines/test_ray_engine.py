@@ -15,7 +15,7 @@ from ava_detect.annotation.engines.local import LocalEngine
 from ava_detect.errors import ConfigError, EngineError, MissingDependencyError
 
 pytestmark = pytest.mark.slow
-LIMITS = Limits(stall_seconds=2.0, total_seconds=60.0, memory_bytes=400 << 20)
+LIMITS = Limits(stall_seconds=4.0, total_seconds=60.0, memory_bytes=400 << 20)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def test_servers_take_their_cores_and_workers_what_is_left(cluster, tmp_path):
 
 def test_servers_that_are_killed_or_hang_lose_nothing(cluster, tmp_path):
     items = [*range(30), "once", "odd", "refused", "hangs once"]
-    limits = Limits(stall_seconds=2.0, total_seconds=60.0)
+    limits = Limits(stall_seconds=4.0, total_seconds=60.0)
     run = engine(servers=Servers(2), workers=2, limits=limits).run(
         Asking(), items, service_factory=Squares(tmp_path, 0.05)
     )
