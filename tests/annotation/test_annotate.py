@@ -52,7 +52,7 @@ def run(work, *sources, out="out", **settings):
 
 
 def results(out) -> dict[str, bytes]:
-    """Every result file's bytes; what tells times and places left aside."""
+    """Every result file's bytes, without the files that hold times and paths."""
     return {p.name: p.read_bytes() for p in sorted(out.iterdir()) if p.name not in ("summary.json", "manifest.jsonl")}
 
 
@@ -96,7 +96,7 @@ def test_a_folder_becomes_rows_and_a_summary(work):
     assert one["cuts_seconds"] == [pytest.approx(64 / 30, abs=MILLISECOND_SECONDS)]
 
 
-def test_random_weights_are_said_in_every_output_that_has_a_place(work):
+def test_random_weights_are_noted_in_every_output_that_can_hold_a_note(work):
     summary = run(work, formats=("csv", "jsonl", "parquet"))
     import pyarrow.parquet as pq
 
@@ -244,7 +244,7 @@ def test_processes_give_the_bytes_of_one(work):
     shared_work = run(work, out="shared", workers=2, on_progress=seen.append)
     assert results(work / "out") == results(work / "shared")
     inside = {progress.name: round(progress.duration_seconds, 3) for progress in seen if progress.result is None}
-    # Signs of life come no more often than five times a second.
+    # Heartbeats come no more often than five times a second.
     assert inside.items() <= {"one": 3.2, "two": 1.0, "three": 2.5}.items()
     assert inside
     assert [progress.done for progress in seen if progress.result] == [1, 2, 3, 4]

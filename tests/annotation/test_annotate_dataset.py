@@ -92,7 +92,7 @@ for command in (
 """
 
 
-def test_whoever_drives_a_run_or_looks_at_it_loads_no_pytorch(place, tmp_path):
+def test_starting_a_run_or_looking_at_it_loads_no_pytorch(place, tmp_path):
     printed = run_python(DRIVER, place, tmp_path / "out").stdout
     told = [line for line in printed.splitlines() if line.endswith(("True", "False"))]
     assert told == ["annotate False", "annotate False", "status False", "collect False"]
@@ -166,7 +166,7 @@ def test_bad_videos_are_set_aside_with_their_reasons_and_tried_again(place, tmp_
     assert (found.num_done, found.num_damaged, found.num_failed, found.total) == (2, 1, 3, 5)
     assert [run.state for run in found.runs] == ["finished"]
     assert any("gone.mp4: there is no such file" in problem for problem in found.problems)
-    # Damaged is as done as it will be, and still said; what failed is tried again.
+    # A damaged video is not tried again but still reported; one that failed is.
     again = run(place, out, tmp_path / "list.csv", boxes=tmp_path / "boxes.csv", formats=("csv",))
     assert (again.totals.done, again.totals.damaged, again.totals.failed, again.num_before) == (0, 1, 3, 1)
     write_numbered_video(tmp_path / "empty.mp4", constant_rate(15, 30))

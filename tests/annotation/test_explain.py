@@ -1,4 +1,4 @@
-"""Explaining a moment: the picture, the choice of person and action, and faults."""
+"""``explain``: the image that it writes, the choice of person and action, and errors."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def web(tmp_path):
         yield tmp_path / "web", url
 
 
-def test_a_full_disk_is_said_of_the_videos_that_need_it_and_the_others_go_on(tmp_path, tiny, web, monkeypatch):
+def test_a_full_disk_fails_only_the_videos_that_need_room(tmp_path, tiny, web, monkeypatch):
     """``crowd`` has rows for more than half a megabyte; ``noise`` has to be copied from a server before it is read."""
     pytest.importorskip("aiohttp", reason="http:// needs aiohttp")
     folder, url = web

@@ -1,4 +1,4 @@
-"""Networks apart from those who decode: the rows of workers with networks of their own, to the bit."""
+"""Networks in other processes than the decoders: bit for bit the rows of workers with networks of their own."""
 
 from __future__ import annotations
 
@@ -100,8 +100,8 @@ def test_clips_without_people_are_not_sent(settings, place):
     scorer = RemoteScorer(ask)
     assert (scorer.num_actions, scorer.clips_per_batch, scorer.clip_settings.short_side) == (80, 1, 32)
     clips = [Clip(np.full((8, 32, 40, 3), 50 * i, np.uint8), float(i), 4) for i in range(3)]
-    somebody = PersonBoxes([[2, 3, 20, 30], [5, 0, 40, 32]], [0.9, 0.8])
-    scores = scorer.score(clips, [PersonBoxes.empty(), somebody, PersonBoxes.empty()])
+    people = PersonBoxes([[2, 3, 20, 30], [5, 0, 40, 32]], [0.9, 0.8])
+    scores = scorer.score(clips, [PersonBoxes.empty(), people, PersonBoxes.empty()])
     assert [part.shape for part in scores] == [(0, 80), (2, 80), (0, 80)]
     assert [[clip.timestamp_seconds for clip in request[0]] for request in ask.requests[1:]] == [[1.0]]
     assert [part.shape for part in scorer.score(clips[:1], [PersonBoxes.empty()])] == [(0, 80)]

@@ -1,6 +1,6 @@
-"""``kill -9`` at random moments, and resume: the files are those of a run that nobody disturbed.
+"""``kill -9`` at random moments, and resume: the files are those of an undisturbed run.
 
-``AVA_DETECT_KILLS`` says how often, 6 times by default, half of them each with one worker and with two.
+``AVA_DETECT_KILLS`` is the number of kills, by default 6: half with one worker and half with two.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from concurrency import wait_until
 from networks import small_config_file
 from processes import ava_detect
 from videos import constant_rate, write_numbered_video
-from warm_runs import WarmRuns, group_is_gone
+from warm_runs import WarmRuns, group_has_ended
 
 from ava_detect.storage.local_files import TEMPORARY_MARK
 
 KILLS = int(os.environ.get("AVA_DETECT_KILLS", "6"))
-# So often the run is started by the command itself, whose processes load everything for themselves.
+# One run in so many is started by the command itself, whose processes load everything for themselves.
 ONE_COLD_IN = 10
 NUM_VIDEOS = 20
 BOXES = ((0.1, 0.1, 0.5, 0.9), (0.4, 0.2, 0.9, 0.8))
-BOOKS = {"manifest.jsonl", "summary.json"}  # hold times of day's work: not the same in any two runs
+BOOKS = {"manifest.jsonl", "summary.json"}  # hold measured times, which differ from run to run
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_killed_at_random_moments_and_resumed_the_files_are_the_same(arguments, 
             assert_whole(out, expected)
             shutil.rmtree(out)
         # A process that has just been started looks for its parent once Python itself is loaded.
-        wait_until(lambda: group_is_gone(process.pid), "the end of the workers whose parent died")  # noqa: B023
+        wait_until(lambda: group_has_ended(process.pid), "the end of the workers whose parent died")  # noqa: B023
     assert warm.start([*call, str(out)]).wait() == 0
     assert_whole(out, expected)
     print(

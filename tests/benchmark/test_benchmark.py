@@ -269,7 +269,7 @@ def test_a_score_of_nothing_comes_with_a_reason(world, tmp_path):
     assert any("no detection" in note or "detections" in note for note in result.notes)
 
 
-def test_an_untrained_network_is_said(world, tmp_path):
+def test_the_result_of_an_untrained_network_has_a_note(world, tmp_path):
     result = run_benchmark(
         str(world / "small.yaml"), "random", out=tmp_path, videos=world / "videos", ground_truth=world / "truth.csv",
         boxes="ground-truth",

@@ -70,7 +70,7 @@ def test_boxes_are_mirrored(half_white):
     np.testing.assert_allclose(score(half_white, left_edge, flip=True), wanted, atol=AVERAGED_SCORES)
 
 
-def test_pictures_are_mirrored_with_the_boxes(half_white):
+def test_frames_are_mirrored_with_the_boxes(half_white):
     """The box lies in the black half; it still does when picture and box are both mirrored."""
     dark = score(half_white, brightness)
     # 0.02: the codec leaves black and white off by a few levels and blurs the edge between them.

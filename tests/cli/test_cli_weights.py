@@ -63,7 +63,7 @@ def test_get_prints_the_path_and_only_that(run, cache, checkpoint):
     ended = run("weights", "get", NAME)
     assert ended.exit_code == 0, ended.exception
     assert ended.stdout == f"{path}\n"
-    # A name stands for its file wherever a file is asked for.
+    # A name can be given wherever a file can.
     assert str(path) in run("weights", "inspect", NAME).stdout
 
 

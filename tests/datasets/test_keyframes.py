@@ -149,7 +149,7 @@ def test_ground_truth_is_no_file_of_proposals(write):
         read_keyframes(truth, action_ids=AVA_IDS, proposals=truth)
 
 
-def test_boxes_are_cut_at_the_frame_and_who_is_outside_is_nobody(write):
+def test_boxes_are_cut_at_the_frame_and_those_outside_are_dropped(write):
     text = "v,1,-0.1,0.5,0.5,1.2,12,0\nv,1,1.1,0,1.2,1,12,1\nv,1,0.5,0.5,0.5,0.9,12,2\n"
     table = read_keyframes(write(text, "gt.csv"), action_ids=AVA_IDS)
     assert content(table) == {("v", 1.0): [((0, 0.5, 0.5, 1), [12])]}

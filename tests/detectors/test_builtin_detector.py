@@ -65,7 +65,7 @@ def test_a_higher_threshold_keeps_the_best(labeled_frames, found):
     np.testing.assert_array_equal(sure.boxes_xyxy, found[0].boxes_xyxy[:1])
 
 
-def test_no_frames_and_an_empty_picture(detector):
+def test_no_frames_and_an_empty_frame(detector):
     assert detector([]) == []
     assert len(detector([Frame(np.zeros((4, 3, 3), np.uint8))])[0]) == 0
 

@@ -15,7 +15,7 @@ BOX, ELSEWHERE = (0.1, 0.1, 0.5, 0.9), (0.6, 0.1, 0.9, 0.9)
 
 @pytest.fixture
 def work(tmp_path):
-    """Two videos with one person each. The good run is right; the poor one has a better-scored box on nobody."""
+    """Two videos with one person each. The good run is right; the poor one has a surer box on no person."""
     truth = AvaTable.from_columns(["a", "b"], [902, 902], [BOX] * 2, [12, 12], person_ids=[0, 0])
     good = AvaTable.from_columns(["a", "b"], [902, 902], [BOX] * 2, [12, 12], scores=[0.9, 0.8])
     poor = AvaTable.from_columns(["a", "b", "b"], [902] * 3, [BOX, ELSEWHERE, BOX], [12] * 3, scores=[0.9, 0.8, 0.7])

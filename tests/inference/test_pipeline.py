@@ -43,7 +43,7 @@ def model():
 
 @pytest.fixture(params=[1, 2], ids=["one at a time", "two at once"])
 def calls_at_once(request):
-    """How many clips a pipeline that the test makes scores side by side."""
+    """The number of clips that a new pipeline scores in parallel."""
     before = torch.get_num_threads()
     torch.set_num_threads(request.param)
     yield request.param
@@ -54,8 +54,8 @@ def scores_by_second(run) -> dict[float, np.ndarray]:
     return {keyframe.timestamp_seconds: keyframe.action_scores for keyframe in run}
 
 
-def test_the_unsure_are_left_out_unless_they_continue_somebody(video, model):
-    """The scores are 0.9 and 0.5: from 0.6 on, the second person is never anybody; at 0.5 they are."""
+def test_people_with_low_scores_are_left_out_unless_they_continue_a_track(video, model):
+    """The scores are 0.9 and 0.5: above 0.5 the second person never begins a track; at 0.5 they do."""
     for new_person_score, counts in ((0.6, [1] * 6), (0.5, [2] * 6)):
         run = Pipeline(FixedDetector(*PEOPLE), model, new_person_score=new_person_score)(video)
         assert [len(keyframe) for keyframe in run] == counts
@@ -144,7 +144,7 @@ def test_the_rois_that_the_network_gets(video, model, monkeypatch):
     torch.testing.assert_close(rois, torch.tensor([[i, *box] for i in (0.0, 1.0) for box in expected]))
 
 
-def test_a_box_outside_the_frame_is_nobody_and_one_across_its_edge_is_cut(video, model):
+def test_a_box_outside_the_frame_is_dropped_and_one_across_its_edge_is_cut(video, model):
     run = Pipeline(FixedDetector((1.2, 0, 1.5, 1), (-0.5, 0.5, 0.5, 1.5)), model)(video)
     keyframe = next(run)
     np.testing.assert_allclose(keyframe.boxes_fraction, [[0, 0.5, 0.5, 1]], atol=BOX_FRACTIONS)
@@ -153,14 +153,14 @@ def test_a_box_outside_the_frame_is_nobody_and_one_across_its_edge_is_cut(video,
 
 
 def test_keyframes_without_people_cost_no_forward_and_have_their_line(video, model, monkeypatch):
-    monkeypatch.setattr(model, "forward", lambda *_: pytest.fail("the network was run for nobody"))
+    monkeypatch.setattr(model, "forward", lambda *_: pytest.fail("the network was run without people"))
     keyframes = list(Pipeline(FixedDetector(), model, execution="eager")(video))
     assert [(k.timestamp_seconds, len(k), k.action_scores.shape) for k in keyframes] == [
         (float(second), 0, (0, 80)) for second in range(6)
     ]
 
 
-def test_a_detector_that_needs_no_pictures_gets_the_clips_own(video, model):
+def test_a_detector_that_needs_no_images_gets_the_frames_of_the_clip(video, model):
     detector = FixedDetector(*PEOPLE, needs_images=False)
     keyframes = list(Pipeline(detector, model)(video))
     assert {f.image.shape for f in detector.seen} == {(32, 53, 3)}
@@ -174,7 +174,7 @@ def test_the_label_map_must_fit_the_model(model):
 
 
 def test_results_stream_and_a_slow_reader_stops_the_decoder(long_video, model, calls_at_once):
-    """The first keyframes are there before the video is read, and while nobody takes more, no more is read."""
+    """The first keyframes come before the video is read, and while the caller takes no more, no more is read."""
     run = Pipeline(FixedDetector(*PEOPLE), model, keyframes_per_batch=1)(long_video)
     next(run)
     read = -1
@@ -188,7 +188,7 @@ def test_results_stream_and_a_slow_reader_stops_the_decoder(long_video, model, c
 
 
 def threads():
-    """Those of runs that somebody still holds; tests before this one dropped some in the middle."""
+    """The package's threads that still run, but for runs that earlier tests dropped."""
     gc.collect()
     return [thread for thread in threading.enumerate() if thread.name.startswith("ava-detect")]
 
@@ -238,7 +238,7 @@ def test_an_interrupt_ends_all_threads(long_video, model, monkeypatch, calls_at_
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_clips_side_by_side_have_the_scores_of_one_alone(video, model, precision):
+def test_clips_scored_in_parallel_have_the_scores_of_one_alone(video, model, precision):
     """To the bit: each has one thread either way; and the threads that others use stay as they were."""
     before = torch.get_num_threads()
     try:

@@ -66,7 +66,7 @@ def test_nothing_starts_before_it_is_asked_for():
     assert made == [] and threading.active_count() <= before
 
 
-def test_two_in_a_row_end_together_whichever_is_closed():
+def test_two_chained_prefetches_end_together():
     before = threading.active_count()
     made = []
     first = prefetch(counting(made), 2)
@@ -77,7 +77,7 @@ def test_two_in_a_row_end_together_whichever_is_closed():
     assert threading.active_count() <= before
 
 
-def test_an_interrupt_while_the_thread_starts_leaves_nobody_at_work(monkeypatch):
+def test_an_interrupt_while_the_thread_starts_leaves_no_thread(monkeypatch):
     start, source = threading.Thread.start, counting([])
 
     def interrupted(thread):
@@ -93,7 +93,7 @@ def test_an_interrupt_while_the_thread_starts_leaves_nobody_at_work(monkeypatch)
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals to a thread are POSIX")
-def test_an_interrupt_while_a_row_is_closed_stays_one():
+def test_an_interrupt_while_a_chain_is_closed_is_raised():
     main, go_on = threading.get_ident(), threading.Event()
 
     def slow():

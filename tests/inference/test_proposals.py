@@ -87,8 +87,8 @@ def test_the_people_are_those_that_annotate_finds_there(name, shared, tmp_path):
     np.testing.assert_array_equal(rows.scores.astype(np.float32), scores)
 
 
-def test_whoever_takes_boxes_reads_them(videos, tmp_path, detector):
-    """Nobody is on the first second of b."""
+def test_every_reader_of_boxes_reads_the_proposals(videos, tmp_path, detector):
+    """There is no person on the first second of b."""
     truth, out = truth_of(tmp_path, ("a", 1), ("a", 2), ("b", 0)), tmp_path / "out.csv"
     propose_people(videos, truth, out)
     assert "b,0000\n" in out.read_text()

@@ -45,7 +45,7 @@ def test_time_is_averaged_before_space_is_maximised():
     assert pool([PEAKS], WHOLE).item() == pytest.approx(0.5)
 
 
-def test_pathways_stand_side_by_side_and_boxes_choose_their_clip():
+def test_features_of_the_pathways_are_concatenated_and_boxes_choose_their_clip():
     slow = torch.stack([torch.full((2, 1, 4, 4), 1.0), torch.full((2, 1, 4, 4), 2.0)])
     fast = torch.stack([torch.full((1, 3, 4, 4), 5.0), torch.full((1, 3, 4, 4), 6.0)])
     rois = torch.tensor([[1.0, 0, 0, 4, 4], [0.0, 0, 0, 4, 4], [1.0, 1, 1, 2, 2]])

@@ -36,8 +36,8 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.content = CONTENT
         self.etag: str | None = '"one"'
-        self.cut_after: list[int] = []  # so many bytes of each connection, as long as the list lasts
-        self.status: list[int] = []  # answers before the real one
+        self.cut_after: list[int] = []  # number of bytes after which each connection is cut, until the list is empty
+        self.status: list[int] = []  # status codes of the answers before the real one
         self.kind = "application/octet-stream"
         self.ranges = True
         self.shift = 0  # answers ranges from elsewhere
@@ -216,8 +216,8 @@ def test_a_login_page_is_no_weights_file(entry, server, cache):
 
 
 def test_without_a_network_the_error_says_what_to_download_where(entry, server, cache, monkeypatch):
-    nobody = replace(entry, address="http://127.0.0.1:9/a/B.pkl")
-    monkeypatch.setitem(ZOO, entry.name, nobody)
+    unreachable = replace(entry, address="http://127.0.0.1:9/a/B.pkl")
+    monkeypatch.setitem(ZOO, entry.name, unreachable)
     with pytest.raises(WeightsError, match=r"127\.0\.0\.1:9/a/B\.pkl cannot be read: .*refused.* put the file at "):
         zoo.resolve(entry.name)
     # As told: put there by hand, it is used, and noted.
@@ -278,7 +278,7 @@ print(hashlib.sha256(zoo.resolve(name).read_bytes()).hexdigest())
 """
 
 
-def another_process(entry):
+def other_process(entry):
     call = [sys.executable, "-c", OF_ANOTHER_PROCESS, entry.name, entry.address]
     process = subprocess.Popen(call, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stdout.readline() == "asks\n"
@@ -287,7 +287,7 @@ def another_process(entry):
 
 def test_two_processes_at_once_fetch_it_once(entry, server, cache):
     server.pause_after = 1_000_000
-    processes = [another_process(entry) for _ in range(2)]
+    processes = [other_process(entry) for _ in range(2)]
     time.sleep(0.5)  # for the second to ask the server, if it does
     server.go_on.set()
     said = [process.communicate(timeout=120)[0] for process in processes]
@@ -299,7 +299,7 @@ def test_two_processes_at_once_fetch_it_once(entry, server, cache):
 def test_a_killed_process_leaves_its_bytes_and_no_lock(entry, server, cache):
     server.pause_after = 1_000_000
     part = cache / f"{entry.name}.pkl.part"
-    process = another_process(entry)
+    process = other_process(entry)
     wait_until(lambda: part.is_file() and part.stat().st_size == 1_000_000)
     process.kill()
     process.wait()
@@ -310,7 +310,7 @@ def test_a_killed_process_leaves_its_bytes_and_no_lock(entry, server, cache):
 
 
 def test_hashes_noted_at_once_are_all_kept(entry, cache, monkeypatch):
-    """Each waits, between reading and writing the notes, for whoever might do so at the same time."""
+    """Each waits between reading and writing the hashes, so that another could write at the same time."""
     cache.mkdir()
     entries = [replace(entry, name=f"weights_{number}") for number in range(4)]
     for made in entries:

@@ -1,4 +1,4 @@
-"""Short videos in a bucket, what becomes of them on this machine's disk, and what a dataset in a bucket holds."""
+"""Short videos in a bucket, and the rows of datasets on disk and in a bucket."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def idf1(truth: Sequence[ActionDetections], found: Sequence[ActionDetections]) -
 
 
 def found_f1(truth: Sequence[ActionDetections], found: Sequence[ActionDetections]) -> float:
-    """The IDF1 that the boxes of ``found`` would have if whoever they show were never mistaken for somebody else."""
+    """The IDF1 that the boxes of ``found`` would have if no person were ever mistaken for another."""
     num_pairs = 0
     for true, boxes in zip(truth, found, strict=True):
         overlaps = iou(true.boxes_fraction.astype(np.float64), boxes.boxes_fraction.astype(np.float64))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-SECRET = "a-secret-that-nobody-may-see"
+SECRET = "a-secret-that-must-not-be-shown"
 
 
 @contextmanager
@@ -23,7 +23,7 @@ def s3_server() -> Iterator[str]:
     try:
         yield url
     finally:
-        # What it holds belongs to the process, and would be there for the next server.
+        # Its content belongs to the process and would be there for the next server.
         urllib.request.urlopen(urllib.request.Request(f"{url}/moto-api/reset", method="POST")).close()
         server.stop()
 

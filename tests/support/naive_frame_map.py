@@ -1,4 +1,4 @@
-"""Frame-mAP the slow way, box by box, from its description: the other opinion that the tests ask for."""
+"""Frame-mAP written from its description, box by box and slowly: an independent reference for the tests."""
 
 from __future__ import annotations
 

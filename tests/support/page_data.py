@@ -1,4 +1,4 @@
-"""Made-up results for the tests of the page: a movie of moving rectangles, whose every frame is known."""
+"""Synthetic results for the tests of the page: a movie of moving rectangles, whose every frame is known."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def keyframe(video_id: str, seconds: float, people: list[tuple]) -> ActionDetect
 
 
 def movie_keyframes(video_id: str, seconds: int = SECONDS) -> list[ActionDetections]:
-    """The true people of the movie: 1 stands and walks and waves now and then, 2 is there for a while and reads."""
+    """The people of the movie: 1 stands, walks and waves on three seconds; 2 is there for four seconds and reads."""
     keyframes = []
     for second in range(seconds):
         walker = {STAND: 0.4, WALK: 0.9} | ({HAND_WAVE: 0.8} if second in WAVING_SECONDS else {HAND_WAVE: 0.2})
@@ -98,7 +98,7 @@ def write_results(folder: Path, videos: dict[str, Path]) -> Path:
 
 
 def write_ground_truth(path: Path, video_id: str, start_seconds: int = 0) -> Path:
-    """Person 1 walks all the time, waves at 3 (found) and 5 (missed); the guest is nobody; somebody at 6 is missed."""
+    """Person 1 always walks, waves at 3 (found) and 5 (missed); the guest is no true person; another at 6 is missed."""
     rows = []
     for second in range(SECONDS):
         actions = [WALK] + ([HAND_WAVE] if second in (3, 5) else [])

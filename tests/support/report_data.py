@@ -1,4 +1,4 @@
-"""Made-up runs for the tests of the report: many classes, and every kind of error."""
+"""Synthetic results for the tests of the report: many classes, and every kind of error."""
 
 from __future__ import annotations
 

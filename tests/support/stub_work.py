@@ -1,4 +1,4 @@
-"""Work without videos: an item says what becomes of the process that gets it."""
+"""Work without videos: each item's name decides the fate of the process that gets it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ava_detect.errors import ConfigError, StoreError, VideoError
 
 @dataclass(frozen=True)
 class Stub:
-    """``folder``: where each try leaves a file."""
+    """Work that leaves a file in ``folder`` for each try."""
 
     folder: Path
     slow_seconds: float = 0.0
@@ -70,14 +70,14 @@ def dies(ask):
 
 @dataclass(frozen=True)
 class Asking:
-    """Work that asks of each item's number its square, as a large array, three times."""
+    """Work that asks the service three times for the square of each item's number, sending a large array."""
 
     def __call__(self, ask):
         def work(item, sign):
             number = item if isinstance(item, int) else 0
             frames = np.full((50, 40, 40, 3), number, np.uint8)
             replies = [ask((item, frames)) for _ in range(3)]
-            # Any process may be asked, and each says which it was.
+            # Any server may answer, always for this request.
             assert all((reply["sum"] == number * frames.size).all() for reply in replies)
             frames[:] = 0
             return number * number if [reply["square"] for reply in replies] == 3 * [number * number] else None
@@ -87,7 +87,7 @@ class Asking:
 
 @dataclass(frozen=True)
 class Squares:
-    """A service that leaves a file for each answer, from its beginning to its end."""
+    """A service that leaves a file for each answer, named by the times of its begin and end."""
 
     folder: Path
     slow_seconds: float = 0.0

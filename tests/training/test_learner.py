@@ -38,7 +38,7 @@ def frozen_norms(network: nn.Module) -> nn.Module:
 
 
 def batch_of(people: list[int], seed: int = 0) -> Batch:
-    """Clips with so many people each."""
+    """Clips with these numbers of people."""
     generator = torch.Generator().manual_seed(seed)
     total = sum(people)
     clips = torch.repeat_interleave(torch.arange(len(people)), torch.tensor(people))
@@ -52,7 +52,7 @@ def batch_of(people: list[int], seed: int = 0) -> Batch:
 
 
 def parts_of(batch: Batch, cuts: list[int]) -> list[Batch]:
-    """A batch cut into parts of so many clips."""
+    """A batch cut into parts of these numbers of clips."""
     parts, start = [], 0
     for length in cuts:
         mine = (batch.rois[:, 0] >= start) & (batch.rois[:, 0] < start + length)

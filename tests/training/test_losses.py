@@ -39,7 +39,7 @@ def test_cross_entropy_of_one_class():
 
 
 @pytest.mark.parametrize("name", ["bce", "focal"])
-def test_nobody_is_no_loss_and_no_gradient(name):
+def test_a_batch_without_people_has_no_loss_and_no_gradient(name):
     logits = torch.zeros(0, 80, requires_grad=True)
     loss = build_loss(name)(logits, torch.zeros(0, 80))
     loss.backward()

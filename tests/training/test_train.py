@@ -177,7 +177,7 @@ def test_without_accelerate_it_says_how_to_get_it(small_config, tmp_path, monkey
         train(small_config(), tmp_path)
 
 
-def test_progress_is_told_step_by_step(small_config, val_split, tmp_path, read_once):
+def test_progress_is_reported_at_every_step(small_config, val_split, tmp_path, read_once):
     told = []
     config = small_config(data={"val": val_split}, train={"epochs": 2, "eval_every": 1})
     result = train(config, tmp_path, on_progress=told.append)

@@ -12,7 +12,7 @@ from videos import constant_rate, frame_number, write_noise_video, write_numbere
 from web_server import serve_folder, serving
 
 from ava_detect.errors import StoreError, VideoError
-from ava_detect.storage import retry as patience
+from ava_detect.storage import retry
 from ava_detect.video import remote
 from ava_detect.video.reader import VideoReader
 from ava_detect.video.remote import RemoteVideo
@@ -21,7 +21,7 @@ from ava_detect.video.remote import RemoteVideo
 @pytest.fixture
 def quick(monkeypatch):
     """Tries follow one another at once."""
-    monkeypatch.setattr(patience.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(retry.time, "sleep", lambda seconds: None)
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_a_store_that_falls_silent_is_no_end_of_the_video(heavy, in_memory, monk
         assert video.failure is not None
 
 
-def test_what_is_not_there_is_a_sentence(in_memory):
+def test_a_missing_file_is_an_error_in_one_sentence(in_memory):
     with pytest.raises(VideoError, match=r"memory://nowhere/gone\.mp4: there is no such file"):
         VideoReader("memory://nowhere/gone.mp4")
     address = in_memory("folder/text.mp4", b"no video")

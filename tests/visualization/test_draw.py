@@ -82,7 +82,7 @@ def test_outside_boxes_chips_and_stamp_nothing_changes() -> None:
     assert not (rest & ~box_mask).any()
 
 
-def test_nobody_leaves_the_image_but_for_the_time() -> None:
+def test_without_people_only_the_time_is_drawn() -> None:
     image = noise(320, 240)
     drawn = draw_detections(image, ActionDetections.empty("v", 1.0), AVA)
     changed = (drawn != image).any(axis=2)

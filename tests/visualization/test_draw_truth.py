@@ -38,7 +38,7 @@ def along_top(picture: Picture, box: tuple[float, ...], colour: tuple[int, ...])
 
 
 def test_a_moment_judged_by_hand() -> None:
-    """Left is found and stands, truly; the second box is nobody's; the person at the right is missed."""
+    """The left person is found and stands; the second box is on no person; the right person is missed."""
     found = people((LEFT, {STAND: 0.9}), ((0.4, 0.1, 0.5, 0.3), {STAND: 0.9}))
     truth = people(((0.12, 0.3, 0.32, 0.9), {STAND: 1, WATCH: 1}), (RIGHT, {WALK: 1}))
     judged = judge_moment(found, truth)
@@ -50,9 +50,9 @@ def test_truth_may_have_other_columns_and_another_time() -> None:
     found = people((LEFT, {STAND: 0.9}))
     truth = ActionDetections("v", 0.01, np.array([LEFT], np.float32), [1.0], [[1.0]], np.array([WATCH]))
     assert judge_moment(found, truth).true_actions == (frozenset({WATCH}),)
-    nobody = ActionDetections.empty("v", 0.0)
-    assert judge_moment(nobody, truth).is_missed.tolist() == [True]
-    assert judge_moment(found, nobody).is_found.tolist() == [False]
+    no_people = ActionDetections.empty("v", 0.0)
+    assert judge_moment(no_people, truth).is_missed.tolist() == [True]
+    assert judge_moment(found, no_people).is_found.tolist() == [False]
 
 
 def test_true_boxes_are_solid_false_ones_dashed_and_missed_ones_dotted_white() -> None:

@@ -62,7 +62,7 @@ def test_items_are_taken_only_as_workers_become_free(tmp_path):
     assert not multiprocessing.active_children()
 
 
-def test_signs_of_life_are_shown(tmp_path):
+def test_heartbeats_reach_the_caller(tmp_path):
     seen = []
     list(LocalEngine(1, limits=QUICK).run(Stub(tmp_path, slow_seconds=0.3), ["a"], seen.append))
     assert seen[:2] == ["a", "a"]
@@ -75,13 +75,13 @@ def test_signs_of_life_are_shown(tmp_path):
         (dies, EngineError, r"a worker cannot be started: the process that read it died \(exit code 3\)"),
     ],
 )
-def test_work_that_cannot_be_made_is_said_at_once(work_factory, error, message):
+def test_work_that_cannot_be_made_is_an_error_at_once(work_factory, error, message):
     with pytest.raises(error, match=message):
         list(LocalEngine(2, limits=QUICK).run(work_factory, ["a", "b"]))
     assert not multiprocessing.active_children()
 
 
-def test_an_error_in_the_list_of_items_reaches_whoever_asked(tmp_path):
+def test_an_error_in_the_list_of_items_reaches_the_caller(tmp_path):
     def items():
         yield "a"
         raise ConfigError("line 2 of the list is no line")
@@ -90,7 +90,7 @@ def test_an_error_in_the_list_of_items_reaches_whoever_asked(tmp_path):
         list(LocalEngine(1, limits=QUICK).run(Stub(tmp_path), items()))
 
 
-def test_whoever_interrupts_a_guard_wakes_the_thread_that_waits(tmp_path):
+def test_interrupting_a_watched_process_wakes_the_thread_that_waits(tmp_path):
     guard = WatchedProcess(Stub(tmp_path), Limits())
     guard.start()
     process = psutil.Process(multiprocessing.active_children()[0].pid)

@@ -59,7 +59,7 @@ def test_items_are_taken_only_as_actors_become_free(cluster, tmp_path):
     run.close()
 
 
-def test_work_that_cannot_be_made_is_said_at_once(cluster):
+def test_work_that_cannot_be_made_is_an_error_at_once(cluster):
     with pytest.raises(ConfigError, match="these settings are wrong"):
         list(engine().run(refuses, ["a"]))
 
@@ -96,7 +96,7 @@ def test_children_end_with_their_actors(cluster, tmp_path):
     wait_until(lambda: not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in children))
 
 
-def test_without_ray_the_install_line_is_said(monkeypatch):
+def test_without_ray_the_error_gives_the_install_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingDependencyError, match=r'pip install "ava_detect\[ray\]"'):
         engine()
@@ -159,12 +159,12 @@ def test_a_servers_node_that_goes_is_not_noticed(cluster, tmp_path):
         (dead_service, EngineError, "5 servers in a row could not be started"),
     ],
 )
-def test_a_service_that_cannot_be_made_is_said_at_once(cluster, service, error, message):
+def test_a_service_that_cannot_be_made_is_an_error_at_once(cluster, service, error, message):
     with pytest.raises(error, match=message):
         list(engine(servers=Servers(1), workers=1).run(Asking(), [1], service_factory=service))
 
 
-def test_what_is_counted_can_be_read_as_ray_counts(cluster, tmp_path, monkeypatch):
+def test_counts_reach_the_counters_of_ray(cluster, tmp_path, monkeypatch):
     """Without the extra that serves Ray's Prometheus endpoint: what reaches Ray's own counters."""
     from ray.util import metrics
 

@@ -51,7 +51,7 @@ def test_every_format_gives_the_same_people(tmp_path, suffix):
         np.testing.assert_array_equal(people.track_ids[order], expected.track_ids[wanted])
 
 
-def test_ground_truth_keeps_keyframes_on_which_nobody_is():
+def test_ground_truth_keeps_keyframes_without_people():
     rows = AvaTable.from_columns(
         ["v"] * 4,
         [902, 903, 903, 904],
