@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from fixed_detector import FixedDetector
-from networks import lively_model
+from networks import lively_model, torch_threads
 from tolerances import AVERAGED_SCORES, BOX_FRACTIONS, FP32_SCORES, GPU_SCORES
 from videos import constant_rate, frame_number, write_numbered_video
 
@@ -44,10 +44,8 @@ def model():
 @pytest.fixture(params=[1, 2], ids=["one at a time", "two at once"])
 def calls_at_once(request):
     """The number of clips that a new pipeline scores in parallel."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
-    torch.set_num_threads(before)
+    with torch_threads(request.param):
+        yield request.param
 
 
 def scores_by_second(run) -> dict[float, np.ndarray]:
@@ -111,14 +109,10 @@ def test_scores_do_not_depend_on_which_keyframes_are_asked_for(video, model):
 
 
 def test_scores_do_not_depend_on_threads(video, model):
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
+    with torch_threads(1):
         one = scores_by_second(Pipeline(FixedDetector(*PEOPLE), model)(video))
-        torch.set_num_threads(2)
+    with torch_threads(2):
         two = scores_by_second(Pipeline(FixedDetector(*PEOPLE), model, decoder_threads=3)(video))
-    finally:
-        torch.set_num_threads(before)
     for second, scores in one.items():
         np.testing.assert_allclose(scores, two[second], atol=FP32_SCORES)
 
@@ -240,17 +234,13 @@ def test_an_interrupt_ends_all_threads(long_video, model, monkeypatch, calls_at_
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_clips_scored_in_parallel_have_the_scores_of_one_alone(video, model, precision):
     """To the bit: each has one thread either way; and the threads that others use stay as they were."""
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
+    with torch_threads(1):
         alone = scores_by_second(Pipeline(FixedDetector(*PEOPLE), model, precision=precision)(video))
-        torch.set_num_threads(2)
+    with torch_threads(2):
         pipeline = Pipeline(FixedDetector(*PEOPLE), model, precision=precision)
         seen = threads_of_calls(pipeline.scorer)
         together = scores_by_second(pipeline(video))
         here, elsewhere = torch.get_num_threads(), in_new_thread(torch.get_num_threads)
-    finally:
-        torch.set_num_threads(before)
     assert set(seen) == {1}
     assert (here, elsewhere) == (2, 2)
     assert list(together) == list(alone)
@@ -276,15 +266,11 @@ def in_new_thread(call):
 
 
 def test_the_threads_are_shared_out_by_rule(model):
-    before = torch.get_num_threads()
-    try:
-        for threads, calls, share in ((1, 1, 1), (3, 3, 1), (4, 4, 1), (9, 4, 2)):
-            torch.set_num_threads(threads)
+    for threads, calls, share in ((1, 1, 1), (3, 3, 1), (4, 4, 1), (9, 4, 2)):
+        with torch_threads(threads):
             scorer = Scorer(model)
             assert scorer.calls_at_once == calls
             assert in_new_thread(lambda: (scorer.start_thread(), torch.get_num_threads())[1]) == share  # noqa: B023
-    finally:
-        torch.set_num_threads(before)
 
 
 class Elsewhere:

@@ -42,4 +42,5 @@ class FixedDetector:
         if self.is_empty(image):
             return PersonBoxes.empty()
         height, width = image.shape[:2]
-        return PersonBoxes(self.boxes * [width, height, width, height], self.scores)
+        boxes = self.boxes * [width, height, width, height]
+        return PersonBoxes(boxes.astype(np.float32), self.scores.astype(np.float32))

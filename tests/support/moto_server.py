@@ -30,7 +30,7 @@ def s3_server() -> Iterator[str]:
 
 def connect(patch: pytest.MonkeyPatch, url: str) -> Any:
     """s3fs at ``url``; this process and those that it starts find the store, and its keys, in their environment."""
-    import s3fs
+    import s3fs  # type: ignore[import-untyped]
 
     for name, value in (
         ("AWS_ENDPOINT_URL", url),

@@ -37,7 +37,7 @@ def frame_ap(truth: Sequence[Row], detections: Sequence[Row], ids: Sequence[int]
     for group in boxes.values():
         if official:
             group.sort(key=lambda item: -item[0])
-    images = defaultdict(list)
+    images: defaultdict[tuple[str, float], list[tuple[float, int, float, float, float, float]]] = defaultdict(list)
     for video, second, box, action, score in detections:
         if action in ids and ((video, second) in listed or not official):
             entry = (score, action, box[1], box[0], box[3], box[2])

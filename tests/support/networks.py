@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
 
 from ava_detect.config import Config
 from ava_detect.config.build import build_model
-from ava_detect.models.action_detector import ActionDetector
+from ava_detect.models.slowfast import SlowFast
 
 SMALL_CONFIG = {
     "model": {"backbone": {"depths": [1, 1, 1, 1], "width": 16}},
@@ -24,8 +27,11 @@ def small_config_file(folder: Path) -> Path:
     return path
 
 
-def lively_model(seed: int = 0, **changes: dict) -> ActionDetector:
-    """A small network whose scores depend strongly on the clip and the boxes (as built, residual branches are 0)."""
+def lively_model(seed: int = 0, **changes: dict[str, Any]) -> Any:
+    """A small detector whose scores depend strongly on the clip and the boxes (as built, residual branches are 0).
+
+    With ``model={"task": "classification", ...}`` it is a classifier.
+    """
     model = build_model(Config.model_validate({**SMALL_CONFIG, **changes}), seed=seed)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -34,6 +40,27 @@ def lively_model(seed: int = 0, **changes: dict) -> ActionDetector:
                 parameter.uniform_(0.8, 1.2, generator=generator)
         model.head.projection.weight.normal_(0, 0.1, generator=generator)
     return model
+
+
+def backbone_of_published_width() -> SlowFast:
+    """One block a stage at full width: some fused forms begin at 256 channels. Residual branches count by half."""
+    backbone = SlowFast(depths=(1, 1, 1, 1)).eval()
+    with torch.no_grad():
+        for name, parameter in backbone.named_parameters():
+            if name.endswith("c.bn.weight"):
+                parameter.fill_(0.5)
+    return backbone
+
+
+@contextmanager
+def torch_threads(number: int) -> Iterator[None]:
+    """PyTorch uses this number of threads until the block ends."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def save_pyslowfast(model: torch.nn.Module, path: Path) -> Path:

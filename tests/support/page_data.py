@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from people import detections
@@ -45,11 +46,11 @@ def _fill(image: np.ndarray, box: np.ndarray, value: int) -> None:
     image[y1:y2, x1:x2] = value
 
 
-def keyframe(video_id: str, seconds: float, people: list[tuple]) -> ActionDetections:
+def keyframe(video_id: str, seconds: float, people: list[tuple[Any, ...]]) -> ActionDetections:
     """``people``: (track id or None, box in pixels, person score, {action id: score})."""
     tracks = [track for track, *_ in people]
     return detections(
-        [np.asarray(box) / (WIDTH, HEIGHT, WIDTH, HEIGHT) for _, box, _, _ in people],
+        [(np.asarray(box) / (WIDTH, HEIGHT, WIDTH, HEIGHT)).tolist() for _, box, _, _ in people],
         [actions for *_, actions in people],
         video_id=video_id,
         seconds=seconds,
@@ -70,7 +71,7 @@ def movie_keyframes(video_id: str, seconds: int = SECONDS) -> list[ActionDetecti
     return keyframes
 
 
-def record(video_id: str, source: Path, **changes: object) -> dict:
+def record(video_id: str, source: Path, **changes: object) -> dict[str, Any]:
     """A line of the manifest."""
     size = source.stat().st_size if source.is_file() else 0
     return {
@@ -83,7 +84,7 @@ def record(video_id: str, source: Path, **changes: object) -> dict:
     } | changes
 
 
-def write_manifest(folder: Path, records: list[dict], **settings: object) -> None:
+def write_manifest(folder: Path, records: list[dict[str, Any]], **settings: object) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     lines = [{"settings": {"start_seconds": 0.0, **settings}}, *records]
     (folder / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
@@ -112,9 +113,10 @@ def write_ground_truth(path: Path, video_id: str, start_seconds: int = 0) -> Pat
     return path
 
 
-def read_piece(page: Path, key: str) -> dict:
+def read_piece(page: Path, key: str) -> dict[str, Any]:
     """The value of one script of a page."""
     text = (page / "page-data" / f"{key}.js").read_text(encoding="ascii")
     name, _, value = text.removeprefix("AvaPage.register(").removesuffix(");\n").partition(", ")
     assert json.loads(name) == key
-    return json.loads(value)
+    content: dict[str, Any] = json.loads(value)
+    return content

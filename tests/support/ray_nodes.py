@@ -46,20 +46,22 @@ def _slow_clock() -> float:
     return time.monotonic() / 10
 
 
+def _command(process: psutil.Process) -> str:
+    """The command line; empty for a process that has ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
 def is_actor(process: psutil.Process) -> bool:
     """Whether a process is one of our actors."""
-    try:
-        return " ".join(process.cmdline()).startswith("ray::Worker")
-    except psutil.Error:
-        return False
+    return _command(process).startswith("ray::Worker")
 
 
 def is_server(process: psutil.Process) -> bool:
     """Whether a process is an actor that serves the network."""
-    try:
-        return " ".join(process.cmdline()).startswith("ray::Server")
-    except psutil.Error:
-        return False
+    return _command(process).startswith("ray::Server")
 
 
 def is_child(process: psutil.Process) -> bool:
@@ -82,7 +84,7 @@ def kill_one(is_victim: Callable[[psutil.Process], bool], chance: random.Random,
             victim = chance.choice(victims)
             with suppress(psutil.NoSuchProcess):
                 victim.kill()
-                return victim.pid
+                return int(victim.pid)
         time.sleep(0.2)
     raise AssertionError(f"there was no process to kill in {within_seconds:g} s")
 
@@ -90,7 +92,8 @@ def kill_one(is_victim: Callable[[psutil.Process], bool], chance: random.Random,
 @contextmanager
 def _killing(is_victim: Callable[[psutil.Process], bool], seconds: float, times: int) -> Iterator[list[int]]:
     """Kill a process every ``seconds``, up to ``times``; the ids of those killed."""
-    over, killed = threading.Event(), []
+    killed: list[int] = []
+    over = threading.Event()
 
     def kill() -> None:
         while len(killed) < times and not over.wait(seconds):

@@ -29,6 +29,7 @@ def write_frames(
     times = (float(number / Fraction(rate)) for number in count()) if timestamps_seconds is None else timestamps_seconds
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate, options=dict(options or {}))
+        assert isinstance(stream, av.VideoStream)
         stream.pix_fmt = pixel_format
         stream.codec_context.time_base = time_base
         for number, (image, seconds) in enumerate(zip(frames, times, strict=timestamps_seconds is not None)):

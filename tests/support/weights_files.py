@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,7 +48,7 @@ def write_family(model: nn.Module, family: str, path: Path) -> Path:
     return path
 
 
-def write_caffe2(path: Path, blobs: dict, **options) -> Path:
+def write_caffe2(path: Path, blobs: dict[str, Any], **options: Any) -> Path:
     with path.open("wb") as file:
         pickle.dump({"blobs": blobs}, file, **options)
     return path

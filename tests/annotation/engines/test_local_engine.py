@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 from concurrency import wait_until
-from stub_work import Stub, dies, refuses
+from stub_work import Stub, dies, endless_items, refuses
 
 from ava_detect.annotation.engines.base import Limits, Stopped
 from ava_detect.annotation.engines.local import LocalEngine
@@ -45,19 +45,12 @@ def test_every_item_comes_back_once_and_the_bad_ones_with_their_reason(tmp_path)
 
 
 def test_items_are_taken_only_as_workers_become_free(tmp_path):
-    taken = 0
-
-    def items():
-        nonlocal taken
-        for number in range(10**9):
-            taken += 1
-            yield f"item{number}"
-
-    outcomes = LocalEngine(2, limits=QUICK).run(Stub(tmp_path), items())
+    taken: list[str] = []
+    outcomes = LocalEngine(2, limits=QUICK).run(Stub(tmp_path), endless_items(taken))
     got = {next(outcomes).item for _ in range(5)}
     assert len(got) == 5
     time.sleep(0.5)  # for more to be taken, if that were possible
-    assert taken <= 5 + 2 * 2 + 1, "done, waiting to be taken, in work"
+    assert len(taken) <= 5 + 2 * 2 + 1, "done, waiting to be taken, in work"
     outcomes.close()
     assert not multiprocessing.active_children()
 

@@ -8,7 +8,7 @@ import psutil
 import pytest
 from concurrency import wait_until
 from ray_nodes import is_child, killing_actors, killing_children, killing_servers, two_nodes
-from stub_work import Asking, Squares, Stub, dead_service, no_service, refuses
+from stub_work import Asking, Squares, Stub, dead_service, endless_items, no_service, refuses
 
 from ava_detect.annotation.engines.base import Limits, Servers
 from ava_detect.annotation.engines.local import LocalEngine
@@ -45,17 +45,10 @@ def test_outcomes_are_those_of_the_local_engine(cluster, tmp_path):
 
 
 def test_items_are_taken_only_as_actors_become_free(cluster, tmp_path):
-    taken = 0
-
-    def items():
-        nonlocal taken
-        for number in range(10**9):
-            taken += 1
-            yield f"item{number}"
-
-    run = engine(workers=2).run(Stub(tmp_path), items())
+    taken: list[str] = []
+    run = engine(workers=2).run(Stub(tmp_path), endless_items(taken))
     assert len({next(run).item for _ in range(20)}) == 20
-    assert taken <= 22
+    assert len(taken) <= 22
     run.close()
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from networks import backbone_of_published_width
 from tolerances import BF16_FEATURES, CONVOLUTION
 from torch.nn import functional
 
@@ -13,7 +14,6 @@ from ava_detect.models.fused import tapwise
 from ava_detect.models.fused.backbone import FusedSlowFast
 from ava_detect.models.fused.conv import has_fused_ops
 from ava_detect.models.fused.tapwise import TapwiseConv, pays
-from ava_detect.models.slowfast import SlowFast
 
 CPU = torch.device("cpu")
 
@@ -53,11 +53,7 @@ def test_it_is_used_where_it_pays(monkeypatch):
 
 @pytest.mark.skipif(not has_fused_ops(CPU, torch.bfloat16), reason="no fused bf16 operations on this CPU")
 def test_a_network_of_published_width_has_it_and_is_near():
-    backbone = SlowFast(depths=(1, 1, 1, 1)).eval()
-    with torch.no_grad():
-        for name, parameter in backbone.named_parameters():
-            if name.endswith("c.bn.weight"):
-                parameter.fill_(0.5)
+    backbone = backbone_of_published_width()
     fused = FusedSlowFast(backbone, torch.bfloat16)
     assert isinstance(fused._stages[-1]["slow"][0]._a._conv, TapwiseConv)  # type: ignore[attr-defined]
     clip = torch.randn(2, 3, 16, 48, 64)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from networks import backbone_of_published_width
 from tolerances import CONVOLUTION, FP32_FEATURES, WINOGRAD_CONVOLUTION, relative_to_largest
 from torch.nn import functional
 
@@ -13,7 +14,6 @@ from ava_detect.models.fused import conv as fused_conv
 from ava_detect.models.fused import winograd
 from ava_detect.models.fused.backbone import FusedSlowFast
 from ava_detect.models.fused.winograd import WinogradConv, pays, sums
-from ava_detect.models.slowfast import SlowFast
 
 
 def test_four_results_of_six_inputs_by_hand():
@@ -83,12 +83,7 @@ def test_it_is_used_where_it_pays(monkeypatch):
     not fused_conv.has_fused_ops(torch.device("cpu"), torch.float32), reason="no fused operations on this CPU"
 )
 def test_a_network_of_published_width_has_it():
-    """The tests of small networks never reach 256 channels: here one of full width is compared, on little input."""
-    backbone = SlowFast(depths=(1, 1, 1, 1)).eval()
-    with torch.no_grad():
-        for name, parameter in backbone.named_parameters():
-            if name.endswith("c.bn.weight"):
-                parameter.fill_(0.5)
+    backbone = backbone_of_published_width()
     fused = FusedSlowFast(backbone)
     last = fused._stages[-1]["slow"][0]
     assert isinstance(last._a._conv, WinogradConv) and isinstance(last._b._conv, WinogradConv)  # type: ignore[attr-defined]
