@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # Processes that run beside each other (``pytest -n``) share the cores; more threads would wait for one another.
 if (beside := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))) > 1:
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // beside)))
 
 from ava_detect.cli import app as cli
+from ava_detect.storage.cache import CACHE_VARIABLE
 
 # A busy machine is no fault of the code; on CI the examples are the same every time.
-settings.register_profile("ava_detect", deadline=None, derandomize="CI" in os.environ)
+settings.register_profile(
+    "ava_detect", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ
+)
 settings.load_profile("ava_detect")
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,6 +45,34 @@ def parity_case(shared: Path):
     import check
 
     return lambda name: check.Case(str(shared / "cases" / "parity" / name))
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The cache's folder for this test, not made yet."""
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a text, or another value as JSON, into a file of this test, by default ``input``."""
+
+    def write(content: object, name: str = "input") -> Path:
+        path = tmp_path / name
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        return path
+
+    return write
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip tests marked ``gpu`` where there is no CUDA device."""
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("needs a CUDA device")
 
 
 @pytest.fixture

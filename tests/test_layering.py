@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ast
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from processes import run_python
 
 PACKAGE = Path(__file__).resolve().parents[1] / "ava_detect"
 
@@ -107,7 +106,7 @@ def test_the_torch_free_rooms_load_no_torch():
         "    importlib.import_module(name)\n"
         "    assert 'torch' not in sys.modules, name\n"
     )
-    subprocess.run([sys.executable, "-c", script], check=True)
+    run_python(script)
 
 
 def test_one_file_imports_detectron2():

@@ -26,7 +26,7 @@ def test_every_folder_with_code_and_data_is_installed(tmp_path):
     assert set(done.stdout.split()) == code | {"ava_detect.annotations", "ava_detect.configs"}
 
 
-def test_the_annotations_are_the_files_whose_hashes_are_told():
+def test_the_annotations_have_the_hashes_that_are_listed():
     readme = (ROOT / "annotations" / "README.md").read_text()
     told = dict(re.findall(r"^\| `([^`]+)` \|.*\| `([0-9a-f]{64})` \|$", readme, re.MULTILINE))
     files = {path.name: path for path in (ROOT / "annotations").iterdir() if path.name != "README.md"}

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
+from processes import WITHOUT_TORCH, run_python
 
 import ava_detect
 
@@ -52,14 +50,9 @@ def test_an_unknown_name_is_an_attribute_error():
         _ = ava_detect.Nonsense
 
 
-def python(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def test_importing_the_package_loads_no_library():
-    loaded = python("import sys, ava_detect; print(*sorted({name.partition('.')[0] for name in sys.modules}))").split()
+    code = "import sys, ava_detect; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    loaded = run_python(code).stdout.split()
     assert not {"torch", "numpy", "pandas", "pyarrow", "av", "pydantic", "rich"} & set(loaded)
 
 
@@ -89,12 +82,4 @@ def test_importing_the_package_loads_no_library():
 )
 def test_works_where_torch_is_absent(module):
     """As on a machine without torch: any attempt to import it fails."""
-    python(
-        "import sys\n"
-        "class NoTorch:\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name.partition('.')[0] in ('torch', 'torchvision'):\n"
-        "            raise ImportError('torch is absent here')\n"
-        "sys.meta_path.insert(0, NoTorch())\n"
-        f"import ava_detect.{module}\n"
-    )
+    run_python(WITHOUT_TORCH + f"import ava_detect.{module}")

@@ -9,7 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers import constant_rate, save_pyslowfast, write_numbered_video
+from annotate_inputs import BOX, write_boxes
+from networks import save_pyslowfast
+from processes import run_python
+from videos import constant_rate, write_numbered_video
 
 from ava_detect.config.build import build_model
 from ava_detect.formats.ava_csv import AvaTable, write_ava_table
@@ -30,7 +33,7 @@ def folder_of_readme(tmp_path_factory):
     """A folder with the files that the README names."""
     folder = tmp_path_factory.mktemp("readme")
     write_numbered_video(folder / "video.mp4", constant_rate(10, 30))
-    write_ava_table(folder / "boxes.csv", AvaTable.from_columns(["video"], [0], [[0.1, 0.1, 0.9, 0.9]], scores=[0.9]))
+    write_boxes(folder / "boxes.csv", [("video", 0, BOX)])
     boxes, actions = [[0.1, 0.1, 0.9, 0.9]], [12]
     truth = AvaTable.from_columns(["movie"], [902], boxes, actions, person_ids=[0])
     write_ava_table(folder / "ground_truth.csv", truth)
@@ -65,10 +68,7 @@ def test_every_command_runs(folder_of_readme, command):
 @pytest.mark.slow
 @pytest.mark.parametrize("program", blocks("python"))
 def test_every_program_runs(folder_of_readme, program):
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=folder_of_readme, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    run_python(program, cwd=folder_of_readme)
 
 
 def test_the_first_screen_has_both_commands():

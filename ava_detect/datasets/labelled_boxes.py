@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ava_detect.errors import FormatError
-from ava_detect.evaluation.keyframes import IntArray, starts_run
 from ava_detect.evaluation.ground_truth_index import GroundTruthIndex
+from ava_detect.evaluation.keyframes import IntArray, starts_run
 from ava_detect.formats.ava_csv import AvaTable
 from ava_detect.structures import boxes as box_ops
 

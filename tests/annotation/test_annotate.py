@@ -5,13 +5,17 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
-from helpers import SMALL_CONFIG, constant_rate, lively_model, save_pyslowfast, small_config_file, write_numbered_video
+from annotate_inputs import BOX, options, write_boxes, write_inputs
+from annotate_inputs import settings as default_settings
+from concurrency import wait_until
+from networks import SMALL_CONFIG, lively_model, save_pyslowfast, small_config_file
 from poison import plugin
+from processes import ava_detect, interruptible, run_python
+from tolerances import BOX_FRACTIONS, MILLISECOND_SECONDS
+from videos import constant_rate, write_numbered_video
 
 from ava_detect.annotation.annotate import annotate_videos
 from ava_detect.annotation.engines.base import Limits
@@ -19,7 +23,7 @@ from ava_detect.annotation.engines.settings import ClusterSettings
 from ava_detect.config import Config
 from ava_detect.config.build import build_model
 from ava_detect.errors import AvaDetectError, ConfigError
-from ava_detect.formats.ava_csv import AvaTable, read_ava_csv, write_ava_table
+from ava_detect.formats.ava_csv import read_ava_csv
 from ava_detect.formats.jsonl import read_jsonl
 from ava_detect.models.execution import resolve_device, resolve_precision
 from ava_detect.models.weights.converting import save_weights
@@ -29,31 +33,26 @@ from ava_detect.structures.labels import LabelMap
 from ava_detect.structures.progress import Progress
 from ava_detect.video.reader import VideoReader
 
-NAMES = ("one", "two", "three")
+SECONDS = {"one": 3.2, "two": 1.0, "three": 2.5}
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    return write_inputs(tmp_path_factory.mktemp("inputs"), SECONDS)
 
 
 @pytest.fixture
-def work(tmp_path):
+def work(inputs, tmp_path):
     """Three short videos, people for each of their seconds, and a network that runs in milliseconds."""
-    folder = tmp_path / "videos"
-    folder.mkdir()
-    seconds = {"one": 3.2, "two": 1.0, "three": 2.5}
-    rows = []
-    for name in NAMES:
-        write_numbered_video(folder / f"{name}.mp4", constant_rate(int(30 * seconds[name]), 30))
-        rows += [(name, second, (0.1, 0.2, 0.6, 0.9)) for second in range(int(np.ceil(seconds[name])))]
-    names, times, boxes = zip(*rows, strict=True)
-    write_ava_table(tmp_path / "boxes.csv", AvaTable.from_columns(names, times, boxes, scores=[0.9] * len(rows)))
-    return tmp_path
+    return shutil.copytree(inputs, tmp_path, dirs_exist_ok=True)
 
 
 def run(work, *sources, out="out", **settings):
-    defaults = {"config": str(small_config_file(work)), "weights": "random", "boxes": work / "boxes.csv"}
-    return annotate_videos(list(sources) or [work / "videos"], work / out, **{**defaults, **settings})
+    return annotate_videos(list(sources) or [work / "videos"], work / out, **{**default_settings(work), **settings})
 
 
 def results(out) -> dict[str, bytes]:
-    """Every result file's bytes; what tells times and places left aside."""
+    """Every result file's bytes, without the files that hold times and paths."""
     return {p.name: p.read_bytes() for p in sorted(out.iterdir()) if p.name not in ("summary.json", "manifest.jsonl")}
 
 
@@ -62,13 +61,13 @@ def test_a_folder_becomes_rows_and_a_summary(work):
     out = work / "out"
     assert summary.all_well
     assert sorted(path.name for path in out.iterdir()) == sorted(
-        [f"{n}.{suffix}" for n in NAMES for suffix in ("csv", "jsonl", "parquet", "annotated.mp4")]
+        [f"{n}.{suffix}" for n in SECONDS for suffix in ("csv", "jsonl", "parquet", "annotated.mp4")]
         + ["summary.json", "manifest.jsonl"]
     )
     table = read_ava_csv(out / "one.csv")
     assert sorted(set(table.timestamps_seconds.tolist())) == [0, 1, 2, 3]
     assert len(table) == 4 * 80
-    np.testing.assert_allclose(table.boxes_fraction, np.tile([0.1, 0.2, 0.6, 0.9], (320, 1)), atol=1e-6)
+    np.testing.assert_allclose(table.boxes_fraction, np.tile([0.1, 0.2, 0.6, 0.9], (320, 1)), atol=BOX_FRACTIONS)
     lines = list(read_jsonl(out / "one.jsonl", LabelMap.ava()))
     assert [line.timestamp_seconds for line in lines] == [0, 1, 2, 3]
     # Frame 64 turns seven of the ten bars of frame 63 round: a hard cut, at which the track ends.
@@ -94,10 +93,10 @@ def test_a_folder_becomes_rows_and_a_summary(work):
     assert written["versions"]["torch"]
     one = next(json.loads(line) for line in (out / "manifest.jsonl").open() if '"video_id": "one"' in line)
     assert (one["source_fps"], one["source_seconds"]) == (30, pytest.approx(3.2))
-    assert one["cuts_seconds"] == [pytest.approx(64 / 30, abs=1e-3)]
+    assert one["cuts_seconds"] == [pytest.approx(64 / 30, abs=MILLISECOND_SECONDS)]
 
 
-def test_random_weights_are_said_in_every_output_that_has_a_place(work):
+def test_random_weights_are_noted_in_every_output_that_can_hold_a_note(work):
     summary = run(work, formats=("csv", "jsonl", "parquet"))
     import pyarrow.parquet as pq
 
@@ -182,7 +181,7 @@ def test_a_killed_run_leaves_nothing_half_and_the_next_goes_on(work):
         f"annotate_videos({str(work / 'videos')!r}, {str(work / 'out')!r}, config={str(config)!r}, weights='random',\n"
         f"    boxes={str(work / 'boxes.csv')!r}, draw=True, every_seconds=0.1, on_progress=die)\n"
     )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    assert run_python(code, check=False).returncode == -signal.SIGKILL
     left = [path.name for path in (work / "out").iterdir()]
     assert "one.csv" in left
     assert any(name.startswith(TEMPORARY_MARK) for name in left)
@@ -195,16 +194,11 @@ def test_a_killed_run_leaves_nothing_half_and_the_next_goes_on(work):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_ctrl_c_ends_every_process_quietly(work, workers):
-    config = small_config_file(work)
-    command = [sys.executable, "-m", "ava_detect", "annotate", work / "videos", "--out", work / "out"]
-    command += ["--config", config, "--weights", "random", "--boxes", work / "boxes.csv", "--every", "0.001"]
-    process = subprocess.Popen(
-        [*map(str, command), "--workers", str(workers)], stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    deadline = time.monotonic() + 300
-    while not list(work.glob(f"out/{TEMPORARY_MARK}*.csv")) and time.monotonic() < deadline:
-        assert process.poll() is None
-        time.sleep(0.05)
+    more = ("--every", 0.001, "--workers", workers)
+    command = ava_detect("annotate", work / "videos", "--out", work / "out", *options(work), *more)
+    process = subprocess.Popen(interruptible(command), stderr=subprocess.PIPE, text=True, start_new_session=True)
+    wait_until(lambda: list(work.glob(f"out/{TEMPORARY_MARK}*.csv")) or process.poll() is not None, seconds=300)
+    assert process.poll() is None
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 1
@@ -217,10 +211,7 @@ def test_bad_videos_are_reported_and_the_others_go_on(work, shared):
     videos = work / "videos"
     (videos / "text.mp4").write_text("no video\n")
     (videos / "broken.mp4").write_bytes((shared / "videos" / "odd_truncfs.mp4").read_bytes())
-    write_ava_table(
-        work / "boxes.csv",
-        AvaTable.from_columns(["one", "two", "broken"], [0, 0, 0], [[0.1, 0.1, 0.9, 0.9]] * 3, scores=[0.9] * 3),
-    )
+    write_boxes(work / "boxes.csv", [(name, 0, BOX) for name in ("one", "two", "broken")])
     summary = run(work, videos, work / "gone.mp4")
     assert not summary.all_well
     records = {record.video_id: record for record in summary.videos}
@@ -253,7 +244,7 @@ def test_processes_give_the_bytes_of_one(work):
     shared_work = run(work, out="shared", workers=2, on_progress=seen.append)
     assert results(work / "out") == results(work / "shared")
     inside = {progress.name: round(progress.duration_seconds, 3) for progress in seen if progress.result is None}
-    # Signs of life come no more often than five times a second.
+    # Heartbeats come no more often than five times a second.
     assert inside.items() <= {"one": 3.2, "two": 1.0, "three": 2.5}.items()
     assert inside
     assert [progress.done for progress in seen if progress.result] == [1, 2, 3, 4]
@@ -276,9 +267,9 @@ def test_a_video_that_ends_its_process_takes_no_other_with_it(work, monkeypatch,
     (work / "videos" / "one.mp4").rename(work / "videos" / "segfaults.mp4")
     shutil.copy(work / "videos" / "segfaults.mp4", work / "videos" / "hangs.mp4")
     monkeypatch.setenv("PYTHONPATH", str(plugin(work / "plugin")), prepend=os.pathsep)
-    summary = run(work, workers=workers, limits=Limits(stall_seconds=5, tries=1))
+    summary = run(work, workers=workers, limits=Limits(stall_seconds=10, tries=1))
     assert {record.video_id: (record.status, record.message.partition(".mp4: ")[2]) for record in summary.videos} == {
-        "hangs": ("failed", "it hung: no heartbeat in 5 s"),
+        "hangs": ("failed", "it hung: no heartbeat in 10 s"),
         "segfaults": ("failed", "the process that read it died (signal SIGSEGV)"),
         "three": ("done", ""),
         "two": ("done", ""),
@@ -288,7 +279,7 @@ def test_a_video_that_ends_its_process_takes_no_other_with_it(work, monkeypatch,
 
 def test_times_in_a_movie(work):
     """With start_seconds the csv and the boxes count from the movie's start; jsonl stays the file's."""
-    write_ava_table(work / "movie.csv", AvaTable.from_columns(["one"], [902], [[0.1, 0.1, 0.9, 0.9]], scores=[0.9]))
+    write_boxes(work / "movie.csv", [("one", 902, BOX)])
     run(work, work / "videos" / "one.mp4", boxes=work / "movie.csv", start_seconds=900.0)
     assert set(read_ava_csv(work / "out" / "one.csv").timestamps_seconds.tolist()) == {902.0}
     people = [len(line) for line in read_jsonl(work / "out" / "one.jsonl", LabelMap.ava())]
@@ -375,16 +366,14 @@ for video in sys.argv[4:]:
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_video(tmp_path):
-    """One minute, then four in the same process: within 5 percent. Three minutes of pictures are 300 MB."""
+    """One minute, then four in the same process: within 5 percent. Three minutes of frames are 300 MB."""
     config = small_config_file(tmp_path)
     rows, videos = [], []
     for minutes in (1, 4):
-        pictures = constant_rate(600 * minutes, 10)
-        videos.append(write_numbered_video(tmp_path / f"{minutes}.mp4", pictures, rate=10, width=320, height=180))
-        rows += [(str(minutes), second) for second in range(60 * minutes)]
-    ids, seconds = zip(*rows, strict=True)
-    write_ava_table(tmp_path / "boxes.csv", AvaTable.from_columns(ids, seconds, [[0.2, 0.2, 0.8, 0.8]] * len(rows)))
-    command = [sys.executable, "-c", PEAK_MEMORY, tmp_path / "out", config, tmp_path / "boxes.csv", *videos]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+        times = constant_rate(600 * minutes, 10)
+        videos.append(write_numbered_video(tmp_path / f"{minutes}.mp4", times, rate=10, width=320, height=180))
+        rows += [(str(minutes), second, BOX) for second in range(60 * minutes)]
+    write_boxes(tmp_path / "boxes.csv", rows)
+    done = run_python(PEAK_MEMORY, tmp_path / "out", config, tmp_path / "boxes.csv", *videos)
     short, long = map(int, done.stdout.split())
     assert long <= 1.05 * short, f"peak memory in KiB: {short}, {long}"

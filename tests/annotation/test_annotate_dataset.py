@@ -6,20 +6,22 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from helpers import constant_rate, small_config_file, write_numbered_video
+from annotate_inputs import BOX, options, write_boxes, write_inputs
+from annotate_inputs import settings as default_settings
 from poison import plugin
+from processes import ava_detect, run_python
+from videos import constant_rate, write_numbered_video
 
 from ava_detect.annotation.annotate import annotate_videos
 from ava_detect.annotation.engines.base import Limits
 from ava_detect.errors import ConfigError
-from ava_detect.formats.ava_csv import AvaTable, read_ava_csv, write_ava_table
+from ava_detect.formats.ava_csv import read_ava_csv
 from ava_detect.results.collect import collect_csv, dataset_status
 from ava_detect.results.dataset import ResultsDataset
 from ava_detect.storage.addresses import Address
@@ -31,21 +33,12 @@ SECONDS = {"one": 3.2, "deep/two": 1.0, "three": 2.5}
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """Three short videos, people on each of their seconds, and a network that runs in milliseconds."""
-    folder = tmp_path_factory.mktemp("dataset")
-    (folder / "videos" / "deep").mkdir(parents=True)
-    rows = []
-    for name, seconds in SECONDS.items():
-        write_numbered_video(folder / "videos" / f"{name}.mp4", constant_rate(int(30 * seconds), 30))
-        rows += [(name, second, (0.1, 0.2, 0.6, 0.9)) for second in range(int(np.ceil(seconds)))]
-    ids, times, boxes = zip(*rows, strict=True)
-    write_ava_table(folder / "boxes.csv", AvaTable.from_columns(ids, times, boxes, scores=[0.9] * len(rows)))
-    small_config_file(folder)
-    return folder
+    return write_inputs(tmp_path_factory.mktemp("dataset"), SECONDS)
 
 
 def run(place, out, *sources, **settings):
-    defaults = {"config": str(place / "small.yaml"), "weights": "random", "boxes": place / "boxes.csv", "workers": 1}
-    return annotate_videos(list(sources) or [place / "videos"], f"file://{out}", **{**defaults, **settings})
+    settings = {**default_settings(place), "workers": 1, **settings}
+    return annotate_videos(list(sources) or [place / "videos"], f"file://{out}", **settings)
 
 
 def objects(out: Path) -> dict[str, bytes]:
@@ -99,9 +92,8 @@ for command in (
 """
 
 
-def test_whoever_drives_a_run_or_looks_at_it_loads_no_pytorch(place, tmp_path):
-    command = [sys.executable, "-c", DRIVER, str(place), str(tmp_path / "out")]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+def test_starting_a_run_or_looking_at_it_loads_no_pytorch(place, tmp_path):
+    printed = run_python(DRIVER, place, tmp_path / "out").stdout
     told = [line for line in printed.splitlines() if line.endswith(("True", "False"))]
     assert told == ["annotate False", "annotate False", "status False", "collect False"]
     assert len(rows(tmp_path / "out")) == 320
@@ -109,7 +101,7 @@ def test_whoever_drives_a_run_or_looks_at_it_loads_no_pytorch(place, tmp_path):
 
 
 def test_the_rows_are_those_of_a_folder(place, done, tmp_path):
-    plain = {"config": str(place / "small.yaml"), "weights": "random", "boxes": place / "boxes.csv"}
+    plain = default_settings(place)
     annotate_videos([place / "videos" / "one.mp4"], tmp_path / "out", formats=("parquet",), **plain)
     expected = pd.read_parquet(tmp_path / "out" / "one.parquet")
     got = rows(done).query("video_id == 'one'").astype(expected.dtypes)
@@ -159,10 +151,7 @@ def test_bad_videos_are_set_aside_with_their_reasons_and_tried_again(place, tmp_
         f"video_id,uri\n../../../evil,{place}/videos/one.mp4\n/etc/passwd,{place}/videos/gone.mp4\nno\tname,x.mp4\n"
         f"empty,empty.mp4\nbroken,{shared}/videos/odd_truncfs.mp4\n"
     )
-    write_ava_table(
-        tmp_path / "boxes.csv",
-        AvaTable.from_columns(["../../../evil", "broken"], [0, 0], [[0.1, 0.1, 0.9, 0.9]] * 2, scores=[0.9] * 2),
-    )
+    write_boxes(tmp_path / "boxes.csv", [(name, 0, BOX) for name in ("../../../evil", "broken")])
     summary = run(place, out, tmp_path / "list.csv", boxes=tmp_path / "boxes.csv", formats=("csv",))
     assert not summary.all_well
     assert (summary.totals.done, summary.totals.damaged, summary.totals.failed) == (1, 1, 3)
@@ -177,16 +166,11 @@ def test_bad_videos_are_set_aside_with_their_reasons_and_tried_again(place, tmp_
     assert (found.num_done, found.num_damaged, found.num_failed, found.total) == (2, 1, 3, 5)
     assert [run.state for run in found.runs] == ["finished"]
     assert any("gone.mp4: there is no such file" in problem for problem in found.problems)
-    # Damaged is as done as it will be, and still said; what failed is tried again.
+    # A damaged video is not tried again but still reported; one that failed is.
     again = run(place, out, tmp_path / "list.csv", boxes=tmp_path / "boxes.csv", formats=("csv",))
     assert (again.totals.done, again.totals.damaged, again.totals.failed, again.num_before) == (0, 1, 3, 1)
     write_numbered_video(tmp_path / "empty.mp4", constant_rate(15, 30))
-    write_ava_table(
-        tmp_path / "boxes.csv",
-        AvaTable.from_columns(
-            ["../../../evil", "broken", "empty"], [0, 0, 0], [[0.1, 0.1, 0.9, 0.9]] * 3, scores=[0.9] * 3
-        ),
-    )
+    write_boxes(tmp_path / "boxes.csv", [(name, 0, BOX) for name in ("../../../evil", "broken", "empty")])
     with pytest.raises(ConfigError, match="detector_sha256 was"):
         run(place, out, tmp_path / "list.csv", boxes=tmp_path / "boxes.csv", formats=("csv",))
 
@@ -214,9 +198,8 @@ def test_poison_is_stopped_tried_elsewhere_and_set_aside(place, tmp_path, monkey
 
 
 def test_two_runs_at_once_end_with_the_objects_of_one(place, done, tmp_path):
-    command = [sys.executable, "-m", "ava_detect", "annotate", str(place / "videos"), "--out", f"file://{tmp_path}/out"]
-    command += ["--config", str(place / "small.yaml"), "--weights", "random", "--boxes", str(place / "boxes.csv")]
-    command += ["--workers", "1", "--format", "csv,jsonl", "--draw", "--quiet"]
+    more = ("--workers", 1, "--format", "csv,jsonl", "--draw", "--quiet")
+    command = ava_detect("annotate", place / "videos", "--out", f"file://{tmp_path}/out", *options(place), *more)
     both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     try:
         errors = [process.communicate(timeout=900)[1] for process in both]
@@ -250,7 +233,7 @@ def test_collect_gives_the_csv_that_a_folder_has_and_the_page(place, done, tmp_p
 
 def test_times_in_a_movie_come_from_the_list(place, tmp_path):
     (tmp_path / "list.csv").write_text(f"video_id,uri,start_seconds\none,{place}/videos/one.mp4,900\n")
-    write_ava_table(tmp_path / "movie.csv", AvaTable.from_columns(["one"], [902], [[0.1, 0.1, 0.9, 0.9]], scores=[0.9]))
+    write_boxes(tmp_path / "movie.csv", [("one", 902, BOX)])
     run(place, tmp_path / "out", tmp_path / "list.csv", boxes=tmp_path / "movie.csv", formats=("csv",))
     assert set(rows(tmp_path / "out")["timestamp_seconds"]) == {2.0}
     assert set(read_ava_csv(next(tmp_path.glob("out/csv/*/*.csv"))).timestamps_seconds.tolist()) == {902.0}
@@ -259,7 +242,7 @@ def test_times_in_a_movie_come_from_the_list(place, tmp_path):
 
 
 def test_lists_and_addresses_go_into_a_folder_too(place, tmp_path):
-    plain = {"config": str(place / "small.yaml"), "weights": "random", "boxes": place / "boxes.csv"}
+    plain = default_settings(place)
     summary = annotate_videos([f"file://{place}/videos/one.mp4"], tmp_path / "out", **plain)
     assert summary.all_well
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [

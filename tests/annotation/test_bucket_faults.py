@@ -9,7 +9,6 @@ import os
 import random
 import re
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -17,10 +16,13 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from buckets import NAMES, NUM_VIDEOS, fill, options, rows_in, rows_on_disk, run
+from annotate_inputs import options
+from buckets import NAMES, NUM_VIDEOS, fill, rows_in, rows_on_disk, run
+from concurrency import wait_until
 from fault_proxy import FaultProxy
 from moto_server import connect, s3_server
 from poison import plugin
+from processes import ava_detect
 from ray_nodes import is_actor, is_child, kill_one, two_nodes
 
 from ava_detect.storage.local_files import TEMPORARY_MARK
@@ -64,8 +66,8 @@ def world(tmp_path_factory):
 
 def start(world, source: str, out: str, *more: str) -> subprocess.Popen[str]:
     """The command, in a process of its own."""
-    command = [sys.executable, "-m", "ava_detect", "annotate", source, "--out", out, *options(world.place)]
-    command += ["--engine", "ray", "--address", world.cluster.address, "--quiet", *more]
+    cluster = ("--engine", "ray", "--address", world.cluster.address)
+    command = ava_detect("annotate", source, "--out", out, *options(world.place), *cluster, "--quiet", *more)
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
 
@@ -82,11 +84,11 @@ def shuffled_list(world, chance: random.Random, never: str) -> str:
 
 
 def wait_for_rows(world, out: str, number: int, driver: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 60 * world.patience
-    while len(world.files.find(f"{out}/rows")) < number:
+    def enough() -> bool:
         assert driver.poll() is None, f"the run ended with {driver.returncode}: {driver.communicate()[1]}"
-        assert time.monotonic() < deadline, f"fewer than {number} videos were done in {60 * world.patience:.0f} s"
-        time.sleep(0.3)
+        return len(world.files.find(f"{out}/rows")) >= number
+
+    wait_until(enough, f"the rows of video {number}", seconds=60 * world.patience, every_seconds=0.3)
 
 
 @pytest.mark.parametrize("seed", range(NUM_STORMS))

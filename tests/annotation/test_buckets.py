@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from buckets import NUM_VIDEOS, fill, options, rows_in, rows_on_disk, run
+from annotate_inputs import options
+from buckets import NUM_VIDEOS, fill, rows_in, rows_on_disk, run
 from fault_proxy import FaultProxy
 from moto_server import SECRET, connect, s3_server
 

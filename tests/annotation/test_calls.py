@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import constant_rate, small_config_file, write_numbered_video
+from networks import small_config_file
+from videos import constant_rate, write_numbered_video
 
 import ava_detect
 from ava_detect.cli import main

@@ -1,26 +1,27 @@
-"""Explaining a moment: the picture, the choice of person and action, and faults."""
+"""``explain``: the image that it writes, the choice of person and action, and errors."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from helpers import constant_rate, small_config_file, write_numbered_video
+from annotate_inputs import write_boxes
+from networks import small_config_file
 from PIL import Image
+from videos import constant_rate, write_numbered_video
 
 from ava_detect.annotation.explain import explain
 from ava_detect.annotation.settings import AnnotateSettings
 from ava_detect.config import load_config
 from ava_detect.errors import AvaDetectError
-from ava_detect.formats.ava_csv import AvaTable, write_ava_table
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> AnnotateSettings:
     """A video of a second with two people in a box file, and a small untrained network."""
     write_numbered_video(tmp_path / "v.mp4", constant_rate(30, 30), width=160, height=96)
-    boxes = [[0.6, 0.1, 0.9, 0.9], [0.1, 0.1, 0.4, 0.9]]
-    write_ava_table(tmp_path / "boxes.csv", AvaTable.from_columns(["v"] * 2, [0, 0], boxes, scores=[0.9, 0.8]))
+    boxes = [(0.6, 0.1, 0.9, 0.9), (0.1, 0.1, 0.4, 0.9)]
+    write_boxes(tmp_path / "boxes.csv", [("v", 0, box) for box in boxes], scores=[0.9, 0.8])
     config = load_config(small_config_file(tmp_path))
     return AnnotateSettings(config, "random", f"boxes:{tmp_path / 'boxes.csv'}")
 

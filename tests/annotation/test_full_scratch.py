@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import subprocess
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import av
-import numpy as np
 import pytest
+from annotate_inputs import settings, write_boxes
 from buckets import rows_below
-from helpers import constant_rate, small_config_file, write_numbered_video
+from networks import small_config_file
+from videos import constant_rate, write_noise_video, write_numbered_video
+from web_server import serve_folder, serving
 
 from ava_detect.annotation.annotate import annotate_videos
-from ava_detect.formats.ava_csv import AvaTable, write_ava_table
 
 pytestmark = pytest.mark.slow
 CROWD = 300
@@ -44,59 +41,32 @@ def tiny(tmp_path):
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-class _WholeFilesOnly(SimpleHTTPRequestHandler):
-    """Python's own server knows no range requests."""
-
-    def log_message(self, *args):
-        pass
-
-
 @pytest.fixture
 def web(tmp_path):
     """A folder, and its address."""
     (tmp_path / "web").mkdir()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_WholeFilesOnly, directory=tmp_path / "web"))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield tmp_path / "web", f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(serve_folder(tmp_path / "web")) as url:
+        yield tmp_path / "web", url
 
 
-def write_noise(path: Path) -> None:
-    """A second of what no codec makes small."""
-    chance = np.random.default_rng(0)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=30, options={"qp": "4"})
-        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
-        for _ in range(30):
-            image = chance.integers(0, 255, (96, 160, 3), np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode())
-
-
-def test_a_full_disk_is_said_of_the_videos_that_need_it_and_the_others_go_on(tmp_path, tiny, web, monkeypatch):
+def test_a_full_disk_fails_only_the_videos_that_need_room(tmp_path, tiny, web, monkeypatch):
     """``crowd`` has rows for more than half a megabyte; ``noise`` has to be copied from a server before it is read."""
     pytest.importorskip("aiohttp", reason="http:// needs aiohttp")
     folder, url = web
     small_config_file(tmp_path)
     for path in (tmp_path / "crowd.mp4", tmp_path / "one.mp4", folder / "two.mp4"):
         write_numbered_video(path, constant_rate(10, 30))
-    write_noise(folder / "noise.mp4")
+    write_noise_video(folder / "noise.mp4", 30, options={"qp": "4"})
     assert (folder / "noise.mp4").stat().st_size > 512 << 10 > 8 * (folder / "two.mp4").stat().st_size
     names = ["crowd"] * CROWD + ["one", "two", "noise"]
     corners = [(number % 20 / 20, number // 20 / 20) for number in range(CROWD)] + 3 * [(0.5, 0.5)]
     boxes = [(x, y, x + 0.04, y + 0.04) for x, y in corners]
-    write_ava_table(
-        tmp_path / "boxes.csv", AvaTable.from_columns(names, [0] * len(names), boxes, scores=[0.9] * len(names))
-    )
+    write_boxes(tmp_path / "boxes.csv", [(name, 0, box) for name, box in zip(names, boxes, strict=True)])
     monkeypatch.setenv("TMPDIR", str(tiny("512k")))
-    settings = {"config": str(tmp_path / "small.yaml"), "weights": "random", "boxes": tmp_path / "boxes.csv"}
     sources = [tmp_path / "crowd.mp4", f"{url}/noise.mp4?sig=abcdefgh", tmp_path / "one.mp4", f"{url}/two.mp4"]
 
     def annotate():
-        return annotate_videos(sources, f"file://{tmp_path}/out", workers=1, formats=("csv",), **settings)
+        return annotate_videos(sources, f"file://{tmp_path}/out", workers=1, formats=("csv",), **settings(tmp_path))
 
     summary = annotate()
     assert (summary.totals.done, summary.totals.failed) == (2, 2)

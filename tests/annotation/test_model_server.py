@@ -1,4 +1,4 @@
-"""Networks apart from those who decode: the rows of workers with networks of their own, to the bit."""
+"""Networks in other processes than the decoders: bit for bit the rows of workers with networks of their own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import constant_rate, lively_model, save_pyslowfast, small_config_file, write_numbered_video
+from annotate_inputs import write_inputs
+from networks import lively_model, save_pyslowfast
 from ray_nodes import two_nodes
 
 from ava_detect.annotation.annotate import annotate_videos
@@ -16,7 +17,6 @@ from ava_detect.annotation.model_server import ModelServer, RemoteScorer
 from ava_detect.annotation.settings import AnnotateSettings
 from ava_detect.config import load_config
 from ava_detect.errors import ConfigError
-from ava_detect.formats.ava_csv import AvaTable, write_ava_table
 from ava_detect.storage.local_files import sha256_of
 from ava_detect.structures import Clip, PersonBoxes
 
@@ -25,17 +25,8 @@ SECONDS = {"one": 3.2, "two": 1.0, "three": 2.5}
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """Three short videos, people on most of their seconds, and a network whose scores depend on what it sees."""
-    folder = tmp_path_factory.mktemp("apart")
-    (folder / "videos").mkdir()
-    rows = []
-    for name, seconds in SECONDS.items():
-        write_numbered_video(folder / "videos" / f"{name}.mp4", constant_rate(int(30 * seconds), 30))
-        # Nobody is on the second keyframe.
-        rows += [(name, second, (0.1, 0.2, 0.6, 0.9)) for second in range(int(np.ceil(seconds))) if second != 1]
-    ids, times, boxes = zip(*rows, strict=True)
-    write_ava_table(folder / "boxes.csv", AvaTable.from_columns(ids, times, boxes, scores=[0.9] * len(rows)))
-    small_config_file(folder)
+    """Three short videos, no person on their second keyframe, and a network whose scores depend on what it sees."""
+    folder = write_inputs(tmp_path_factory.mktemp("apart"), SECONDS, empty_seconds=[1])
     save_pyslowfast(lively_model(), folder / "lively.pth")
     return folder
 
@@ -109,8 +100,8 @@ def test_clips_without_people_are_not_sent(settings, place):
     scorer = RemoteScorer(ask)
     assert (scorer.num_actions, scorer.clips_per_batch, scorer.clip_settings.short_side) == (80, 1, 32)
     clips = [Clip(np.full((8, 32, 40, 3), 50 * i, np.uint8), float(i), 4) for i in range(3)]
-    somebody = PersonBoxes([[2, 3, 20, 30], [5, 0, 40, 32]], [0.9, 0.8])
-    scores = scorer.score(clips, [PersonBoxes.empty(), somebody, PersonBoxes.empty()])
+    people = PersonBoxes([[2, 3, 20, 30], [5, 0, 40, 32]], [0.9, 0.8])
+    scores = scorer.score(clips, [PersonBoxes.empty(), people, PersonBoxes.empty()])
     assert [part.shape for part in scores] == [(0, 80), (2, 80), (0, 80)]
     assert [[clip.timestamp_seconds for clip in request[0]] for request in ask.requests[1:]] == [[1.0]]
     assert [part.shape for part in scorer.score(clips[:1], [PersonBoxes.empty()])] == [(0, 80)]

@@ -1,6 +1,6 @@
-"""``kill -9`` at random moments, and resume: the files are those of a run that nobody disturbed.
+"""``kill -9`` at random moments, and resume: the files are those of an undisturbed run.
 
-``AVA_DETECT_KILLS`` says how often, 6 times by default, half of them each with one worker and with two.
+``AVA_DETECT_KILLS`` is the number of kills, by default 6: half with one worker and half with two.
 """
 
 from __future__ import annotations
@@ -12,22 +12,25 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from helpers import constant_rate, small_config_file, write_numbered_video
-from warm_runs import WarmRuns, group_is_gone
+from annotate_inputs import options, write_boxes
+from concurrency import wait_until
+from networks import small_config_file
+from processes import ava_detect
+from videos import constant_rate, write_numbered_video
+from warm_runs import WarmRuns, group_has_ended
 
-from ava_detect.formats.ava_csv import AvaTable, write_ava_table
 from ava_detect.storage.local_files import TEMPORARY_MARK
 
 KILLS = int(os.environ.get("AVA_DETECT_KILLS", "6"))
-# So often the run is started by the command itself, whose processes load everything for themselves.
+# One run in so many is started by the command itself, whose processes load everything for themselves.
 ONE_COLD_IN = 10
 NUM_VIDEOS = 20
-BOOKS = {"manifest.jsonl", "summary.json"}  # hold times of day's work: not the same in any two runs
+BOXES = ((0.1, 0.1, 0.5, 0.9), (0.4, 0.2, 0.9, 0.8))
+BOOKS = {"manifest.jsonl", "summary.json"}  # hold measured times, which differ from run to run
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +42,10 @@ def arguments(tmp_path_factory):
     rows = []
     for number in range(NUM_VIDEOS):
         write_numbered_video(folder / f"v{number:02}.mp4", constant_rate(60 + 3 * number, 30))
-        rows += [(f"v{number:02}", second) for second in range(5) for _ in range(2)]
-    ids, seconds = zip(*rows, strict=True)
-    boxes = [[0.1, 0.1, 0.5, 0.9], [0.4, 0.2, 0.9, 0.8]] * (len(rows) // 2)
-    write_ava_table(place / "boxes.csv", AvaTable.from_columns(ids, seconds, boxes))
-    options = ["--config", small_config_file(place), "--weights", "random", "--boxes", place / "boxes.csv"]
-    return ["annotate", str(folder), *map(str, options), "--format", "csv,jsonl,parquet", "--quiet"]
+        rows += [(f"v{number:02}", second, box) for second in range(5) for box in BOXES]
+    write_boxes(place / "boxes.csv", rows)
+    small_config_file(place)
+    return ["annotate", str(folder), *options(place), "--format", "csv,jsonl,parquet", "--quiet"]
 
 
 @pytest.fixture(scope="module")
@@ -70,11 +71,12 @@ def assert_whole(out: Path, expected: dict[str, bytes]) -> None:
 def started_cold(arguments: list[str], out: Path) -> subprocess.Popen[bytes]:
     """A run that has got as far as its manifest: before that nothing is written, so that nothing can go wrong."""
     before = (out / "manifest.jsonl").stat().st_mtime_ns if (out / "manifest.jsonl").exists() else 0
-    process = subprocess.Popen([sys.executable, "-m", "ava_detect", *arguments], start_new_session=True)
-    while process.poll() is None:
-        if (out / "manifest.jsonl").exists() and (out / "manifest.jsonl").stat().st_mtime_ns != before:
-            break
-        time.sleep(0.02)
+    process = subprocess.Popen(ava_detect(*arguments), start_new_session=True)
+    manifest = out / "manifest.jsonl"
+    wait_until(
+        lambda: process.poll() is not None or (manifest.exists() and manifest.stat().st_mtime_ns != before),
+        seconds=300,
+    )
     return process
 
 
@@ -110,10 +112,7 @@ def test_killed_at_random_moments_and_resumed_the_files_are_the_same(arguments, 
             assert_whole(out, expected)
             shutil.rmtree(out)
         # A process that has just been started looks for its parent once Python itself is loaded.
-        deadline = time.monotonic() + 30 + 2 * duration
-        while not group_is_gone(process.pid):
-            assert time.monotonic() < deadline, "workers outlived the process that they worked for"
-            time.sleep(0.02)
+        wait_until(lambda: group_has_ended(process.pid), "the end of the workers whose parent died")  # noqa: B023
     assert warm.start([*call, str(out)]).wait() == 0
     assert_whole(out, expected)
     print(

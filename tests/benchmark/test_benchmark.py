@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import yaml
-from helpers import constant_rate, lively_model, save_pyslowfast, small_config_file, write_numbered_video
+from networks import lively_model, save_pyslowfast, small_config_file
+from processes import run_python
+from tolerances import AVERAGED_SCORES, BOX_FRACTIONS, WRITTEN_BOXES
+from videos import constant_rate, write_numbered_video
 
 from ava_detect.annotation.annotate import annotate_videos
 from ava_detect.benchmark import run_benchmark
@@ -119,8 +120,8 @@ def test_scores_are_those_of_annotate(world, tmp_path):
     wanted = wanted[np.isin(wanted.timestamps_seconds, [0, 2])]
     found = read_ava_csv(tmp_path / "bench" / "detections.csv").only_videos({"one"})
     np.testing.assert_array_equal(found.action_ids, wanted.action_ids)
-    np.testing.assert_allclose(found.boxes_fraction, wanted.boxes_fraction, atol=1e-6)
-    np.testing.assert_allclose(found.scores, wanted.scores, atol=1e-6)
+    np.testing.assert_allclose(found.boxes_fraction, wanted.boxes_fraction, atol=BOX_FRACTIONS)
+    np.testing.assert_allclose(found.scores, wanted.scores, atol=AVERAGED_SCORES)
 
 
 def test_true_boxes(world, tmp_path):
@@ -128,7 +129,7 @@ def test_true_boxes(world, tmp_path):
     result = bench(world, tmp_path, boxes="ground-truth", dialect="pyslowfast")
     assert result.counts["people"] == 8
     boxes = np.unique(read_ava_csv(tmp_path / "detections.csv").boxes_fraction.round(5), axis=0)
-    np.testing.assert_allclose(boxes, [[float(x) for x in box.split(",")] for box in BOXES], atol=1e-5)
+    np.testing.assert_allclose(boxes, [[float(x) for x in box.split(",")] for box in BOXES], atol=WRITTEN_BOXES)
     assert all(result.score.per_class[action].num_tp == 4 for action in (12, 14, 17))
 
 
@@ -185,7 +186,7 @@ def die(progress):
 run_benchmark({paths["small.yaml"]!r}, {paths["weights.pyth"]!r}, out={str(tmp_path / "cut")!r}, on_progress=die,
     videos={paths["videos"]!r}, ground_truth={paths["truth.csv"]!r}, boxes={paths["boxes.csv"]!r})
 """
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    assert run_python(code, check=False).returncode == -signal.SIGKILL
     assert (tmp_path / "cut" / "videos" / "one.csv").is_file()
     assert not (tmp_path / "cut" / "detections.csv").exists()
     before = (tmp_path / "cut" / "videos" / "one.csv").stat().st_ino
@@ -268,7 +269,7 @@ def test_a_score_of_nothing_comes_with_a_reason(world, tmp_path):
     assert any("no detection" in note or "detections" in note for note in result.notes)
 
 
-def test_an_untrained_network_is_said(world, tmp_path):
+def test_the_result_of_an_untrained_network_has_a_note(world, tmp_path):
     result = run_benchmark(
         str(world / "small.yaml"), "random", out=tmp_path, videos=world / "videos", ground_truth=world / "truth.csv",
         boxes="ground-truth",

@@ -4,28 +4,22 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-import av
 import numpy as np
 import pytest
 import torch
-from helpers import constant_rate, lively_model, write_numbered_video
+from fixed_detector import FixedDetector
+from networks import lively_model
+from tolerances import AVERAGED_SCORES, BOX_FRACTIONS
+from videos import constant_rate, write_frames, write_numbered_video
 
 from ava_detect.errors import ConfigError
 from ava_detect.inference.pipeline import Pipeline
 from ava_detect.inference.scorer import Scorer
-from ava_detect.structures import ClipSettings, PersonBoxes
+from ava_detect.structures import ClipSettings
 from ava_detect.structures.labels import Action, LabelMap
 
 ONE_ACTION = LabelMap((Action(1, "one"),))
 BOX = (0.25, 0.25, 0.5, 0.75)
-
-
-class FixedDetector:
-    name, needs_images = "fixed", True
-
-    def __call__(self, frames):
-        box = np.array([BOX], np.float32)
-        return [PersonBoxes(box * np.array([*f.image.shape[1::-1]] * 2, np.float32), [0.9]) for f in frames]
 
 
 class Answering(torch.nn.Module):
@@ -47,13 +41,7 @@ def half_white(tmp_path_factory):
     path = tmp_path_factory.mktemp("augmentation") / "half.mp4"
     image = np.zeros((48, 64, 3), np.uint8)
     image[:, 32:] = 255
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=30)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for _ in range(20):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode())
-    return path
+    return write_frames(path, 20 * [image])
 
 
 def sigmoid(x):
@@ -61,9 +49,9 @@ def sigmoid(x):
 
 
 def score(video, answer, flip=False, **settings):
-    pipeline = Pipeline(FixedDetector(), Scorer(Answering(answer), flip=flip), label_map=ONE_ACTION, **settings)
+    pipeline = Pipeline(FixedDetector(BOX), Scorer(Answering(answer), flip=flip), label_map=ONE_ACTION, **settings)
     (keyframe,) = list(pipeline(video, at_seconds=[0.2]))
-    np.testing.assert_allclose(keyframe.boxes_fraction, [BOX], atol=1e-6)
+    np.testing.assert_allclose(keyframe.boxes_fraction, [BOX], atol=BOX_FRACTIONS)
     return float(keyframe.action_scores[0, 0])
 
 
@@ -78,14 +66,15 @@ def brightness(clip, roi):
 
 def test_boxes_are_mirrored(half_white):
     """At 42x32 the box lies from x 10.5 to 21; mirrored from 21 to 31.5."""
-    np.testing.assert_allclose(score(half_white, left_edge), sigmoid(42 / 64 * 16 / 10), atol=1e-6)
+    np.testing.assert_allclose(score(half_white, left_edge), sigmoid(42 / 64 * 16 / 10), atol=AVERAGED_SCORES)
     wanted = (sigmoid(42 / 64 * 16 / 10) + sigmoid(42 / 64 * 32 / 10)) / 2
-    np.testing.assert_allclose(score(half_white, left_edge, flip=True), wanted, atol=1e-6)
+    np.testing.assert_allclose(score(half_white, left_edge, flip=True), wanted, atol=AVERAGED_SCORES)
 
 
-def test_pictures_are_mirrored_with_the_boxes(half_white):
+def test_frames_are_mirrored_with_the_boxes(half_white):
     """The box lies in the black half; it still does when picture and box are both mirrored."""
     dark = score(half_white, brightness)
+    # 0.02: the codec leaves black and white off by a few levels and blurs the edge between them.
     assert dark == pytest.approx(0.5, abs=0.02)
     assert score(half_white, brightness, flip=True) == pytest.approx(dark, abs=0.02)
     # What is at the left of the picture is black, and white in its mirror image.
@@ -98,14 +87,14 @@ def test_a_network_that_does_not_know_left_from_right_gives_the_same(half_white)
     def symmetric(clip, roi):
         return clip.mean() + (roi[3] - roi[1]) / 50
 
-    assert score(half_white, symmetric, flip=True) == pytest.approx(score(half_white, symmetric), abs=1e-6)
+    assert score(half_white, symmetric, flip=True) == pytest.approx(score(half_white, symmetric), abs=AVERAGED_SCORES)
 
 
 def test_every_scale_is_scored_with_its_own_boxes_and_the_mean_counts(half_white):
     """The logit is the clip's height over 100, then the box's height over 100: half of it."""
     heights = np.array([32, 48, 96])
     found = score(half_white, lambda clip, roi: torch.tensor(clip.shape[-2] / 100), scales=[32, 48, 96])
-    np.testing.assert_allclose(found, sigmoid(heights / 100).mean(), atol=1e-6)
+    np.testing.assert_allclose(found, sigmoid(heights / 100).mean(), atol=AVERAGED_SCORES)
     found = score(half_white, lambda clip, roi: (roi[3] - roi[1]) / 100, scales=[48, 96])
     np.testing.assert_allclose(found, sigmoid(np.array([24, 48]) / 100).mean(), atol=1e-4)
 
@@ -126,17 +115,19 @@ def test_the_networks_own_scale_alone_changes_nothing(tmp_path):
     video = write_numbered_video(tmp_path / "a.mp4", constant_rate(100, 30))
     model = lively_model()
     times = [0.0, 1.0, 2.5]
-    plain = list(Pipeline(FixedDetector(), model)(video, at_seconds=times))
-    same = list(Pipeline(FixedDetector(), model, scales=[32])(video, at_seconds=times))
-    both = list(Pipeline(FixedDetector(), model, scales=[48, 32], keyframes_per_batch=2)(video, at_seconds=times))
-    other = list(Pipeline(FixedDetector(), model, scales=[48])(video, at_seconds=times))
+    plain = list(Pipeline(FixedDetector(BOX), model)(video, at_seconds=times))
+    same = list(Pipeline(FixedDetector(BOX), model, scales=[32])(video, at_seconds=times))
+    both = list(Pipeline(FixedDetector(BOX), model, scales=[48, 32], keyframes_per_batch=2)(video, at_seconds=times))
+    other = list(Pipeline(FixedDetector(BOX), model, scales=[48])(video, at_seconds=times))
     assert [keyframe.timestamp_seconds for keyframe in both] == times
     for one, two, mixed, larger in zip(plain, same, both, other, strict=True):
         np.testing.assert_array_equal(one.action_scores, two.action_scores)
-        np.testing.assert_allclose(mixed.action_scores, (one.action_scores + larger.action_scores) / 2, atol=1e-6)
+        np.testing.assert_allclose(
+            mixed.action_scores, (one.action_scores + larger.action_scores) / 2, atol=AVERAGED_SCORES
+        )
 
 
 @pytest.mark.parametrize("scales", [[16], [224, 224]])
 def test_scales_that_are_none_are_refused(scales):
     with pytest.raises(ConfigError, match="`scales` are short sides in pixels, each once and at least 32, got"):
-        Pipeline(FixedDetector(), lively_model(), scales=scales)
+        Pipeline(FixedDetector(BOX), lively_model(), scales=scales)

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from helpers import SMALL_CONFIG, constant_rate, lively_model, save_pyslowfast, write_numbered_video
+from networks import SMALL_CONFIG, lively_model, save_pyslowfast
+from tolerances import AVERAGED_SCORES, FP32_SCORES
+from videos import constant_rate, write_numbered_video
 
 from ava_detect.benchmark import run_benchmark
 from ava_detect.benchmark.classification import SCORES, VideoScores, merge_views, score_classification
@@ -76,8 +78,8 @@ def test_kinetics_is_the_mean_over_the_views(world, tmp_path):
     assert [(video.video_id, video.labels) for video in videos] == [
         (f"{name}.mp4", (label,)) for name, label in zip(NAMES, LABELS, strict=True)
     ]
-    np.testing.assert_allclose([video.scores for video in videos], wanted, atol=1e-6)
-    np.testing.assert_allclose(wanted.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose([video.scores for video in videos], wanted, atol=AVERAGED_SCORES)
+    np.testing.assert_allclose(wanted.sum(axis=1), 1, atol=FP32_SCORES)
     content = json.loads((tmp_path / "result.json").read_text())
     assert content["top1"] == np.mean(wanted.argmax(axis=1) == LABELS)
     assert content["top5"] == 1
@@ -93,7 +95,7 @@ def test_charades_is_the_greatest_over_the_views(world, tmp_path):
     wanted = views.max(axis=1)
     videos = written(tmp_path)
     assert [video.labels for video in videos] == [(0, 2), (2,), (), (0,)]
-    np.testing.assert_allclose([video.scores for video in videos], wanted, atol=1e-6)
+    np.testing.assert_allclose([video.scores for video in videos], wanted, atol=AVERAGED_SCORES)
     assert not np.allclose(wanted, views.mean(axis=1), atol=1e-4)
     aps = []
     for column, right in ((0, {0, 3}), (2, {0, 1})):
@@ -112,7 +114,7 @@ def test_batches_and_workers_change_nothing(world, tmp_path, settings):
     config = load_config(world / "kinetics.yaml", [f"data.num_workers={settings.pop('workers', 0)}"])
     run_benchmark(config, world / "weights.pyth", out=tmp_path / "two", **settings)
     one, two = written(tmp_path / "one"), written(tmp_path / "two")
-    np.testing.assert_allclose([v.scores for v in one], [v.scores for v in two], atol=1e-6)
+    np.testing.assert_allclose([v.scores for v in one], [v.scores for v in two], atol=AVERAGED_SCORES)
 
 
 def test_a_cut_run_goes_on_and_ends_as_if_undisturbed(world, tmp_path):
@@ -180,7 +182,7 @@ def test_a_kind_that_does_not_fit_the_task_is_refused(world, tmp_path):
 
 def test_merging_by_hand():
     views = [np.array([0.1, 0.9], np.float32), np.array([0.5, 0.3], np.float32)]
-    np.testing.assert_allclose(merge_views(views, "kinetics"), [0.3, 0.6], atol=1e-7)
+    np.testing.assert_allclose(merge_views(views, "kinetics"), [0.3, 0.6], atol=AVERAGED_SCORES)
     np.testing.assert_array_equal(merge_views(views, "charades"), np.array([0.5, 0.9], np.float32))
 
 

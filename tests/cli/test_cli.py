@@ -5,23 +5,19 @@ from __future__ import annotations
 import json
 
 import pytest
-from helpers import constant_rate, small_config_file, write_numbered_video
+from annotate_inputs import BOX, options, write_boxes
+from networks import small_config_file
+from videos import constant_rate, write_numbered_video
 
 from ava_detect import __version__
-from ava_detect.formats.ava_csv import AvaTable, write_ava_table
 
 
 @pytest.fixture
 def work(tmp_path):
     write_numbered_video(tmp_path / "one.mp4", constant_rate(40, 30))
-    table = AvaTable.from_columns(["one"] * 2, [0, 1], [[0.1, 0.2, 0.6, 0.9]] * 2, scores=[0.9, 0.8])
-    write_ava_table(tmp_path / "boxes.csv", table)
+    write_boxes(tmp_path / "boxes.csv", [("one", second, BOX) for second in (0, 1)], scores=[0.9, 0.8])
     small_config_file(tmp_path)
     return tmp_path
-
-
-def common(work):
-    return ("--config", work / "small.yaml", "--weights", "random", "--boxes", work / "boxes.csv")
 
 
 def test_version_and_help(run_cli):
@@ -35,7 +31,7 @@ def test_version_and_help(run_cli):
 
 
 def test_annotate_says_what_it_did(run_cli, work):
-    code, out, err = run_cli("annotate", work / "one.mp4", "--out", work / "out", *common(work))
+    code, out, err = run_cli("annotate", work / "one.mp4", "--out", work / "out", *options(work))
     assert (code, err) == (0, "")
     assert "one" in out
     assert "NOTE: untrained network (random weights): the action scores mean nothing." in out
@@ -44,18 +40,18 @@ def test_annotate_says_what_it_did(run_cli, work):
 
 
 def test_annotate_in_a_script(run_cli, work):
-    code, out, err = run_cli("annotate", work / "one.mp4", "--out", work / "out", *common(work), "--json")
+    code, out, err = run_cli("annotate", work / "one.mp4", "--out", work / "out", *options(work), "--json")
     assert (code, err) == (0, "")
     summary = json.loads(out)
     assert summary["totals"]["keyframes"] == 2
     assert summary == json.loads((work / "out" / "summary.json").read_text())
-    assert run_cli("annotate", work / "one.mp4", "--out", work / "out", *common(work), "--quiet") == (0, "", "")
+    assert run_cli("annotate", work / "one.mp4", "--out", work / "out", *options(work), "--quiet") == (0, "", "")
 
 
 def test_part_failed_is_1_and_named_on_stderr(run_cli, work):
     (work / "text.mp4").write_text("no video")
     code, out, err = run_cli(
-        "annotate", work / "one.mp4", work / "text.mp4", work / "gone.mp4", "--out", work / "out", *common(work)
+        "annotate", work / "one.mp4", work / "text.mp4", work / "gone.mp4", "--out", work / "out", *options(work)
     )
     assert code == 1
     assert "text.mp4 cannot be opened as a video" in err
@@ -68,7 +64,7 @@ def test_part_failed_is_1_and_named_on_stderr(run_cli, work):
 def test_a_damaged_video_is_1_and_says_what_is_missing(run_cli, work, shared):
     video = shared / "videos" / "odd_truncfs.mp4"
     (work / "boxes.csv").write_text("odd_truncfs,0,0.1,0.1,0.9,0.9,,0.9\n")
-    code, _, err = run_cli("annotate", video, "--out", work / "out", *common(work))
+    code, _, err = run_cli("annotate", video, "--out", work / "out", *options(work))
     assert code == 1
     assert "odd_truncfs.mp4: 1 damaged packet had to be left out and the video ends at 4.77 s" in err
     assert len((work / "out" / "odd_truncfs.jsonl").read_text().splitlines()) == 5
@@ -76,7 +72,7 @@ def test_a_damaged_video_is_1_and_says_what_is_missing(run_cli, work, shared):
 
 def wrong_calls(work):
     video, out = work / "one.mp4", ("--out", work / "out")
-    good = common(work)
+    good = options(work)
     (work / "empty").mkdir()
     (work / "torch.pyth").write_bytes(b"PK\x03\x04 no checkpoint")
     (work / "other.csv").write_text("another,0,0.1,0.1,0.9,0.9,,0.9\n")
@@ -126,7 +122,7 @@ def test_a_wrong_call_is_2_one_sentence_and_leaves_nothing(run_cli, work, name):
 def test_boxes_of_another_video_are_the_videos_failure(run_cli, work):
     (work / "other.csv").write_text("another,0,0.1,0.1,0.9,0.9,,0.9\n")
     code, _, err = run_cli(
-        "annotate", work / "one.mp4", "--out", work / "out", *common(work)[:4], "--boxes", work / "other.csv"
+        "annotate", work / "one.mp4", "--out", work / "out", *options(work)[:4], "--boxes", work / "other.csv"
     )
     assert code == 1
     assert "other.csv: no row is of the video 'one'; it has another" in err

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from helpers import constant_rate, small_config_file, write_numbered_video
+from networks import small_config_file
+from videos import constant_rate, write_numbered_video
 
 
 @pytest.fixture(scope="module")

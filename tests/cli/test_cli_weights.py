@@ -7,21 +7,14 @@ import json
 import pytest
 import torch
 import typer
-from helpers import lively_model, save_pyslowfast, small_config_file
+from networks import lively_model, save_pyslowfast, small_config_file
 from typer.testing import CliRunner
 
 from ava_detect.cli import export, weights
 from ava_detect.errors import AvaDetectError
 from ava_detect.models.zoo_table import ZOO
-from ava_detect.storage.cache import CACHE_VARIABLE
 
 NAME = "slowfast_r101_nl_32x2_ava22"
-
-
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
-    return tmp_path / "cache"
 
 
 @pytest.fixture
@@ -70,7 +63,7 @@ def test_get_prints_the_path_and_only_that(run, cache, checkpoint):
     ended = run("weights", "get", NAME)
     assert ended.exit_code == 0, ended.exception
     assert ended.stdout == f"{path}\n"
-    # A name stands for its file wherever a file is asked for.
+    # A name can be given wherever a file can.
     assert str(path) in run("weights", "inspect", NAME).stdout
 
 

@@ -30,7 +30,7 @@ def test_the_demo_finds_its_people_and_names_what_they_do(tmp_path):
     assert sorted(set(truth.timestamps_seconds.tolist())) == list(range(int(DEMO_SECONDS)))
 
 
-def test_a_second_box_on_somebody_is_no_second_person(tmp_path):
+def test_a_second_box_on_a_person_is_no_second_person(tmp_path):
     """One person on the keyframe, two boxes on them and one beside: one is found, and two are left over."""
     person, beside = [0.1, 0.1, 0.3, 0.9], [0.6, 0.1, 0.8, 0.9]
     boxes = np.array([person, [0.1, 0.1, 0.3, 0.8], beside], np.float32)

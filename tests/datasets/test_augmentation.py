@@ -65,7 +65,7 @@ def test_a_flip_by_hand():
     assert frames[0, 0, 0].tolist() == [0, 0, 7]
 
 
-def test_too_little_of_a_person_is_nobody():
+def test_a_person_of_whom_too_little_is_visible_is_dropped():
     """At left = 10 half of the first box is inside and a quarter of the second."""
     boxes = np.array([[5, 0, 15, 10], [7, 0, 11, 10]], np.float32)
     for min_visible, expected in ((0.0, [True, True]), (0.25, [True, True]), (0.5, [True, False])):
@@ -73,7 +73,7 @@ def test_too_little_of_a_person_is_nobody():
         assert change(ramp(), boxes, Drawn(10, 0))[2].tolist() == expected
 
 
-def test_where_everybody_would_be_lost_the_window_goes_over_somebody():
+def test_a_window_without_people_is_moved_over_a_person():
     boxes = np.array([[0, 0, 4, 4], [30, 2, 36, 18]], np.float32)
     rng = Drawn(10, 2, 1, 24, 4)
     frames, cut, kept = Augmentation(crop=16, flip=0)(ramp(), boxes, rng)
@@ -89,7 +89,7 @@ coordinates = st.tuples(*[st.floats(0, 1, width=32)] * 4)
 
 @settings(max_examples=50)
 @given(st.lists(coordinates, min_size=1, max_size=4), st.integers(0, 2**32 - 1), st.floats(0, 1))
-def test_somebody_is_always_left_and_inside(corners, seed, min_visible):
+def test_at_least_one_person_is_left_and_lies_inside(corners, seed, min_visible):
     x1, y1, x2, y2 = np.array(corners, np.float32).T
     low, high = np.minimum([x1, y1], [x2, y2]).T, np.maximum([x1, y1], [x2, y2]).T
     boxes = (np.concatenate([low, high], axis=1) * np.float32([40, 20, 40, 20])).astype(np.float32)

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers import constant_rate, frame_number, lively_model, write_numbered_video
+from networks import lively_model
 from PIL import Image
 from torch.utils.data import DataLoader
+from videos import constant_rate, frame_number, write_numbered_video
 
 from ava_detect.config import Config
 from ava_detect.datasets.build import build_dataset
@@ -99,6 +100,7 @@ def test_a_test_sample_is_what_the_pipeline_gives_the_network(world, monkeypatch
     for index, (clip, rois) in enumerate(seen):
         batch = collate([dataset[index]])
         torch.testing.assert_close(network_input(batch.frames, (0.45,) * 3, (0.225,) * 3), clip)
+        # Boxes of up to 60 pixels in float32, whose steps are 4e-6 there.
         torch.testing.assert_close(
             batch.rois[batch.rois[:, 1].argsort()], rois[rois[:, 1].argsort()], rtol=0, atol=1e-5
         )

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers import constant_rate, frame_number, write_numbered_video
 from PIL import Image
+from tolerances import EXACT_SECONDS
+from videos import constant_rate, frame_number, write_numbered_video
 
 from ava_detect.config import Config
 from ava_detect.datasets.build import build_dataset
@@ -73,7 +74,7 @@ def test_clips_are_spread_over_the_video_as_pyslowfast_spreads_them(videos, tmp_
     dataset = build_dataset(config, "val", training=False)
     assert [numbers(dataset[index])[0] for index in range(3)] == starts
     middles = [dataset[index].timestamp_seconds for index in range(3)]
-    np.testing.assert_allclose(middles, [(start + 16) / 30 for start in starts], atol=1e-6)
+    np.testing.assert_allclose(middles, [(start + 16) / 30 for start in starts], atol=EXACT_SECONDS)
 
 
 def test_one_view_is_the_middle(kinetics, videos):

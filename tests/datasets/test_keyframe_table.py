@@ -21,16 +21,6 @@ video_b,0903
 """
 
 
-@pytest.fixture
-def write(tmp_path):
-    def write(text: str, name: str):
-        path = tmp_path / name
-        path.write_text(text)
-        return path
-
-    return write
-
-
 def content(table):
     """{(video, second): [(box, ids), ...]} with AVA's ids."""
     found = {}
@@ -159,7 +149,7 @@ def test_ground_truth_is_no_file_of_proposals(write):
         read_keyframe_table(truth, action_ids=AVA_IDS, proposals=truth)
 
 
-def test_boxes_are_cut_at_the_frame_and_who_is_outside_is_nobody(write):
+def test_boxes_are_cut_at_the_frame_and_those_outside_are_dropped(write):
     text = "v,1,-0.1,0.5,0.5,1.2,12,0\nv,1,1.1,0,1.2,1,12,1\nv,1,0.5,0.5,0.5,0.9,12,2\n"
     table = read_keyframe_table(write(text, "gt.csv"), action_ids=AVA_IDS)
     assert content(table) == {("v", 1.0): [((0, 0.5, 0.5, 1), [12])]}

@@ -19,7 +19,7 @@ from ava_detect.structures import boxes
 
 @dataclass(frozen=True)
 class LabeledFrame:
-    """A decoded frame and the people that somebody drew on it, in pixels of that frame."""
+    """A decoded frame and the people that were drawn on it by hand, in pixels of that frame."""
 
     name: str
     image: np.ndarray
@@ -50,7 +50,7 @@ def _decoded(path: Path, frame_index: int) -> np.ndarray:
 
 
 def count_hits(people: Sequence[Any], frames: Sequence[LabeledFrame]) -> tuple[int, int]:
-    """How many drawn people were found at IoU 0.5, and how many boxes on completely drawn frames match nobody."""
+    """The number of drawn people found at IoU 0.5, and of boxes on completely drawn frames that match no person."""
     found = false = 0
     for boxes_found, frame in zip(people, frames, strict=True):
         free = list(range(len(frame.boxes_xyxy)))
@@ -74,9 +74,9 @@ MakeOnnx = Callable[..., Path]
 
 @pytest.fixture
 def make_onnx(tmp_path: Path) -> MakeOnnx:
-    """A model that takes ``[n, 3, height, width]`` and gives the same constants for every picture.
+    """A model that takes ``[n, 3, height, width]`` and gives the same constants for every image.
 
-    Each output is ``constant + 0 * mean(picture)`` so that its first axis follows the batch.
+    Each output is ``constant + 0 * mean(image)`` so that its first axis follows the batch.
     """
 
     def make(

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import run_python
 
 from ava_detect.detectors import build_detector, specs
 from ava_detect.detectors.builtin import BuiltinDetector
@@ -97,7 +96,7 @@ def test_naming_detectors_loads_no_library():
         "import sys, ava_detect.detectors;"
         "loaded = {'torch', 'onnxruntime', 'pandas', 'detectron2'} & set(sys.modules); assert not loaded, loaded"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    run_python(code)
 
 
 @pytest.mark.parametrize(

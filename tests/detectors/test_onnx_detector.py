@@ -118,7 +118,7 @@ def test_no_file_and_no_model(tmp_path):
         OnnxDetector(tmp_path / "text.onnx")
 
 
-def test_a_model_that_takes_no_picture(make_onnx):
+def test_a_model_without_an_image_input_is_refused(make_onnx):
     with pytest.raises(DetectorError, match="the model must take one picture"):
         OnnxDetector(make_onnx(ANSWERS, element=TensorProto.DOUBLE), **SAID)
 
@@ -140,7 +140,7 @@ def test_outputs_that_do_not_fit_the_layout_name_the_file(make_onnx):
         OnnxDetector(make_onnx(ANSWERS), layout="fastestdet")([FRAME])
 
 
-def test_frames_must_be_pictures(make_onnx):
+def test_frames_must_be_images(make_onnx):
     with pytest.raises(DetectorError, match=r"must be uint8 RGB \[H, W, 3\].*got float64 \[4, 4, 3\]"):
         OnnxDetector(make_onnx(ANSWERS), **SAID)([np.zeros((4, 4, 3))])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.special import logit
+from tolerances import FLOAT32
 
 from ava_detect.detectors.onnx_layouts import LAYOUTS, OutputFormat
 from ava_detect.errors import DetectorError
@@ -47,7 +48,7 @@ def test_yolox_decodes_its_grid():
     values[0, 37] = [0, 0, 0, 0, 0.5, 1, 0]
     values[0, 41] = [0.5, 0.5, 0, 0, 1, 1, 0]
     found, scores = decode("yolox", {"output": values})
-    np.testing.assert_allclose(found[0, 9], [12 - 8, 10 - 12, 12 + 8, 10 + 12], rtol=1e-6)
+    np.testing.assert_allclose(found[0, 9], [12 - 8, 10 - 12, 12 + 8, 10 + 12], rtol=FLOAT32)
     np.testing.assert_allclose(found[0, 37], [16 - 8, 16 - 8, 16 + 8, 16 + 8])
     np.testing.assert_allclose(found[0, 41], [48 - 16, 16 - 16, 48 + 16, 16 + 16])
     np.testing.assert_allclose(scores[0, [9, 37, 41]], [0.4, 0.5, 1])
@@ -76,14 +77,14 @@ def test_detr_takes_shares_among_classes_and_nothing():
     logits = np.log([[[1.0, 6.0, 3.0]]])
     found, scores = decode("detr", {"logits": logits, "pred_boxes": [[[0.5, 0.5, 0.5, 1.0]]]}, person_class=1)
     assert found.tolist() == [[[16, 0, 48, 32]]]
-    np.testing.assert_allclose(scores, [[0.6]], rtol=1e-6)
+    np.testing.assert_allclose(scores, [[0.6]], rtol=FLOAT32)
 
 
 def test_rtdetr_takes_each_class_for_itself():
     outputs = {"logits": logit([[[0.3, 0.8]]]), "pred_boxes": [[[0.5, 0.5, 0.5, 1.0]]]}
     found, scores = decode("rtdetr", outputs)
     assert found.tolist() == [[[16, 0, 48, 32]]]
-    np.testing.assert_allclose(scores, [[0.3]], rtol=1e-6)
+    np.testing.assert_allclose(scores, [[0.3]], rtol=FLOAT32)
 
 
 def test_fastestdet_by_hand():
@@ -94,7 +95,7 @@ def test_fastestdet_by_hand():
     cell = 1 * 4 + 2
     center_x, center_y = (2 + 0.5) / 4 * 64, (1 - 0.5) / 2 * 32
     np.testing.assert_allclose(found[0, cell], [center_x - 16, center_y - 4, center_x + 16, center_y + 4], rtol=1e-5)
-    np.testing.assert_allclose(scores[0, cell], 0.5**0.6 * 0.6**0.4, rtol=1e-6)
+    np.testing.assert_allclose(scores[0, cell], 0.5**0.6 * 0.6**0.4, rtol=FLOAT32)
     assert scores[0, 3] == 0
 
 

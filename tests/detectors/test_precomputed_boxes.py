@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tolerances import FLOAT32
 
 from ava_detect.detectors.base import PersonDetector
 from ava_detect.detectors.precomputed import PrecomputedBoxes
@@ -15,16 +16,6 @@ from ava_detect.structures import Frame
 
 def frame(seconds: float, video_id: str = "video_a", width: int = 200, height: int = 100) -> Frame:
     return Frame(np.zeros((height, width, 3), np.uint8), seconds, video_id)
-
-
-@pytest.fixture
-def write(tmp_path):
-    def write(text: str, name: str = "boxes.csv"):
-        path = tmp_path / name
-        path.write_text(text)
-        return path
-
-    return write
 
 
 PROPOSALS = """video_a,0902,0.5,0,1,1,,0.7
@@ -40,9 +31,9 @@ def test_several_labels_of_one_box_are_one_person(write):
     detector = PrecomputedBoxes(write(PROPOSALS), start_seconds=900)
     assert isinstance(detector, PersonDetector)
     assert not detector.needs_images
-    assert detector.name == "boxes:boxes.csv"
+    assert detector.name == "boxes:input"
     people = detector([frame(2.0)])[0]
-    np.testing.assert_allclose(people.boxes_xyxy, [[20, 20, 60, 40], [100, 0, 200, 100]], rtol=1e-6)
+    np.testing.assert_allclose(people.boxes_xyxy, [[20, 20, 60, 40], [100, 0, 200, 100]], rtol=FLOAT32)
     np.testing.assert_allclose(people.scores, [0.95, 0.7])
 
 
@@ -104,7 +95,7 @@ def test_pixels_are_refused(write, box):
 def test_an_unknown_video_is_an_error(write, asked, text):
     with pytest.raises(DetectorError) as error:
         PrecomputedBoxes(write(PROPOSALS))([frame(902, asked)])
-    assert str(error.value).endswith(f"boxes.csv: {text}")
+    assert str(error.value).endswith(f"input: {text}")
 
 
 def test_an_unknown_video_names_a_few_of_many(write):
@@ -129,7 +120,7 @@ def test_coco_results_with_the_images_beside_them(write):
     )
     results = write(json.dumps([{"image_id": 7, "category_id": 1, "bbox": [10, 5, 20, 10], "score": 0.6}]), "r.json")
     people = PrecomputedBoxes(results, images=images)([frame(902)])[0]
-    np.testing.assert_allclose(people.boxes_xyxy, [[20, 10, 60, 30]], rtol=1e-6)
+    np.testing.assert_allclose(people.boxes_xyxy, [[20, 10, 60, 30]], rtol=FLOAT32)
     np.testing.assert_allclose(people.scores, [0.6])
 
 

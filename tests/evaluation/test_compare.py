@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from tolerances import FLOAT64_AP
 
 from ava_detect.evaluation import compare as module
 from ava_detect.evaluation.compare import _Resampler, ap_intervals, compare
@@ -67,10 +68,10 @@ def test_resampled_ap_is_the_ap_of_the_resampled_videos(monkeypatch: pytest.Monk
         again.update(ground_truth=copies(truth, weights), detections=copies(found, weights))
         # Copies tie in score; weighing them is to put them at one rank, their best order.
         for place, of_class in enumerate(again.compute().per_class.values()):
-            assert of_class.ap_tie_min - 1e-12 <= ours[place, draw] <= of_class.ap_tie_max + 1e-12
+            assert of_class.ap_tie_min - FLOAT64_AP <= ours[place, draw] <= of_class.ap_tie_max + FLOAT64_AP
     ones = np.ones((len(VIDEOS), 1), np.int64)
     whole = _Resampler(metric.match(), 0.5, {video: i for i, video in enumerate(VIDEOS)}).resampled(ones)
-    assert whole[:, 0] == pytest.approx([r.ap for r in metric.compute().per_class.values()], abs=1e-12)
+    assert whole[:, 0] == pytest.approx([r.ap for r in metric.compute().per_class.values()], abs=FLOAT64_AP)
 
 
 @pytest.mark.parametrize("dialect", ["official", "pyslowfast"])

@@ -38,7 +38,7 @@ TRUTH = table(["a", "a", "b"], [902, 903, 902])
         (table(["a"], [902], action=2, scores=[0.9]), "there is no detection of an evaluated action"),
     ],
 )
-def test_the_usual_mistakes_are_said(found, message):
+def test_the_usual_mistakes_are_diagnosed(found, message):
     (sentence,) = diagnosis(TRUTH, found)
     assert message in sentence
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_frame_map import Row, frame_ap
+from processes import run_python
+from tolerances import FLOAT64_AP
 
 from ava_detect.errors import FormatError
 from ava_detect.evaluation import matches
@@ -84,7 +84,7 @@ detections = rows_of(boxes, grid_scores, 40)
 @settings(max_examples=300, deadline=None)
 @given(truth=truths, found=detections, dialect=st.sampled_from(DIALECTS))
 def test_the_naive_way_gives_the_same(truth: list[Row], found: list[Row], dialect: Dialect) -> None:
-    assert aps(score(truth, found, dialect)) == pytest.approx(frame_ap(truth, found, IDS, dialect), abs=1e-12)
+    assert aps(score(truth, found, dialect)) == pytest.approx(frame_ap(truth, found, IDS, dialect), abs=FLOAT64_AP)
 
 
 @settings(max_examples=60, deadline=None)
@@ -105,7 +105,7 @@ def test_the_cap_of_50_the_naive_way(seed: int, levels: int, step: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(matches, "_ROWS_PER_STEP", step)
         result = score(truth, found)
-    assert aps(result) == pytest.approx(frame_ap(truth, found, IDS, "official"), abs=1e-12)
+    assert aps(result) == pytest.approx(frame_ap(truth, found, IDS, "official"), abs=FLOAT64_AP)
     # What is counted, capped, empty or of other classes is everything.
     assert len(found) == sum(r.num_det for r in result.per_class.values()) + sum(result.ignored.values())
 
@@ -136,9 +136,9 @@ def test_the_order_of_videos_changes_no_interval(
     for action, a in before.per_class.items():
         b = moved.per_class[action]
         assert (a.num_gt, a.num_det, a.num_tp) == (b.num_gt, b.num_det, b.num_tp)
-        assert (a.ap_tie_min, a.ap_tie_max) == pytest.approx((b.ap_tie_min, b.ap_tie_max), abs=1e-12, nan_ok=True)
+        assert (a.ap_tie_min, a.ap_tie_max) == pytest.approx((b.ap_tie_min, b.ap_tie_max), abs=FLOAT64_AP, nan_ok=True)
         if a.ap_tie_min == a.ap_tie_max:
-            assert a.ap == pytest.approx(b.ap, abs=1e-12, nan_ok=True)
+            assert a.ap == pytest.approx(b.ap, abs=FLOAT64_AP, nan_ok=True)
 
 
 @given(truth=truths, found=detections, dialect=st.sampled_from(DIALECTS), where=places, value=grid_scores)
@@ -153,7 +153,7 @@ def test_a_false_positive_never_raises_ap(
 @given(truth=truths, found=detections, dialect=st.sampled_from(DIALECTS))
 def test_only_the_order_of_scores_matters(truth: list[Row], found: list[Row], dialect: Dialect) -> None:
     mapped: list[Row] = [(*row[:4], math.exp(3 * row[4]) - 50) for row in found]
-    assert aps(score(truth, mapped, dialect)) == pytest.approx(aps(score(truth, found, dialect)), abs=1e-12)
+    assert aps(score(truth, mapped, dialect)) == pytest.approx(aps(score(truth, found, dialect)), abs=FLOAT64_AP)
 
 
 @given(truth=truths, found=detections, dialect=st.sampled_from(DIALECTS), cut=st.integers(0, 40))
@@ -376,5 +376,5 @@ def test_neither_torch_nor_pandas_is_loaded(tmp_path: Path) -> None:
         "print([name for name in ('torch', 'pandas', 'scipy', 'matplotlib') if name in sys.modules])"
     )
     root = Path(__file__).resolve().parents[2]
-    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    done = run_python(code, cwd=root)
     assert done.stdout.split("\n")[:2] == ["1.0", "[]"]

@@ -52,12 +52,12 @@ def test_loose_boxes_pass_some_thresholds(truth: AvaTable) -> None:
     assert (loose.ap_50, loose.ap) == (1, pytest.approx(0.6))
 
 
-def test_rows_that_only_list_their_keyframe_are_nobody(truth: AvaTable) -> None:
+def test_rows_that_only_list_their_keyframe_are_no_people(truth: AvaTable) -> None:
     found = boxes([(1, LEFT, 0.9), (2, (np.nan,) * 4, np.nan)])
     assert person_ap(truth, found) == person_ap(truth, found[:1])
 
 
-def test_nobody_to_find_and_nothing_found(truth: AvaTable) -> None:
+def test_no_person_to_find_and_no_box_found(truth: AvaTable) -> None:
     assert person_ap(truth, AvaTable.empty()).ap_50 == 0
     assert person_ap(truth, AvaTable.empty()).recall == 0
     assert np.isnan(person_ap(truth[4:], boxes([(3, LEFT, 0.9)])).ap)

@@ -166,7 +166,7 @@ def test_what_is_wrong_is_refused_by_file_line_and_cell(tmp_path: Path, case: st
 
 @pytest.mark.parametrize("cell", ["0x1F", "0X1f", " 0x1F", '"0x1F"'])
 @pytest.mark.parametrize("last", ["", ",0.5"])
-def test_a_hexadecimal_action_is_refused_whoever_reads_the_block(tmp_path: Path, cell: str, last: str) -> None:
+def test_a_hexadecimal_action_is_refused_by_both_readers_of_a_block(tmp_path: Path, cell: str, last: str) -> None:
     """pyarrow would read 31."""
     row = "v,1,0,0,1,1,12" + last
     path = file_with(tmp_path, f"{row}\nv,1,0,0,1,1,{cell}{last}\n{row}\n")

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import copy
-import json
 
 import numpy as np
 import pytest
@@ -22,16 +21,6 @@ INSTANCES = {
         {"image_id": 1, "category_id": 9, "bbox": [20, 10, 40, 80], "score": 0.25},
     ],
 }
-
-
-@pytest.fixture
-def write(tmp_path):
-    def write(content, name="coco.json"):
-        path = tmp_path / name
-        path.write_text(content if isinstance(content, str) else json.dumps(content))
-        return path
-
-    return write
 
 
 def test_annotations_become_rows_and_an_empty_image_lists_its_keyframe(write):
@@ -94,7 +83,7 @@ def _changed(where: str, index: int, **changes):
 )
 def test_what_is_wrong_is_named_with_its_place(write, content, message):
     with pytest.raises(FormatError, match=rf"coco\.json.*{message}"):
-        read_coco_json(write(content))
+        read_coco_json(write(content, "coco.json"))
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -35,13 +35,13 @@ def keyframe(second: float = 1.0, **changes) -> ActionDetections:
     return ActionDetections(**{**values, **changes})
 
 
-def nobody(second: float) -> ActionDetections:
+def no_people(second: float) -> ActionDetections:
     empty = ActionDetections.empty("v", second, 3)
     return ActionDetections("v", second, empty.boxes_fraction, empty.person_scores, empty.action_scores, THREE.ids)
 
 
 def test_jsonl_by_hand(tmp_path):
-    write_jsonl(tmp_path / "a.jsonl", [keyframe(), nobody(2.0)], THREE)
+    write_jsonl(tmp_path / "a.jsonl", [keyframe(), no_people(2.0)], THREE)
     first, second = (json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines())
     assert first == {
         "video_id": 'a "b", c',
@@ -99,7 +99,7 @@ def test_a_bad_line_is_named(tmp_path, line):
 
 
 def test_parquet_is_typed_and_named(tmp_path):
-    write_parquet(tmp_path / "a.parquet", [keyframe(), nobody(2.0)], THREE)
+    write_parquet(tmp_path / "a.parquet", [keyframe(), no_people(2.0)], THREE)
     table = pd.read_parquet(tmp_path / "a.parquet")
     assert table.columns.tolist() == [
         "video_id",
@@ -138,7 +138,7 @@ def test_one_pass_fills_every_format_alike(tmp_path):
         tmp_path, "a.b", ("csv", "jsonl", "parquet"), THREE, start_seconds=900, min_score=0.2, note="untrained"
     ) as write:
         write(keyframe())
-        write(nobody(2.0))
+        write(no_people(2.0))
         assert all(path.name.startswith(".unfinished-") for path in tmp_path.iterdir())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.b.csv", "a.b.jsonl", "a.b.parquet"]
     rows = read_ava_csv(tmp_path / "a.b.csv")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from helpers import lively_model
+from networks import lively_model
 from torch import Tensor, nn
 
 from ava_detect.errors import AvaDetectError
@@ -110,7 +110,7 @@ def test_the_sheet_shows_every_frame_of_every_pathway(clip: Clip) -> None:
     assert repr(found.pathways[0]).startswith("PathwayAttention('slow', heat=[2, 8, 8]")
 
 
-def test_nobody_there_and_no_such_column(clip: Clip) -> None:
+def test_a_clip_without_people_and_a_column_that_does_not_exist(clip: Clip) -> None:
     with pytest.raises(AvaDetectError, match="there are 2 people, counted from 0, got 2"):
         attention(colour_model(), clip, EVERYBODY, 2, 0)
     with pytest.raises(AvaDetectError, match="the network has 3 score columns, counted from 0, got 3"):

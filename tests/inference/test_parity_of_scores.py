@@ -12,28 +12,19 @@ import math
 import numpy as np
 import pytest
 import torch
-from helpers import lively_model, write_numbered_video
+from fixed_detector import FixedDetector
+from networks import lively_model
+from tolerances import FP32_SCORES
 from torchvision.ops import roi_align
+from videos import write_numbered_video
 
 from ava_detect.inference.pipeline import Pipeline
-from ava_detect.structures import PersonBoxes
 from ava_detect.video.reader import VideoReader
 from ava_detect.video.transforms import resize
 
 FRACTIONS = np.array(
     [[0.1, 0.2, 0.5, 0.9], [0, 0, 1, 1], [0.333, 0.111, 0.35, 0.999], [0.7, 0.6, 1, 0.8], [0.5, 0.5, 0.502, 0.502]]
 )
-
-
-class GivenBoxes:
-    """A detector that knows the answer: the same fractions of every frame."""
-
-    needs_images = False
-
-    def __call__(self, frames):
-        height, width = frames[0].image.shape[:2]
-        boxes = FRACTIONS * [width, height, width, height]
-        return [PersonBoxes(boxes, np.ones(len(boxes))) for _ in frames]
 
 
 def peer_scores(model, frames: list[np.ndarray], second: float) -> np.ndarray:
@@ -85,17 +76,17 @@ def test_frames_to_scores_is_their_path(tmp_path, size, short_side):
     model = lively_model(clip=clip)
     path = write_numbered_video(tmp_path / "a.mp4", [i / 30 for i in range(75)], width=size[0], height=size[1])
     frames = [frame.image for frame in VideoReader(path)]
-    keyframes = list(Pipeline(GivenBoxes(), model)(path))
+    keyframes = list(Pipeline(FixedDetector(*FRACTIONS, scores=[1] * len(FRACTIONS), needs_images=False), model)(path))
     assert [keyframe.timestamp_seconds for keyframe in keyframes] == [0, 1, 2]
     for keyframe in keyframes:
         expected = peer_scores(model, frames, keyframe.timestamp_seconds)
-        np.testing.assert_allclose(keyframe.action_scores, expected, atol=1e-5)
+        np.testing.assert_allclose(keyframe.action_scores, expected, atol=FP32_SCORES)
     assert np.ptp(expected, axis=0).max() > 0.01
 
 
 def pipeline(**clip):
     clip = {"num_frames": 8, "sampling_rate": 4, "short_side": 48, **clip}
-    return Pipeline(GivenBoxes(), lively_model(clip=clip))
+    return Pipeline(FixedDetector(*FRACTIONS, scores=[1] * len(FRACTIONS), needs_images=False), lively_model(clip=clip))
 
 
 def test_swscale_differs_by_its_resize_alone(tmp_path):
@@ -115,5 +106,5 @@ def test_a_file_of_another_rate_is_scored_their_way_by_number(tmp_path):
     by_time = list(pipeline()(path))
     # peer_scores counts 30 frames a second; frame 50 is this file's second 2.
     expected = peer_scores(model, frames, 50 / 30)
-    np.testing.assert_allclose(by_number[2].action_scores, expected, atol=1e-5)
+    np.testing.assert_allclose(by_number[2].action_scores, expected, atol=FP32_SCORES)
     assert np.abs(by_time[2].action_scores - expected).max() > 1e-3

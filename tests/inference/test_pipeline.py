@@ -8,34 +8,20 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-from helpers import constant_rate, frame_number, lively_model, write_numbered_video
+from fixed_detector import FixedDetector
+from networks import lively_model, torch_threads
+from tolerances import AVERAGED_SCORES, BOX_FRACTIONS, FP32_SCORES, GPU_SCORES
+from videos import constant_rate, frame_number, write_numbered_video
 
 from ava_detect.config import Config
 from ava_detect.config.build import build_model
 from ava_detect.errors import ConfigError, VideoError
 from ava_detect.inference.pipeline import Pipeline
 from ava_detect.inference.scorer import Scorer
-from ava_detect.structures import ClipSettings, Frame, PersonBoxes
+from ava_detect.structures import ClipSettings
 from ava_detect.structures.labels import LabelMap
 from ava_detect.video.reader import DecodedFrame
 from ava_detect.video.writer import VideoWriter
-
-
-class FixedDetector:
-    """Finds the same people on every picture; boxes as fractions, scores falling."""
-
-    name = "fixed"
-
-    def __init__(self, *boxes_fraction, needs_images=True):
-        self.boxes = np.array(boxes_fraction, np.float32).reshape(-1, 4)
-        self.needs_images = needs_images
-        self.seen: list[Frame] = []
-
-    def __call__(self, frames):
-        self.seen += frames
-        scores = np.linspace(0.9, 0.5, len(self.boxes))
-        return [PersonBoxes(self.boxes * np.array([*f.image.shape[1::-1]] * 2, np.float32), scores) for f in frames]
-
 
 PEOPLE = ((0.1, 0.1, 0.5, 0.9), (0.4, 0.2, 0.95, 0.8))
 
@@ -57,19 +43,17 @@ def model():
 
 @pytest.fixture(params=[1, 2], ids=["one at a time", "two at once"])
 def calls_at_once(request):
-    """How many clips a pipeline that the test makes scores side by side."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
-    torch.set_num_threads(before)
+    """The number of clips that a new pipeline scores in parallel."""
+    with torch_threads(request.param):
+        yield request.param
 
 
 def scores_by_second(run) -> dict[float, np.ndarray]:
     return {keyframe.timestamp_seconds: keyframe.action_scores for keyframe in run}
 
 
-def test_the_unsure_are_left_out_unless_they_continue_somebody(video, model):
-    """The scores are 0.9 and 0.5: from 0.6 on, the second person is never anybody; at 0.5 they are."""
+def test_people_with_low_scores_are_left_out_unless_they_continue_a_track(video, model):
+    """The scores are 0.9 and 0.5: above 0.5 the second person never begins a track; at 0.5 they do."""
     for new_person_score, counts in ((0.6, [1] * 6), (0.5, [2] * 6)):
         run = Pipeline(FixedDetector(*PEOPLE), model, new_person_score=new_person_score)(video)
         assert [len(keyframe) for keyframe in run] == counts
@@ -84,7 +68,7 @@ def test_every_second_has_its_people(video, model, calls_at_once):
     assert [frame_number(f.image) for f in detector.seen] == [0, 30, 60, 90, 120, 150]
     assert {f.video_id for f in detector.seen} == {"movie"} == {k.video_id for k in keyframes}
     for keyframe in keyframes:
-        np.testing.assert_allclose(keyframe.boxes_fraction, PEOPLE, atol=1e-6)
+        np.testing.assert_allclose(keyframe.boxes_fraction, PEOPLE, atol=BOX_FRACTIONS)
         assert keyframe.action_scores.shape == (2, 80)
         assert ((keyframe.action_scores > 0) & (keyframe.action_scores < 1)).all()
         assert len(set(keyframe.track_ids.tolist())) == 2
@@ -112,7 +96,7 @@ def test_scores_do_not_depend_on_the_batch(video, model, keyframes_per_batch, cl
     scorer = Scorer(model, clips_per_batch=clips_per_batch)
     batched = Pipeline(FixedDetector(*PEOPLE), scorer, keyframes_per_batch=keyframes_per_batch)
     for second, scores in scores_by_second(batched(video)).items():
-        np.testing.assert_allclose(scores, expected[second], atol=1e-5)
+        np.testing.assert_allclose(scores, expected[second], atol=FP32_SCORES)
 
 
 def test_scores_do_not_depend_on_which_keyframes_are_asked_for(video, model):
@@ -124,16 +108,12 @@ def test_scores_do_not_depend_on_which_keyframes_are_asked_for(video, model):
 
 
 def test_scores_do_not_depend_on_threads(video, model):
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
+    with torch_threads(1):
         one = scores_by_second(Pipeline(FixedDetector(*PEOPLE), model)(video))
-        torch.set_num_threads(2)
+    with torch_threads(2):
         two = scores_by_second(Pipeline(FixedDetector(*PEOPLE), model, decoder_threads=3)(video))
-    finally:
-        torch.set_num_threads(before)
     for second, scores in one.items():
-        np.testing.assert_allclose(scores, two[second], atol=1e-5)
+        np.testing.assert_allclose(scores, two[second], atol=FP32_SCORES)
 
 
 def test_bf16_stays_near_fp32(video, model):
@@ -157,28 +137,28 @@ def test_the_rois_that_the_network_gets(video, model, monkeypatch):
     torch.testing.assert_close(rois, torch.tensor([[i, *box] for i in (0.0, 1.0) for box in expected]))
 
 
-def test_a_box_outside_the_frame_is_nobody_and_one_across_its_edge_is_cut(video, model):
+def test_a_box_outside_the_frame_is_dropped_and_one_across_its_edge_is_cut(video, model):
     run = Pipeline(FixedDetector((1.2, 0, 1.5, 1), (-0.5, 0.5, 0.5, 1.5)), model)(video)
     keyframe = next(run)
-    np.testing.assert_allclose(keyframe.boxes_fraction, [[0, 0.5, 0.5, 1]], atol=1e-6)
+    np.testing.assert_allclose(keyframe.boxes_fraction, [[0, 0.5, 0.5, 1]], atol=BOX_FRACTIONS)
     # The first person's score was 0.9, the second's 0.5.
     assert keyframe.person_scores.tolist() == [0.5]
 
 
 def test_keyframes_without_people_cost_no_forward_and_have_their_line(video, model, monkeypatch):
-    monkeypatch.setattr(model, "forward", lambda *_: pytest.fail("the network was run for nobody"))
+    monkeypatch.setattr(model, "forward", lambda *_: pytest.fail("the network was run without people"))
     keyframes = list(Pipeline(FixedDetector(), Scorer(model, execution="eager"))(video))
     assert [(k.timestamp_seconds, len(k), k.action_scores.shape) for k in keyframes] == [
         (float(second), 0, (0, 80)) for second in range(6)
     ]
 
 
-def test_a_detector_that_needs_no_pictures_gets_the_clips_own(video, model):
+def test_a_detector_that_needs_no_images_gets_the_frames_of_the_clip(video, model):
     detector = FixedDetector(*PEOPLE, needs_images=False)
     keyframes = list(Pipeline(detector, model)(video))
     assert {f.image.shape for f in detector.seen} == {(32, 53, 3)}
     assert [frame_number(f.image) for f in detector.seen] == [0, 30, 60, 90, 120, 150]
-    np.testing.assert_allclose(keyframes[0].boxes_fraction, PEOPLE, atol=1e-6)
+    np.testing.assert_allclose(keyframes[0].boxes_fraction, PEOPLE, atol=BOX_FRACTIONS)
 
 
 def test_the_label_map_must_fit_the_model(model):
@@ -187,7 +167,7 @@ def test_the_label_map_must_fit_the_model(model):
 
 
 def test_results_stream_and_a_slow_reader_stops_the_decoder(long_video, model, calls_at_once):
-    """The first keyframes are there before the video is read, and while nobody takes more, no more is read."""
+    """The first keyframes come before the video is read, and while the caller takes no more, no more is read."""
     run = Pipeline(FixedDetector(*PEOPLE), model, keyframes_per_batch=1)(long_video)
     next(run)
     read = -1
@@ -201,7 +181,7 @@ def test_results_stream_and_a_slow_reader_stops_the_decoder(long_video, model, c
 
 
 def threads():
-    """Those of runs that somebody still holds; tests before this one dropped some in the middle."""
+    """The package's threads that still run, but for runs that earlier tests dropped."""
     gc.collect()
     return [thread for thread in threading.enumerate() if thread.name.startswith("ava-detect")]
 
@@ -251,19 +231,15 @@ def test_an_interrupt_ends_all_threads(long_video, model, monkeypatch, calls_at_
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_clips_side_by_side_have_the_scores_of_one_alone(video, model, precision):
+def test_clips_scored_in_parallel_have_the_scores_of_one_alone(video, model, precision):
     """To the bit: each has one thread either way; and the threads that others use stay as they were."""
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
+    with torch_threads(1):
         alone = scores_by_second(Pipeline(FixedDetector(*PEOPLE), Scorer(model, precision=precision))(video))
-        torch.set_num_threads(2)
+    with torch_threads(2):
         pipeline = Pipeline(FixedDetector(*PEOPLE), Scorer(model, precision=precision))
         seen = threads_of_calls(pipeline.scorer)
         together = scores_by_second(pipeline(video))
         here, elsewhere = torch.get_num_threads(), in_new_thread(torch.get_num_threads)
-    finally:
-        torch.set_num_threads(before)
     assert set(seen) == {1}
     assert (here, elsewhere) == (2, 2)
     assert list(together) == list(alone)
@@ -289,15 +265,11 @@ def in_new_thread(call):
 
 
 def test_the_threads_are_shared_out_by_rule(model):
-    before = torch.get_num_threads()
-    try:
-        for threads, calls, share in ((1, 1, 1), (3, 3, 1), (4, 4, 1), (9, 4, 2)):
-            torch.set_num_threads(threads)
+    for threads, calls, share in ((1, 1, 1), (3, 3, 1), (4, 4, 1), (9, 4, 2)):
+        with torch_threads(threads):
             scorer = Scorer(model)
             assert scorer.calls_at_once == calls
             assert in_new_thread(lambda: (scorer.start_thread(), torch.get_num_threads())[1]) == share  # noqa: B023
-    finally:
-        torch.set_num_threads(before)
 
 
 class Elsewhere:
@@ -331,29 +303,27 @@ def test_every_execution_gives_the_same_scores(video, model):
     eager = scores_by_second(Pipeline(FixedDetector(*PEOPLE), Scorer(model, execution="eager"))(video))
     fused = scores_by_second(Pipeline(FixedDetector(*PEOPLE), Scorer(model, execution="fused"))(video))
     for second, scores in eager.items():
-        np.testing.assert_allclose(fused[second], scores, atol=1e-5)
+        np.testing.assert_allclose(fused[second], scores, atol=FP32_SCORES)
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_the_gpu_gives_the_scores_of_the_cpu(video):
     cpu = scores_by_second(Pipeline(FixedDetector(*PEOPLE), lively_model())(video))
     gpu = scores_by_second(
         Pipeline(FixedDetector(*PEOPLE), Scorer(lively_model(), device="cuda", clips_per_batch=8))(video)
     )
     for second, scores in cpu.items():
-        np.testing.assert_allclose(gpu[second], scores, atol=1e-4)
+        np.testing.assert_allclose(gpu[second], scores, atol=GPU_SCORES)
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_two_calls_at_once_on_the_gpu_give_the_scores_of_one(video):
     pipeline = Pipeline(FixedDetector(*PEOPLE), Scorer(lively_model(), device="cuda"))
     assert pipeline.scorer.calls_at_once == 2
     ordered_map = scores_by_second(pipeline(video))
     pipeline.scorer.calls_at_once = 1
     for second, scores in scores_by_second(pipeline(video)).items():
-        np.testing.assert_allclose(ordered_map[second], scores, atol=1e-6)
+        np.testing.assert_allclose(ordered_map[second], scores, atol=AVERAGED_SCORES)
 
 
 def test_a_classifier_is_refused():

@@ -7,6 +7,7 @@ import time
 from contextlib import closing
 
 import pytest
+from concurrency import wait_until
 
 from ava_detect.inference.prefetch import ordered_map, prefetch
 
@@ -21,14 +22,6 @@ def counting(made, end=10**9, closed=None):
             closed.append(threading.current_thread().name)
 
 
-def wait_until(condition):
-    for _ in range(500):
-        if condition():
-            return
-        time.sleep(0.01)
-    pytest.fail("it did not happen within 5 seconds")
-
-
 def test_the_same_items_in_the_same_order_from_another_thread():
     made = []
     assert list(prefetch(counting(made, 100), 3)) == list(range(100))
@@ -41,7 +34,7 @@ def test_a_slow_consumer_stops_the_maker(depth):
     items = prefetch(counting(made), depth)
     next(items)
     wait_until(lambda: len(made) == 1 + depth)
-    time.sleep(0.05)
+    time.sleep(0.05)  # for more to be made, if that were possible
     assert len(made) == 1 + depth
     items.close()
 
@@ -63,17 +56,17 @@ def test_closing_ends_the_thread_and_closes_the_items():
     items = prefetch(counting(made, closed=closed), 2)
     assert next(items) == 0
     items.close()
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
     assert len(closed) == 1
 
 
 def test_nothing_starts_before_it_is_asked_for():
     made, before = [], threading.active_count()
     prefetch(counting(made), 2).close()
-    assert (made, threading.active_count()) == ([], before)
+    assert made == [] and threading.active_count() <= before
 
 
-def test_two_in_a_row_end_together_whichever_is_closed():
+def test_two_chained_prefetches_end_together():
     before = threading.active_count()
     made = []
     first = prefetch(counting(made), 2)
@@ -81,10 +74,10 @@ def test_two_in_a_row_end_together_whichever_is_closed():
     assert [next(second), next(second)] == [0, 2]
     second.close()
     first.close()
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
 
 
-def test_an_interrupt_while_the_thread_starts_leaves_nobody_at_work(monkeypatch):
+def test_an_interrupt_while_the_thread_starts_leaves_no_thread(monkeypatch):
     start, source = threading.Thread.start, counting([])
 
     def interrupted(thread):
@@ -100,11 +93,19 @@ def test_an_interrupt_while_the_thread_starts_leaves_nobody_at_work(monkeypatch)
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals to a thread are POSIX")
-def test_an_interrupt_while_a_row_is_closed_stays_one():
+def test_an_interrupt_while_a_chain_is_closed_is_raised():
+    main, go_on = threading.get_ident(), threading.Event()
+
     def slow():
-        while True:
-            time.sleep(0.3)
-            yield 1
+        yield 1
+        go_on.wait(60)
+        yield from itertools.repeat(1)
+
+    def interrupt_then_let_the_maker_go_on():
+        time.sleep(0.1)  # for the main thread to close the row, and so to wait for the maker
+        signal.pthread_kill(main, signal.SIGINT)
+        time.sleep(0.1)
+        go_on.set()
 
     def taken(items):
         with closing(items):
@@ -114,8 +115,8 @@ def test_an_interrupt_while_a_row_is_closed_stays_one():
     try:
         row = prefetch(taken(prefetch(slow(), 1)), 1)
         next(row)
-        threading.Timer(0.1, signal.pthread_kill, (threading.get_ident(), signal.SIGINT)).start()
         with pytest.raises(KeyboardInterrupt):
+            threading.Thread(target=interrupt_then_let_the_maker_go_on).start()
             row.close()
     finally:
         signal.signal(signal.SIGINT, before)
@@ -127,13 +128,15 @@ def nothing():
 
 
 def test_order_is_kept_and_no_more_than_asked_for_are_made_at_once():
-    lock, inside, most = threading.Lock(), 0, 0
+    lock, inside, most, first_three = threading.Lock(), 0, 0, threading.Barrier(3)
 
     def slow_when_even(number):
         nonlocal inside, most
         with lock:
             inside += 1
             most = max(most, inside)
+        if number < 3:
+            first_three.wait(60)
         time.sleep(0.02 if number % 2 == 0 else 0.001)
         with lock:
             inside -= 1
@@ -192,7 +195,7 @@ def test_closing_waits_for_what_is_being_made_and_begins_nothing_more():
     results.close()
     count = len(made)
     assert count <= 4
-    time.sleep(0.25)
+    time.sleep(0.25)  # for more to be made, if that were possible
     assert len(made) == count
 
 
@@ -201,7 +204,7 @@ def test_every_thread_is_started_as_asked():
     barrier = threading.Barrier(2)
 
     def together(_):
-        barrier.wait(10)
+        barrier.wait(60)
         return threading.current_thread()
 
     threads = set(ordered_map(together, iter(range(4)), 2, lambda: started.append(threading.current_thread())))

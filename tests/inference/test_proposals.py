@@ -7,7 +7,9 @@ import shutil
 
 import numpy as np
 import pytest
-from helpers import constant_rate, frame_number, lively_model, small_config_file, write_numbered_video
+from fixed_detector import FixedDetector
+from networks import lively_model, small_config_file
+from videos import constant_rate, frame_number, write_numbered_video
 
 from ava_detect.benchmark import run_benchmark
 from ava_detect.datasets.keyframe_table import read_keyframe_table
@@ -18,31 +20,16 @@ from ava_detect.formats.ava_csv import read_ava_csv
 from ava_detect.inference import proposals as propose
 from ava_detect.inference.pipeline import Pipeline
 from ava_detect.inference.proposals import DetectorOptions, propose_people
-from ava_detect.structures import Frame, PersonBoxes
+from ava_detect.structures import Frame
 
 PEOPLE = np.array([[0.125, 0.25, 0.5, 0.875], [0.5, 0.125, 1.25, 0.75], [1.125, 0.1, 1.2, 0.8]], np.float32)
 TRUTH = "0.125,0.25,0.5,0.875,12,1"
 
 
-class FixedDetector:
-    """Finds two people inside the frame, one of them reaching out of it, and one outside; on black pictures nobody."""
-
-    name = "fixed"
-    needs_images = True
-
-    def __init__(self):
-        self.seen: list[Frame] = []
-
-    def __call__(self, frames):
-        self.seen += frames
-        scores = np.array([0.9, 0.25, 0.8], np.float32)
-        everybody = [PersonBoxes(PEOPLE * np.array([*f.image.shape[1::-1]] * 2, np.float32), scores) for f in frames]
-        return [people if frame_number(f.image) else people[:0] for f, people in zip(frames, everybody, strict=True)]
-
-
 @pytest.fixture
 def detector(monkeypatch):
-    fixed = FixedDetector()
+    """Two people inside the frame, one of them reaching out of it, and one outside; none on the black frame 0."""
+    fixed = FixedDetector(*PEOPLE, scores=[0.9, 0.25, 0.8], is_empty=lambda image: frame_number(image) == 0)
     monkeypatch.setattr(propose, "build_detector", lambda *_, **__: fixed)
     return fixed
 
@@ -100,8 +87,8 @@ def test_the_people_are_those_that_annotate_finds_there(name, shared, tmp_path):
     np.testing.assert_array_equal(rows.scores.astype(np.float32), scores)
 
 
-def test_whoever_takes_boxes_reads_them(videos, tmp_path, detector):
-    """Nobody is on the first second of b."""
+def test_every_reader_of_boxes_reads_the_proposals(videos, tmp_path, detector):
+    """There is no person on the first second of b."""
     truth, out = truth_of(tmp_path, ("a", 1), ("a", 2), ("b", 0)), tmp_path / "out.csv"
     propose_people(videos, truth, out)
     assert "b,0000\n" in out.read_text()

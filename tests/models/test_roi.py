@@ -45,7 +45,7 @@ def test_time_is_averaged_before_space_is_maximised():
     assert pool([PEAKS], WHOLE).item() == pytest.approx(0.5)
 
 
-def test_pathways_stand_side_by_side_and_boxes_choose_their_clip():
+def test_features_of_the_pathways_are_concatenated_and_boxes_choose_their_clip():
     slow = torch.stack([torch.full((2, 1, 4, 4), 1.0), torch.full((2, 1, 4, 4), 2.0)])
     fast = torch.stack([torch.full((1, 3, 4, 4), 5.0), torch.full((1, 3, 4, 4), 6.0)])
     rois = torch.tensor([[1.0, 0, 0, 4, 4], [0.0, 0, 0, 4, 4], [1.0, 1, 1, 2, 2]])
@@ -141,6 +141,7 @@ def test_bins_are_those_of_torchvision(boxes, cells, resolution, aligned, clips)
     rois = torch.tensor(rows, dtype=torch.float32).reshape(-1, 5)
     expected = roi_align(features.mean(2), rois, resolution, 1 / 16, sampling_ratio=0, aligned=aligned)
     ours = RoIPool(resolution=resolution, aligned=aligned).align(features, rois)
+    # A bin is a weighted mean of up to a few hundred samples in 0..1, in float32 and another order.
     torch.testing.assert_close(ours, expected, rtol=1e-5, atol=2e-6)
 
 

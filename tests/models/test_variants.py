@@ -6,6 +6,7 @@ from itertools import product
 
 import pytest
 import torch
+from tolerances import relative_to_largest
 
 from ava_detect.models.laterals import Lateral
 from ava_detect.models.slowfast import SlowFast
@@ -127,4 +128,5 @@ def test_clips_of_one_batch_do_not_see_each_other_at_any_size(height, width):
         alone = [backbone(clip[None]) for clip in clips]
     for p, features in enumerate(together):
         expected = torch.cat([outputs[p] for outputs in alone])
-        torch.testing.assert_close(features, expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
+        # A batch of two sums in another order than a batch of one, and the non-local block enlarges the difference.
+        torch.testing.assert_close(features, expected, **relative_to_largest(expected, 1e-4))

@@ -2,19 +2,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from helpers import lively_model, save_pyslowfast
+from networks import lively_model, save_pyslowfast
+from weights_files import A_KEY, same_state
 
 from ava_detect.config.build import build_model
 from ava_detect.errors import WeightsError
 from ava_detect.models.weights import load_weights
 from ava_detect.models.weights.key_map import PYSLOWFAST
-
-A_KEY = "s3.pathway1_res0.branch2.b.weight"
-
-
-@pytest.fixture(scope="module")
-def source():
-    return lively_model(seed=3)
 
 
 @pytest.fixture
@@ -28,15 +22,11 @@ def edit(path, change) -> None:
     torch.save(content, path)
 
 
-def equal(a: torch.nn.Module, b: torch.nn.Module) -> bool:
-    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
-
-
 def test_a_whole_checkpoint_fills_the_model(source, checkpoint):
     model = lively_model()
-    assert not equal(model, source)
+    assert not same_state(model, source)
     report = load_weights(model, checkpoint)
-    assert equal(model, source)
+    assert same_state(model, source)
     assert report.complete
     assert str(report) == (
         f"{checkpoint}: PySlowFast layout, {len(report.loaded)} of {len(report.loaded)} tensors loaded\n"
@@ -125,7 +115,7 @@ def test_an_old_style_checkpoint_is_read(source, checkpoint):
     torch.save(content, checkpoint, _use_new_zipfile_serialization=False)
     model = lively_model()
     assert load_weights(model, checkpoint).complete
-    assert equal(model, source)
+    assert same_state(model, source)
 
 
 def test_an_unknown_family_is_refused(checkpoint):

@@ -9,11 +9,14 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
+from concurrency import run_at_once, wait_until
+from web_server import serving
 
 from ava_detect.config import config_names
 from ava_detect.errors import WeightsError
@@ -33,8 +36,8 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.content = CONTENT
         self.etag: str | None = '"one"'
-        self.cut_after: list[int] = []  # so many bytes of each connection, as long as the list lasts
-        self.status: list[int] = []  # answers before the real one
+        self.cut_after: list[int] = []  # number of bytes after which each connection is cut, until the list is empty
+        self.status: list[int] = []  # status codes of the answers before the real one
         self.kind = "application/octet-stream"
         self.ranges = True
         self.shift = 0  # answers ranges from elsewhere
@@ -82,7 +85,7 @@ class Handler(BaseHTTPRequestHandler):
         if server.pause_after is not None:
             self.wfile.write(server.content[start : start + server.pause_after])
             start += server.pause_after
-            server.go_on.wait(30)
+            server.go_on.wait(120)
         self.wfile.write(server.content[start:end])
         server.sent += len(server.content[start:end])
 
@@ -91,18 +94,9 @@ class Handler(BaseHTTPRequestHandler):
 def server(monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr(zoo, "_PAUSE_SECONDS", 0.0)
-    with Server() as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
+    running = Server()
+    with serving(running):
         yield running
-        running.shutdown()
-        thread.join()
-
-
-@pytest.fixture
-def cache(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
-    return tmp_path / "cache"
 
 
 @pytest.fixture
@@ -222,8 +216,8 @@ def test_a_login_page_is_no_weights_file(entry, server, cache):
 
 
 def test_without_a_network_the_error_says_what_to_download_where(entry, server, cache, monkeypatch):
-    nobody = replace(entry, address="http://127.0.0.1:9/a/B.pkl")
-    monkeypatch.setitem(ZOO, entry.name, nobody)
+    unreachable = replace(entry, address="http://127.0.0.1:9/a/B.pkl")
+    monkeypatch.setitem(ZOO, entry.name, unreachable)
     with pytest.raises(WeightsError, match=r"127\.0\.0\.1:9/a/B\.pkl cannot be read: .*refused.* put the file at "):
         zoo.resolve(entry.name)
     # As told: put there by hand, it is used, and noted.
@@ -268,11 +262,7 @@ def test_a_broken_lock_file_is_named(entry, cache, text):
 def test_several_at_once_end_with_one_whole_file(entry, server, etag):
     server.etag = etag
     found = []
-    threads = [threading.Thread(target=lambda: found.append(zoo.resolve(entry.name))) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_at_once(4 * [lambda: found.append(zoo.resolve(entry.name))])
     assert len(found) == 4
     assert found[0].read_bytes() == CONTENT
 
@@ -288,7 +278,7 @@ print(hashlib.sha256(zoo.resolve(name).read_bytes()).hexdigest())
 """
 
 
-def another_process(entry):
+def other_process(entry):
     call = [sys.executable, "-c", OF_ANOTHER_PROCESS, entry.name, entry.address]
     process = subprocess.Popen(call, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stdout.readline() == "asks\n"
@@ -297,10 +287,10 @@ def another_process(entry):
 
 def test_two_processes_at_once_fetch_it_once(entry, server, cache):
     server.pause_after = 1_000_000
-    processes = [another_process(entry) for _ in range(2)]
+    processes = [other_process(entry) for _ in range(2)]
     time.sleep(0.5)  # for the second to ask the server, if it does
     server.go_on.set()
-    said = [process.communicate(timeout=30)[0] for process in processes]
+    said = [process.communicate(timeout=120)[0] for process in processes]
     assert said == 2 * [hashlib.sha256(CONTENT).hexdigest() + "\n"]
     assert server.requests == [None]
     assert names_in(cache) == ["hashes.json", f"{entry.name}.pkl"]
@@ -309,11 +299,8 @@ def test_two_processes_at_once_fetch_it_once(entry, server, cache):
 def test_a_killed_process_leaves_its_bytes_and_no_lock(entry, server, cache):
     server.pause_after = 1_000_000
     part = cache / f"{entry.name}.pkl.part"
-    process = another_process(entry)
-    until = time.monotonic() + 30
-    while not (part.is_file() and part.stat().st_size == 1_000_000):
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    process = other_process(entry)
+    wait_until(lambda: part.is_file() and part.stat().st_size == 1_000_000)
     process.kill()
     process.wait()
     server.pause_after = None
@@ -323,7 +310,7 @@ def test_a_killed_process_leaves_its_bytes_and_no_lock(entry, server, cache):
 
 
 def test_hashes_noted_at_once_are_all_kept(entry, cache, monkeypatch):
-    """Each waits, between reading and writing the notes, for whoever might do so at the same time."""
+    """Each waits between reading and writing the hashes, so that another could write at the same time."""
     cache.mkdir()
     entries = [replace(entry, name=f"weights_{number}") for number in range(4)]
     for made in entries:
@@ -336,11 +323,7 @@ def test_hashes_noted_at_once_are_all_kept(entry, cache, monkeypatch):
         return content
 
     monkeypatch.setattr(zoo, "_read_hashes", slowly)
-    threads = [threading.Thread(target=zoo.obtain, args=[made]) for made in entries]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_at_once(partial(zoo.obtain, made) for made in entries)
     assert sorted(json.loads((cache / "hashes.json").read_text())) == [f"weights_{n}.pkl" for n in range(4)]
 
 

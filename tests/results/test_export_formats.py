@@ -14,6 +14,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from people import detections
+from tolerances import FLOAT32, WRITTEN_BOXES
 
 from ava_detect.errors import FormatError
 from ava_detect.formats.coco_json import read_coco_json
@@ -34,13 +36,10 @@ WIDTH, HEIGHT, FPS, NUM_FRAMES = 200, 100, 10, 40
 
 
 def keyframe(time: float, people: dict[int, tuple[float, ...]]) -> ActionDetections:
-    """Everybody stands with 0.9; person 2 also reads with 0.6."""
-    boxes = np.array(list(people.values()), np.float32).reshape(-1, 4)
-    scores = np.zeros((len(boxes), 80), np.float32)
-    scores[:, STAND - 1] = 0.9
-    ids = np.array([*people], np.int64)
-    scores[ids == 2, READ - 1] = 0.6
-    return ActionDetections("a.b", time, boxes, np.full(len(boxes), 0.75), scores, track_ids=ids)
+    """Each person stands with 0.9; person 2 also reads with 0.6."""
+    actions = [{STAND: 0.9, READ: 0.6 if track_id == 2 else 0} for track_id in people]
+    boxes = list(people.values())
+    return detections(boxes, actions, video_id="a.b", seconds=time, person_scores=0.75, track_ids=[*people])
 
 
 ONE, ONE_LATER, TWO = (0.1, 0.2, 0.3, 0.8), (0.2, 0.2, 0.4, 0.8), (0.6, 0.5, 1.2, 1.0)
@@ -88,7 +87,7 @@ def test_coco_reads_back_with_our_reader_and_keeps_tracks_and_actions(video: Ann
     assert len(table) == 5, "four boxes, and a row for the empty keyframe"
     assert table.video_ids == ("a.b",) and sorted(table.timestamps_seconds) == [0, 1, 1, 2, 3]
     boxes = table.boxes_fraction[table.timestamps_seconds == 1]
-    np.testing.assert_allclose(boxes, [ONE_LATER, (0.6, 0.5, 1.0, 1.0)], atol=1e-5)
+    np.testing.assert_allclose(boxes, [ONE_LATER, (0.6, 0.5, 1.0, 1.0)], atol=WRITTEN_BOXES)
     content = json.loads(path.read_text())
     two = content["annotations"][2]
     assert two["bbox"] == [120, 50, 80, 50] and two["area"] == 4000 and two["iscrowd"] == 0
@@ -205,8 +204,8 @@ def test_tubes_in_every_format_say_the_same(video: AnnotatedVideo, tmp_path: Pat
     assert first["boxes"][1] == list(ONE_LATER) and first["scores"] == [0.9, 0.9, 0.9]
     for line, row, record in zip(lines, rows, table, strict=True):
         assert json.loads(row["boxes"]) == line["boxes"] and float(row["mean_score"]) == line["mean_score"]
-        assert math.isclose(record["mean_score"], line["mean_score"], rel_tol=1e-6)
-        np.testing.assert_allclose(record["boxes"], line["boxes"], rtol=1e-6)
+        assert math.isclose(record["mean_score"], line["mean_score"], rel_tol=FLOAT32)
+        np.testing.assert_allclose(record["boxes"], line["boxes"], rtol=FLOAT32)
     assert write_tubes(tmp_path / "none.parquet", [], AVA) == 0
     assert pq.read_table(tmp_path / "none.parquet").num_rows == 0
 

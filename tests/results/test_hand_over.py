@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
-from helpers import constant_rate, write_numbered_video
+from people import detections
 from PIL import Image
 from typer.testing import CliRunner
+from videos import constant_rate, write_numbered_video
 
 from ava_detect.cli import hand_over as commands
 from ava_detect.errors import AvaDetectError, ConfigError, FormatError
@@ -27,13 +28,14 @@ STAND, SWIM, WALK = 12, 13, 14
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
-    """A run of two videos: in "one" somebody stands for three seconds, in "two" there is nobody."""
+    """A run of two videos: in "one" a person stands for three seconds, in "two" there is no person."""
     folder = tmp_path / "results"
     folder.mkdir()
-    scores = np.zeros((1, 80), np.float32)
-    scores[0, STAND - 1], scores[0, WALK - 1] = 0.9, 0.2
-    box, ids = np.array([[0.2, 0.1, 0.6, 0.9]], np.float32), np.array([1])
-    one = [ActionDetections("one", float(t), box, [0.8], scores, track_ids=ids) for t in range(3)]
+    box, actions = (0.2, 0.1, 0.6, 0.9), {STAND: 0.9, WALK: 0.2}
+    one = [
+        detections([box], [actions], video_id="one", seconds=float(t), person_scores=0.8, track_ids=[1])
+        for t in range(3)
+    ]
     two = [ActionDetections.empty("two", float(t)) for t in range(3)]
     lines = [{"settings": {"start_seconds": 900.0}}]
     for video_id, keyframes in (("one", one), ("two", two)):

@@ -4,7 +4,7 @@ import fsspec
 import pytest
 
 from ava_detect.errors import ConfigError, MissingDependencyError, StoreError
-from ava_detect.storage import retry as patience
+from ava_detect.storage import retry
 from ava_detect.storage.addresses import Address, address_of, is_address, without_secrets
 from ava_detect.storage.retry import with_retries
 
@@ -73,9 +73,9 @@ def test_addresses_that_nothing_opens(monkeypatch):
         Address("s3://b").open()
 
 
-def test_patience_ends_with_the_reason_and_never_waits_for_what_stays(monkeypatch):
+def test_retries_end_with_the_reason_and_permanent_errors_are_not_retried(monkeypatch):
     waits = []
-    monkeypatch.setattr(patience.time, "sleep", waits.append)
+    monkeypatch.setattr(retry.time, "sleep", waits.append)
     answers = iter([OSError("503"), TimeoutError("slow"), "there"])
 
     def attempt():

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import threading
 from pathlib import Path
 
 import fsspec
 import pytest
-from helpers import constant_rate, write_numbered_video
+from concurrency import run_at_once
+from videos import constant_rate, write_numbered_video
 
 from ava_detect.annotation.annotate import annotate_videos
 from ava_detect.errors import AvaDetectError
@@ -53,7 +53,7 @@ def test_a_file_is_copied_once_a_version(tmp_path, monkeypatch):
     os.utime(source, (1, 1))
     second = cache.copy_of(address)
     assert second.read_bytes() == b"other"
-    assert first.read_bytes() == b"first"  # whoever has it open keeps it
+    assert first.read_bytes() == b"first"  # a process that has it open keeps it
 
 
 def test_of_many_at_once_one_copies(tmp_path, monkeypatch):
@@ -61,18 +61,12 @@ def test_of_many_at_once_one_copies(tmp_path, monkeypatch):
     source.write_bytes(b"bytes")
     copies, paths = [], []
     monkeypatch.setattr(cache, "copy_here", lambda *where: (copies.append(where), store.copy_here(*where)))
-    threads = [
-        threading.Thread(target=lambda: paths.append(cache.copy_of(Address(f"file://{source}")))) for _ in range(8)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_at_once(8 * [lambda: paths.append(cache.copy_of(Address(f"file://{source}")))])
     assert len(paths) == 8
     assert len(set(paths)) == len(copies) == 1
 
 
-def test_what_is_not_there_or_cannot_be_kept_is_said(tmp_path, monkeypatch, folder):
+def test_a_missing_file_and_an_unwritable_cache_are_errors_that_say_so(tmp_path, monkeypatch, folder):
     with pytest.raises(AvaDetectError, match=r"^file:///.*gone.bin: there is no such file$"):
         cache.copy_of(Address(f"file://{tmp_path}/gone.bin"))
     with pytest.raises(AvaDetectError, match=r"^http://127.0.0.1:9/a.bin\?...: .* \(Cannot connect to host"):

@@ -13,7 +13,7 @@ from ava_detect.video.source_stream import stream_videos
 
 
 class Pages:
-    """A store of so many videos under one prefix that a page of them is made when it is asked for."""
+    """A store with so many videos under one prefix that each page of the listing is made on request."""
 
     def __init__(self, num_videos: int) -> None:
         self.req_kw: dict[str, str] = {}

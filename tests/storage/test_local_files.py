@@ -2,10 +2,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
-import sys
 
 import pytest
+from processes import run_python
 
 from ava_detect.storage.local_files import (
     TEMPORARY_MARK,
@@ -37,7 +36,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
 
 
 def test_only_the_leftovers_of_dead_processes_are_removed(tmp_path):
-    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    dead = run_python("import os; print(os.getpid())")
     left = tmp_path / f"{TEMPORARY_MARK}{int(dead.stdout)}-a.csv"
     living = tmp_path / f"{TEMPORARY_MARK}{os.getpid()}-b.csv"
     other = tmp_path / "c.csv"

@@ -59,7 +59,7 @@ def test_what_a_killed_process_left_is_removed_and_only_that(temporary):
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk_is_said_with_video_folder_and_advice(temporary, number):
+def test_the_error_of_a_full_disk_names_the_video_and_the_folder_and_advises(temporary, number):
     message = rf"movie\.mp4: the disk of the temporary folder {temporary} is full \(\d+ MiB are free\); make room there"
     with pytest.raises(StoreError, match=message), scratch_folder("movie.mp4"):
         raise OSError(number, "no room")

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from tolerances import FLOAT32
 from torchvision.ops import box_iou
 from torchvision.ops import nms as torchvision_nms
 
@@ -25,7 +26,7 @@ def test_iou_by_hand():
     a = np.array([[0, 0, 4, 4]], np.float32)
     b = np.array([[2, 2, 6, 6], [0, 0, 4, 4], [4, 0, 8, 4], [1, 1, 1, 3]], np.float32)
     # 2x2 shared of 16 + 16 - 4; itself; touching; a box without area
-    np.testing.assert_allclose(boxes.iou(a, b)[0], [4 / 28, 1, 0, 0], rtol=1e-6)
+    np.testing.assert_allclose(boxes.iou(a, b)[0], [4 / 28, 1, 0, 0], rtol=FLOAT32)
 
 
 def test_areas_of_reversed_boxes_are_zero():
@@ -37,8 +38,8 @@ def test_areas_of_reversed_boxes_are_zero():
 def test_the_full_frame_is_one_in_fractions():
     full = np.array([[0, 0, 340, 256]], np.float32)
     fractions = boxes.pixels_to_fractions(full, 340, 256)
-    np.testing.assert_allclose(fractions, [[0, 0, 1, 1]], rtol=1e-6)
-    np.testing.assert_allclose(boxes.fractions_to_pixels(fractions, 170, 512), [[0, 0, 170, 512]], rtol=1e-6)
+    np.testing.assert_allclose(fractions, [[0, 0, 1, 1]], rtol=FLOAT32)
+    np.testing.assert_allclose(boxes.fractions_to_pixels(fractions, 170, 512), [[0, 0, 170, 512]], rtol=FLOAT32)
 
 
 def test_clip_by_hand():
@@ -49,7 +50,7 @@ def test_clip_by_hand():
 @given(upright_boxes, upright_boxes)
 def test_iou_equals_torchvision(a, b):
     expected = box_iou(torch.from_numpy(a), torch.from_numpy(b)).numpy()
-    np.testing.assert_allclose(boxes.iou(a, b), expected, rtol=1e-6)
+    np.testing.assert_allclose(boxes.iou(a, b), expected, rtol=FLOAT32)
 
 
 @given(any_boxes, any_boxes)
@@ -57,7 +58,7 @@ def test_iou_is_symmetric_and_in_range(a, b):
     overlaps = boxes.iou(a, b)
     assert overlaps.shape == (len(a), len(b))
     assert ((overlaps >= 0) & (overlaps <= 1 + 1e-6)).all()
-    np.testing.assert_allclose(overlaps, boxes.iou(b, a).T, rtol=1e-6)
+    np.testing.assert_allclose(overlaps, boxes.iou(b, a).T, rtol=FLOAT32)
 
 
 @given(

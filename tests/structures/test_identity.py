@@ -52,9 +52,9 @@ def movie(request, tmp_path_factory):
     assert len(sampler.cuts_seconds) >= 3
     label_map = LabelMap.ava()
     truth = {k.timestamp_seconds: k for k in keyframes_of("movie", PeopleTable.from_rows(table, label_map), label_map)}
-    nobody = ActionDetections.empty("movie", 0.0)
-    nobody = replace(nobody, track_ids=np.zeros(0, np.int64))
-    return keyframes, [truth.get(t, replace(nobody, timestamp_seconds=t)) for t in map(_time, keyframes)]
+    empty = ActionDetections.empty("movie", 0.0)
+    empty = replace(empty, track_ids=np.zeros(0, np.int64))
+    return keyframes, [truth.get(t, replace(empty, timestamp_seconds=t)) for t in map(_time, keyframes)]
 
 
 def _time(keyframe) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tolerances import BOX_FRACTIONS
 
 from ava_detect.errors import AvaDetectError
 from ava_detect.structures import ActionDetections
@@ -50,7 +51,7 @@ def link(linker: Linker, time: float, *boxes: Box, video: str = "v") -> list[int
 )
 def test_similarity_by_hand(other: Box, elapsed: float, expected: float) -> None:
     result = similarities(np.array([[0.0, 0, 2, 4]]), np.array([other], np.float64), np.array([elapsed]))
-    np.testing.assert_allclose(result, [[expected]], atol=1e-6)
+    np.testing.assert_allclose(result, [[expected]], atol=1e-6)  # six digits are typed in
 
 
 def test_a_box_without_area_has_a_finite_similarity() -> None:
@@ -95,7 +96,7 @@ def test_two_people_walk_towards_and_past_each_other(offset: float) -> None:
         assert link(linker, t, left, right) == [1, 2], f"at {t} s"
 
 
-def test_somebody_missing_on_one_keyframe_returns_with_the_id() -> None:
+def test_a_person_missing_on_one_keyframe_returns_with_the_id() -> None:
     linker = Linker()
     assert link(linker, 0, person(0.2), person(0.6)) == [1, 2]
     assert link(linker, 1, person(0.6)) == [2]
@@ -208,14 +209,14 @@ def unsure(linker: Linker, time: float, *people: tuple[Box, float]) -> list[int]
     return track_ids.tolist()
 
 
-def test_an_unsure_box_continues_somebody_and_begins_nobody() -> None:
+def test_a_box_with_a_low_score_continues_a_track_and_begins_none() -> None:
     linker = Linker(start_score=0.6)
     assert unsure(linker, 0, (person(0.2), 0.9), (person(0.7), 0.59)) == [1]
     assert unsure(linker, 1, (person(0.22), 0.31), (person(0.7), 0.59)) == [1]
     assert unsure(linker, 2, (person(0.24), 0.9), (person(0.7), 0.6)) == [1, 2]
     kept = linker.update(keyframe(3, [person(0.45), person(0.26), person(0.7)], scores=[0.3, 0.3, 0.3]))
     assert kept.track_ids is not None and kept.track_ids.tolist() == [1, 2]
-    np.testing.assert_allclose(kept.boxes_fraction[:, 0], [0.26, 0.7], atol=1e-6)
+    np.testing.assert_allclose(kept.boxes_fraction[:, 0], [0.26, 0.7], atol=BOX_FRACTIONS)
     assert Linker().update(keyframe(0, [person(0.7)], scores=[0.0])).track_ids is not None, "by default all are kept"
 
 
@@ -229,7 +230,7 @@ def test_a_sure_box_goes_before_an_unsure_one_that_fits_better() -> None:
         assert linked.boxes_fraction[0, 0] == pytest.approx(0.22 if expected == [1] else 0.2)
 
 
-def test_nobody_is_the_same_across_a_cut() -> None:
+def test_no_track_continues_across_a_cut() -> None:
     linker = Linker()
     frames = [(0, 0), (1, 0), (2, 1), (3, 1)]
     ids = [linker.update(keyframe(t, [person(0.2)]), shot=shot).track_ids for t, shot in frames]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tolerances import BOX_FRACTIONS, FLOAT32_SCORES
 
 from ava_detect.errors import AvaDetectError
 from ava_detect.structures import ActionDetections
@@ -43,7 +44,7 @@ def test_a_tube_reaches_from_low_to_low_and_must_peak() -> None:
     assert (tube.video_id, tube.track_id, tube.action_id) == ("v", 7, 1)
     assert tube.mean_score == pytest.approx((0.35 + 0.9 + 0.4) / 3) and tube.max_score == pytest.approx(0.9)
     assert tube.timestamps_seconds.tolist() == [1, 2, 3]
-    np.testing.assert_allclose(tube.boxes_fraction[:, 0], [0.1, 0.2, 0.3], atol=1e-6)
+    np.testing.assert_allclose(tube.boxes_fraction[:, 0], [0.1, 0.2, 0.3], atol=BOX_FRACTIONS)
     assert repr(tube) == "ActionTube('v', track=7, action=1, 0.5-3.5s, mean=0.55)"
 
 
@@ -65,7 +66,7 @@ def test_smoothing_by_hand() -> None:
     w, v = np.exp(-1 / 0.72), np.exp(-4 / 0.72)
     smoothed = smooth(np.arange(3.0), np.array([[0.9], [0.0], [0.9]], np.float32), 0.6)
     expected = [(0.9 + v * 0.9) / (1 + w + v), 2 * w * 0.9 / (1 + 2 * w), (0.9 + v * 0.9) / (1 + w + v)]
-    np.testing.assert_allclose(smoothed[:, 0], expected, atol=1e-6)
+    np.testing.assert_allclose(smoothed[:, 0], expected, atol=FLOAT32_SCORES)
     assert expected[1] == pytest.approx(0.2995, abs=1e-4)
 
 

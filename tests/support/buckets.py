@@ -1,4 +1,4 @@
-"""Short videos in a bucket, what becomes of them on this machine's disk, and what a dataset in a bucket holds."""
+"""Short videos in a bucket, and the rows of datasets on disk and in a bucket."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from helpers import constant_rate, small_config_file, write_numbered_video
+from annotate_inputs import BOX, write_boxes
+from annotate_inputs import settings as default_settings
+from networks import small_config_file
+from videos import constant_rate, write_numbered_video
 
 from ava_detect.annotation.annotate import annotate_videos
 from ava_detect.annotation.summary import AnnotateSummary
-from ava_detect.formats.ava_csv import AvaTable, write_ava_table
 
 NUM_VIDEOS = int(os.environ.get("AVA_DETECT_BUCKET_VIDEOS", "6"))
 NAMES = tuple(f"v{number:02}" for number in range(NUM_VIDEOS))
@@ -22,29 +24,23 @@ _LENGTHS = 7
 def fill(folder: Path, files: Any, *, more_boxes: tuple[str, ...] = ()) -> None:
     """Videos in the bucket ``videos``; their boxes, and a network that runs in milliseconds, in ``folder``.
 
-    ``more_boxes``: ids of other videos that have somebody on their first frame.
+    ``more_boxes``: ids of other videos that have a person on their first frame.
     """
     small_config_file(folder)
     files.mkdir("videos")
-    rows = [(name, 0, (0.1, 0.2, 0.6, 0.9)) for name in more_boxes]
+    rows = [(name, 0, BOX) for name in more_boxes]
     for number, name in enumerate(NAMES):
         frames = 30 + 20 * (number % _LENGTHS)
         video = write_numbered_video(folder / f"{name}.mp4", constant_rate(frames, 30))
         files.put_file(str(video), f"videos/in/{name}.mp4")
-        rows += [(name, second, (0.1, 0.2, 0.6, 0.9)) for second in range(-(-frames // 30))]
-    ids, times, boxes = zip(*rows, strict=True)
-    write_ava_table(folder / "boxes.csv", AvaTable.from_columns(ids, times, boxes, scores=[0.9] * len(rows)))
+        rows += [(name, second, BOX) for second in range(-(-frames // 30))]
+    write_boxes(folder / "boxes.csv", rows)
 
 
 def run(place: Path, out: str, *sources: str | Path, **settings: Any) -> AnnotateSummary:
     """Annotate ``sources``, by default the bucket's videos."""
-    defaults = {"config": str(place / "small.yaml"), "weights": "random", "boxes": place / "boxes.csv", "workers": 1}
-    return annotate_videos(list(sources) or ["s3://videos/in"], out, **{**defaults, **settings})
-
-
-def options(place: Path) -> list[str]:
-    """The same settings for the command."""
-    return ["--config", str(place / "small.yaml"), "--weights", "random", "--boxes", str(place / "boxes.csv")]
+    settings = {**default_settings(place), "workers": 1, **settings}
+    return annotate_videos(list(sources) or ["s3://videos/in"], out, **settings)
 
 
 def rows_on_disk(place: Path) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""A proxy before an object store that fails as stores do: 503s, answers cut short or lost, and slowness, by chance."""
+"""A proxy before an object store that fails at random as stores do: 503s, answers cut short or lost, and delays."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class _Server(ThreadingHTTPServer):
 class FaultProxy:
     """Answers at ``url`` for the server at ``host`` and ``port``.
 
-    ``refuse``: the share of requests that are answered by 503. ``cut``: the share of answers that end in their middle,
-    or, where a request was no GET, never come although it was carried out. ``slow_seconds``: every answer waits up to
-    so long. All three may be changed at any time. ``counts``: what was done.
+    ``refuse``: the share of requests answered by 503. ``cut``: the share of answers that break off in the middle; for
+    requests other than GET, of answers that never come although the request was carried out. ``slow_seconds``: the
+    longest delay of an answer. All three may be changed at any time. ``counts``: the number of answers of each kind.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class FaultProxy:
         length = int(request.headers.get("Content-Length") or 0)
         body = request.rfile.read(length)
         if len(body) < length:
-            # Whoever sent it died over it; a store keeps no half object either.
+            # The client died while it sent this; a store keeps no partial object either.
             request.close_connection = True
             return
         time.sleep(self._chance.uniform(0, self.slow_seconds))
@@ -130,5 +130,5 @@ class FaultProxy:
                 request.wfile.flush()
                 request.connection.close()
         except OSError:
-            # Whoever asked has gone.
+            # The client is no longer there.
             request.close_connection = True

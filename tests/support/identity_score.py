@@ -24,6 +24,7 @@ def idf1(truth: Sequence[ActionDetections], found: Sequence[ActionDetections]) -
     together: Counter[tuple[int, int]] = Counter()
     for true, tracked in zip(truth, found, strict=True):
         assert true.timestamp_seconds == tracked.timestamp_seconds
+        assert true.track_ids is not None and tracked.track_ids is not None
         overlaps = iou(true.boxes_fraction.astype(np.float64), tracked.boxes_fraction.astype(np.float64))
         for person, track in np.argwhere(overlaps >= 0.5):
             together[int(true.track_ids[person]), int(tracked.track_ids[track])] += 1
@@ -35,7 +36,7 @@ def idf1(truth: Sequence[ActionDetections], found: Sequence[ActionDetections]) -
 
 
 def found_f1(truth: Sequence[ActionDetections], found: Sequence[ActionDetections]) -> float:
-    """The IDF1 that the boxes of ``found`` would have if whoever they show were never mistaken for somebody else."""
+    """The IDF1 that the boxes of ``found`` would have if no person were ever mistaken for another."""
     num_pairs = 0
     for true, boxes in zip(truth, found, strict=True):
         overlaps = iou(true.boxes_fraction.astype(np.float64), boxes.boxes_fraction.astype(np.float64))

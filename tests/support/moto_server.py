@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-SECRET = "a-secret-that-nobody-may-see"
+SECRET = "a-secret-that-must-not-be-shown"
 
 
 @contextmanager
@@ -23,14 +23,14 @@ def s3_server() -> Iterator[str]:
     try:
         yield url
     finally:
-        # What it holds belongs to the process, and would be there for the next server.
+        # Its content belongs to the process and would be there for the next server.
         urllib.request.urlopen(urllib.request.Request(f"{url}/moto-api/reset", method="POST")).close()
         server.stop()
 
 
 def connect(patch: pytest.MonkeyPatch, url: str) -> Any:
     """s3fs at ``url``; this process and those that it starts find the store, and its keys, in their environment."""
-    import s3fs
+    import s3fs  # type: ignore[import-untyped]
 
     for name, value in (
         ("AWS_ENDPOINT_URL", url),

@@ -1,4 +1,4 @@
-"""Frame-mAP the slow way, box by box, from its description: the other opinion that the tests ask for."""
+"""Frame-mAP written from its description, box by box and slowly: an independent reference for the tests."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def frame_ap(truth: Sequence[Row], detections: Sequence[Row], ids: Sequence[int]
     for group in boxes.values():
         if official:
             group.sort(key=lambda item: -item[0])
-    images = defaultdict(list)
+    images: defaultdict[tuple[str, float], list[tuple[float, int, float, float, float, float]]] = defaultdict(list)
     for video, second, box, action, score in detections:
         if action in ids and ((video, second) in listed or not official):
             entry = (score, action, box[1], box[0], box[3], box[2])

@@ -1,11 +1,13 @@
-"""Made-up results for the tests of the page: a movie of moving rectangles, whose every frame is known."""
+"""Synthetic results for the tests of the page: a movie of moving rectangles, whose every frame is known."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from people import detections
 
 from ava_detect.formats.jsonl import write_jsonl
 from ava_detect.structures import ActionDetections
@@ -44,26 +46,21 @@ def _fill(image: np.ndarray, box: np.ndarray, value: int) -> None:
     image[y1:y2, x1:x2] = value
 
 
-def keyframe(video_id: str, seconds: float, people: list[tuple]) -> ActionDetections:
+def keyframe(video_id: str, seconds: float, people: list[tuple[Any, ...]]) -> ActionDetections:
     """``people``: (track id or None, box in pixels, person score, {action id: score})."""
-    scores = np.zeros((len(people), len(AVA)), np.float32)
-    for row, (_, _, _, actions) in enumerate(people):
-        for action_id, score in actions.items():
-            scores[row, action_id - 1] = score
     tracks = [track for track, *_ in people]
-    return ActionDetections(
-        video_id,
-        seconds,
-        np.array([np.asarray(box) / (WIDTH, HEIGHT, WIDTH, HEIGHT) for _, box, _, _ in people]),
-        np.array([score for _, _, score, _ in people]),
-        scores,
-        np.array(AVA.ids),
-        None if None in tracks else np.array(tracks, np.int64),
+    return detections(
+        [(np.asarray(box) / (WIDTH, HEIGHT, WIDTH, HEIGHT)).tolist() for _, box, _, _ in people],
+        [actions for *_, actions in people],
+        video_id=video_id,
+        seconds=seconds,
+        person_scores=[score for _, _, score, _ in people],
+        track_ids=None if None in tracks else tracks,
     )
 
 
 def movie_keyframes(video_id: str, seconds: int = SECONDS) -> list[ActionDetections]:
-    """The true people of the movie: 1 stands and walks and waves now and then, 2 is there for a while and reads."""
+    """The people of the movie: 1 stands, walks and waves on three seconds; 2 is there for four seconds and reads."""
     keyframes = []
     for second in range(seconds):
         walker = {STAND: 0.4, WALK: 0.9} | ({HAND_WAVE: 0.8} if second in WAVING_SECONDS else {HAND_WAVE: 0.2})
@@ -74,7 +71,7 @@ def movie_keyframes(video_id: str, seconds: int = SECONDS) -> list[ActionDetecti
     return keyframes
 
 
-def record(video_id: str, source: Path, **changes: object) -> dict:
+def record(video_id: str, source: Path, **changes: object) -> dict[str, Any]:
     """A line of the manifest."""
     size = source.stat().st_size if source.is_file() else 0
     return {
@@ -87,7 +84,7 @@ def record(video_id: str, source: Path, **changes: object) -> dict:
     } | changes
 
 
-def write_manifest(folder: Path, records: list[dict], **settings: object) -> None:
+def write_manifest(folder: Path, records: list[dict[str, Any]], **settings: object) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     lines = [{"settings": {"start_seconds": 0.0, **settings}}, *records]
     (folder / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
@@ -102,7 +99,7 @@ def write_results(folder: Path, videos: dict[str, Path]) -> Path:
 
 
 def write_ground_truth(path: Path, video_id: str, start_seconds: int = 0) -> Path:
-    """Person 1 walks all the time, waves at 3 (found) and 5 (missed); the guest is nobody; somebody at 6 is missed."""
+    """Person 1 always walks, waves at 3 (found) and 5 (missed); the guest is no true person; another at 6 is missed."""
     rows = []
     for second in range(SECONDS):
         actions = [WALK] + ([HAND_WAVE] if second in (3, 5) else [])
@@ -116,9 +113,10 @@ def write_ground_truth(path: Path, video_id: str, start_seconds: int = 0) -> Pat
     return path
 
 
-def read_piece(page: Path, key: str) -> dict:
+def read_piece(page: Path, key: str) -> dict[str, Any]:
     """The value of one script of a page."""
     text = (page / "page-data" / f"{key}.js").read_text(encoding="ascii")
     name, _, value = text.removeprefix("AvaPage.register(").removesuffix(");\n").partition(", ")
     assert json.loads(name) == key
-    return json.loads(value)
+    content: dict[str, Any] = json.loads(value)
+    return content

@@ -1,7 +1,8 @@
-"""Videos that break whoever reads them. What their names say stands in for decoders that do it: no file does so surely.
+"""Videos that break the process that reads them.
 
-Processes that find ``plugin(...)`` on their ``PYTHONPATH`` end by a signal over a video whose name holds ``segfaults``,
-hang over ``hangs``, and are given keyframes for ever by ``never-ends``.
+No real file breaks a decoder reliably, so the file's name decides. A process with ``plugin(...)`` on its ``PYTHONPATH``
+dies by a signal over a video whose name holds ``segfaults``, hangs over ``hangs``, and gets keyframes without end from
+``never-ends``.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def poison(pipeline):
 
 
 class WhenImported(importlib.abc.MetaPathFinder):
-    """To import the pipeline here would make every process slow, whatever it does."""
+    """Importing the pipeline here would slow down every process."""
 
     def find_spec(self, name, path=None, target=None):
         if name != "ava_detect.inference.pipeline":

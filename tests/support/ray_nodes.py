@@ -1,4 +1,4 @@
-"""A Ray cluster of two nodes on this machine, and what can happen to its processes."""
+"""A Ray cluster of two nodes on this machine, and ways to kill its processes."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from filelock import FileLock
 def two_nodes() -> Iterator[Any]:
     """Two nodes of two cores each, whatever the machine has; the test is skipped where Ray is not installed.
 
-    One such cluster at a time: tests kill whatever of Ray's processes they find.
+    One such cluster at a time: tests kill any of Ray's processes that they find.
     """
     ray = pytest.importorskip("ray", reason="Ray is not installed (the extra [ray])")
     utils = pytest.importorskip("ray.cluster_utils", reason="this Ray has no cluster for tests")
     with FileLock(Path(tempfile.gettempdir()) / "ava_detect_ray_nodes.lock"), pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
-        # Ray waits 30 s for a node, whatever is said: on a machine as busy as CI's that is too short.
+        # Ray waits 30 s for a node, without a setting for it: on a busy machine that is too short.
         patch.setattr("ray._private.node.time", SimpleNamespace(**{**vars(time), "monotonic": _slow_clock}))
         cluster = utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
         cluster.add_node(num_cpus=2)
@@ -46,27 +46,29 @@ def _slow_clock() -> float:
     return time.monotonic() / 10
 
 
+def _command(process: psutil.Process) -> str:
+    """The command line; empty for a process that has ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
 def is_actor(process: psutil.Process) -> bool:
     """Whether a process is one of our actors."""
-    try:
-        return " ".join(process.cmdline()).startswith("ray::Worker")
-    except psutil.Error:
-        return False
+    return _command(process).startswith("ray::Worker")
 
 
 def is_server(process: psutil.Process) -> bool:
-    """Whether a process is an actor that work asks."""
-    try:
-        return " ".join(process.cmdline()).startswith("ray::Server")
-    except psutil.Error:
-        return False
+    """Whether a process is an actor that serves the network."""
+    return _command(process).startswith("ray::Server")
 
 
 def is_child(process: psutil.Process) -> bool:
     """Whether a process is the watched one of an actor."""
     try:
         parent = process.parent()
-        # An actor has a process beside it that keeps count of shared memory.
+        # An actor also has a child that keeps track of shared memory.
         is_work = "spawn_main" in " ".join(process.cmdline())
     except psutil.Error:
         return False
@@ -74,7 +76,7 @@ def is_child(process: psutil.Process) -> bool:
 
 
 def kill_one(is_victim: Callable[[psutil.Process], bool], chance: random.Random, *, within_seconds: float) -> int:
-    """``kill -9`` for one of this process's descendants; its id. One is waited for where there is none."""
+    """``kill -9`` for one of this process's descendants, as soon as there is one; its id."""
     deadline = time.monotonic() + within_seconds
     while time.monotonic() < deadline:
         victims = [process for process in psutil.Process().children(recursive=True) if is_victim(process)]
@@ -82,15 +84,16 @@ def kill_one(is_victim: Callable[[psutil.Process], bool], chance: random.Random,
             victim = chance.choice(victims)
             with suppress(psutil.NoSuchProcess):
                 victim.kill()
-                return victim.pid
+                return int(victim.pid)
         time.sleep(0.2)
-    raise AssertionError(f"there was nobody to kill in {within_seconds:g} s")
+    raise AssertionError(f"there was no process to kill in {within_seconds:g} s")
 
 
 @contextmanager
 def _killing(is_victim: Callable[[psutil.Process], bool], seconds: float, times: int) -> Iterator[list[int]]:
-    """Kill a process every so many seconds; the ids of those killed."""
-    over, killed = threading.Event(), []
+    """Kill a process every ``seconds``, up to ``times``; the ids of those killed."""
+    killed: list[int] = []
+    over = threading.Event()
 
     def kill() -> None:
         while len(killed) < times and not over.wait(seconds):
@@ -119,5 +122,5 @@ def killing_children(*, seconds: float, times: int) -> Any:
 
 
 def killing_servers(*, seconds: float, times: int) -> Any:
-    """``kill -9`` for the actors that work asks."""
+    """``kill -9`` for the actors that serve the network."""
     return _killing(is_server, seconds, times)

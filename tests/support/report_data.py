@@ -1,6 +1,8 @@
-"""Made-up runs for the tests of the report: many classes, and every kind of error."""
+"""Synthetic results for the tests of the report: many classes, and every kind of error."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -28,8 +30,8 @@ def filled_metric(labels: LabelMap, *, seed: int = 0, noise: float = 0.5, num_vi
     truth, run = np.random.default_rng(0), np.random.default_rng(seed)
     ids = labels.ids[:-1]
     chances = 1 / np.arange(1, len(ids) + 1)
-    gt: list[tuple] = []
-    found: list[tuple] = []
+    gt: list[tuple[Any, ...]] = []
+    found: list[tuple[Any, ...]] = []
     for video in range(num_videos):
         for second in range(20):
             for person in range(3):
@@ -51,5 +53,6 @@ def filled_metric(labels: LabelMap, *, seed: int = 0, noise: float = 0.5, num_vi
     return metric
 
 
-def columns(rows: list[tuple]) -> list:
+def columns(rows: list[tuple[Any, ...]]) -> list[list[Any]]:
+    """The columns of a table of rows."""
     return [list(column) for column in zip(*rows, strict=True)]

@@ -1,29 +1,37 @@
-"""Work without videos: an item says what becomes of the process that gets it."""
+"""Work without videos: each item's name decides the fate of the process that gets it."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ava_detect.errors import ConfigError, StoreError, VideoError
 
+# Asks the run's service; tells that the work goes on; and works on an item.
+Ask = Callable[[Any], Any]
+Sign = Callable[[object], None]
+Work = Callable[[Any, Sign], Any]
+
 
 @dataclass(frozen=True)
 class Stub:
-    """``folder``: where each try leaves a file."""
+    """Work that leaves a file in ``folder`` for each try."""
 
     folder: Path
     slow_seconds: float = 0.0
 
-    def __call__(self, ask):
+    def __call__(self, ask: Ask) -> Work:
         return self.work
 
-    def work(self, item: str, sign):
+    def work(self, item: str, sign: Sign) -> str:
         tries = self.folder / f"{item}-{os.getpid()}-{time.monotonic_ns()}"
         tries.touch()
         first = len(list(self.folder.glob(f"{item}-*"))) == 1
@@ -54,30 +62,37 @@ class Stub:
 
 
 class _OddError(Exception):
-    def __init__(self, one, two):
+    def __init__(self, one: int, two: int) -> None:
         super().__init__("one of a library's own")
 
 
-def refuses(ask):
+def endless_items(taken: list[str]) -> Iterator[str]:
+    """``item0``, ``item1``, ... without end; those that were taken are added to the list."""
+    for number in itertools.count():
+        taken.append(f"item{number}")
+        yield taken[-1]
+
+
+def refuses(ask: Ask) -> Work:
     """A worker that cannot be made."""
     raise ConfigError("these settings are wrong")
 
 
-def dies(ask):
+def dies(ask: Ask) -> Work:
     """A worker that dies while it is made."""
     os._exit(3)
 
 
 @dataclass(frozen=True)
 class Asking:
-    """Work that asks of each item's number its square, as a large array, three times."""
+    """Work that asks the service three times for the square of each item's number, sending a large array."""
 
-    def __call__(self, ask):
-        def work(item, sign):
+    def __call__(self, ask: Ask) -> Work:
+        def work(item: Any, sign: Sign) -> int | None:
             number = item if isinstance(item, int) else 0
             frames = np.full((50, 40, 40, 3), number, np.uint8)
             replies = [ask((item, frames)) for _ in range(3)]
-            # Any process may be asked, and each says which it was.
+            # Any server may answer, always for this request.
             assert all((reply["sum"] == number * frames.size).all() for reply in replies)
             frames[:] = 0
             return number * number if [reply["square"] for reply in replies] == 3 * [number * number] else None
@@ -87,15 +102,15 @@ class Asking:
 
 @dataclass(frozen=True)
 class Squares:
-    """A service that leaves a file for each answer, from its beginning to its end."""
+    """A service that leaves a file for each answer, named by the times of its begin and end."""
 
     folder: Path
     slow_seconds: float = 0.0
 
-    def __call__(self, number):
+    def __call__(self, number: int) -> Ask:
         return self.answer
 
-    def answer(self, request):
+    def answer(self, request: Any) -> dict[str, Any]:
         item, frames = request
         begun = time.monotonic()
         first = not any(self.folder.glob(f"lost-{item}-*"))
@@ -116,11 +131,11 @@ class Squares:
         return {"square": number * number, "sum": np.full(20_000, int(frames.sum()), np.int64)}
 
 
-def no_service(number):
+def no_service(number: int) -> Ask:
     """A service that cannot be made."""
     raise ConfigError("there is no such network")
 
 
-def dead_service(number):
+def dead_service(number: int) -> Ask:
     """A service that dies while it is made."""
     os._exit(5)

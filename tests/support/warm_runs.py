@@ -1,6 +1,6 @@
 """Runs of ``ava-detect`` without the seconds that loading PyTorch takes: forked from a process that has loaded it.
 
-What a run does is the same but for that, and for its workers, which are forked as well in place of being started anew.
+A run does the same otherwise, except that its workers are forked too instead of being started anew.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class WarmRuns:
         return self._loaded.stdout.readline().strip()
 
 
-def group_is_gone(group: int) -> bool:
+def group_has_ended(group: int) -> bool:
     """Whether no process of a group is left."""
     try:
         os.killpg(group, 0)

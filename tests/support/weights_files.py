@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 from ava_detect.models.weights.key_map import map_for_writing
 from ava_detect.models.weights.renaming import last_blocks
 
+# One of the tensors, by PySlowFast's name for it.
+A_KEY = "s3.pathway1_res0.branch2.b.weight"
 CFG = """
 DATA: {NUM_FRAMES: 8, SAMPLING_RATE: 4, TEST_CROP_SIZE: 32, MEAN: [0.45, 0.45, 0.45], STD: [0.225, 0.225, 0.225]}
 SLOWFAST: {ALPHA: 4, FUSION_KERNEL_SZ: 7}
@@ -45,7 +48,7 @@ def write_family(model: nn.Module, family: str, path: Path) -> Path:
     return path
 
 
-def write_caffe2(path: Path, blobs: dict, **options) -> Path:
+def write_caffe2(path: Path, blobs: dict[str, Any], **options: Any) -> Path:
     with path.open("wb") as file:
         pickle.dump({"blobs": blobs}, file, **options)
     return path

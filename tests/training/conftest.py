@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
+from networks import torch_threads
 
 from ava_detect.config import Config
 from ava_detect.datasets.synthetic.world import WorldSettings, write_world
@@ -22,11 +22,9 @@ def small_world(tmp_path_factory) -> Path:
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """Sums in one order; and two busy cores are not shared by many threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    """Sums are made in one order, and busy cores are not shared by many threads."""
+    with torch_threads(1):
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -75,8 +73,5 @@ def undisturbed(small_config, val_split, tmp_path_factory) -> tuple[Config, Trai
         data={"val": val_split, "flip": 0.5, "short_side": [32, 40]},
         train={"epochs": 4, "ema_decay": 0.8, "save_every": 1, "eval_every": 2, "eval_keyframes": 3},
     )
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    result = train(config, tmp_path_factory.mktemp("undisturbed"))
-    torch.set_num_threads(threads)
-    return config, result
+    with torch_threads(1):
+        return config, train(config, tmp_path_factory.mktemp("undisturbed"))

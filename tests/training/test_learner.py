@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from helpers import SMALL_CONFIG, lively_model
+from networks import SMALL_CONFIG, lively_model
 from torch import nn
 
 from ava_detect.config import Config
@@ -38,7 +38,7 @@ def frozen_norms(network: nn.Module) -> nn.Module:
 
 
 def batch_of(people: list[int], seed: int = 0) -> Batch:
-    """Clips with so many people each."""
+    """Clips with these numbers of people."""
     generator = torch.Generator().manual_seed(seed)
     total = sum(people)
     clips = torch.repeat_interleave(torch.arange(len(people)), torch.tensor(people))
@@ -52,7 +52,7 @@ def batch_of(people: list[int], seed: int = 0) -> Batch:
 
 
 def parts_of(batch: Batch, cuts: list[int]) -> list[Batch]:
-    """A batch cut into parts of so many clips."""
+    """A batch cut into parts of these numbers of clips."""
     parts, start = [], 0
     for length in cuts:
         mine = (batch.rois[:, 0] >= start) & (batch.rois[:, 0] < start + length)
@@ -69,6 +69,7 @@ def weights(learner: Learner) -> list[torch.Tensor]:
 def test_accumulated_parts_are_one_batch_although_their_people_differ(accelerator):
     batch = batch_of([1, 3, 0, 2])
     whole, cut = learner_of(accelerator), learner_of(accelerator)
+    # Float32 in another order; the gradient's norm adds up squares over all parameters.
     for _ in range(2):
         one, other = whole.step([batch], RATE), cut.step(parts_of(batch, [1, 2, 1]), RATE)
         assert other.loss == pytest.approx(one.loss, rel=1e-6)
@@ -120,6 +121,7 @@ def test_the_norm_is_reported_as_it_was_and_the_step_is_clipped(accelerator):
         return norm, math.hypot(*moves) / RATE
 
     norm, moved = step()
+    # How far the weights move is a difference of float32 numbers that are much larger than it.
     assert moved == pytest.approx(norm, rel=1e-3)
     assert step(clip_norm=norm / 4) == pytest.approx((norm, norm / 4), rel=1e-3)
 
@@ -158,6 +160,7 @@ def test_bf16_learns_much_the_same():
     with open_processes("bf16") as accelerator:
         rounded = learner_of(accelerator, precision="bf16").step([batch_of([2, 1])], RATE)
     assert rounded != exact
+    # bf16 rounds by 0.4 percent; the loss averages that, the gradient's norm adds it up over the layers.
     assert rounded.loss == pytest.approx(exact.loss, rel=0.02)
     assert rounded.grad_norm == pytest.approx(exact.grad_norm, rel=0.1)
 

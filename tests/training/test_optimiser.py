@@ -1,7 +1,7 @@
 """What decays and what does not."""
 
 import torch
-from helpers import lively_model
+from networks import lively_model
 
 from ava_detect.config import TrainConfig
 from ava_detect.training.optimiser import build_optimiser

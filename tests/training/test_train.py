@@ -5,13 +5,13 @@ import json
 import math
 import os
 import signal
-import subprocess
 import sys
 from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
+from processes import run_python
 from safetensors.torch import load_file
 
 from ava_detect.errors import ConfigError, DivergedError, MissingDependencyError, TrainingError
@@ -91,7 +91,7 @@ def test_killed_and_resumed_is_as_if_nothing_had_happened(undisturbed, tmp_path)
     settings = tmp_path / "config.json"
     # Workers in one half and none in the other: they change no number.
     settings.write_text(json.dumps(config.model_copy(update={"data": with_workers(config, 1)}).model_dump(mode="json")))
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(settings), str(tmp_path / "killed")], check=False)
+    killed = run_python(KILLED, settings, tmp_path / "killed", check=False)
     assert killed.returncode == -signal.SIGKILL
     assert log_of(tmp_path / "killed", ["step"])[-1] == ["5"]
     assert load_checkpoint(tmp_path / "killed" / "last.pt")["step"] == 4
@@ -177,7 +177,7 @@ def test_without_accelerate_it_says_how_to_get_it(small_config, tmp_path, monkey
         train(small_config(), tmp_path)
 
 
-def test_progress_is_told_step_by_step(small_config, val_split, tmp_path, read_once):
+def test_progress_is_reported_at_every_step(small_config, val_split, tmp_path, read_once):
     told = []
     config = small_config(data={"val": val_split}, train={"epochs": 2, "eval_every": 1})
     result = train(config, tmp_path, on_progress=told.append)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from helpers import save_pyslowfast, write_numbered_video
+from networks import save_pyslowfast
+from videos import write_numbered_video
 
 from ava_detect.annotation.annotate import annotate_videos
 from ava_detect.config import Config

@@ -91,6 +91,7 @@ def test_two_processes_give_the_weights_of_one(config, two, tmp_path):
     one = train(config, tmp_path / "out1")
     weights, weights_of_two = (load_file(folder / "model.safetensors") for folder in (Path(one.out), two))
     assert one.steps == 6
+    # Six steps of float32 gradients that were summed in another order, and then the scores of these weights.
     for name, value in weights.items():
         torch.testing.assert_close(weights_of_two[name], value, rtol=0, atol=1e-5, msg=name)
     rows, rows_of_two = ((folder / "validation.csv").read_text().splitlines() for folder in (Path(one.out), two))

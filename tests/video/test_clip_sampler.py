@@ -7,9 +7,9 @@ import av
 import av.filter
 import numpy as np
 import pytest
-from helpers import constant_rate, frame_number, write_numbered_video
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from videos import constant_rate, frame_number, write_numbered_video
 
 from ava_detect.errors import VideoError
 from ava_detect.structures import ClipSettings

@@ -33,7 +33,7 @@ def test_another_scene_is_another_shot() -> None:
 
 
 def test_a_flash_cuts_nothing() -> None:
-    """Two white frames; behind them the picture is the old one again."""
+    """Two white frames; after them the scene is the old one again."""
     thumbnails = [scene(80, seed=i) for i in range(5)] + [scene(235)] * 2 + [scene(80, seed=i) for i in range(5)]
     numbers, cuts = shots(thumbnails)
     assert numbers == [0] * 5 + [1] * 2 + [0] * 5 and cuts == []
@@ -57,7 +57,7 @@ def panorama(seed: int, width: int = 800) -> Thumbnail:
     return patches.repeat(6, axis=1).repeat(8, axis=2)
 
 
-def test_a_cut_from_a_camera_that_follows_somebody_is_found() -> None:
+def test_a_cut_from_a_camera_that_follows_a_person_is_found() -> None:
     """From frame to frame all patches move by more than their width: as great a difference as the cut's."""
     first, second = panorama(1), panorama(2)
     moving = [first[:, :, 10 * i : 10 * i + 64] for i in range(20)]
@@ -75,7 +75,7 @@ def test_a_cut_in_the_midst_of_motion_is_found() -> None:
 
 
 def write_scenes(path: Path, lengths: list[int], fps: int = 10) -> Path:
-    """A coloured noise picture per scene, for so many frames each."""
+    """One image of coloured noise for each scene, repeated for its number of frames."""
     with VideoWriter(path, fps) as writer:
         for index, length in enumerate(lengths):
             rng = np.random.default_rng(index)

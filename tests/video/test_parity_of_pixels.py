@@ -12,9 +12,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers import constant_rate, frame_number, write_numbered_video
 from hypothesis import given
 from hypothesis import strategies as st
+from tolerances import NORMALISED_PIXELS
+from videos import constant_rate, frame_number, write_numbered_video
 
 from ava_detect.errors import VideoError
 from ava_detect.structures import ClipSettings
@@ -60,7 +61,7 @@ def test_normalisation_is_theirs_within_two_roundings():
     levels = np.arange(256, dtype=np.float32)
     theirs = (levels / np.float32(255) - np.float32(0.45)) / np.float32(0.225)
     ours = normalize(np.arange(256, dtype=np.uint8)[None, None, :, None].repeat(3, axis=3), (0.45,) * 3, (0.225,) * 3)
-    assert np.abs(ours[0, 0, 0].numpy() - theirs).max() <= 5e-7
+    assert np.abs(ours[0, 0, 0].numpy() - theirs).max() <= NORMALISED_PIXELS
 
 
 def test_resizing_by_hand_in_fixed_point():

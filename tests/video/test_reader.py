@@ -7,7 +7,8 @@ from itertools import islice
 import av
 import numpy as np
 import pytest
-from helpers import constant_rate, frame_number, numbered_frame, write_numbered_video
+from tolerances import EXACT_SECONDS, MILLISECOND_SECONDS, MP4_SECONDS
+from videos import constant_rate, frame_number, numbered_frame, write_numbered_video
 
 from ava_detect.errors import VideoError
 from ava_detect.video.reader import VideoReader
@@ -49,7 +50,7 @@ def test_real_videos(shared, name):
     )
     assert times[0] == 0
     assert (np.diff(times) > 0).all()
-    assert video.end_seconds == pytest.approx(end, abs=1e-6)
+    assert video.end_seconds == pytest.approx(end, abs=EXACT_SECONDS)
     assert damage in video.damage()
     assert bool(video.damage()) == bool(damage)
     assert frames[0].image(width, height).shape == (height, width, 3)
@@ -73,13 +74,13 @@ def test_times_of_a_variable_rate(tmp_path):
     video = VideoReader(write_numbered_video(tmp_path / "vfr.mp4", times))
     frames = [(frame.timestamp_seconds, frame_number(frame.image)) for frame in video]
     assert [number for _, number in frames] == list(range(6))
-    np.testing.assert_allclose([time for time, _ in frames], times, atol=1e-4)
+    np.testing.assert_allclose([time for time, _ in frames], times, atol=MP4_SECONDS)
 
 
 def test_a_file_that_starts_late_starts_at_zero(tmp_path):
     path = write_numbered_video(tmp_path / "late.mkv", [5 + time for time in constant_rate(10, 25)], rate=25)
     times = [frame.timestamp_seconds for frame in VideoReader(path).decode()]
-    np.testing.assert_allclose(times, constant_rate(10, 25), atol=1e-3)
+    np.testing.assert_allclose(times, constant_rate(10, 25), atol=MILLISECOND_SECONDS)
 
 
 @pytest.mark.parametrize(("name", "rate"), [("a.avi", 25), ("a.h264", 25), ("a.avi", Fraction(30000, 1001))])
@@ -88,7 +89,7 @@ def test_containers_without_presentation_times_go_by_order_and_rate(tmp_path, na
     path = write_numbered_video(tmp_path / name, constant_rate(40, rate), rate=rate, time_base=1 / Fraction(rate))
     frames = [(frame.timestamp_seconds, frame_number(frame.image)) for frame in VideoReader(path)]
     assert [number for _, number in frames] == list(range(40))
-    np.testing.assert_allclose([time for time, _ in frames], constant_rate(40, rate), atol=1e-6)
+    np.testing.assert_allclose([time for time, _ in frames], constant_rate(40, rate), atol=EXACT_SECONDS)
 
 
 def test_rotation_is_applied(shared):

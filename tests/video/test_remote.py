@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
-import av
 import fsspec
 import numpy as np
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
-from helpers import constant_rate, frame_number, write_numbered_video
+from videos import constant_rate, frame_number, write_noise_video, write_numbered_video
+from web_server import serve_folder, serving
 
 from ava_detect.errors import StoreError, VideoError
-from ava_detect.storage import retry as patience
+from ava_detect.storage import retry
 from ava_detect.video import remote
 from ava_detect.video.reader import VideoReader
 from ava_detect.video.remote import RemoteVideo
@@ -24,7 +21,7 @@ from ava_detect.video.remote import RemoteVideo
 @pytest.fixture
 def quick(monkeypatch):
     """Tries follow one another at once."""
-    monkeypatch.setattr(patience.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(retry.time, "sleep", lambda seconds: None)
 
 
 @pytest.fixture
@@ -47,16 +44,7 @@ def movie(tmp_path):
 
 @pytest.fixture
 def heavy(tmp_path):
-    """Noise, which no codec makes small: half a megabyte."""
-    chance = np.random.default_rng(0)
-    with av.open(str(tmp_path / "heavy.mp4"), "w") as container:
-        stream = container.add_stream("libx264", rate=30)
-        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
-        for _ in range(60):
-            image = chance.integers(0, 255, (96, 160, 3), np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode())
-    return tmp_path / "heavy.mp4"
+    return write_noise_video(tmp_path / "heavy.mp4", 60)
 
 
 def numbers(video) -> list[int]:
@@ -136,7 +124,7 @@ def test_a_store_that_falls_silent_is_no_end_of_the_video(heavy, in_memory, monk
         assert video.failure is not None
 
 
-def test_what_is_not_there_is_a_sentence(in_memory):
+def test_a_missing_file_is_an_error_in_one_sentence(in_memory):
     with pytest.raises(VideoError, match=r"memory://nowhere/gone\.mp4: there is no such file"):
         VideoReader("memory://nowhere/gone.mp4")
     address = in_memory("folder/text.mp4", b"no video")
@@ -148,22 +136,10 @@ def test_what_is_not_there_is_a_sentence(in_memory):
         VideoReader(in_memory("empty.mp4", b""))
 
 
-class _WholeFilesOnly(SimpleHTTPRequestHandler):
-    """Python's own server knows no range requests."""
-
-    def log_message(self, *args):
-        pass
-
-
 @pytest.fixture
 def web(movie):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_WholeFilesOnly, directory=movie.parent))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(serve_folder(movie.parent)) as url:
+        yield url
 
 
 def test_a_server_without_range_requests_is_copied_from_and_the_copy_removed(web, tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tolerances import NORMALISED_PIXELS
 
 from ava_detect.video.transforms import (
     crop,
@@ -125,4 +126,4 @@ def test_normalize_is_the_formula_within_two_roundings(shape):
     expected = np.moveaxis((frames / 255.0 - np.array(mean)) / np.array(std), -1, -4)
     result = normalize(frames, mean, std)
     assert result.dtype == torch.float32 and tuple(result.shape) == expected.shape
-    np.testing.assert_allclose(result.numpy(), expected, rtol=0, atol=5e-7)
+    np.testing.assert_allclose(result.numpy(), expected, rtol=0, atol=NORMALISED_PIXELS)

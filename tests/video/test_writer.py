@@ -5,7 +5,8 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from helpers import frame_number, numbered_frame
+from tolerances import MP4_SECONDS
+from videos import frame_number, numbered_frame
 
 from ava_detect.video.reader import VideoReader
 from ava_detect.video.writer import VideoWriter
@@ -19,7 +20,7 @@ def test_what_is_written_is_read_back(tmp_path):
         assert not path.exists()
     frames = list(VideoReader(path))
     assert [frame_number(frame.image) for frame in frames] == list(range(50))
-    np.testing.assert_allclose([f.timestamp_seconds for f in frames], np.arange(50) * 1001 / 30000, atol=1e-4)
+    np.testing.assert_allclose([f.timestamp_seconds for f in frames], np.arange(50) * 1001 / 30000, atol=MP4_SECONDS)
     assert list(tmp_path.iterdir()) == [path]
 
 

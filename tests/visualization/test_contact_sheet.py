@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import constant_rate, frame_number, write_numbered_video
+from people import detections
 from PIL import Image
+from videos import constant_rate, frame_number, write_numbered_video
 
 from ava_detect.errors import AvaDetectError
 from ava_detect.structures import ActionDetections
@@ -19,11 +20,10 @@ AVA = LabelMap.ava()
 
 
 def keyframe(time: float, score: float | None) -> ActionDetections:
-    """Somebody in the lower corner whose first action has a score; None: nobody."""
-    count = 0 if score is None else 1
-    scores = np.zeros((count, 80), np.float32)
-    scores[:, 0] = score or 0
-    return ActionDetections("v", time, [[0.8, 0.8, 0.9, 0.9]] * count, [1.0] * count, scores)
+    """A person in the lower corner whose first action has a score; None: no person."""
+    if score is None:
+        return ActionDetections.empty("v", time)
+    return detections([(0.8, 0.8, 0.9, 0.9)], [{1: score}], seconds=time)
 
 
 @pytest.fixture

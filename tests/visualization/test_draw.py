@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from people import detections
 from scipy import ndimage
 
 from ava_detect.errors import AvaDetectError, VideoError
@@ -30,12 +31,10 @@ def noise(width: int, height: int) -> RGBImage:
 def people(
     *boxes: tuple[float, ...], time: float = 0.0, track_ids: list[int] | None = None, score: float = 0.9
 ) -> ActionDetections:
-    """Everybody stands (12) with ``score`` and watches a person (80) a little less."""
-    scores = np.zeros((len(boxes), 80), np.float32)
-    scores[:, 11], scores[:, 79] = score, score * 0.8
-    numbers = np.array(track_ids if track_ids is not None else range(1, len(boxes) + 1), np.int64)
-    boxes_fraction = np.array(boxes, np.float32).reshape(-1, 4)
-    return ActionDetections("v", time, boxes_fraction, scores[:, 11], scores, track_ids=numbers)
+    """Each person stands (12) with ``score`` and watches a person (80) a little less."""
+    numbers = range(1, len(boxes) + 1) if track_ids is None else track_ids
+    actions = len(boxes) * [{12: score, 80: score * 0.8}]
+    return detections(boxes, actions, seconds=time, person_scores=score, track_ids=numbers)
 
 
 def without_stamp(changed: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -83,7 +82,7 @@ def test_outside_boxes_chips_and_stamp_nothing_changes() -> None:
     assert not (rest & ~box_mask).any()
 
 
-def test_nobody_leaves_the_image_but_for_the_time() -> None:
+def test_without_people_only_the_time_is_drawn() -> None:
     image = noise(320, 240)
     drawn = draw_detections(image, ActionDetections.empty("v", 1.0), AVA)
     changed = (drawn != image).any(axis=2)

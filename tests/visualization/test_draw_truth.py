@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from people import detections
 
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.boxes import FloatArray
@@ -22,13 +23,7 @@ LEFT, RIGHT = (0.1, 0.3, 0.3, 0.9), (0.6, 0.3, 0.8, 0.9)
 
 def people(*who: tuple[tuple[float, ...], dict[int, float]]) -> ActionDetections:
     """People with a box and a score per action id."""
-    scores = np.zeros((len(who), 80), np.float32)
-    for row, (_, actions) in enumerate(who):
-        for action_id, score in actions.items():
-            scores[row, action_id - 1] = score
-    boxes = np.array([box for box, _ in who], np.float32).reshape(-1, 4)
-    ids = np.arange(1, len(who) + 1)
-    return ActionDetections("v", 0.0, boxes, np.ones(len(who)), scores, track_ids=ids)
+    return detections([box for box, _ in who], [actions for _, actions in who], track_ids=range(1, len(who) + 1))
 
 
 def grey() -> RGBImage:
@@ -43,7 +38,7 @@ def along_top(image: RGBImage, box: tuple[float, ...], colour: tuple[int, ...]) 
 
 
 def test_a_keyframe_judged_by_hand() -> None:
-    """Left is found and stands, truly; the second box is nobody's; the person at the right is missed."""
+    """The left person is found and stands; the second box is on no person; the right person is missed."""
     found = people((LEFT, {STAND: 0.9}), ((0.4, 0.1, 0.5, 0.3), {STAND: 0.9}))
     truth = people(((0.12, 0.3, 0.32, 0.9), {STAND: 1, WATCH: 1}), (RIGHT, {WALK: 1}))
     judged = judge_keyframe(found, truth)
@@ -55,9 +50,9 @@ def test_truth_may_have_other_columns_and_another_time() -> None:
     found = people((LEFT, {STAND: 0.9}))
     truth = ActionDetections("v", 0.01, np.array([LEFT], np.float32), [1.0], [[1.0]], np.array([WATCH]))
     assert judge_keyframe(found, truth).true_actions == (frozenset({WATCH}),)
-    nobody = ActionDetections.empty("v", 0.0)
-    assert judge_keyframe(nobody, truth).is_missed.tolist() == [True]
-    assert judge_keyframe(found, nobody).is_found.tolist() == [False]
+    no_people = ActionDetections.empty("v", 0.0)
+    assert judge_keyframe(no_people, truth).is_missed.tolist() == [True]
+    assert judge_keyframe(found, no_people).is_found.tolist() == [False]
 
 
 def test_true_boxes_are_solid_false_ones_dashed_and_missed_ones_dotted_white() -> None:

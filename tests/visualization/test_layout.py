@@ -26,7 +26,7 @@ def rectangles(placements: list[Placement | None]) -> FloatArray:
     return np.array([[p.x, p.y, p.x + SIZES[p.size_index][0], p.y + SIZES[p.size_index][1]] for p in chips], np.float64)
 
 
-def test_nobody() -> None:
+def test_without_boxes_there_are_no_placements() -> None:
     assert place() == []
 
 
@@ -54,7 +54,7 @@ def test_the_larger_box_chooses_first() -> None:
         assert placements[large] == Placement(200, 140, 0, 0) != placements[small]
 
 
-def test_a_chip_rather_stands_where_it_covers_nobody_else() -> None:
+def test_a_chip_is_placed_where_it_covers_no_other_person() -> None:
     """On top of the front person's box it would hide the legs of the one behind, so it hangs below."""
     behind, front = (150, 40, 240, 290), (200, 250, 340, 400)
     assert place(front) == [Placement(200, 190, 0, 0)]
@@ -76,7 +76,7 @@ def test_in_a_dense_crowd_the_nearest_keep_their_chips_and_nothing_overlaps() ->
     assert_apart(rectangles(placements))
 
 
-def test_where_not_all_find_a_place_everybody_gets_by_with_one_row() -> None:
+def test_where_not_all_rows_fit_each_person_has_one() -> None:
     """Two chips of 60 pixels fill 130; four of 24 fit as well."""
     boxes = np.array([(0, 0, 130, 130)] * 4, np.float64)
     placements = place_chips(boxes, [SIZES] * 4, (0, 0, 130, 130), NOTHING, [None] * 4)

@@ -60,7 +60,7 @@ def test_a_person_on_one_keyframe_is_held_for_half_the_spacing() -> None:
     ]
 
 
-def test_across_a_hole_in_the_keyframes_nobody_is_held_longer_than_usual() -> None:
+def test_across_a_gap_in_the_keyframes_no_person_is_held_longer_than_usual() -> None:
     """Files without rows for empty keyframes have such holes; the person left, no one knows when."""
     interpolator = TrackInterpolator([keyframe(1, {7: A}), keyframe(9, {8: A})], 1.0)
     assert [list(shown(interpolator, t)) for t in (1.5, 1.6, 5.0, 8.4, 8.5, 9.5, 9.6)] == [
@@ -136,7 +136,7 @@ def test_frames_out_of_order_are_refused() -> None:
         played([0, 1, 0.5], 10)
 
 
-def test_nobody_is_carried_across_a_cut() -> None:
+def test_no_person_is_carried_across_a_cut() -> None:
     """A cut at 1.3 s: until then the keyframe at 1, then that at 2, each held for half a second, and no box between."""
     interpolator = TrackInterpolator([keyframe(1, {7: A}), keyframe(2, {7: A_LATER})], 1.0, [1.3])
     assert shown(interpolator, 1.25) == {7: pytest.approx(A)}
@@ -145,7 +145,7 @@ def test_nobody_is_carried_across_a_cut() -> None:
     assert shown(interpolator, 2.0) == {7: pytest.approx(A_LATER)}
 
 
-def test_between_two_cuts_nobody_is_known() -> None:
+def test_between_two_cuts_no_person_is_known() -> None:
     interpolator = TrackInterpolator([keyframe(1, {7: A}), keyframe(2, {7: A})], 1.0, [0.5, 1.4, 1.6])
     assert shown(interpolator, 1.39) and shown(interpolator, 1.5) == {} and shown(interpolator, 1.6)
 

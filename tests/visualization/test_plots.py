@@ -58,8 +58,8 @@ def test_ground_truth_adds_ap_and_curves(tmp_path: Path) -> None:
 
 
 def test_nothing_found_is_said(tmp_path: Path) -> None:
-    nobody = PlottedVideo("v", [ActionDetections("v", 0.0, [], [], np.zeros((0, 3)), np.array(MAP.ids))], ())
-    text = text_of(write_plots(tmp_path, [nobody], MAP, note="untrained network").read_text())
+    empty = PlottedVideo("v", [ActionDetections("v", 0.0, [], [], np.zeros((0, 3)), np.array(MAP.ids))], ())
+    text = text_of(write_plots(tmp_path, [empty], MAP, note="untrained network").read_text())
     assert "there is no tube" in text and "No score reaches 0.1" in text and "untrained network" in text
     assert "There are no two actions to compare" in text
 

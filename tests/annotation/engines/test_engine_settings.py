@@ -1,4 +1,4 @@
-"""The engine that was asked for, with as many workers as fit; what makes no sense is refused with a sentence."""
+"""The engine that was asked for, with as many workers as fit; contradictory settings are refused."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_gpus_are_those_of_the_models_where_there_are_any():
         ("local", None, {"models": 1, "gpus": 1.0}, "`address` and `gpus` are for `engine=ray`"),
     ],
 )
-def test_what_makes_no_sense_is_refused(name, workers, settings, message):
+def test_contradictory_settings_are_refused(name, workers, settings, message):
     with pytest.raises(ConfigError, match=message):
         build_engine(name, workers, ClusterSettings(**settings), None, "cpu")
 

@@ -10,6 +10,7 @@ import time
 
 import psutil
 import pytest
+from concurrency import wait_until
 from stub_work import Asking, Squares, Stub, dead_service, no_service
 
 from ava_detect.annotation.engines.base import MAX_SERVER_LOSSES, Limits, Servers
@@ -35,7 +36,7 @@ def overlapping(folder):
     return most, {pid for _, pid, _, _ in names}, len(names)
 
 
-def test_every_request_is_answered_by_whichever_server_is_free(tmp_path):
+def test_every_request_is_answered_by_a_free_server(tmp_path):
     outcomes = run(3, 2, list(range(12)), Squares(tmp_path, slow_seconds=0.02))
     assert {outcome.item: outcome.result for outcome in outcomes} == {number: number**2 for number in range(12)}
     most, servers, answers = overlapping(tmp_path)
@@ -92,7 +93,7 @@ def test_waiting_for_a_busy_server_is_no_stall_and_a_server_that_hangs_is_replac
         (dead_service, EngineError, r"a server cannot be started: the process that read it died \(exit code 5\)"),
     ],
 )
-def test_a_service_that_cannot_be_made_is_said_at_once(service, error, message):
+def test_a_service_that_cannot_be_made_is_an_error_at_once(service, error, message):
     started = time.monotonic()
     with pytest.raises(error, match=message):
         run(2, 2, [1, 2], service)
@@ -104,31 +105,26 @@ def test_nothing_is_started_where_nothing_waits(tmp_path):
     assert run(2, 2, [], dead_service) == []
 
 
-def test_closing_ends_servers_and_whoever_waits_for_them(tmp_path):
+def test_closing_ends_servers_and_the_threads_that_wait_for_them(tmp_path):
     def items():
         yield 1
-        while len(list(tmp_path.glob("1-*"))) < 3:
-            time.sleep(0.05)
+        wait_until(lambda: len(list(tmp_path.glob("1-*"))) == 3)
         yield "hangs"
         yield "hangs"
 
     engine = LocalEngine(2, limits=LIMITS, servers=Servers(1))
     outcomes = engine.run(Asking(), items(), service_factory=Squares(tmp_path))
     assert next(outcomes).result == 1
-    while not list(tmp_path.glob("lost-*")):
-        time.sleep(0.05)
+    wait_until(lambda: list(tmp_path.glob("lost-*")))
     children = [psutil.Process(child.pid) for child in multiprocessing.active_children()]
     assert len(children) == 3
     outcomes.close()
     assert not any(child.is_running() for child in children)
-    # They end by themselves, in a moment: whoever closes does not wait for an answer that nobody wants.
-    until = time.monotonic() + 5
-    while any(thread.name.startswith("ava-detect asking") for thread in threading.enumerate()):
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    # They end by themselves: closing does not wait for answers that are no longer wanted.
+    wait_until(lambda: not any(thread.name.startswith("ava-detect asking") for thread in threading.enumerate()))
 
 
-def test_work_that_asks_where_there_are_no_servers_is_told(tmp_path):
+def test_work_that_asks_without_servers_gets_an_error(tmp_path):
     (outcome,) = LocalEngine(1, limits=LIMITS).run(Asking(), [1])
     assert outcome.reason == "it asked a service, and this run has none"
     assert [outcome.result for outcome in LocalEngine(1).run(Stub(tmp_path), ["a"])] == ["A"]

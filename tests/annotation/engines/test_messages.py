@@ -58,7 +58,7 @@ def test_messages_keep_their_order(pipe):
     sender.join()
 
 
-def test_a_sender_that_is_gone_in_the_middle_is_an_end(pipe):
+def test_a_message_that_breaks_off_is_an_end_of_file(pipe):
     ours, theirs = pipe
     ours.send((b"", [100]))
     ours.close()

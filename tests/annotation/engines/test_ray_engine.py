@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import sys
-import time
 
 import psutil
 import pytest
+from concurrency import wait_until
 from ray_nodes import is_child, killing_actors, killing_children, killing_servers, two_nodes
-from stub_work import Asking, Squares, Stub, dead_service, no_service, refuses
+from stub_work import Asking, Squares, Stub, dead_service, endless_items, no_service, refuses
 
 from ava_detect.annotation.engines.base import Limits, Servers
 from ava_detect.annotation.engines.local import LocalEngine
 from ava_detect.errors import ConfigError, EngineError, MissingDependencyError
 
 pytestmark = pytest.mark.slow
-LIMITS = Limits(stall_seconds=2.0, total_seconds=60.0, memory_bytes=400 << 20)
+LIMITS = Limits(stall_seconds=4.0, total_seconds=60.0, memory_bytes=400 << 20)
 
 
 @pytest.fixture(scope="module")
@@ -45,21 +45,14 @@ def test_outcomes_are_those_of_the_local_engine(cluster, tmp_path):
 
 
 def test_items_are_taken_only_as_actors_become_free(cluster, tmp_path):
-    taken = 0
-
-    def items():
-        nonlocal taken
-        for number in range(10**9):
-            taken += 1
-            yield f"item{number}"
-
-    run = engine(workers=2).run(Stub(tmp_path), items())
+    taken: list[str] = []
+    run = engine(workers=2).run(Stub(tmp_path), endless_items(taken))
     assert len({next(run).item for _ in range(20)}) == 20
-    assert taken <= 22
+    assert len(taken) <= 22
     run.close()
 
 
-def test_work_that_cannot_be_made_is_said_at_once(cluster):
+def test_work_that_cannot_be_made_is_an_error_at_once(cluster):
     with pytest.raises(ConfigError, match="these settings are wrong"):
         list(engine().run(refuses, ["a"]))
 
@@ -93,13 +86,10 @@ def test_children_end_with_their_actors(cluster, tmp_path):
     children = [p for p in psutil.process_iter() if is_child(p)]
     assert children
     run.close()
-    deadline = time.monotonic() + 30
-    while any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in children) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in children)
+    wait_until(lambda: not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in children))
 
 
-def test_without_ray_the_install_line_is_said(monkeypatch):
+def test_without_ray_the_error_gives_the_install_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingDependencyError, match=r'pip install "ava_detect\[ray\]"'):
         engine()
@@ -119,7 +109,7 @@ def test_servers_take_their_cores_and_workers_what_is_left(cluster, tmp_path):
 
 def test_servers_that_are_killed_or_hang_lose_nothing(cluster, tmp_path):
     items = [*range(30), "once", "odd", "refused", "hangs once"]
-    limits = Limits(stall_seconds=2.0, total_seconds=60.0)
+    limits = Limits(stall_seconds=4.0, total_seconds=60.0)
     run = engine(servers=Servers(2), workers=2, limits=limits).run(
         Asking(), items, service_factory=Squares(tmp_path, 0.05)
     )
@@ -162,12 +152,12 @@ def test_a_servers_node_that_goes_is_not_noticed(cluster, tmp_path):
         (dead_service, EngineError, "5 servers in a row could not be started"),
     ],
 )
-def test_a_service_that_cannot_be_made_is_said_at_once(cluster, service, error, message):
+def test_a_service_that_cannot_be_made_is_an_error_at_once(cluster, service, error, message):
     with pytest.raises(error, match=message):
         list(engine(servers=Servers(1), workers=1).run(Asking(), [1], service_factory=service))
 
 
-def test_what_is_counted_can_be_read_as_ray_counts(cluster, tmp_path, monkeypatch):
+def test_counts_reach_the_counters_of_ray(cluster, tmp_path, monkeypatch):
     """Without the extra that serves Ray's Prometheus endpoint: what reaches Ray's own counters."""
     from ray.util import metrics
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from helpers import SMALL_CONFIG
+from networks import SMALL_CONFIG
 
 from ava_detect.annotation import folder
 from ava_detect.annotation.engines import worker_count as workers

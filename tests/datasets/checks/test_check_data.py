@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from helpers import constant_rate, write_numbered_video
+from videos import constant_rate, write_numbered_video
 
 from ava_detect.config import Config, SplitConfig
 from ava_detect.datasets.checks.check_data import CheckSettings, check_data, check_splits

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from helpers import constant_rate, write_numbered_video
+from videos import constant_rate, write_numbered_video
 
 from ava_detect.config import Config
 from ava_detect.datasets.checks.check_data import check_data

@@ -26,7 +26,7 @@ def test_a_point_at_eye_height_lies_on_the_horizon_at_any_distance() -> None:
         (-90, [-1, 0, 0], [0, 0, -1]),
     ],
 )
-def test_axes_of_somebody_who_turns(yaw: float, forward: list[float], left: list[float]) -> None:
+def test_axes_of_a_person_who_turns(yaw: float, forward: list[float], left: list[float]) -> None:
     axes = facing_axes(yaw)
     np.testing.assert_allclose(axes[2], forward, atol=1e-12)
     np.testing.assert_allclose(axes[0], left, atol=1e-12)

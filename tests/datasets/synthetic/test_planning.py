@@ -139,7 +139,7 @@ def test_nothing_stands_in_front_of_people_who_are_low() -> None:
 
 @pytest.fixture
 def waver() -> Actor:
-    """Somebody who stands and starts to wave at 2.5 s."""
+    """A person who stands and starts to wave at 2.5 s."""
     look = Look.random(np.random.default_rng(0))
     cues = (Cue(0.0, Activity(STAND), 0.0), Cue(2.5, Activity(STAND, WAVE), 40.0))
     return Actor(0, look, Style(), cues, np.array([0.0, 4.0]), 0.0, np.zeros(3))

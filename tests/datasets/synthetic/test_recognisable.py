@@ -17,7 +17,7 @@ from ava_detect.structures import boxes
 
 @dataclass
 class Tally:
-    """People, those found, and detections that touch nobody; people and those found by action."""
+    """Counts of people, of people found, and of detections on no person; both numbers of people by action."""
 
     people: int = 0
     found: int = 0

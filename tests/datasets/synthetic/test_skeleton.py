@@ -18,7 +18,7 @@ from ava_detect.datasets.synthetic.skeleton import (
 UPRIGHT = Pose(np.zeros((10, 2)))
 
 
-def test_heights_of_somebody_upright_worked_by_hand() -> None:
+def test_heights_of_an_upright_person_worked_by_hand() -> None:
     joints = joints_of(UPRIGHT, 2.0, np.array([1.0, 5.0]), 0)
     # ankle 0.042, shin 0.246, thigh 0.245, torso 0.290 of 2 m
     np.testing.assert_allclose(joints.pelvis, [1.0, 2 * 0.533, 5.0])
@@ -27,7 +27,7 @@ def test_heights_of_somebody_upright_worked_by_hand() -> None:
     np.testing.assert_allclose(joints.fingertips[:, 1], 2 * (0.823 - 0.186 - 0.146 - 0.085))
 
 
-def test_left_is_on_the_right_of_the_picture_for_somebody_who_faces_us() -> None:
+def test_left_is_on_the_right_of_the_frame_for_a_person_who_faces_the_camera() -> None:
     joints = joints_of(UPRIGHT, 1.8, np.zeros(2), 0)
     assert joints.shoulders[0, 0] > 0 > joints.shoulders[1, 0]
     assert (joints.toes[:, 2] < joints.heels[:, 2]).all()  # toes towards the camera

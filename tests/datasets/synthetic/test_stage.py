@@ -133,7 +133,7 @@ def test_what_is_held_is_seen_and_not_in_the_box(gesture: int, monkeypatch: pyte
     assert with_thing.box_xyxy.tolist() == without.box_xyxy.tolist()
 
 
-def test_somebody_who_lies_has_a_wide_box_and_a_mat_that_is_not_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_person_who_lies_has_a_wide_box_and_a_mat_that_is_not_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
     shot = shot_of(Activity(LIE), x=0.0, yaw=85, seed=4)
     picture, (person,) = Stage(shot, WIDTH, HEIGHT).film(1.0)
     x1, y1, x2, y2 = person.box_xyxy

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 import yaml
-from helpers import SMALL_CONFIG, lively_model
+from networks import SMALL_CONFIG, lively_model
 from weights_files import CFG, renamed, same_state, write_family
 
 from ava_detect.errors import WeightsError
@@ -21,11 +21,6 @@ from ava_detect.models.weights.checkpoint_settings import (
 )
 
 FULL = CheckpointSettings(False, 8, 5, 64, 2, 224, "BGR", (0.1, 0.2, 0.3), (0.4, 0.5, 0.6), "detection")
-
-
-@pytest.fixture(scope="module")
-def source():
-    return lively_model(seed=3)
 
 
 def checkpoint(model, path, cfg: str | dict):

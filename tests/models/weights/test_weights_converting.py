@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from helpers import SMALL_CONFIG, lively_model, save_pyslowfast
+from networks import SMALL_CONFIG, lively_model, save_pyslowfast
 from safetensors import safe_open
 from weights_files import CFG, renamed, same_state, write_caffe2, write_family
 
@@ -119,7 +119,7 @@ def test_saved_weights_rebuild_their_model_from_the_config_inside(source, tmp_pa
     assert same_state(model, source)
 
 
-def test_saving_replaces_a_file_whole_or_not_at_all(source, tmp_path):
+def test_saving_replaces_a_file_atomically(source, tmp_path):
     path = tmp_path / "w.safetensors"
     path.write_text("older")
     with pytest.raises(TypeError):
@@ -128,7 +128,7 @@ def test_saving_replaces_a_file_whole_or_not_at_all(source, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["w.safetensors"]
 
 
-def test_a_file_is_converted_whole_or_not_at_all(source, tmp_path):
+def test_a_file_is_converted_atomically(source, tmp_path):
     state = renamed(source, "pyslowfast")
     torch.save({**state, "extra.weight": torch.zeros(1)}, tmp_path / "more")
     with pytest.raises(WeightsError, match=r"holds 1 tensors that PySlowFast's layout does not know \(extra.weight\)"):
@@ -187,6 +187,7 @@ def test_half_takes_half_the_space_and_loads_as_float32(tmp_path):
     other = build_model(Config.model_validate(SMALL_CONFIG), seed=1)
     load_weights(other, tmp_path / "half.safetensors")
     for name, tensor in other.state_dict().items():
+        # float16 has 11 bits: 5e-4 of a value, and steps of 6e-8 near 0.
         torch.testing.assert_close(tensor, model.state_dict()[name], rtol=1e-3, atol=1e-6)
 
 
@@ -200,7 +201,7 @@ def test_half_refuses_what_float16_cannot_hold(tmp_path):
     assert not (tmp_path / "half.safetensors").exists()
 
 
-def test_weights_can_be_read_by_whoever_may_read_new_files(tmp_path):
+def test_weights_files_have_the_permissions_of_new_files(tmp_path):
     (tmp_path / "new").touch()
     path = save_weights(build_model(Config.model_validate(SMALL_CONFIG)), tmp_path / "a.safetensors")
     assert path.stat().st_mode == (tmp_path / "new").stat().st_mode

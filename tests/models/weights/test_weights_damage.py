@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from helpers import SMALL_CONFIG
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from networks import SMALL_CONFIG
 from weights_files import write_caffe2
 
 from ava_detect.errors import WeightsError

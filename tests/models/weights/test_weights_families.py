@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from helpers import lively_model
+from networks import lively_model
 from weights_files import python2_pickle, renamed, same_state, write_caffe2, write_family
 
 from ava_detect.errors import WeightsError
@@ -26,11 +26,6 @@ CASES = {
     "ptv_slowfast_r50": "pytorchvideo",
 }
 FOREIGN = ["pyslowfast", "caffe2", "pytorchvideo", "mmaction2"]
-
-
-@pytest.fixture(scope="module")
-def source():
-    return lively_model(seed=3)
 
 
 def case_names(parity_case, case: str) -> tuple[list[str], bool]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from processes import run_python
 from weights_files import write_caffe2
 
 from ava_detect.config.build import build_model
@@ -48,8 +47,7 @@ print(status("VmHWM") - before)
 
 def extra_bytes(script: str, path: Path) -> int:
     """What the script needed at its peak beyond what it had before it opened the file."""
-    command = [sys.executable, "-c", MEASURE + script, str(path)]
-    extra = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    extra = int(run_python(MEASURE + script, path).stdout)
     print(f"{extra / path.stat().st_size:.2f} of {path.stat().st_size:,} bytes")
     return extra
 

@@ -11,18 +11,11 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 import torch
-from helpers import lively_model, save_pyslowfast
-from weights_files import renamed, same_state, write_caffe2, write_family
+from networks import lively_model, save_pyslowfast
+from weights_files import A_KEY, renamed, same_state, write_caffe2, write_family
 
 from ava_detect.errors import WeightsError
 from ava_detect.models.weights import load_weights, save_weights
-
-A_KEY = "s3.pathway1_res0.branch2.b.weight"
-
-
-@pytest.fixture(scope="module")
-def source():
-    return lively_model(seed=3)
 
 
 class RunsCode:

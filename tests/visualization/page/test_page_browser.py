@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import constant_rate, frame_number, write_numbered_video
 from page_data import (
     SECONDS,
     WIDTH,
@@ -25,6 +24,7 @@ from page_data import (
     write_results,
 )
 from PIL import Image
+from videos import constant_rate, frame_number, write_numbered_video
 
 from ava_detect.formats.jsonl import write_jsonl
 from ava_detect.structures.labels import Action, ActionKind, LabelMap
@@ -38,7 +38,7 @@ axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-p
 ORANGE = (230, 159, 0)  # person 1
 NASTY = 'הליכה <b>"q"<img src=x onerror=alert(1)>'
 NASTY_ACTION = '</script><script>alert(2)</script> & "wave"'
-PATIENCE_SECONDS = 90  # of a machine that does much else at once
+LIMIT_SECONDS = 90  # generous, for a busy machine
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def movie(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def site(movie, tmp_path_factory) -> Path:
-    """A page of several videos: 1 whole, 2 nobody, 3 gone, 4 nasty names, 5 failed."""
+    """A page of several videos: 1 whole, 2 without people, 3 missing, 4 with HTML in its names, 5 failed."""
     folder = tmp_path_factory.mktemp("site")
     results = write_results(folder / "results", {"walk": movie})
     write_jsonl(results / "nobody.jsonl", [keyframe("nobody", float(s), []) for s in range(SECONDS)], LabelMap.ava())
@@ -73,7 +73,7 @@ def browser() -> Iterator:
     if program is None:
         pytest.skip("no chromium to load the page in")
     with playwright.sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=program, timeout=1000 * PATIENCE_SECONDS)
+        running = driver.chromium.launch(executable_path=program, timeout=1000 * LIMIT_SECONDS)
         yield running
         running.close()
 
@@ -89,7 +89,7 @@ def open_page(browser, site) -> Iterator:
         context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, offline=True)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(1000 * PATIENCE_SECONDS)
+        page.set_default_timeout(1000 * LIMIT_SECONDS)
         page.on("console", lambda message: troubles.append(message.text))
         page.on("pageerror", lambda error: troubles.append(str(error)))
         page.on("dialog", lambda dialog: (troubles.append(dialog.message), dialog.dismiss()))
@@ -108,13 +108,13 @@ def open_page(browser, site) -> Iterator:
 
 def until(page, expression: str, argument: object = None) -> None:
     """Wait for a condition on the page; playwright's own wait needs an `eval`, which the page's policy forbids."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + LIMIT_SECONDS
     while not page.evaluate(expression, argument):
         assert time.monotonic() < deadline, f"never came true: {expression}"
         page.wait_for_timeout(40)
 
 
-def wait_for_picture(page, seconds: float) -> None:
+def wait_for_frame(page, seconds: float) -> None:
     """Until the overlay shows the frame of a moment."""
     until(
         page,
@@ -124,19 +124,19 @@ def wait_for_picture(page, seconds: float) -> None:
 
 
 def pixels(page) -> np.ndarray:
-    """What is to be seen on the stage, uint8 [H, W, 3]."""
+    """A screenshot of the stage, uint8 [H, W, 3]."""
     return np.asarray(Image.open(io.BytesIO(page.locator("#stage").screenshot())).convert("RGB"))
 
 
 def settled(page) -> np.ndarray:
-    """What is to be seen once it does not change any more: on a busy machine the screen lags behind the page."""
+    """A screenshot once it does not change any more: on a busy machine the screen lags behind the page."""
     image = pixels(page)
     for _ in range(100):
         page.wait_for_timeout(150)
         before, image = image, pixels(page)
         if np.array_equal(before, image):
             return image
-    raise AssertionError("the picture never came to rest")
+    raise AssertionError("the screen never stopped changing")
 
 
 def extent(mask: np.ndarray) -> tuple[int, int]:
@@ -150,7 +150,7 @@ def is_orange(image: np.ndarray) -> np.ndarray:
 
 
 def walker_on(image: np.ndarray) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Left and right of person 1: of the picture, and of the box over it."""
+    """Left and right edge of person 1: in the frame, and of the box drawn over it."""
     white = (image > 235).all(axis=2)
     middle = slice(round(0.3 * len(image)), round(0.7 * len(image)))  # no chips here
     return extent(white[middle]), extent(is_orange(image)[middle])
@@ -171,10 +171,10 @@ def test_the_box_is_on_the_person_of_the_same_frame(open_page):
     page = open_page()
     for seconds in (2.0, 3.5, 5.7):  # on a keyframe, between two, and nearer to the second
         page.evaluate("s => AvaPage.viewer.player.seek(s + 0.001)", seconds)
-        wait_for_picture(page, seconds)
+        wait_for_frame(page, seconds)
         assert_box_is_on_walker(page)
     page.evaluate("AvaPage.viewer.player.seek(1)")  # far from the last keyframe, behind which boxes are only held
-    wait_for_picture(page, 1.0)
+    wait_for_frame(page, 1.0)
     page.click("#play")
     until(page, "AvaPage.viewer.shownAt > 1.2")
     page.click("#play")
@@ -249,7 +249,7 @@ def test_a_search_lists_every_second(open_page):
     assert page.inner_text("#hits-status") == "3 seconds in 2 stretches"
     assert page.locator("#hits .time").all_inner_texts() == ["0:03 – 0:04", "0:07"]
     page.locator("#hits button").nth(1).click()
-    wait_for_picture(page, 7.0)
+    wait_for_frame(page, 7.0)
     assert page.locator("#hits button[aria-current=true] .time").all_inner_texts() == ["0:07"]
     # Lower the score and the weak guesses of the other seconds are there, too.
     page.locator("#score").fill("0.2")
@@ -263,7 +263,7 @@ def test_a_search_lists_every_second(open_page):
 
 def test_filters_by_action_person_score_and_kind(open_page):
     page = open_page("video.html#v=0001&t=3")
-    wait_for_picture(page, 3.0)
+    wait_for_frame(page, 3.0)
 
     def on_screen() -> dict[str, list[str]]:
         people = page.locator("#people > li")
@@ -299,7 +299,7 @@ def test_a_click_on_the_timeline_jumps_and_zooming_keeps_the_moment(open_page):
         gutter = page.evaluate("AvaPage.viewer.timeline.gutter")
         x = gutter + (box["width"] - gutter) * (5.2 if canvas == "#lanes" else 2.4) / SECONDS
         page.locator(canvas).click(position={"x": x, "y": 12})
-        wait_for_picture(page, 5.2 if canvas == "#lanes" else 2.4)
+        wait_for_frame(page, 5.2 if canvas == "#lanes" else 2.4)
     page.keyboard.press("+")
     stretch = page.evaluate("[AvaPage.viewer.timeline.from, AvaPage.viewer.timeline.to]")
     assert stretch[1] - stretch[0] == pytest.approx(4)
@@ -328,10 +328,10 @@ def test_ground_truth_marks_what_is_right_wrong_and_missed(open_page):
     assert "✗ nobody there" in people.nth(1).inner_text()
     assert "nobody there" not in people.nth(0).inner_text()
     assert people.nth(0).locator("li", has_text="walk").locator(".right").inner_text() == "✓"
-    # Somebody at 6 s has no box: theirs is drawn, dotted white and black.
+    # The person at 6 s was not found: the true box is drawn, dotted white and black.
     before = settled(page)
     page.evaluate("AvaPage.viewer.player.seek(6.001)")
-    wait_for_picture(page, 6.0)
+    wait_for_frame(page, 6.0)
     scale = before.shape[1] / WIDTH
     corner = settled(page)[round(10 * scale) : round(14 * scale), round(10 * scale) : round(80 * scale)]
     assert (corner > 230).all(axis=2).any()
@@ -358,7 +358,7 @@ def test_the_list_counts_sorts_and_searches(open_page):
 
 def test_names_are_text(open_page):
     page = open_page("video.html#v=0004&t=3")
-    wait_for_picture(page, 3.0)
+    wait_for_frame(page, 3.0)
     assert page.inner_text("h1") == NASTY
     assert page.title() == f"{NASTY}: people and actions"
     page.fill("#query", "alert")
@@ -458,7 +458,7 @@ def test_an_empty_result_says_so(open_page):
     assert page.inner_text("#people") == "Nobody at this moment."
 
 
-def test_dark_and_light_follow_the_system_until_somebody_chooses(open_page):
+def test_dark_and_light_follow_the_system_until_the_reader_chooses(open_page):
     page = open_page(scheme="dark")
     ground = "getComputedStyle(document.body).backgroundColor"
     dark = page.evaluate(ground)
@@ -475,6 +475,6 @@ def test_a_video_that_browsers_cannot_play_has_a_copy_that_plays(open_page, tmp_
     page = open_page(folder=tmp_path / "page")
     assert "a copy made for the page" in page.inner_text("#notices")
     page.evaluate("AvaPage.viewer.player.seek(4.301)")
-    wait_for_picture(page, 4.3)
+    wait_for_frame(page, 4.3)
     page.evaluate("document.getElementById('overlay').style.display = 'none'")
     assert frame_number(settled(page)) == 43

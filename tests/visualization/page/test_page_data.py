@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from page_data import AVA, HAND_WAVE, STAND, WALK, keyframe, movie_keyframes
+from tolerances import FLOAT32_SCORES
 
 from ava_detect.errors import FormatError
 from ava_detect.formats.ava_csv import AvaTable, write_ava_csv
@@ -50,7 +51,7 @@ def test_every_format_gives_the_same_people(tmp_path, suffix):
         np.testing.assert_array_equal(people.track_ids[order], expected.track_ids[wanted])
 
 
-def test_ground_truth_keeps_keyframes_on_which_nobody_is():
+def test_ground_truth_keeps_keyframes_without_people():
     rows = AvaTable.from_columns(
         ["v"] * 4,
         [902, 903, 903, 904],
@@ -121,7 +122,7 @@ def test_verdicts_by_hand():
     assert verdicts.found.tolist() == [False, True, False, False]
     assert verdicts.right[:, [STAND - 1, WALK - 1]].tolist() == [[0, 0], [0, 1], [0, 0], [0, 0]]
     assert verdicts.partner.tolist() == [1, -1, -1]
-    np.testing.assert_allclose(verdicts.partner_scores[:, WALK - 1], [0.9, 0, 0], atol=1e-6)
+    np.testing.assert_allclose(verdicts.partner_scores[:, WALK - 1], [0.9, 0, 0], atol=FLOAT32_SCORES)
 
 
 def test_pairs_have_the_greatest_iou_in_sum():

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
-from helpers import constant_rate, frame_number, write_numbered_video
 from PIL import Image
+from videos import constant_rate, frame_number, write_numbered_video
 
 from ava_detect.video.reader import VideoReader
 from ava_detect.visualization.page.media import AnnotatedFile, PageVideo, differences, place_video, write_thumbnail
@@ -70,16 +68,7 @@ def test_any_other_video_gets_a_copy_that_browsers_play(tmp_path, name):
 
 def _write_ten_bit(path: Path) -> None:
     """H.264 with ten bits a sample, which browsers do not play."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p10le"
-        from helpers import numbered_frame
-
-        for number in range(30):
-            frame = av.VideoFrame.from_ndarray(numbered_frame(number, 160, 96), format="rgb24")
-            frame.pts, frame.time_base = number, Fraction(1, 10)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+    write_numbered_video(path, constant_rate(30, 10), rate=10, pixel_format="yuv420p10le", width=160, height=96)
 
 
 def test_the_thumbnail_is_the_picture_of_its_moment(mp4, tmp_path):

@@ -71,7 +71,7 @@ def test_a_new_page_leaves_nothing_of_the_old_one(movie, tmp_path):
     assert [video["id"] for video in read_piece(tmp_path / "page", "list")["videos"]] == ["walk"]
 
 
-def test_nobodys_files_are_overwritten_or_taken_away(movie, tmp_path):
+def test_no_foreign_file_is_overwritten_or_removed(movie, tmp_path):
     """A page may be written where other things are, twice."""
     results = write_results(tmp_path / "results", {"walk": movie})
     mine = [tmp_path / "media" / "0001.mp4", tmp_path / "data" / "list.js"]

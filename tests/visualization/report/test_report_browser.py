@@ -53,7 +53,7 @@ def test_in_a_browser_it_fits_a_phone_sorts_and_loads_nothing(num_classes: int, 
     (tmp_path / "phone.html").write_text(PHONE)
     profile = f"--user-data-dir={tmp_path / 'profile'}"
     command = [browser, *FLAGS.split(), profile, "--dump-dom", (tmp_path / "phone.html").as_uri()]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
+    run = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
     title = re.search("<title>(.*?)</title>", run.stdout, re.DOTALL)
     assert title
     probe = json.loads(html.unescape(title[1]))
