@@ -151,9 +151,7 @@ def test_cut_connections_go_on_where_they_stopped(entry, server):
 
 def test_a_later_run_goes_on_where_an_earlier_one_stopped(entry, server, cache):
     server.cut_after = [2_000_000, 0, 0, 0]
-    with pytest.raises(
-        WeightsError, match=r"cannot be read: the connection was interrupted \(2,000,000 bytes are kept"
-    ):
+    with pytest.raises(WeightsError, match=r"cannot be read: the connection was interrupted \(2,000,000 bytes are"):
         zoo.resolve(entry.name)
     assert names_in(cache) == [f"{entry.name}.pkl.part", f"{entry.name}.pkl.part-version"]
     server.requests.clear()
