@@ -66,6 +66,18 @@ def sentence_of(error: BaseException) -> str:
     return str(error) if isinstance(error, ValueError | MissingDependencyError) else f"{type(error).__name__}: {error}"
 
 
+def shown(text: object) -> str:
+    """Return text for a message: printable as it is, control characters and line breaks as escapes.
+
+    Args:
+        text: Text that comes from a file, or an object whose ``str`` may contain such text.
+
+    Returns:
+        One line without control characters.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
+
+
 def suggestion(got: str, allowed: Iterable[str]) -> str:
     """Return a hint with the allowed name that is most similar to ``got``.
 

@@ -1,7 +1,7 @@
-"""The config schema: what a model is, how its clips are cut, which people it looks at, and how it is trained.
+"""The config schema: the network, its clips, its person detector, its labels, its data and its training.
 
-A config file says only what differs from the defaults here. An unknown key is an error that names the nearest valid
-one and the line. Config objects live on layers 3 to 5; rooms below take plain keyword arguments.
+A config file contains only what differs from the defaults here. An unknown key is an error that names the nearest valid
+key and the line. Modules below this package take plain keyword arguments, not config objects.
 """
 
 from ava_detect.config.loading import config_names, load_config

@@ -1,4 +1,4 @@
-"""From a config to the network it describes."""
+"""From a config to the network and the label map that it describes."""
 
 from __future__ import annotations
 
@@ -6,21 +6,30 @@ from pathlib import Path
 
 import torch
 
-from ava_detect.config import Config, LabelsConfig, load_config
+from ava_detect.config import BackboneConfig, Config, LabelsConfig, load_config
 from ava_detect.errors import ConfigError
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
 from ava_detect.models.heads import ClassificationHead, ProjectionHead
+from ava_detect.models.laterals import LateralSettings
 from ava_detect.models.roi import RoIPool
-from ava_detect.models.slowfast import SlowFast
+from ava_detect.models.slowfast import NonLocalSettings, SlowFast
 from ava_detect.structures import ClipSettings
 from ava_detect.structures.labels import Action, LabelMap
 
 
 def build_model(config: Config | str | Path, *, seed: int = 0) -> ActionDetector | ActionClassifier:
-    """The network of a config (an object, a file, or a name in ``configs/``), with random weights, in evaluation mode.
+    """Build the network of a config with random weights, in evaluation mode.
 
-    ``model.task`` decides between the two kinds. The same ``seed`` gives the same weights; the caller's random state
-    is not touched. ``ConfigError`` when the config cannot be read.
+    Args:
+        config: A config, the path of a config file, or a name in ``configs/``. Its ``model.task`` decides between a
+            detector and a classifier.
+        seed: Seed of the weights; the same seed gives the same weights. The caller's random state is not changed.
+
+    Returns:
+        The network, on the CPU.
+
+    Raises:
+        ConfigError: The config cannot be found or read.
     """
     config = config if isinstance(config, Config) else load_config(config)
     with torch.random.fork_rng(devices=[]):
@@ -29,8 +38,44 @@ def build_model(config: Config | str | Path, *, seed: int = 0) -> ActionDetector
     return model.eval()
 
 
+def build_backbone(config: BackboneConfig) -> SlowFast:
+    """Build the backbone of a config; its weights come from torch's current random state.
+
+    Args:
+        config: The section ``model.backbone``.
+
+    Returns:
+        The backbone, on the CPU, in training mode.
+    """
+    return SlowFast(
+        pathways=config.pathways,
+        depths=config.depths,
+        num_temporal=config.num_temporal,
+        temporal_kernels=config.temporal_kernels,
+        width=config.width,
+        alpha=config.alpha,
+        beta_inv=config.beta_inv,
+        slow_frames=config.slow_frames,
+        strides=config.strides,
+        dilations=config.dilations,
+        lateral=LateralSettings(
+            fusion_ratio=config.fusion_ratio,
+            fusion_kernel=config.fusion_kernel,
+            kind=config.lateral_kind,
+            merge=config.lateral_merge,
+            norm=config.lateral_norm,
+        ),
+        non_local=NonLocalSettings(
+            blocks=config.nonlocal_blocks,
+            affinity=config.nonlocal_affinity,
+            pool=config.nonlocal_pool,
+            groups=config.nonlocal_groups,
+        ),
+    )
+
+
 def _detector(config: Config) -> ActionDetector:
-    backbone = SlowFast(**config.model.backbone.model_dump())
+    backbone = build_backbone(config.model.backbone)
     roi = config.model.roi
     stride = roi.feature_stride or backbone.feature_stride
     roi_pool = RoIPool(**roi.model_dump(exclude={"feature_stride"}), feature_stride=stride)
@@ -42,17 +87,18 @@ def _detector(config: Config) -> ActionDetector:
 
 
 def _classifier(config: Config) -> ActionClassifier:
-    backbone = SlowFast(**config.model.backbone.model_dump())
-    settings = config.model.head
-    side = settings.pool_size
+    backbone = build_backbone(config.model.backbone)
+    head_config = config.model.head
+    side = head_config.pool_size
+    # The window covers all frames of each pathway: T / alpha of the slow one, T of the fast one.
     lengths = [config.clip.num_frames // backbone.alpha, config.clip.num_frames][: len(backbone.pathways)]
     head = ClassificationHead(
         backbone.out_channels,
-        settings.num_classes,
+        head_config.num_classes,
         pool_sizes=[None if side is None else (length, side, side) for length in lengths],
-        dropout=settings.dropout,
+        dropout=head_config.dropout,
     )
-    return ActionClassifier(backbone, head, _clip_settings(config), activation=settings.activation)
+    return ActionClassifier(backbone, head, _clip_settings(config), activation=head_config.activation)
 
 
 def _clip_settings(config: Config) -> ClipSettings:
@@ -60,8 +106,19 @@ def _clip_settings(config: Config) -> ClipSettings:
 
 
 def label_map_of(config: Config) -> LabelMap:
-    """The actions that the model's columns stand for: those of ``config.labels``, or numbered ones where it names none
-    and the model's width is not AVA's. ``ConfigError`` when they are not as many as the columns.
+    """Return the actions of the model's output columns, in order.
+
+    They are those of ``config.labels``. Where it names none and the model's width is not AVA's, the actions are
+    numbered from 1.
+
+    Args:
+        config: The config of the model.
+
+    Returns:
+        A label map with ``model.head.num_classes`` actions.
+
+    Raises:
+        ConfigError: ``labels.ids`` are not in the label map, or the number of actions is not that of the columns.
     """
     labels, num_classes = config.labels, config.model.head.num_classes
     if labels.text is not None:
@@ -76,13 +133,23 @@ def label_map_of(config: Config) -> LabelMap:
     if len(actions) != num_classes:
         raise ConfigError(
             f"the label map {labels.map} names {len(actions)} actions, but model.head.num_classes is {num_classes}; "
-            "they must be as many"
+            "the two numbers must be equal"
         )
     return actions
 
 
 def self_contained(config: Config) -> Config:
-    """The same config with its label map inside, for weights that are used where the map's file is not."""
+    """Return the config with the text of its label map inside, so that it does not depend on the map's file.
+
+    Args:
+        config: The config of the model.
+
+    Returns:
+        A changed copy, or ``config`` itself where it names no label map file.
+
+    Raises:
+        ConfigError: The label map does not fit the model; see ``label_map_of``.
+    """
     if config.labels.map is None:
         return config
     return config.model_copy(update={"labels": LabelsConfig(text=label_map_of(config).to_pbtxt())})

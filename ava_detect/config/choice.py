@@ -1,4 +1,4 @@
-"""Which config is meant: the one that was named, or the one that the weights were trained with. Needs no PyTorch."""
+"""Choose the config: the one that the caller names, or the one that the weights were trained with. Needs no PyTorch."""
 
 from __future__ import annotations
 
@@ -16,8 +16,19 @@ from ava_detect.storage.addresses import is_address, without_secrets
 
 
 def config_of(config: Config | str | Path | None, weights: str | Path | None = None) -> Config:
-    """The config that is named, else the one that ``weights`` were trained with: inside a file that this package wrote,
-    or the zoo's for a name of the zoo. ``demo`` for any other file, and where neither is given.
+    """Return the named config, or else the one that the weights were trained with.
+
+    Args:
+        config: A config, the path of a config file, or a name in ``configs/``; None to take that of the weights.
+        weights: A weights file, an address, a name of the zoo, ``"random"`` or None.
+
+    Returns:
+        ``config`` if given. Otherwise the config inside a weights file that this package wrote, or the zoo's for a name
+        of the zoo; ``demo`` for any other file and where neither is given.
+
+    Raises:
+        ConfigError: The config cannot be found or read, or the one inside the weights does not fit this release.
+        WeightsError: The weights are not a file, and the zoo has no such name; or they cannot be downloaded.
     """
     if isinstance(config, Config):
         return config
@@ -26,15 +37,16 @@ def config_of(config: Config | str | Path | None, weights: str | Path | None = N
             return load_config(find_entry(str(weights)).config)
         inside = config_inside(resolve(weights))
         if inside is not None:
-            return _as_config(inside, weights)
+            return _validated(inside, weights)
     return load_config("demo" if config is None else config)
 
 
-def _as_config(inside: Mapping[str, Any], weights: str | Path) -> Config:
+def _validated(inside: Mapping[str, Any], weights: str | Path) -> Config:
+    """The config inside a weights file; ``ConfigError`` where it does not fit the schema."""
     try:
         return Config.model_validate(inside)
     except ValidationError as error:
-        shown = without_secrets(str(weights))
+        path = without_secrets(str(weights))
         raise ConfigError(
-            f"{shown}: the config inside does not fit this release ({error.errors()[0]['msg']}); name one by `config`"
+            f"{path}: the config inside does not fit this release ({error.errors()[0]['msg']}); name one by `config`"
         ) from error

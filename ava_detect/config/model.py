@@ -1,4 +1,4 @@
-"""The network, its clips and its detector: what a trained model needs to be run."""
+"""The config sections that a trained model needs to be run: the network, its clips and its person detector."""
 
 from __future__ import annotations
 
@@ -14,13 +14,35 @@ Triple = tuple[float, float, float]
 
 
 class Section(BaseModel):
-    """One mapping of a config file; a key that it does not know is an error."""
+    """One mapping of a config file; an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class BackboneConfig(Section):
-    """``ava_detect.models.slowfast.SlowFast``'s arguments, whose docstring explains them."""
+    """The backbone; ``ava_detect.models.slowfast.SlowFast`` explains the values in detail.
+
+    Attributes:
+        pathways: ``[slow, fast]``, or ``[slow]`` for Slow-only.
+        depths: Number of blocks in each of res2..res5.
+        num_temporal: Number of blocks, from the first, with a temporal kernel in each of res2..res5; all by default.
+        temporal_kernels: Temporal kernel lengths of the stem and of res2..res5.
+        width: Channels of the slow stem.
+        alpha: Fast frames per slow frame.
+        beta_inv: Slow channels per fast channel.
+        slow_frames: Rule for the slow pathway's frames.
+        fusion_ratio: Output channels of a lateral convolution per fast channel.
+        fusion_kernel: Length of a lateral convolution in frames.
+        lateral_kind: How the fast features reach the slow frame rate.
+        lateral_merge: How they are fused with the slow features.
+        lateral_norm: Whether batch norm and ReLU follow a lateral convolution.
+        strides: Spatial strides of res2..res5.
+        dilations: Spatial dilations of res2..res5.
+        nonlocal_blocks: Pathway -> stage -> numbers of the blocks that a non-local block follows.
+        nonlocal_affinity: Normalisation of the non-local blocks' attention weights.
+        nonlocal_pool: Pathway -> stage -> kernel (t, h, w) of their max pool, (1, 2, 2) by default.
+        nonlocal_groups: Pathway -> stage -> number of groups in time, 1 by default.
+    """
 
     pathways: tuple[Pathway, ...] = ("slow", "fast")
     depths: Stages = (3, 4, 6, 3)
@@ -55,15 +77,16 @@ class BackboneConfig(Section):
             missing = [p for p in self.pathways if isinstance(values, dict) and p not in values]
             if missing:
                 raise ValueError(f"{name} by pathway needs every pathway, and {missing[0]} is missing")
-        self._check_nonlocal_places()
+        self._check_nonlocal_stages()
         return self
 
-    def _check_nonlocal_places(self) -> None:
+    def _check_nonlocal_stages(self) -> None:
+        """Refuse non-local blocks, pools and groups where the network has no such stage or block."""
         for pathway, stages in self.nonlocal_blocks.items():
             for stage, blocks in stages.items():
                 if pathway not in self.pathways or not 2 <= stage <= 5:
                     raise ValueError(
-                        f"nonlocal_blocks has no place {pathway} res{stage}: the pathways are "
+                        f"nonlocal_blocks names {pathway} res{stage}, which does not exist: the pathways are "
                         f"{', '.join(self.pathways)}, the stages 2 to 5"
                     )
                 depth = self.depths[stage - 2]
@@ -73,16 +96,21 @@ class BackboneConfig(Section):
                         f"numbered 0 to {depth - 1}"
                     )
         for name in ("nonlocal_pool", "nonlocal_groups"):
-            for pathway, places in getattr(self, name).items():
-                idle = [stage for stage in places if not self.nonlocal_blocks.get(pathway, {}).get(stage)]
-                if idle:
-                    raise ValueError(f"{name} names {pathway} res{idle[0]}, where no non-local block stands")
+            for pathway, stages in getattr(self, name).items():
+                unused = [stage for stage in stages if not self.nonlocal_blocks.get(pathway, {}).get(stage)]
+                if unused:
+                    raise ValueError(f"{name} names {pathway} res{unused[0]}, which has no non-local block")
 
 
 class RoIConfig(Section):
-    """``ava_detect.models.roi.RoIPool``. ``aligned`` travels with a checkpoint: False for the caffe2 zoo.
+    """The RoI pooling; ``ava_detect.models.roi.RoIPool`` explains the values in detail.
 
-    ``feature_stride``: input pixels per feature cell; by default the backbone's own.
+    Attributes:
+        resolution: Bins per side.
+        aligned: RoIAlign's half-pixel rule; a property of a checkpoint, False for the caffe2 zoo.
+        temporal_pool: How the frames become one map.
+        with_global: Whether the features of the whole map are appended to each box's.
+        feature_stride: Input pixels per feature cell; by default the backbone's.
     """
 
     resolution: int = Field(7, ge=1)
@@ -93,10 +121,15 @@ class RoIConfig(Section):
 
 
 class HeadConfig(Section):
-    """The last layer. ``num_classes`` counts what is scored; ``background_class`` adds mmaction2's unused row 0.
+    """The last layer.
 
-    Of a classifier only: ``activation`` makes logits scores (a detector's is always sigmoid), and ``pool_size`` is the
-    side of the training crop's feature map, in whose windows a larger map is averaged (None: all of it at once).
+    Attributes:
+        num_classes: Number of classes that are scored.
+        dropout: Probability that a feature is dropped in training.
+        background_class: Whether the layer has mmaction2's unused row 0; detectors only.
+        activation: Function from logits to scores; always sigmoid for a detector.
+        pool_size: Side of the training crop's feature map: a larger map is averaged in windows of that side. None
+            averages the whole map. Classifiers only.
     """
 
     num_classes: int = Field(80, ge=1)
@@ -107,7 +140,14 @@ class HeadConfig(Section):
 
 
 class ModelConfig(Section):
-    """The network: ``detection`` scores each person's actions, ``classification`` what a whole clip shows."""
+    """The network.
+
+    Attributes:
+        task: ``detection`` scores the actions of each person, ``classification`` those of a whole clip.
+        backbone: The backbone.
+        roi: The RoI pooling; detectors only.
+        head: The last layer.
+    """
 
     task: Literal["detection", "classification"] = "detection"
     backbone: BackboneConfig = BackboneConfig()
@@ -127,7 +167,18 @@ class ModelConfig(Section):
 
 
 class ClipConfig(Section):
-    """``ava_detect.structures.ClipSettings``: how clips are cut from a video."""
+    """How clips are cut from a video and normalised; see ``ava_detect.structures.ClipSettings``.
+
+    Attributes:
+        num_frames: Frames of a clip, those of the fast pathway.
+        sampling_rate: Step between the clip's frames, in frames at ``sampling_fps``.
+        sampling_fps: Frame rate that ``sampling_rate`` refers to.
+        short_side: Short side of the resized frames in pixels.
+        mean: Mean per channel (RGB), of values in 0..1.
+        std: Standard deviation per channel (RGB), of values in 0..1.
+        sampling: Whether frames are chosen by ``time`` or by their numbers (``frames``).
+        resize: ``opencv`` resizes as for the published networks' training; ``swscale`` is faster.
+    """
 
     num_frames: int = Field(32, ge=1)
     sampling_rate: int = Field(2, ge=1)
@@ -146,7 +197,12 @@ class ClipConfig(Section):
 
 
 class DetectorConfig(Section):
-    """Which people: a detector's spec, and the least score; None is the detector's own default."""
+    """The person detector.
+
+    Attributes:
+        spec: The detector's spec; see ``ava_detect.detectors.specs``.
+        min_score: Lowest score of a person, 0..1; by default the detector's own.
+    """
 
     spec: str = "builtin"
     min_score: float | None = Field(None, ge=0, le=1)

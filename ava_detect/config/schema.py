@@ -1,4 +1,4 @@
-"""The whole schema: one object for everything that a config file can say."""
+"""The whole schema: one object for everything that a config file can contain."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from pydantic import model_validator
 
 from ava_detect.config.model import ClipConfig, DetectorConfig, ModelConfig, Section
 from ava_detect.config.training import DataConfig, TrainConfig
+from ava_detect.errors import ConfigError
 
 
 class LabelsConfig(Section):
-    """The actions of the model's columns, where they are not AVA's 80 in order.
+    """The actions of the model's output columns, where they are not AVA's 80 in order.
 
-    ``map``: a ``.pbtxt`` label map, None for AVA's; or ``text``, the map itself, as trained weights carry it with them.
-    ``ids``: those of its actions that are scored, all by default; only with ``data.kind: ava``.
+    Attributes:
+        map: Path of a ``.pbtxt`` label map; None for AVA's.
+        text: Content of a label map, as trained weights contain it; takes precedence over ``map``.
+        ids: Ids of the map's actions that are scored; empty for all. Only with ``data.kind: ava``.
     """
 
     map: str | None = None
@@ -23,7 +26,17 @@ class LabelsConfig(Section):
 
 
 class Config(Section):
-    """Everything that is known of one model, and of how it is trained."""
+    """One model and its training.
+
+    Attributes:
+        description: One line for people.
+        model: The network.
+        clip: How clips are cut from a video and normalised.
+        detector: The person detector.
+        labels: The actions of the output columns.
+        data: The training and test data.
+        train: The training.
+    """
 
     description: str = ""
     model: ModelConfig = ModelConfig()
@@ -39,19 +52,31 @@ class Config(Section):
         if self.clip.num_frames % alpha:
             raise ValueError(
                 f"clip.num_frames {self.clip.num_frames} does not divide by model.backbone.alpha {alpha}; "
-                "the slow pathway takes one frame in alpha"
+                "the slow pathway reads one frame in alpha"
             )
         if self.labels.ids and len(self.labels.ids) != self.model.head.num_classes:
             raise ValueError(
                 f"labels.ids names {len(self.labels.ids)} actions, but model.head.num_classes is "
-                f"{self.model.head.num_classes}; they must be as many"
+                f"{self.model.head.num_classes}; the two numbers must be equal"
             )
         if self.labels.ids and self.data.kind != "ava":
             raise ValueError(
                 f"labels.ids chooses actions by their ids, and the lists of {self.data.kind} have none: a label there "
-                "is the number of the network's column, from 0; leave the other classes out of the list, number the "
-                "rest anew, and name them by a labels.map of their own"
+                "is the number of the network's column, from 0; remove the other classes from the list, renumber the "
+                "rest from 0, and name them in a labels.map of their own"
             )
         if (self.data.kind == "ava") != (self.model.task == "detection") and self.data.train is not None:
             raise ValueError(f"data.kind {self.data.kind} does not fit model.task {self.model.task}")
         return self
+
+    def require_detection(self) -> None:
+        """Refuse the config of a classifier of whole clips.
+
+        Raises:
+            ConfigError: ``model.task`` is not ``detection``.
+        """
+        if self.model.task != "detection":
+            raise ConfigError(
+                "this config is a classifier: it says what a whole clip shows, not what each person does; choose a "
+                "config whose model.task is detection"
+            )

@@ -1,7 +1,7 @@
-"""Data and training: where the clips and labels are, and how the weights are learnt from them.
+"""The config sections of data and training.
 
-The defaults are those of the SlowFast paper on AVA (arXiv 1812.03982, section 5; PySlowFast's AVA configs). Paths are
-taken from the folder in which the command runs.
+The defaults are those of the SlowFast paper on AVA (arXiv 1812.03982, section 5; PySlowFast's AVA configs). Relative
+paths refer to the working directory.
 """
 
 from __future__ import annotations
@@ -16,10 +16,14 @@ _LEAST_SHORT_SIDE = 32
 
 
 class SplitConfig(Section):
-    """One split: ``videos``, a folder of video files, or ``frames``, one of extracted frames; and its ``annotations``.
+    """One split of a dataset; exactly one of ``videos`` and ``frames`` is given.
 
-    ``annotations``: an AVA or AVA-Kinetics csv; for Kinetics a csv of path and label; for Charades its own csv.
-    Of AVA only: ``proposals``, person boxes of a detector, as csv or COCO json; ``exclude``, a csv of video and second.
+    Attributes:
+        annotations: An AVA or AVA-Kinetics csv; for Kinetics a csv of path and label; for Charades its own csv.
+        videos: Folder of video files.
+        frames: Folder of extracted frames.
+        proposals: Person boxes of a detector, as csv or COCO json; AVA only.
+        exclude: A csv of video and second, the keyframes to leave out; AVA only.
     """
 
     annotations: str
@@ -36,15 +40,24 @@ class SplitConfig(Section):
 
 
 class DataConfig(Section):
-    """What is learnt from.
+    """The data and its augmentation.
 
-    ``start_seconds``: where in its movie each AVA file starts (900 for the usual trimmed files, 0 for whole movies).
-    ``min_proposal_score`` and ``match_iou``: a proposal of at least that score joins the boxes, with the labels of the
-    ground-truth box that it overlaps by ``match_iou``, else as a person of no action. ``short_side``: the range of the
-    training clips' short side, drawn as 1 / U(1 / high, 1 / low). ``crop``: side of the training crop in pixels,
-    None for the whole frame. ``min_visible``: a person of whom a smaller share of the box is left in the crop is not
-    learnt from. ``flip``: its probability. ``color_jitter``: greatest relative change of brightness, contrast and
-    saturation. ``test_views``: clips over time and crops over space of a classifier's test.
+    Attributes:
+        kind: The dataset's format.
+        train: The training split.
+        val: The test split.
+        start_seconds: Time in the movie at which each AVA video file starts: 900 for the usual trimmed files, 0 for
+            whole movies.
+        min_proposal_score: Lowest score, 0..1, of a proposal that is trained on.
+        match_iou: A proposal takes the labels of the ground-truth box that it overlaps by at least this IoU; without
+            such a box it is a person without actions.
+        short_side: Range [low, high] of the training clips' short side in pixels, drawn as 1 / U(1 / high, 1 / low).
+        crop: Side of the training crop in pixels; None for the whole frame.
+        min_visible: Smallest fraction of a person's box inside the crop with which the person is trained on.
+        flip: Probability of a horizontal flip.
+        color_jitter: Greatest relative change of brightness, contrast and saturation; 0 for none.
+        test_views: Number of clips over time and of crops over space in a classifier's test.
+        num_workers: Number of loading processes.
     """
 
     kind: Literal["ava", "kinetics", "charades"] = "ava"
@@ -75,15 +88,36 @@ class DataConfig(Section):
 
 
 class TrainConfig(Section):
-    """How the weights are learnt.
+    """The optimisation, its schedule, its evaluations and its checkpoints.
 
-    ``batch_size``: clips a step, over all processes and ``accumulate`` forward passes. ``loss``: by default ``bce``,
-    and ``cross_entropy`` for Kinetics. ``learning_rate`` is that of ``batch_size``; every iteration has its own.
-    Until ``warmup_epochs`` it rises from ``warmup_start`` in a line; then ``step`` multiplies it by ``step_factor`` at
-    each of ``step_epochs``, or ``cosine`` lets it fall to 0. ``clip_norm``: greatest norm of the gradient.
-    ``ema_decay``: a moving average of the weights, which is then what is evaluated and kept. ``initialise``: weights to
-    start from. ``eval_every``: epochs between evaluations, 0 for never; ``eval_keyframes``: how many keyframes (or
-    clips), None for all. ``save_every``: steps between checkpoints beside the one at each epoch's end.
+    Attributes:
+        epochs: Number of passes over the training split.
+        batch_size: Clips per step, over all processes and ``accumulate`` forward passes.
+        accumulate: Forward passes per step; must divide ``batch_size``.
+        loss: By default ``bce``, and ``cross_entropy`` for Kinetics.
+        focal_alpha: Weight of the focal loss.
+        focal_gamma: Exponent of the focal loss.
+        learning_rate: Learning rate after the warm-up, for ``batch_size`` clips; it is updated at each step.
+        momentum: Momentum of SGD.
+        nesterov: Whether the momentum is Nesterov's.
+        weight_decay: L2 penalty on the weights.
+        schedule: After the warm-up, ``step`` multiplies the learning rate by ``step_factor`` at each of
+            ``step_epochs``, and ``cosine`` lets it fall to 0.
+        step_epochs: Rising epochs at which ``step`` lowers the learning rate.
+        step_factor: Factor of each of these steps.
+        warmup_epochs: Epochs in which the learning rate rises linearly from ``warmup_start``.
+        warmup_start: Learning rate at the first step of the warm-up.
+        clip_norm: Greatest norm of the gradient; None for no limit.
+        precision: Number type of the forward pass.
+        ema_decay: Decay per step of a moving average of the weights, which is then evaluated and saved; None for none.
+        sync_batchnorm: Whether batch norm statistics are shared by all processes.
+        compile: Whether the network runs through ``torch.compile``.
+        initialise: Weights to start from: a file, an address or a name of the zoo.
+        seed: Seed of the weights, of the order of the data and of its augmentation.
+        eval_every: Epochs between evaluations; 0 for never.
+        eval_keyframes: Number of keyframes (or clips) per evaluation; None for all.
+        save_every: Steps between checkpoints, in addition to the one at each epoch's end; None for no others.
+        log_every: Steps between lines of the log.
     """
 
     epochs: int = Field(20, ge=1)

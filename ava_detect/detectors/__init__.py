@@ -1,4 +1,4 @@
-"""Person detectors: one Protocol, one file per detector, and specs as text."""
+"""Person detectors: one protocol, one module per detector, and specs that name detectors by text."""
 
 from ava_detect.detectors.base import PersonDetector
 from ava_detect.detectors.specs import build_detector

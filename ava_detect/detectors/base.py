@@ -1,4 +1,4 @@
-"""What a person detector is: frames in, the people on each out."""
+"""The protocol of a person detector: frames in, the persons on each frame out."""
 
 from __future__ import annotations
 
@@ -18,26 +18,43 @@ Converters = Mapping[str, Callable[[str], Any]]
 
 @runtime_checkable
 class PersonDetector(Protocol):
-    """Finds people on a batch of frames.
+    """Finds the persons on a batch of frames.
 
-    ``name`` says what runs (it is written into every summary). A detector that never looks at pixels sets
-    ``needs_images = False`` and is then handed frames of whatever size is cheapest.
+    Attributes:
+        name: Name of the detector and its weights, written into every summary.
+        needs_images: Whether the detector reads pixels. Where it does not, the caller may pass frames of any size.
     """
 
     name: str
     needs_images: bool
 
     def __call__(self, frames: Sequence[Frame | Image]) -> list[PersonBoxes]:
-        """The people on each frame: one ``PersonBoxes`` a frame, in pixels of that frame's image.
+        """Find the persons on each frame; the result for a frame does not depend on the others in the batch.
 
-        ``frames`` may differ in size. The answer for a frame does not depend on the others in the batch. Boxes
-        lie inside the frame, best score first. Raises ``DetectorError`` where a frame cannot be used.
+        Args:
+            frames: Frames, or uint8 RGB images ``[H, W, 3]``; their sizes may differ.
+
+        Returns:
+            One ``PersonBoxes`` per frame, in pixels of that frame's image, inside the frame, best score first.
+
+        Raises:
+            DetectorError: A frame cannot be used.
         """
         ...
 
 
 def images_of(frames: Sequence[Frame | Image]) -> list[Image]:
-    """The pictures alone: uint8 RGB ``[H, W, 3]`` each; ``DetectorError`` for anything else."""
+    """Return the images of frames.
+
+    Args:
+        frames: Frames, or images themselves.
+
+    Returns:
+        One uint8 RGB image ``[H, W, 3]`` per frame.
+
+    Raises:
+        DetectorError: An image has another shape or type, or no pixel.
+    """
     images = [frame.image if isinstance(frame, Frame) else frame for frame in frames]
     for image in images:
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
@@ -48,28 +65,44 @@ def images_of(frames: Sequence[Frame | Image]) -> list[Image]:
 
 
 def people_by_size(
-    images: Sequence[Image], run: Callable[[Sequence[Image]], Sequence[PersonBoxes]], most: int = 8
+    images: Sequence[Image], run: Callable[[Sequence[Image]], Sequence[PersonBoxes]], max_batch: int = 8
 ) -> list[PersonBoxes]:
-    """The answers of ``run`` for images that it gets in batches of one size each, ``most`` at a time.
+    """Run a network on batches of images of equal size.
 
-    For networks that pad a batch to its largest image: mixed sizes would make one answer depend on the others.
+    For networks that pad a batch to its largest image: with mixed sizes one result would depend on the other images.
+
+    Args:
+        images: Images ``[H, W, 3]`` of any sizes.
+        run: Function from images of one size to one result per image.
+        max_batch: Greatest number of images per call of ``run``.
+
+    Returns:
+        One result per image, in the order of ``images``.
     """
     by_size: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for index, image in enumerate(images):
         by_size[image.shape].append(index)
     people: dict[int, PersonBoxes] = {}
     for indices in by_size.values():
-        for start in range(0, len(indices), most):
-            batch = indices[start : start + most]
+        for start in range(0, len(indices), max_batch):
+            batch = indices[start : start + max_batch]
             people |= zip(batch, run([images[index] for index in batch]), strict=True)
     return [people[index] for index in range(len(images))]
 
 
 def read_options(texts: Mapping[str, str], converters: Converters, where: str) -> dict[str, Any]:
-    """Options given as text (in a spec, in a model's metadata) as values.
+    """Convert options from text (in a spec, in a model's metadata) to values.
 
-    ``converters``: every allowed option and the function that reads its text. Raises ``DetectorError`` that begins
-    with ``where`` for an option that is not there, or whose text cannot be read.
+    Args:
+        texts: Option -> text.
+        converters: Allowed option -> function that converts its text; a ``ValueError`` of it refuses the text.
+        where: Where the options are given; error messages begin with it.
+
+    Returns:
+        Option -> value.
+
+    Raises:
+        DetectorError: An option is unknown, or its text cannot be converted.
     """
     values = {}
     for name, text in texts.items():

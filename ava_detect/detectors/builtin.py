@@ -1,4 +1,4 @@
-"""The person detector that comes with the package: SSDLite on MobileNetV2, small enough to ship, on any CPU.
+"""The person detector in the package: SSDLite on MobileNetV2, small, for any CPU.
 
 Origin and licence of the network: ``builtin_model/README.md``.
 """
@@ -15,16 +15,22 @@ MODEL_FILE = Path(__file__).parent / "builtin_model" / "person_ssdlite_mobilenet
 
 
 class BuiltinDetector(OnnxDetector):
-    """People found by ssdlite_mobilenet_v2_coco in three views of the frame: the whole and its two end squares.
+    """Finds persons with ssdlite_mobilenet_v2_coco in three views of the frame: the whole and its two end squares.
 
-    The network sees 300x300 pixels; with the squares it finds people that the whole frame alone loses. An NMS
-    threshold of 0.6 keeps two people who stand close together apart, where 0.5 merges them (docs/detectors.md).
+    The network's input has 300x300 pixels; with the squares it finds persons that it misses on the whole frame alone.
+    With an NMS threshold of 0.6 two persons who stand close together keep their own boxes; with 0.5 they are merged
+    (docs/detectors.md).
     """
 
     spec_options: ClassVar[Converters] = {}
 
     def __init__(self, *, min_score: float = 0.3, num_threads: int | None = None) -> None:
-        """``min_score``: people below it are left out. ``num_threads``: default all cores that may be used."""
+        """Load the network.
+
+        Args:
+            min_score: Lowest score of a person, 0..1.
+            num_threads: Threads of onnxruntime; by default one per usable core.
+        """
         super().__init__(
             MODEL_FILE,
             min_score=min_score,

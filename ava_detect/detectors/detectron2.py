@@ -1,4 +1,4 @@
-"""detectron2's models, the family that AVA's published person boxes came from. The one file that imports it."""
+"""detectron2's models, with which AVA's published person boxes were made. Only this module imports detectron2."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 import torch
 
 from ava_detect.detectors.base import Converters, Image, images_of, people_by_size
-from ava_detect.errors import DetectorError, MissingDependencyError
+from ava_detect.errors import DetectorError, MissingDependencyError, shown
 from ava_detect.structures import Frame, PersonBoxes, boxes
 
 INSTALL_LINE = "python -m pip install 'git+https://github.com/facebookresearch/detectron2.git'"
 
 
 class Detectron2Detector:
-    """People found by a detectron2 model, prepared as its own ``DefaultPredictor`` prepares pictures.
+    """Finds persons with a detectron2 model, on images prepared as by its own ``DefaultPredictor``.
 
     Frames of one size go through the network together, at most 8 at a time.
     """
@@ -34,13 +34,19 @@ class Detectron2Detector:
         min_score: float = 0.8,
         device: str = "cpu",
     ) -> None:
-        """``config``: a yaml file, or a name of the model zoo (``COCO-Detection/faster_rcnn_R_50_FPN_3x.yaml``).
+        """Build the model and load its weights.
 
-        ``weights``: a file or URL, or ``none`` (random); by default the zoo's for a name, else those that the file
-        names. detectron2 unpickles ``.pkl`` files: give it only files that you trust. ``person_class``: the index of
-        people among the model's classes. ``min_score``: people below it are left out. ``device``: where torch runs it.
-        Raises ``MissingDependencyError`` where detectron2 cannot be imported, ``DetectorError`` for a config or
-        weights that cannot be used.
+        Args:
+            config: A yaml file, or a name of the model zoo (``COCO-Detection/faster_rcnn_R_50_FPN_3x.yaml``).
+            weights: A file or URL, or ``"none"`` for random weights; by default the zoo's for a name of the zoo, else
+                those that the yaml file names. detectron2 unpickles ``.pkl`` files: use only files that you trust.
+            person_class: Index of the person class among the model's classes.
+            min_score: Lowest score of a person, 0..1.
+            device: Device of the model.
+
+        Raises:
+            MissingDependencyError: detectron2 cannot be imported.
+            DetectorError: The config or the weights cannot be used.
         """
         origin = "random weights" if weights == "none" else Path(weights).name if weights else "its own weights"
         self.name = f"detectron2:{config} ({origin})"
@@ -49,26 +55,37 @@ class Detectron2Detector:
         self._predictor = _predictor(str(config), weights, min_score, device)
 
     def __call__(self, frames: Sequence[Frame | Image]) -> list[PersonBoxes]:
-        """The people on each frame, in pixels of the frame, best score first."""
+        """Find the persons on each frame.
+
+        Args:
+            frames: Frames, or uint8 RGB images ``[H, W, 3]``; their sizes may differ.
+
+        Returns:
+            One ``PersonBoxes`` per frame, in pixels of the frame, best score first.
+
+        Raises:
+            DetectorError: A frame is not a uint8 RGB image.
+        """
         return people_by_size(images_of(frames), self._run)
 
     @torch.inference_mode()
     def _run(self, images: Sequence[Image]) -> list[PersonBoxes]:
+        """The persons on images of one size."""
         outputs = self._predictor.model([self._prepared(image) for image in images])
         return [self._people(found["instances"], image) for found, image in zip(outputs, images, strict=True)]
 
     def _prepared(self, image: Image) -> dict[str, Any]:
-        """One picture in detectron2's own form; it gives boxes in pixels of ``height`` x ``width``."""
+        """An image as detectron2's models take it; their boxes are in pixels of ``height`` x ``width``."""
         ordered = image[:, :, ::-1] if self._predictor.input_format == "BGR" else image
         resized = self._predictor.aug.get_transform(ordered).apply_image(ordered)
         tensor = torch.from_numpy(np.ascontiguousarray(resized.transpose(2, 0, 1), dtype=np.float32))
         return {"image": tensor, "height": image.shape[0], "width": image.shape[1]}
 
     def _people(self, found: Any, image: Image) -> PersonBoxes:
-        """The people among all that was found on one frame."""
-        sure = (found.pred_classes == self._person_class) & (found.scores >= self._min_score)
-        order = found.scores[sure].argsort(descending=True, stable=True)
-        boxes_xyxy, scores = (values[sure][order].cpu().numpy() for values in (found.pred_boxes.tensor, found.scores))
+        """The persons among the objects found on one frame, best score first."""
+        keep = (found.pred_classes == self._person_class) & (found.scores >= self._min_score)
+        order = found.scores[keep].argsort(descending=True, stable=True)
+        boxes_xyxy, scores = (values[keep][order].cpu().numpy() for values in (found.pred_boxes.tensor, found.scores))
         return PersonBoxes(boxes.clip(boxes_xyxy, image.shape[1], image.shape[0]), scores)
 
 
@@ -80,7 +97,7 @@ def _predictor(config: str, weights: str | Path | None, min_score: float, device
         from detectron2.engine import DefaultPredictor
     except ImportError as error:
         raise MissingDependencyError(
-            f"detectron2 cannot be imported ({error}); install it with: {INSTALL_LINE}"
+            f"detectron2 cannot be imported ({shown(error)}); install it with: {INSTALL_LINE}"
         ) from error
     from_file = Path(config).is_file()
     settings = get_cfg()
@@ -92,8 +109,8 @@ def _predictor(config: str, weights: str | Path | None, min_score: float, device
             settings.MODEL.WEIGHTS = model_zoo.get_checkpoint_url(config)
     except (AssertionError, KeyError, OSError, RuntimeError, ValueError) as error:
         raise DetectorError(
-            f"detectron2 cannot use the config {config!r} ({error}); give a yaml file, or a name of its model zoo such "
-            "as COCO-Detection/faster_rcnn_R_50_FPN_3x.yaml"
+            f"detectron2 cannot use the config {config!r} ({shown(error)}); give a yaml file, or a name of its "
+            "model zoo such as COCO-Detection/faster_rcnn_R_50_FPN_3x.yaml"
         ) from error
     if weights is None and not settings.MODEL.WEIGHTS:
         raise DetectorError(
@@ -105,6 +122,6 @@ def _predictor(config: str, weights: str | Path | None, min_score: float, device
         return DefaultPredictor(settings)
     except (OSError, AssertionError) as error:
         raise DetectorError(
-            f"detectron2 cannot load the weights {settings.MODEL.WEIGHTS} ({error}); say weights=FILE with a file that "
-            "is on this machine"
+            f"detectron2 cannot load the weights {settings.MODEL.WEIGHTS} ({shown(error)}); say weights=FILE with a "
+            "file that is on this machine"
         ) from error

@@ -1,4 +1,7 @@
-"""Any detection network in an ONNX file, run by onnxruntime on the CPU."""
+"""Any detection network in an ONNX file, run by onnxruntime on the CPU.
+
+Shapes: n views of one frame, k candidate boxes, h, w sides of the network's input.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from ava_detect.detectors.onnx_layouts import LAYOUTS, OutputFormat
 from ava_detect.detectors.onnx_options import CONVERTERS, OnnxOptions, resolve
 from ava_detect.detectors.tiles import join, views_of
 from ava_detect.environment import usable_cores
-from ava_detect.errors import DetectorError
+from ava_detect.errors import DetectorError, shown
 from ava_detect.structures import Frame, PersonBoxes
 from ava_detect.structures.boxes import FloatArray
 
@@ -24,10 +27,10 @@ _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(u
 
 
 class OnnxDetector:
-    """People found by the network of an ONNX file.
+    """Finds persons with the network of an ONNX file.
 
-    The views of one frame are one run of the network, so that memory does not grow with the batch and no answer can
-    depend on it; on a CPU larger runs are slower, not faster (docs/detectors.md).
+    The views of one frame are one batch of the network, so memory does not grow with the number of frames and no result
+    depends on other frames; on a CPU larger batches are slower, not faster (docs/detectors.md).
     """
 
     needs_images: bool = True
@@ -40,10 +43,16 @@ class OnnxDetector:
         num_threads: int | None = None,
         **options: Unpack[OnnxOptions],
     ) -> None:
-        """``num_threads``: default all cores that may be used. ``options``: docs/detectors.md.
+        """Open the file and resolve the options.
 
-        Raises ``DetectorError`` when the file is no ONNX model of one picture input, or when ``options`` and the
-        file's metadata leave something open.
+        Args:
+            path: The ONNX file.
+            num_threads: Threads of onnxruntime; by default one per usable core.
+            options: See ``OnnxOptions`` and docs/detectors.md.
+
+        Raises:
+            DetectorError: The file is not an ONNX model with one image input, or a required option is neither in
+                ``options`` nor in the file's metadata.
         """
         self.name = f"onnx:{Path(path).name}"
         self._path = Path(path)
@@ -59,58 +68,71 @@ class OnnxDetector:
         self._squares: bool = settings["views"] == "squares"
 
     def __call__(self, frames: Sequence[Frame | Image]) -> list[PersonBoxes]:
-        """The people on each frame, in pixels of the frame, best score first."""
+        """Find the persons on each frame.
+
+        Args:
+            frames: Frames, or uint8 RGB images ``[H, W, 3]``; their sizes may differ.
+
+        Returns:
+            One ``PersonBoxes`` per frame, in pixels of the frame, best score first.
+
+        Raises:
+            DetectorError: A frame is not a uint8 RGB image, or the model cannot be run on it.
+        """
         return [self._people(image) for image in images_of(frames)]
 
     def _people(self, image: Image) -> PersonBoxes:
+        """The persons on one frame."""
         height, width = image.shape[:2]
         views = views_of(width, height, squares=self._squares)
-        picture = PIL.Image.fromarray(image)
-        tensors, placements = zip(*(self._input.prepare(picture, view) for view in views), strict=True)
+        pil_image = PIL.Image.fromarray(image)
+        tensors, placements = zip(*(self._input.prepare(pil_image, view) for view in views), strict=True)
+        boxes_xyxy, scores = self._run(np.stack(tensors))  # [n, k, 4] and [n, k]
+        # Apply the threshold, and convert each view's boxes to pixels of the frame.
         people = []
-        for found, scores, placement in zip(*self._run(np.stack(tensors)), placements, strict=True):
-            sure = scores >= self._min_score
-            people.append(PersonBoxes(placement.to_frame(found[sure]), scores[sure]))
+        for view_boxes, view_scores, placement in zip(boxes_xyxy, scores, placements, strict=True):
+            keep = view_scores >= self._min_score  # [k]
+            people.append(PersonBoxes(placement.to_frame(view_boxes[keep]), view_scores[keep]))
         return join(people, views, width, height, self._nms_iou)
 
-    def _run(self, pictures: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Boxes ``[n, k, 4]`` in pixels of the input and person scores ``[n, k]``."""
+    def _run(self, inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Run the network: ``[n, 3, h, w]`` -> boxes ``[n, k, 4]`` in pixels of the input, scores ``[n, k]``."""
         try:
-            found, scores = self._layout.decode(self._outputs(pictures), self._output)
+            boxes_xyxy, scores = self._layout.decode(self._outputs(inputs), self._output)
         except DetectorError as error:
             raise DetectorError(f"{self._path}: {error}") from error
-        if not (np.isfinite(scores).all() and np.isfinite(found[scores >= self._min_score]).all()):
+        if not (np.isfinite(scores).all() and np.isfinite(boxes_xyxy[scores >= self._min_score]).all()):
             raise DetectorError(
-                f"{self._path}: the model's boxes or scores hold NaN or infinity; see that layout and scale fit it"
+                f"{self._path}: the model's boxes or scores hold NaN or infinity; check that layout and scale fit it"
             )
-        return found, scores
+        return boxes_xyxy, scores
 
-    def _outputs(self, pictures: FloatArray) -> dict[str, FloatArray]:
-        """The model's outputs by name; a model that takes one picture at a time is run once for each."""
-        feed = self._session.get_inputs()[0]
+    def _outputs(self, inputs: FloatArray) -> dict[str, FloatArray]:
+        """The model's outputs by name; a model with a fixed batch size of 1 is run once per view."""
+        input_info = self._session.get_inputs()[0]
         names = [output.name for output in self._session.get_outputs()]
-        parts = np.split(pictures, len(pictures)) if feed.shape[0] == 1 else [pictures]
+        parts = np.split(inputs, len(inputs)) if input_info.shape[0] == 1 else [inputs]
         try:
-            runs = [self._session.run(names, {feed.name: part}) for part in parts]
+            runs = [self._session.run(names, {input_info.name: part}) for part in parts]
         except Exception as error:  # onnxruntime's errors share no narrower base
             raise DetectorError(
-                f"onnxruntime cannot run it on pictures {list(pictures.shape)} ({_one_line(error)}); see that size "
-                "fits the model, and that it takes several pictures at once if views=squares"
+                f"onnxruntime cannot run it on inputs {list(inputs.shape)} ({_one_line(error)}); check that size fits "
+                "the model, and that it takes several images at once if views=squares"
             ) from error
         return {name: np.concatenate([run[i] for run in runs]).astype(np.float32) for i, name in enumerate(names)}
 
     def _describe(self) -> str:
         """The file, its inputs and outputs, for messages."""
         sides = (self._session.get_inputs(), self._session.get_outputs())
-        takes, gives = (", ".join(f"{value.name} {value.shape}" for value in side) for side in sides)
+        takes, gives = (", ".join(shown(f"{value.name} {value.shape}") for value in side) for side in sides)
         return f"{self._path} (takes {takes}; gives {gives})"
 
     def _input_format(self, settings: dict[str, Any]) -> InputFormat:
-        """How this model's picture goes in; ``DetectorError`` where the file's input and the options disagree."""
+        """The format of the model's input; ``DetectorError`` where the file's input contradicts the options."""
         inputs = self._session.get_inputs()
         if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].type not in _DTYPES:
             raise DetectorError(
-                f"{self._describe()}: the model must take one picture [n, 3, h, w] or [n, h, w, 3] of float, float16 "
+                f"{self._describe()}: the model must take one image [n, 3, h, w] or [n, h, w, 3] of float, float16 "
                 "or uint8; export it without further inputs"
             )
         _, *shape = inputs[0].shape
@@ -119,7 +141,7 @@ class OnnxDetector:
         fixed = (sides[1], sides[0]) if all(isinstance(side, int) for side in sides) else None
         size = settings.get("size", fixed)
         if size is None:
-            raise DetectorError(f"{self._describe()}: the model takes pictures of any size; say size=WIDTHxHEIGHT")
+            raise DetectorError(f"{self._describe()}: the model takes images of any size; say size=WIDTHxHEIGHT")
         if fixed is not None and size != fixed:
             raise DetectorError(
                 f"{self._describe()}: size is {size[0]}x{size[1]}, but the model only takes {fixed[0]}x{fixed[1]}"
@@ -138,12 +160,13 @@ class OnnxDetector:
 
 
 def _open(path: Path, num_threads: int | None) -> onnxruntime.InferenceSession:
+    """Open the file as a session on the CPU; ``DetectorError`` where it is missing or invalid."""
     if not path.is_file():
         raise DetectorError(f"{path}: there is no such ONNX file")
     settings = onnxruntime.SessionOptions()
-    # A number, because onnxruntime's own choice counts and pins cores that a container may not give it.
+    # Set explicitly: onnxruntime's default counts and pins cores that a container may not be allowed to use.
     settings.intra_op_num_threads = num_threads or usable_cores()
-    # Idle threads that spin would take the cores from the action network, which runs in turn with this one.
+    # Spinning idle threads would occupy cores that the action network needs, which runs alternately with this one.
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
@@ -152,4 +175,4 @@ def _open(path: Path, num_threads: int | None) -> onnxruntime.InferenceSession:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    return shown(" ".join(str(error).split()))

@@ -1,7 +1,7 @@
-"""What has to be known about an ONNX model beside the file itself, and where it is said.
+"""The options of an ONNX model: its input format, its output layout, its thresholds.
 
-In this order: the caller's options, the file's own metadata (``metadata_props`` keys ``ava_detect.<option>``), what
-the layout's project usually does. docs/detectors.md has the tables.
+An option comes, in this order, from the caller, from the file's metadata (``metadata_props`` keys
+``ava_detect.<option>``) or from the defaults of its layout. docs/detectors.md has the tables.
 """
 
 from __future__ import annotations
@@ -17,19 +17,34 @@ METADATA_PREFIX = "ava_detect."
 
 
 class OnnxOptions(TypedDict, total=False):
-    """What may be said about a model."""
+    """The options of a model; each may be left out.
+
+    Attributes:
+        layout: Output layout, a key of ``LAYOUTS``.
+        min_score: Lowest score of a person, 0..1.
+        size: Width and height of the input in pixels, for models that take any size.
+        resize: How a view is fitted into the input; see ``InputFormat``.
+        color: Order of the input's channels.
+        scale: The input is (value in 0..255 * scale - mean) / std.
+        mean: Mean of each channel, or one for all.
+        std: Standard deviation of each channel, or one for all.
+        coordinates: Unit of the boxes; see ``OutputFormat``.
+        person_class: Index of the person class.
+        nms_iou: IoU above which the weaker of two boxes is dropped; 1 for no suppression.
+        views: The whole frame only, or also its two end squares; see ``tiles``.
+    """
 
     layout: str
-    min_score: float  # people below it are left out
-    size: tuple[int, int]  # width, height of the input in pixels, for models that take any
+    min_score: float
+    size: tuple[int, int]
     resize: Literal["stretch", "letterbox", "letterbox_center"]
     color: Literal["rgb", "bgr"]
-    scale: float  # the input is (value 0..255 * scale - mean) / std
+    scale: float
     mean: tuple[float, ...]
     std: tuple[float, ...]
     coordinates: Literal["fractions", "pixels", "grid"]
     person_class: int
-    nms_iou: float  # 1 = no suppression
+    nms_iou: float
     views: Literal["whole", "squares"]
 
 
@@ -41,34 +56,42 @@ _CHOICES = {
 
 
 def resolve(options: OnnxOptions, metadata: Mapping[str, str], model: str) -> dict[str, Any]:
-    """Every option's value but ``size``, which only a model that takes any size needs.
+    """Determine the value of every option.
 
-    ``model``: the file, its inputs and outputs, for messages. Raises ``DetectorError`` for a value that is not
-    allowed and where something that has no usual value was not said.
+    Args:
+        options: The caller's options.
+        metadata: The file's metadata.
+        model: The file, its inputs and outputs, for messages.
+
+    Returns:
+        Option -> value, for every option except ``size``, which is there only where it is given.
+
+    Raises:
+        DetectorError: A value is not allowed, or an option without default is not given.
     """
-    said_by_file = {
+    from_file = {
         key.removeprefix(METADATA_PREFIX): text for key, text in metadata.items() if key.startswith(METADATA_PREFIX)
     }
-    said: dict[str, Any] = {**read_options(said_by_file, CONVERTERS, f"metadata of {model}"), **options}
-    if "layout" not in said:
+    given: dict[str, Any] = {**read_options(from_file, CONVERTERS, f"metadata of {model}"), **options}
+    if "layout" not in given:
         kinds = "; ".join(f"{name}: {layout.shapes}" for name, layout in LAYOUTS.items())
-        raise DetectorError(f"{model} does not say how it holds its boxes; say layout=..., one of {kinds}")
-    _check("layout", said["layout"], tuple(LAYOUTS), model)
-    layout = LAYOUTS[said["layout"]]
-    unsaid = [name for name in layout.must_say if name not in said]
-    if unsaid:
+        raise DetectorError(f"{model} does not give its output layout; say layout=..., one of {kinds}")
+    _check("layout", given["layout"], tuple(LAYOUTS), model)
+    layout = LAYOUTS[given["layout"]]
+    missing = [name for name in layout.required if name not in given]
+    if missing:
         raise DetectorError(
-            f"{model} does not say {', '.join(unsaid)}, which layout {said['layout']} leaves open; "
+            f"{model} does not give {', '.join(missing)}, for which layout {given['layout']} has no default; "
             "say each as an option or in the file's metadata, see docs/detectors.md"
         )
-    usual = {
+    defaults = {
         "min_score": 0.3,
         "person_class": 0,
         "views": "whole",
         "coordinates": layout.coordinates[0],
         **layout.defaults,
     }
-    settings = {**usual, **said}
+    settings = {**defaults, **given}
     for name, allowed in {**_CHOICES, "coordinates": layout.coordinates}.items():
         _check(name, settings[name], allowed, model)
     return settings
@@ -82,7 +105,7 @@ def _check(name: str, value: str, allowed: tuple[str, ...], model: str) -> None:
 
 
 def _size(text: str) -> tuple[int, int]:
-    """``"640"`` or ``"640x384"`` as width, height."""
+    """Convert ``"640"`` or ``"640x384"`` to width and height."""
     width, _, height = text.lower().partition("x")
     size = int(width), int(height or width)
     if min(size) < 1:
@@ -98,15 +121,15 @@ def _fraction(text: str) -> float:
 
 
 def _channels(text: str) -> tuple[float, ...]:
-    """``"0.5"`` or ``"0.485,0.456,0.406"``."""
+    """Convert ``"0.5"`` or ``"0.485,0.456,0.406"`` to one number or one per channel."""
     values = tuple(float(part) for part in text.split(","))
     if len(values) not in (1, 3):
-        raise ValueError(f"{len(values)} numbers where 1 or 3 are wanted")
+        raise ValueError(f"{len(values)} numbers instead of 1 or 3")
     return values
 
 
 def _scale(text: str) -> float:
-    """``"0.5"`` or ``"1/255"``."""
+    """Convert ``"0.5"`` or ``"1/255"`` to a number."""
     numerator, slash, denominator = text.partition("/")
     divisor = float(denominator) if slash else 1.0
     if divisor == 0:

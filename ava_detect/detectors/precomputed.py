@@ -1,4 +1,4 @@
-"""Person boxes that somebody found before: an AVA csv (PySlowFast's proposals, ground truth) or a COCO json file."""
+"""Person boxes from a file: an AVA csv (PySlowFast's proposals, ground truth) or a COCO json file."""
 
 from __future__ import annotations
 
@@ -12,18 +12,24 @@ import numpy.typing as npt
 import pandas as pd
 
 from ava_detect.detectors.base import Converters, Image
-from ava_detect.errors import DetectorError
+from ava_detect.errors import DetectorError, shown
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
 from ava_detect.formats.ava_csv_reader import LastColumn
 from ava_detect.formats.coco_json import read_coco_json
 from ava_detect.structures import Float32Array, Frame, PersonBoxes, boxes
 
-# How far a frame's time may lie from the file's timestamp: writers round to hundredths.
+# Greatest difference between a frame's time and the file's timestamp: writers round to hundredths.
 TIMESTAMP_TOLERANCE_SECONDS = 0.01
 
 
 class _Video(NamedTuple):
-    """The people of one video in order of time; R people."""
+    """The persons of one video in order of time, R rows.
+
+    Attributes:
+        timestamps_seconds: Time of the keyframe of each row, ``[R]``.
+        boxes_fraction: Boxes as fractions of the frame, ``[R, 4]``.
+        scores: Scores in 0..1, ``[R]``.
+    """
 
     timestamps_seconds: npt.NDArray[np.float64]
     boxes_fraction: Float32Array
@@ -31,10 +37,10 @@ class _Video(NamedTuple):
 
 
 class PrecomputedBoxes:
-    """The people that a file lists for a keyframe; it looks at no picture, only at a frame's video and time.
+    """Returns the persons that a file lists for a keyframe, by the frame's video and time; pixels are not read.
 
-    ``start_seconds`` may be changed from video to video.
-    Several rows of one box on one keyframe, one per action label, are one person, with the best of their scores.
+    The attribute ``start_seconds`` may be changed between videos. Several rows of one box on one keyframe, one per
+    action label, are one person, with the best of their scores.
     """
 
     needs_images: bool = False
@@ -50,15 +56,20 @@ class PrecomputedBoxes:
         images: str | Path | None = None,
         video_starts: Mapping[str, float] | None = None,
     ) -> None:
-        """``path``: an AVA csv, or a COCO json when its name ends in ``.json``.
+        """Read the file.
 
-        ``start_seconds``: where in the movie a video file starts; it is added to a frame's time to get the file's
-        timestamp (900 for AVA's trimmed files). ``min_score``: people below it are left out; None keeps everybody.
-        A person without a score gets 1. ``last_column``: what column 8 of a csv holds, ``score`` or ``person_id``
-        (ground truth). ``images``: the instances file that belongs to a COCO results list. ``video_starts``: by their
-        ids, the ``start_seconds`` of videos that have their own.
-        Raises ``FormatError`` for a file that cannot be read, ``DetectorError`` for numbers that are no fractions or
-        no scores.
+        Args:
+            path: An AVA csv, or a COCO json file if the name ends in ``.json``.
+            start_seconds: Time in the movie at which a video file starts; it is added to a frame's time to get the
+                file's timestamp (900 for AVA's trimmed files).
+            min_score: Lowest score of a person, 0..1; None keeps all. A person without a score has the score 1.
+            last_column: Content of column 8 of a csv, ``"score"`` or ``"person_id"`` (ground truth).
+            images: The instances file that belongs to a COCO results list.
+            video_starts: Video id -> ``start_seconds`` of that video, where it differs.
+
+        Raises:
+            FormatError: The file cannot be read.
+            DetectorError: A box is not in fractions of the frame, or a score is not in 0..1.
         """
         self.name = f"boxes:{Path(path).name}"
         self._path = path
@@ -72,13 +83,22 @@ class PrecomputedBoxes:
         self._videos = _people_by_video(table, min_score)
 
     def __call__(self, frames: Sequence[Frame | Image]) -> list[PersonBoxes]:
-        """The people on each frame, in pixels of the frame, best score first; nobody where the file has no such time.
+        """Look up the persons on each frame.
 
-        Raises ``DetectorError`` for a plain array, and for a video of which the file has no row at all.
+        Args:
+            frames: ``Frame`` values, which have a video id and a time.
+
+        Returns:
+            One ``PersonBoxes`` per frame, in pixels of the frame, best score first; empty where the file has no such
+            time.
+
+        Raises:
+            DetectorError: A frame is a plain image, or the file has no row of its video.
         """
         return [self._people(frame) for frame in frames]
 
     def _people(self, frame: Frame | Image) -> PersonBoxes:
+        """The persons on one frame."""
         if not isinstance(frame, Frame):
             raise DetectorError(f"{self._path}: boxes are found by video and time; give Frame values, not plain arrays")
         video = self._videos.get(frame.video_id)
@@ -88,6 +108,7 @@ class PrecomputedBoxes:
         wanted = frame.timestamp_seconds + self._video_starts.get(frame.video_id, self.start_seconds)
         if not len(times):
             return PersonBoxes.empty()
+        # The keyframe nearest in time, and all rows of it.
         nearest = times[np.abs(times - wanted).argmin()]
         # The float sum and difference of two-decimal times may miss the tolerance by a rounding.
         if abs(nearest - wanted) > TIMESTAMP_TOLERANCE_SECONDS + 1e-9:
@@ -98,12 +119,13 @@ class PrecomputedBoxes:
         return PersonBoxes(boxes.fractions_to_pixels(inside, width, height), video.scores[rows])
 
     def _no_such_video(self, video_id: str) -> str:
+        """The message for a video without rows, with similar names."""
         known = list(self._videos)
         stem = Path(video_id).stem
         near = [name for name in known if Path(name).stem == stem] or get_close_matches(video_id, known, n=1)
         hint = f"did you mean {near[0]!r}? it has" if near else "it has"
-        shown = ", ".join(known[:3]) + (f" and {len(known) - 3} more" if len(known) > 3 else "")
-        return f"{self._path}: no row is of the video {video_id!r}; {hint} {shown or 'no video at all'}"
+        examples = shown(", ".join(known[:3])) + (f" and {len(known) - 3} more" if len(known) > 3 else "")
+        return f"{self._path}: no row is of the video {video_id!r}; {hint} {examples or 'no video at all'}"
 
     def _check(self, table: AvaTable) -> None:
         """Refuse pixels where fractions are expected, and person ids where scores are."""
@@ -112,7 +134,7 @@ class PrecomputedBoxes:
             row = int(outside.argmax())
             raise DetectorError(
                 f"{self._path}: boxes are fractions of the frame, 0..1, got {table.boxes_fraction[row].tolist()} in "
-                f"{table.video_ids[table.video_index[row]]} at {table.timestamps_seconds[row]:g} s"
+                f"{shown(table.video_ids[table.video_index[row]])} at {table.timestamps_seconds[row]:g} s"
             )
         no_score = (table.scores < 0) | (table.scores > 1)
         if no_score.any():
@@ -123,12 +145,13 @@ class PrecomputedBoxes:
 
 
 def _people_by_video(table: AvaTable, min_score: float | None) -> dict[str, _Video]:
-    """Each video's people, one row a person; a video whose keyframes are all empty has none."""
+    """The persons of each video, one row per person; a video whose keyframes are all empty has no rows."""
     corners = ["x1", "y1", "x2", "y2"]
     rows = pd.DataFrame(table.boxes_fraction, columns=corners)
     rows.insert(0, "video", table.video_index)
     rows.insert(1, "seconds", table.timestamps_seconds)
     rows["score"] = np.where(np.isnan(table.scores), 1.0, table.scores)
+    # Sort by time, then by descending score, so that the first of equal boxes has the best score.
     people = rows[~table.lists_only].sort_values(["seconds", "score"], ascending=[True, False], kind="stable")
     people = people.drop_duplicates(["video", "seconds", *corners])
     if min_score is not None:

@@ -1,7 +1,7 @@
-"""Detectors named by text, as the command line and config files do: ``KIND[:TARGET][?option=value&option=value]``.
+"""Detector specs: text that names a detector, ``KIND[:TARGET][?option=value&option=value]``.
 
-``builtin``, ``onnx:FILE``, ``torchvision:NAME``, ``detectron2:CONFIG``, ``boxes:FILE``; a file may lie at an address.
-A kind's library is imported when that kind is asked for and not before.
+The kinds are ``builtin``, ``onnx:FILE``, ``torchvision:NAME``, ``detectron2:CONFIG`` and ``boxes:FILE``; a FILE may be
+an address. A kind's library is imported when a detector of that kind is built, not before.
 """
 
 from __future__ import annotations
@@ -19,7 +19,14 @@ from ava_detect.storage.cache import copy_of
 
 @dataclass(frozen=True)
 class _Kind:
-    """Where a kind of detector lives, what its target is called, and which of the common settings it takes."""
+    """One kind of detector.
+
+    Attributes:
+        module: Its module in ``ava_detect.detectors``.
+        class_name: Its class.
+        target: Placeholder of its target in messages; empty for a kind without target.
+        takes: The common settings that its constructor has.
+    """
 
     module: str
     class_name: str
@@ -39,13 +46,24 @@ _KINDS = {
 def build_detector(
     spec: str, *, min_score: float | None = None, num_threads: int | None = None, device: str = "cpu"
 ) -> PersonDetector:
-    """The detector that ``spec`` names, ready to be called with frames.
+    """Build the detector that a spec names.
 
-    ``min_score``: people below it are left out, 0..1; it goes before the spec's own ``min_score`` option, and
-    without either the detector's default holds. ``num_threads``: for the detectors on onnxruntime. ``device``: for
-    those on torch (``torchvision``, ``detectron2``). Every option: docs/detectors.md.
-    Raises ``DetectorError`` for a spec that cannot be understood, ``MissingDependencyError`` for a library that is
-    not installed.
+    Args:
+        spec: ``KIND[:TARGET][?option=value&option=value]``; docs/detectors.md lists every option.
+        min_score: Lowest score of a person, 0..1. It takes precedence over the spec's option ``min_score``; without
+            either, the detector's default is used.
+        num_threads: Threads of the detectors on onnxruntime (``builtin``, ``onnx``); by default one per usable core.
+        device: Device of the detectors on torch (``torchvision``, ``detectron2``).
+
+    Returns:
+        The detector, ready to be called with frames.
+
+    Raises:
+        DetectorError: The spec is invalid, or its file or weights cannot be used.
+        MissingDependencyError: The detector's library is not installed.
+
+    Example:
+        >>> detector = build_detector("onnx:yolox_s.onnx?layout=yolox", min_score=0.5)
     """
     kind_name, target, texts = _parse(spec)
     kind = _KINDS[kind_name]
@@ -64,7 +82,14 @@ def build_detector(
 
 
 def file_of(spec: str) -> Path | None:
-    """The file that a detector reads, on this machine; None for one that reads none, or whose file is not there."""
+    """Return the local file that a detector reads; a file at an address is copied into the cache.
+
+    Args:
+        spec: The detector's spec.
+
+    Returns:
+        The path; None for a kind without file, and where the file does not exist.
+    """
     kind, _, target = spec.partition("?")[0].partition(":")
     if kind not in _KINDS or _KINDS[kind].target != "FILE":
         return None
@@ -74,13 +99,20 @@ def file_of(spec: str) -> Path | None:
 
 
 def shown(spec: str) -> str:
-    """A spec as people may see it: its address without users and passwords."""
+    """Return a spec for messages and summaries: its address without user and password.
+
+    Args:
+        spec: The detector's spec.
+
+    Returns:
+        The spec without secrets.
+    """
     head, mark, options = spec.partition("?")
     return without_secrets(head) + mark + options
 
 
 def _parse(spec: str) -> tuple[str, str, dict[str, str]]:
-    """Kind, target and options' texts; ``DetectorError`` for an unknown kind or a missing or needless target."""
+    """Split a spec into kind, target and option texts; ``DetectorError`` where one of them is invalid."""
     head, _, tail = spec.partition("?")
     kind_name, _, target = head.partition(":")
     if kind_name not in _KINDS:

@@ -1,4 +1,4 @@
-"""Any detection model of torchvision, kept to COCO's people."""
+"""Any detection model of torchvision, reduced to COCO's person class."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import torch
 from torchvision import models
 
 from ava_detect.detectors.base import Converters, Image, images_of, people_by_size
-from ava_detect.errors import DetectorError, suggestion
+from ava_detect.errors import DetectorError, shown, suggestion
 from ava_detect.structures import Frame, PersonBoxes, boxes
 
 _PERSON = 1  # COCO's id, in every detection model of torchvision
 
 
 class TorchvisionDetector:
-    """People found by ``torchvision.models.detection``, for example ``fasterrcnn_resnet50_fpn_v2``.
+    """Finds persons with a model of ``torchvision.models.detection``, for example ``fasterrcnn_resnet50_fpn_v2``.
 
     Frames of one size go through the network together, at most 8 at a time.
     """
@@ -29,10 +29,17 @@ class TorchvisionDetector:
     def __init__(
         self, name: str, *, weights: str | Path = "DEFAULT", min_score: float = 0.8, device: str = "cpu"
     ) -> None:
-        """``weights``: ``DEFAULT`` (torchvision downloads them), a file with a state dict, or ``none`` (random).
+        """Build the model and load its weights.
 
-        ``min_score``: people below it are left out. ``device``: where torch runs it.
-        Raises ``DetectorError`` for an unknown name and for weights that cannot be had or do not fit.
+        Args:
+            name: Name of a torchvision detection model.
+            weights: ``"DEFAULT"`` (torchvision downloads them), a file with a state dict, or ``"none"`` for random
+                weights.
+            min_score: Lowest score of a person, 0..1.
+            device: Device of the model.
+
+        Raises:
+            DetectorError: The name is unknown, or the weights cannot be downloaded, cannot be read or do not fit.
         """
         known = models.list_models(module=models.detection)
         if name not in known:
@@ -46,23 +53,36 @@ class TorchvisionDetector:
         self._model = _load(name, weights).eval().to(self._device)
 
     def __call__(self, frames: Sequence[Frame | Image]) -> list[PersonBoxes]:
-        """The people on each frame, in pixels of the frame, best score first."""
+        """Find the persons on each frame.
+
+        Args:
+            frames: Frames, or uint8 RGB images ``[H, W, 3]``; their sizes may differ.
+
+        Returns:
+            One ``PersonBoxes`` per frame, in pixels of the frame, best score first.
+
+        Raises:
+            DetectorError: A frame is not a uint8 RGB image.
+        """
         return people_by_size(images_of(frames), self._run)
 
     @torch.inference_mode()
     def _run(self, images: Sequence[Image]) -> list[PersonBoxes]:
-        pictures = [torch.tensor(image).permute(2, 0, 1).to(self._device).float() / 255 for image in images]
-        return [self._people(found, image) for found, image in zip(self._model(pictures), images, strict=True)]
+        """The persons on images of one size."""
+        # [H, W, 3] in 0..255 -> [3, H, W] in 0..1.
+        tensors = [torch.tensor(image).permute(2, 0, 1).to(self._device).float() / 255 for image in images]
+        return [self._people(found, image) for found, image in zip(self._model(tensors), images, strict=True)]
 
     def _people(self, found: dict[str, torch.Tensor], image: Image) -> PersonBoxes:
-        """The people among all that was found on one frame."""
-        sure = (found["labels"] == _PERSON) & (found["scores"] >= self._min_score)
-        order = found["scores"][sure].argsort(descending=True, stable=True)
-        boxes_xyxy, scores = (found[key][sure][order].float().cpu().numpy() for key in ("boxes", "scores"))
+        """The persons among the objects found on one frame, best score first."""
+        keep = (found["labels"] == _PERSON) & (found["scores"] >= self._min_score)
+        order = found["scores"][keep].argsort(descending=True, stable=True)
+        boxes_xyxy, scores = (found[key][keep][order].float().cpu().numpy() for key in ("boxes", "scores"))
         return PersonBoxes(boxes.clip(boxes_xyxy, image.shape[1], image.shape[0]), scores)
 
 
 def _load(name: str, weights: str | Path) -> torch.nn.Module:
+    """The model with the weights of a file, torchvision's own or random ones."""
     if weights == "DEFAULT":
         return _pretrained(name)
     try:
@@ -73,20 +93,21 @@ def _load(name: str, weights: str | Path) -> torch.nn.Module:
             model.load_state_dict(state.get("model", state))
     except (AttributeError, OSError, RuntimeError, pickle.UnpicklingError) as error:
         raise DetectorError(
-            f"{weights}: these weights cannot be loaded into torchvision's {name} ({error}); "
+            f"{weights}: these weights cannot be loaded into torchvision's {name} ({shown(error)}); "
             "give a state dict of that model"
         ) from error
     return model
 
 
 def _pretrained(name: str) -> torch.nn.Module:
+    """The model with torchvision's default weights, downloaded if they are not in its cache."""
     weights = models.get_model_weights(name).DEFAULT
     try:
         model: torch.nn.Module = models.get_model(name, weights=weights)
     except OSError as error:
         folder = Path(torch.hub.get_dir()) / "checkpoints"
         raise DetectorError(
-            f"the weights of torchvision's {name} could not be downloaded ({error}); get {weights.url} on another "
-            f"machine and put it into {folder}, or say weights=FILE"
+            f"the weights of torchvision's {name} could not be downloaded ({shown(error)}); get {weights.url} on "
+            f"another machine and put it into {folder}, or say weights=FILE"
         ) from error
     return model

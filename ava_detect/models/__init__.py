@@ -1,1 +1,1 @@
-"""The networks: backbones, RoI pooling, heads, and the weights that fill them."""
+"""The networks: backbones, RoI pooling, heads, and the reading and writing of their weights."""

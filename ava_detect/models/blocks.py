@@ -13,7 +13,10 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from ava_detect.models.nonlocal_block import Affinity, NonLocalBlock
+from ava_detect.models.nonlocal_block import NonLocalBlock, StageNonLocal
+
+# Output channels of a bottleneck per inner channel (He et al., arXiv 1512.03385).
+EXPANSION = 4
 
 
 class ConvBN(nn.Module):
@@ -28,7 +31,15 @@ class ConvBN(nn.Module):
         stride: Sequence[int] = (1, 1, 1),
         dilation: int = 1,
     ) -> None:
-        """``kernel``, ``stride``: (t, h, w); padding keeps the size at stride 1. ``dilation``: spatial."""
+        """Create the convolution, padded so that stride 1 keeps the size.
+
+        Args:
+            in_channels: Channels of the input.
+            out_channels: Channels of the output.
+            kernel: Kernel size (t, h, w), odd numbers.
+            stride: Stride (t, h, w).
+            dilation: Spatial dilation; time is not dilated.
+        """
         super().__init__()
         t, h, w = kernel
         self.conv = nn.Conv3d(
@@ -43,7 +54,14 @@ class ConvBN(nn.Module):
         self.bn = nn.BatchNorm3d(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[B, C, T, H, W]`` -> normalised convolution; no activation."""
+        """Convolve and normalise, without activation.
+
+        Args:
+            x: Features ``[B, C_in, T, H, W]``.
+
+        Returns:
+            Features ``[B, C_out, T / stride, H / stride, W / stride]``, rounded up.
+        """
         return cast(Tensor, self.bn(self.conv(x)))
 
 
@@ -51,20 +69,44 @@ class Stem(ConvBN):
     """The first convolution (t x 7 x 7, spatial stride 2), ReLU and a spatial max pool of stride 2."""
 
     def __init__(self, out_channels: int, temporal_kernel: int) -> None:
+        """Create the convolution over RGB and the pool.
+
+        Args:
+            out_channels: Channels of the output.
+            temporal_kernel: Length of the convolution in frames, odd.
+        """
         super().__init__(3, out_channels, (temporal_kernel, 7, 7), stride=(1, 2, 2))
         self.pool = nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[B, 3, T, H, W]`` -> ``[B, C, T, H / 4, W / 4]``."""
-        return cast(Tensor, self.pool(super().forward(x).relu_()))
+        """Compute the first feature map.
+
+        Args:
+            x: Normalised RGB ``[B, 3, T, H, W]``.
+
+        Returns:
+            Features ``[B, C, T, H / 4, W / 4]``, rounded up.
+        """
+        features = super().forward(x).relu_()  # [B, C, T, H / 2, W / 2]
+        return cast(Tensor, self.pool(features))  # [B, C, T, H / 4, W / 4]
 
 
 class Bottleneck(nn.Module):
-    """Conv a (t x 1 x 1), b (1 x 3 x 3, stride and dilation here), c (1 x 1 x 1), and the shortcut."""
+    """Convolutions a (t x 1 x 1), b (1 x 3 x 3, with stride and dilation) and c (1 x 1 x 1), and the shortcut."""
 
     def __init__(
         self, in_channels: int, inner: int, out_channels: int, *, temporal_kernel: int, stride: int, dilation: int
     ) -> None:
+        """Create the convolutions; the shortcut has one where channels or size change.
+
+        Args:
+            in_channels: Channels of the input.
+            inner: Channels between the convolutions.
+            out_channels: Channels of the output.
+            temporal_kernel: Length of convolution a in frames, odd.
+            stride: Spatial stride of convolution b and of the shortcut.
+            dilation: Spatial dilation of convolution b.
+        """
         super().__init__()
         strides = (1, stride, stride)
         self.a = ConvBN(in_channels, inner, (temporal_kernel, 1, 1))
@@ -74,14 +116,26 @@ class Bottleneck(nn.Module):
         self.shortcut = ConvBN(in_channels, out_channels, (1, 1, 1), stride=strides) if needs_projection else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[B, C_in, T, H, W]`` -> ``[B, C_out, T, H / stride, W / stride]``."""
+        """Add the residual branch to the shortcut, then apply ReLU.
+
+        Args:
+            x: Features ``[B, C_in, T, H, W]``.
+
+        Returns:
+            Features ``[B, C_out, T, H / stride, W / stride]``, rounded up.
+        """
         shortcut = x if self.shortcut is None else self.shortcut(x)
-        residual = self.c(self.b(self.a(x).relu_()).relu_())
+        reduced = self.a(x).relu_()  # [B, inner, T, H, W]
+        convolved = self.b(reduced).relu_()  # [B, inner, T, H / stride, W / stride]
+        residual = self.c(convolved)  # [B, C_out, T, H / stride, W / stride]
         return cast(Tensor, residual.add_(shortcut).relu_())
 
 
 class Stage(nn.Sequential):
-    """One pathway's residual stage: blocks by name ``block{i}``, a non-local block ``nonlocal{i}`` after block i."""
+    """One pathway's residual stage: modules ``block{i}``, and ``nonlocal{i}`` where a non-local block follows block i.
+
+    Its output has ``EXPANSION * inner`` channels.
+    """
 
     def __init__(
         self,
@@ -93,14 +147,23 @@ class Stage(nn.Sequential):
         num_temporal: int,
         stride: int,
         dilation: int,
-        nonlocal_after: Sequence[int] = (),
-        nonlocal_affinity: Affinity = "dot_product",
-        nonlocal_pool: Sequence[int] = (1, 2, 2),
-        nonlocal_groups: int = 1,
+        non_local: StageNonLocal | None = None,
     ) -> None:
-        """``num_temporal``: so many of the first blocks have the temporal kernel, the others 1."""
+        """Create the blocks; only the first changes the channels and the size.
+
+        Args:
+            in_channels: Channels of the input.
+            inner: Channels between the convolutions of each block.
+            depth: Number of residual blocks.
+            temporal_kernel: Length in frames of convolution a in the first ``num_temporal`` blocks.
+            num_temporal: Number of blocks, from the first, with that temporal kernel; the others have length 1.
+            stride: Spatial stride of the first block.
+            dilation: Spatial dilation of every block.
+            non_local: The non-local blocks; by default none.
+        """
         super().__init__()
-        out_channels = 4 * inner
+        non_local = non_local or StageNonLocal()
+        out_channels = EXPANSION * inner
         for i in range(depth):
             block = Bottleneck(
                 in_channels if i == 0 else out_channels,
@@ -111,8 +174,8 @@ class Stage(nn.Sequential):
                 dilation=dilation,
             )
             self.add_module(f"block{i}", block)
-            if i in nonlocal_after:
+            if i in non_local.after:
                 attention = NonLocalBlock(
-                    out_channels, affinity=nonlocal_affinity, pool=nonlocal_pool, groups=nonlocal_groups
+                    out_channels, affinity=non_local.affinity, pool=non_local.pool, groups=non_local.groups
                 )
                 self.add_module(f"nonlocal{i}", attention)

@@ -1,12 +1,12 @@
-"""How a network is run: one definition, several ways to the same numbers.
+"""Ways to run a network for inference: one definition, several executions with the same numbers.
 
-``models/slowfast.py`` defines the network; training, checkpoints and comparisons with other code use it as it stands.
-For inference ``prepare`` derives a way to run it:
+``models/slowfast.py`` defines the network; training, checkpoints and comparisons with other code run that definition.
+For inference ``prepare`` chooses one of:
 
 - ``eager``: the definition itself; bf16 by autocast.
-- ``fused``: ``models/fused.py``. Logits stay within 1e-4 of the definition's in fp32.
-- ``auto``: ``fused`` on x86 CPUs, where ``docs/performance.md`` has the measurements, for large networks and for small
-  ones; ``eager`` on everything else, where nothing was measured.
+- ``fused``: ``models/fused``. Logits stay within 1e-4 of the definition's in fp32.
+- ``auto``: ``fused`` on x86 CPUs, where it was measured on large and small networks (``docs/performance.md``);
+  ``eager`` on all other devices, where it was not measured.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bf
 
 
 class PreparedModel:
-    """A network ready for inference, with the signature of the network itself.
+    """A network ready for inference, called like the network itself.
 
-    Its weights are those that the network had when it was prepared. ``execution``, ``precision``: how it runs.
+    Its weights are those that the network had when it was prepared.
     """
 
     def __init__(
@@ -40,6 +40,14 @@ class PreparedModel:
         precision: Precision,
         device: torch.device,
     ) -> None:
+        """Create the fused backbone if the execution asks for it.
+
+        Args:
+            model: The network, on ``device`` and in evaluation mode.
+            execution: ``"eager"`` or ``"fused"``.
+            precision: Number type of the convolutions, ``"fp32"`` or ``"bf16"``.
+            device: Device of the network.
+        """
         self.execution = execution
         self.precision: Precision = precision
         self._model = model
@@ -47,30 +55,35 @@ class PreparedModel:
         self._fused = FusedSlowFast(model.backbone, _DTYPES[precision]) if execution == "fused" else None
 
     def __call__(self, clip: Tensor, rois: Tensor | None = None) -> Tensor:
-        """``clip``: normalised RGB ``[B, 3, T, H, W]``; ``rois``: ``[M, 5]`` for a detector, None for a classifier.
+        """Compute the logits.
 
-        Returns the network's logits, float32.
+        Args:
+            clip: Normalised RGB ``[B, 3, T, H, W]`` at the fast pathway's frame rate.
+            rois: Boxes ``[M, 5]`` for a detector, None for a classifier.
+
+        Returns:
+            The network's logits, float32.
         """
         with ExitStack() as context:
             context.enter_context(torch.inference_mode())
             if self._device.type == "cuda":
-                # cuDNN would otherwise compute "fp32" convolutions with 10-bit mantissas. The flag is the process's, so
-                # that threads which set and restore it side by side, as on a CPU, would leave it wrong.
+                # cuDNN would otherwise compute "fp32" convolutions with 10-bit mantissas. The flag belongs to the
+                # process: concurrent calls would restore it wrongly, so the CPU's, which may be concurrent, leave it.
                 context.enter_context(torch.backends.cudnn.flags(allow_tf32=False))
             if self._fused is not None:
-                return self._after(self._fused(clip), rois)
+                return self._head_logits(self._fused(clip), rois)
             context.enter_context(torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bf16"))
             logits: Tensor = self._model(clip) if rois is None else self._model(clip, rois)
             return logits.float()
 
-    def _after(self, features: list[Tensor], rois: Tensor | None) -> Tensor:
-        """The rest of the network, in float32."""
+    def _head_logits(self, features: list[Tensor], rois: Tensor | None) -> Tensor:
+        """Run the parts after the backbone, in float32."""
         model = self._model
         logits: Tensor
         if isinstance(model, ActionClassifier):
             logits = model.head([pathway.float() for pathway in features])
         else:
-            assert rois is not None, "a detector scores the people inside boxes"
+            assert rois is not None, "a detector scores the persons inside boxes"
             logits = model.head(model.roi_pool(features, rois))
         return logits
 
@@ -82,19 +95,37 @@ def prepare(
     precision: Precision = "fp32",
     device: str | torch.device = "cpu",
 ) -> PreparedModel:
-    """``model`` (on ``device``, in evaluation mode) as it should be run.
+    """Prepare a network for inference.
 
-    Other modules of the same signature run as they are, under ``auto`` and ``eager``.
+    Args:
+        model: The network, on ``device`` and in evaluation mode. Other modules of the same signature are accepted with
+            ``auto`` and ``eager``; they run unchanged.
+        execution: ``"auto"``, ``"eager"`` or ``"fused"``; see the module's docstring.
+        precision: Number type of the convolutions.
+        device: Device of the network.
+
+    Returns:
+        The prepared network.
     """
     device = torch.device(device)
     if execution == "auto":
-        is_ours = isinstance(model, ActionDetector | ActionClassifier)
-        execution = "fused" if is_ours and has_fused_ops(device, _DTYPES[precision]) else "eager"
+        is_known = isinstance(model, ActionDetector | ActionClassifier)
+        execution = "fused" if is_known and has_fused_ops(device, _DTYPES[precision]) else "eager"
     return PreparedModel(model, execution, precision, device)
 
 
 def resolve_device(device: str) -> str:
-    """``auto`` is CUDA where there is one; asking for CUDA without one is a ``ConfigError``."""
+    """Return the device to run on.
+
+    Args:
+        device: ``"auto"`` (CUDA where available, else the CPU), ``"cpu"`` or ``"cuda"``.
+
+    Returns:
+        ``"cpu"`` or ``"cuda"``.
+
+    Raises:
+        ConfigError: An unknown name, or ``"cuda"`` where torch finds no CUDA device.
+    """
     if device not in ("auto", "cpu", "cuda"):
         raise ConfigError(f"`device` is auto, cpu or cuda, got {device!r}")
     available = torch.cuda.is_available()
@@ -106,7 +137,17 @@ def resolve_device(device: str) -> str:
 
 
 def resolve_precision(precision: str) -> Precision:
-    """``auto`` is fp32, whose scores equal the references; bf16 is a choice."""
+    """Return the precision to run with.
+
+    Args:
+        precision: ``"auto"`` or ``"fp32"`` for fp32, whose scores equal the references; ``"bf16"``.
+
+    Returns:
+        ``"fp32"`` or ``"bf16"``.
+
+    Raises:
+        ConfigError: An unknown name.
+    """
     known: dict[str, Precision] = {"auto": "fp32", "fp32": "fp32", "bf16": "bf16"}
     if precision not in known:
         raise ConfigError(f"`precision` is {', '.join(known)}, got {precision!r}")
@@ -114,7 +155,17 @@ def resolve_precision(precision: str) -> Precision:
 
 
 def resolve_execution(execution: str) -> Execution:
-    """How the network is run (``models/execution.py``); ``ConfigError`` for a name that is none of the ways."""
+    """Check the name of an execution.
+
+    Args:
+        execution: ``"auto"``, ``"eager"`` or ``"fused"``; see the module's docstring.
+
+    Returns:
+        The same name.
+
+    Raises:
+        ConfigError: An unknown name.
+    """
     known: dict[str, Execution] = {name: name for name in get_args(Execution)}
     if execution not in known:
         raise ConfigError(f"`execution` is {', '.join(known)}, got {execution!r}")

@@ -1,11 +1,13 @@
-"""Networks for other runtimes: ONNX of a whole detector, ``torch.export`` of its backbone. Both are checked on the way.
+"""Export networks for other runtimes: ONNX of a whole detector, ``torch.export`` of its backbone.
+
+The exported file is loaded and run, and its output compared with the network's, before it is stored.
 
 The ONNX graph takes ``clip`` ``[B, 3, T, H, W]`` (normalised RGB at the fast rate) and ``rois`` ``[M, 5]`` (clip index,
-x1, y1, x2, y2 in pixels of the clip) and gives ``scores`` ``[M, num_classes]`` in 0..1; B, H, W and M are free, T is
-the config's. RoIAlign is the standard operator (opset 16 and later know both pixel models). What a caller must know of
-the clip stands in the file's metadata under ``ava_detect``, as JSON.
+x1, y1, x2, y2 in pixels of the clip) and returns ``scores`` ``[M, num_classes]`` in 0..1; B, H, W and M are free, T is
+the config's. RoIAlign is the standard operator (opset 16 and later support both pixel models). The clip settings are in
+the file's metadata under the key ``ava_detect``, as JSON.
 
-torch's TorchScript-based exporter writes it: the newer one wants the package onnxscript, and gives nothing more here.
+torch's TorchScript-based exporter writes it: the newer one requires the package onnxscript, without an advantage here.
 """
 
 from __future__ import annotations
@@ -29,17 +31,26 @@ from ava_detect.models.roi import RoIPool
 from ava_detect.storage.local_files import atomic_path
 
 OPSET = 17
-# Scores of the exported network may differ by so much; measured differences are near 1e-6.
+# Greatest allowed difference of a score; measured differences are near 1e-6.
 TOLERANCE = 1e-4
 METADATA_KEY = "ava_detect"
+# Sizes (clips, height, width, boxes) of the input that is traced.
 _TRACED = (2, 64, 80, 3)
-# (clips, height, width, boxes) that differ from the traced ones in every way, odd sizes and no boxes among them.
+# Sizes at which the exported network is compared: all differ from the traced ones; odd sizes and no boxes are included.
 _CHECKED = ((1, 96, 64, 1), (3, 67, 121, 5), (2, 80, 96, 0))
 
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What was written, and by how much a score (a feature, as a share of the largest) differed when it was run."""
+    """The outcome of one export; prints as text.
+
+    Attributes:
+        path: The file.
+        kind: Its format.
+        largest_difference: Largest difference from the network's output: of a score, or of a feature relative to the
+            largest feature.
+        num_bytes: Size of the file.
+    """
 
     path: Path
     kind: str
@@ -54,11 +65,22 @@ class ExportReport:
 
 
 def export_onnx(model: ActionDetector, path: str | Path) -> ExportReport:
-    """Write the detector as ONNX, run it with onnxruntime at other sizes, and compare; nothing stays if it differs."""
+    """Write the detector as ONNX, run it with onnxruntime at other sizes, and compare.
+
+    Args:
+        model: The detector, on the CPU.
+        path: File to write; it is written atomically, and not at all where the outputs differ.
+
+    Returns:
+        A report of the file and the largest difference.
+
+    Raises:
+        AvaDetectError: The network has the context feature, or the outputs differ by more than ``TOLERANCE``.
+    """
     if model.roi_pool.with_global:
         raise AvaDetectError(
-            "a network with the context feature (roi.with_global) cannot become ONNX: that has no adaptive pool for "
-            "maps of any size; export its backbone (.pt2), or use a config without it"
+            "a network with the context feature (roi.with_global) cannot be exported as ONNX: that has no adaptive "
+            "pool for maps of any size; export its backbone (.pt2), or use a config without it"
         )
     scorer = _Scorer(model).eval()
     with atomic_path(path) as temporary:
@@ -71,7 +93,18 @@ def export_onnx(model: ActionDetector, path: str | Path) -> ExportReport:
 
 
 def export_backbone(model: ActionDetector, path: str | Path) -> ExportReport:
-    """Write the backbone (clip -> features per pathway) with ``torch.export``, load it again, and compare."""
+    """Write the backbone (clip -> features per pathway) with ``torch.export``, load it again, and compare.
+
+    Args:
+        model: The detector, on the CPU.
+        path: File to write; it is written atomically, and not at all where the outputs differ.
+
+    Returns:
+        A report of the file and the largest difference.
+
+    Raises:
+        AvaDetectError: The outputs differ by more than ``TOLERANCE`` of the largest feature.
+    """
     backbone = model.backbone.eval()
     auto = torch.export.Dim.AUTO
     free = {0: auto, 3: auto, 4: auto}
@@ -91,28 +124,38 @@ def export_backbone(model: ActionDetector, path: str | Path) -> ExportReport:
 
 
 class _Scorer(nn.Module):
-    """The detector with its sigmoid: what a caller outside wants."""
+    """The detector followed by its sigmoid, so that the exported network returns scores."""
 
     def __init__(self, model: ActionDetector) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, clip: Tensor, rois: Tensor) -> Tensor:
+        """Scores ``[M, num_classes]`` in 0..1."""
         logits: Tensor = self.model(clip, rois)
         return logits.sigmoid()
 
 
 class _OperatorRoIPool(RoIPool):
-    """RoIAlign as one operator, which other runtimes have a kernel for: torchvision's function, exported as ONNX's."""
+    """RoIAlign as one operator: torchvision's function, which the exporter writes as ONNX's ``RoiAlign``."""
 
     def align(self, features: Tensor, rois: Tensor) -> Tensor:
+        """Compute the bins as ``RoIPool.align`` does.
+
+        Args:
+            features: ``[B, C, T, H, W]``.
+            rois: Boxes ``[M, 5]``: clip index, then xyxy in pixels of the clip.
+
+        Returns:
+            Bins ``[M, C, R, R]``, float32.
+        """
         over_time, scale = self.over_time(features), 1 / self.feature_stride
         aligned: Tensor = roi_align(over_time, rois, self.resolution, scale, sampling_ratio=0, aligned=self.aligned)
         return aligned
 
 
 def _with_operator(model: ActionDetector) -> ActionDetector:
-    """The same network, its weights shared, with ``_OperatorRoIPool``."""
+    """The same network with ``_OperatorRoIPool``; the weights are shared."""
     pool = model.roi_pool
     operator = _OperatorRoIPool(
         resolution=pool.resolution,
@@ -124,8 +167,9 @@ def _with_operator(model: ActionDetector) -> ActionDetector:
 
 
 def _write_onnx(scorer: _Scorer, path: Path) -> None:
+    """Trace the network at one size and write the graph, with free batch, height, width and number of boxes."""
     with warnings.catch_warnings():
-        # Of the shape checks, which tracing turns into constants, and of the exporter's own future.
+        # Tracing warns that shape checks become constants, and that the exporter itself is deprecated.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             scorer,
@@ -144,10 +188,12 @@ def _write_onnx(scorer: _Scorer, path: Path) -> None:
 
 
 def _description(model: ActionDetector) -> dict[str, object]:
+    """The settings that a caller needs to prepare the clip, for the file's metadata."""
     return {"clip": asdict(model.clip_settings), "alpha": model.backbone.alpha, "aligned": model.roi_pool.aligned}
 
 
 def _onnx_difference(scorer: _Scorer, path: Path) -> float:
+    """The largest difference of a score between the network and the exported file, over all checked sizes."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -162,12 +208,13 @@ def _onnx_difference(scorer: _Scorer, path: Path) -> float:
 
 
 def _example(model: ActionDetector, clips: int, height: int, width: int, boxes: int) -> tuple[Tensor, Tensor]:
-    """A clip of noise and boxes all over it, over its edges too; the same for the same sizes."""
+    """A clip of noise and random boxes, some beyond its edges; deterministic for given sizes."""
     generator = torch.Generator().manual_seed(height * width)
     clip = torch.randn(clips, 3, model.clip_settings.num_frames, height, width, generator=generator)
     sides = torch.tensor([width, height], dtype=torch.float32)
+    # Two random corners of each box, the smaller coordinates first: [M, 2, 2].
     corners = torch.rand(boxes, 2, 2, generator=generator).sort(dim=1).values * sides * 1.1
-    index = torch.arange(boxes, dtype=torch.float32).remainder(clips)[:, None]
+    index = torch.arange(boxes, dtype=torch.float32).remainder(clips)[:, None]  # [M, 1]
     return clip, torch.cat([index, corners.flatten(1)], dim=1)
 
 
@@ -180,13 +227,16 @@ def _difference(a: Tensor, b: Tensor) -> float:
 def _require_equal(difference: float, path: str | Path) -> None:
     if not difference <= TOLERANCE:
         raise AvaDetectError(
-            f"{path} was not written: run back, the exported network differs by {difference:.1e} from the one it was "
-            f"made of, more than {TOLERANCE:.0e}; is the installed onnxruntime or torch a broken version?"
+            f"{path} was not written: run back, the exported network differs by {difference:.1e} from the original, "
+            f"more than {TOLERANCE:.0e}; try another version of onnxruntime or torch"
         )
 
 
 def _metadata(key: str, value: str) -> bytes:
-    """A ``metadata_props`` entry of an ONNX file (field 14 of ModelProto); serialised messages merge by appending."""
+    """A ``metadata_props`` entry of an ONNX file (field 14 of ModelProto).
+
+    Serialised protobuf messages merge by concatenation, so the entry is simply appended to the file.
+    """
     entry = _field(1, key.encode()) + _field(2, value.encode())
     return _field(14, entry)
 

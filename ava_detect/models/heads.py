@@ -1,6 +1,8 @@
 """Heads: pooled features -> logits.
 
 Activations belong to post-processing, so that the loss can be computed from logits, safely in mixed precision.
+
+Shapes: B clips, C channels, T frames, H, W feature map, t, h, w positions of the pooling window, K classes.
 """
 
 from __future__ import annotations
@@ -16,15 +18,20 @@ Activation = Literal["softmax", "sigmoid", "none"]
 
 
 class ProjectionHead(nn.Module):
-    """Dropout and one linear layer (PySlowFast ``ResNetRoIHead`` without its sigmoid).
-
-    ``background_class``: row 0 of the linear layer stands for no action and is never read, as in mmaction2, whose AVA
-    models have 81 rows (``BBoxHeadAVA``). The row stays in the weights, and its column is dropped here and only here.
-    """
+    """Dropout and one linear layer (PySlowFast ``ResNetRoIHead`` without its sigmoid)."""
 
     def __init__(
         self, in_features: int, num_classes: int, *, dropout: float = 0.5, background_class: bool = False
     ) -> None:
+        """Create and initialise the linear layer.
+
+        Args:
+            in_features: Length of a feature vector.
+            num_classes: K, number of classes that are scored.
+            dropout: Probability that a feature is dropped in training, 0..1.
+            background_class: Whether the linear layer has a row 0 for "no action", as mmaction2's AVA models with 81
+                rows (``BBoxHeadAVA``). The row stays in the weights; its logit is dropped here and nowhere else.
+        """
         super().__init__()
         self.num_classes = num_classes
         self.num_unused = int(background_class)
@@ -34,17 +41,20 @@ class ProjectionHead(nn.Module):
         nn.init.zeros_(self.projection.bias)
 
     def forward(self, pooled: Tensor) -> Tensor:
-        """``[..., in_features]`` -> logits ``[..., num_classes]``."""
-        columns = cast(Tensor, self.projection(self.dropout(pooled)))
-        return columns[..., self.num_unused :] if self.num_unused else columns
+        """Compute the logits of pooled features.
+
+        Args:
+            pooled: Features ``[..., in_features]``.
+
+        Returns:
+            Logits ``[..., K]``.
+        """
+        logits = cast(Tensor, self.projection(self.dropout(pooled)))  # [..., num_unused + K]
+        return logits[..., self.num_unused :] if self.num_unused else logits
 
 
 class ClassificationHead(ProjectionHead):
-    """The clip classifier's head (Kinetics, Charades; PySlowFast ``ResNetBasicHead``), fully convolutional.
-
-    Each pathway is averaged in windows of its own ``pool_sizes`` (t, h, w), stride 1: the whole map at the training
-    crop's size, several positions at a larger test size. None averages the whole map at any size.
-    """
+    """The clip classifier's head (Kinetics, Charades; PySlowFast ``ResNetBasicHead``), fully convolutional."""
 
     def __init__(
         self,
@@ -54,30 +64,59 @@ class ClassificationHead(ProjectionHead):
         pool_sizes: Sequence[Sequence[int] | None],
         dropout: float = 0.5,
     ) -> None:
+        """Create the linear layer over the pathways' concatenated channels.
+
+        Args:
+            in_channels: Channels of each pathway's features.
+            num_classes: K, number of classes.
+            pool_sizes: Averaging window (t, h, w) of each pathway, moved with stride 1: the whole map at the training
+                crop's size, several positions at a larger test size. None averages the whole map at any size.
+            dropout: Probability that a feature is dropped in training, 0..1.
+
+        Raises:
+            ValueError: ``pool_sizes`` and ``in_channels`` differ in length.
+        """
         super().__init__(sum(in_channels), num_classes, dropout=dropout)
         if len(pool_sizes) != len(in_channels):
             raise ValueError(f"{len(in_channels)} pathways need as many pool_sizes, got {len(pool_sizes)}")
         self.pool_sizes = [None if size is None else tuple(size) for size in pool_sizes]
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:  # type: ignore[override]  # one tensor per pathway
-        """``[B, C, T, H, W]`` per pathway -> logits at each position, ``[B, t, h, w, num_classes]``."""
-        pooled = [self._pool(x, size) for x, size in zip(features, self.pool_sizes, strict=True)]
-        return super().forward(torch.cat(pooled, dim=1).movedim(1, -1))
+        """Compute the logits at each position of the averaging window.
+
+        Args:
+            features: ``[B, C, T, H, W]`` of each pathway.
+
+        Returns:
+            Logits ``[B, t, h, w, K]``.
+
+        Raises:
+            ValueError: A feature map is smaller than its window, or a pathway is missing.
+        """
+        pooled = [self._pool(x, size) for x, size in zip(features, self.pool_sizes, strict=True)]  # [B, C, t, h, w]
+        joined = torch.cat(pooled, dim=1)  # [B, sum of C, t, h, w]
+        return super().forward(joined.movedim(1, -1))  # [B, t, h, w, sum of C] -> [B, t, h, w, K]
 
     @staticmethod
     def _pool(features: Tensor, size: tuple[int, ...] | None) -> Tensor:
+        """``[B, C, T, H, W]`` -> means of the window at each position, ``[B, C, t, h, w]``."""
         if size is None:
-            return features.mean(dim=(2, 3, 4), keepdim=True)
+            return features.mean(dim=(2, 3, 4), keepdim=True)  # [B, C, 1, 1, 1]
         if any(have < want for have, want in zip(features.shape[2:], size, strict=True)):
             raise ValueError(f"a feature map of (t, h, w) {tuple(features.shape[2:])} is smaller than the pool {size}")
         return functional.avg_pool3d(features, size, stride=1)
 
 
 def clip_scores(logits: Tensor, activation: Activation) -> Tensor:
-    """Test-time scores of a classifier: activate at each position, then average the positions.
+    """Compute a classifier's test-time scores: activate at each position, then average the positions.
 
-    ``[B, t, h, w, K]`` -> ``[B, K]``. ``"softmax"`` for one label a clip (Kinetics) and ``"sigmoid"`` for several
-    (Charades) give 0..1; ``"none"`` averages the logits, as pytorchvideo's Kinetics models do.
+    Args:
+        logits: ``[B, t, h, w, K]``.
+        activation: ``"softmax"`` for one label a clip (Kinetics) and ``"sigmoid"`` for several (Charades) give scores
+            in 0..1; ``"none"`` averages the logits, as pytorchvideo's Kinetics models do.
+
+    Returns:
+        Scores ``[B, K]``.
     """
     if activation == "softmax":
         logits = logits.softmax(dim=-1)

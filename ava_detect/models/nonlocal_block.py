@@ -1,14 +1,16 @@
-"""The non-local block: every position of a feature map looks at every other (Wang et al., arXiv 1711.07971).
+"""The non-local block: every position of a feature map attends to every other (Wang et al., arXiv 1711.07971).
 
-SlowFast R101's AVA models carry three in the slow pathway's res4, after blocks 6, 13 and 20. The form
+SlowFast R101's AVA models have three of them in the slow pathway's res4, after blocks 6, 13 and 20. The form
 follows PySlowFast's ``nonlocal_helper.py``, so that its checkpoints give the same numbers.
 
-Shapes: B clips, C channels, I inner channels (C / 2), N = T*H*W positions, P pooled positions.
+Shapes: B clips, C channels, I inner channels (C / 2), T frames, H height, W width, N = T*H*W positions, P pooled
+positions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -17,14 +19,25 @@ from torch import Tensor, nn
 Affinity = Literal["dot_product", "softmax"]
 
 
-class NonLocalBlock(nn.Module):
-    """Residual self-attention over space and time: ``x + bn(out(attend(theta(x), phi(pool(x)), g(pool(x)))))``.
+@dataclass(frozen=True)
+class StageNonLocal:
+    """The non-local blocks of one stage of one pathway.
 
-    ``affinity``: ``"dot_product"`` divides the products by the number of pooled positions; ``"softmax"`` scales by
-    ``I ** -0.5`` and normalises over the pooled positions. ``pool``: kernel (t, h, w) of the max pool before ``phi``
-    and ``g``; it floors, so a map smaller than the kernel cannot be used. ``groups``: the clip is cut into so many
-    pieces of equal length in time, and each looks at itself only (PySlowFast ``NONLOCAL.GROUP``).
+    Attributes:
+        after: Numbers of the residual blocks (from 0) that a non-local block follows; empty for none.
+        affinity: See ``NonLocalBlock``.
+        pool: See ``NonLocalBlock``.
+        groups: See ``NonLocalBlock``.
     """
+
+    after: Sequence[int] = ()
+    affinity: Affinity = "dot_product"
+    pool: Sequence[int] = (1, 2, 2)
+    groups: int = 1
+
+
+class NonLocalBlock(nn.Module):
+    """Residual self-attention over space and time: ``x + bn(out(attend(theta(x), phi(pool(x)), g(pool(x)))))``."""
 
     def __init__(
         self,
@@ -34,6 +47,17 @@ class NonLocalBlock(nn.Module):
         pool: Sequence[int] = (1, 2, 2),
         groups: int = 1,
     ) -> None:
+        """Create the four 1x1x1 convolutions, the batch norm and the pool.
+
+        Args:
+            channels: Channels of the input and of the output.
+            affinity: ``"dot_product"`` divides the products by the number of pooled positions; ``"softmax"`` scales
+                them by ``I ** -0.5`` and normalises over the pooled positions.
+            pool: Kernel and stride (t, h, w) of the max pool before ``phi`` and ``g``. It rounds down, so the map must
+                be at least as large as the kernel.
+            groups: Number of pieces of equal length in time that the clip is cut into; each attends to itself only
+                (PySlowFast ``NONLOCAL.GROUP``).
+        """
         super().__init__()
         inner = channels // 2
         self.affinity = affinity
@@ -47,7 +71,17 @@ class NonLocalBlock(nn.Module):
         self.pool = nn.MaxPool3d(kernel, stride=kernel) if max(kernel) > 1 else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[B, C, T, H, W]`` -> the same shape."""
+        """Add what each position gathers from the others of its group.
+
+        Args:
+            x: Features ``[B, C, T, H, W]``.
+
+        Returns:
+            Features of the same shape.
+
+        Raises:
+            ValueError: T does not divide by the number of groups.
+        """
         length = self.frames_per_group(x.shape[2])
         if self.groups == 1:
             return self._attend(x)
@@ -55,21 +89,37 @@ class NonLocalBlock(nn.Module):
         return torch.cat(pieces, dim=2)
 
     def frames_per_group(self, num_frames: int) -> int:
-        """So many frames look at each other; ``ValueError`` when the groups cannot be of equal length."""
+        """Return the number of frames that attend to each other.
+
+        Args:
+            num_frames: Frames of the feature map.
+
+        Returns:
+            ``num_frames / groups``.
+
+        Raises:
+            ValueError: ``num_frames`` does not divide by the number of groups.
+        """
         if num_frames % self.groups:
             raise ValueError(f"{num_frames} frames do not divide into {self.groups} groups of the non-local block")
         return num_frames // self.groups
 
     def _attend(self, x: Tensor) -> Tensor:
+        """``[B, C, T, H, W]`` -> the same shape."""
+        # Queries from every position, keys and values from the pooled map.
         pooled = self.pool(x)
         theta = self.theta(x).flatten(2)  # [B, I, N]
         phi = self.phi(pooled).flatten(2)  # [B, I, P]
         g = self.g(pooled).flatten(2)  # [B, I, P]
-        weights = torch.einsum("bin,bip->bnp", theta, phi)
+        # The affinity of each position with each pooled one.
+        weights = torch.einsum("bin,bip->bnp", theta, phi)  # [B, N, P]
         if self.affinity == "softmax":
             weights = (weights * theta.shape[1] ** -0.5).softmax(dim=2)
         else:
             weights = weights / weights.shape[2]
-        attended = torch.einsum("bnp,bip->bin", weights, g).reshape(x.shape[0], -1, *x.shape[2:])
+        # The weighted sum of the values, back on the feature map's grid.
+        attended = torch.einsum("bnp,bip->bin", weights, g)  # [B, I, N]
+        attended = attended.reshape(x.shape[0], -1, *x.shape[2:])  # [B, I, T, H, W]
+        # Project to C channels and add to the input.
         result: Tensor = x + self.bn(self.out(attended))
         return result

@@ -1,4 +1,4 @@
-"""What a weights file of this package's own says of itself, read without PyTorch and without its tensors."""
+"""The metadata of weights files in this package's own format, read without PyTorch and without the tensors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,17 @@ OUR_VERSION = 1
 
 
 def config_inside(path: str | Path) -> Mapping[str, Any] | None:
-    """The config in a file of our own format, as plain data, without reading its tensors; None in any other file."""
+    """Read the config in a weights file of our own format.
+
+    Args:
+        path: A weights file of any kind.
+
+    Returns:
+        The config as plain data; None for a file of another format.
+
+    Raises:
+        WeightsError: The config is not a JSON mapping.
+    """
     path = Path(path)
     try:
         with safe_open(path, framework="numpy") as file:
@@ -27,11 +37,22 @@ def config_inside(path: str | Path) -> Mapping[str, Any] | None:
 
 
 def config_in(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
-    """The config in the metadata of such a file, which is ``path``. ``WeightsError`` where it is none."""
+    """Parse the config in the metadata of a file of our own format.
+
+    Args:
+        metadata: The file's safetensors metadata.
+        path: The file, for messages.
+
+    Returns:
+        The config as plain data; empty where the metadata has none.
+
+    Raises:
+        WeightsError: The config is not a JSON mapping.
+    """
     try:
         config = json.loads(metadata.get("config") or "{}")
     except ValueError as error:
-        raise WeightsError(f"{path}: the config inside is no JSON ({error})") from error
+        raise WeightsError(f"{path}: the config inside is not valid JSON ({error})") from error
     if not isinstance(config, dict):
-        raise WeightsError(f"{path}: the config inside is no mapping")
+        raise WeightsError(f"{path}: the config inside is not a mapping")
     return config

@@ -6,18 +6,18 @@ by default; False is the older rule, under which the caffe2 zoo models and pytor
 of a checkpoint and worth 8e-3 on a score when wrong; ``tests/models/test_roi.py`` works both out by hand. Boxes are not
 clipped to the frame, and a box without area pools to 0 when aligned (the older rule widens it to one cell).
 
-RoIAlign (Mask R-CNN, section 3; the number of sampling points adapts to the box, ``sampling_ratio=0``) averages points
-that are read between four cells each. Where and how much a point reads down and across are two questions, so a box's
-bins are its map between two small matrices, one a side (``bin_weights``), and the rest is a matrix product. It gives
-``torchvision.ops.roi_align``'s numbers to rounding (``tests/models/test_roi.py``), on every device, and reads maps as
-they lie; that function would also load TorchDynamo, a second and 160 MB of every process.
+RoIAlign (Mask R-CNN, section 3; the number of sampling points adapts to the box, ``sampling_ratio=0``) averages
+sampling points, each interpolated bilinearly between four cells. Bilinear interpolation is separable, so a box's bins
+are the product of three matrices: weights down, the feature map, weights across (``bin_weights`` computes both). The
+result equals ``torchvision.ops.roi_align``'s to rounding (``tests/models/test_roi.py``) on every device, and the maps
+are read in their own memory layout. That function would also load TorchDynamo: a second and 160 MB of every process.
 
-mmaction2 (``SingleRoIExtractor3D``, commit 4d6c9347) stretches the slow features to the fast pathway's length and pools
-both side by side; repeating every frame equally often changes neither a mean nor a maximum, so each pathway is pooled
-by itself here, for every family. Its bins are 8 a side, and it has two options of its own: ``temporal_pool="max"`` and
-``with_global``, the whole map averaged into as many bins beside each box (its "context" models).
+mmaction2 (``SingleRoIExtractor3D``, commit 4d6c9347) repeats the slow features to the fast pathway's length and pools
+the concatenated pathways. Repeating every frame equally often changes neither a mean nor a maximum, so each pathway is
+pooled by itself here, for every family. mmaction2's bins are 8 a side, and it has two options of its own:
+``temporal_pool="max"`` and ``with_global``, the whole map pooled like a box and appended (its "context" models).
 
-Shapes: B clips, M RoIs, C channels, T frames, H, W feature map, R bins a side.
+Shapes: B clips, M RoIs, C channels, T frames, H, W feature map, R bins a side, P sampling points of a bin.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ TemporalPool = Literal["mean", "max"]
 
 
 class RoIPool(nn.Module):
-    """Pools every pathway inside each box and puts the results side by side, slow first."""
+    """Pools every pathway inside each box and concatenates the results, slow first."""
 
     def __init__(
         self,
@@ -44,7 +44,15 @@ class RoIPool(nn.Module):
         temporal_pool: TemporalPool = "mean",
         with_global: bool = False,
     ) -> None:
-        """``resolution``: bins per side. ``feature_stride``: input pixels per feature cell."""
+        """Store the settings; the module has no weights.
+
+        Args:
+            resolution: R, bins per side.
+            feature_stride: Input pixels per feature cell.
+            aligned: Whether a pixel's centre lies half a pixel from its edge; see the module's docstring.
+            temporal_pool: How the frames become one map, ``"mean"`` or ``"max"``.
+            with_global: Whether each box's features are followed by those of the whole map.
+        """
         super().__init__()
         self.resolution = resolution
         self.feature_stride = feature_stride
@@ -53,25 +61,47 @@ class RoIPool(nn.Module):
         self.with_global = with_global
 
     def forward(self, features: Sequence[Tensor], rois: Tensor) -> Tensor:
-        """``features``: ``[B, C, T, H, W]`` per pathway; ``rois``: ``[M, 5]`` (clip index, x1, y1, x2, y2).
+        """Compute one feature vector per box.
 
-        Returns ``[M, sum of C]``, float32, and with ``with_global`` the sum of C again for the whole map.
+        Args:
+            features: ``[B, C, T, H, W]`` of each pathway.
+            rois: Boxes ``[M, 5]``: clip index, then xyxy in pixels of the clip.
+
+        Returns:
+            Features ``[M, num_features]``, float32: the channels of each pathway and, with ``with_global``, those of
+            the whole map.
         """
-        pooled = [self.align(pathway, rois).amax(dim=(2, 3)) for pathway in features]
+        pooled = [self.align(pathway, rois).amax(dim=(2, 3)) for pathway in features]  # [M, C] each
         if self.with_global:
-            clips = rois[:, 0].long()
-            pooled += [self._whole_map(pathway)[clips] for pathway in features]
+            clips = rois[:, 0].long()  # [M]
+            pooled += [self._whole_map(pathway)[clips] for pathway in features]  # [M, C] each
         return torch.cat(pooled, dim=1)
 
     def num_features(self, channels: Sequence[int]) -> int:
-        """The length of a pooled row, for pathways of so many ``channels``."""
+        """Return the length of a box's feature vector.
+
+        Args:
+            channels: Channels of each pathway.
+
+        Returns:
+            Their sum, or twice that with ``with_global``.
+        """
         return sum(channels) * (2 if self.with_global else 1)
 
     def align(self, features: Tensor, rois: Tensor) -> Tensor:
-        """One pathway's bins: ``[M, C, R, R]``, float32."""
+        """Compute one pathway's RoIAlign bins.
+
+        Args:
+            features: ``[B, C, T, H, W]``.
+            rois: Boxes ``[M, 5]``: clip index, then xyxy in pixels of the clip.
+
+        Returns:
+            Bins ``[M, C, R, R]``, float32.
+        """
         maps = self.over_time(features).permute(0, 2, 3, 1)  # [B, H, W, C]
         height, width = maps.shape[1:3]
-        down, across = (
+        # The weight of each row in each bin (from y1 and y2), and of each column (from x1 and x2).
+        down, across = (  # [M, R, H] and [M, R, W]
             bin_weights(
                 rois[:, first].float() / self.feature_stride,
                 rois[:, first + 2].float() / self.feature_stride,
@@ -81,48 +111,74 @@ class RoIPool(nn.Module):
             )
             for first, cells in ((2, height), (1, width))
         )
-        # One clip, as on a CPU, is not copied for each of its people.
-        chosen = maps if len(maps) == 1 else maps[rois[:, 0].long()]
+        # The map of each box's clip. A single clip, as on a CPU, is broadcast instead of copied for each box.
+        chosen = maps if len(maps) == 1 else maps[rois[:, 0].long()]  # [M or 1, H, W, C]
         with torch.autocast(maps.device.type, enabled=False):
+            # Reduce the rows, then the columns.
             rows = (down @ chosen.flatten(2)).view(len(rois), self.resolution, width, maps.shape[3])  # [M, R, W, C]
             bins: Tensor = across[:, None] @ rows  # [M, R, R, C]
         return bins.permute(0, 3, 1, 2)
 
     def over_time(self, features: Tensor) -> Tensor:
-        """``[B, C, T, H, W]`` -> ``[B, C, H, W]``, float32."""
-        # Channels last, as the fused form has them in memory: reduced as they stand it would take 50 times as long.
-        frames = features.permute(0, 2, 3, 4, 1)
+        """Reduce the frames to one map.
+
+        Args:
+            features: ``[B, C, T, H, W]``.
+
+        Returns:
+            Maps ``[B, C, H, W]``, float32.
+        """
+        # The fused backbone's features are channels-last in memory; reducing them in the order of their dimensions
+        # would take 50 times as long.
+        frames = features.permute(0, 2, 3, 4, 1)  # [B, T, H, W, C]
         pooled = frames.mean(dim=1, dtype=torch.float32) if self.temporal_pool == "mean" else frames.amax(dim=1).float()
         return pooled.permute(0, 3, 1, 2)
 
     def _whole_map(self, features: Tensor) -> Tensor:
-        """The greatest of R x R averages of the whole map, as a box's bins are pooled: ``[B, C]``."""
-        return functional.adaptive_avg_pool2d(self.over_time(features), self.resolution).amax(dim=(2, 3))
+        """Pool the whole map as a box is pooled, R x R averages and their maximum: ``[B, C]``."""
+        bins = functional.adaptive_avg_pool2d(self.over_time(features), self.resolution)  # [B, C, R, R]
+        return bins.amax(dim=(2, 3))
 
     def extra_repr(self) -> str:
-        """Shown by ``print(model)``."""
-        shown = ("resolution", "feature_stride", "aligned", "temporal_pool", "with_global")
-        return ", ".join(f"{name}={getattr(self, name)}" for name in shown)
+        """Return the settings as ``print(model)`` shows them."""
+        names = ("resolution", "feature_stride", "aligned", "temporal_pool", "with_global")
+        return ", ".join(f"{name}={getattr(self, name)}" for name in names)
 
 
 def bin_weights(start: Tensor, end: Tensor, *, cells: int, bins: int, aligned: bool) -> Tensor:
-    """How much each bin of each box takes of each cell, along one side: ``[M, bins, cells]``, float32.
+    """Compute the weight of each cell in each bin of each box, along one axis.
 
-    ``start``, ``end``: ``[M]``, the box's edges in cells. A bin is the mean of ``ceil(length / bins)`` points spread
-    evenly over it; each reads the two cells beside it, by its nearness to their centres. A point up to one cell outside
-    the map reads the edge, one farther away reads nothing and counts all the same.
+    A bin is the mean of ``ceil(bin length)`` sampling points spread evenly over it. Each point is interpolated linearly
+    between the two nearest cell centres. A point up to one cell outside the map reads the edge cell; one farther away
+    reads 0 and still counts in the mean.
+
+    Args:
+        start: ``[M]``, the boxes' lower edges in cells.
+        end: ``[M]``, the boxes' upper edges in cells.
+        cells: Number of cells along the axis.
+        bins: R, number of bins along the axis.
+        aligned: Whether cell centres lie at half cells; see the module's docstring.
+
+    Returns:
+        Weights ``[M, R, cells]``, float32.
     """
+    # The pixel rule: shift by half a cell, or (older rule) widen the box to at least one cell.
     if aligned:
         start, end = start - 0.5, end - 0.5
-        length = end - start
+        length = end - start  # [M]
     else:
-        length = (end - start).clamp(min=1)
-    start, step = start[:, None, None], (length / bins)[:, None, None]
-    number = step.ceil().clamp(min=0)  # of points [M, 1, 1]; a box that is empty or inside out has none
-    most = max(1, int(number.max())) if len(number) else 1
-    point, bin_, cell = (torch.arange(n, device=start.device) for n in (most, bins, cells))
-    place = start + step * bin_[:, None] + (point + 0.5) * (step / number.clamp(min=1))  # [M, bins, points]
-    counts = (point < number) & (place >= -1) & (place <= cells)
-    nearness = (1 - (place.clamp(0, cells - 1)[..., None] - cell).abs()).clamp(min=0)  # [M, bins, points, cells]
-    weights: Tensor = (nearness * counts[..., None]).sum(dim=2) / number.clamp(min=1)
+        length = (end - start).clamp(min=1)  # [M]
+    start, bin_length = start[:, None, None], (length / bins)[:, None, None]  # [M, 1, 1]
+    # Sampling points per bin; a box that is empty or inside out has none.
+    num_points = bin_length.ceil().clamp(min=0)  # [M, 1, 1]
+    most_points = max(1, int(num_points.max())) if len(num_points) else 1  # P, of the largest box
+    point, bin_, cell = (torch.arange(n, device=start.device) for n in (most_points, bins, cells))  # [P], [R], [cells]
+    # Positions of the points, in cells from the first cell's centre: the bin's start, then equal steps inside it.
+    position = start + bin_length * bin_[:, None] + (point + 0.5) * (bin_length / num_points.clamp(min=1))  # [M, R, P]
+    # Smaller boxes use only their first points, and points far outside the map read 0.
+    is_read = (point < num_points) & (position >= -1) & (position <= cells)  # [M, R, P]
+    # Linear interpolation: a cell's weight falls from 1 at its centre to 0 one cell away.
+    weight = (1 - (position.clamp(0, cells - 1)[..., None] - cell).abs()).clamp(min=0)  # [M, R, P, cells]
+    # The mean over the bin's points.
+    weights: Tensor = (weight * is_read[..., None]).sum(dim=2) / num_points.clamp(min=1)  # [M, R, cells]
     return weights

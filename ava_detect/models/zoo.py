@@ -1,12 +1,12 @@
-"""Public checkpoints by name: where they are, what their authors published of them, and a cache of those in use.
+"""Public checkpoints by name: their addresses, the figures that their authors published, and a cache of the files.
 
 Addresses and figures are quoted from PySlowFast's MODEL_ZOO.md (commit 287ec007) and pytorchvideo's
-docs/source/model_zoo.md (commit f3142bb); nothing of it was measured here. Neither page lists hashes. So the first
-SHA-256 that is seen of a file goes into ``hashes.json`` of the cache, and a file that differs from it later is refused.
+docs/source/model_zoo.md (commit f3142bb); none of them was measured here. Neither page lists hashes. So the SHA-256 of
+a file's first download is recorded in the cache's ``hashes.json``, and a file that differs from it later is refused.
 
-A download that breaks off goes on where it stopped (HTTP ``Range``, tied to one version of the file by ``If-Range``).
-Of several processes or threads that want the same file one fetches it and the others wait (locks of the operating
-system in ``.locks``, which end with the process that holds them).
+An interrupted download resumes where it stopped (HTTP ``Range``, tied to one version of the file by ``If-Range``).
+When several processes or threads need the same file, one downloads it and the others wait (file locks of the operating
+system in ``.locks``, released when the process that holds them ends).
 """
 
 from __future__ import annotations
@@ -26,27 +26,44 @@ from ava_detect.storage.cache import CACHE_VARIABLE, alone_with, cache_dir, copy
 from ava_detect.storage.local_files import sha256_of, write_text_atomic
 from ava_detect.structures.progress import OnProgress, Progress
 
-# Trained on the synthetic world; the folder holds the log of the training.
+# Weights in the package, trained on the synthetic world; the folder also has the log of the training.
 SHIPPED = {"demo": Path(__file__).parent / "shipped" / "demo.safetensors"}
-RANDOM_WEIGHTS = "random"  # in the place of a weights file: the network as it is built
+RANDOM_WEIGHTS = "random"  # instead of a weights file: the network as ``build_model`` returns it
 UNTRAINED_NOTE = "untrained network (random weights): the action scores mean nothing"
 DEMO_NOTE = "demo weights, trained on rendered figures: the action scores mean nothing on real people"
 
 _HASHES = "hashes.json"
 _CHUNK_BYTES = 1 << 20
 _TIMEOUT_SECONDS = 30.0
-# Attempts in a row that bring no new byte.
+# Consecutive attempts without a new byte.
 _MAX_IDLE_ATTEMPTS = 3
 _PAUSE_SECONDS = 1.0
 
 
 def cached_path(entry: ZooEntry) -> Path:
-    """Where the file of ``entry`` lies, or would lie, in the cache."""
+    """Return the path of an entry's file in the cache, whether or not it is there.
+
+    Args:
+        entry: The checkpoint.
+
+    Returns:
+        The path.
+    """
     return cache_dir() / f"{entry.name}{Path(entry.address).suffix}"
 
 
 def find_entry(name: str) -> ZooEntry:
-    """The zoo's entry of that name; ``WeightsError`` names the nearest one."""
+    """Return the zoo's entry of that name.
+
+    Args:
+        name: Name of a checkpoint.
+
+    Returns:
+        The entry.
+
+    Raises:
+        WeightsError: The zoo has no such name; the message suggests the nearest one.
+    """
     if name not in ZOO:
         raise WeightsError(
             f"no weights file and no weights of the zoo are called {name!r}{suggestion(name, ZOO)}; "
@@ -56,12 +73,19 @@ def find_entry(name: str) -> ZooEntry:
 
 
 def resolve(name_or_path: str | Path, on_progress: OnProgress | None = None) -> Path:
-    """A weights file by its path, its address or its name: with the package (``SHIPPED``), or in the cache, into which
-    it is downloaded if it is not there.
+    """Return the local path of weights, downloading them into the cache if they are not there.
 
-    A path that exists is returned as it is. ``on_progress`` is told of the bytes while a download
-    runs. ``WeightsError`` (of an address ``AvaDetectError``) when the name is unknown, the file cannot
-    be had, or it is not the one seen before.
+    Args:
+        name_or_path: An existing path (returned unchanged), an address, the name of weights in the package
+            (``SHIPPED``), or a name of the zoo.
+        on_progress: Called with the number of bytes while a download runs.
+
+    Returns:
+        A local path.
+
+    Raises:
+        WeightsError: The name is unknown, the file cannot be downloaded, or its hash differs from the known one.
+        AvaDetectError: The file at an address cannot be read.
     """
     if is_file(name_or_path):
         return SHIPPED.get(str(name_or_path), Path(name_or_path))
@@ -71,17 +95,42 @@ def resolve(name_or_path: str | Path, on_progress: OnProgress | None = None) -> 
 
 
 def is_file(name_or_path: str | Path) -> bool:
-    """Whether these weights lie here already: a path that exists, or the name of weights that come with the package."""
+    """Return whether the weights are local: an existing path, or the name of weights in the package.
+
+    Args:
+        name_or_path: A path, an address or a name.
+
+    Returns:
+        True if no download is needed.
+    """
     return str(name_or_path) in SHIPPED or Path(name_or_path).is_file()
 
 
 def note_on_weights(weights: str | Path | None) -> str:
-    """The warning that every output of these weights must carry; empty when there is none."""
+    """Return the warning that every output of these weights must contain.
+
+    Args:
+        weights: A weights file or ``"random"``.
+
+    Returns:
+        One sentence, or an empty string where no warning applies.
+    """
     return {RANDOM_WEIGHTS: UNTRAINED_NOTE, str(SHIPPED["demo"]): DEMO_NOTE}.get(str(weights), "")
 
 
 def obtain(entry: ZooEntry, on_progress: OnProgress | None = None) -> Path:
-    """The file of ``entry``, from the cache or else downloaded; verified in both cases. Errors as ``resolve``'s."""
+    """Return an entry's file, from the cache or else downloaded; its hash is verified in both cases.
+
+    Args:
+        entry: The checkpoint.
+        on_progress: Called with the number of bytes while a download runs.
+
+    Returns:
+        Path of the file in the cache.
+
+    Raises:
+        WeightsError: The file cannot be downloaded, its hash differs from the known one, or the cache cannot be used.
+    """
     try:
         return _obtain(entry, on_progress)
     except OSError as error:
@@ -95,7 +144,7 @@ def _obtain(entry: ZooEntry, on_progress: OnProgress | None) -> Path:
     path = cached_path(entry)
     if not path.is_file():
         with alone_with(path):
-            # Another process may have fetched it meanwhile.
+            # Another process may have downloaded it in the meantime.
             if not path.is_file():
                 _fetch(entry, path, on_progress)
                 return path
@@ -104,6 +153,7 @@ def _obtain(entry: ZooEntry, on_progress: OnProgress | None) -> Path:
 
 
 def _fetch(entry: ZooEntry, path: Path, on_progress: OnProgress | None) -> None:
+    """Download the file beside ``path``, verify it and move it there."""
     part = path.with_name(path.name + ".part")
     _download(entry, part, on_progress)
     try:
@@ -114,23 +164,28 @@ def _fetch(entry: ZooEntry, path: Path, on_progress: OnProgress | None) -> None:
 
 
 def _verify(entry: ZooEntry, path: Path, target: Path) -> None:
-    """Compare ``path`` (that is, or will be, ``target``) with the hash known; note it where none is."""
+    """Compare the hash of ``path`` with the known one; record it where none is known.
+
+    ``target``: path of the file in the cache after the download; its name is the key in ``hashes.json``.
+    """
     found = sha256_of(path)
     hashes = target.with_name(_HASHES)
-    noted = _read_hashes(hashes).get(target.name)
-    expected, origin = (entry.sha256, "its published hash") if entry.sha256 else (noted, f"the one noted in {hashes}")
+    recorded = _read_hashes(hashes).get(target.name)
+    origin = "its published hash" if entry.sha256 else f"the one recorded in {hashes}"
+    expected = entry.sha256 or recorded
     if expected is not None and found != expected:
         raise WeightsError(
             f"{target}: the file of {entry.name} has the SHA-256 {found[:12]}..., which is not {origin}, "
             f"{expected[:12]}...; delete it (if you trust the new one, its line in {hashes.name} too) and get it again"
         )
-    if noted is None:
+    if recorded is None:
         with alone_with(hashes):
-            seen = {**_read_hashes(hashes), target.name: found}
-            write_text_atomic(hashes, json.dumps(seen, indent=2, sort_keys=True) + "\n")
+            updated = {**_read_hashes(hashes), target.name: found}
+            write_text_atomic(hashes, json.dumps(updated, indent=2, sort_keys=True) + "\n")
 
 
 def _read_hashes(path: Path) -> dict[str, str]:
+    """The recorded hashes by file name."""
     if not path.is_file():
         return {}
     try:
@@ -143,14 +198,14 @@ def _read_hashes(path: Path) -> dict[str, str]:
 
 
 def _download(entry: ZooEntry, part: Path, on_progress: OnProgress | None) -> None:
-    """Bring ``part`` to its full length, over as many connections as that takes while each brings something."""
+    """Download ``part`` over one or more connections; give up after several without a new byte."""
     idle = 0
     while True:
         before = _size(part)
         try:
             if _fetch_rest(entry, part, on_progress):
                 return
-            reason: object = "the connection broke off"
+            reason: object = "the connection was interrupted"
         except urllib.error.HTTPError as error:
             if error.code < 500:
                 raise WeightsError(_advice(entry, f"answers {error.code} {error.reason}")) from error
@@ -160,13 +215,13 @@ def _download(entry: ZooEntry, part: Path, on_progress: OnProgress | None) -> No
         idle = 0 if _size(part) > before else idle + 1
         if idle == _MAX_IDLE_ATTEMPTS:
             kept = _size(part)
-            resume = f" ({kept:,} bytes are kept; the next try goes on from there)" if kept else ""
+            resume = f" ({kept:,} bytes are kept; the next try resumes there)" if kept else ""
             raise WeightsError(_advice(entry, f"cannot be read: {reason}{resume}"))
         time.sleep(_PAUSE_SECONDS * idle)
 
 
 def _fetch_rest(entry: ZooEntry, part: Path, on_progress: OnProgress | None) -> bool:
-    """One connection's worth of bytes; True when the file is whole."""
+    """Download the missing bytes over one connection; return whether the file is complete."""
     offset, version = _size(part), _version_file(part)
     request = urllib.request.Request(entry.address, headers={"User-Agent": "ava-detect", "Accept-Encoding": "identity"})
     if offset and version.is_file():
@@ -177,7 +232,7 @@ def _fetch_rest(entry: ZooEntry, part: Path, on_progress: OnProgress | None) -> 
     except urllib.error.HTTPError as error:
         if error.code != http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
             raise
-        # Either all of it is here already, or what is here is no beginning of it.
+        # Either the file is already complete, or the bytes here are not the beginning of it.
         if error.headers.get("Content-Range", "").rpartition("/")[2] == str(offset):
             return True
         _discard(part)
@@ -186,19 +241,19 @@ def _fetch_rest(entry: ZooEntry, part: Path, on_progress: OnProgress | None) -> 
         _refuse_web_page(entry, response)
         if response.status != http.client.PARTIAL_CONTENT:
             offset = 0
-            _begin_version(response, part)
+            _record_version(response, part)
         elif not response.headers.get("Content-Range", "").startswith(f"bytes {offset}-"):
-            raise WeightsError(_advice(entry, f"answers with other bytes than those asked for (from {offset})"))
+            raise WeightsError(_advice(entry, f"answers with other bytes than those requested (from {offset})"))
         length = response.headers.get("Content-Length")
         total = None if length is None else offset + int(length)
         position = _write(response, part, offset, total, on_progress)
     return total is None or position == total
 
 
-def _begin_version(response: http.client.HTTPResponse, part: Path) -> None:
-    """Note what ties a later request to the same file; what is here of another version goes.
+def _record_version(response: http.client.HTTPResponse, part: Path) -> None:
+    """Store the tag of the server's version of the file, for ``If-Range``; discard the bytes of another version.
 
-    A server that names no version is always asked for the whole file.
+    Without a tag from the server the whole file is requested each time.
     """
     tag = response.headers.get("ETag", "")
     if tag.startswith("W/") or not tag:
@@ -212,7 +267,7 @@ def _begin_version(response: http.client.HTTPResponse, part: Path) -> None:
 def _write(
     response: http.client.HTTPResponse, part: Path, offset: int, total: int | None, on_progress: OnProgress | None
 ) -> int:
-    """Copy the response into ``part`` from ``offset`` on; returns where it ended."""
+    """Copy the response into ``part`` from ``offset`` on; return the position after the last byte."""
     part.touch()
     with part.open("r+b") as file:
         file.seek(offset)
@@ -226,13 +281,14 @@ def _write(
 
 
 def _refuse_web_page(entry: ZooEntry, response: http.client.HTTPResponse) -> None:
-    """A login or error page comes with status 200, and is no weights file."""
+    """Refuse a login or error page, which servers send with status 200."""
     kind = response.headers.get_content_type()
     if kind in ("text/html", "application/xhtml+xml"):
         raise WeightsError(_advice(entry, f"answers with a web page ({kind}), perhaps a login"))
 
 
 def _advice(entry: ZooEntry, trouble: str) -> str:
+    """The message of a failed download: the reason, and how to get the file by other means."""
     path = cached_path(entry)
     return (
         f"{entry.name} is not in the cache, and {entry.address} {trouble}. Download that address by other means and "

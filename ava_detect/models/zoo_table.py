@@ -1,4 +1,4 @@
-"""The public AVA, Kinetics and Charades checkpoints that this package can run; see ``zoo.py``.
+"""The table of public AVA, Kinetics and Charades checkpoints that this package can run; see ``zoo.py``.
 
 Quoted from PySlowFast's MODEL_ZOO.md (287ec007) and pytorchvideo's docs/source/model_zoo.md (f3142bb).
 """
@@ -19,10 +19,18 @@ _PYTORCHVIDEO_PAGE = "pytorchvideo model_zoo.md"
 class ZooEntry:
     """One published checkpoint.
 
-    ``config``: the name in ``configs/`` of the network it fills (of a ``..._start``: of that whose training it begins).
-    ``layout``: whose names its tensors carry, as far as its page tells; loading looks inside. ``metric``,
-    ``published``: what its authors report, in percent, and of what; ``source`` says where. ``sha256``: None where
-    nobody published it.
+    Attributes:
+        name: Its name in this package.
+        config: Name in ``configs/`` of its network; for a ``..._start``, of the network whose training starts from it.
+        layout: Family of its tensor names according to its page; loading recognises the family by itself.
+        data: Dataset that it was trained on.
+        pretrained_on: Dataset of the weights that its training started from; empty for none.
+        metric: Name of the published figure.
+        published: The figure that its authors report, in percent; None where they report none.
+        source: Page that the figure is quoted from.
+        address: URL of the file.
+        licence: Licence of the authors' code.
+        sha256: Published hash of the file; None where none is published.
     """
 
     name: str
@@ -102,7 +110,7 @@ _ENTRIES = (
         24.67,
         "K400",
     ),
-    # What the training of PySlowFast's AVA models started from: Kinetics classifiers, no accuracy published.
+    # Kinetics classifiers that the training of PySlowFast's AVA models started from; no accuracy is published.
     _pyslowfast(
         "slow_r50_4x16_ava22_start",
         "slow_r50_4x16_c2",

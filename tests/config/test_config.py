@@ -108,10 +108,13 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_the_callers_random_stat
             "model: {backbone: {nonlocal_blocks: {slow: {4: [6]}}}}",
             "nonlocal_blocks of slow res4 are [6], but its 6 blocks are numbered 0 to 5",
         ),
-        ("model: {backbone: {nonlocal_blocks: {slow: {6: [0]}}}}", "nonlocal_blocks has no place slow res6"),
+        (
+            "model: {backbone: {nonlocal_blocks: {slow: {6: [0]}}}}",
+            "nonlocal_blocks names slow res6, which does not exist",
+        ),
         (
             "model: {backbone: {nonlocal_pool: {slow: {4: [2, 2, 2]}}}}",
-            "nonlocal_pool names slow res4, where no non-local block stands",
+            "nonlocal_pool names slow res4, which has no non-local block",
         ),
         ("model: {task: classification, roi: {aligned: false}}", "a classification model pools no RoIs"),
         (

@@ -56,7 +56,7 @@ def test_channels_last_is_seen_from_the_shape(make_onnx):
 
 def test_a_model_of_any_size_must_be_told_one(make_onnx):
     path = make_onnx(ANSWERS, shape=("n", 3, "height", "width"))
-    with pytest.raises(DetectorError, match=r"takes pictures of any size; say size=WIDTHxHEIGHT"):
+    with pytest.raises(DetectorError, match=r"takes images of any size; say size=WIDTHxHEIGHT"):
         OnnxDetector(path, **SAID)
     assert len(OnnxDetector(path, **SAID, size=(64, 32))([FRAME])[0]) == 2
 
@@ -77,7 +77,7 @@ def test_a_silent_model_is_described(make_onnx):
 
 
 def test_what_a_layout_leaves_open_must_be_said(make_onnx):
-    with pytest.raises(DetectorError, match=r"does not say color, scale, which layout xyxy_scores leaves open"):
+    with pytest.raises(DetectorError, match=r"does not give color, scale, for which layout xyxy_scores has no default"):
         OnnxDetector(make_onnx(ANSWERS), layout="xyxy_scores", coordinates="pixels")
 
 
@@ -98,7 +98,7 @@ def test_values_that_are_not_there(make_onnx, options, message):
     ("metadata", "message"),
     [
         ({"ava_detect.colour": "rgb"}, r"there is no option 'colour' \(did you mean 'color'\?\)"),
-        ({"ava_detect.mean": "1,2"}, r"mean='1,2' cannot be read \(2 numbers where 1 or 3 are wanted\)"),
+        ({"ava_detect.mean": "1,2"}, r"mean='1,2' cannot be read \(2 numbers instead of 1 or 3\)"),
         ({"ava_detect.scale": "1/0"}, r"scale='1/0' cannot be read \(a division by zero\)"),
         ({"ava_detect.size": "big"}, r"size='big' cannot be read"),
         ({"ava_detect.size": "0x3"}, r"size='0x3' cannot be read \(a side must be at least 1 pixel\)"),
@@ -119,7 +119,7 @@ def test_no_file_and_no_model(tmp_path):
 
 
 def test_a_model_without_an_image_input_is_refused(make_onnx):
-    with pytest.raises(DetectorError, match="the model must take one picture"):
+    with pytest.raises(DetectorError, match="the model must take one image"):
         OnnxDetector(make_onnx(ANSWERS, element=TensorProto.DOUBLE), **SAID)
 
 
@@ -131,7 +131,7 @@ def test_an_answer_that_is_no_number_is_an_error(make_onnx):
 
 def test_a_model_that_cannot_take_its_pictures_says_which(make_onnx):
     detector = OnnxDetector(make_onnx(ANSWERS, shape=(2, 3, 8, 16)), **SAID)
-    with pytest.raises(DetectorError, match=r"cannot run it on pictures \[1, 3, 8, 16\] .*see that size fits"):
+    with pytest.raises(DetectorError, match=r"cannot run it on inputs \[1, 3, 8, 16\] .*check that size fits"):
         detector([FRAME])
 
 

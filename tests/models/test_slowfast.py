@@ -6,7 +6,7 @@ import torch
 from ava_detect.models.blocks import Bottleneck
 from ava_detect.models.heads import ClassificationHead, ProjectionHead, clip_scores
 from ava_detect.models.nonlocal_block import NonLocalBlock
-from ava_detect.models.slowfast import SlowFast, slow_frame_indices
+from ava_detect.models.slowfast import NonLocalSettings, SlowFast, slow_frame_indices
 
 
 def test_slow_frames_by_hand():
@@ -79,7 +79,7 @@ def test_a_fresh_residual_branch_is_silent():
 
 def test_gradients_reach_every_parameter():
     # Wide enough that no tensor has only dead channels, whatever the seed (12 of 12 tried; at width 8, 9 of 12).
-    backbone = SlowFast(depths=(2, 1, 1, 1), width=16, nonlocal_blocks={"slow": {3: [0]}})
+    backbone = SlowFast(depths=(2, 1, 1, 1), width=16, non_local=NonLocalSettings({"slow": {3: [0]}}))
     for module in backbone.modules():
         if isinstance(module, torch.nn.BatchNorm3d):
             torch.nn.init.ones_(module.weight)

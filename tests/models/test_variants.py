@@ -8,8 +8,8 @@ import pytest
 import torch
 from tolerances import relative_to_largest
 
-from ava_detect.models.laterals import Lateral
-from ava_detect.models.slowfast import SlowFast
+from ava_detect.models.laterals import Lateral, LateralSettings
+from ava_detect.models.slowfast import NonLocalSettings, SlowFast
 
 SMALL = {"depths": (1, 1, 1, 1), "width": 8}
 KINDS, MERGES = ("conv", "time_to_channel", "sample"), ("concat", "sum")
@@ -18,19 +18,24 @@ SLOW = torch.tensor([10.0, 20.0]).view(1, 1, 2, 1, 1)
 FAST = torch.arange(8.0).view(1, 1, 8, 1, 1)
 
 
+def lateral_of(**settings) -> Lateral:
+    """A connection of one slow and one fast channel, four fast frames a slow one."""
+    return Lateral(1, 1, alpha=4, settings=LateralSettings(**settings))
+
+
 def fused(lateral: Lateral) -> list:
     with torch.inference_mode():
         return lateral.eval()(SLOW, FAST)[0, :, :, 0, 0].tolist()
 
 
 def test_time_to_channel_packs_alpha_frames_into_channels():
-    lateral = Lateral(1, 1, alpha=4, kind="time_to_channel")
+    lateral = lateral_of(kind="time_to_channel")
     assert fused(lateral) == [[10, 20], [0, 4], [1, 5], [2, 6], [3, 7]]
     assert (lateral.out_channels, len(lateral.state_dict())) == (5, 0)
 
 
 def test_sampling_takes_one_frame_in_alpha():
-    lateral = Lateral(1, 1, alpha=4, kind="sample")
+    lateral = lateral_of(kind="sample")
     assert fused(lateral) == [[10, 20], [0, 4]]
     assert (lateral.out_channels, len(lateral.state_dict())) == (2, 0)
 
@@ -38,14 +43,14 @@ def test_sampling_takes_one_frame_in_alpha():
 def test_a_sum_of_equal_channels_needs_no_weights():
     """As in the paper, whose alpha is 1 / beta: alpha * beta * C channels are C."""
     slow = SLOW.expand(1, 4, 2, 1, 1)
-    lateral = Lateral(4, 1, alpha=4, kind="time_to_channel", merge="sum")
+    lateral = Lateral(4, 1, alpha=4, settings=LateralSettings(kind="time_to_channel", merge="sum"))
     assert lateral(slow, FAST)[0, :, :, 0, 0].tolist() == [[10, 24], [11, 25], [12, 26], [13, 27]]
     assert len(lateral.state_dict()) == 0
-    assert fused(Lateral(1, 1, alpha=4, kind="sample", merge="sum")) == [[10, 24]]
+    assert fused(lateral_of(kind="sample", merge="sum")) == [[10, 24]]
 
 
 def test_a_sum_of_other_channels_goes_through_a_1x1x1_convolution():
-    lateral = Lateral(1, 1, alpha=4, kind="time_to_channel", merge="sum")
+    lateral = lateral_of(kind="time_to_channel", merge="sum")
     with torch.no_grad():
         lateral.match.weight.copy_(torch.tensor([1.0, 0, 0, 10]).view(1, 4, 1, 1, 1))
     assert fused(lateral) == [[10 + 0 + 30, 20 + 4 + 70]]
@@ -54,11 +59,11 @@ def test_a_sum_of_other_channels_goes_through_a_1x1x1_convolution():
 
 def test_the_strided_convolution_with_and_without_norm():
     """A kernel of ones: frames -1..1 and 3..5 give 0 + 1 and 3 + 4 + 5; the ReLU cuts what a negative kernel gives."""
-    plain = Lateral(1, 1, alpha=4, ratio=1, kernel=3, norm=False)
+    plain = lateral_of(fusion_ratio=1, fusion_kernel=3, norm=False)
     torch.nn.init.constant_(plain.conv.weight, -1)
     assert fused(plain) == [[10, 20], [-1, -12]]
     assert list(plain.state_dict()) == ["conv.weight"]
-    normed = Lateral(1, 1, alpha=4, ratio=1, kernel=3)
+    normed = lateral_of(fusion_ratio=1, fusion_kernel=3)
     torch.nn.init.constant_(normed.conv.weight, -1)
     assert fused(normed) == [[10, 20], [0, 0]]
     torch.nn.init.ones_(normed.conv.weight)
@@ -69,7 +74,7 @@ def test_the_strided_convolution_with_and_without_norm():
 
 @pytest.mark.parametrize(("kind", "merge"), list(product(KINDS, MERGES)))
 def test_every_fusion_of_table_5b_runs_and_learns(kind, merge):
-    backbone = SlowFast(**SMALL, lateral_kind=kind, lateral_merge=merge)
+    backbone = SlowFast(**SMALL, lateral=LateralSettings(kind=kind, merge=merge))
     for module in backbone.modules():
         if isinstance(module, torch.nn.BatchNorm3d):
             torch.nn.init.ones_(module.weight)
@@ -110,7 +115,8 @@ def test_the_feature_stride_follows_from_the_strides(strides, expected):
 
 def test_nonlocal_pool_by_stage():
     backbone = SlowFast(
-        **SMALL, nonlocal_blocks={"slow": {3: [0]}, "fast": {4: [0]}}, nonlocal_pool={"fast": {4: (2, 1, 1)}}
+        **SMALL,
+        non_local=NonLocalSettings({"slow": {3: [0]}, "fast": {4: [0]}}, pool={"fast": {4: (2, 1, 1)}}),
     )
     assert backbone.get_submodule("res3.slow.nonlocal0").pool.kernel_size == (1, 2, 2)
     assert backbone.get_submodule("res4.fast.nonlocal0").pool.kernel_size == (2, 1, 1)
@@ -118,7 +124,8 @@ def test_nonlocal_pool_by_stage():
 
 @pytest.mark.parametrize(("height", "width"), [(33, 97), (50, 75), (16, 16)])
 def test_clips_of_one_batch_do_not_see_each_other_at_any_size(height, width):
-    backbone = SlowFast(**SMALL, nonlocal_blocks={"slow": {2: [0]}}, nonlocal_pool={"slow": {2: [1, 1, 1]}}).eval()
+    non_local = NonLocalSettings({"slow": {2: [0]}}, pool={"slow": {2: [1, 1, 1]}})
+    backbone = SlowFast(**SMALL, non_local=non_local).eval()
     for module in backbone.modules():
         if isinstance(module, torch.nn.BatchNorm3d):
             torch.nn.init.ones_(module.weight)

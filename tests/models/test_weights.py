@@ -30,7 +30,7 @@ def test_a_whole_checkpoint_fills_the_model(source, checkpoint):
     assert report.complete
     assert str(report) == (
         f"{checkpoint}: PySlowFast layout, {len(report.loaded)} of {len(report.loaded)} tensors loaded\n"
-        "  note        beside the weights it holds epoch, cfg; not needed"
+        "  note        it also holds epoch, cfg, which is not needed"
     )
 
 

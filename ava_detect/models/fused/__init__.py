@@ -1,1 +1,1 @@
-"""The network folded for inference: faster on a CPU, with the same scores."""
+"""The backbone with batch norms folded in, for inference: faster on a CPU, with the same scores."""

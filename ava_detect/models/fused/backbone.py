@@ -2,14 +2,15 @@
 
 Every convolution of the network but the fast stem's is either spatial (1 x k x k) or temporal (k x 1 x 1). On frames
 laid out as ``[B, T, H, W, C]`` the first is a 2D convolution of ``B * T`` maps of H x W, the second one of B maps of
-T x (H * W): the same memory seen in another way, so nothing is copied between them. A fast stem (t x 7 x 7) is a 2D
+T x (H * W). Both are views of the same memory, so nothing is copied between them. A fast stem (t x 7 x 7) is a 2D
 convolution too, of frames stacked on the channel axis.
 
-Each class here is derived from one module of the plain network, whose weights it copies when it is made, with the
-batch norms folded in; ``tests/models/test_execution.py`` compares the two on every shipped config.
+Each class here copies the weights of one module of the plain network when it is created, with the batch norms folded
+in; ``tests/models/test_execution.py`` compares the two on every config of the package.
 
-Shapes: B clips, C channels, T frames, H height, W width. Maps are ``[B * T, C, H, W]`` in channels-last memory, which
-is ``[B, T, H, W, C]``. Blocks overwrite the maps that they are given.
+Shapes: B clips, C channels, T frames, H height, W width, t kernel length in frames, g frames computed together, N =
+T*H*W positions, P pooled positions, I inner channels. Maps are ``[B * T, C, H, W]`` in channels-last memory, which is
+``[B, T, H, W, C]``. Blocks overwrite their input maps.
 """
 
 from __future__ import annotations
@@ -30,18 +31,23 @@ from ava_detect.models.laterals import Lateral
 from ava_detect.models.nonlocal_block import NonLocalBlock
 from ava_detect.models.slowfast import STAGES, Pathway, SlowFast
 
-# A fast stem has 8 channels of output, but a matrix unit fills 32 at a time: so many are computed together.
+# A fast stem has 8 output channels, but a matrix unit computes 32 at a time: several frames are computed together.
 _STEM_CHANNELS_AT_ONCE = 32
 
-# Maps and their number of frames -> maps.
+# Maps and their number of frames T -> maps.
 Block = Callable[[Tensor, int], Tensor]
 
 
 class FusedSlowFast:
-    """A ``SlowFast`` backbone's results, faster: ``clip`` -> features per pathway."""
+    """A ``SlowFast`` backbone in its fused form: clip -> features per pathway."""
 
     def __init__(self, backbone: SlowFast, dtype: torch.dtype = torch.float32) -> None:
-        """``dtype``: of the convolutions and of the features, float32 or bfloat16."""
+        """Fold the weights that ``backbone`` has now.
+
+        Args:
+            backbone: The plain network, in evaluation mode.
+            dtype: Type of the convolutions and of the features, float32 or bfloat16.
+        """
         self._backbone = backbone
         self._dtype = dtype
         self._stems = {p: _Stem(cast(Stem, backbone.stem[p]), dtype) for p in backbone.pathways}
@@ -56,13 +62,28 @@ class FusedSlowFast:
             self._stages.append({p: _blocks(cast(Stage, branches[p]), dtype) for p in backbone.pathways})
 
     def __call__(self, clip: Tensor) -> list[Tensor]:
-        """``[B, 3, T, H, W]``, normalised RGB at the fast rate -> ``[B, C, T, H / 16, W / 16]`` per pathway."""
+        """Compute the features of a clip.
+
+        Args:
+            clip: Normalised RGB ``[B, 3, T, H, W]`` at the fast pathway's frame rate.
+
+        Returns:
+            Features of each pathway, slow first, as ``SlowFast.forward`` returns them but in ``dtype``.
+        """
         return self.forward_pathways(self._backbone.split(clip.to(self._dtype)))
 
     def forward_pathways(self, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """The same from inputs that were split already, one per pathway."""
+        """Compute the features from inputs that are already split by pathway.
+
+        Args:
+            inputs: As ``SlowFast.split`` returns them, ``[B, 3, T, H, W]`` of each pathway.
+
+        Returns:
+            Features of each pathway, as ``__call__`` returns them.
+        """
         pathways = self._backbone.pathways
         frames = {p: x.shape[2] for p, x in zip(pathways, inputs, strict=True)}
+        # Stem: [B, 3, T, H, W] -> maps [B * T, C, H / 4, W / 4].
         maps = {p: self._stems[p](x.to(self._dtype)) for p, x in zip(pathways, inputs, strict=True)}
         for index, stage in enumerate(self._stages):
             if "fast" in maps:
@@ -83,8 +104,10 @@ class _Conv:
         self._is_temporal = kernel[0] > 1
         if self._is_temporal:
             assert kernel[1:] == (1, 1) and stride[1:] == (1, 1), "a convolution is spatial or temporal"
+            # Time becomes the first axis of the 2D kernel: [O, I, t, 1].
             weight, stride, padding, dilation = weight[..., 0], (stride[0], 1), (padding[0], 0), (1, 1)
         else:
+            # The time axis of length 1 is dropped: [O, I, h, w].
             weight, stride, padding, dilation = weight[:, :, 0], stride[1:], padding[1:], dilation[1:]
         self._conv: FusedConv | WinogradConv | TapwiseConv
         if winograd.pays(weight, stride, dtype):
@@ -96,34 +119,38 @@ class _Conv:
 
     @classmethod
     def of(cls, module: ConvBN, dtype: torch.dtype) -> _Conv:
+        """Create the fused form of a convolution with its batch norm."""
         return cls(module.conv, module.bn, dtype)
 
     def __call__(self, maps: Tensor, num_frames: int, *, relu: bool) -> Tensor:
+        """``[B * T, C, H, W]`` -> ``[B * T', C', H', W']``."""
         if not self._is_temporal:
             return self._conv(maps, relu=relu)
         height, width = maps.shape[2:]
-        over_time = maps.permute(0, 2, 3, 1).reshape(-1, num_frames, height * width, maps.shape[1])
-        result = self._conv(over_time.permute(0, 3, 1, 2), relu=relu).permute(0, 2, 3, 1)  # [B, T', H * W, C']
-        return result.reshape(-1, height, width, result.shape[3]).permute(0, 3, 1, 2)
+        # View the frames of a clip as the rows of one map: [B * T, C, H, W] -> [B, C, T, H * W].
+        rows = maps.permute(0, 2, 3, 1).reshape(-1, num_frames, height * width, maps.shape[1])  # [B, T, H * W, C]
+        result = self._conv(rows.permute(0, 3, 1, 2), relu=relu).permute(0, 2, 3, 1)  # [B, T', H * W, C']
+        # And back to one map per frame.
+        return result.reshape(-1, height, width, result.shape[3]).permute(0, 3, 1, 2)  # [B * T', C', H, W]
 
     def add_to(self, total: Tensor, maps: Tensor, *, relu: bool) -> Tensor:
-        """Of a convolution of 1 x 1 x 1 only."""
+        """Add a 1 x 1 x 1 convolution of ``maps`` to ``total``, both ``[B * T, C, H, W]``, in place."""
         assert isinstance(self._conv, FusedConv)
         return self._conv.add_to(total, maps, relu=relu)
 
 
 class _Stem:
-    """The stem: several frames at once where it looks at several.
+    """The stem; where its kernel has several frames, it computes several output frames together.
 
-    With a kernel of t frames, g frames of output need g + t - 1 of input. Their planes are stacked as channels, and the
-    weights stand once for each of the g, t frames further on each time, zeros elsewhere.
+    With a kernel of t frames, g output frames need g + t - 1 input frames. These are stacked as channels. The weight
+    holds the kernel once for each output frame, shifted by one input frame each time, and zeros elsewhere.
     """
 
     def __init__(self, stem: Stem, dtype: torch.dtype) -> None:
         self._weight, self._bias = folded(stem.conv, stem.bn)  # [C, 3, t, 7, 7]
         _, height, width = stem.conv.kernel_size
         self._kernel = stem.conv.kernel_size[0]
-        self._most_at_once = max(1, _STEM_CHANNELS_AT_ONCE // self._weight.shape[0]) if self._kernel > 1 else 1
+        self._max_at_once = max(1, _STEM_CHANNELS_AT_ONCE // self._weight.shape[0]) if self._kernel > 1 else 1
         self._stride = stem.conv.stride[1:]
         self._padding = (height // 2, width // 2)
         self._dtype = dtype
@@ -132,24 +159,28 @@ class _Stem:
     def __call__(self, clip: Tensor) -> Tensor:
         """``[B, 3, T, H, W]`` -> maps ``[B * T, C, H / 4, W / 4]``.
 
-        A few frames after another, so that what lies between clip and maps is small and stays in the cache.
+        A few frames at a time, so that the intermediate maps are small and stay in the cache.
         """
         batch, colours, frames, height, width = clip.shape
-        at_once = max(n for n in range(1, self._most_at_once + 1) if frames % n == 0)
-        # [B, H, W, frames of the window, 3]; as maps, the last two are channels.
+        # g, the largest divisor of T within the limit.
+        at_once = max(n for n in range(1, self._max_at_once + 1) if frames % n == 0)
+        # The input of g output frames: [B, H, W, g + t - 1, 3]; the last two axes are a map's channels.
         window = clip.new_zeros((batch, height, width, at_once + self._kernel - 1, colours), dtype=self._dtype)
         parts = []
         for first in range(0, frames, at_once):
             self._fill(window, clip, first - self._kernel // 2)
-            maps = self._conv(at_once)(window.flatten(3).permute(0, 3, 1, 2), relu=True)
-            maps = functional.max_pool2d(maps, 3, stride=2, padding=1).permute(0, 2, 3, 1)
-            apart = maps.reshape(*maps.shape[:3], at_once, -1)
-            parts.append(apart.permute(0, 3, 1, 2, 4))  # [B, at once, H / 4, W / 4, C]
-        return torch.cat(parts, dim=1).flatten(0, 1).permute(0, 3, 1, 2)
+            stacked = window.flatten(3).permute(0, 3, 1, 2)  # [B, (g + t - 1) * 3, H, W]
+            maps = self._conv(at_once)(stacked, relu=True)  # [B, g * C, H / 2, W / 2]
+            maps = functional.max_pool2d(maps, 3, stride=2, padding=1).permute(0, 2, 3, 1)  # [B, H / 4, W / 4, g * C]
+            # Separate the output frames, which are groups of channels.
+            by_frame = maps.reshape(*maps.shape[:3], at_once, -1)  # [B, H / 4, W / 4, g, C]
+            parts.append(by_frame.permute(0, 3, 1, 2, 4))  # [B, g, H / 4, W / 4, C]
+        joined = torch.cat(parts, dim=1)  # [B, T, H / 4, W / 4, C]
+        return joined.flatten(0, 1).permute(0, 3, 1, 2)
 
     @staticmethod
     def _fill(window: Tensor, clip: Tensor, first: int) -> None:
-        """Write the clip's frames from ``first`` on; those before its start and behind its end are zeros."""
+        """Copy the clip's frames from ``first`` on into the window; frames outside the clip are zeros."""
         length, frames = window.shape[3], clip.shape[2]
         start, end = max(first, 0), min(first + length, frames)
         window[:, :, :, : start - first] = 0
@@ -157,14 +188,15 @@ class _Stem:
         window[:, :, :, end - first :] = 0
 
     def _conv(self, at_once: int) -> FusedConv:
-        """The convolution that gives ``at_once`` frames, made when it is first asked for."""
+        """The convolution that computes ``at_once`` = g frames; created at the first call."""
         if at_once not in self._convs:
             channels, colours, kernel = self._weight.shape[:3]
+            # [g, C, g + t - 1, 3, 7, 7]: output frame i reads input frames i to i + t - 1.
             weight = self._weight.new_zeros(at_once, channels, at_once + kernel - 1, colours, *self._weight.shape[3:])
             for i in range(at_once):
                 weight[i, :, i : i + kernel] = self._weight.transpose(1, 2)
             self._convs[at_once] = FusedConv(
-                weight.flatten(2, 3).flatten(0, 1),
+                weight.flatten(2, 3).flatten(0, 1),  # [g * C, (g + t - 1) * 3, 7, 7]
                 self._bias.repeat(at_once),
                 stride=self._stride,
                 padding=self._padding,
@@ -184,8 +216,8 @@ class _Lateral:
         self._match = None if lateral.match is None else _Conv(lateral.match, None, dtype)
 
     def __call__(self, slow: Tensor, fast: Tensor, num_frames: int) -> Tensor:
-        """``num_frames``: of the fast maps."""
-        brought = self._bring(fast, num_frames)
+        """Fuse ``fast`` ``[B * num_frames, Cf, H, W]`` into ``slow`` ``[B * num_frames / alpha, Cs, H, W]``."""
+        brought = self._bring(fast, num_frames)  # [B * T, Cl, H, W], T slow frames
         if self._merge == "concat":
             return torch.cat([slow, brought], dim=1)
         return slow.add_(brought) if self._match is None else self._match.add_to(slow, brought, relu=False)
@@ -194,9 +226,11 @@ class _Lateral:
         if self._conv is not None:
             return self._conv(fast, num_frames, relu=self._has_relu)
         _, channels, height, width = fast.shape
+        # Group the alpha fast frames of each slow one: [B, T, alpha, H, W, Cf].
         clips = fast.permute(0, 2, 3, 1).reshape(-1, num_frames // self._alpha, self._alpha, height, width, channels)
         if self._kind == "sample":
-            return clips[:, :, 0].flatten(0, 1).permute(0, 3, 1, 2)
+            return clips[:, :, 0].flatten(0, 1).permute(0, 3, 1, 2)  # [B * T, Cf, H, W]
+        # Time to channel: move the alpha frames next to the channels, [B * T, H, W, alpha * Cf].
         packed = clips.permute(0, 1, 3, 4, 2, 5).reshape(-1, height, width, self._alpha * channels)
         return packed.permute(0, 3, 1, 2)
 
@@ -209,6 +243,7 @@ class _Bottleneck:
         self._shortcut = None if block.shortcut is None else _Conv.of(block.shortcut, dtype)
 
     def __call__(self, maps: Tensor, num_frames: int) -> Tensor:
+        """``[B * T, C, H, W]`` -> ``[B * T, C', H / stride, W / stride]``."""
         inner = self._b(self._a(maps, num_frames, relu=True), num_frames, relu=True)
         total = maps if self._shortcut is None else self._shortcut(maps, num_frames, relu=False)
         return self._c.add_to(total, inner, relu=True)
@@ -217,7 +252,7 @@ class _Bottleneck:
 class _NonLocal:
     """A non-local block.
 
-    Without softmax the products may be taken in any order, and ``theta (phi' g)`` is the shorter one.
+    Without softmax the matrix products are associative, and ``theta (phi' g)`` takes fewer operations.
     """
 
     def __init__(self, block: NonLocalBlock, dtype: torch.dtype) -> None:
@@ -226,23 +261,28 @@ class _NonLocal:
         self._out = _Conv(block.out, block.bn, dtype)
 
     def __call__(self, maps: Tensor, num_frames: int) -> Tensor:
+        """``[B * T, C, H, W]`` -> the same shape."""
+        # Each group attends to itself: from here on a group counts as a clip, B of them with T frames each.
         num_frames = self._block.frames_per_group(num_frames)
-        pooled_clips = self._block.pool(_as_clips(maps, num_frames))
+        pooled_clips = self._block.pool(_as_clips(maps, num_frames))  # [B, C, T', H', W']
+        # Maps of the pooled frames: [B * T', C, H', W'].
         pooled = pooled_clips.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
         theta = _positions(self._theta(maps, num_frames, relu=False), num_frames)  # [B, N, I]
         phi = _positions(self._phi(pooled, 1, relu=False), pooled_clips.shape[2])  # [B, P, I]
         g = _positions(self._g(pooled, 1, relu=False), pooled_clips.shape[2])
         if self._block.affinity == "softmax":
-            weights = (theta @ phi.mT).float() * theta.shape[2] ** -0.5
+            weights = (theta @ phi.mT).float() * theta.shape[2] ** -0.5  # [B, N, P]
             attended = weights.softmax(dim=2).to(g.dtype) @ g
         else:
-            attended = theta @ (phi.mT @ g / g.shape[1])
+            attended = theta @ (phi.mT @ g / g.shape[1])  # [B, N, I], by way of [B, I, I]
+        # Back to maps, projected to C channels and added to the input.
         height, width = maps.shape[2:]
-        attended_maps = attended.reshape(-1, height, width, attended.shape[2]).permute(0, 3, 1, 2)
+        attended_maps = attended.reshape(-1, height, width, attended.shape[2]).permute(0, 3, 1, 2)  # [B*T, I, H, W]
         return self._out.add_to(maps, attended_maps, relu=False)
 
 
 def _blocks(stage: Stage, dtype: torch.dtype) -> list[Block]:
+    """The fused form of each block of a stage, in order."""
     return [
         _NonLocal(module, dtype) if isinstance(module, NonLocalBlock) else _Bottleneck(cast(Bottleneck, module), dtype)
         for module in stage
@@ -250,11 +290,11 @@ def _blocks(stage: Stage, dtype: torch.dtype) -> list[Block]:
 
 
 def _as_clips(maps: Tensor, num_frames: int) -> Tensor:
-    """A view: ``[B * T, C, H, W]`` as ``[B, C, T, H, W]``."""
+    """View ``[B * T, C, H, W]`` as ``[B, C, T, H, W]``."""
     return maps.view(-1, num_frames, *maps.shape[1:]).transpose(1, 2)
 
 
 def _positions(maps: Tensor, num_frames: int) -> Tensor:
-    """A view: ``[B * T, C, H, W]`` as ``[B, T * H * W, C]``."""
+    """View ``[B * T, C, H, W]`` as ``[B, T * H * W, C]``."""
     clips = maps.shape[0] // num_frames
     return maps.permute(0, 2, 3, 1).reshape(clips, -1, maps.shape[1])

@@ -1,9 +1,11 @@
-"""One convolution as inference wants it: batch norm folded in, sum and ReLU done before the result leaves the cache.
+"""One convolution for inference: batch norm folded in, sum and ReLU applied before the result leaves the cache.
 
 On an x86 CPU this is oneDNN's convolution with post-operations, as ``torch.compile`` uses it, called directly: nothing
-is compiled, and the weights lie in the order that the kernel reads. Elsewhere the same steps are PyTorch's own.
+is compiled, and the weights are stored in the order that the kernel reads. Elsewhere PyTorch's own operators do the
+same steps.
 
-Maps are ``[N, C, H, W]`` in channels-last memory.
+Shapes: N maps, I channels in, O channels out, H height, W width, t, h, w kernel. Maps are ``[N, C, H, W]`` in
+channels-last memory.
 """
 
 from __future__ import annotations
@@ -16,29 +18,45 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-# Several threads may run one network: the first to come packs.
+# Several threads may share one network; only one of them may reorder its weights.
 _PACKING = threading.Lock()
 
 
 def folded(conv: nn.Conv3d, norm: nn.Module | None) -> tuple[Tensor, Tensor]:
-    """Weight ``[O, I, t, h, w]`` and bias ``[O]``, float64, of a convolution and the batch norm behind it in one."""
-    weight = conv.weight.detach().double()
-    bias = weight.new_zeros(weight.shape[0]) if conv.bias is None else conv.bias.detach().double()
+    """Fold a batch norm into the convolution before it.
+
+    Args:
+        conv: The convolution, with or without bias.
+        norm: Its ``BatchNorm3d`` with running statistics, or None.
+
+    Returns:
+        Weight ``[O, I, t, h, w]`` and bias ``[O]``, float64.
+    """
+    weight = conv.weight.detach().double()  # [O, I, t, h, w]
+    bias = weight.new_zeros(weight.shape[0]) if conv.bias is None else conv.bias.detach().double()  # [O]
     if norm is None:
         return weight, bias
     assert isinstance(norm, nn.BatchNorm3d) and norm.running_mean is not None and norm.running_var is not None
-    scale = norm.weight.detach().double() / (norm.running_var.double() + norm.eps).sqrt()
-    return weight * scale.view(-1, 1, 1, 1, 1), (
-        bias - norm.running_mean.double()
-    ) * scale + norm.bias.detach().double()
+    # norm(y) = (y - mean) * scale + shift is linear in y, so scale goes into the weight and the rest into the bias.
+    scale = norm.weight.detach().double() / (norm.running_var.double() + norm.eps).sqrt()  # [O]
+    folded_bias = (bias - norm.running_mean.double()) * scale + norm.bias.detach().double()  # [O]
+    return weight * scale.view(-1, 1, 1, 1, 1), folded_bias
 
 
 def has_fused_ops(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether oneDNN's fused convolutions run here: on an x86 CPU, in a PyTorch that has and allows them."""
+    """Return whether oneDNN's fused convolutions run here: on an x86 CPU, in a PyTorch that has and allows them.
+
+    Args:
+        device: Device of the maps.
+        dtype: Type of the maps.
+
+    Returns:
+        True for float32, and for bfloat16 where the CPU supports it.
+    """
     ops = torch.ops.mkldnn
     if device.type != "cpu" or platform.machine().lower() not in ("x86_64", "amd64"):
         return False
-    # Their absence is said by the attribute's: they are no public interface.
+    # The operators are not a public interface: a build without them lacks the attributes.
     if not (bool(torch.backends.mkldnn.enabled) and hasattr(ops, "_convolution_pointwise_")):
         return False
     if not hasattr(torch._C._nn, "mkldnn_reorder_conv2d_weight"):
@@ -47,7 +65,7 @@ def has_fused_ops(device: torch.device, dtype: torch.dtype) -> bool:
 
 
 class FusedConv:
-    """A convolution of maps, then ReLU or not; or a convolution added to other maps, then ReLU or not."""
+    """A 2D convolution with optional ReLU, or one that adds its result to other maps in the same pass."""
 
     def __init__(
         self,
@@ -59,49 +77,75 @@ class FusedConv:
         dilation: Sequence[int],
         dtype: torch.dtype,
     ) -> None:
-        """``weight``: ``[O, I, h, w]``; ``bias``: ``[O]``. They are rounded to ``dtype``, the type of the maps."""
+        """Round the weights to ``dtype``; they are reordered for the kernel at the first call.
+
+        Args:
+            weight: ``[O, I, h, w]``.
+            bias: ``[O]``.
+            stride: Stride (h, w).
+            padding: Zeros on each side (h, w).
+            dilation: Dilation (h, w).
+            dtype: Type of the maps, float32 or bfloat16.
+        """
         self.weight = weight.to(dtype).contiguous(memory_format=torch.channels_last)
         self.bias = bias.to(dtype)
-        self._shape = list(stride), list(padding), list(dilation)
+        self._geometry = list(stride), list(padding), list(dilation)
         self._is_fused = has_fused_ops(weight.device, dtype)
         self._is_packed = False
 
     def __call__(self, maps: Tensor, *, relu: bool) -> Tensor:
-        """``[N, I, H, W]`` -> ``[N, O, H', W']``."""
-        stride, padding, dilation = self._shape
+        """Convolve.
+
+        Args:
+            maps: ``[N, I, H, W]``.
+            relu: Whether ReLU follows.
+
+        Returns:
+            Maps ``[N, O, H', W']``.
+        """
+        stride, padding, dilation = self._geometry
         if self._is_fused:
             self._pack(maps)
-            after = "relu" if relu else "none"
+            activation = "relu" if relu else "none"
             convolve = torch.ops.mkldnn._convolution_pointwise
-            fused: Tensor = convolve(maps, self.weight, self.bias, padding, stride, dilation, 1, after, [], "")
+            fused: Tensor = convolve(maps, self.weight, self.bias, padding, stride, dilation, 1, activation, [], "")
             return fused
         plain = functional.conv2d(maps, self.weight, self.bias, stride, padding, dilation)
         return plain.relu_() if relu else plain
 
     def add_to(self, total: Tensor, maps: Tensor, *, relu: bool) -> Tensor:
-        """``total`` plus the convolution of ``maps``; ``total`` is overwritten and returned."""
+        """Add the convolution of ``maps`` to ``total``, in place.
+
+        Args:
+            total: Maps ``[N, O, H', W']``; overwritten.
+            maps: ``[N, I, H, W]``.
+            relu: Whether ReLU follows the sum.
+
+        Returns:
+            ``total``.
+        """
         if not self._is_fused:
             total = total.add_(self(maps, relu=False))
             return total.relu_() if relu else total
         self._pack(maps)
-        stride, padding, dilation = self._shape
+        stride, padding, dilation = self._geometry
         convolve = torch.ops.mkldnn._convolution_pointwise_.binary
-        after = "relu" if relu else None
+        activation = "relu" if relu else None
         fused: Tensor = convolve(
-            total, maps, self.weight, self.bias, padding, stride, dilation, 1, "add", 1.0, after, [], ""
+            total, maps, self.weight, self.bias, padding, stride, dilation, 1, "add", 1.0, activation, [], ""
         )
         return fused
 
     def _pack(self, maps: Tensor) -> None:
-        """Reorder the weights once, as the kernel for maps like the first ones wants them.
+        """Reorder the weights once, into the order of the kernel for maps of this size.
 
-        For maps of another size oneDNN may want another order; it then reorders at each call, which costs little.
+        For maps of another size oneDNN may need another order; it then reorders at each call, which costs little.
         """
         if self._is_packed:
             return
         with _PACKING:
             if not self._is_packed:
-                stride, padding, dilation = self._shape
+                stride, padding, dilation = self._geometry
                 reorder = torch._C._nn.mkldnn_reorder_conv2d_weight
                 self.weight = reorder(self.weight.to_mkldnn(), padding, stride, dilation, 1, list(maps.shape))  # type: ignore[call-arg]  # the stub lacks the last
                 self._is_packed = True

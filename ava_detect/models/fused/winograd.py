@@ -1,11 +1,13 @@
 """A convolution with half the multiplications: Winograd's minimal filtering F(4, 3) along one axis.
 
-Of three neighbouring taps, four results at a time take 6 products instead of 12 (Lavin and Gray, "Fast algorithms for
-convolutional neural networks", 2016, section 4; the points are 0, 1, -1, 2, -2 and infinity). Inputs and results are
-sums of neighbours along that axis, with small factors; between the two stand 6 convolutions without it. In float32 the
-sums cost about two bits; bfloat16 has none to spare, and its matrix units would wait for the sums.
+With a kernel of three taps, four neighbouring results take 6 products instead of 12 (Lavin and Gray, "Fast algorithms
+for convolutional neural networks", 2016, section 4; the points are 0, 1, -1, 2, -2 and infinity). The inputs are
+transformed by weighted sums of neighbours along the axis, 6 convolutions without that axis follow, and weighted sums of
+their results give the output. In float32 the sums cost about two bits of precision; bfloat16 has too few bits for them,
+and its matrix units would wait for the sums.
 
-Shapes: N maps, I channels in, O out, L places along the axis, X across it, k taps across, P = 6 products, n tiles.
+Shapes: N maps, I channels in, O channels out, L positions along the axis, X positions across it, k taps across, P = 6
+products, n tiles of four results.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ TAPS, _RESULTS, _PRODUCTS = 3, 4, 6
 # The sums cost as much memory traffic as they save arithmetic where there are fewer channels: measured at 128.
 _FEWEST_CHANNELS = 256
 
-_OF_TAPS = [
+# The paper's G: the factor of each tap in each product's weight, [P, taps].
+_TAP_FACTORS = [
     [1 / 4, 0, 0],
     [-1 / 6, -1 / 6, -1 / 6],
     [-1 / 6, 1 / 6, -1 / 6],
@@ -29,7 +32,8 @@ _OF_TAPS = [
     [1 / 24, -1 / 12, 1 / 6],
     [0, 0, 1],
 ]
-_OF_INPUTS = [
+# The paper's B^T: the factor of each of a tile's six inputs in each product's input, [P, inputs].
+_INPUT_FACTORS = [
     [4, 0, -5, 0, 1, 0],
     [0, -4, -4, 1, 1, 0],
     [0, 4, -4, -1, 1, 0],
@@ -37,13 +41,23 @@ _OF_INPUTS = [
     [0, 2, -1, -2, 1, 0],
     [0, 4, 0, -5, 0, 1],
 ]
-_OF_PRODUCTS = [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
-# The product of the point 1 enters every result once, so it may bring the bias.
-_BRINGS_BIAS = 1
+# The paper's A^T: the factor of each product in each of a tile's four results, [results, P].
+_PRODUCT_FACTORS = [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
+# The product of the point 1 enters every result with the factor 1, so its convolution adds the bias.
+_PRODUCT_WITH_BIAS = 1
 
 
 def pays(weight: Tensor, stride: Sequence[int], dtype: torch.dtype) -> bool:
-    """Whether this form of a convolution ``[O, I, h, w]`` is the faster one, its first axis being the one."""
+    """Return whether this form of a convolution is the faster one.
+
+    Args:
+        weight: ``[O, I, h, w]``; the form applies to the axis of h.
+        stride: Stride (h, w).
+        dtype: Type of the maps.
+
+    Returns:
+        True for wide convolutions of float32 with three taps along h where oneDNN's fused operators run.
+    """
     return (
         dtype == torch.float32
         and weight.shape[2] == TAPS
@@ -54,59 +68,89 @@ def pays(weight: Tensor, stride: Sequence[int], dtype: torch.dtype) -> bool:
 
 
 class WinogradConv:
-    """A convolution of maps that keeps their size, then ReLU or not; of float32, with 3 taps on the first axis."""
+    """A float32 convolution with three taps on the first axis that keeps the maps' size, with optional ReLU."""
 
     def __init__(self, weight: Tensor, bias: Tensor, *, dilation: Sequence[int]) -> None:
-        """``weight``: float64 ``[O, I, 3, k]``; ``bias``: ``[O]``; ``dilation``: along and across."""
+        """Transform the weights into those of the six products.
+
+        Args:
+            weight: float64 ``[O, I, 3, k]``.
+            bias: ``[O]``.
+            dilation: Dilation along and across the axis.
+        """
         self._dilation = dilation[0]
-        products = torch.einsum("pt,oitx->poix", weight.new_tensor(_OF_TAPS), weight)
+        product_weights = torch.einsum("pt,oitx->poix", weight.new_tensor(_TAP_FACTORS), weight)  # [P, O, I, k]
         self._convs = [
             FusedConv(
-                product[:, :, None],
-                bias if number == _BRINGS_BIAS else torch.zeros_like(bias),
+                product_weight[:, :, None],  # [O, I, 1, k]
+                bias if number == _PRODUCT_WITH_BIAS else torch.zeros_like(bias),
                 stride=(1, 1),
                 padding=(0, weight.shape[3] // 2 * dilation[1]),
                 dilation=(1, dilation[1]),
                 dtype=torch.float32,
             )
-            for number, product in enumerate(products)
+            for number, product_weight in enumerate(product_weights)
         ]
+        # The factors of each length L that was seen; see ``sums``.
         self._sums: dict[int, tuple[Tensor, Tensor]] = {}
 
     def __call__(self, maps: Tensor, *, relu: bool) -> Tensor:
-        """``[N, I, L, X]`` -> ``[N, O, L, X]``, both in channels-last memory."""
+        """Convolve along the first axis.
+
+        Args:
+            maps: ``[N, I, L, X]`` in channels-last memory.
+            relu: Whether ReLU follows.
+
+        Returns:
+            Maps ``[N, O, L, X]`` in channels-last memory.
+        """
         num_maps, channels, length, across = maps.shape
         if length not in self._sums:
             self._sums[length] = sums(length, self._dilation)
-        of_inputs, of_products = self._sums[length]  # [P, n, L] and [L, P * n]
-        rows = maps.permute(0, 2, 3, 1).reshape(num_maps, length, across * channels)
+        input_factors, product_factors = self._sums[length]  # [P, n, L] and [L, P * n]
+        # One row per position of the axis; in channels-last memory this is a view.
+        rows = maps.permute(0, 2, 3, 1).reshape(num_maps, length, across * channels)  # [N, L, X * I]
         products = []
-        for conv, factors in zip(self._convs, of_inputs, strict=True):
-            tiles = (factors @ rows).view(num_maps, -1, across, channels).permute(0, 3, 1, 2)  # [N, I, n, X]
-            products.append(conv(tiles, relu=False).permute(0, 2, 3, 1))
-        stacked = torch.stack(products, dim=1)  # [N, P, n, X, O]
-        result = of_products @ stacked.flatten(3, 4).flatten(1, 2)
+        for conv, factors in zip(self._convs, input_factors, strict=True):  # factors: [n, L]
+            # The product's input of each tile: a weighted sum of positions.
+            tiles = (factors @ rows).view(num_maps, -1, across, channels)  # [N, n, X, I]
+            # The product itself: a convolution across the axis, and over the channels.
+            product = conv(tiles.permute(0, 3, 1, 2), relu=False)  # [N, O, n, X]
+            products.append(product.permute(0, 2, 3, 1))  # [N, n, X, O]
+        # Each result is a weighted sum of the products.
+        stacked = torch.stack(products, dim=1).flatten(3, 4).flatten(1, 2)  # [N, P * n, X * O]
+        result = product_factors @ stacked  # [N, L, X * O]
         result = result.relu_() if relu else result
         return result.view(num_maps, length, across, -1).permute(0, 3, 1, 2)
 
 
 def sums(length: int, dilation: int) -> tuple[Tensor, Tensor]:
-    """The factors of inputs in each product's tiles ``[P, n, L]``, and of products in each result ``[L, P * n]``.
+    """Compute the factors of the weighted sums before and after the products.
 
-    A tile is four results ``dilation`` apart. Places beyond the ends are zeros, and results there are not wanted: both
-    are left out here, so nothing need be padded.
+    A tile is four results, ``dilation`` apart. Positions beyond the ends are zeros, and results there are not needed:
+    both are left out of the factors, so nothing is padded.
+
+    Args:
+        length: L, positions along the axis.
+        dilation: Dilation along the axis.
+
+    Returns:
+        Factors of the positions in each tile's product inputs ``[P, n, L]``, and factors of the products in each
+        result ``[L, P * n]``.
     """
+    # The first result of each tile: with a dilation d there are d interleaved sequences, each cut into tiles of four.
     step = _RESULTS * dilation
     firsts = [first for phase in range(dilation) for first in range(phase, length, step)]
-    of_inputs = torch.zeros(_PRODUCTS, len(firsts), length)
-    of_products = torch.zeros(length, _PRODUCTS, len(firsts))
+    input_factors = torch.zeros(_PRODUCTS, len(firsts), length)  # [P, n, L]
+    product_factors = torch.zeros(length, _PRODUCTS, len(firsts))  # [L, P, n]
     for tile, first in enumerate(firsts):
-        for i, factors in enumerate(torch.tensor(_OF_INPUTS).T):
-            place = first + (i - 1) * dilation
-            if 0 <= place < length:
-                of_inputs[:, tile, place] = factors.float()
-        for i, factors in enumerate(torch.tensor(_OF_PRODUCTS)):
-            place = first + i * dilation
-            if place < length:
-                of_products[place, :, tile] = factors.float()
-    return of_inputs, of_products.flatten(1)
+        # A tile's six inputs begin one tap before its first result.
+        for i, factors in enumerate(torch.tensor(_INPUT_FACTORS).T):  # factors: [P]
+            position = first + (i - 1) * dilation
+            if 0 <= position < length:
+                input_factors[:, tile, position] = factors.float()
+        for i, factors in enumerate(torch.tensor(_PRODUCT_FACTORS)):  # factors: [P]
+            position = first + i * dilation
+            if position < length:
+                product_factors[position, :, tile] = factors.float()
+    return input_factors, product_factors.flatten(1)

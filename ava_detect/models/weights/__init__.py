@@ -1,4 +1,4 @@
-"""Weights: files of the field's families in and out, every tensor accounted for."""
+"""Read and write weights files of the families in use, with a report of every tensor."""
 
 from ava_detect.models.weights.checkpoint_settings import CheckpointSettings
 from ava_detect.models.weights.converting import ConversionReport, convert, save_weights

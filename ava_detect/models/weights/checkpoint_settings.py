@@ -1,7 +1,7 @@
-"""The settings that travel with a checkpoint: tensors fit without them, scores do not.
+"""The settings that belong to a checkpoint: with wrong settings the tensors fit, but the scores are wrong.
 
-Read from the file where it has them (PySlowFast's ``cfg`` text, our own metadata) and compared with the model.
-``aligned`` alone is worth 8e-3 on a score.
+They are read from the file where it has them (PySlowFast's ``cfg`` text, our own metadata) and compared with the
+model's. A wrong ``aligned`` alone changes a score by up to 8e-3.
 """
 
 from __future__ import annotations
@@ -14,18 +14,28 @@ from typing import Any
 import yaml
 from torch import nn
 
-# A classifier's clips and RoIs are its own affair; these make the features what they are.
-BACKBONE_KNOBS = ("alpha", "fusion_kernel", "colour_order", "mean", "std")
+from ava_detect.errors import shown
+
+# The settings that decide the backbone's features. A detector that starts from a classifier needs only these equal:
+# the classifier's clips may differ, and it has no RoIs.
+BACKBONE_SETTINGS = ("alpha", "fusion_kernel", "colour_order", "mean", "std")
 
 
 @dataclass(frozen=True)
 class CheckpointSettings:
-    """What is known of a checkpoint's settings; None where nothing is.
+    """The known settings of a checkpoint; None where a setting is unknown.
 
-    ``aligned``: RoIAlign's half-pixel rule. ``alpha``: fast frames per slow frame. ``fusion_kernel``: frames of the
-    lateral convolutions. ``num_frames``, ``sampling_rate``: of the clip, fast pathway. ``short_side``: pixels at test.
-    ``colour_order``: RGB or BGR. ``mean``, ``std``: per channel, of values in 0..1. ``task``: detection or
-    classification.
+    Attributes:
+        aligned: RoIAlign's half-pixel rule.
+        alpha: Fast frames per slow frame.
+        fusion_kernel: Length of the lateral convolutions in frames.
+        num_frames: Frames of a clip, those of the fast pathway.
+        sampling_rate: Step between the clip's frames.
+        short_side: Short side of the frames at test time in pixels.
+        colour_order: ``"RGB"`` or ``"BGR"``.
+        mean: Mean per channel, of values in 0..1.
+        std: Standard deviation per channel, of values in 0..1.
+        task: ``"detection"`` or ``"classification"``.
     """
 
     aligned: bool | None = None
@@ -40,21 +50,29 @@ class CheckpointSettings:
     task: str | None = None
 
     def known(self) -> dict[str, Any]:
-        """The settings that are not None, by name."""
+        """Return the settings that are not None, by name."""
         return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
 
     def contradictions(self, model: CheckpointSettings, names: Sequence[str]) -> list[str]:
-        """Every setting of ``names`` that both sides know and disagree on, as ``"aligned False (model: True)"``."""
+        """Return the settings that are known on both sides and differ.
+
+        Args:
+            model: Settings of the model.
+            names: Names of the settings to compare.
+
+        Returns:
+            One text per setting, such as ``"aligned False (model: True)"``.
+        """
         return [
-            f"{name} {ours} (model: {theirs})"
+            f"{name} {shown(of_file)} (model: {of_model})"
             for name in names
-            if (ours := getattr(self, name)) is not None
-            and (theirs := getattr(model, name)) is not None
-            and not _equal(ours, theirs)
+            if (of_file := getattr(self, name)) is not None
+            and (of_model := getattr(model, name)) is not None
+            and not _equal(of_file, of_model)
         ]
 
 
-CHECKED = tuple(f.name for f in fields(CheckpointSettings) if f.name != "task")
+CHECKED_SETTINGS = tuple(f.name for f in fields(CheckpointSettings) if f.name != "task")
 
 
 def _equal(a: Any, b: Any) -> bool:
@@ -63,8 +81,15 @@ def _equal(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-def knobs_of_model(model: nn.Module) -> CheckpointSettings:
-    """The settings of an ``ActionDetector`` or ``ActionClassifier``, of which each has what it has."""
+def settings_of_model(model: nn.Module) -> CheckpointSettings:
+    """Return the settings of a network.
+
+    Args:
+        model: An ``ActionDetector`` or ``ActionClassifier``.
+
+    Returns:
+        Its settings; None where it has no such part, such as ``aligned`` for a classifier.
+    """
     backbone, roi_pool = getattr(model, "backbone", None), getattr(model, "roi_pool", None)
     clip = getattr(model, "clip_settings", None)
     two_pathways = "fast" in getattr(backbone, "pathways", ())
@@ -83,10 +108,16 @@ def knobs_of_model(model: nn.Module) -> CheckpointSettings:
     )
 
 
-def knobs_of_pyslowfast(text: str) -> CheckpointSettings | None:
-    """The settings in the ``cfg`` text of a PySlowFast checkpoint; None when it is no YAML mapping.
+def settings_of_pyslowfast(text: str) -> CheckpointSettings | None:
+    """Return the settings in the ``cfg`` text of a PySlowFast checkpoint.
 
-    ``ALPHA`` and ``FUSION_KERNEL_SZ`` stand in every dump and mean something for two pathways only.
+    ``ALPHA`` and ``FUSION_KERNEL_SZ`` are in every dump, but have a meaning for networks of two pathways only.
+
+    Args:
+        text: The text.
+
+    Returns:
+        The settings; None when the text is not a YAML mapping.
     """
     try:
         content = yaml.safe_load(text)
@@ -102,8 +133,9 @@ def knobs_of_pyslowfast(text: str) -> CheckpointSettings | None:
 
     detection = get("DETECTION", "ENABLE", bool)
     slow_only = get("MODEL", "ARCH", str) in ("slow", "c2d", "i3d", "slow_c2d", "slow_i3d", "c2d_nopool", "i3d_nopool")
-    in_frames_bgr = get("AVA", "BGR", bool) if detection else (False if detection is not None else None)
-    bgr = None if in_frames_bgr is None else in_frames_bgr != get("DATA", "REVERSE_INPUT_CHANNEL", bool, False)
+    # The colour order of the frames as they are read (BGR only for AVA, by its own key), then perhaps reversed.
+    frames_are_bgr = get("AVA", "BGR", bool) if detection else (False if detection is not None else None)
+    bgr = None if frames_are_bgr is None else frames_are_bgr != get("DATA", "REVERSE_INPUT_CHANNEL", bool, False)
     return CheckpointSettings(
         aligned=get("DETECTION", "ALIGNED", bool) if detection else None,
         alpha=None if slow_only else get("SLOWFAST", "ALPHA", int),
@@ -118,8 +150,15 @@ def knobs_of_pyslowfast(text: str) -> CheckpointSettings | None:
     )
 
 
-def knobs_of_config(config: Mapping[str, Any]) -> CheckpointSettings:
-    """The settings in one of our configs, as plain data (``Config.model_dump(mode="json")``), whole or in part."""
+def settings_of_config(config: Mapping[str, Any]) -> CheckpointSettings:
+    """Return the settings in one of our configs.
+
+    Args:
+        config: All or part of a config as plain data (``Config.model_dump(mode="json")``).
+
+    Returns:
+        The settings that it contains, without the colour order.
+    """
 
     def get(*path: str) -> Any:
         value: Any = config
@@ -141,12 +180,16 @@ def knobs_of_config(config: Mapping[str, Any]) -> CheckpointSettings:
     )
 
 
-def config_of_knobs(knobs: CheckpointSettings) -> dict[str, Any]:
-    """The part of one of our configs that ``knobs`` fill; the inverse of ``knobs_of_config``.
+def config_of_settings(settings: CheckpointSettings) -> dict[str, Any]:
+    """Return the part of one of our configs that the settings determine; the inverse of ``settings_of_config``.
 
-    Without the colour order, which our configs do not have: our networks see RGB.
+    Args:
+        settings: The settings. The colour order is left out: our networks always read RGB.
+
+    Returns:
+        Part of a config as plain data.
     """
-    known = knobs.known()
+    known = settings.known()
     clip = ("num_frames", "sampling_rate", "short_side", "mean", "std")
     return {
         "model": {
@@ -158,21 +201,28 @@ def config_of_knobs(knobs: CheckpointSettings) -> dict[str, Any]:
     }
 
 
-def pyslowfast_of_knobs(knobs: CheckpointSettings) -> str:
-    """The ``cfg`` text of a PySlowFast checkpoint with these settings; the inverse of ``knobs_of_pyslowfast``."""
-    detection = None if knobs.task is None else knobs.task == "detection"
-    bgr = None if knobs.colour_order is None else knobs.colour_order == "BGR"
+def pyslowfast_of_settings(settings: CheckpointSettings) -> str:
+    """Return the ``cfg`` text of a PySlowFast checkpoint; the inverse of ``settings_of_pyslowfast``.
+
+    Args:
+        settings: The settings; unknown ones are left out.
+
+    Returns:
+        YAML text.
+    """
+    detection = None if settings.task is None else settings.task == "detection"
+    bgr = None if settings.colour_order is None else settings.colour_order == "BGR"
     sections: dict[str, dict[str, Any]] = {
         "DATA": {
-            "NUM_FRAMES": knobs.num_frames,
-            "SAMPLING_RATE": knobs.sampling_rate,
-            "TEST_CROP_SIZE": knobs.short_side,
-            "MEAN": knobs.mean and list(knobs.mean),
-            "STD": knobs.std and list(knobs.std),
+            "NUM_FRAMES": settings.num_frames,
+            "SAMPLING_RATE": settings.sampling_rate,
+            "TEST_CROP_SIZE": settings.short_side,
+            "MEAN": settings.mean and list(settings.mean),
+            "STD": settings.std and list(settings.std),
             "REVERSE_INPUT_CHANNEL": bgr if detection is False else None,
         },
-        "SLOWFAST": {"ALPHA": knobs.alpha, "FUSION_KERNEL_SZ": knobs.fusion_kernel},
-        "DETECTION": {"ENABLE": detection, "ALIGNED": knobs.aligned},
+        "SLOWFAST": {"ALPHA": settings.alpha, "FUSION_KERNEL_SZ": settings.fusion_kernel},
+        "DETECTION": {"ENABLE": detection, "ALIGNED": settings.aligned},
         "AVA": {"BGR": bgr if detection else None},
     }
     given = {name: {k: v for k, v in part.items() if v is not None} for name, part in sections.items()}
@@ -180,6 +230,7 @@ def pyslowfast_of_knobs(knobs: CheckpointSettings) -> str:
 
 
 def _floats(values: Any) -> tuple[float, ...] | None:
+    """A list of numbers as a tuple of floats; None for anything else."""
     if not isinstance(values, list | tuple) or not all(isinstance(v, int | float) for v in values):
         return None
     return tuple(float(v) for v in values)

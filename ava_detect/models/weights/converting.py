@@ -1,4 +1,4 @@
-"""Weights out: a model into our safetensors, and any family's file into any other's layout, bit for bit."""
+"""Write weights: a model as safetensors, and the file of any family in the layout of any other, bit for bit."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ava_detect.errors import WeightsError, suggestion
+from ava_detect.errors import WeightsError, shown, suggestion
 from ava_detect.models.own_format import OUR_FORMAT, OUR_VERSION
 from ava_detect.models.weights.checkpoint_settings import (
     CheckpointSettings,
-    config_of_knobs,
-    knobs_of_model,
-    pyslowfast_of_knobs,
+    config_of_settings,
+    pyslowfast_of_settings,
+    settings_of_model,
 )
 from ava_detect.models.weights.key_map import FAMILIES, map_for_writing
 from ava_detect.models.weights.loading import family_of, our_names
@@ -27,18 +27,25 @@ from ava_detect.models.weights.reading import WeightsFile, read_weights_file
 from ava_detect.models.weights.renaming import COUNTER, last_blocks
 from ava_detect.storage.local_files import atomic_path
 
-# AVA's 80 actions, and mmaction2's 81 columns for them; other heads are taken for classifiers'.
+# Rows of detection heads: AVA's 80 actions, and mmaction2's 81. Other heads are assumed to be classifiers'.
 _DETECTION_ROWS = (80, 81)
 _HEAD_WEIGHT = "head.projection.weight"
 
 
 @dataclass(frozen=True)
 class ConversionReport:
-    """What ``convert`` did; prints as text.
+    """The outcome of ``convert``; prints as text.
 
-    ``converted``: tensors written, with the bits they had unless ``rounded`` to float16. ``added``: batch-norm
-    counters, 0, that the source's family has not and the target's needs. ``dropped``: entries of the source that the
-    target's family has no place for.
+    Attributes:
+        source: The file that was read.
+        target: The file that was written.
+        source_family: Family of the source.
+        target_family: Family of the target.
+        converted: Number of tensors that were written, with unchanged bits unless ``rounded``.
+        added: Batch-norm counters of value 0 that the target's family needs and the source's does not have.
+        dropped: Entries of the source that do not exist in the target's family.
+        notes: Other remarks, one sentence each.
+        rounded: Whether numbers were rounded to float16.
     """
 
     source: str
@@ -58,33 +65,51 @@ class ConversionReport:
         ]
         for what, names in (("added", self.added), ("dropped", self.dropped)):
             if names:
-                shown = f"{', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
-                rows.append(f"  {what:<8} {len(names)}: {shown}")
-        rows += [f"  {'note':<8} {note}" for note in self.notes]
+                examples = f"{shown(', '.join(names[:3]))}{', ...' if len(names) > 3 else ''}"
+                rows.append(f"  {what:<8} {len(names)}: {examples}")
+        rows += [f"  {'note':<8} {shown(note)}" for note in self.notes]
         return "\n".join(rows)
 
 
 def save_weights(model: nn.Module, path: str | Path, *, config: Mapping[str, Any] | None = None) -> Path:
-    """Write ``model`` as safetensors with our names, in one atomic step.
+    """Write a model as safetensors with our names, atomically.
 
-    ``config``: the config it was built from, as plain data that JSON can hold (``config.model_dump(mode="json")``); it
-    travels in the file. Without one, the settings that can be read off the model do.
+    Args:
+        model: An ``ActionDetector`` or ``ActionClassifier``.
+        path: File to write.
+        config: The config that the model was built from, as plain data (``config.model_dump(mode="json")``); it is
+            stored in the file's metadata. By default the model's own settings are stored.
+
+    Returns:
+        ``path``.
     """
-    knobs = knobs_of_model(model)
-    settings = config_of_knobs(knobs) if config is None else config
-    _write_ours(Path(path), model.state_dict(), settings, {"colour_order": knobs.colour_order})
+    settings = settings_of_model(model)
+    stored_config = config_of_settings(settings) if config is None else config
+    _write_ours(Path(path), model.state_dict(), stored_config, {"colour_order": settings.colour_order})
     return Path(path)
 
 
 def convert(
     source: str | Path, target: str | Path, *, to: str, family: str = "auto", half: bool = False
 ) -> ConversionReport:
-    """Write the weights of the file ``source`` in the layout ``to``, a key of ``FAMILIES``, without building a model.
+    """Write the weights of a file in the layout of another family, without building a model.
 
-    Tensors keep their bits and dtypes; with ``half`` they are rounded to float16, in half the space, and loading makes
-    them float32 again. Settings inside travel where the target has a place for them: ``cfg`` of
-    PySlowFast, metadata of ours. ``family``: the layout of the source's names. Raises ``WeightsError`` when a tensor is
-    unknown to either family, or has numbers beyond float16's; nothing is then written.
+    Tensors keep their bits and types. Settings in the source are written where the target's layout has a field for
+    them: ``cfg`` of PySlowFast, metadata of our own format.
+
+    Args:
+        source: The file to read.
+        target: The file to write, atomically.
+        to: Family of the target, a key of ``FAMILIES``.
+        family: Family of the source's names, a key of ``FAMILIES``, or ``"auto"`` to recognise it.
+        half: Whether to round the numbers to float16, in half the space; loading converts them to float32 again.
+
+    Returns:
+        A report of the tensors.
+
+    Raises:
+        WeightsError: The source cannot be read, a tensor is unknown to either family, or a number is beyond float16's
+            range. Nothing is then written.
     """
     if to not in FAMILIES:
         raise WeightsError(
@@ -114,27 +139,29 @@ def convert(
 
 
 def _our_state(file: WeightsFile, family: str) -> dict[str, Tensor]:
+    """The tensors by our names; ``WeightsError`` for a name that the family does not know."""
     names = our_names(file, family)
     unknown = [name for name, ours in names.items() if ours is None]
     if unknown:
+        examples = f"{shown(', '.join(unknown[:3]))}{', ...' if len(unknown) > 3 else ''}"
         raise WeightsError(
             f"{file.path} holds {len(unknown)} tensors that {FAMILIES[family].family}'s layout does not know "
-            f"({', '.join(unknown[:3])}{', ...' if len(unknown) > 3 else ''}), so it cannot be converted whole"
+            f"({examples}), so it cannot be converted"
         )
-    return {ours: _ranked(ours, file.tensors[name]) for name, ours in names.items() if ours is not None}
+    return {ours: _with_all_dimensions(ours, file.tensors[name]) for name, ours in names.items() if ours is not None}
 
 
-def _ranked(ours: str, tensor: Tensor) -> Tensor:
-    """A convolution's weights with the trailing dimensions of 1 that caffe2 may leave out."""
+def _with_all_dimensions(ours: str, tensor: Tensor) -> Tensor:
+    """A convolution's weight as ``[O, I, t, h, w]``: caffe2 may leave out trailing dimensions of 1."""
     if tensor.dim() < 2 or ours.startswith("head."):
         return tensor
     return tensor.reshape(*tensor.shape, *(1,) * (5 - tensor.dim()))
 
 
 def _task_of(file: WeightsFile, state: Mapping[str, Tensor], notes: list[str]) -> str:
-    """Detection or classification, which some families spell differently."""
-    if file.knobs.task is not None:
-        return file.knobs.task
+    """Detection or classification, by the file's settings, the head's name or the number of its rows."""
+    if file.settings.task is not None:
+        return file.settings.task
     if any("detection_head" in name or "roi_head" in name for name in file.tensors):
         return "detection"
     if any(
@@ -144,14 +171,14 @@ def _task_of(file: WeightsFile, state: Mapping[str, Tensor], notes: list[str]) -
     head = state.get(_HEAD_WEIGHT)
     rows = 0 if head is None else head.shape[0]
     task = "detection" if rows in _DETECTION_ROWS else "classification"
-    notes.append(f"the file does not say its task; taken for {task} by the {rows} rows of its head")
+    notes.append(f"the file does not give its task; {task} was assumed from the {rows} rows of its head")
     return task
 
 
 def _rename(
     file: WeightsFile, state: dict[str, Tensor], to: str, *, detection: bool
 ) -> tuple[dict[str, Tensor], list[str], list[str]]:
-    """The tensors by the names of ``to``, the names that had to be added, and the entries that were left out."""
+    """The tensors by the names of ``to``, the names that were added, and the entries that were left out."""
     norms = [name.removesuffix("running_var") for name in state if name.endswith("running_var")]
     counters = {norm + COUNTER: torch.zeros((), dtype=torch.int64) for norm in norms if norm + COUNTER not in state}
     key_map = map_for_writing(to, state.keys(), detection=detection)
@@ -165,37 +192,40 @@ def _rename(
             renamed[theirs] = tensor
             added += [theirs] if ours in counters else []
         elif not ours.endswith(COUNTER):
-            raise WeightsError(f"{file.path}: {key_map.family}'s layout has no place for {ours}; nothing was written")
+            raise WeightsError(f"{file.path}: {key_map.family}'s layout has no tensor {ours}; nothing was written")
         elif ours in state:
             dropped.append(ours)
+    # mmaction2's lateral convolutions have no batch norm, which the other families' networks need.
     bare = [name for name in state if ".lateral" in name and name.endswith("conv.weight")]
     bare = [name for name in bare if name.replace("conv.weight", "bn.weight") not in state]
     if bare and to in ("pyslowfast", "caffe2", "pytorchvideo"):
         raise WeightsError(
             f"{file.path}: {bare[0].removesuffix('.conv.weight')} has no batch norm, as in mmaction2's network; "
-            f"{key_map.family}'s has one, so it would load this file only in part; nothing was written"
+            f"{key_map.family}'s has one, so it would load this file only partly; nothing was written"
         )
     return renamed, added, dropped
 
 
 def _half(file: WeightsFile, name: str, tensor: Tensor) -> Tensor:
+    """A tensor of floats rounded to float16; ``WeightsError`` where a number is beyond its range."""
     if not tensor.is_floating_point():
         return tensor
     rounded = tensor.to(torch.float16)
     if not bool(rounded.isfinite().all()):
-        raise WeightsError(f"{file.path}: {name} has numbers beyond float16's range; keep its own precision")
+        raise WeightsError(f"{file.path}: {shown(name)} has numbers beyond float16's range; convert without half")
     return rounded
 
 
 def _write(target: Path, tensors: dict[str, Tensor], to: str, file: WeightsFile, task: str) -> None:
-    knobs = file.knobs if file.knobs.task else CheckpointSettings(**{**file.knobs.known(), "task": task})
-    cfg_text = file.cfg_text if file.cfg_text is not None else pyslowfast_of_knobs(knobs)
+    """Write the renamed tensors and the settings in the container of the family ``to``."""
+    settings = file.settings if file.settings.task else CheckpointSettings(**{**file.settings.known(), "task": task})
+    cfg_text = file.cfg_text if file.cfg_text is not None else pyslowfast_of_settings(settings)
     if to == "ava_detect":
-        config = config_of_knobs(knobs) if file.config is None else file.config
-        _write_ours(target, tensors, config, {"colour_order": knobs.colour_order, "pyslowfast_cfg": file.cfg_text})
+        config = config_of_settings(settings) if file.config is None else file.config
+        _write_ours(target, tensors, config, {"colour_order": settings.colour_order, "pyslowfast_cfg": file.cfg_text})
         return
     with atomic_path(target) as temporary, temporary.open("wb") as stream:
-        # Through a stream, because torch writes a file's name into its bytes.
+        # Through a stream, because torch writes a file's name into its content.
         if to == "caffe2":
             blobs = {name: _array(file, name, tensor) for name, tensor in tensors.items()}
             pickle.dump({"blobs": blobs}, stream, protocol=4)
@@ -210,18 +240,19 @@ def _write(target: Path, tensors: dict[str, Tensor], to: str, file: WeightsFile,
 def _write_ours(
     target: Path, state: Mapping[str, Tensor], config: Mapping[str, Any], others: Mapping[str, str | None]
 ) -> None:
+    """Write safetensors of our own format; ``others`` is further metadata, None for entries to leave out."""
     metadata = {"format": OUR_FORMAT, "version": str(OUR_VERSION), "config": json.dumps(config, sort_keys=True)}
     metadata |= {name: text for name, text in others.items() if text is not None}
     with atomic_path(target) as temporary:
         temporary.touch()
         mode = temporary.stat().st_mode
         save_file(_owned(state), temporary, metadata=metadata)
-        # Its file is another one, which only the owner may read.
+        # safetensors replaces the file by one that only the owner may read.
         temporary.chmod(mode)
 
 
 def _owned(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Each tensor with memory of its own: a view would be written with all that it is a view of."""
+    """Each tensor with its own memory: torch would write the whole storage of a view."""
     own: dict[str, Tensor] = {}
     for name, tensor in state.items():
         whole = tensor.is_contiguous() and tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
@@ -230,8 +261,9 @@ def _owned(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _array(file: WeightsFile, name: str, tensor: Tensor) -> Any:
+    """A tensor as a numpy array; ``WeightsError`` for bfloat16, which numpy does not have."""
     if tensor.dtype == torch.bfloat16:
         raise WeightsError(
-            f"{file.path}: {name} is bfloat16, which numpy and so caffe2's layout lack; convert it first"
+            f"{file.path}: {shown(name)} is bfloat16, which numpy and so caffe2's layout lack; convert it first"
         )
     return tensor.cpu().contiguous().numpy()

@@ -1,4 +1,4 @@
-"""The two-way key map of every family of checkpoints, and which of them a file's names belong to.
+"""The two-way key map of every family of checkpoints, and the recognition of a file's family by its names.
 
 Our names: ``backbone.stem.{slow,fast}``, ``backbone.lateral{1..4}``, ``backbone.res{2..5}.{slow,fast}.block{i}`` with
 ``{a,b,c,shortcut}.{conv,bn}`` inside, ``.nonlocal{i}.{theta,phi,g,out,bn}``, ``head.projection``.
@@ -35,9 +35,9 @@ PYSLOWFAST = KeyMap(
     vocabulary={"pathway": {"0": "slow", "1": "fast"}},
 )
 
-# Names as PySlowFast's slowfast/utils/c2_model_loading.py reads them. ``riv`` holds the running variance, despite its
-# name. A lateral connection is named after the last block before it. That a fast non-local block would carry the fast
-# pathway's ``t_`` as well is our reading: no published file has one.
+# Names as PySlowFast's slowfast/utils/c2_model_loading.py reads them. ``riv`` is the running variance, despite its
+# name. A lateral connection is named after the last block before it. That a fast non-local block would have the fast
+# pathway's prefix ``t_`` as well is an assumption: no published file has one.
 _C2 = "{pathway}res{stage}_{block}_branch"
 _C2_NONLOCAL = "{pathway}nonlocal_conv{stage}_{block}_"
 _C2_LATERAL = "t_res{after}_{last}_branch2c_bn_subsample_"
@@ -67,10 +67,10 @@ CAFFE2 = KeyMap(
 
 
 def _pytorchvideo(*, detection: bool, slow_only: bool) -> KeyMap:
-    """Names as in pytorchvideo f3142bb; one map per spelling, each of which reads all four.
+    """The key map with names as in pytorchvideo f3142bb; one per spelling, each of which reads all four.
 
     The detection model wraps the backbone in ``model.`` and has its own head; the Slow-only network (``create_resnet``)
-    has no multipathway level, and its head is block 5, there being no ``PoolConcatPathway``.
+    has no multipathway level, and its head is block 5, because it has no ``PoolConcatPathway``.
     """
 
     def rules(wrapper: str, head: str, multi: str) -> tuple[tuple[str, str], ...]:
@@ -119,9 +119,9 @@ PYTORCHVIDEO = _pytorchvideo(detection=True, slow_only=False)
 
 
 def _mmaction2(*, detection: bool, slow_only: bool) -> KeyMap:
-    """Names as in mmaction2 4d6c934; one map per spelling, each of which reads all.
+    """The key map with names as in mmaction2 4d6c934; one per spelling, each of which reads all.
 
-    Column 0 of its 81 stands for no action and stays where it is.
+    Row 0 of the head's 81 is "no action" and is kept.
     """
 
     def rules(slow_only: bool) -> tuple[tuple[str, str], ...]:
@@ -155,20 +155,39 @@ MMACTION2 = _mmaction2(detection=True, slow_only=False)
 
 @dataclass(frozen=True)
 class OwnNames:
-    """Our own layout: every name stays."""
+    """Our own layout, whose names are not translated.
+
+    Attributes:
+        family: Name of the family.
+    """
 
     family: str = "ava_detect"
 
     def to_ours(self, key: str) -> str | None:
-        """The name itself where it is one of ours, otherwise None."""
+        """Check one of our names.
+
+        Args:
+            key: Name of a tensor.
+
+        Returns:
+            The name itself where it has the form of our names, otherwise None.
+        """
         return key if re.fullmatch(r"(backbone\.(stem|lateral\d|res\d)|head|roi_pool)\..+", key) else None
 
     def to_theirs(self, key: str, last_blocks: Mapping[str, str] | None = None) -> str | None:
-        """The name itself."""
+        """Return the name itself.
+
+        Args:
+            key: Our name of a tensor.
+            last_blocks: Not used; see ``KeyMap.to_theirs``.
+
+        Returns:
+            ``key``.
+        """
         return key
 
 
-# One entry per family; "auto" takes the one that knows most of a file's names, the first of equals.
+# One entry per family; "auto" chooses the one that knows most of a file's names, the first of equals.
 FAMILIES: Mapping[str, KeyMap | OwnNames] = {
     "ava_detect": OwnNames(),
     "pyslowfast": PYSLOWFAST,
@@ -180,14 +199,31 @@ _SPELLINGS: Mapping[str, Callable[..., KeyMap]] = {"pytorchvideo": _pytorchvideo
 
 
 def recognise(names: Collection[str]) -> str | None:
-    """The key in ``FAMILIES`` of the layout that knows most of ``names``; None when no layout knows any."""
+    """Recognise the family of a file by its tensor names.
+
+    Args:
+        names: The names.
+
+    Returns:
+        The key in ``FAMILIES`` of the family that knows most of them; None where no family knows any.
+    """
     known = {key: sum(family.to_ours(name) is not None for name in names) for key, family in FAMILIES.items()}
     best = max(known, key=lambda key: known[key])
     return best if known[best] else None
 
 
 def map_for_writing(family: str, our_names: Collection[str], *, detection: bool) -> KeyMap | OwnNames:
-    """The map that writes ``our_names`` as a network of their kind is spelled in ``family``, a key of ``FAMILIES``."""
+    """Return the key map that writes a network in the spelling of a family.
+
+    Args:
+        family: A key of ``FAMILIES``.
+        our_names: Our names of the network's tensors; they decide between the spellings with and without a fast
+            pathway.
+        detection: Whether the network is a detector.
+
+    Returns:
+        The key map.
+    """
     if family not in _SPELLINGS:
         return FAMILIES[family]
     slow_only = not any(".fast." in name or ".lateral" in name for name in our_names)
@@ -195,13 +231,21 @@ def map_for_writing(family: str, our_names: Collection[str], *, detection: bool)
 
 
 def translate(key_map: KeyMap | OwnNames, names: Collection[str]) -> dict[str, str | None]:
-    """Our name for each of a file's ``names``, None for those that no rule knows.
+    """Translate the names of a file.
 
-    Raises ``ValueError`` when two names mean the same tensor. A caffe2 lateral connection that is named after a block
-    other than its stage's last is not known.
+    Args:
+        key_map: Key map of the file's family.
+        names: The names.
+
+    Returns:
+        The name in the file -> our name, or None where no rule matches.
+
+    Raises:
+        ValueError: Two names mean the same tensor.
     """
     ours = {name: key_map.to_ours(name) for name in names}
     if key_map is CAFFE2:
+        # A lateral connection must be named after its stage's last block; other numbers are unknown names.
         last = last_blocks(one for one in ours.values() if one)
         ours = {name: one if one and CAFFE2.to_theirs(one, last) == name else None for name, one in ours.items()}
     first: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Reading a weights file into a model: safely, strictly, and with a report of every tensor."""
+"""Load a weights file into a model: safely, strictly, and with a report of every tensor."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ava_detect.errors import WeightsError, suggestion
-from ava_detect.models.weights.checkpoint_settings import BACKBONE_KNOBS, CHECKED, knobs_of_model
+from ava_detect.errors import WeightsError, shown, suggestion
+from ava_detect.models.weights.checkpoint_settings import BACKBONE_SETTINGS, CHECKED_SETTINGS, settings_of_model
 from ava_detect.models.weights.key_map import FAMILIES, map_for_writing, recognise, translate
 from ava_detect.models.weights.reading import WeightsFile, read_weights_file
 from ava_detect.models.weights.renaming import COUNTER, last_blocks
@@ -26,19 +26,29 @@ def load_weights(
     *,
     strict: bool = True,
     inflate: bool = False,
-    override_knobs: bool = False,
+    override_settings: bool = False,
 ) -> WeightsReport:
-    """Fill ``model`` from a checkpoint file and say what became of every tensor.
+    """Fill ``model`` from a checkpoint file and report the outcome for every tensor.
 
-    ``family``: the layout of the names in the file, one of ``FAMILIES``, or ``"auto"`` to find it by looking inside.
-    ``inflate``: 2D convolutions of the file (``[O, I, h, w]``, or one frame long) are repeated over the model's T
-    frames and divided by T. ``override_knobs``: go on where the settings in the file contradict the model's.
-    Raises ``WeightsError`` when the file is no checkpoint, when its settings contradict the model's, when a tensor
-    holds NaN, and, unless ``strict=False``, when any tensor of the model or of the file has no counterpart of its
-    shape; the model is then left as it was.
+    Args:
+        model: An ``ActionDetector`` or ``ActionClassifier``; unchanged where an error is raised.
+        path: The file.
+        family: Family of the tensor names in the file, a key of ``FAMILIES``, or ``"auto"`` to recognise it.
+        strict: Whether a tensor without a counterpart of its shape, in the model or in the file, is an error.
+        inflate: Whether 2D convolutions of the file (``[O, I, h, w]``, or one frame long) are repeated over the
+            model's T frames and divided by T.
+        override_settings: Whether to continue where the settings in the file contradict the model's.
+
+    Returns:
+        The report.
+
+    Raises:
+        WeightsError: The file is not a checkpoint, its settings contradict the model's, a tensor contains NaN or
+            infinity, or, with ``strict``, tensors do not fit.
     """
     task = _Task(model, str(path), inflate=inflate, skip_head=False)
-    return task.run(read_weights_file(path), family, CHECKED, strict=strict, override_knobs=override_knobs)
+    file = read_weights_file(path)
+    return task.run(file, family, CHECKED_SETTINGS, strict=strict, override_settings=override_settings)
 
 
 def initialise_from_classifier(
@@ -47,19 +57,44 @@ def initialise_from_classifier(
     family: str = "auto",
     *,
     inflate: bool = False,
-    override_knobs: bool = False,
+    override_settings: bool = False,
 ) -> WeightsReport:
-    """Fill all of ``model`` but its head from a clip classifier (Kinetics), and say which tensors stay fresh.
+    """Fill all of ``model`` except its head from a clip classifier (Kinetics).
 
-    Everything outside the head must fit, as in ``load_weights``; ``report.fresh`` names the head's tensors, which keep
-    the values they had, whatever the classifier's were. Settings of the clip's length and size may differ.
+    The head keeps its values. Everything else must fit, as in ``load_weights``; only the settings of the clip's length
+    and size may differ.
+
+    Args:
+        model: An ``ActionDetector`` or ``ActionClassifier``; unchanged where an error is raised.
+        path: The classifier's file.
+        family: Family of the tensor names in the file, a key of ``FAMILIES``, or ``"auto"`` to recognise it.
+        inflate: Whether to inflate 2D convolutions; see ``load_weights``.
+        override_settings: Whether to continue where the settings in the file contradict the model's.
+
+    Returns:
+        The report; its ``fresh`` lists the head's tensors.
+
+    Raises:
+        WeightsError: As in ``load_weights`` with ``strict``.
     """
     task = _Task(model, str(path), inflate=inflate, skip_head=True)
-    return task.run(read_weights_file(path), family, BACKBONE_KNOBS, strict=True, override_knobs=override_knobs)
+    file = read_weights_file(path)
+    return task.run(file, family, BACKBONE_SETTINGS, strict=True, override_settings=override_settings)
 
 
 def family_of(file: WeightsFile, family: str) -> str:
-    """The layout of a file's names, a key of ``FAMILIES``: ``family`` itself, or what they look like if ``"auto"``."""
+    """Return the family of a file's tensor names.
+
+    Args:
+        file: The file.
+        family: A key of ``FAMILIES``, which is returned, or ``"auto"`` to recognise the family by the names.
+
+    Returns:
+        A key of ``FAMILIES``.
+
+    Raises:
+        WeightsError: The family is unknown, or no family knows any of the names.
+    """
     if family != "auto":
         if family not in FAMILIES:
             raise WeightsError(
@@ -69,24 +104,37 @@ def family_of(file: WeightsFile, family: str) -> str:
         return family
     found = recognise(file.tensors.keys())
     if found is None:
+        examples = shown(", ".join(list(file.tensors)[:3]))
+        known = ", ".join(key_map.family for key_map in FAMILIES.values())
         raise WeightsError(
-            f"{file.path} holds {len(file.tensors)} tensors ({', '.join(list(file.tensors)[:3])}, ...), and none is "
-            f"named as in a layout that can be read here ({', '.join(key_map.family for key_map in FAMILIES.values())})"
+            f"{file.path} holds {len(file.tensors)} tensors ({examples}, ...), and none is named as in a layout that "
+            f"can be read here ({known})"
         )
     return found
 
 
 def our_names(file: WeightsFile, family: str) -> dict[str, str | None]:
-    """Our name for each tensor of the file, or None; ``WeightsError`` when two of them are the same."""
+    """Translate the names of a file's tensors.
+
+    Args:
+        file: The file.
+        family: Family of the names, a key of ``FAMILIES``.
+
+    Returns:
+        The name in the file -> our name, or None where the family does not know it.
+
+    Raises:
+        WeightsError: Two names mean the same tensor.
+    """
     try:
         return translate(FAMILIES[family], file.tensors.keys())
     except ValueError as error:
-        raise WeightsError(f"{file.path}: {error}") from error
+        raise WeightsError(f"{file.path}: {shown(error)}") from error
 
 
 @dataclass
 class _Task:
-    """One file into one model."""
+    """Loading one file into one model."""
 
     model: nn.Module
     path: str
@@ -94,10 +142,11 @@ class _Task:
     skip_head: bool
 
     def run(
-        self, file: WeightsFile, family: str, knobs: Sequence[str], *, strict: bool, override_knobs: bool
+        self, file: WeightsFile, family: str, compared: Sequence[str], *, strict: bool, override_settings: bool
     ) -> WeightsReport:
+        """Compare the settings named in ``compared``, match the tensors, and fill the model."""
         family = family_of(file, family)
-        notes = [*file.notes, *self._compare_knobs(file, knobs, override=override_knobs)]
+        notes = [*file.notes, *self._compare_settings(file, compared, override=override_settings)]
         wanted = self.model.state_dict()
         fitting, report = self._match(file, wanted, family, notes)
         if strict and not report.complete:
@@ -108,8 +157,9 @@ class _Task:
         self.model.load_state_dict({**wanted, **fitting})
         return report
 
-    def _compare_knobs(self, file: WeightsFile, names: Sequence[str], *, override: bool) -> list[str]:
-        contradictions = file.knobs.contradictions(knobs_of_model(self.model), names)
+    def _compare_settings(self, file: WeightsFile, names: Sequence[str], *, override: bool) -> list[str]:
+        """Notes on overridden settings; ``WeightsError`` for contradictions without ``override``."""
+        contradictions = file.settings.contradictions(settings_of_model(self.model), names)
         if contradictions and not override:
             raise WeightsError(
                 f"{self.path} was made with other settings than this model has: {', '.join(contradictions)}; choose "
@@ -120,6 +170,7 @@ class _Task:
     def _match(
         self, file: WeightsFile, wanted: dict[str, Tensor], family: str, notes: list[str]
     ) -> tuple[dict[str, Tensor], WeightsReport]:
+        """The tensors that fit, by our names and in the model's shapes, and the report of all of them."""
         fresh = [name for name in wanted if self.skip_head and name.startswith(_HEAD)]
         fitting: dict[str, Tensor] = {}
         loaded: list[str] = []
@@ -147,51 +198,55 @@ class _Task:
         return fitting, WeightsReport(self.path, FAMILIES[family].family, *map(tuple, lists))  # type: ignore[arg-type]
 
     def _missing(self, seen: set[str], wanted: dict[str, Tensor], family: str, notes: list[str]) -> list[str]:
-        """The model's tensors that the file lacks, by the family's names."""
+        """The names, in the file's family, of the model's tensors that the file does not have."""
         missing = [ours for ours in wanted if ours not in seen]
         if missing and not any(ours.endswith(COUNTER) for ours in seen):
             counters = [ours for ours in missing if ours.endswith(COUNTER)]
             missing = [ours for ours in missing if not ours.endswith(COUNTER)]
             if counters:
                 notes.append(f"the file has no batch-norm counters; the model's {len(counters)} stay as they are")
-        detection = knobs_of_model(self.model).task == "detection"
+        detection = settings_of_model(self.model).task == "detection"
         key_map = map_for_writing(family, wanted.keys(), detection=detection)
         last = last_blocks(wanted)
         return [key_map.to_theirs(ours, last) or ours for ours in missing]
 
     def _shaped(self, tensor: Tensor, want: Tensor, family: str) -> Tensor | None:
-        """``tensor`` in the shape of ``want``, or None when it cannot be brought there."""
+        """``tensor`` reshaped or inflated to the shape of ``want``; None where neither is possible."""
         if tensor.shape == want.shape:
             return tensor
+        # caffe2 may leave out trailing dimensions of 1.
         if family == "caffe2" and tensor.shape == want.shape[: tensor.dim()] and set(want.shape[tensor.dim() :]) == {1}:
             return tensor.reshape(want.shape)
         if self.inflate and want.dim() == 5:
             frames = want.shape[2]
+            # [O, I, h, w] -> [O, I, 1, h, w] -> [O, I, T, h, w], divided by T so that the sum over time stays the same.
             flat = tensor.unsqueeze(2) if tensor.dim() == 4 else tensor
             if flat.dim() == 5 and flat.shape[2] == 1 and flat.expand(-1, -1, frames, -1, -1).shape == want.shape:
                 return flat.expand(-1, -1, frames, -1, -1) / frames
         return None
 
     def _check_values(self, name: str, tensor: Tensor, want: Tensor) -> None:
+        """Refuse NaN, infinity, and integers in place of floats; ``name`` is the file's."""
         if tensor.is_floating_point() != want.is_floating_point():
             raise WeightsError(
-                f"{self.path}: {name} holds {_word(tensor.dtype)} numbers, and the model has {_word(want.dtype)} there"
-                "; nothing was loaded"
+                f"{self.path}: {shown(name)} holds {_word(tensor.dtype)} numbers, and the model has "
+                f"{_word(want.dtype)} there; nothing was loaded"
             )
         if tensor.is_floating_point() and not all(bool(part.isfinite().all()) for part in _in_parts(tensor)):
             raise WeightsError(
-                f"{self.path}: {name} holds NaN or infinite values, so the network would answer nonsense; take an "
+                f"{self.path}: {shown(name)} holds NaN or infinite values, so every score would be invalid; use an "
                 "earlier checkpoint of that training; nothing was loaded"
             )
 
 
 def _conversions(fitting: dict[str, Tensor], wanted: dict[str, Tensor]) -> list[str]:
+    """Notes on the number types that differ between file and model."""
     pairs = {(tensor.dtype, wanted[name].dtype) for name, tensor in fitting.items() if tensor.is_floating_point()}
     return sorted(f"{_word(got)} numbers were converted to {_word(want)}" for got, want in pairs if got != want)
 
 
 def _in_parts(tensor: Tensor) -> tuple[Tensor, ...]:
-    """Views of so few numbers each that looking at them takes no memory to speak of."""
+    """Flat views of at most 65,536 numbers each, so that checking one takes little memory."""
     return torch.split(tensor.reshape(-1), 2**16)
 
 

@@ -1,9 +1,8 @@
-"""Reading pickles without running them: a small interpreter of the opcodes that plain data needs.
+"""Read pickles without running them: a small interpreter of the opcodes that plain data needs.
 
-No class is ever looked up and nothing is called: a global is a pair of names, and each subclass decides what calling
-one *means*. Long strings stay where they are in the file, so numpy arrays are views of it and cost no memory. Lengths
-are checked against the file by construction; the number of opcodes is bounded, because a byte of pickle can make a
-far larger object.
+No class is ever looked up and nothing is called: a global is a pair of names, and each subclass defines the result of
+calling one. Long strings are views of the file, so numpy arrays take no memory. Lengths cannot exceed the file's; the
+number of opcodes is bounded, because a byte of pickle can create a far larger object.
 """
 
 from __future__ import annotations
@@ -17,10 +16,12 @@ from typing import Any
 
 import numpy as np
 
-MAX_OPCODES = 2_000_000  # a training checkpoint of R101 has some 100,000
-_LONG = 256
+from ava_detect.errors import shown
+
+MAX_OPCODES = 2_000_000  # a training checkpoint of R101 has about 100,000
+_FEWEST_VIEW_BYTES = 256  # shorter byte strings are copied
 # Opcode -> bytes before its payload.
-_PAYLOAD_AT = {
+_PAYLOAD_OFFSET = {
     "BINSTRING": 5,
     "SHORT_BINSTRING": 2,
     "BINBYTES": 5,
@@ -41,12 +42,17 @@ _PLAIN = (str, bytes, int, float, type(None))
 
 
 class PickleRefusedError(ValueError):
-    """The pickle is damaged, or wants more than plain data."""
+    """The pickle is damaged, or contains more than plain data."""
 
 
 @dataclass(frozen=True)
 class Global:
-    """A class or function that the pickle names; never looked up."""
+    """A class or function that the pickle names; never looked up.
+
+    Attributes:
+        module: Name of its module.
+        name: Name inside the module.
+    """
 
     module: str
     name: str
@@ -56,10 +62,15 @@ class Global:
 
 
 class PlainPickle:
-    """Runs one pickle on a stack machine; subclasses say what names, calls and persistent ids mean."""
+    """Interprets one pickle on a stack machine; subclasses define the results of names, calls and persistent ids."""
 
     def __init__(self, data: bytes | mmap.mmap, start: int = 0) -> None:
-        """``data``: the file; the pickle begins at ``start``."""
+        """Prepare the interpreter; ``load`` runs it.
+
+        Args:
+            data: Content of the file.
+            start: Position of the pickle's first byte.
+        """
         self._data = data
         self._start = start
         self._stack: list[Any] = []
@@ -67,7 +78,14 @@ class PlainPickle:
         self.end = start
 
     def load(self) -> Any:
-        """The object that the pickle describes; ``self.end`` is then the place after it."""
+        """Interpret the pickle; ``self.end`` is then the position after it.
+
+        Returns:
+            The object that the pickle describes.
+
+        Raises:
+            PickleRefusedError: The pickle is damaged, or contains more than is admitted.
+        """
         try:
             return self._run()
         except PickleRefusedError:
@@ -76,26 +94,73 @@ class PlainPickle:
             raise PickleRefusedError("damaged or incomplete pickle data") from error
 
     def admit(self, name: Global) -> Any:
-        """What stands for a global; raises ``PickleRefusedError`` for one that has no business here."""
-        raise PickleRefusedError(f"it names {name}; only numpy arrays and plain values are admitted")
+        """Return the value of a global.
+
+        Args:
+            name: The global.
+
+        Returns:
+            An object that represents it.
+
+        Raises:
+            PickleRefusedError: The global is not admitted; here none is.
+        """
+        raise PickleRefusedError(f"it names {shown(name)}; only numpy arrays and plain values are admitted")
 
     def call(self, function: Any, arguments: Any) -> Any:
-        """What ``function(*arguments)`` stands for."""
-        raise PickleRefusedError(f"it would call {function}")
+        """Return the result of ``function(*arguments)``, without calling it.
+
+        Args:
+            function: A value that ``admit`` returned, or any other object of a damaged pickle.
+            arguments: A tuple, or any other object of a damaged pickle.
+
+        Returns:
+            An object that represents the result.
+
+        Raises:
+            PickleRefusedError: The call is not admitted; here none is.
+        """
+        raise PickleRefusedError(f"it would call {shown(function)}")
 
     def set_state(self, target: Any, state: Any) -> None:
-        """What giving ``target`` its pickled state means."""
+        """Set the pickled state of an object.
+
+        Args:
+            target: An object that ``call`` returned.
+            state: Its state.
+
+        Raises:
+            PickleRefusedError: Setting a state is not admitted; here it never is.
+        """
         raise PickleRefusedError(f"it would set the state of a {type(target).__name__}")
 
     def add_items(self, target: Any) -> None:
-        """What adding items to something that is neither list nor dictionary means."""
+        """Add items to an object that is neither a list nor a dictionary.
+
+        Args:
+            target: The object.
+
+        Raises:
+            PickleRefusedError: This is not admitted; here it never is.
+        """
         raise PickleRefusedError(f"it would add items to a {type(target).__name__}")
 
     def persistent(self, identity: Any) -> Any:
-        """What an object kept outside the pickle stands for."""
+        """Return an object that is stored outside the pickle.
+
+        Args:
+            identity: Its persistent id.
+
+        Returns:
+            An object that represents it.
+
+        Raises:
+            PickleRefusedError: Persistent ids are not admitted; here none is.
+        """
         raise PickleRefusedError("it refers to objects outside itself")
 
     def _run(self) -> Any:
+        """Step through the opcodes until STOP; return the top of the stack."""
         stream: Any = self._data
         base = 0
         if isinstance(self._data, mmap.mmap):
@@ -113,6 +178,7 @@ class PlainPickle:
         raise PickleRefusedError("damaged or incomplete pickle data")
 
     def _step(self, name: str, argument: Any, position: int) -> None:
+        """Apply one opcode to the stack."""
         stack = self._stack
         if name in _TEXT_OR_NUMBER:
             stack.append(self.payload(name, argument, position))
@@ -148,13 +214,23 @@ class PlainPickle:
             raise PickleRefusedError(f"it uses the pickle operation {name}, which plain data does not need")
 
     def payload(self, name: str, argument: Any, position: int) -> Any:
-        """A text, byte string or number: long byte strings as views of the file, everything else as it is."""
-        if name not in _PAYLOAD_AT or len(argument) < _LONG:
+        """Return the value of an opcode that carries data.
+
+        Args:
+            name: Name of the opcode.
+            argument: The text, byte string or number.
+            position: Position of the opcode in the file.
+
+        Returns:
+            A view of the file for long byte strings, otherwise ``argument``.
+        """
+        if name not in _PAYLOAD_OFFSET or len(argument) < _FEWEST_VIEW_BYTES:
             return argument
-        begin = position + _PAYLOAD_AT[name]
+        begin = position + _PAYLOAD_OFFSET[name]
         return memoryview(self._data)[begin : begin + len(argument)]
 
     def _global(self, argument: str | None) -> Global:
+        """The global of an opcode: its argument "module name", or the two topmost texts of the stack."""
         if argument is not None:
             module, _, name = argument.partition(" ")
         else:
@@ -164,12 +240,14 @@ class PlainPickle:
         return Global(module, name)
 
     def _since_mark(self) -> list[Any]:
+        """Pop the stack's items down to the last mark, and the mark; return them in the order of the file."""
         items: list[Any] = []
         while (item := self._stack.pop()) is not _MARK:
             items.append(item)
         return items[::-1]
 
     def _fill(self, name: str) -> None:
+        """Add the topmost items of the stack to the container below them."""
         count = {"APPEND": 1, "SETITEM": 2}.get(name)
         items = self._since_mark() if count is None else [self._stack.pop() for _ in range(count)][::-1]
         target = self._stack[-1]
@@ -182,22 +260,25 @@ class PlainPickle:
 
 
 def _paired(items: list[Any]) -> dict[Any, Any]:
+    """A dictionary of alternating keys and values."""
     keys = items[::2]
-    # Only flat keys: hashing a tuple that is nested a million deep would end the process.
+    # Only flat keys: hashing a tuple that is nested a million deep would crash the process.
     if not all(isinstance(part, _PLAIN) for key in keys for part in (key if isinstance(key, tuple) else (key,))):
-        raise PickleRefusedError("a dictionary of it has keys that are no plain values")
+        raise PickleRefusedError("it has a dictionary whose keys are not plain values")
     return dict(zip(keys, items[1::2], strict=True))
 
 
 @dataclass
 class _PendingArray:
-    """An array of which the pickle has not given the contents yet."""
+    """An array whose content follows later in the pickle."""
 
     array: np.ndarray[Any, Any] | None = field(default=None)
 
 
 @dataclass
 class _PendingDtype:
+    """A dtype whose byte order follows later in the pickle."""
+
     dtype: np.dtype[Any]
 
 
@@ -216,19 +297,47 @@ class NumpyPickle(PlainPickle):
     """Admits numpy arrays of numbers and plain containers, and nothing else."""
 
     def load(self) -> Any:
-        """The object, with its arrays at any depth of dictionaries in place."""
+        """Interpret the pickle.
+
+        Returns:
+            The object, with the numpy arrays of its outer two levels of dictionaries in place.
+
+        Raises:
+            PickleRefusedError: The pickle is damaged, or contains more than arrays of numbers and plain values.
+        """
         return _resolved(super().load())
 
     def admit(self, name: Global) -> Global:
-        """Only the names that numpy's own pickles hold."""
+        """Admit the globals of numpy's own pickles only.
+
+        Args:
+            name: The global.
+
+        Returns:
+            ``name``.
+
+        Raises:
+            PickleRefusedError: Another global.
+        """
         if (name.module, name.name) not in _ADMITTED:
             super().admit(name)
         return name
 
     def call(self, function: Any, arguments: Any) -> Any:
-        """Each of the admitted names' meaning, without calling it."""
+        """Return the result of calling an admitted global, without calling it.
+
+        Args:
+            function: The global.
+            arguments: Its arguments.
+
+        Returns:
+            An array, a dtype, a number, a byte string or a dictionary; arrays and dtypes may be completed later.
+
+        Raises:
+            PickleRefusedError: ``function`` is not an admitted function.
+        """
         if not isinstance(function, Global):
-            raise PickleRefusedError("it would call something that is no function")
+            raise PickleRefusedError("it would call something that is not a function")
         match function.name:
             case "_reconstruct":
                 return _PendingArray()
@@ -245,10 +354,18 @@ class NumpyPickle(PlainPickle):
                 return dict(arguments[0]) if arguments else {}
             case "bytes" if not arguments:
                 return b""
-        raise PickleRefusedError(f"it would call {function}")
+        raise PickleRefusedError(f"it would call {shown(function)}")
 
     def set_state(self, target: Any, state: Any) -> None:
-        """The contents of an array, or the byte order of a dtype."""
+        """Set the content of an array, or the byte order of a dtype.
+
+        Args:
+            target: A pending array or dtype.
+            state: Its state, as numpy writes it.
+
+        Raises:
+            PickleRefusedError: Another object.
+        """
         if isinstance(target, _PendingDtype):
             if state[1] in ("<", ">"):
                 target.dtype = target.dtype.newbyteorder(state[1])
@@ -260,24 +377,25 @@ class NumpyPickle(PlainPickle):
 
 
 def _plain_dtype(code: Any) -> np.dtype[Any]:
+    """The dtype of a code such as ``"<f4"``; numbers and booleans only."""
     if not isinstance(code, str) or not re.fullmatch(r"[<>=|]?[fiub][1248]", code):
         raise PickleRefusedError(f"it holds an array of type {code!r}; only numbers are admitted")
     return np.dtype(code)
 
 
 def _array(data: Any, dtype: np.dtype[Any], shape: Any, *, fortran: bool) -> np.ndarray[Any, Any]:
-    """A view of the file; numpy compares the shape with the bytes that are there."""
+    """An array that is a view of the file; numpy checks that the shape fits the number of bytes."""
     flat = np.frombuffer(_bytes_of(data), dtype)
     return flat.reshape(tuple(shape), order="F" if fortran else "C")
 
 
 def _bytes_of(data: Any) -> bytes | memoryview:
-    # Python 2 wrote bytes as strings, one character a byte.
+    # Python 2 wrote bytes as strings, one character per byte.
     return data.encode("latin-1") if isinstance(data, str) else memoryview(data)
 
 
 def _resolved(value: Any) -> Any:
-    """``value`` with the arrays that were pending; through two levels of dictionaries, all that a blobs file has."""
+    """Replace pending arrays by their content, in up to two levels of dictionaries, which is all that caffe2 writes."""
     if isinstance(value, dict):
         return {key: _array_of(one) if not isinstance(one, dict) else _arrays_in(one) for key, one in value.items()}
     return _array_of(value)

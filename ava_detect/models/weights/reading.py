@@ -1,6 +1,6 @@
-"""Opening a weights file: what kind it is by its first bytes, and the tensors and settings inside.
+"""Open a weights file: recognise its container by the first bytes, and read the tensors and settings inside.
 
-The name of a file is never looked at: several ``.pkl`` files of PySlowFast's zoo are torch files.
+The suffix is not used: several ``.pkl`` files of PySlowFast's zoo are torch files.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ava_detect.errors import WeightsError
+from ava_detect.errors import WeightsError, shown
 from ava_detect.models.own_format import OUR_FORMAT, OUR_VERSION, config_in
-from ava_detect.models.weights.checkpoint_settings import CheckpointSettings, knobs_of_config, knobs_of_pyslowfast
+from ava_detect.models.weights.checkpoint_settings import CheckpointSettings, settings_of_config, settings_of_pyslowfast
 from ava_detect.models.weights.pickles import NumpyPickle, PickleRefusedError
 from ava_detect.models.weights.torch_files import LEGACY_MAGIC, load_torch
 
-# Under which key trainers keep the weights: PySlowFast and pytorchvideo, mmaction2 and Lightning, others.
+# Keys under which trainers store the weights: PySlowFast and pytorchvideo, mmaction2 and Lightning, others.
 _STATE_KEYS = ("model_state", "state_dict", "model_state_dict", "model")
 _IGNORED_BLOBS = ("momentum", "lr", "model_iter")
-_STRANGERS = {
-    b"<": "a web page (often what a login or an error page leaves behind)",
+_OTHER_KINDS = {
+    b"<": "a web page (often a login or an error page)",
     b"version https://git-lfs": "a Git LFS pointer, not the file it points to",
     b"\x1f\x8b": "a gzip archive; unpack it first",
     b"BZh": "a bzip2 archive; unpack it first",
@@ -40,16 +40,23 @@ _STRANGERS = {
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """A file, read: ``tensors`` by the names in it (views of the file where it allows that), and what else it says.
+    """The content of a weights file.
 
-    ``container``: torch, torch (old format), safetensors or caffe2. ``ignored``: entries that are no weights.
-    ``config``: one of our configs as plain data. ``cfg_text``: PySlowFast's. ``notes``: what was done on the way.
+    Attributes:
+        path: The file.
+        container: ``torch``, ``torch (old format)``, ``safetensors`` or ``caffe2``.
+        tensors: Name in the file -> tensor; views of the file where the container allows it.
+        settings: The settings in the file.
+        ignored: Names of entries that are not weights.
+        config: The config in a file of our own format, as plain data.
+        cfg_text: PySlowFast's ``cfg`` text.
+        notes: Remarks on the reading, one sentence each.
     """
 
     path: Path
     container: str
     tensors: Mapping[str, Tensor]
-    knobs: CheckpointSettings = field(default_factory=CheckpointSettings)
+    settings: CheckpointSettings = field(default_factory=CheckpointSettings)
     ignored: tuple[str, ...] = ()
     config: Mapping[str, Any] | None = None
     cfg_text: str | None = None
@@ -57,7 +64,17 @@ class WeightsFile:
 
 
 def read_weights_file(path: str | Path) -> WeightsFile:
-    """Read a weights file of any kind, safely. ``WeightsError`` says in a sentence why one cannot be."""
+    """Read a weights file of any container, without running code from it.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its content.
+
+    Raises:
+        WeightsError: The file cannot be read; the message gives the reason in one sentence.
+    """
     path = Path(path)
     if path.is_dir():
         raise WeightsError(f"{path} is a folder; give the weights file in it")
@@ -76,37 +93,39 @@ def read_weights_file(path: str | Path) -> WeightsFile:
     if head[:1] in (b"\x80", b"(", b"}"):
         return _from_caffe2(path)
     raise WeightsError(
-        f"{path} is no weights file: it is {_describe(head)}; give a checkpoint of torch.save (.pyth, .pth), "
+        f"{path} is not a weights file: it is {_describe(head)}; give a checkpoint of torch.save (.pyth, .pth), "
         "a caffe2 .pkl or a .safetensors file"
     )
 
 
 def _describe(head: bytes) -> str:
-    for start, what in _STRANGERS.items():
+    """The kind of a file that is not a weights file, by its first bytes, for a message."""
+    for start, what in _OTHER_KINDS.items():
         if head.lstrip().lower().startswith(start) or head.startswith(start):
             return what
     return "of an unknown kind (it begins with " + repr(head[:8]) + ")"
 
 
 def _from_torch(path: Path, *, is_zip: bool) -> WeightsFile:
+    """Read a file of ``torch.save``: the state dict, alone or inside what a trainer saved."""
     content = load_torch(path, is_zip=is_zip)
     container = "torch" if is_zip else "torch (old format)"
     state, others = _find_state(content, path)
     notes = []
     if others:
-        notes.append(f"beside the weights it holds {', '.join(others)}; not needed")
+        notes.append(f"it also holds {shown(', '.join(others))}, which is not needed")
     state, stripped = _without_wrapper(state)
     notes += stripped
     cfg_text = content.get("cfg") if isinstance(content, dict) and state is not content else None
-    knobs = knobs_of_pyslowfast(cfg_text) if isinstance(cfg_text, str) else None
-    if cfg_text is not None and knobs is None:
-        notes.append("its 'cfg' is no readable YAML, so its settings could not be compared with the model's")
+    settings = settings_of_pyslowfast(cfg_text) if isinstance(cfg_text, str) else None
+    if cfg_text is not None and settings is None:
+        notes.append("its 'cfg' is not readable YAML, so its settings could not be compared with the model's")
     text = cfg_text if isinstance(cfg_text, str) else None
-    return WeightsFile(path, container, state, knobs or CheckpointSettings(), cfg_text=text, notes=notes)
+    return WeightsFile(path, container, state, settings or CheckpointSettings(), cfg_text=text, notes=notes)
 
 
 def _find_state(content: Any, path: Path) -> tuple[dict[str, Tensor], list[str]]:
-    """The state dict in what a trainer saved, and the names of what lies beside it."""
+    """The state dict in what a trainer saved, and the names of the other entries."""
     state, others = content, []
     if isinstance(content, dict):
         for key in _STATE_KEYS:
@@ -121,12 +140,12 @@ def _find_state(content: Any, path: Path) -> tuple[dict[str, Tensor], list[str]]
     odd = [name for name, tensor in state.items() if not isinstance(name, str) or tensor.layout != torch.strided]
     odd += [name for name, tensor in state.items() if tensor.is_quantized or tensor.is_complex()]
     if odd:
-        raise WeightsError(f"{path}: {odd[0]!r} is no ordinary tensor of numbers (sparse, quantised or complex)")
+        raise WeightsError(f"{path}: {odd[0]!r} is not a plain tensor of numbers (it is sparse, quantised or complex)")
     return {name: tensor.detach() for name, tensor in state.items()}, others
 
 
 def _without_wrapper(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
-    """Names without the ``module.`` that torch's parallel wrappers put before all of them."""
+    """Remove the prefix ``module.``, which torch's parallel wrappers add to every name; return the notes on it."""
     if not all(name.startswith("module.") for name in state):
         return state, []
     return {name.removeprefix("module."): tensor for name, tensor in state.items()}, [
@@ -135,23 +154,24 @@ def _without_wrapper(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[
 
 
 def _from_caffe2(path: Path) -> WeightsFile:
+    """Read a caffe2 pickle: numpy arrays by name, alone or under ``blobs``."""
     with path.open("rb") as file:
-        # Copy-on-write, so that torch may have tensors of it; nothing is ever written.
+        # Copy-on-write, because torch wants writable memory; nothing is written.
         data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     try:
         content = NumpyPickle(data).load()
     except PickleRefusedError as error:
         raise WeightsError(
-            f"{path} is a pickle that cannot be read as caffe2 weights ({error}); nothing in it was run"
+            f"{path} is a pickle that cannot be read as caffe2 weights ({shown(error)}); nothing in it was run"
         ) from error
     blobs = content.get("blobs", content) if isinstance(content, dict) else None
     if not isinstance(blobs, dict):
         raise WeightsError(f"{path} is a pickle without caffe2 'blobs' (it holds a {type(content).__name__})")
-    ignored = [str(name) for name in blobs if _is_bookkeeping(str(name))]
-    weights = {str(name): blob for name, blob in blobs.items() if not _is_bookkeeping(str(name))}
+    ignored = [str(name) for name in blobs if _is_training_state(str(name))]
+    weights = {str(name): blob for name, blob in blobs.items() if not _is_training_state(str(name))}
     for name, blob in weights.items():
         if not isinstance(blob, np.ndarray):
-            raise WeightsError(f"{path}: the caffe2 blob {name!r} is no array of numbers")
+            raise WeightsError(f"{path}: the caffe2 blob {name!r} is not an array of numbers")
     if not weights:
         raise WeightsError(f"{path} is a pickle without caffe2 weights")
     if sum(blob.nbytes for blob in weights.values()) > len(data):
@@ -159,25 +179,28 @@ def _from_caffe2(path: Path) -> WeightsFile:
     return WeightsFile(path, "caffe2", {n: _tensor(blob) for n, blob in weights.items()}, ignored=tuple(ignored))
 
 
-def _is_bookkeeping(blob: str) -> bool:
+def _is_training_state(blob: str) -> bool:
+    """Whether a blob is the optimiser's (momentum, learning rate, iteration)."""
     return blob in _IGNORED_BLOBS or blob.endswith("_momentum")
 
 
 def _tensor(blob: np.ndarray[Any, Any]) -> Tensor:
+    """A blob as a tensor; a view where its byte order is the machine's."""
     native = blob if blob.dtype.isnative else blob.astype(blob.dtype.newbyteorder("="))
     with warnings.catch_warnings():
-        # A blob inside the pickle's own bytes rather than the file's is read-only, which nobody minds here.
+        # A blob that is not a view of the file is read-only; the tensor is not written either, so the warning is moot.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(native)
 
 
 def _from_safetensors(path: Path) -> WeightsFile:
+    """Read a safetensors file, of our own format (with settings in its metadata) or another's."""
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no dictionary
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dictionary
     except (SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(f"{path} is not a readable safetensors file ({error}); download it again") from error
+        raise WeightsError(f"{path} is not a readable safetensors file ({shown(error)}); download it again") from error
     if not tensors:
         raise WeightsError(f"{path} is a safetensors file without tensors")
     if metadata.get("format") != OUR_FORMAT:
@@ -185,8 +208,8 @@ def _from_safetensors(path: Path) -> WeightsFile:
         return WeightsFile(path, "safetensors", tensors, notes=notes)
     version = metadata.get("version", "")
     if version != str(OUR_VERSION):
-        raise WeightsError(f"{path} is of version {version!r} of our format, and this release reads {OUR_VERSION}")
+        raise WeightsError(f"{path} has version {version!r} of our format, and this release reads {OUR_VERSION}")
     config = config_in(metadata, path)
     cfg_text = metadata.get("pyslowfast_cfg")
-    knobs = replace(knobs_of_config(config), colour_order=metadata.get("colour_order"))
-    return WeightsFile(path, "safetensors", tensors, knobs, config=config, cfg_text=cfg_text)
+    settings = replace(settings_of_config(config), colour_order=metadata.get("colour_order"))
+    return WeightsFile(path, "safetensors", tensors, settings, config=config, cfg_text=cfg_text)

@@ -1,9 +1,8 @@
-"""The engine of the key maps: two-way renaming of tensors by pairs of templates.
+"""Two-way renaming of tensors by pairs of templates, the basis of the key maps.
 
-A family is a list of rules, each a pair of templates with ``{fields}``. Reading a rule from left to right gives our
-names, from right to left theirs; nothing is written twice. A field with a vocabulary is translated on the way
-(``pathway``: ``0`` is ``slow``), one without is copied. A field that stands only in the family's template carries no
-information of its own; what to write there comes from the other tensors, as ``last`` does.
+A family is a list of rules, each a pair of templates with ``{fields}``. The same rule translates the family's name to
+ours and ours to the family's. A field with a vocabulary is translated (``pathway``: ``0`` is ``slow``), one without is
+copied. A field that is only in the family's template (``last``) is determined by the names of the other tensors.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-COUNTER = "num_batches_tracked"  # of batch norm; of no use to a trained network, and unknown to caffe2
+COUNTER = "num_batches_tracked"  # of batch norm; not used by a trained network, and unknown to caffe2
 _PATTERNS = {
     "leaf": r"(?:weight|bias|running_mean|running_var|num_batches_tracked)",
     "stage": r"[2-5]",
@@ -28,9 +27,13 @@ _OUR_BLOCK = re.compile(r"backbone\.res(\d)\.\w+\.block(\d+)\..*")
 
 @dataclass(frozen=True)
 class KeyMap:
-    """One family: ``rules`` are ``(theirs, ours)`` templates, the first that fits counts.
+    """The two-way key map of one family.
 
-    ``vocabulary``: field -> the family's spelling -> ours. ``aliases``: rules that are read and never written.
+    Attributes:
+        family: Name of the family.
+        rules: Pairs of templates (theirs, ours); the first one that matches is used.
+        vocabulary: Field -> the family's spelling -> ours.
+        aliases: Further rules that are used for reading only.
     """
 
     family: str
@@ -41,27 +44,47 @@ class KeyMap:
     _to_theirs: list[tuple[re.Pattern[str], str]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        """Compile the templates for both directions."""
         theirs = {name: list(words) for name, words in self.vocabulary.items()}
         ours = {name: list(words.values()) for name, words in self.vocabulary.items()}
         object.__setattr__(self, "_to_ours", [(_compile(t, theirs), o) for t, o in (*self.rules, *self.aliases)])
         object.__setattr__(self, "_to_theirs", [(_compile(o, ours), t) for t, o in self.rules])
 
     def to_ours(self, key: str) -> str | None:
-        """Our name for a tensor of the family's layout, or None when no rule knows it."""
+        """Translate a name of the family.
+
+        Args:
+            key: Name of a tensor in the family's layout.
+
+        Returns:
+            Our name, or None where no rule matches.
+        """
         return _translate(key, self._to_ours, self.vocabulary, {})
 
     def to_theirs(self, key: str, last_blocks: Mapping[str, str] | None = None) -> str | None:
-        """The family's name for one of our tensors, or None when the family has no such tensor.
+        """Translate one of our names.
 
-        ``last_blocks``: stage -> the number of its last block, as ``last_blocks`` finds them; needed by a family that
-        names lateral connections by the block before them.
+        Args:
+            key: Our name of a tensor.
+            last_blocks: Stage -> number of its last block, from ``last_blocks``; needed by a family that names lateral
+                connections after the block before them.
+
+        Returns:
+            The family's name, or None where the family has no such tensor.
         """
         backwards = {name: {ours: t for t, ours in words.items()} for name, words in self.vocabulary.items()}
         return _translate(key, self._to_theirs, backwards, last_blocks or {})
 
 
 def last_blocks(our_names: Iterable[str]) -> dict[str, str]:
-    """The number of each stage's last block among our names, as text: ``{"2": "2", "3": "3", ...}``."""
+    """Find the last residual block of each stage.
+
+    Args:
+        our_names: Our names of a network's tensors.
+
+    Returns:
+        Stage -> number of its last block, as text: ``{"2": "2", "3": "3", ...}``.
+    """
     last: dict[str, int] = {}
     for name in our_names:
         match = _OUR_BLOCK.fullmatch(name)
@@ -71,6 +94,8 @@ def last_blocks(our_names: Iterable[str]) -> dict[str, str]:
 
 
 def _compile(template: str, words: Mapping[str, Sequence[str]]) -> re.Pattern[str]:
+    """The regular expression of a template; ``words`` are the spellings of each field with a vocabulary."""
+
     def pattern(match: re.Match[str]) -> str:
         name = match.group(1)
         if name not in words:
@@ -87,6 +112,7 @@ def _translate(
     vocabulary: Mapping[str, Mapping[str, str]],
     last: Mapping[str, str],
 ) -> str | None:
+    """Apply the first rule that matches ``key``; ``last`` is as ``last_blocks`` returns it."""
     for pattern, template in rules:
         match = pattern.fullmatch(key)
         if match is None:

@@ -1,22 +1,31 @@
-"""What became of every tensor when a weights file was read into a model."""
+"""The outcome for every tensor when a weights file is loaded into a model."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ava_detect.errors import shown
+
 Shape = tuple[int, ...]
-_SHOWN = 12
+_MAX_ROWS = 12  # names of each kind in the printed table
 
 
 @dataclass(frozen=True)
 class WeightsReport:
     """The outcome of loading one file; prints as a table.
 
-    Names are those of the file's family, so that they can be looked up in the file. ``loaded``: tensors that found
-    their place. ``missing``: the model has them, the file does not. ``unexpected``: the file has them, the model does
-    not. ``mismatched``: name, shape in the file, shape in the model. ``ignored``: entries of the file that are no
-    weights (momentum, learning rate). ``fresh``: our names of the tensors that were left as the model had them, on
-    purpose. ``notes``: what else a reader should know.
+    Names are those of the file's family, so that they can be looked up in the file.
+
+    Attributes:
+        path: The file.
+        family: Family of its tensor names.
+        loaded: Tensors that were loaded.
+        missing: Tensors of the model that the file does not have.
+        unexpected: Tensors of the file that the model does not have.
+        mismatched: Name, shape in the file and shape in the model.
+        ignored: Entries of the file that are not weights (momentum, learning rate), or that were left out on purpose.
+        fresh: Our names of the model's tensors that were left unchanged on purpose.
+        notes: Other remarks, one sentence each.
     """
 
     path: str
@@ -31,19 +40,19 @@ class WeightsReport:
 
     @property
     def complete(self) -> bool:
-        """Whether every tensor of the file and of the model found its counterpart, or was left out by name."""
+        """Whether every tensor of the file and of the model has a counterpart or was left out on purpose."""
         return not (self.missing or self.unexpected or self.mismatched)
 
     @property
     def num_expected(self) -> int:
-        """How many tensors the model wanted of the file."""
+        """Number of tensors that the model needs from the file."""
         return len(self.loaded) + len(self.missing) + len(self.mismatched)
 
     def problems(self) -> str:
-        """The tensors without a counterpart in one sentence; empty when there are none."""
+        """Return the tensors without a counterpart as one sentence; empty where there are none."""
         mismatched = [f"{name} (file {list(got)}, model {list(want)})" for name, got, want in self.mismatched]
         parts = [
-            f"{len(names)} {what}: {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
+            f"{len(names)} {what}: {shown(', '.join(names[:3]))}{', ...' if len(names) > 3 else ''}"
             for what, names in (
                 ("missing from the file", list(self.missing)),
                 ("unknown to the model", list(self.unexpected)),
@@ -63,8 +72,8 @@ class WeightsReport:
             ("left fresh", list(self.fresh)),
             ("ignored", list(self.ignored)),
         ):
-            rows += [f"  {title:<11} {name}" for name in names[:_SHOWN]]
-            if len(names) > _SHOWN:
-                rows.append(f"  {title:<11} ... and {len(names) - _SHOWN} more")
-        rows += [f"  {'note':<11} {note}" for note in self.notes]
+            rows += [f"  {title:<11} {shown(name)}" for name in names[:_MAX_ROWS]]
+            if len(names) > _MAX_ROWS:
+                rows.append(f"  {title:<11} ... and {len(names) - _MAX_ROWS} more")
+        rows += [f"  {'note':<11} {shown(note)}" for note in self.notes]
         return "\n".join(rows)

@@ -1,4 +1,4 @@
-"""What a weights file is, without a model to put it into."""
+"""Describe a weights file without loading it into a model."""
 
 from __future__ import annotations
 
@@ -7,23 +7,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ava_detect.errors import shown
 from ava_detect.models.weights.checkpoint_settings import CheckpointSettings
 from ava_detect.models.weights.key_map import FAMILIES, recognise
 from ava_detect.models.weights.loading import our_names
 from ava_detect.models.weights.reading import read_weights_file
 
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
-_SHOWN = 5
+_MAX_NAMES = 5  # in a printed row
 
 
 @dataclass(frozen=True)
 class FileSummary:
-    """A weights file at a glance; prints as text.
+    """The main properties of a weights file; prints as text.
 
-    ``container``: torch, torch (old format), safetensors or caffe2. ``family``: whose names it has, or None.
-    ``num_parameters``: numbers that training changes, so without running statistics. ``dtypes``: tensors of each.
-    ``head_rows``: outputs of the last layer, None when there is none. ``knobs``: the settings inside. ``unknown``:
-    tensors that the family does not know. ``ignored``: entries that are no weights. ``config``: ours, when inside.
+    Attributes:
+        path: The file.
+        num_bytes: Its size.
+        container: ``torch``, ``torch (old format)``, ``safetensors`` or ``caffe2``.
+        family: Family of its tensor names, a key of ``FAMILIES``; None where it is unknown.
+        num_tensors: Number of tensors.
+        num_parameters: Number of trained parameters, without running statistics.
+        dtypes: Number type -> number of tensors.
+        head_rows: Outputs of the last layer; None where there is none.
+        settings: The settings in the file.
+        unknown: Tensors that the family does not know.
+        ignored: Entries that are not weights.
+        notes: Other remarks, one sentence each.
+        config: The config in the file, for files of our own format.
     """
 
     path: str
@@ -34,7 +45,7 @@ class FileSummary:
     num_parameters: int
     dtypes: dict[str, int]
     head_rows: int | None
-    knobs: CheckpointSettings
+    settings: CheckpointSettings
     unknown: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -42,7 +53,7 @@ class FileSummary:
 
     def __str__(self) -> str:
         dtypes = ", ".join(f"{count} {dtype}" for dtype, count in self.dtypes.items())
-        settings = ", ".join(f"{name} {_shown(value)}" for name, value in self.knobs.known().items())
+        settings = ", ".join(f"{name} {_formatted(value)}" for name, value in self.settings.known().items())
         rows = {
             "file": f"{self.path} ({self.num_bytes:,} bytes, {self.container})",
             "family": FAMILIES[self.family].family if self.family else "none that is known here",
@@ -53,14 +64,24 @@ class FileSummary:
         }
         for title, names in (("unknown", self.unknown), ("ignored", self.ignored)):
             if names:
-                more = ", ..." if len(names) > _SHOWN else ""
-                rows[title] = f"{len(names)}: {', '.join(names[:_SHOWN])}{more}"
+                more = ", ..." if len(names) > _MAX_NAMES else ""
+                rows[title] = f"{len(names)}: {shown(', '.join(names[:_MAX_NAMES]))}{more}"
         lines = [f"{title:<11}{text}" for title, text in rows.items()]
-        return "\n".join(lines + [f"{'note':<11}{note}" for note in self.notes])
+        return "\n".join(lines + [f"{'note':<11}{shown(note)}" for note in self.notes])
 
 
 def inspect_file(path: str | Path) -> FileSummary:
-    """Look into a weights file of any family. ``WeightsError`` says in a sentence why one cannot be read."""
+    """Describe a weights file of any family.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its main properties.
+
+    Raises:
+        WeightsError: The file cannot be read; the message gives the reason in one sentence.
+    """
     file = read_weights_file(path)
     family = recognise(file.tensors.keys())
     names = our_names(file, family) if family else dict.fromkeys(file.tensors)
@@ -75,7 +96,7 @@ def inspect_file(path: str | Path) -> FileSummary:
         num_parameters=sum(tensor.numel() for tensor in trained),
         dtypes=dict(Counter(str(tensor.dtype).removeprefix("torch.") for tensor in file.tensors.values())),
         head_rows=heads[0].shape[0] if heads else None,
-        knobs=file.knobs,
+        settings=file.settings,
         unknown=tuple(name for name, ours in names.items() if ours is None),
         ignored=file.ignored,
         notes=tuple(file.notes),
@@ -87,5 +108,5 @@ def _is_statistic(name: str) -> bool:
     return name.endswith(_STATISTICS)
 
 
-def _shown(value: Any) -> str:
-    return "/".join(f"{one:g}" for one in value) if isinstance(value, tuple) else str(value)
+def _formatted(value: Any) -> str:
+    return "/".join(f"{one:g}" for one in value) if isinstance(value, tuple) else shown(value)

@@ -1,7 +1,7 @@
 """Torch checkpoints: ``torch.load(weights_only=True)``, after their sizes have been checked against the file.
 
-Torch's older format takes the memory that the file declares before it reads anything, and a compressed zip can grow
-a thousandfold; so the pickle inside is looked through first (``pickles.py``), without running it.
+For torch's older format, ``torch.load`` allocates the memory that the file declares before it reads anything, and a
+compressed zip can grow a thousandfold; so the pickle inside is interpreted first (``pickles.py``), without running it.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from typing import Any
 
 import torch
 
-from ava_detect.errors import WeightsError
+from ava_detect.errors import WeightsError, shown
 from ava_detect.models.weights.pickles import Global, PickleRefusedError, PlainPickle
 
 # The first pickle of torch's older format: its magic number, protocol 2.
 LEGACY_MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
-# What torch and zipfile raise on damaged bytes, as random damage has shown (tests/models/weights).
+# Errors that torch and zipfile raise on damaged bytes, collected with random damage (tests/models/weights).
 _DAMAGE = (
     *(RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError),
     *(OSError, ArithmeticError, MemoryError, struct.error, zlib.error),
@@ -41,9 +41,18 @@ _ITEM_BYTES = {
 
 
 def load_torch(path: Path, *, is_zip: bool) -> Any:
-    """What ``torch.save`` put into the file, mapped rather than read where the format allows it.
+    """Load the object in a file of ``torch.save``; tensors are memory-mapped where the format allows it.
 
-    ``WeightsError`` when it is damaged, declares more than it holds, or holds code.
+    Args:
+        path: The file.
+        is_zip: Whether it has torch's current format, a zip archive, or the older one.
+
+    Returns:
+        The object, with its tensors on the CPU.
+
+    Raises:
+        WeightsError: The file is damaged, declares more data than it has, or contains more than tensors and plain
+            values.
     """
     try:
         if is_zip:
@@ -51,59 +60,107 @@ def load_torch(path: Path, *, is_zip: bool) -> Any:
         else:
             _check_legacy(path)
         with warnings.catch_warnings():
-            # On what a damaged pickle looks like; it is refused a moment later, or harmless.
+            # Warnings about damaged pickles: these are refused below or harmless.
             warnings.simplefilter("ignore", UserWarning)
             return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
     except (PickleRefusedError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise WeightsError(f"{path} is not a readable torch checkpoint ({error}); download it again") from error
+        raise WeightsError(f"{path} is not a readable torch checkpoint ({shown(error)}); download it again") from error
     except pickle.UnpicklingError as error:
-        # torch's own text goes on to advise the unsafe way of loading.
+        # torch's own text would recommend the unsafe way of loading.
         culprit = re.search(r"GLOBAL (\S+)", str(error))
-        what = f" ({culprit[1]})" if culprit else ""
+        what = f" ({shown(culprit[1])})" if culprit else ""
         raise WeightsError(
             f"{path} is not a readable torch checkpoint (it holds something other than tensors and plain values{what})"
             "; save its state dict alone and give that file"
         ) from error
     except _DAMAGE as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise WeightsError(f"{path} is not a readable torch checkpoint ({reason}); download it again") from error
+        raise WeightsError(f"{path} is not a readable torch checkpoint ({shown(reason)}); download it again") from error
 
 
 @dataclass(frozen=True)
 class _Storage:
+    """The memory of one or more tensors, of which only the size matters."""
+
     num_items: int
 
 
 class _SizeProbe(PlainPickle):
-    """Adds up what a torch pickle declares; names and calls mean nothing here, torch itself refuses the wrong ones."""
+    """Adds up the sizes that a torch pickle declares; any global is admitted, since torch itself refuses wrong ones."""
 
     def __init__(self, data: bytes | mmap.mmap, start: int = 0) -> None:
         super().__init__(data, start)
         self.bytes_of_storage: dict[str, int] = {}
 
     def admit(self, name: Global) -> Global:
-        """Any name, as a name."""
+        """Admit any global.
+
+        Args:
+            name: The global.
+
+        Returns:
+            ``name``.
+        """
         return name
 
     def call(self, function: Any, arguments: Any) -> Any:
-        """Nothing, but a tensor must lie within its storage."""
+        """Check that a rebuilt tensor lies within its storage.
+
+        Args:
+            function: The global that is called.
+            arguments: Its arguments.
+
+        Returns:
+            A placeholder.
+
+        Raises:
+            PickleRefusedError: The tensor is larger than its storage.
+        """
         rebuilds = isinstance(function, Global) and function.name.startswith("_rebuild_")
         if rebuilds and arguments and isinstance(arguments[0], _Storage):
             _check_extent(arguments[0], *arguments[1:4])
         return object()
 
     def payload(self, name: str, argument: Any, position: int) -> Any:
-        """A copy, so that nothing holds on to the file."""
+        """Return the data itself rather than a view, so that the file can be closed.
+
+        Args:
+            name: Name of the opcode.
+            argument: The text, byte string or number.
+            position: Position of the opcode in the file.
+
+        Returns:
+            ``argument``.
+        """
         return argument
 
     def set_state(self, target: Any, state: Any) -> None:
-        """Nothing: what is filled in was counted when it was read."""
+        """Ignore the state: its storages are already counted.
+
+        Args:
+            target: A placeholder.
+            state: Its state.
+        """
 
     def add_items(self, target: Any) -> None:
-        """Nothing, for the same reason."""
+        """Ignore the items: their storages are already counted.
+
+        Args:
+            target: A placeholder.
+        """
 
     def persistent(self, identity: Any) -> _Storage:
-        """The storage of some tensors, counted once."""
+        """Count the size of a storage, once per key.
+
+        Args:
+            identity: The persistent id: type, key, device and number of items.
+
+        Returns:
+            The storage.
+
+        Raises:
+            PickleRefusedError: The number of items is not a number of at least 0.
+        """
         _, kind, key, _, num_items, *_ = identity
         if not isinstance(num_items, int) or num_items < 0:
             raise PickleRefusedError("damaged or incomplete pickle data")
@@ -113,6 +170,8 @@ class _SizeProbe(PlainPickle):
 
 
 def _check_extent(storage: _Storage, offset: int, shape: tuple[int, ...], stride: tuple[int, ...]) -> None:
+    """Refuse a tensor that lies partly outside its storage."""
+    # One past the position of the last number in the storage.
     reach = offset + sum((n - 1) * step for n, step in zip(shape, stride, strict=True)) + 1
     size = math.prod(shape)
     if min((offset, *shape, *stride)) < 0 or (size and (reach > storage.num_items or size > storage.num_items)):
@@ -120,6 +179,7 @@ def _check_extent(storage: _Storage, offset: int, shape: tuple[int, ...], stride
 
 
 def _check_zip(path: Path) -> None:
+    """Refuse an archive whose entries or storages declare more bytes than the file has."""
     size = path.stat().st_size
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
@@ -141,11 +201,12 @@ def _check_zip(path: Path) -> None:
     for key, num_bytes in probe.bytes_of_storage.items():
         record = names.get(("data", key))
         if record is None or record.file_size < num_bytes:
-            got = "is not there" if record is None else f"has {record.file_size}"
+            got = "is missing" if record is None else f"has {record.file_size}"
             raise PickleRefusedError(f"it declares a storage of {num_bytes} bytes that {got}")
 
 
 def _check_legacy(path: Path) -> None:
+    """Refuse a file of the older format whose storages declare more bytes than the file has."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         start = 0
         for _ in range(_PICKLES_BEFORE_CONTENT):

@@ -13,11 +13,11 @@ from weights_files import CFG, renamed, same_state, write_family
 from ava_detect.errors import WeightsError
 from ava_detect.models.weights import CheckpointSettings, initialise_from_classifier, load_weights, save_weights
 from ava_detect.models.weights.checkpoint_settings import (
-    config_of_knobs,
-    knobs_of_config,
-    knobs_of_model,
-    knobs_of_pyslowfast,
-    pyslowfast_of_knobs,
+    config_of_settings,
+    pyslowfast_of_settings,
+    settings_of_config,
+    settings_of_model,
+    settings_of_pyslowfast,
 )
 
 FULL = CheckpointSettings(False, 8, 5, 64, 2, 224, "BGR", (0.1, 0.2, 0.3), (0.4, 0.5, 0.6), "detection")
@@ -57,7 +57,7 @@ def test_a_setting_that_contradicts_the_model_is_named_with_both_values(source, 
         load_weights(model, path)
     assert f"was made with other settings than this model has: {message}; choose" in str(error.value)
     assert same_state(model, lively_model())
-    report = load_weights(model, path, override_knobs=True)
+    report = load_weights(model, path, override_settings=True)
     assert f"the file's own setting was overridden: {message}" in report.notes
     assert same_state(model, source)
 
@@ -71,27 +71,27 @@ def test_our_own_files_carry_their_settings(source, tmp_path):
 
 
 def test_settings_of_a_model():
-    assert knobs_of_model(lively_model()) == CheckpointSettings(
+    assert settings_of_model(lively_model()) == CheckpointSettings(
         True, 4, 7, 8, 4, 32, "RGB", (0.45, 0.45, 0.45), (0.225, 0.225, 0.225), "detection"
     )
 
 
 def test_settings_go_through_both_layouts_unchanged():
-    assert knobs_of_config(config_of_knobs(FULL)) == replace(FULL, colour_order=None)
-    assert knobs_of_pyslowfast(pyslowfast_of_knobs(FULL)) == FULL
-    assert knobs_of_pyslowfast(pyslowfast_of_knobs(CheckpointSettings())) == CheckpointSettings()
+    assert settings_of_config(config_of_settings(FULL)) == replace(FULL, colour_order=None)
+    assert settings_of_pyslowfast(pyslowfast_of_settings(FULL)) == FULL
+    assert settings_of_pyslowfast(pyslowfast_of_settings(CheckpointSettings())) == CheckpointSettings()
 
 
 def test_what_a_slow_only_or_classification_cfg_does_not_say():
     slow = "{MODEL: {ARCH: slow}, SLOWFAST: {ALPHA: 8, FUSION_KERNEL_SZ: 5}, DETECTION: {ENABLE: false, ALIGNED: true}}"
-    assert knobs_of_pyslowfast(slow) == CheckpointSettings(colour_order="RGB", task="classification")
-    assert knobs_of_pyslowfast("{DATA: [1], SLOWFAST: {ALPHA: four}}") == CheckpointSettings()
+    assert settings_of_pyslowfast(slow) == CheckpointSettings(colour_order="RGB", task="classification")
+    assert settings_of_pyslowfast("{DATA: [1], SLOWFAST: {ALPHA: four}}") == CheckpointSettings()
 
 
 @pytest.mark.parametrize("cfg", ["a: [", "just text"])
 def test_an_unreadable_cfg_is_mentioned(source, tmp_path, cfg):
     report = load_weights(lively_model(), checkpoint(source, tmp_path / "w.pyth", cfg))
-    assert "its 'cfg' is no readable YAML" in str(report)
+    assert "its 'cfg' is not readable YAML" in str(report)
 
 
 def classifier_file(path, *, rows=400, **options):

@@ -94,7 +94,7 @@ def test_caffe2_gains_the_counters_that_torch_wants(source, tmp_path):
     report = convert(write_family(source, "caffe2", tmp_path / "c2"), tmp_path / "psf", to="pyslowfast")
     assert all(name.endswith("num_batches_tracked") for name in report.added)
     assert {"lr", "model_iter", "conv1_w_momentum"} == set(report.dropped)
-    assert "taken for detection by the 80 rows of its head" in str(report)
+    assert "detection was assumed from the 80 rows of its head" in str(report)
     loaded = load_weights(lively_model(), tmp_path / "psf")
     assert loaded.complete
     assert len(loaded.loaded) == len(source.state_dict())
@@ -105,10 +105,10 @@ def test_settings_travel_from_family_to_family(source, tmp_path):
     convert(first, tmp_path / "ours", to="ava_detect")
     with safe_open(tmp_path / "ours", framework="pt") as file:
         assert {key: file.metadata()[key] for key in ("format", "version")} == {"format": "ava_detect", "version": "1"}
-    assert inspect_file(tmp_path / "ours").knobs == inspect_file(first).knobs
+    assert inspect_file(tmp_path / "ours").settings == inspect_file(first).settings
     saved = save_weights(source, tmp_path / "saved")
     convert(saved, tmp_path / "psf", to="pyslowfast")
-    assert inspect_file(tmp_path / "psf").knobs == inspect_file(saved).knobs == inspect_file(first).knobs
+    assert inspect_file(tmp_path / "psf").settings == inspect_file(saved).settings == inspect_file(first).settings
 
 
 def test_saved_weights_rebuild_their_model_from_the_config_inside(source, tmp_path):
@@ -137,7 +137,7 @@ def test_a_file_is_converted_atomically(source, tmp_path):
         "model": {"backbone": {**SMALL_CONFIG["model"]["backbone"], "nonlocal_blocks": {"slow": {4: [0]}}}}
     }
     save_pyslowfast(lively_model(**nonlocal_after), tmp_path / "nl")
-    with pytest.raises(WeightsError, match=r"pytorchvideo's layout has no place for backbone.res4.slow.nonlocal0"):
+    with pytest.raises(WeightsError, match=r"pytorchvideo's layout has no tensor backbone.res4.slow.nonlocal0"):
         convert(tmp_path / "nl", tmp_path / "out", to="pytorchvideo")
     bare = {n: t for n, t in renamed(source, "mmaction2").items() if "_lateral.bn" not in n}
     torch.save({"state_dict": bare}, tmp_path / "mm")
@@ -162,7 +162,7 @@ def test_a_file_at_a_glance(source, tmp_path):
         "head       80 rows",
         "aligned True, alpha 4, fusion_kernel 7, num_frames 8, sampling_rate 4, short_side 32, colour_order RGB",
         "mean 0.45/0.45/0.45",
-        "note       beside the weights it holds epoch, optimizer_state, cfg",
+        "note       it also holds epoch, optimizer_state, cfg",
     ):
         assert part in text
 

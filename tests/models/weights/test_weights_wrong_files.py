@@ -160,7 +160,7 @@ WRONG = {
     ),
     "sparse": (
         lambda s, p: torch.save({A_KEY: torch.eye(3).to_sparse()}, p),
-        "is no ordinary tensor of numbers (sparse",
+        "is not a plain tensor of numbers (it is sparse",
     ),
     "malicious pickle": (pickle_of({"blobs": {"a": RunsCode()}}), "it names builtins.exec"),
     "malicious torch": (lambda s, p: torch.save({"model_state": RunsCode()}, p), "other than tensors and plain values"),
@@ -168,9 +168,9 @@ WRONG = {
     "eval by codecs": (raw(b"\x80\x02cos\nsystem\nX\x04\x00\x00\x00echo\x85R."), "it names os.system"),
     "nested name": (raw(b"\x80\x04\x8c\x05numpy\x8c\x09f2py.main\x93."), "it names numpy.f2py.main"),
     "instance": (raw(b"\x80\x02(cnumpy\nndarray\no."), "the pickle operation OBJ"),
-    "calls a value": (raw(b"\x80\x02K\x01)R."), "it would call something that is no function"),
+    "calls a value": (raw(b"\x80\x02K\x01)R."), "it would call something that is not a function"),
     "object array": (pickle_of({"blobs": {"a": np.array([{}], object)}}), "an array of type 'O8'"),
-    "blob of text": (pickle_of({"blobs": {"pred_w": "hello"}}), "the caffe2 blob 'pred_w' is no array"),
+    "blob of text": (pickle_of({"blobs": {"pred_w": "hello"}}), "the caffe2 blob 'pred_w' is not an array"),
     "pickle of a list": (pickle_of([1, 2]), "a pickle without caffe2 'blobs'"),
     "only momentum": (pickle_of({"blobs": {"w_momentum": np.zeros(1)}}), "a pickle without caffe2 weights"),
     "huge memo": (raw(b"\x80\x02Nr\xff\xff\xff\x0f."), "a pickle without caffe2 'blobs'"),
@@ -185,7 +185,7 @@ WRONG = {
     "empty safetensors": (safetensors_of({}), "a safetensors file without tensors"),
     "newer format": (
         safetensors_of(huge([1]) | {"__metadata__": {"format": "ava_detect", "version": "9"}}, bytes(4)),
-        "is of version '9' of our format",
+        "has version '9' of our format",
     ),
 }
 
@@ -235,7 +235,7 @@ HARMLESS = {
     "fp16": (half, "float16 numbers were converted to float32"),
     "float64 among others": (double, "float64 numbers were converted to float32"),
     "module. prefix": (wrapped, "the prefix 'module.' was removed"),
-    "full training checkpoint": (full_training_checkpoint, "beside the weights it holds epoch, optimizer_state"),
+    "full training checkpoint": (full_training_checkpoint, "it also holds epoch, optimizer_state"),
     "old torch format": (old_format, "PySlowFast layout"),
     "bare state dict": (lambda s, p: torch.save(renamed(s, "pytorchvideo"), p), "pytorchvideo layout"),
     "ordered dict": (lambda s, p: torch.save(OrderedDict(renamed(s, "mmaction2")), p), "mmaction2 layout"),
