@@ -23,6 +23,7 @@ import numpy as np
 from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
 from ava_detect.formats.jsonl import jsonl_writer
+from ava_detect.results.saved import ReadOptions
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.labels import LabelMap
 from ava_detect.video.writer import VideoWriter
@@ -171,7 +172,7 @@ def main() -> None:
     write_long_video(video, arguments.hours)
     write_results(results, "long", arguments.boxes, arguments.hours)
     began = time.perf_counter()
-    index = visualize(results, folder / "page", videos=folder).index
+    index = visualize(results, folder / "page", ReadOptions(folder)).index
     scripts = sum(path.stat().st_size for path in (index.parent / "page-data").rglob("*.js"))
     print(f"writing the page: {time.perf_counter() - began:.1f} s; its data: {scripts / 1e6:.1f} MB")
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

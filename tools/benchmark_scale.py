@@ -30,8 +30,8 @@ import psutil
 from ava_detect.annotation.annotate import annotate_videos
 from ava_detect.annotation.engines.settings import ClusterSettings
 from ava_detect.environment import usable_cores
-from ava_detect.results.manifest import Progress
 from ava_detect.storage.cache import cache_dir
+from ava_detect.structures.progress import Progress
 
 ENGINES = ("local", "ray")
 _SEED = 8

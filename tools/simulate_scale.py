@@ -42,7 +42,7 @@ from ava_detect.annotation.engines.base import (
     WorkQueue,
 )
 from ava_detect.results.dataset import ResultsDataset
-from ava_detect.results.manifest import Progress, VideoRecord
+from ava_detect.results.manifest import VideoRecord
 from ava_detect.storage.addresses import Address
 
 _ROWS_PER_GROUP = 100_000

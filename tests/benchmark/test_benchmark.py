@@ -302,15 +302,15 @@ def wrong_calls():
     return {
         "no ground truth": (
             {"ground_truth": None},
-            "there is no --ground-truth, and the config's data.val does not say",
+            "there is no `ground_truth`, and the config's data.val does not say",
         ),
         "dialect": (
             {"dialect": "oficial"},
-            r"--dialect is official or pyslowfast, got 'oficial' \(did you mean 'official'",
+            r"`dialect` is official or pyslowfast, got 'oficial' \(did you mean 'official'",
         ),
-        "both": ({"detector": "builtin"}, "--boxes says where the people are"),
+        "both": ({"detector": "builtin"}, "`boxes` says where the people are"),
         "scales": ({"scales": [224, 224]}, "scales are short sides in pixels, each once and at least 32"),
-        "precision": ({"precision": "fp8"}, "--precision is auto, fp32, bf16"),
+        "precision": ({"precision": "fp8"}, "`precision` is auto, fp32, bf16"),
         "boxes": ({"boxes": "gone.csv"}, "gone.csv"),
         "videos": ({"videos": "gone"}, "there is no such file: gone"),
     }
@@ -326,6 +326,6 @@ def test_a_wrong_call_is_refused_before_any_work(world, tmp_path, name):
 
 def test_an_output_that_cannot_be_written_is_refused(world, tmp_path):
     (tmp_path / "taken").touch()
-    with pytest.raises(ConfigError, match=r"--out .*taken cannot be written to"):
+    with pytest.raises(ConfigError, match=r"`out` .*taken cannot be written to"):
         bench(world, tmp_path / "taken")
     assert list(tmp_path.iterdir()) == [tmp_path / "taken"]

@@ -160,8 +160,8 @@ def test_a_video_that_cannot_be_read_is_left_out_and_named(world, tmp_path):
 @pytest.mark.parametrize(
     ("kind", "settings", "message"),
     [
-        ("kinetics", {"boxes": "x.csv", "flip": True}, "--boxes, --flip: this config is a classifier"),
-        ("kinetics", {"dialect": "pyslowfast"}, "--dialect: this config is a classifier"),
+        ("kinetics", {"boxes": "x.csv", "flip": True}, "`boxes`, `flip`: this config is a classifier"),
+        ("kinetics", {"dialect": "pyslowfast"}, "`dialect`: this config is a classifier"),
         ("kinetics", {"videos": "gone"}, "4 of 4 listed videos are not there"),
         ("charades", {"ground_truth": "gone.csv"}, r"gone\.csv: the list cannot be read"),
     ],

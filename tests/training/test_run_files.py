@@ -173,7 +173,7 @@ def test_processes_that_find_different_checkpoints_are_refused(small_config, tmp
     config = small_config(train={"epochs": 1})
     train(config, tmp_path)
     monkeypatch.setattr(loop, "gather", lambda found: [*found, None])
-    with pytest.raises(TrainingError, match=r"different checkpoints at .*last.pt \(step 2, none\); --out must be one"):
+    with pytest.raises(TrainingError, match=r"different checkpoints at .*last.pt \(step 2, none\); `out` must be one"):
         train(config, tmp_path, resume=True)
 
 
@@ -182,7 +182,7 @@ def test_a_place_that_cannot_be_read_from_is_said_in_a_sentence(small_config, ad
         raise PermissionError("access denied")
 
     monkeypatch.setattr(Store, "is_there", refuse)
-    with pytest.raises(ConfigError, match=rf"^--out {address} cannot be read from \(access denied\); check its name"):
+    with pytest.raises(ConfigError, match=rf"^`out` {address} cannot be read from \(access denied\); check its name"):
         train(small_config(), address)
 
 

@@ -150,7 +150,7 @@ def test_a_loss_that_is_no_number_stops_and_the_last_good_checkpoint_stays(small
 def test_a_folder_with_a_training_is_not_written_over(small_config, tmp_path, read_once):
     config = small_config(train={"epochs": 1})
     train(config, tmp_path)
-    with pytest.raises(TrainingError, match=r"holds a training already; go on with it \(--resume\)"):
+    with pytest.raises(TrainingError, match=r"holds a training already; go on with it \(`resume=True`\)"):
         train(config, tmp_path)
 
 
