@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from helpers import constant_rate, frame_number, lively_model, small_config_file, write_numbered_video
 
-from ava_detect.benchmark import run_benchmark
+from ava_detect.benchmark import PeopleOptions, SplitOptions, run_benchmark
 from ava_detect.datasets.keyframes import read_keyframes
 from ava_detect.detectors import build_detector
 from ava_detect.errors import AvaDetectError, ConfigError
@@ -115,7 +115,9 @@ def test_whoever_takes_boxes_reads_them(videos, tmp_path, detector):
     result = person_ap(read_ava_csv(truth, last_column="person_id"), read_ava_csv(out))
     assert (result.num_people, result.num_boxes, result.recall) == (3, 4, pytest.approx(2 / 3))
     config = small_config_file(tmp_path)
-    scored = run_benchmark(config, "random", out=tmp_path / "b", videos=videos, ground_truth=truth, boxes=out)
+    scored = run_benchmark(
+        config, "random", tmp_path / "b", split=SplitOptions(videos, truth), people=PeopleOptions(out)
+    )
     assert (scored.problems, scored.counts["people"], scored.counts["clips"]) == ((), 4, 3)
 
 
