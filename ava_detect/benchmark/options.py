@@ -29,8 +29,8 @@ class PeopleOptions:
     """The person boxes on the keyframes: read from a file, or found by a person detector.
 
     Attributes:
-        boxes: An AVA csv or COCO json of person boxes, or ``"ground-truth"`` for those of the ground truth; None for the
-            config's ``data.val.proposals``, if it has any.
+        boxes: An AVA csv or COCO json of person boxes, or ``"ground-truth"`` for those of the ground truth. None for
+            the config's ``data.val.proposals``, if it has any.
         detector: The spec of a person detector (``docs/detectors.md``); None for the config's. Cannot be combined with
             ``boxes``.
         min_person_score: Lowest person score in 0..1 that is kept; None for the config's ``detector.min_score``. The
