@@ -35,7 +35,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 import torch
-from measuring import by_turns, machine
+from measuring import interleaved_medians, machine
 from torchvision.transforms.v2 import functional
 
 from ava_detect.config import load_config
@@ -125,7 +125,7 @@ def compare(
         for order, call in (("in turn", _score_in_turn), ("side by side", _score_side_by_side)):
             ways[f"alone: score {precision}, {order}"] = partial(call, pipeline.scorer, clips, people)
     ways["alone: decode"] = partial(_decode, reader, model, times)
-    medians = by_turns(ways, runs)
+    medians = interleaved_medians(ways, runs)
     read, compute = medians.pop("read"), medians.pop("compute")
     rows = {"straightforward": tuple(a + factor * b for a, b in zip(read, compute, strict=True))}
     for name, taken in medians.items():

@@ -24,7 +24,7 @@ from typing import cast
 
 import av
 import numpy as np
-from measuring import by_turns, machine
+from measuring import interleaved_medians, machine
 
 from ava_detect.structures import ClipSettings, Resize
 from ava_detect.video.clip_sampler import ClipSampler, grid_point, keyframe_times
@@ -80,7 +80,7 @@ def main() -> None:
         "ours, swscale": partial(ours, video, seconds, arguments.every, "swscale"),
         "ours, opencv": partial(ours, video, seconds, arguments.every, "opencv"),
     }
-    medians = by_turns(ways, arguments.runs)
+    medians = interleaved_medians(ways, arguments.runs)
     print(
         f"{video.name}, {info.width}x{info.height} {info.codec}, {seconds:g} s, a keyframe every {arguments.every:g} s"
     )

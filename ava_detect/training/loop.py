@@ -263,8 +263,8 @@ class _Training:
         saved = f"{last} holds the training as it was before" if self._has_checkpoint else "nothing was saved yet"
         return (
             f"step {self.step + 1} (epoch {self.epoch:.2f}, learning rate {rate:g}): {reason}, so the training "
-            "stopped; try a lower train.learning_rate, more train.warmup_epochs, a train.clip_norm (1, say), or another "
-            f"train.precision than {self.settings.precision}; {saved}"
+            "stopped; try a lower train.learning_rate, more train.warmup_epochs, a train.clip_norm (1, say), or "
+            f"another train.precision than {self.settings.precision}; {saved}"
         )
 
     def _validation_is_due(self) -> bool:

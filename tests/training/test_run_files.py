@@ -163,7 +163,7 @@ def test_a_place_that_cannot_be_written_to_is_said_before_anything_is_learnt(
     monkeypatch.setattr(loop._Training, "_one_step", lambda *_: pytest.fail("it learns"))
     with pytest.raises(ConfigError) as error:
         train(small_config(train={"epochs": 1}), address)
-    assert str(error.value).startswith(f"--out {address} cannot be written to (access denied")
+    assert str(error.value).startswith(f"`out` {address} cannot be written to (access denied")
     assert "topsecret" not in str(error.value)
     assert "pass@" not in str(error.value)
     assert not list(scratch.iterdir())
