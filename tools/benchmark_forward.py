@@ -1,13 +1,13 @@
-"""Time one forward pass of a network in every form and precision; compare with the definition and the machine's limit.
+"""Time one forward pass of a network in every form and precision, and compare with the definition and with the machine.
 
     python tools/benchmark_forward.py [CONFIG] [--size 256 340] [--batch 1] [--runs 7] [--threads 2] [--compiled]
     python tools/benchmark_forward.py CONFIG --device cuda --size 256 456 --batch 1 4 16 64 --compiled --profile
 
 The forms run in alternation; ratios are of medians, relative to eager fp32. The floor is the network's number of
 floating-point operations over the rate that a large matrix product reaches in the same process and precision. Weights
-are random, with plausible batch-norm statistics. ``--compiled`` adds ``torch.compile`` of the definition (weights frozen
-on a CPU), which the package itself does not use. ``--profile`` prints the five most expensive operations of the fastest
-form.
+are random, with plausible batch-norm statistics. ``--compiled`` adds ``torch.compile`` of the definition (weights
+frozen on a CPU), which the package itself does not use. ``--profile`` prints the five most expensive operations of the
+fastest form.
 
 Shapes: B clips, T frames, H height, W width, M people, K classes.
 """
