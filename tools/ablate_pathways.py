@@ -27,7 +27,7 @@ from ava_detect.config import Config
 from ava_detect.config.build import build_model
 from ava_detect.datasets.synthetic.world import write_world
 from ava_detect.environment import usable_cores
-from ava_detect.models.action_detector import ActionDetector
+from ava_detect.models.action_detector import require_detector
 from ava_detect.training import train
 
 ACTION_IDS = (10, 14, 67, 69)  # run/jog, walk, hand clap, hand wave
@@ -87,8 +87,7 @@ def config_of(network: str, world: Path, seed: int, epochs: int) -> Config:
 
 def cost_of(config: Config) -> tuple[float, float]:
     """Count multiply-adds of one test clip (convolutions and linear layers) and parameters, both in 10^6."""
-    model = build_model(config)
-    assert isinstance(model, ActionDetector)
+    model = require_detector(build_model(config))
     clip = torch.zeros(1, 3, config.clip.num_frames, SHORT_SIDE, SHORT_SIDE * 16 // 9)
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         model(clip, torch.tensor([[0.0, 8, 8, 40, 56]]))

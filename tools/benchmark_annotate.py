@@ -46,7 +46,7 @@ from ava_detect.formats.ava_csv import AvaTable, write_ava_table
 from ava_detect.inference.pipeline import Pipeline
 from ava_detect.inference.prefetch import ordered_map
 from ava_detect.inference.scorer import ClipScorer
-from ava_detect.models.action_detector import ActionDetector
+from ava_detect.models.action_detector import ActionDetector, require_detector
 from ava_detect.models.execution import Precision
 from ava_detect.structures import Clip, Frame, PersonBoxes
 from ava_detect.video.clip_sampler import ClipSampler, clip_grid_points, keyframe_times
@@ -132,8 +132,7 @@ def compare(
         runs: Number of timed runs per variant.
     """
     loaded = load_config(config, [f"clip.resize={resize}"] if resize else [])
-    model = build_model(loaded)
-    assert isinstance(model, ActionDetector), "name the config of a detector"
+    model = require_detector(build_model(loaded))
     times = list(takewhile(lambda time: time < seconds, keyframe_times(1.0)))
     stride = max(1, len(times) // sample) if sample else 1
     sampled = times[::stride]

@@ -27,7 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ava_detect.config import load_config
 from ava_detect.config.build import build_model
-from ava_detect.models.action_detector import ActionDetector
+from ava_detect.models.action_detector import ActionDetector, require_detector
 from ava_detect.models.execution import Precision, has_fused_ops, prepare
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
@@ -43,8 +43,7 @@ Form = tuple[str, Precision]
 
 def build_lively_model(config: str) -> ActionDetector:
     """Build a network with random batch norms, whose residual branches are not 0 as in a freshly built one."""
-    model, generator = build_model(load_config(config)), torch.Generator().manual_seed(0)
-    assert isinstance(model, ActionDetector), "name the config of a detector"
+    model, generator = require_detector(build_model(load_config(config))), torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, module in model.named_modules():
             if isinstance(module, nn.BatchNorm3d):

@@ -29,7 +29,7 @@ from ava_detect.datasets.synthetic.world import write_world
 from ava_detect.detectors import build_detector
 from ava_detect.evaluation.frame_map_result import FrameMAPResult
 from ava_detect.inference.pipeline import Pipeline
-from ava_detect.models.action_detector import ActionDetector
+from ava_detect.models.action_detector import ActionDetector, require_detector
 from ava_detect.models.execution import prepare
 from ava_detect.models.network_options import NetworkOptions
 from ava_detect.models.weights import load_weights
@@ -46,8 +46,7 @@ def load_network(weights: str, config: str | None) -> tuple[ActionDetector, Labe
         name = config or "slowfast_r50_32x2"
         return build_lively_model(name).eval(), label_map_of(config_of(name, weights))
     chosen_config = config_of(config, weights)
-    model = build_model(chosen_config)
-    assert isinstance(model, ActionDetector), "name the weights of a detector"
+    model = require_detector(build_model(chosen_config))
     load_weights(model, str(resolve(weights)))
     return model.eval(), label_map_of(chosen_config)
 

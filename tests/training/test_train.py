@@ -201,7 +201,7 @@ def test_the_best_epoch_is_kept_beside_the_last(small_config, val_split, tmp_pat
             return Score(value, {"frame_mAP": value})
 
     monkeypatch.setattr(loop, "build_validation", lambda config: Fixed())
-    monkeypatch.setattr(loop, "names_of_details", lambda config: ["frame_mAP"])
+    monkeypatch.setattr(loop, "detail_names", lambda config: ["frame_mAP"])
     result = train(small_config(data={"val": val_split}, train={"epochs": 4}), tmp_path)
     assert (result.score, result.best_epoch) == (0.7, 2)
     best, last = load_checkpoint(tmp_path / "best.pt"), load_checkpoint(tmp_path / "last.pt")
