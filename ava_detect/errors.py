@@ -90,25 +90,3 @@ def suggestion(got: str, allowed: Iterable[str]) -> str:
     """
     near = get_close_matches(got, list(allowed), n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
-
-
-def shown(text: object) -> str:
-    r"""Return text from a file or an argument in the form in which an error message may contain it.
-
-    Characters that cannot be printed (line breaks, terminal control codes, text-direction marks, lone surrogates) are
-    written as escapes, as ``repr`` writes them; a message therefore stays on one line and cannot control a terminal.
-
-    Args:
-        text: Text, or a value such as a path or an address whose ``str()`` is shown.
-
-    Returns:
-        Printable text unchanged; otherwise the text with escapes and without surrounding quotes.
-
-    Example:
-        >>> print(shown("two\nlines"))
-        two\nlines
-    """
-    plain = str(text)
-    if plain.isprintable():
-        return plain
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in plain)

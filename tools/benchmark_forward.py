@@ -1,14 +1,15 @@
-"""One forward pass of a network in every way that it can be run: how long, how far from the plain definition, how far
-from the machine's limit.
+"""Time one forward pass of a network in every form and precision, and compare with the definition and with the machine.
 
     python tools/benchmark_forward.py [CONFIG] [--size 256 340] [--batch 1] [--runs 7] [--threads 2] [--compiled]
     python tools/benchmark_forward.py CONFIG --device cuda --size 256 456 --batch 1 4 16 64 --compiled --profile
 
-The ways take turns; a ratio is that of the medians, to eager fp32. The floor is the network's multiplications and
-additions over what a large matrix product reaches here, in the same precision and in this same call. Weights are
-random, with batch norms as if trained. ``--compiled`` adds ``torch.compile`` of the plain definition (weights frozen
-on a CPU), which the package itself does not use. ``--profile`` names the five operations that take the fastest way's
-time.
+The forms run in alternation; ratios are of medians, relative to eager fp32. The floor is the network's number of
+floating-point operations over the rate that a large matrix product reaches in the same process and precision. Weights
+are random, with plausible batch-norm statistics. ``--compiled`` adds ``torch.compile`` of the definition (weights
+frozen on a CPU), which the package itself does not use. ``--profile`` prints the five most expensive operations of the
+fastest form.
+
+Shapes: B clips, T frames, H height, W width, M people, K classes.
 """
 
 from __future__ import annotations
@@ -16,29 +17,33 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
-from measuring import by_turns, machine, seconds_of
+from measuring import interleaved_medians, machine, seconds_of
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from ava_detect.config import load_config
 from ava_detect.config.build import build_model
-from ava_detect.models.action_detector import ActionDetector
+from ava_detect.models.action_detector import ActionDetector, require_detector
 from ava_detect.models.execution import Precision, has_fused_ops, prepare
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-MATRIX = {"cpu": 2048, "cuda": 8192}
+# Side of the square matrices whose product measures the peak rate.
+MATRIX_SIDE = {"cpu": 2048, "cuda": 8192}
 
-Run = Callable[[Tensor, Tensor], Tensor]
+# (clip [B, 3, T, H, W], rois [M, 5]) -> logits [M, K].
+Forward = Callable[[Tensor, Tensor], Tensor]
+# The name of a form of the network, and its precision.
+Form = tuple[str, Precision]
 
 
-def lively(name: str) -> ActionDetector:
-    """As built, residual branches are 0 and bf16 would look better than it is."""
-    model, generator = build_model(load_config(name)), torch.Generator().manual_seed(0)
-    assert isinstance(model, ActionDetector), "name the config of a detector"
+def build_lively_model(config: str) -> ActionDetector:
+    """Build a network with random batch norms, whose residual branches are not 0 as in a freshly built one."""
+    model, generator = require_detector(build_model(load_config(config))), torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, module in model.named_modules():
             if isinstance(module, nn.BatchNorm3d):
@@ -51,31 +56,30 @@ def lively(name: str) -> ActionDetector:
 
 
 def peak_flops(precision: Precision, device: str) -> float:
-    """Operations a second of a square matrix product, the best of 5."""
-    side = MATRIX[device]
+    """Measure the floating-point operations per second of a square matrix product, the best of 5."""
+    side = MATRIX_SIDE[device]
     a, b = (torch.randn(side, side, device=device).to(DTYPES[precision]) for _ in range(2))
     a @ b
     return 2 * side**3 / min(seconds_of(lambda: a @ b, device)[0] for _ in range(5))
 
 
-def ways_of(
-    model: ActionDetector, device: str, *, with_compiled: bool
-) -> dict[tuple[str, Precision], Callable[[], Run]]:
-    """What makes each way, by its name and precision; eager fp32 is the first."""
-    ways: dict[tuple[str, Precision], Callable[[], Run]] = {}
-    for precision in PRECISIONS:
-        ways["eager", precision] = lambda p=precision: prepare(model, execution="eager", precision=p, device=device)
-    for precision in PRECISIONS:
-        if has_fused_ops(torch.device(device), DTYPES[precision]):
-            ways["fused", precision] = lambda p=precision: prepare(model, execution="fused", precision=p, device=device)
+def builders_of(model: ActionDetector, device: str, *, with_compiled: bool) -> dict[Form, Callable[[], Forward]]:
+    """Return a function that builds each form of the network; eager fp32 comes first."""
+    builders: dict[Form, Callable[[], Forward]] = {}
+    for execution in ("eager", "fused"):
+        for precision in PRECISIONS:
+            if execution == "eager" or has_fused_ops(torch.device(device), DTYPES[precision]):
+                builders[execution, precision] = partial(
+                    prepare, model, execution=execution, precision=precision, device=device
+                )
     if with_compiled:
         for precision in PRECISIONS:
-            ways["compiled", precision] = lambda p=precision: compiled(model, p, device)
-    return ways
+            builders["compiled", precision] = partial(compile_model, model, precision, device)
+    return builders
 
 
-def compiled(model: ActionDetector, precision: Precision, device: str) -> Run:
-    """``torch.compile`` of the plain definition; on a CPU with its weights as constants, so that they can be packed."""
+def compile_model(model: ActionDetector, precision: Precision, device: str) -> Forward:
+    """Compile the definition with ``torch.compile``; on a CPU with frozen weights, so that they can be packed."""
     from torch._inductor import config
 
     config.freezing = device == "cpu"
@@ -92,83 +96,97 @@ def compiled(model: ActionDetector, precision: Precision, device: str) -> Run:
 def inputs(
     model: ActionDetector, batch: int, people: int, height: int, width: int, device: str
 ) -> tuple[Tensor, Tensor]:
-    """Clips of noise with so many people on each."""
+    """Make clips of noise with ``people`` random boxes on each: clip ``[B, 3, T, H, W]`` and rois ``[M, 5]``."""
     clip = torch.randn(batch, 3, model.clip_settings.num_frames, height, width, device=device)
-    corners = torch.rand(batch * people, 2, 2, device=device).sort(dim=1).values
-    boxes = (corners * torch.tensor([width, height], device=device)).flatten(1)
-    clips = torch.arange(batch, device=device).repeat_interleave(people)
-    return clip, torch.cat([clips[:, None], boxes], dim=1)
+    # Two random corners per box, sorted so that the first is the top left one.
+    corners = torch.rand(batch * people, 2, 2, device=device).sort(dim=1).values  # [M, corner, xy]
+    boxes = (corners * torch.tensor([width, height], device=device)).flatten(1)  # [M, 4], pixels
+    clip_index = torch.arange(batch, device=device).repeat_interleave(people)  # [M]
+    return clip, torch.cat([clip_index[:, None], boxes], dim=1)
 
 
 def compare(
-    ways: Mapping[tuple[str, Precision], Callable[[], Run]],
+    builders: Mapping[Form, Callable[[], Forward]],
     clip: Tensor,
     rois: Tensor,
     flops: int,
     peaks: Mapping[Precision, float],
     runs: int,
-) -> Run:
-    """Print the table of one batch; the fastest way is returned."""
+) -> Forward:
+    """Time every form on one batch, print the table, and return the fastest form.
+
+    Args:
+        builders: A function that builds each form.
+        clip: The clips ``[B, 3, T, H, W]``.
+        rois: The boxes ``[M, 5]``.
+        flops: Floating-point operations of one forward pass.
+        peaks: Floating-point operations per second of a matrix product.
+        runs: Number of timed runs per form.
+
+    Returns:
+        The form with the shortest median.
+    """
     device = clip.device.type
-    prepared: dict[tuple[str, Precision], Run] = {}
-    outputs, first = {}, {}
-    for way, make in ways.items():
+    forms: dict[Form, Forward] = {}
+    outputs, first_seconds = {}, {}
+    for form, build in builders.items():
         started = time.perf_counter()
-        prepared[way] = make()
-        outputs[way] = prepared[way](clip, rois).cpu()
-        first[way] = time.perf_counter() - started
-    calls = {" ".join(way): lambda run=run: run(clip, rois) for way, run in prepared.items()}
-    medians = by_turns(calls, runs, device)
+        forms[form] = build()
+        outputs[form] = forms[form](clip, rois).cpu()
+        first_seconds[form] = time.perf_counter() - started
+    calls = {" ".join(form): partial(forward, clip, rois) for form, forward in forms.items()}
+    medians = interleaved_medians(calls, runs, device)
     exact, eager = outputs["eager", "fp32"], medians["eager fp32"]
-    print(f"{tuple(clip.shape)}, {len(rois)} people, {flops / 1e9:.0f} GFLOP; medians of {runs} runs by turns; seconds")
+    print(f"{tuple(clip.shape)}, {len(rois)} people, {flops / 1e9:.0f} GFLOP; medians of {runs} runs; seconds")
     print(
-        f"{'way':<14} {'wall':>7} {'CPU':>7} {'ratio':>6} {'CPU ratio':>10} {'of floor':>9} {'clips a second':>15} "
+        f"{'form':<14} {'wall':>7} {'CPU':>7} {'ratio':>6} {'CPU ratio':>10} {'of floor':>9} {'clips a second':>15} "
         f"{'first call':>11} {'logits off':>11} {'scores off':>11}"
     )
-    for way, logits in outputs.items():
-        wall, cpu = medians[" ".join(way)]
-        off = (logits - exact).abs().max().item()
+    for form, logits in outputs.items():
+        wall, cpu = medians[" ".join(form)]
+        logits_off = (logits - exact).abs().max().item()
         scores_off = (logits.sigmoid() - exact.sigmoid()).abs().max().item()
         print(
-            f"{' '.join(way):<14} {wall:7.3f} {cpu:7.3f} {eager[0] / wall:6.2f} {eager[1] / cpu:10.2f} "
-            f"{flops / peaks[way[1]] / wall:9.0%} {len(clip) / wall:15.2f} {first[way]:11.2f} {off:11.1e} "
-            f"{scores_off:11.1e}"
+            f"{' '.join(form):<14} {wall:7.3f} {cpu:7.3f} {eager[0] / wall:6.2f} {eager[1] / cpu:10.2f} "
+            f"{flops / peaks[form[1]] / wall:9.0%} {len(clip) / wall:15.2f} {first_seconds[form]:11.2f} "
+            f"{logits_off:11.1e} {scores_off:11.1e}"
         )
-    return prepared[min(prepared, key=lambda way: medians[" ".join(way)][0])]
+    return forms[min(forms, key=lambda form: medians[" ".join(form)][0])]
 
 
-def print_profile(run: Run, clip: Tensor, rois: Tensor) -> None:
-    """The five operations that most of a call's time goes to, those of the device where there is one."""
+def print_profile(forward: Forward, clip: Tensor, rois: Tensor) -> None:
+    """Print the five operations that take most of a call's time: on the GPU if there is one, else on the CPU."""
     is_cuda = clip.device.type == "cuda"
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if is_cuda else [])]
-    with profile(activities=activities, acc_events=True) as taken:
-        run(clip, rois)
+    with profile(activities=activities, acc_events=True) as profiler:
+        forward(clip, rois)
         if is_cuda:
             torch.cuda.synchronize()
-    events = taken.key_averages()
+    events = profiler.key_averages()
     times = {event.key: event.self_device_time_total if is_cuda else event.self_cpu_time_total for event in events}
-    whole = sum(times.values())
+    total = sum(times.values())
     for name in sorted(times, key=times.__getitem__, reverse=True)[:5]:
-        print(f"  {times[name] / whole:6.1%} {times[name] / 1e3:9.2f} ms  {name[:90]}")
+        print(f"  {times[name] / total:6.1%} {times[name] / 1e3:9.2f} ms  {name[:90]}")
 
 
 def main() -> None:
+    """Parse the arguments and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", nargs="?", default="slowfast_r50_32x2")
     parser.add_argument("--size", type=int, nargs=2, default=(256, 340), metavar=("H", "W"))
-    parser.add_argument("--batch", type=int, nargs="+", default=[1], help="clips at once")
+    parser.add_argument("--batch", type=int, nargs="+", default=[1], help="clips per forward pass")
     parser.add_argument("--people", type=int, default=3, help="on each clip")
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--compiled", action="store_true", help="torch.compile beside the package's own ways")
-    parser.add_argument("--profile", action="store_true", help="the five dearest operations of the fastest way")
+    parser.add_argument("--compiled", action="store_true", help="torch.compile beside the package's own forms")
+    parser.add_argument("--profile", action="store_true", help="the five most expensive operations of the fastest form")
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     device = arguments.device
     torch.manual_seed(0)
-    model = lively(arguments.config).to(device)
+    model = build_lively_model(arguments.config).to(device)
     peaks = {precision: peak_flops(precision, device) for precision in PRECISIONS}
     print(f"{arguments.config}; {machine(device)}")
     print("matrix product: " + ", ".join(f"{name} {rate / 1e9:.0f} GFLOP/s" for name, rate in peaks.items()))
@@ -176,8 +194,8 @@ def main() -> None:
         clip, rois = inputs(model, batch, arguments.people, *arguments.size, device)
         with FlopCounterMode(display=False) as counter, torch.inference_mode():
             model(clip, rois)
-        ways = ways_of(model, device, with_compiled=arguments.compiled)
-        fastest = compare(ways, clip, rois, counter.get_total_flops(), peaks, arguments.runs)
+        builders = builders_of(model, device, with_compiled=arguments.compiled)
+        fastest = compare(builders, clip, rois, counter.get_total_flops(), peaks, arguments.runs)
         if arguments.profile:
             print_profile(fastest, clip, rois)
 

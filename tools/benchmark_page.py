@@ -1,12 +1,12 @@
-"""How the page of `ava-detect visualize` bears a long video: time to the first paint, and how fast its boxes move.
+"""Measure the page of `ava-detect visualize` on a long video: time to the first paint, and the frame rate of its boxes.
 
     python tools/benchmark_page.py [--boxes 50000] [--hours 2] [--seconds 10] [--keep DIR]
 
-A made-up movie at 60 frames a second, results with that many boxes of tracked people and about five actions each, the
-page, and then the page in a headless chromium from disk, nothing of it in the browser's cache: each figure from a
-browser of its own. Beside the frames a second stands what a frame costs, which tells the reason of a low number: our
-script, the browser's style and layout, everything on the page's thread, and the frames that the browser itself dropped.
-Needs the packages of `[test]` and a chromium.
+The script writes a synthetic movie at 60 frames per second, results with `--boxes` boxes of tracked people and about
+five actions each, and the page. It then opens the page from disk in a headless chromium, a new browser with an empty
+cache for each run. Beside the frame rate it prints the cost of a frame, which explains a low rate: our script, the
+browser's style and layout, everything on the page's thread, and the frames that the browser itself dropped. Needs the
+packages of `[test]` and a chromium.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from ava_detect.visualization.page.write_page import visualize
 FPS, LOOP_SECONDS, WIDTH, HEIGHT = 60, 10, 640, 360
 TRACK_SECONDS = 40
 PERCENTILE = 95
-PATIENCE_MS = 120_000
+TIMEOUT_MS = 120_000
 
 
 def write_long_video(path: Path, hours: float) -> None:
-    """A loop of 10 s, encoded once and repeated packet by packet."""
+    """Encode 10 s once, and repeat its packets up to the length of ``hours``."""
     loop = path.with_name("loop.mp4")
     with VideoWriter(loop, FPS) as writer:
         for number in range(FPS * LOOP_SECONDS):
@@ -59,42 +59,46 @@ def write_long_video(path: Path, hours: float) -> None:
 
 
 def write_results(path: Path, video_id: str, num_boxes: int, hours: float) -> None:
-    """A keyframe a second; about as many people on each, who stay for 40 s."""
+    """Write a keyframe per second with about the same number of people on each; a person stays for 40 s."""
     random = np.random.default_rng(0)
     num_keyframes = round(hours * 3600)
     per_keyframe = np.diff(np.linspace(0, num_boxes, num_keyframes + 1).round().astype(int))
-    habits = np.stack([random.choice(80, 5, replace=False) for _ in range(200)])
+    # Each row: the five actions of a person.
+    actions = np.stack([random.choice(80, 5, replace=False) for _ in range(200)])
     with jsonl_writer(path, LabelMap.ava(), min_score=0.1) as write:
         for second, count in enumerate(per_keyframe.tolist()):
-            places = np.arange(count)
-            tracks = 1 + places + 16 * (second // TRACK_SECONDS)
-            x = 0.02 + 0.8 * ((places * 0.13 + 0.01 * second) % 1)
+            people = np.arange(count)
+            tracks = 1 + people + 16 * (second // TRACK_SECONDS)
+            x = 0.02 + 0.8 * ((people * 0.13 + 0.01 * second) % 1)
             boxes = np.stack([x, np.full(count, 0.2), x + 0.15, np.full(count, 0.85)], axis=1)
             scores = random.uniform(0, 0.09, (count, 80))
-            scores[places[:, None], habits[tracks % len(habits)]] = random.uniform(0.2, 1, (count, 5))
+            scores[people[:, None], actions[tracks % len(actions)]] = random.uniform(0.2, 1, (count, 5))
             write(ActionDetections(video_id, float(second), boxes, np.full(count, 0.9), scores, track_ids=tracks))
 
 
-def opened(browser: Browser, address: str) -> Page:
+def open_page(browser: Browser, address: str) -> Page:
+    """Open the page and wait until its viewer has drawn a frame."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.goto(address, wait_until="commit", timeout=PATIENCE_MS)
+    page.goto(address, wait_until="commit", timeout=TIMEOUT_MS)
     wait(page, "typeof AvaPage !== 'undefined' && AvaPage.viewer?.isReady && AvaPage.viewer.frames > 0")
     return page
 
 
 def wait(page: Page, expression: str) -> None:
+    """Wait until a JavaScript expression is true."""
     while not page.evaluate(expression):
         page.wait_for_timeout(10)
 
 
 def measure_start(page: Page) -> dict[str, float]:
+    """Measure the time to the first contentful paint, milliseconds."""
     paint = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 0"
     wait(page, f"{paint} > 0")
     return {"first contentful paint, ms": page.evaluate(paint)}
 
 
 def measure_playing(page: Page, seconds: float) -> dict[str, float]:
-    """Frames, and what one costs: by the clock (which also runs while other programs have the core) and in CPU time."""
+    """Play for ``seconds``; measure the frame rates, and the cost of a frame in wall time and in CPU time."""
     page.evaluate("AvaPage.viewer.player.seek(3600 - 0.999)")
     page.wait_for_timeout(1500)
     page.keyboard.press("Space")
@@ -142,12 +146,13 @@ def measure_playing(page: Page, seconds: float) -> dict[str, float]:
 
 
 def cpu_metrics(session: CDPSession) -> dict[str, float]:
-    """CPU seconds that the page's main thread has spent so far, by what on."""
+    """Return the CPU seconds that the page's main thread has spent so far, by activity."""
     metrics = session.send("Performance.getMetrics")["metrics"]
     return {metric["name"]: metric["value"] for metric in metrics if metric["name"].endswith("Duration")}
 
 
 def measure_search(page: Page) -> dict[str, float]:
+    """Measure the time from the input of a search to its list of hits, milliseconds."""
     page.evaluate("""() => {
       window.began = performance.now();
       const query = document.getElementById("query");
@@ -159,6 +164,7 @@ def measure_search(page: Page) -> dict[str, float]:
 
 
 def main() -> None:
+    """Parse the arguments, write the movie, the results and the page, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--boxes", type=int, default=50_000)
     parser.add_argument("--hours", type=float, default=2.0)
@@ -181,8 +187,8 @@ def main() -> None:
     runs: list[dict[str, float]] = []
     with sync_playwright() as driver:
         for _ in range(arguments.repeat):
-            browser = driver.chromium.launch(executable_path=program, timeout=PATIENCE_MS)
-            page = opened(browser, f"{(index.parent / 'video.html').as_uri()}#v=0001")
+            browser = driver.chromium.launch(executable_path=program, timeout=TIMEOUT_MS)
+            page = open_page(browser, f"{(index.parent / 'video.html').as_uri()}#v=0001")
             runs.append(measure_start(page) | measure_playing(page, arguments.seconds) | measure_search(page))
             browser.close()
     for name in runs[0]:

@@ -1,17 +1,16 @@
-"""What ``--engine ray`` costs on one machine, against ``--engine local``: the same videos, workers and cores.
+"""Compare ``--engine ray`` with ``--engine local`` on one machine: the same videos, workers and cores.
 
     python tools/benchmark_scale.py [--videos 20] [--seconds 30] [--workers N] [--runs 3] [--models 1]
 
-The videos are rendered once, into the cache (640 x 360), and annotated with the shipped demo
-weights into a dataset in a temporary folder, each run in a process of its own, the engines by turns. Printed are the
-medians of
+The videos (640 x 360) are rendered once, into the cache, and annotated with the shipped demo weights into a dataset in
+a temporary folder. Each run is a separate process, and the engines alternate. The script prints the medians of
 
 - whole: from the start of the process to its end;
-- steady: from the last of the first N videos to the last of all, N being the workers, scaled to all videos: what goes
-  on growing with more videos;
-- start: the rest, which does not: imports, the check of the network, Ray itself, its actors, their networks.
+- steady: from the end of the N-th video to the end of the last one, N being the number of workers, scaled to all
+  videos: the part that grows with the number of videos;
+- start: the rest, which is constant: imports, the check of the network, Ray itself, its actors, their networks.
 
-CPU time is that of the whole machine, since Ray's own processes work too: have the machine quiet.
+CPU time is that of the whole machine, since Ray's own processes take part: run nothing else meanwhile.
 """
 
 from __future__ import annotations
@@ -38,12 +37,12 @@ _SEED = 8
 
 
 def main() -> None:
-    """Parse, render, run by turns, print."""
+    """Parse the arguments, render the videos, run the engines in alternation, print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--videos", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=30.0, help="of each video")
-    parser.add_argument("--workers", type=int, help="default: the cores that the models leave")
-    parser.add_argument("--models", type=int, help="networks apart; default: every worker has its own")
+    parser.add_argument("--workers", type=int, help="default: the cores that the model servers leave")
+    parser.add_argument("--models", type=int, help="number of model servers; default: every worker has its own network")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--one", choices=ENGINES, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -53,20 +52,21 @@ def main() -> None:
         print(json.dumps(_run(videos, arguments.one, arguments.workers, arguments.models)))
         return
     _render(videos, arguments.videos, arguments.seconds)
-    _print(arguments, _by_turns(arguments.runs))
+    _print(arguments, _run_interleaved(arguments.runs))
 
 
 def _render(folder: Path, number: int, seconds: float) -> None:
     from ava_detect.datasets.synthetic.world import WorldSettings, write_world
 
-    # Written last.
+    # The ground truth is written last, so that it marks a complete world.
     if not (folder / "ground_truth.csv").exists():
         print(f"rendering {number} videos into {folder} ...", file=sys.stderr)
         settings = WorldSettings(seed=_SEED, num_movies=number, seconds=seconds)
         write_world(folder, settings, num_processes=usable_cores())
 
 
-def _by_turns(runs: int) -> dict[str, list[dict[str, float]]]:
+def _run_interleaved(runs: int) -> dict[str, list[dict[str, float]]]:
+    """The seconds of each run by engine: ``wall`` and ``cpu`` of the whole, ``steady wall`` and ``steady cpu``."""
     taken: dict[str, list[dict[str, float]]] = {engine: [] for engine in ENGINES}
     for _ in range(runs):
         for engine in ENGINES:
@@ -79,12 +79,13 @@ def _by_turns(runs: int) -> dict[str, list[dict[str, float]]]:
 
 
 def _run(videos: Path, engine: str, workers: int, models: int | None) -> dict[str, float]:
-    """The steady part of one run, in this process."""
-    moments: list[tuple[float, float]] = []
+    """Annotate in this process; return the seconds of the steady part, scaled to all videos."""
+    # (wall, CPU) time at the end of each video.
+    ends: list[tuple[float, float]] = []
 
-    def note(progress: Progress) -> None:
-        if progress.done > len(moments):
-            moments.append((time.perf_counter(), _machine_cpu_seconds()))
+    def record_end(progress: Progress) -> None:
+        if progress.done > len(ends):
+            ends.append((time.perf_counter(), _machine_cpu_seconds()))
 
     with tempfile.TemporaryDirectory() as folder:
         summary = annotate_videos(
@@ -95,25 +96,25 @@ def _run(videos: Path, engine: str, workers: int, models: int | None) -> dict[st
             workers=workers,
             engine=engine,
             cluster=ClusterSettings(models=models),
-            on_progress=note,
+            on_progress=record_end,
         )
     assert summary.all_well, summary.videos
-    (wall, cpu), (last_wall, last_cpu) = moments[workers - 1], moments[-1]
-    share = len(moments) / (len(moments) - workers)
-    return {"wall": (last_wall - wall) * share, "cpu": (last_cpu - cpu) * share}
+    (wall, cpu), (last_wall, last_cpu) = ends[workers - 1], ends[-1]
+    scale = len(ends) / (len(ends) - workers)
+    return {"wall": (last_wall - wall) * scale, "cpu": (last_cpu - cpu) * scale}
 
 
 def _machine_cpu_seconds() -> float:
-    """Of all processes since the machine was started, those that have ended included."""
+    """CPU time of all processes since the machine was started, ended ones included."""
     times = psutil.cpu_times()
     return float(times.user + times.system + times.nice)
 
 
 def _print(arguments: argparse.Namespace, taken: dict[str, list[dict[str, float]]]) -> None:
-    apart = f", {arguments.models} models apart" if arguments.models else ""
+    servers = f", {arguments.models} model servers" if arguments.models else ""
     print(
-        f"{arguments.videos} videos of {arguments.seconds:g} s, {arguments.workers} workers of 1 core{apart}, "
-        f"{usable_cores()} cores, medians of {arguments.runs} runs by turns"
+        f"{arguments.videos} videos of {arguments.seconds:g} s, {arguments.workers} workers of 1 core{servers}, "
+        f"{usable_cores()} cores, medians of {arguments.runs} runs"
     )
     medians = {
         engine: {name: statistics.median(run[name] for run in runs) for name in runs[0]}

@@ -1,14 +1,17 @@
-"""What training costs: loading clips, the memory of the loader's workers, and one step of the network.
+"""Measure the cost of training: loading clips, the memory of the loader's workers, and one step of the network.
 
     python tools/benchmark_training.py loader [--videos DIR] [--clips 24] [--workers 0 1 2] [--rounds 3]
     python tools/benchmark_training.py memory [--rows 60000 6000000] [--start fork spawn]
     python tools/benchmark_training.py step CONFIG [--batch 2] [--side 224] [--people 4]
 
-``loader`` compares four loaders on the same clips (32 frames, every second one of 30 a second, short side 256 to 320,
-a crop of 224, half of them flipped), by turns: ours from the video files; ours from JPEG frames that were extracted
-before; PyAV's seek and torchvision's resize, as one writes it in an afternoon; Pillow on the JPEG frames, likewise.
-Without ``--videos`` it renders some. ``memory`` prints the unique and the proportional set size of a worker that has
-loaded some clips of a data set with so many rows. ``step`` times forward and backward in the ways a CPU or GPU offers.
+``loader`` compares four loaders on the same clips (32 frames, every second one at 30 fps, short side 256 to 320, a crop
+of 224, half of them flipped), in alternation: the package's from the video files; the package's from JPEG frames that
+were extracted before; a straightforward one with PyAV's seek and torchvision's resize; and one with Pillow on the JPEG
+frames. Without ``--videos`` it renders some. ``memory`` prints the unique and the proportional set size of a worker
+that has loaded some clips of a data set with ``--rows`` rows. ``step`` times forward and backward passes by precision
+and memory format.
+
+Shapes: B clips, T frames, H height, W width, M people.
 """
 
 from __future__ import annotations
@@ -51,7 +54,12 @@ LOADED_BY_WORKER = 64
 
 
 class Recipe(Dataset[torch.Tensor]):
-    """The recipe's clip as a script does it: ``read`` gives uint8 frames [T, H, W, 3], torchvision does the rest."""
+    """The recipe's training clips as a straightforward script makes them, with torchvision's transforms.
+
+    Args:
+        read: Reads uint8 frames ``[T, H, W, 3]`` of a video around a second.
+        keys: (video id, seconds) of each clip.
+    """
 
     def __init__(self, read: Callable[[str, float], torch.Tensor], keys: Sequence[tuple[str, float]]) -> None:
         self.read = read
@@ -61,17 +69,19 @@ class Recipe(Dataset[torch.Tensor]):
         return len(self.keys)
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        draw = random.Random(index)
-        frames = self.read(*self.keys[index]).movedim(-1, 1)
-        side = round(1 / draw.uniform(1 / SHORT_SIDES[1], 1 / SHORT_SIDES[0]))
+        generator = random.Random(index)
+        frames = self.read(*self.keys[index]).movedim(-1, 1)  # [T, 3, H, W]
+        # PySlowFast's jitter: uniform in the inverse of the short side.
+        side = round(1 / generator.uniform(1 / SHORT_SIDES[1], 1 / SHORT_SIDES[0]))
         frames = pixels.resize(frames, [side], antialias=False)
         height, width = frames.shape[-2:]
-        frames = pixels.crop(frames, draw.randint(0, height - CROP), draw.randint(0, width - CROP), CROP, CROP)
-        return (pixels.horizontal_flip(frames) if draw.random() < 0.5 else frames).contiguous()
+        top, left = generator.randint(0, height - CROP), generator.randint(0, width - CROP)
+        frames = pixels.crop(frames, top, left, CROP, CROP)
+        return (pixels.horizontal_flip(frames) if generator.random() < 0.5 else frames).contiguous()
 
 
-def seek_with_pyav(paths: dict[str, Path], video: str, seconds: float) -> torch.Tensor:
-    """The frames on display at the wanted times: seek to the key picture before, decode, convert."""
+def read_with_pyav(paths: dict[str, Path], video: str, seconds: float) -> torch.Tensor:
+    """Read the frames shown at the clip's times: seek to the I-frame before the first, decode, convert."""
     wanted = [max(0.0, seconds + (i - NUM_FRAMES // 2) * RATE / FPS) for i in range(NUM_FRAMES)]
     with av.open(str(paths[video])) as container:
         stream = container.streams.video[0]
@@ -87,23 +97,24 @@ def seek_with_pyav(paths: dict[str, Path], video: str, seconds: float) -> torch.
         return torch.from_numpy(np.stack([frame.to_ndarray(format="rgb24") for frame in frames]))
 
 
-def open_jpegs(frames: Path, counts: dict[str, int], video: str, seconds: float) -> torch.Tensor:
-    """Frames that were extracted at 30 a second, opened with Pillow."""
+def read_jpegs(frames: Path, counts: dict[str, int], video: str, seconds: float) -> torch.Tensor:
+    """Read frames that were extracted at 30 fps, with Pillow."""
     centre = grid_point(seconds, FPS)
     numbers = [min(max(centre + (i - NUM_FRAMES // 2) * RATE, 0) + 1, counts[video]) for i in range(NUM_FRAMES)]
     images = [Image.open(frames / video / f"{video}_{number:06d}.jpg").convert("RGB") for number in numbers]
     return torch.from_numpy(np.stack([np.asarray(image) for image in images]))
 
 
-def training_config(annotations: Path, **places: Path) -> Config:
-    split = {"annotations": str(annotations), **{name: str(place) for name, place in places.items()}}
+def training_config(annotations: Path, **paths: Path) -> Config:
+    """Build the config of the recipe's clips; ``paths``: ``videos`` or ``frames`` of the split."""
+    split = {"annotations": str(annotations), **{name: str(path) for name, path in paths.items()}}
     data = {"train": split, "short_side": list(SHORT_SIDES), "crop": CROP}
     clip = {"num_frames": NUM_FRAMES, "sampling_rate": RATE, "resize": "swscale"}
     return Config.model_validate({"data": data, "clip": clip})
 
 
 def link_videos(folder: Path, into: Path) -> None:
-    """The files that can be sought in and are neither too short for a clip nor too long to extract, under one roof."""
+    """Link the seekable videos of 4 to 30 s into one folder: long enough for a clip, short enough to extract."""
     into.mkdir(parents=True)
     for path in sorted(folder.iterdir()):
         try:
@@ -115,7 +126,7 @@ def link_videos(folder: Path, into: Path) -> None:
 
 
 def extract_frames(videos: Path, out: Path) -> None:
-    """JPEG frames as PySlowFast lays them out, at 30 a second; a damaged video is left out of both folders."""
+    """Extract JPEG frames at 30 fps in PySlowFast's layout; remove a damaged video from both folders."""
     for path in sorted(videos.iterdir()):
         (out / path.stem).mkdir(parents=True)
         number, image, video = 0, None, VideoReader(path)
@@ -130,7 +141,7 @@ def extract_frames(videos: Path, out: Path) -> None:
 
 
 def write_keyframes(videos: Path, path: Path, num_clips: int) -> list[tuple[str, float]]:
-    """One box on every whole second that has a clip around it, of which ``num_clips`` are drawn."""
+    """Draw ``num_clips`` whole seconds with a clip around them; write one box on each; return (video, seconds)."""
     keys = []
     for file in sorted(videos.iterdir()):
         duration = VideoReader(file).info.duration_seconds or 0
@@ -142,19 +153,20 @@ def write_keyframes(videos: Path, path: Path, num_clips: int) -> list[tuple[str,
 
 
 def cpu_seconds() -> float:
-    """CPU time of this process and its workers so far."""
-    this = psutil.Process()
-    return sum(sum(process.cpu_times()[:2]) for process in (this, *this.children(recursive=True)))
+    """Return the CPU time of this process and its workers so far, seconds."""
+    current = psutil.Process()
+    return sum(sum(process.cpu_times()[:2]) for process in (current, *current.children(recursive=True)))
 
 
 def measure(loader: DataLoader) -> tuple[float, float]:
-    """Clips a second, and CPU milliseconds a clip, of one pass."""
+    """Measure clips per second and CPU milliseconds per clip of one pass."""
     start, cpu = time.perf_counter(), cpu_seconds()
     count = sum(1 for _ in loader)
     return count / (time.perf_counter() - start), 1000 * (cpu_seconds() - cpu) / count
 
 
 def benchmark_loader(arguments: argparse.Namespace) -> None:
+    """Compare the four loaders and print the table."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if arguments.videos is None:
@@ -169,45 +181,50 @@ def benchmark_loader(arguments: argparse.Namespace) -> None:
         loaders: dict[str, Dataset] = {
             "ours, video files": build_dataset(training_config(csv, videos=videos), "train", training=True),
             "ours, JPEG frames": build_dataset(training_config(csv, frames=frames), "train", training=True),
-            "PyAV seek": Recipe(partial(seek_with_pyav, {path.stem: path for path in videos.iterdir()}), keys),
-            "Pillow, JPEG frames": Recipe(partial(open_jpegs, frames, counts), keys),
+            "PyAV seek": Recipe(partial(read_with_pyav, {path.stem: path for path in videos.iterdir()}), keys),
+            "Pillow, JPEG frames": Recipe(partial(read_jpegs, frames, counts), keys),
         }
         print("medians of the rounds: clips a second, as a multiple of PyAV seek's in the same round, CPU ms a clip")
         for workers in arguments.workers:
-            measured = measure_by_turns(loaders, workers, arguments.rounds)
-            plain = [rate for rate, _ in measured["PyAV seek"]]
+            measured = measure_interleaved(loaders, workers, arguments.rounds)
+            pyav_rates = [rate for rate, _ in measured["PyAV seek"]]
             for loader, rounds in measured.items():
                 rates, costs = zip(*rounds, strict=True)
-                ratio = statistics.median(a / b for a, b in zip(rates, plain, strict=True))
+                ratio = statistics.median(a / b for a, b in zip(rates, pyav_rates, strict=True))
                 rate, cost = statistics.median(rates), statistics.median(costs)
                 print(f"{workers} workers  {loader:<22}{rate:8.2f} {ratio:6.2f}x {cost:6.0f} ms", flush=True)
 
 
-def measure_by_turns(datasets: dict[str, Dataset], workers: int, rounds: int) -> dict[str, list[tuple[float, float]]]:
-    """``measure`` of each in each round; workers live on, and the first round, which starts them, is not counted."""
+def measure_interleaved(
+    datasets: dict[str, Dataset], workers: int, rounds: int
+) -> dict[str, list[tuple[float, float]]]:
+    """Measure every data set in every round; a first round, which starts the workers, is not counted."""
     loaders = {
         name: DataLoader(dataset, batch_size=None, num_workers=workers, persistent_workers=workers > 0)
         for name, dataset in datasets.items()
     }
     measured: dict[str, list[tuple[float, float]]] = {name: [] for name in datasets}
-    for turn in range(rounds + 1):
-        order = list(loaders)
-        for name in order[turn % len(order) :] + order[: turn % len(order)]:
-            one = measure(loaders[name])
-            if turn:
-                measured[name].append(one)
+    for number in range(rounds + 1):
+        names = list(loaders)
+        # Each round starts with another loader.
+        for name in names[number % len(names) :] + names[: number % len(names)]:
+            result = measure(loaders[name])
+            if number:
+                measured[name].append(result)
     return measured
 
 
 def size_of(videos: Path, frames: Path) -> str:
+    """Describe the size of both folders."""
+
     def megabytes(folder: Path) -> str:
         return f"{sum(path.stat().st_size for path in folder.rglob('*') if path.is_file()) / 1e6:.1f} MB"
 
     return f"{megabytes(videos)} as videos, {megabytes(frames)} as JPEG frames"
 
 
-class Measured(Dataset[tuple[int, float, float]]):
-    """Loads a sample and says how much memory its process then has: (process, unique, proportional) in MB."""
+class MemoryAfterLoading(Dataset[tuple[int, float, float]]):
+    """Load a sample; return its process id and that process's (unique, proportional) set size in MB."""
 
     def __init__(self, dataset: Dataset, indices: Sequence[int]) -> None:
         self.dataset = dataset
@@ -218,20 +235,20 @@ class Measured(Dataset[tuple[int, float, float]]):
 
     def __getitem__(self, index: int) -> tuple[int, float, float]:
         self.dataset[self.indices[index]]
-        # What malloc keeps for later differs with what the parent process freed before the fork, and is nobody's copy.
+        # Free memory that malloc keeps is no copy of the data set: it depends on what the parent freed before the fork.
         ctypes.CDLL(None).malloc_trim(0)
         memory = psutil.Process().memory_full_info()
         return os.getpid(), memory.uss / 1e6, memory.pss / 1e6
 
 
 def write_many_rows(folder: Path, num_rows: int) -> Path:
-    """Annotations of ``num_rows`` rows on hard links to one tiny video, which ends long before they do."""
+    """Write annotations of ``num_rows`` rows for hard links to one tiny video, which is much shorter than they are."""
     videos = folder / "videos"
     videos.mkdir(parents=True)
     write_world(folder / "one", WorldSettings(seed=1, seconds=2, width=96, height=64))
-    (film,) = (folder / "one" / "videos").iterdir()
+    (movie,) = (folder / "one" / "videos").iterdir()
     for number in range(NUM_TINY_VIDEOS):
-        os.link(film, videos / f"v{number:03d}.mp4")
+        os.link(movie, videos / f"v{number:03d}.mp4")
     rows = np.arange(num_rows)
     people = rows // 3
     boxes = np.stack([people % 50, people % 40, 60 + people % 37, 55 + people % 41], axis=1) / 100
@@ -249,19 +266,22 @@ def write_many_rows(folder: Path, num_rows: int) -> Path:
 
 
 def worker_memory(folder: Path, num_rows: int, start_method: str, workers: int = 2) -> tuple[float, float]:
-    """The (unique, proportional) set size in MB of the largest worker, once each has loaded its share of clips."""
+    """Return the largest (unique, proportional) set size in MB of the workers after each has loaded its clips."""
     config = training_config(write_many_rows(folder, num_rows), videos=folder / "videos")
     dataset = build_dataset(config, "train", training=True)
-    at_start = [index for index, (_, seconds) in enumerate(dataset.keys) if seconds < 2]
-    indices = [at_start[place] for place in np.linspace(0, len(at_start) - 1, LOADED_BY_WORKER * workers).astype(int)]
+    # Only the first seconds lie inside the tiny video.
+    inside = [index for index, (_, seconds) in enumerate(dataset.keys) if seconds < 2]
+    positions = np.linspace(0, len(inside) - 1, LOADED_BY_WORKER * workers).astype(int)
+    indices = [inside[position] for position in positions]
     loader = DataLoader(
-        Measured(dataset, indices), batch_size=None, num_workers=workers, multiprocessing_context=start_method
+        MemoryAfterLoading(dataset, indices), batch_size=None, num_workers=workers, multiprocessing_context=start_method
     )
     last = {process: (unique, proportional) for process, unique, proportional in loader}
     return max(unique for unique, _ in last.values()), max(proportional for _, proportional in last.values())
 
 
 def benchmark_memory(arguments: argparse.Namespace) -> None:
+    """Print the memory of a loader's worker by start method and number of rows."""
     print(f"{'start':<8}{'rows':>12}{'unique MB':>12}{'proportional MB':>18}   of each of 2 workers")
     for start_method in arguments.start:
         for num_rows in arguments.rows:
@@ -271,33 +291,36 @@ def benchmark_memory(arguments: argparse.Namespace) -> None:
 
 
 def benchmark_step(arguments: argparse.Namespace) -> None:
+    """Print the time of a forward and backward pass by precision and memory format."""
     config = load_config(arguments.config)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    ways = {"fp32": (torch.float32, False), "fp32 channels_last": (torch.float32, True)}
-    ways |= {"bf16": (torch.bfloat16, False), "bf16 channels_last": (torch.bfloat16, True)}
-    steps = {name: prepare_step(config, arguments, device, *way) for name, way in ways.items()}
+    variants = {"fp32": (torch.float32, False), "fp32 channels_last": (torch.float32, True)}
+    variants |= {"bf16": (torch.bfloat16, False), "bf16 channels_last": (torch.bfloat16, True)}
+    steps = {name: prepare_step(config, arguments, device, *variant) for name, variant in variants.items()}
     seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for turn in range(arguments.rounds + 1):
+    # The first round is a warm-up.
+    for number in range(arguments.rounds + 1):
         for name, step in steps.items():
             start = time.perf_counter()
             step()
-            if turn:
+            if number:
                 seconds[name].append((time.perf_counter() - start) / arguments.batch)
     print(f"{arguments.config}, batch {arguments.batch}, {config.clip.num_frames} x {arguments.side} px, {device}")
-    for name, each in seconds.items():
-        print(f"{name:<20}{1000 * statistics.median(each):10.1f} ms a clip, forward and backward")
+    for name, clip_seconds in seconds.items():
+        print(f"{name:<20}{1000 * statistics.median(clip_seconds):10.1f} ms a clip, forward and backward")
 
 
 def prepare_step(
     config: Config, arguments: argparse.Namespace, device: str, dtype: torch.dtype, channels_last: bool
 ) -> Callable[[], None]:
+    """Build a network and a batch; return a function that runs a forward and a backward pass."""
     model = build_model(config).train().to(device)
     clip = torch.randn(arguments.batch, 3, config.clip.num_frames, arguments.side, arguments.side, device=device)
     if channels_last:
         model, clip = model.to(memory_format=torch.channels_last_3d), clip.to(memory_format=torch.channels_last_3d)
     corners = torch.tensor(BOX, device=device) * arguments.side
-    clips = torch.arange(arguments.batch, device=device).repeat_interleave(arguments.people)
-    rois = torch.cat([clips[:, None].float(), corners.expand(len(clips), 4)], dim=1)
+    clip_index = torch.arange(arguments.batch, device=device).repeat_interleave(arguments.people)  # [M]
+    rois = torch.cat([clip_index[:, None].float(), corners.expand(len(clip_index), 4)], dim=1)  # [M, 5]
 
     def step() -> None:
         model.zero_grad(set_to_none=True)
@@ -313,6 +336,7 @@ def prepare_step(
 
 
 def main() -> None:
+    """Parse the arguments and run the chosen benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
     loader = commands.add_parser("loader")

@@ -1,12 +1,15 @@
-"""Our networks against the peers' own outputs: reference cases in, the largest errors out.
+"""Compare our networks with reference outputs of PySlowFast, pytorchvideo and mmaction2.
 
     python tools/check_parity.py CASE_DIR... [--fill FOLDER]
 
-A case is a folder with ``meta.json`` (the model's settings), ``keys.json`` (its state dict's names and shapes),
-``input.npz`` and ``expected.npz``. The graph is built from the case's settings, whatever its name; its weights are
-made by ``fill.py``, written as a checkpoint in the family's own layout, and loaded by ``load_weights``. Then every
-variant is run and compared: scores and logits, pooled features, and probes after every stage. One line a case; exit
-status 1 when any number is outside its tolerance (``TOL`` in ``check.py``, beside ``fill.py``).
+A case is a folder with ``meta.json`` (the model's settings), ``keys.json`` (names and shapes of its state dict),
+``input.npz`` and ``expected.npz``. The network is built from the settings in ``meta.json``; its weights are generated
+by ``fill.py``, written as a checkpoint in the family's own layout, and loaded by ``load_weights``. Then every variant
+of the input is run, and scores, logits, pooled features and samples ("probes") of every stage's output are compared.
+The script prints the largest errors of each case on a line; its exit status is 1 if any value is outside its tolerance
+(``TOL`` in ``check.py``, beside ``fill.py``).
+
+Shapes: M people, K classes, C channels, T time, H height, W width.
 """
 
 from __future__ import annotations
@@ -34,13 +37,24 @@ from ava_detect.models.weights import load_weights
 Array = npt.NDArray[Any]
 Model = ActionDetector | ActionClassifier
 PROBES_PER_STAGE = 64
-# As check.py's TOL, for expected values whose kind it does not list.
+# (absolute, relative), for kinds of values that check.py's TOL does not list.
 DEFAULT_TOLERANCE = (1e-4, 1e-4)
 KINDS = ("scores", "logits", "pooled", "roialign_first16", "probe")
 
 
 def build_case(case: Any, folder: Path) -> Model:
-    """The case's model with its weights, through a checkpoint in the family's layout and the ordinary strict path."""
+    """Build the case's model and load its weights, through a checkpoint in the family's layout.
+
+    Args:
+        case: The case, a ``check.Case``.
+        folder: Folder for the checkpoint.
+
+    Returns:
+        The model with the case's weights.
+
+    Raises:
+        CaseError: Not every tensor was loaded, or the number of parameters differs from the reference's.
+    """
     model = build_model(config_of(case))
     state = {name: torch.from_numpy(np.array(array)) for name, array in case.weights().items()}
     wrapped = {
@@ -55,12 +69,21 @@ def build_case(case: Any, folder: Path) -> Model:
         raise CaseError(f"{len(report.loaded)} of {case.meta['n_keys']} tensors were loaded")
     parameters = sum(p.numel() for p in model.parameters())
     if parameters != case.meta["params"]:
-        raise CaseError(f"{parameters} parameters, the peer has {case.meta['params']}")
+        raise CaseError(f"{parameters} parameters, the reference has {case.meta['params']}")
     return model
 
 
 def outputs_of(model: Model, variant: Any, family: str) -> dict[str, Array]:
-    """Everything that a reference may hold for this variant, by the reference's names."""
+    """Run a model on one variant of the input.
+
+    Args:
+        model: The model.
+        variant: The input: clip tensors and, for a detector, boxes.
+        family: ``"PySlowFast"``, ``"pytorchvideo"`` or ``"mmaction2"``, whose names are used.
+
+    Returns:
+        Every array that a reference may hold, by the reference's names.
+    """
     clip = torch.from_numpy(variant.tensors[-1])
     stages: dict[str, Tensor] = {}
     projected: list[Tensor] = []
@@ -90,7 +113,7 @@ def _stages_of(backbone: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 def _classified(model: ActionClassifier, pooled: Tensor, logits: Tensor) -> dict[str, Tensor]:
-    positions = pooled.movedim(-1, 1).flatten(2)
+    positions = pooled.movedim(-1, 1).flatten(2)  # [B, t, h, w, C] -> [B, C, t * h * w]
     got = {"logits": logits, "scores": clip_scores(logits, model.activation)}
     return got | _split(positions, model)
 
@@ -107,7 +130,7 @@ def _detected(
 
 
 def _split(pooled: Tensor, model: Model) -> dict[str, Tensor]:
-    """``[rows, C, ...]`` by pathway; what stands behind the pathways is the context of the whole map."""
+    """Split pooled features ``[rows, C, ...]`` by pathway; the remaining channels are the global context."""
     channels = model.backbone.out_channels
     parts = pooled.split([*channels, pooled.shape[1] - sum(channels)], dim=1)
     names = (*model.backbone.pathways, "global")
@@ -115,7 +138,11 @@ def _split(pooled: Tensor, model: Model) -> dict[str, Tensor]:
 
 
 def _probes(stages: Mapping[str, Tensor], family: str) -> dict[str, Tensor]:
-    """The stages by the family's names: pytorchvideo probes after fusing, PySlowFast before too, mmaction2 the part."""
+    """Rename the stages' outputs as the family's reference does.
+
+    pytorchvideo records the slow pathway after the lateral fusion, PySlowFast before and after it, mmaction2 before it
+    and the lateral part alone.
+    """
     named: dict[str, Tensor] = {}
     for name, features in stages.items():
         part, _, pathway = name.partition(".")
@@ -141,7 +168,14 @@ def _probes(stages: Mapping[str, Tensor], family: str) -> dict[str, Tensor]:
 
 @dataclass
 class Errors:
-    """The largest error by kind, what is outside its tolerance, how many arrays were compared, and which were not."""
+    """The errors of a case.
+
+    Attributes:
+        largest: The largest error by kind; for probes relative to the largest value of their stage.
+        outside: A sentence for each array that is outside its tolerance.
+        compared: Number of arrays compared, by kind.
+        unknown: Names of reference arrays without a counterpart here.
+    """
 
     largest: dict[str, float] = field(default_factory=dict)
     outside: list[str] = field(default_factory=list)
@@ -149,7 +183,14 @@ class Errors:
     unknown: list[str] = field(default_factory=list)
 
     def add(self, name: str, got: Array, expected: Array, tolerance: tuple[float, float]) -> None:
-        """Compare one array; probes are relative to the largest value of their stage."""
+        """Compare one array.
+
+        Args:
+            name: Name of the array; its last word starts with the kind.
+            got: Our values.
+            expected: The reference's values.
+            tolerance: Absolute and relative tolerance.
+        """
         kind = name.split(" ")[-1].split("/")[0]
         self.compared[kind] = self.compared.get(kind, 0) + 1
         if got.shape != expected.shape:
@@ -159,13 +200,25 @@ class Errors:
         shown = float(difference.max(initial=0)) / (float(np.abs(expected).max()) if kind == "probe" else 1.0)
         self.largest[kind] = max(self.largest.get(kind, 0.0), shown)
         absolute, relative = tolerance
-        # Written so that a NaN is outside.
+        # A NaN compares as False, so it is outside.
         if not (difference <= absolute + relative * np.abs(expected)).all():
             self.outside.append(f"{name}: off by {shown:.3g}, allowed {absolute:g} + {relative:g} of the value")
 
 
 def check_case(case: Any, fill: Any, tolerances: Mapping[str, tuple[float, float]]) -> Errors:
-    """Run every variant of a case and compare all that its reference holds."""
+    """Run every variant of a case and compare it with the reference.
+
+    Args:
+        case: The case, a ``check.Case``.
+        fill: The module that generates the weights and the positions of the probes.
+        tolerances: Absolute and relative tolerance by kind.
+
+    Returns:
+        The errors.
+
+    Raises:
+        CaseError: The case cannot be built, or its reference has no scores or logits.
+    """
     with tempfile.TemporaryDirectory() as folder:
         model = build_case(case, Path(folder))
     errors = Errors()
@@ -181,7 +234,15 @@ def check_case(case: Any, fill: Any, tolerances: Mapping[str, tuple[float, float
 def compare(
     variant: Any, got: Mapping[str, Array], fill: Any, tolerances: Mapping[str, tuple[float, float]], errors: Errors
 ) -> None:
-    """Every expected array of the variant against ours; those that we have no counterpart of are named."""
+    """Compare every reference array of a variant with ours.
+
+    Args:
+        variant: The variant with its reference arrays.
+        got: Our arrays by the reference's names.
+        fill: The module that generates the positions of the probes.
+        tolerances: Absolute and relative tolerance by kind.
+        errors: Receives the errors, and the names of arrays without a counterpart.
+    """
     for reference, expected in variant.expected.items():
         kind, _, stage = reference.partition("/")
         name = reference.removesuffix("_f64")
@@ -195,15 +256,26 @@ def compare(
             errors.add(f"{variant.name} {reference}", statistics, expected[:2], DEFAULT_TOLERANCE)
         else:
             if kind == "probe":
-                # The reference keeps a few values a stage, at places that follow from the stage's name.
-                places = fill.raw24(reference, PROBES_PER_STAGE) % ours.size
-                ours = ours.ravel()[places]
+                # The reference keeps a few values per stage, at positions derived from the stage's name.
+                positions = fill.raw24(reference, PROBES_PER_STAGE) % ours.size
+                ours = ours.ravel()[positions]
             tolerance = tolerances.get(name.split("/")[0], DEFAULT_TOLERANCE)
             errors.add(f"{variant.name} {reference}".removesuffix("_f64"), ours, expected, tolerance)
 
 
 def shared_tools(case_folder: Path, fill_folder: Path | None) -> tuple[Any, Any]:
-    """The modules ``check`` and ``fill`` that made the case: in ``tools/parity`` beside its ``cases`` folder."""
+    """Import the modules ``check`` and ``fill`` that generated the case.
+
+    Args:
+        case_folder: Folder of the case.
+        fill_folder: Folder of the modules; None for ``tools/parity`` beside the ``cases`` folder.
+
+    Returns:
+        The modules ``check`` and ``fill``.
+
+    Raises:
+        SystemExit: The folder has no ``fill.py``.
+    """
     folder = (fill_folder or case_folder.resolve().parents[2] / "tools" / "parity").resolve()
     if not (folder / "fill.py").is_file():
         raise SystemExit(
@@ -218,17 +290,25 @@ def shared_tools(case_folder: Path, fill_folder: Path | None) -> tuple[Any, Any]
 
 
 def main(arguments: list[str] | None = None, say: Callable[[str], None] = print) -> int:
-    """Check the cases named; 1 when anything is outside its tolerance."""
+    """Check cases and print a line for each.
+
+    Args:
+        arguments: Command-line arguments; None for those of the process.
+        say: Prints a line.
+
+    Returns:
+        The exit status: 1 if a value is outside its tolerance or a case cannot be checked.
+    """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="+", type=Path, metavar="CASE_DIR")
-    parser.add_argument("--fill", type=Path, metavar="FOLDER", help="where fill.py and check.py lie")
+    parser.add_argument("--fill", type=Path, metavar="FOLDER", help="folder of fill.py and check.py")
     options = parser.parse_args(arguments)
     failed = 0
     for folder in options.cases:
         check, fill = shared_tools(folder, options.fill)
         try:
             errors = check_case(check.Case(str(folder)), fill, check.TOL)
-        except Exception as error:  # one case must not keep the others from being checked
+        except Exception as error:  # report it, and check the other cases
             say(f"{folder.name:<44} FAILED {type(error).__name__}: {error}")
             failed += 1
             continue

@@ -1,11 +1,12 @@
-"""What bf16 changes, and what the fused form saves, for one network: frame-mAP, scores, time.
+"""Compare bf16 with fp32, and the fused form with the eager one, for one network: frame-mAP, scores, time.
 
     python tools/compare_precision.py [--weights demo] [--movies 6] [--seed 700] [--videos FILE ...] [--runs 7]
 
-The synthetic world of so many movies is scored with its true boxes, in fp32 and in bf16. The real ``--videos`` are
-annotated by the builtin detector in both; what is printed is the largest difference of any score. Then the ways of
-running the network take turns on clips of the first video (without one, of the world). ``--weights random`` with
-``--config`` tries an untrained network of any size, with batch norms as if trained; the world is then left out.
+A synthetic world of ``--movies`` movies is scored with its true boxes, in fp32 and in bf16. The real ``--videos`` are
+annotated with the builtin detector in both precisions; the largest difference of any score is printed. Then each form
+of the network is timed on a clip of the first video (or of the world), all forms in alternation. ``--weights random``
+with ``--config`` tests an untrained network of any size, with plausible batch-norm statistics; the world is then left
+out.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from benchmark_forward import PRECISIONS, lively
-from measuring import by_turns, machine
+from benchmark_forward import PRECISIONS, build_lively_model
+from measuring import interleaved_medians, machine
 
-from ava_detect.benchmark import run_benchmark
+from ava_detect.benchmark import PeopleOptions, SplitOptions, run_benchmark
 from ava_detect.config.build import build_model, label_map_of
 from ava_detect.config.choice import config_of
 from ava_detect.datasets.synthetic.world import WorldSettings, write_world
@@ -29,8 +30,9 @@ from ava_detect.detectors import build_detector
 from ava_detect.evaluation.frame_map_result import FrameMAPResult
 from ava_detect.inference.pipeline import Pipeline
 from ava_detect.inference.scorer import Scorer
-from ava_detect.models.action_detector import ActionDetector
+from ava_detect.models.action_detector import ActionDetector, require_detector
 from ava_detect.models.execution import prepare
+from ava_detect.models.network_options import NetworkOptions
 from ava_detect.models.weights import load_weights
 from ava_detect.models.zoo import RANDOM_WEIGHTS, resolve
 from ava_detect.structures import PersonBoxes
@@ -39,31 +41,29 @@ from ava_detect.video.clip_sampler import ClipSampler
 from ava_detect.video.reader import VideoReader
 
 
-def network(weights: str, config: str | None) -> tuple[ActionDetector, LabelMap]:
-    """The network and the names of its columns."""
+def load_network(weights: str, config: str | None) -> tuple[ActionDetector, LabelMap]:
+    """Build the network with its weights, and the label map of its actions."""
     if weights == RANDOM_WEIGHTS:
         name = config or "slowfast_r50_32x2"
-        return lively(name).eval(), label_map_of(config_of(name, weights))
-    known = config_of(config, weights)
-    model = build_model(known)
-    assert isinstance(model, ActionDetector), "name the weights of a detector"
+        return build_lively_model(name).eval(), label_map_of(config_of(name, weights))
+    chosen_config = config_of(config, weights)
+    model = require_detector(build_model(chosen_config))
     load_weights(model, str(resolve(weights)))
-    return model.eval(), label_map_of(known)
+    return model.eval(), label_map_of(chosen_config)
 
 
 def compare_map(weights: str, world: Path, out: Path) -> None:
+    """Print the frame-mAP on the synthetic world in each precision."""
     maps = {}
     for precision in PRECISIONS:
         result = run_benchmark(
             None,
             weights,
-            out=out / precision,
-            videos=world / "videos",
-            ground_truth=world / "ground_truth.csv",
+            out / precision,
+            split=SplitOptions(world / "videos", world / "ground_truth.csv", start_seconds=0),
+            people=PeopleOptions(boxes="ground-truth"),
+            network=NetworkOptions(precision=precision),
             label_map=world / "label_map.pbtxt",
-            boxes="ground-truth",
-            start_seconds=0,
-            precision=precision,
         )
         assert isinstance(result.score, FrameMAPResult)
         maps[precision] = result.score.mAP
@@ -72,6 +72,7 @@ def compare_map(weights: str, world: Path, out: Path) -> None:
 
 
 def compare_scores(model: ActionDetector, label_map: LabelMap, video: Path, keyframes: int) -> None:
+    """Print the largest difference of any score between the precisions on the first keyframes of a video."""
     detector = build_detector("builtin")
     scores = {}
     for precision in PRECISIONS:
@@ -79,36 +80,40 @@ def compare_scores(model: ActionDetector, label_map: LabelMap, video: Path, keyf
         run = pipeline(video)
         scores[precision] = [keyframe.action_scores for keyframe in islice(run, keyframes)]
         run.close()
-    exact, rough = (np.concatenate(scores[precision]) for precision in PRECISIONS)
-    assert exact.shape == rough.shape, "the detector knows nothing of the network's precision"
-    off = f"{np.abs(exact - rough).max():.4f}" if exact.size else "nobody seen:"
-    print(f"  {video.name}: {off} at most, {len(exact)} people on {len(scores['fp32'])} keyframes", flush=True)
+    fp32_scores, bf16_scores = (np.concatenate(scores[precision]) for precision in PRECISIONS)  # [people, actions]
+    assert fp32_scores.shape == bf16_scores.shape, "the detector does not depend on the network's precision"
+    difference = f"{np.abs(fp32_scores - bf16_scores).max():.4f} at most" if fp32_scores.size else "no person found"
+    print(f"  {video.name}: {difference}, {len(fp32_scores)} people on {len(scores['fp32'])} keyframes", flush=True)
 
 
 def compare_speed(model: ActionDetector, video: Path, runs: int) -> None:
+    """Print the time per clip of each form of the network in each precision."""
     settings = model.clip_settings
     clip = next(ClipSampler(VideoReader(video), settings, keyframe_images=False).sample([0.0])).clip
     people = PersonBoxes(np.array([[0, 0, clip.width, clip.height]], np.float32), np.ones(1, np.float32))
-    ways = {}
+    calls = {}
     for execution, precision in product(("eager", "fused"), PRECISIONS):
         scorer = Scorer(model, precision=precision, execution=execution)
-        ways[f"{execution} {precision}"] = partial(scorer.score, [clip], [people])
-        ways[f"{execution} {precision}"]()  # weights are put in order at the first call
-    medians = by_turns(ways, runs)
+        calls[f"{execution} {precision}"] = partial(scorer.score, [clip], [people])
+        calls[f"{execution} {precision}"]()  # the first call reorders the weights
+    medians = interleaved_medians(calls, runs)
     auto = {precision: prepare(model, precision=precision).execution for precision in PRECISIONS}
-    print(f"one clip of {clip.width}x{clip.height}, a person, from bytes; medians of {runs} by turns; auto is {auto}")
+    print(
+        f"one clip of {clip.width}x{clip.height}, one person, from uint8 frames; medians of {runs} runs; auto is {auto}"
+    )
     for name, (wall, cpu) in medians.items():
         print(f"  {name:<11} {wall:.3f} s, CPU {cpu:.3f} s, {medians['eager fp32'][1] / cpu:.2f} times eager fp32")
 
 
 def main() -> None:
+    """Parse the arguments and run the comparisons."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", default="demo")
     parser.add_argument("--config")
     parser.add_argument("--movies", type=int, default=6)
     parser.add_argument("--seconds", type=float, default=12.0, help="of each movie")
-    parser.add_argument("--seed", type=int, default=700, help="of the world; training had others")
-    parser.add_argument("--videos", type=Path, nargs="*", default=[], help="real ones")
+    parser.add_argument("--seed", type=int, default=700, help="of the world; not one of the training's worlds")
+    parser.add_argument("--videos", type=Path, nargs="*", default=[], help="real videos")
     parser.add_argument("--keyframes", type=int, default=20, help="of each real video, at most")
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--threads", type=int)
@@ -116,7 +121,7 @@ def main() -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
-    model, label_map = network(arguments.weights, arguments.config)
+    model, label_map = load_network(arguments.weights, arguments.config)
     print(f"{arguments.weights}, {arguments.config or 'its own config'}; {machine()}")
     with tempfile.TemporaryDirectory() as name:
         timed_on = arguments.videos[:1]

@@ -1,9 +1,9 @@
-"""Put the weights of a training of ``configs/demo.yaml`` into the package, with the log of that training.
+"""Copy the weights and the log of a training of ``configs/demo.yaml`` into the package.
 
     python tools/ship_demo_weights.py RUN
 
-``RUN`` is the folder of ``ava-detect train``. The weights are rounded to float16, and the config that travels with them
-is the shipped one, without the places of whoever trained it.
+``RUN`` is the output folder of ``ava-detect train``. The weights are rounded to float16. The config inside the file is
+the shipped one, without the data paths of the training.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ava_detect.models.zoo import SHIPPED
 
 
 def main() -> None:
-    """Parse, convert, copy."""
+    """Parse the arguments, convert the weights, copy the logs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     run = parser.parse_args().run

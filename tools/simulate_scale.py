@@ -1,11 +1,11 @@
-"""Planning past one machine: the driver of a dataset run, with a stub in the place of the network.
+"""Measure the driver of a dataset run beyond one machine's size, with a stub instead of the network.
 
-``--videos N``: a Parquet list of N videos goes through the driver; printed are its rate and its memory. It has
-loaded what the command's own driver loads.
-``--scaling``: 1 to 64 workers of ``--engine local`` or ``ray`` that sleep in the place of working, against the ideal.
-Ray is told that this machine has as many cores.
+``--videos N`` sends a Parquet list of N videos through the driver and prints its rate and its memory; the process has
+loaded the same modules as the driver of the command.
+``--scaling`` compares 1 to 64 workers of ``--engine local`` or ``ray``, which sleep instead of working, with the ideal.
+Ray is configured as if this machine had that many cores.
 
-The list and the dataset lie in a temporary folder; nothing is downloaded and no video is read.
+The list and the dataset are in a temporary folder; nothing is downloaded and no video is read.
 """
 
 from __future__ import annotations
@@ -53,22 +53,26 @@ _VIDEOS_PER_WORKER = 12
 
 @dataclass(frozen=True)
 class Sleep:
-    """Work that takes so long and nothing else. Its records name the worker in the place of a video."""
+    """Work that only sleeps; its records name the worker's process instead of the video's path.
+
+    Attributes:
+        seconds: Time per video, seconds.
+    """
 
     seconds: float
 
     def __call__(self, ask: Ask) -> Any:
-        """The work."""
+        """Return the function that does the work of one video."""
         return self._work
 
-    def _work(self, task: Any, sign: Heartbeat) -> VideoRecord:
+    def _work(self, task: Any, on_heartbeat: Heartbeat) -> VideoRecord:
         if self.seconds:
             time.sleep(self.seconds)
         return VideoRecord(task.source.video_id, str(os.getpid()), "done", num_rows=2400)
 
 
 class Threads:
-    """An engine whose workers are threads: good for sleeping."""
+    """An engine whose workers are threads, which is enough for work that sleeps."""
 
     cores_per_worker = 1
     servers = None
@@ -84,36 +88,36 @@ class Threads:
         service_factory: ServiceFactory | None = None,
     ) -> Generator[Outcome[Item, Result], None, None]:
         """See ``Engine.run``."""
-        feed, outcomes = WorkQueue(items, 1), queue.Queue[Outcome[Item, Result] | None](self._workers)
-        work = work_factory(_nobody)
+        work_queue, outcomes = WorkQueue(items, 1), queue.Queue[Outcome[Item, Result] | None](self._workers)
+        work = work_factory(_ask_no_server)
 
         def serve() -> None:
-            while (taken := feed.take()) is not None:
+            while (taken := work_queue.take()) is not None:
                 outcomes.put(Outcome(taken[0], work(taken[0], lambda _: None)))
             outcomes.put(None)
 
         for _ in range(self._workers):
             threading.Thread(target=serve, daemon=True).start()
-        working = self._workers
-        while working:
+        num_running = self._workers
+        while num_running:
             outcome = outcomes.get()
             if outcome is None:
-                working -= 1
+                num_running -= 1
             else:
                 yield outcome
 
 
-def _nobody(request: Any) -> Any:
+def _ask_no_server(request: Any) -> Any:
     raise RuntimeError("there are no servers to ask")
 
 
-class Timed:
-    """An engine, and when each of its workers ended each of its items."""
+class TimedEngine:
+    """An engine that records when each of its workers finished each of its items."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.cores_per_worker, self.servers = engine.cores_per_worker, None
-        self.moments: defaultdict[str, list[float]] = defaultdict(list)
+        self.end_times: defaultdict[str, list[float]] = defaultdict(list)
 
     def run(
         self,
@@ -125,23 +129,25 @@ class Timed:
         """See ``Engine.run``."""
         for outcome in self._engine.run(work_factory, items, on_heartbeat):
             worker: Any = outcome.result
-            self.moments[worker.source].append(time.perf_counter())
+            self.end_times[worker.source].append(time.perf_counter())
             yield outcome
 
     def rate(self) -> float:
-        """Items a second of all workers while they worked: how long each took to start is another matter."""
-        steady = [moments for moments in self.moments.values() if len(moments) > 1]
-        return sum((len(moments) - 1) / (moments[-1] - moments[0]) for moments in steady)
+        """Return the items per second of all workers together, the start-up time of each left out."""
+        several = [ends for ends in self.end_times.values() if len(ends) > 1]
+        return sum((len(ends) - 1) / (ends[-1] - ends[0]) for ends in several)
 
 
 def main() -> None:
-    """Parse, run one of the two."""
+    """Parse the arguments and run one of the two measurements."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--videos", type=int, default=10_000_000)
     parser.add_argument("--scaling", action="store_true")
     parser.add_argument("--engine", choices=("local", "ray"), default="local")
-    parser.add_argument("--most", type=int, default=64, help="workers, with --scaling; doubled up to it from 1")
-    parser.add_argument("--seconds", type=float, default=1.0, help="that a video takes, with --scaling")
+    parser.add_argument(
+        "--most", type=int, default=64, help="largest number of workers, with --scaling; doubled from 1"
+    )
+    parser.add_argument("--seconds", type=float, default=1.0, help="time per video, with --scaling")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if arguments.scaling:
@@ -151,7 +157,7 @@ def main() -> None:
 
 
 def _write_list(path: Path, videos: int) -> Path:
-    """In a process of its own, whose memory is none of the driver's."""
+    """Write the list in a separate process, whose memory does not count as the driver's."""
     writer = multiprocessing.get_context("spawn").Process(target=_write_names, args=(path, videos))
     writer.start()
     writer.join()
@@ -174,7 +180,7 @@ def _results(folder: Path) -> ResultsDataset:
 
 def _show_driver(folder: Path, videos: int) -> None:
     listed = _write_list(folder / "list.parquet", videos)
-    # What the command loads besides.
+    # The modules that the command's driver loads.
     import ava_detect.annotation.annotate
     import ava_detect.cli.app  # noqa: F401
 
@@ -201,11 +207,11 @@ def _show_driver(folder: Path, videos: int) -> None:
 def _show_scaling(folder: Path, name: str, most: int, seconds: float) -> None:
     print("workers   videos a second   ideal   share")
     for workers in (1 << power for power in range(most.bit_length())):
-        place = folder / str(workers)
-        place.mkdir()
-        listed = _write_list(place / "list.parquet", _VIDEOS_PER_WORKER * workers)
-        engine = Timed(_engine(name, workers, most))
-        run_tasks([listed], _results(place), engine, Sleep(seconds))
+        subfolder = folder / str(workers)
+        subfolder.mkdir()
+        listed = _write_list(subfolder / "list.parquet", _VIDEOS_PER_WORKER * workers)
+        engine = TimedEngine(_engine(name, workers, most))
+        run_tasks([listed], _results(subfolder), engine, Sleep(seconds))
         rate = engine.rate()
         print(f"{workers:7}   {rate:15.2f}   {workers / seconds:5.1f}   {rate * seconds / workers:5.0%}", flush=True)
 

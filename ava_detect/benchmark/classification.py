@@ -1,10 +1,14 @@
-"""The test of a classifier: several views of every video, their scores merged, and the video scored.
+"""Test a classifier: score several views of every video, merge them per video, and compare with the labels.
 
-Kinetics: scores of the views (softmax each) are averaged; top-1 and top-5 (SlowFast paper, section 4.1: 10 clips evenly
-over the video, 3 crops of each). Charades: the greatest over the views (sigmoid); mean average precision over the
-classes that occur (PySlowFast ``configs/Charades/SLOWFAST_16x8_R50.yaml``: ``ENSEMBLE_METHOD: max``, 10 x 3 views).
+Kinetics: the mean over the views of their softmax scores; top-1 and top-5 accuracy (SlowFast paper, section 4.1: 10
+clips spread evenly over the video, 3 crops of each). Charades: the maximum over the views of their sigmoid scores; mean
+average precision over the classes that occur (PySlowFast ``configs/Charades/SLOWFAST_16x8_R50.yaml``:
+``ENSEMBLE_METHOD: max``, 10 x 3 views).
 
-``OUT/scores.jsonl`` has a line for each video, appended when its last view is in; so a run can be cut and resumed.
+``OUT/scores.jsonl`` has a line per video, appended once all of its views are scored, so that an interrupted run can be
+resumed.
+
+Shapes: K classes.
 """
 
 from __future__ import annotations
@@ -38,7 +42,14 @@ Kind = Literal["kinetics", "charades"]
 
 @dataclass(frozen=True)
 class ClassificationScore:
-    """``metrics`` by name, the first being the one that counts, in 0..1. ``per_class``: AP by action id (Charades)."""
+    """The score of a classifier.
+
+    Attributes:
+        metrics: Metrics in 0..1 by name, the main one first: ``top1`` and ``top5``, or ``mAP``.
+        num_videos: Number of videos that were scored.
+        num_views: Number of views per video.
+        per_class: Class name and average precision by action id (Charades); empty for Kinetics.
+    """
 
     metrics: dict[str, float]
     num_videos: int
@@ -46,14 +57,14 @@ class ClassificationScore:
     per_class: dict[int, tuple[str, float]]
 
     def summary(self) -> str:
-        """The score in one line."""
+        """Return the score in one line."""
         numbers = ", ".join(f"{name} {100 * value:.2f}" for name, value in self.metrics.items())
         classes = sum(not math.isnan(ap) for _, ap in self.per_class.values())
         over = f"{classes} classes and " if self.per_class else ""
         return f"{numbers} over {over}{self.num_videos} videos of {self.num_views} views"
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; NaN is None."""
+        """Return the score as plain values; NaN becomes None."""
         content: dict[str, Any] = {name: null_if_nan(value) for name, value in self.metrics.items()}
         content |= {"num_videos": self.num_videos, "num_views": self.num_views}
         if self.per_class:
@@ -66,20 +77,37 @@ class ClassificationScore:
 
 @dataclass(frozen=True)
 class VideoScores:
-    """One video: its scores ``[K]``, merged over the views, and the columns of its true labels."""
+    """The merged scores of one video.
+
+    Attributes:
+        video_id: Id of the video.
+        labels: Columns of its true classes.
+        scores: Scores in 0..1, float32 ``[K]``, merged over the views.
+    """
 
     video_id: str
     labels: tuple[int, ...]
     scores: Float32Array
 
-    def line(self) -> str:
-        """As ``scores.jsonl`` holds it."""
+    def to_line(self) -> str:
+        """Return the video's line of ``scores.jsonl``, with the shortest decimals that give the same float32."""
         content = {"video_id": self.video_id, "labels": self.labels, "scores": [shortest(s) for s in self.scores]}
         return json.dumps(content, ensure_ascii=False) + "\n"
 
     @classmethod
-    def of_line(cls, line: str) -> VideoScores:
-        """Read a line."""
+    def from_line(cls, line: str) -> VideoScores:
+        """Read a line of ``scores.jsonl``.
+
+        Args:
+            line: A line that ``to_line`` wrote.
+
+        Returns:
+            The scores, equal bit by bit.
+
+        Raises:
+            ValueError: The line is not JSON.
+            KeyError: An entry is missing.
+        """
         content = json.loads(line)
         return cls(content["video_id"], tuple(content["labels"]), np.array(content["scores"], np.float32))
 
@@ -92,65 +120,107 @@ def benchmark_classifier(
     weights: dict[str, Any],
     on_progress: OnProgress | None,
 ) -> BenchmarkResult:
-    """Score every view of ``dataset`` into ``run``'s folder. ``weights``: what is known of them.
+    """Score every view of a data set and write ``scores.jsonl`` into the run's folder.
 
-    A video of which a view cannot be read is left out of the score and named.
+    A video with a view that cannot be read is left out of the score and named in the result's ``problems``.
+
+    Args:
+        scorer: The classifier.
+        dataset: The views of every video.
+        config: The config, whose ``data`` describes the split.
+        run: The run; videos in its ``scores.jsonl`` are not scored again.
+        weights: The description of the weights for the result.
+        on_progress: Called after each video; None for no reports.
+
+    Returns:
+        The result, with ``metrics`` of all videos, those of earlier runs included.
+
+    Raises:
+        FormatError: The ``scores.jsonl`` of an earlier run cannot be read.
     """
     kind: Kind = "charades" if config.data.kind == "charades" else "kinetics"
     views = _views_by_video(dataset)
     path = run.out / SCORES
     remove_stale_temporaries(run.out)
-    scored = {video.video_id: video for video in _read(path)}
-    _rewrite(path, scored.values())
-    waiting = {video_id: indices for video_id, indices in views.items() if video_id not in scored}
+    scored = {video.video_id: video for video in _read_scores(path)}
+    # Drop a line that was cut off while it was written.
+    _write_scores(path, scored.values())
+    remaining = {video_id: indices for video_id, indices in views.items() if video_id not in scored}
     times, failed, num_clips = StageTimes(), {}, 0
     with path.open("a", encoding="utf-8") as file:
-        for video_id, outcome in _score_videos(scorer, dataset, waiting, kind, config.data.num_workers, times):
+        for video_id, outcome in _score_videos(scorer, dataset, remaining, kind, config.data.num_workers, times):
             if isinstance(outcome, str):
                 failed[video_id] = outcome
             else:
                 scored[video_id] = outcome
-                file.write(outcome.line())
+                file.write(outcome.to_line())
                 file.flush()
                 num_clips += len(views[video_id])
             if on_progress is not None:
                 on_progress(Progress("videos", len(scored) + len(failed), len(views), video_id, failed=len(failed)))
+    # The order of the annotations, whichever run scored a video.
     in_order = [scored[video_id] for video_id in views if video_id in scored]
-    _rewrite(path, in_order)
-    with times.of("evaluation"):
+    _write_scores(path, in_order)
+    with times.measure("evaluation"):
         score = score_classification(in_order, dataset.label_map, kind, math.prod(config.data.test_views))
-    counts = {"videos": len(views), "videos_failed": len(failed), "clips": num_clips}
-    problems = tuple(f"{message}; {video_id} is left out of the score" for video_id, message in failed.items())
-    files = {"scores": SCORES}
-    return BenchmarkResult(run.out, kind, score, counts, problems, (), times.seconds, run.settings, weights, files)
+    return BenchmarkResult(
+        out=run.out,
+        kind=kind,
+        score=score,
+        counts={"videos": len(views), "videos_failed": len(failed), "clips": num_clips},
+        problems=tuple(f"{message}; {video_id} is left out of the score" for video_id, message in failed.items()),
+        notes=(),
+        seconds=times.seconds,
+        settings=run.settings,
+        weights=weights,
+        files={"scores": SCORES},
+    )
 
 
 def score_classification(
     videos: Sequence[VideoScores], label_map: LabelMap, kind: Kind, num_views: int
 ) -> ClassificationScore:
-    """Kinetics: ``top1`` and ``top5``. Charades: ``mAP`` over the classes that are true of any video."""
+    """Compute the metrics of a split.
+
+    Args:
+        videos: Scores ``[K]`` and true classes of each of V videos.
+        label_map: The K classes, in the order of the columns.
+        kind: ``"kinetics"`` for ``top1`` and ``top5``; ``"charades"`` for ``mAP`` over the classes that occur.
+        num_views: Number of views per video, for the summary.
+
+    Returns:
+        The score; its metrics are NaN where there is no video.
+    """
     scores = np.stack([video.scores for video in videos]) if videos else np.zeros((0, len(label_map)), np.float32)
     if kind == "kinetics":
-        labels = np.array([video.labels[0] for video in videos], np.int64)
+        labels = np.array([video.labels[0] for video in videos], np.int64)  # [V]
         metrics = {f"top{k}": top_k_accuracy(scores, labels, k) for k in (1, 5)}
         return ClassificationScore(metrics, len(videos), num_views, {})
-    truth = np.zeros(scores.shape, np.bool_)
-    for row, video in zip(truth, videos, strict=True):
+    is_true = np.zeros(scores.shape, np.bool_)  # [V, K]
+    for row, video in zip(is_true, videos, strict=True):
         row[list(video.labels)] = True
-    found = average_precisions(scores, truth).tolist()
-    per_class = {action.id: (action.name, ap) for action, ap in zip(label_map, found, strict=True)}
-    return ClassificationScore({"mAP": mean_of_known(found)}, len(videos), num_views, per_class)
+    aps = average_precisions(scores, is_true).tolist()  # [K]
+    per_class = {action.id: (action.name, ap) for action, ap in zip(label_map, aps, strict=True)}
+    return ClassificationScore({"mAP": mean_of_known(aps)}, len(videos), num_views, per_class)
 
 
 def merge_views(scores: Sequence[Float32Array], kind: Kind) -> Float32Array:
-    """The scores ``[K]`` of a video from those of its views: their mean, or for Charades the greatest of each class."""
-    views = np.stack(scores)
+    """Merge the scores of a video's views.
+
+    Args:
+        scores: Scores ``[K]`` of each view.
+        kind: ``"kinetics"`` for the mean over the views, ``"charades"`` for the maximum.
+
+    Returns:
+        Scores of the video, float32 ``[K]``.
+    """
+    views = np.stack(scores)  # [views, K]
     merged: Float32Array = views.max(axis=0) if kind == "charades" else views.mean(axis=0, dtype=np.float32)
     return merged
 
 
 def _views_by_video(dataset: ClipDataset) -> dict[str, list[int]]:
-    """The numbers of each video's samples; videos in the order of the annotations."""
+    """The sample numbers of each video; videos in the order of the annotations."""
     views: dict[str, list[int]] = {}
     for index, (video_id, _) in enumerate(dataset.keys):
         views.setdefault(video_id, []).append(index)
@@ -165,34 +235,34 @@ def _score_videos(
     num_workers: int,
     times: StageTimes,
 ) -> Iterator[tuple[str, VideoScores | str]]:
-    """Each video's scores, or why there are none."""
-    indices = [index for of_video in views.values() for index in of_video]
+    """Yield each video's merged scores, or the first error among its views."""
+    indices = [index for video_views in views.values() for index in video_views]
     results = score_views(scorer, dataset, indices, num_workers, times)
-    for video_id, of_video in views.items():
+    for video_id, video_views in views.items():
         scores: list[Float32Array] = []
         labels: tuple[int, ...] = ()
-        trouble = ""
-        for _ in of_video:
+        first_error = ""
+        for _ in video_views:
             outcome = next(results)
             if isinstance(outcome, str):
-                trouble = trouble or outcome
+                first_error = first_error or outcome
             else:
                 scores.append(outcome[0])
                 labels = outcome[1]
-        yield video_id, trouble or VideoScores(video_id, labels, merge_views(scores, kind))
+        yield video_id, first_error or VideoScores(video_id, labels, merge_views(scores, kind))
 
 
-def _read(path: Path) -> list[VideoScores]:
-    """The videos of an earlier run."""
+def _read_scores(path: Path) -> list[VideoScores]:
+    """The videos that an earlier run scored; a last line that was cut off is ignored."""
     if not path.is_file():
         return []
     try:
-        return [VideoScores.of_line(line) for line in whole_lines(path)]
+        return [VideoScores.from_line(line) for line in whole_lines(path)]
     except (ValueError, KeyError, TypeError) as error:
         raise FormatError(
-            f"{path} cannot be read ({error}), so nothing can be resumed; `resume=False` begins anew"
+            f"{path} cannot be read ({error}), so the run cannot be resumed; `resume=False` starts over"
         ) from error
 
 
-def _rewrite(path: Path, videos: Iterable[VideoScores]) -> None:
-    write_text_atomic(path, "".join(video.line() for video in videos))
+def _write_scores(path: Path, videos: Iterable[VideoScores]) -> None:
+    write_text_atomic(path, "".join(video.to_line() for video in videos))

@@ -1,19 +1,17 @@
-"""The test of a detector: people and actions on the keyframes of the ground truth, scored by AVA's frame-mAP."""
+"""Test a detector: score the people on the keyframes of the ground truth, and evaluate by AVA's frame-mAP."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any
 
 from ava_detect.benchmark.result import BenchmarkResult, StageTimes
 from ava_detect.benchmark.videos import DETECTIONS, PARTS, pipeline_seconds, score_videos
 from ava_detect.detectors import build_detector
 from ava_detect.detectors.base import PersonDetector
 from ava_detect.detectors.precomputed import PrecomputedBoxes
-from ava_detect.errors import ConfigError, suggestion
-from ava_detect.evaluation.diagnosis import diagnose
+from ava_detect.evaluation.diagnosis import diagnose_if_suspicious
 from ava_detect.evaluation.frame_map import load_metric
 from ava_detect.evaluation.frame_map_result import Dialect
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
@@ -26,16 +24,22 @@ from ava_detect.structures.labels import LabelMap
 from ava_detect.structures.progress import OnProgress
 
 GROUND_TRUTH_BOXES = "ground-truth"
-# Below this a run has most likely gone wrong, and the reader is owed a reason.
-_SUSPICIOUS_MAP = 0.01
 
 
 @dataclass(frozen=True)
 class DetectionSplit:
-    """What a detector is scored on; see ``ava_detect.benchmark.run_benchmark``.
+    """The split that a detector is scored on, with every default resolved; see ``run_benchmark``.
 
-    ``boxes``: a file, ``"ground-truth"``, or None where ``detector`` finds the people. ``min_person_score``: people
-    below it are left out, None for the detector's own default. ``evaluated``: the classes that count.
+    Attributes:
+        videos: Folder of the video files.
+        ground_truth: AVA csv of the annotations.
+        exclude: AVA csv of keyframes that are not scored, or None.
+        boxes: File of person boxes, ``"ground-truth"``, or None to run ``detector``.
+        detector: Spec of the person detector; unused with ``boxes``.
+        min_person_score: Lowest person score in 0..1 that is kept; None for the detector's own default.
+        start_seconds: Position in its movie at which each file starts, seconds.
+        evaluated: The classes whose average precisions are averaged.
+        dialect: The evaluation rules, ``"official"`` or ``"pyslowfast"``.
     """
 
     videos: Path
@@ -49,7 +53,18 @@ class DetectionSplit:
     dialect: Dialect
 
     def build_detector(self, plan: KeyframePlan, device: str) -> PersonDetector:
-        """Whoever says where the people of ``plan`` are."""
+        """Build the person detector, or the reader of the box file that replaces it.
+
+        Args:
+            plan: The keyframes; it knows at which second of its movie each file starts.
+            device: The device of a detector that is a network, ``"cpu"`` or ``"cuda"``.
+
+        Returns:
+            A detector of the people on the keyframes of ``plan``.
+
+        Raises:
+            AvaDetectError: The box file or the spec cannot be used.
+        """
         starts = {video.source.video_id: video.start_seconds for video in plan.videos}
         if self.boxes == GROUND_TRUTH_BOXES:
             return PrecomputedBoxes(self.ground_truth, video_starts=starts, last_column="person_id")
@@ -58,9 +73,16 @@ class DetectionSplit:
         return build_detector(self.detector, min_score=self.min_person_score, device=device)
 
     def plan(self) -> KeyframePlan:
-        """The keyframes to be scored.
+        """List the keyframes to score.
 
-        PySlowFast scores whatever its box files list, and counts what it finds beyond the ground truth as false.
+        The official rules need the keyframes of the ground truth only. PySlowFast also scores those that only its box
+        file lists, where every detection counts as a false positive.
+
+        Returns:
+            The keyframes by video, those of ``exclude`` left out.
+
+        Raises:
+            AvaDetectError: A file cannot be read, or no video of the ground truth is there.
         """
         listed = read_ava_csv(self.ground_truth, last_column="person_id")
         if self.dialect == "pyslowfast" and self.boxes not in (None, GROUND_TRUTH_BOXES):
@@ -69,7 +91,7 @@ class DetectionSplit:
         return plan_keyframes(listed, self.videos, exclude=exclude, start_seconds=self.start_seconds)
 
     def describe(self) -> dict[str, Any]:
-        """Everything that decides what is found, with contents in the place of file names."""
+        """Return every setting that decides the detections; files are identified by their SHA-256, not their names."""
         return {
             "people": self.detector if self.boxes is None else "boxes",
             "people_sha256": self._people_sha256(),
@@ -78,18 +100,11 @@ class DetectionSplit:
         }
 
     def _people_sha256(self) -> str | None:
+        """The SHA-256 of the box file, or of the file that a detector spec such as ``onnx:FILE`` names."""
         if self.boxes is not None:
             return sha256_of(self.ground_truth if self.boxes == GROUND_TRUTH_BOXES else self.boxes)
         kind, _, target = self.detector.partition("?")[0].partition(":")
         return sha256_of(target) if kind in ("boxes", "onnx") and Path(target).is_file() else None
-
-
-def check_dialect(dialect: str) -> Dialect:
-    """``dialect``, if it is one; else a ``ConfigError`` that names those that are."""
-    known = get_args(Dialect)
-    if dialect not in known:
-        raise ConfigError(f"`dialect` is {' or '.join(known)}, got {dialect!r}{suggestion(dialect, known)}")
-    return cast(Dialect, dialect)
 
 
 def benchmark_detector(
@@ -100,10 +115,22 @@ def benchmark_detector(
     weights: dict[str, Any],
     on_progress: OnProgress | None,
 ) -> BenchmarkResult:
-    """Score the keyframes of ``plan`` into ``run``'s folder, and evaluate them. ``weights``: what is known of them."""
+    """Score the keyframes of a plan, write the detections into the run's folder, and evaluate them.
+
+    Args:
+        pipeline: The person detector and the network.
+        split: The ground truth and the evaluation rules.
+        plan: The keyframes to score.
+        run: The run; videos that it has recorded as finished are not scored again.
+        weights: The description of the weights for the result.
+        on_progress: Called for each keyframe; None for no reports.
+
+    Returns:
+        The result, with the frame-mAP of all videos, those of earlier runs included.
+    """
     records = score_videos(pipeline, plan, run, on_progress=on_progress)
     times = StageTimes(pipeline_seconds(records))
-    with times.of("evaluation"):
+    with times.measure("evaluation"):
         metric = load_metric(
             split.ground_truth,
             run.out / DETECTIONS,
@@ -112,24 +139,23 @@ def benchmark_detector(
             dialect=split.dialect,
         )
         score = metric.compute()
-        suspicious = math.isnan(score.mAP) or score.mAP < _SUSPICIOUS_MAP
-        reasons = diagnose(metric.match()) if suspicious else []
+        reasons = diagnose_if_suspicious(metric, score)
     return BenchmarkResult(
-        run.out,
-        "ava",
-        score,
-        _counts(plan, records),
-        tuple(_problems(plan, records, split.videos)),
-        (*score.notes, *reasons),
-        times.seconds,
-        run.settings,
-        weights,
-        {"detections": DETECTIONS, "detections_by_video": PARTS},
+        out=run.out,
+        kind="ava",
+        score=score,
+        counts=_counts(plan, records),
+        problems=tuple(_problems(plan, records, split.videos)),
+        notes=(*score.notes, *reasons),
+        seconds=times.seconds,
+        settings=run.settings,
+        weights=weights,
+        files={"detections": DETECTIONS, "detections_by_video": PARTS},
     )
 
 
 def _counts(plan: KeyframePlan, records: list[VideoRecord]) -> dict[str, int]:
-    """Videos and keyframes of the ground truth, and what became of them."""
+    """Numbers of videos and keyframes of the ground truth, and of what was scored."""
     return {
         "videos": len(plan.videos) + len(plan.missing),
         "videos_missing": len(plan.missing),
@@ -143,6 +169,7 @@ def _counts(plan: KeyframePlan, records: list[VideoRecord]) -> dict[str, int]:
 
 
 def _problems(plan: KeyframePlan, records: list[VideoRecord], videos: Path) -> list[str]:
+    """A sentence for each missing, broken or damaged video."""
     problems = plan.missing_problems(videos, "the people on {keyframes} count as not found")
     for record in records:
         if record.status == "failed":

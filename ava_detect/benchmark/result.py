@@ -1,4 +1,4 @@
-"""What a benchmark found, as a value that prints and goes into ``result.json``; and how far a running one is."""
+"""The outcome of a benchmark, as a value that prints and is written to ``result.json``."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ RESULT = "result.json"
 
 
 class Score(Protocol):
-    """A ``FrameMAPResult`` or a ``ClassificationScore``."""
+    """A score that prints: a ``FrameMAPResult`` or a ``ClassificationScore``."""
 
     def summary(self) -> str:
-        """The score in one line."""
+        """Return the score in one line."""
         ...
 
     def to_json(self) -> dict[str, Any]:
-        """The score as plain values; NaN is None."""
+        """Return the score as plain values; NaN becomes None."""
         ...
 
 
@@ -33,10 +33,17 @@ class Score(Protocol):
 class BenchmarkResult:
     """The outcome of a benchmark.
 
-    ``kind``: ``ava``, ``kinetics`` or ``charades``. ``score``: what was measured. ``counts``: videos, clips (keyframes,
-    or a classifier's views), people. ``problems``: a sentence for whatever could not be scored, and what that does to
-    the score. ``notes``: what else a reader should know. ``seconds``: time per stage. ``settings``, ``weights``: what
-    it was made with. ``files``: what else lies in ``out``, by meaning.
+    Attributes:
+        out: The output folder.
+        kind: The kind of data: ``ava``, ``kinetics`` or ``charades``.
+        score: The score: frame-mAP, accuracies or mAP.
+        counts: Numbers of videos, clips (keyframes, or the views of a classifier) and people, by name.
+        problems: A sentence for each video that could not be scored completely, and how it affects the score.
+        notes: Remarks on the score, such as the likely reason of an mAP near 0.
+        seconds: Time per stage, seconds.
+        settings: Everything that decides the scores.
+        weights: The source of the weights, their SHA-256, and whether they are trained.
+        files: Names of the other files in ``out``, by meaning.
     """
 
     out: Path
@@ -52,17 +59,21 @@ class BenchmarkResult:
 
     @property
     def all_well(self) -> bool:
-        """Whether everything that was to be scored was scored."""
+        """Whether every video of the split was scored completely."""
         return not self.problems
 
     @property
     def clips_per_second(self) -> float:
-        """Clips over the time for data, detection and action; NaN when there was none."""
+        """Number of clips over the time for data, detection and action; NaN if no time was spent."""
         spent = sum(value for stage, value in self.seconds.items() if stage != "evaluation")
         return self.counts["clips"] / spent if spent else math.nan
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values: the score's own first."""
+        """Return the content of ``result.json``.
+
+        Returns:
+            Plain values; those of the score come first.
+        """
         rate = self.clips_per_second
         return {
             **self.score.to_json(),
@@ -79,19 +90,30 @@ class BenchmarkResult:
         }
 
     def write(self) -> None:
-        """Write ``out/result.json``."""
+        """Write ``out/result.json`` atomically."""
         write_text_atomic(self.out / RESULT, json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n")
 
 
 @dataclass
 class StageTimes:
-    """Seconds by stage, added up block by block."""
+    """A stopwatch per stage.
+
+    Attributes:
+        seconds: Accumulated time by stage, seconds, rounded to milliseconds.
+    """
 
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
-    def of(self, stage: str) -> Iterator[None]:
-        """Add the time of the block."""
+    def measure(self, stage: str) -> Iterator[None]:
+        """Add the time that the ``with`` block takes.
+
+        Args:
+            stage: Name of the stage.
+
+        Yields:
+            Nothing.
+        """
         started = time.perf_counter()
         try:
             yield

@@ -1,18 +1,19 @@
-"""``ava-detect benchmark``: a split in, its score out, every stage timed apart, and nothing left out in silence.
+"""``run_benchmark``: run a network over a split, score the result, and time every stage.
 
-Detection (AVA): ``OUT/detections.csv`` holds what was found on the keyframes of the ground truth, ``OUT/result.json``
-its frame-mAP. Classification (Kinetics, Charades): ``OUT/scores.jsonl`` and ``OUT/result.json``.
+Detection (AVA): ``OUT/detections.csv`` holds the detections on the keyframes of the ground truth, ``OUT/result.json``
+their frame-mAP. Classification (Kinetics, Charades): ``OUT/scores.jsonl`` and ``OUT/result.json``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ava_detect.benchmark.classification import SCORES, benchmark_classifier
-from ava_detect.benchmark.detection import DetectionSplit, benchmark_detector, check_dialect
+from ava_detect.benchmark.detection import DetectionSplit, benchmark_detector
+from ava_detect.benchmark.options import PeopleOptions, SplitOptions
 from ava_detect.benchmark.result import BenchmarkResult
 from ava_detect.benchmark.view_scorer import ViewScorer
 from ava_detect.config import Config, SplitConfig
@@ -20,11 +21,12 @@ from ava_detect.config.build import build_model, label_map_of
 from ava_detect.config.choice import config_of
 from ava_detect.datasets.build import build_dataset
 from ava_detect.errors import ConfigError
+from ava_detect.evaluation.frame_map_result import check_dialect
 from ava_detect.inference.pipeline import Pipeline
 from ava_detect.inference.scorer import Scorer
 from ava_detect.models import zoo
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
-from ava_detect.models.execution import Execution, Precision, resolve_device, resolve_execution, resolve_precision
+from ava_detect.models.network_options import NetworkOptions, ResolvedNetworkOptions
 from ava_detect.models.weights import load_weights
 from ava_detect.models.zoo import UNTRAINED_NOTE
 from ava_detect.results.manifest import MANIFEST, Manifest
@@ -36,66 +38,61 @@ from ava_detect.structures.progress import OnProgress
 def run_benchmark(
     config: Config | str | Path | None,
     weights: str | Path,
-    *,
     out: str | Path,
-    videos: str | Path | None = None,
-    ground_truth: str | Path | None = None,
-    boxes: str | Path | None = None,
-    exclude: str | Path | None = None,
-    label_map: str | Path | None = None,
-    detector: str | None = None,
-    min_person_score: float | None = None,
-    start_seconds: float | None = None,
+    *,
+    split: SplitOptions | None = None,
+    people: PeopleOptions | None = None,
+    network: NetworkOptions | None = None,
     dialect: str = "official",
-    flip: bool = False,
+    label_map: str | Path | None = None,
     scales: Sequence[int] = (),
-    device: str = "auto",
-    precision: str = "auto",
-    execution: str = "auto",
-    clips_per_batch: int | None = None,
+    flip: bool = False,
     resume: bool = True,
     on_progress: OnProgress | None = None,
 ) -> BenchmarkResult:
-    """Run a network over a split and score it; ``out`` then holds ``result.json`` and what was found.
+    """Run a network over a split and score it.
 
-    ``config``: a config, a file, or a name in ``configs/``; None: the one that belongs to ``weights``. ``weights``: a
-    checkpoint file, a name (``ava-detect weights list``), or ``"random"``. ``videos``, ``ground_truth``, ``boxes`` and
-    ``exclude`` are by default those of the config's ``data.val``.
+    A detector is scored on the keyframes that the ground truth lists (under ``pyslowfast`` also on those that the box
+    file lists), a classifier on the views ``data.test_views`` of every video. A video that cannot be read is named in
+    the result's ``problems``: the ground truth of a detector's video stays in the score, where its people count as not
+    found; a classifier's video is left out of the score.
 
-    A detector is scored on the keyframes that the ground truth lists, those of ``exclude`` left out. ``boxes``: who
-    stands on them, an AVA csv or COCO json, or ``"ground-truth"`` for the true boxes; without it ``detector`` finds
-    them, a spec, by default the config's. ``min_person_score``: people below it are left out; by default the config's,
-    and for true boxes none. ``start_seconds``: where in its movie each file starts (900 for AVA's trimmed files); by
-    default the config's. ``label_map``: the classes that count; by default AVA's 60 for a model of AVA's 80 actions,
-    else the model's own. ``dialect``: whose rules (docs/evaluation.md); under ``pyslowfast`` the keyframes that
-    ``boxes`` lists are scored too. ``scales`` and ``flip``: test-time augmentation, see ``Pipeline``.
+    Args:
+        config: A config, a config file, or a name in ``configs/``; None for the config that belongs to ``weights``.
+        weights: A checkpoint file, a name that ``ava-detect weights list`` shows, or ``"random"``.
+        out: Output folder; it gets ``result.json`` and the detections or scores.
+        split: The videos and annotations; None for the config's ``data.val``.
+        people: Detectors only: where the person boxes come from; None for the config's proposals or detector.
+        network: Where and how the network runs; None for ``NetworkOptions()``.
+        dialect: Detectors only: the evaluation rules, ``"official"`` or ``"pyslowfast"`` (``docs/evaluation.md``).
+        label_map: Detectors only: a pbtxt of the classes that count; None for AVA's 60 evaluated classes if the model
+            predicts AVA's 80, else for all of the model's classes.
+        scales: Detectors only: test-time augmentation, short sides in pixels at which each clip is scored in place of
+            the config's; the scores are averaged.
+        flip: Detectors only: test-time augmentation, also score each clip mirrored; the scores are averaged.
+        resume: Keep the videos that an earlier run in ``out`` finished; its settings must be the same. False starts
+            over.
+        on_progress: Called with the progress of a download (bytes), the keyframes or the videos; None for no reports.
 
-    A classifier is scored on the views ``data.test_views`` of every video; the options of the paragraph above are then
-    refused.
+    Returns:
+        The score, counts, problems and times.
 
-    ``precision``, ``execution``: how the network is run, see ``models/execution.py``.
-    ``clips_per_batch``: so many go through the network at once; by default 1 on a CPU and 8 on a GPU. ``resume``: go on
-    where an earlier run in ``out`` stopped; the settings must then be the same.
+    Raises:
+        ConfigError: The options contradict each other or the config, or ``out`` cannot be written to. Raised before any
+            video is read.
+        AvaDetectError: The config, weights, annotations or boxes cannot be used; also before any video is read.
 
-    What cannot be read is named in the result's ``problems``; for a detector it stays in the ground truth, a
-    classifier's video is left out. Raises ``ConfigError`` (and other ``AvaDetectError``) before any work when the call
-    itself is wrong.
+    Example:
+        >>> result = run_benchmark("demo", "demo", "out", split=SplitOptions("world/videos", "world/ground_truth.csv"))
+        >>> print(result.score.summary())
     """
-    options = _DetectionOptions(
-        boxes=boxes,
-        exclude=exclude,
-        label_map=label_map,
-        detector=detector,
-        min_person_score=min_person_score,
-        start_seconds=start_seconds,
-        dialect=dialect,
-        flip=flip,
-        scales=tuple(scales),
+    options = _DetectorOptions(
+        split or SplitOptions(), people or PeopleOptions(), dialect, label_map, tuple(scales), flip
     )
-    config = _with_split(config_of(config, weights), videos, ground_truth, options)
-    network = _Network.load(config, weights, device, precision, execution, clips_per_batch, on_progress)
-    test = _test_classifier if isinstance(network.model, ActionClassifier) else _test_detector
-    result = test(network, options, Path(out), resume, on_progress)
+    config = _with_split(config_of(config, weights), options)
+    loaded = _load_network(config, weights, network or NetworkOptions(), on_progress)
+    test = _test_classifier if isinstance(loaded.model, ActionClassifier) else _test_detector
+    result = test(loaded, options, Path(out), resume, on_progress)
     if str(weights) == zoo.RANDOM_WEIGHTS:
         result = replace(result, notes=(UNTRAINED_NOTE, *result.notes))
     result.write()
@@ -103,79 +100,83 @@ def run_benchmark(
 
 
 @dataclass(frozen=True)
-class _DetectionOptions:
-    """What only the test of a detector takes; see ``run_benchmark``."""
+class _DetectorOptions:
+    """The options of ``run_benchmark`` that only a detector takes, beside the files of the split."""
 
-    boxes: str | Path | None = None
-    exclude: str | Path | None = None
-    label_map: str | Path | None = None
-    detector: str | None = None
-    min_person_score: float | None = None
-    start_seconds: float | None = None
-    dialect: str = "official"
-    flip: bool = False
-    scales: tuple[int, ...] = ()
+    split: SplitOptions
+    people: PeopleOptions
+    dialect: str
+    label_map: str | Path | None
+    scales: tuple[int, ...]
+    flip: bool
 
     @property
-    def asked_for(self) -> list[str]:
-        """The options, as the command line names them, that are not at their defaults."""
-        changed = [field.name for field in fields(self) if getattr(self, field.name) != field.default]
-        return [f"`{name}`" for name in changed]
+    def given(self) -> list[str]:
+        """The options that differ from their defaults, in backquotes; those that a classifier takes too left out."""
+        values = {
+            "boxes": self.people.boxes,
+            "exclude": self.split.exclude,
+            "label_map": self.label_map,
+            "detector": self.people.detector,
+            "min_person_score": self.people.min_person_score,
+            "start_seconds": self.split.start_seconds,
+            "dialect": None if self.dialect == "official" else self.dialect,
+            "flip": self.flip or None,
+            "scales": self.scales or None,
+        }
+        return [f"`{name}`" for name, value in values.items() if value is not None]
 
 
 @dataclass(frozen=True)
-class _Network:
-    """A network with its config and weights, and what is known of them."""
+class _LoadedNetwork:
+    """A network on its device.
+
+    Attributes:
+        config: The config of the network and the split.
+        model: The network with its weights.
+        options: Where and how it runs.
+        weights: The source of the weights, their SHA-256, and whether they are trained; for ``result.json``.
+    """
 
     config: Config
     model: ActionDetector | ActionClassifier
-    device: str
-    precision: Precision
-    execution: Execution
-    clips_per_batch: int
+    options: ResolvedNetworkOptions
     weights: dict[str, Any]
-
-    @classmethod
-    def load(
-        cls,
-        config: Config,
-        weights: str | Path,
-        device: str,
-        precision: str,
-        execution: str,
-        clips_per_batch: int | None,
-        on_progress: OnProgress | None,
-    ) -> _Network:
-        place, accuracy, way = resolve_device(device), resolve_precision(precision), resolve_execution(execution)
-        model = build_model(config)
-        known: dict[str, Any] = {"source": zoo.RANDOM_WEIGHTS, "sha256": None, "trained": False}
-        if str(weights) != zoo.RANDOM_WEIGHTS:
-            path = zoo.resolve(weights, on_progress)
-            report = load_weights(model, path)
-            known = {"source": str(path.resolve()), "sha256": sha256_of(path), "trained": True}
-            known["tensors_loaded"] = len(report.loaded)
-        at_once = clips_per_batch or (1 if place == "cpu" else 8)
-        return cls(config, model.to(place), place, accuracy, way, at_once, known)
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What of it decides the scores."""
+        """Every setting of the network that decides the scores."""
         settings = self.config.model_dump(mode="json", include={"model", "clip", "labels"})
         weights = self.weights["sha256"] or zoo.RANDOM_WEIGHTS
-        how = {"device": self.device, "precision": self.precision, "execution": self.execution}
+        options = self.options
+        how = {"device": options.device, "precision": options.precision, "execution": options.execution}
         return settings | {"weights": weights} | how
 
 
+def _load_network(
+    config: Config, weights: str | Path, options: NetworkOptions, on_progress: OnProgress | None
+) -> _LoadedNetwork:
+    resolved = options.resolve()
+    model = build_model(config)
+    description: dict[str, Any] = {"source": zoo.RANDOM_WEIGHTS, "sha256": None, "trained": False}
+    if str(weights) != zoo.RANDOM_WEIGHTS:
+        path = zoo.resolve(weights, on_progress)
+        report = load_weights(model, path)
+        description = {"source": str(path.resolve()), "sha256": sha256_of(path), "trained": True}
+        description["tensors_loaded"] = len(report.loaded)
+    return _LoadedNetwork(config, model.to(resolved.device), resolved, description)
+
+
 def _test_classifier(
-    network: _Network, options: _DetectionOptions, out: Path, resume: bool, on_progress: OnProgress | None
+    network: _LoadedNetwork, options: _DetectorOptions, out: Path, resume: bool, on_progress: OnProgress | None
 ) -> BenchmarkResult:
-    if options.asked_for:
+    if options.given:
         raise ConfigError(
-            f"{', '.join(options.asked_for)}: this config is a classifier, which knows no boxes; what it is shown are "
+            f"{', '.join(options.given)}: this config is a classifier, which takes no person boxes and is scored on "
             "the views of data.test_views"
         )
     assert isinstance(network.model, ActionClassifier)
-    scorer = ViewScorer(network.model, network.device, network.precision, network.execution, network.clips_per_batch)
+    scorer = ViewScorer(network.model, network.options)
     dataset = build_dataset(network.config, "val", training=False)
     data, files = network.config.data, network.config.data.val
     assert files is not None
@@ -185,18 +186,18 @@ def _test_classifier(
 
 
 def _test_detector(
-    network: _Network, options: _DetectionOptions, out: Path, resume: bool, on_progress: OnProgress | None
+    network: _LoadedNetwork, options: _DetectorOptions, out: Path, resume: bool, on_progress: OnProgress | None
 ) -> BenchmarkResult:
     split = _detection_split(network.config, options)
     plan = split.plan()
     pipeline = Pipeline(
-        split.build_detector(plan, network.device),
+        split.build_detector(plan, network.options.device),
         Scorer(
             network.model,
-            device=network.device,
-            precision=network.precision,
-            execution=network.execution,
-            clips_per_batch=network.clips_per_batch,
+            device=network.options.device,
+            precision=network.options.precision,
+            execution=network.options.execution,
+            clips_per_batch=network.options.clips_per_batch,
             flip=options.flip,
         ),
         label_map=label_map_of(network.config),
@@ -207,52 +208,54 @@ def _test_detector(
     return benchmark_detector(pipeline, split, plan, run, network.weights, on_progress)
 
 
-def _with_split(
-    config: Config, videos: str | Path | None, ground_truth: str | Path | None, options: _DetectionOptions
-) -> Config:
-    """The config with what was named on the call in the place of its own ``data.val``."""
+def _with_split(config: Config, options: _DetectorOptions) -> Config:
+    """The config with the files that were given in place of those of its ``data.val``."""
     if (config.data.kind == "ava") != (config.model.task == "detection"):
         raise ConfigError(
             f"data.kind {config.data.kind} does not fit model.task {config.model.task}: detectors are scored on ava, "
             "classifiers on kinetics or charades"
         )
-    before = {} if config.data.val is None else config.data.val.model_dump()
-    named = {
-        "videos": videos, "annotations": ground_truth, "proposals": options.boxes, "exclude": options.exclude
+    defaults = {} if config.data.val is None else config.data.val.model_dump()
+    split = options.split
+    given = {
+        "videos": split.videos, "annotations": split.ground_truth,
+        "proposals": options.people.boxes, "exclude": split.exclude,
     }  # fmt: skip
-    files = before | {key: str(value) for key, value in named.items() if value is not None}
-    if videos is not None:
+    files = defaults | {key: str(value) for key, value in given.items() if value is not None}
+    if split.videos is not None:
         files["frames"] = None
-    given = {"`ground_truth`": files.get("annotations"), "`videos`": files.get("videos") or files.get("frames")}
-    missing = [option for option, value in given.items() if value is None]
+    needed = {"`ground_truth`": files.get("annotations"), "`videos`": files.get("videos") or files.get("frames")}
+    missing = [option for option, value in needed.items() if value is None]
     if missing:
-        raise ConfigError(f"there is no {' and no '.join(missing)}, and the config's data.val does not say it either")
+        raise ConfigError(f"there is no {' and no '.join(missing)}, and the config's data.val does not name it either")
     data = config.data.model_copy(update={"val": SplitConfig.model_validate(files)})
     return config.model_copy(update={"data": data})
 
 
-def _detection_split(config: Config, options: _DetectionOptions) -> DetectionSplit:
-    files, least, start = config.data.val, options.min_person_score, options.start_seconds
+def _detection_split(config: Config, options: _DetectorOptions) -> DetectionSplit:
+    """The split with every default taken from the config."""
+    files, people = config.data.val, options.people
     assert files is not None
     if files.videos is None:
         raise ConfigError("a detector is scored on video files: give their folder by `videos`, not extracted frames")
-    if options.boxes is not None and options.detector is not None:
-        raise ConfigError("`boxes` says where the people are, so there is nothing for a `detector` to find; give one")
+    if people.boxes is not None and people.detector is not None:
+        raise ConfigError("`boxes` gives the people, so there is nothing for a `detector` to find; give one of the two")
+    least, start = people.min_person_score, options.split.start_seconds
     return DetectionSplit(
         videos=Path(files.videos),
         ground_truth=Path(files.annotations),
         exclude=None if files.exclude is None else Path(files.exclude),
-        boxes=None if options.detector is not None else files.proposals,
-        detector=options.detector or config.detector.spec,
+        boxes=None if people.detector is not None else files.proposals,
+        detector=people.detector or config.detector.spec,
         min_person_score=config.detector.min_score if least is None else least,
         start_seconds=config.data.start_seconds if start is None else start,
-        evaluated=LabelMap.from_pbtxt(options.label_map) if options.label_map else _evaluated(config),
+        evaluated=LabelMap.from_pbtxt(options.label_map) if options.label_map else _evaluated_classes(config),
         dialect=check_dialect(options.dialect),
     )
 
 
-def _evaluated(config: Config) -> LabelMap:
-    """Of AVA's 80 actions 60 are evaluated; of any others, all."""
+def _evaluated_classes(config: Config) -> LabelMap:
+    """AVA evaluates 60 of its 80 actions; of any other set of actions all are evaluated."""
     actions = label_map_of(config)
     return LabelMap.ava_evaluated() if actions.ids == LabelMap.ava().ids else actions
 
@@ -261,7 +264,7 @@ def _open_run(out: Path, settings: Mapping[str, Any], *, resume: bool) -> Manife
     try:
         out.mkdir(parents=True, exist_ok=True)
         if not (resume and (out / MANIFEST).is_file()):
-            # Nobody knows any more which settings they were made with.
+            # Scores without a manifest: their settings are unknown.
             (out / SCORES).unlink(missing_ok=True)
         return Manifest(out, settings, resume=resume)
     except OSError as error:

@@ -1,4 +1,7 @@
-"""Scoring the keyframes of many videos, one file of detections each, so that a run can be cut and resumed."""
+"""Score the keyframes of many videos into one csv per video, so that an interrupted run can be resumed.
+
+The csv files of all videos together are ``detections.csv``.
+"""
 
 from __future__ import annotations
 
@@ -17,17 +20,26 @@ from ava_detect.storage.local_files import atomic_path, remove_stale_temporaries
 from ava_detect.structures.progress import OnProgress, Progress
 
 DETECTIONS = "detections.csv"
-# Of each video, beside the whole: what a resumed run builds on.
+# The folder of the csv files by video, which a resumed run keeps.
 PARTS = "videos"
 
 
 def score_videos(
     pipeline: Pipeline, plan: KeyframePlan, run: Manifest, *, on_progress: OnProgress | None = None
 ) -> list[VideoRecord]:
-    """The record of every video of ``plan``, in its order; ``detections.csv`` in the run's folder holds them all.
+    """Score the videos of a plan and write ``detections.csv`` into the run's folder.
 
-    Videos that an earlier run has finished are not looked at again. A video that cannot be read is recorded as failed
-    and the others go on.
+    Videos that an earlier run finished are kept. A video that cannot be read is recorded as failed, and the run
+    continues with the next one.
+
+    Args:
+        pipeline: The person detector and the network.
+        plan: The videos and their keyframes.
+        run: The run; it gets a record of each video that is scored.
+        on_progress: Called for each keyframe; None for no reports.
+
+    Returns:
+        A record of each video, in the order of ``plan``.
     """
     (run.out / PARTS).mkdir(exist_ok=True)
     remove_stale_temporaries(run.out)
@@ -37,12 +49,12 @@ def score_videos(
     for video in plan.videos:
         record = run.finished(video.source)
         if record is None:
-            with _reporting(on_progress, video, num_done, num_planned) as tick:
-                record = _score_or_fail(pipeline, video, run.out, tick)
+            with _reporting(on_progress, video, num_done, num_planned) as report:
+                record = _score_or_fail(pipeline, video, run.out, report)
             run.add(record)
         records.append(record)
         num_done += len(video.seconds)
-    _join(run.out, records)
+    _concatenate(run.out, records)
     return records
 
 
@@ -50,25 +62,27 @@ def score_videos(
 def _reporting(
     on_progress: OnProgress | None, video: VideoKeyframes, num_before: int, num_planned: int
 ) -> Iterator[Callable[[int], None]]:
-    def tick(num_keyframes: int) -> None:
+    """Yield a function that reports the number of keyframes done in ``video``; report its start and its end too."""
+
+    def report(num_keyframes: int) -> None:
         if on_progress is not None:
             on_progress(Progress("keyframes", num_before + num_keyframes, num_planned, video.source.video_id))
 
-    tick(0)
-    yield tick
-    tick(len(video.seconds))
+    report(0)
+    yield report
+    report(len(video.seconds))
 
 
-def _score_or_fail(pipeline: Pipeline, video: VideoKeyframes, out: Path, tick: Callable[[int], None]) -> VideoRecord:
+def _score_or_fail(pipeline: Pipeline, video: VideoKeyframes, out: Path, report: Callable[[int], None]) -> VideoRecord:
+    """Score one video; an error that the video or its boxes can cause becomes a record with the status ``failed``."""
     try:
-        return _score(pipeline, video, out, tick)
+        return _score(pipeline, video, out, report)
     except (ValueError, OSError, FFmpegError) as error:
-        # What a video or its boxes can be guilty of; the record says what it was, and the run's exit code that it was.
         return VideoRecord(video.source.video_id, str(video.source.path.resolve()), "failed", str(error))
 
 
-def _score(pipeline: Pipeline, video: VideoKeyframes, out: Path, tick: Callable[[int], None]) -> VideoRecord:
-    """Write the detections of one video; whatever goes wrong is raised, and then no file is left."""
+def _score(pipeline: Pipeline, video: VideoKeyframes, out: Path, report: Callable[[int], None]) -> VideoRecord:
+    """Write the detections of one video atomically: an error leaves no file."""
     video_id, path = video.source.video_id, video.source.path
     size, modified = file_state(path)
     run = pipeline(path, video_id=video_id, at_seconds=video.readable_seconds)
@@ -79,13 +93,13 @@ def _score(pipeline: Pipeline, video: VideoKeyframes, out: Path, tick: Callable[
         for keyframe in run:
             write(keyframe)
             num_rows += keyframe.action_scores.size
-            tick(run.num_keyframes)
-    trouble = video.shortfall(run.num_keyframes, run.video.damaged_packets)
+            report(run.num_keyframes)
+    shortfall = video.shortfall(run.num_keyframes, run.video.damaged_packets)
     return VideoRecord(
         video_id=video_id,
         source=str(path.resolve()),
-        status="damaged" if trouble else "done",
-        message=trouble,
+        status="damaged" if shortfall else "done",
+        message=shortfall,
         num_keyframes=run.num_keyframes,
         num_people=run.num_people,
         num_rows=num_rows,
@@ -96,8 +110,8 @@ def _score(pipeline: Pipeline, video: VideoKeyframes, out: Path, tick: Callable[
     )
 
 
-def _join(out: Path, records: list[VideoRecord]) -> None:
-    """All detections as one file, in the order of the records."""
+def _concatenate(out: Path, records: list[VideoRecord]) -> None:
+    """Write ``detections.csv``: the csv files of all videos, in the order of the records."""
     with atomic_path(out / DETECTIONS) as temporary, temporary.open("wb") as whole:
         for record in records:
             for name in record.outputs:
@@ -106,6 +120,13 @@ def _join(out: Path, records: list[VideoRecord]) -> None:
 
 
 def pipeline_seconds(records: list[VideoRecord]) -> dict[str, float]:
-    """Time per stage over all videos: ``data`` (decode, resize), ``detection``, ``action``."""
+    """Sum the time per stage over all videos.
+
+    Args:
+        records: The records of the videos, those of earlier runs included.
+
+    Returns:
+        Seconds for ``data`` (decode and resize), ``detection`` (people) and ``action`` (the network).
+    """
     stages = {"data": "decode", "detection": "detect", "action": "score"}
     return {name: round(sum(record.seconds.get(key, 0.0) for record in records), 3) for name, key in stages.items()}

@@ -1,4 +1,7 @@
-"""One view after another through a classifier; a view that cannot be read stops nothing."""
+"""Score the views of a classification split, clip by clip; a view that cannot be read does not end the run.
+
+Shapes: B clips, T frames, H height, W width, K classes.
+"""
 
 from __future__ import annotations
 
@@ -13,59 +16,87 @@ from ava_detect.datasets.base import ClipDataset
 from ava_detect.datasets.samples import Batch, Sample, collate, network_input
 from ava_detect.errors import VideoError
 from ava_detect.models.action_detector import ActionClassifier
-from ava_detect.models.execution import Execution, Precision, prepare
+from ava_detect.models.execution import prepare
 from ava_detect.models.heads import clip_scores
+from ava_detect.models.network_options import ResolvedNetworkOptions
 from ava_detect.structures import Float32Array
+
+# The scores [K] of a view and the columns of its true labels.
+ViewScores = tuple[Float32Array, tuple[int, ...]]
 
 
 class ViewScorer:
-    """A classifier on its device: uint8 frames ``[B, T, H, W, 3]`` -> scores ``[B, K]``."""
+    """A classifier on its device: uint8 frames ``[B, T, H, W, 3]`` -> scores ``[B, K]``.
 
-    def __init__(
-        self, model: ActionClassifier, device: str, precision: Precision, execution: Execution, clips_per_batch: int
-    ) -> None:
+    Args:
+        model: The classifier, already on the device; it is put into evaluation mode.
+        options: Where and how it runs.
+    """
+
+    def __init__(self, model: ActionClassifier, options: ResolvedNetworkOptions) -> None:
         self.model = model.eval()
-        self.clips_per_batch = clips_per_batch
-        self._device = torch.device(device)
-        self._network = prepare(self.model, execution=execution, precision=precision, device=self._device)
+        self.clips_per_batch = options.clips_per_batch
+        self._device = torch.device(options.device)
+        self._network = prepare(
+            self.model, execution=options.execution, precision=options.precision, device=self._device
+        )
 
     def __call__(self, batch: Batch) -> Float32Array:
-        """The scores of each clip of the batch."""
+        """Score the clips of a batch.
+
+        Args:
+            batch: The clips, uint8 frames ``[B, T, H, W, 3]``.
+
+        Returns:
+            Scores in 0..1, float32 ``[B, K]``.
+        """
         settings = self.model.clip_settings
-        clip = network_input(batch.frames.to(self._device), settings.mean, settings.std)
+        clip = network_input(batch.frames.to(self._device), settings.mean, settings.std)  # [B, 3, T, H, W]
         scores: Float32Array = clip_scores(self._network(clip), self.model.activation).cpu().numpy()
         return scores
 
 
 def score_views(
     scorer: ViewScorer, dataset: ClipDataset, indices: Sequence[int], num_workers: int, times: StageTimes
-) -> Iterator[tuple[Float32Array, tuple[int, ...]] | str]:
-    """For each of ``indices`` its scores and the columns of its labels, or why it cannot be read."""
+) -> Iterator[ViewScores | str]:
+    """Score the samples of a data set in order.
+
+    Args:
+        scorer: The classifier.
+        dataset: The views of every video.
+        indices: Numbers of the samples to score.
+        num_workers: Number of processes that load clips; 0 loads them in this process.
+        times: Receives the time for ``data`` and ``action``.
+
+    Yields:
+        For each index the scores ``[K]`` and the columns of the true labels, or the reason why it cannot be read.
+    """
     loader = DataLoader(
-        _Readable(dataset, indices),
+        _ReadableViews(dataset, indices),
         batch_size=scorer.clips_per_batch,
         num_workers=num_workers,
-        collate_fn=_collate,
+        collate_fn=_collate_readable,
     )
     batches = iter(loader)
     while True:
-        with times.of("data"):
+        with times.measure("data"):
             loaded = next(batches, None)
         if loaded is None:
             return
-        batch, troubles = loaded
-        rows: Iterator[tuple[Float32Array, tuple[int, ...]]] = iter(())
+        batch, errors = loaded
+        scored: Iterator[ViewScores] = iter(())
         if batch is not None:
-            with times.of("action"):
-                scores = scorer(batch)
+            with times.measure("action"):
+                scores = scorer(batch)  # [B, K]
             columns = [tuple(np.flatnonzero(row).tolist()) for row in batch.labels.numpy()]
-            rows = zip(scores, columns, strict=True)
-        for trouble in troubles:
-            yield trouble or next(rows)
+            scored = zip(scores, columns, strict=True)
+        # The batch holds the readable samples only; put the errors back at their positions between them.
+        for error in errors:
+            yield error or next(scored)
 
 
-class _Readable(Dataset[Sample | str]):
-    """Some samples of a data set; in the place of one that cannot be read, the reason."""
+class _ReadableViews(Dataset[Sample | str]):
+    """Chosen samples of a data set; a sample that cannot be read is replaced by the reason."""
 
     def __init__(self, dataset: ClipDataset, indices: Sequence[int]) -> None:
         self._dataset = dataset
@@ -74,14 +105,14 @@ class _Readable(Dataset[Sample | str]):
     def __len__(self) -> int:
         return len(self._indices)
 
-    def __getitem__(self, place: int) -> Sample | str:
+    def __getitem__(self, position: int) -> Sample | str:
         try:
-            return self._dataset[self._indices[place]]
+            return self._dataset[self._indices[position]]
         except VideoError as error:
             return str(error)
 
 
-def _collate(items: Sequence[Sample | str]) -> tuple[Batch | None, list[str]]:
-    """The samples among ``items`` as a batch, and for every item its trouble, "" for none."""
+def _collate_readable(items: Sequence[Sample | str]) -> tuple[Batch | None, list[str]]:
+    """Collate the samples among ``items``; the second value is the error of each item, "" for a sample."""
     samples = [item for item in items if isinstance(item, Sample)]
     return collate(samples) if samples else None, [item if isinstance(item, str) else "" for item in items]

@@ -1,4 +1,4 @@
-"""``ava-detect benchmark``: parse, call one function, print. ``cli.py`` mounts it."""
+"""``ava-detect benchmark``: parse the flags, call ``run_benchmark``, print its result."""
 
 from __future__ import annotations
 
@@ -63,8 +63,9 @@ def benchmark(
     quiet: options.Quiet = False,
 ) -> None:
     """Score a network on a split: AVA's frame-mAP, or a classifier's accuracy; each stage timed apart."""
-    from ava_detect.benchmark import run_benchmark
+    from ava_detect.benchmark import PeopleOptions, SplitOptions, run_benchmark
     from ava_detect.config import load_config
+    from ava_detect.models.network_options import NetworkOptions
 
     if overrides and not config:
         raise typer.BadParameter("--set changes a config: name it by --config")
@@ -73,22 +74,14 @@ def benchmark(
             result = run_benchmark(
                 load_config(config, overrides) if config and overrides else config,
                 weights,
-                out=out,
-                videos=videos,
-                ground_truth=ground_truth,
-                boxes=boxes,
-                exclude=exclude,
-                label_map=label_map,
-                detector=detector,
-                min_person_score=min_person_score,
-                start_seconds=start_seconds,
+                out,
+                split=SplitOptions(videos, ground_truth, exclude, start_seconds),
+                people=PeopleOptions(boxes, detector, min_person_score),
+                network=NetworkOptions(device, precision, execution, clips_per_batch),
                 dialect=dialect,
+                label_map=label_map,
+                scales=_integers(scales),
                 flip=flip,
-                scales=_numbers(scales),
-                device=device,
-                precision=precision,
-                execution=execution,
-                clips_per_batch=clips_per_batch,
                 resume=resume,
                 on_progress=on_progress,
             )
@@ -105,7 +98,7 @@ def benchmark(
         raise typer.Exit(1)
 
 
-def _numbers(text: str) -> list[int]:
+def _integers(text: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",") if part.strip()]
     except ValueError as error:
@@ -113,7 +106,7 @@ def _numbers(text: str) -> list[int]:
 
 
 def _print(result: BenchmarkResult) -> None:
-    """The score first and last; between them what it cost and what it was made of."""
+    """Print the counts, the time per stage, the notes, the files, and last the score."""
     counts = {name.replace("_", " "): number for name, number in result.counts.items() if number}
     say(", ".join(f"{number:,} {name}" for name, number in counts.items()))
     spent = sum(result.seconds.values())

@@ -1,4 +1,4 @@
-"""How weights are learnt: losses, schedule, loop, checkpoints."""
+"""Train a network: losses, learning-rate schedule, training loop, validation, checkpoints."""
 
 from ava_detect.training.loop import TrainResult, train
 

@@ -1,9 +1,9 @@
-"""Which clips each step takes, and their way from the data set to the loop.
+"""Choose the clips of each training step, and load them.
 
 The order of an epoch is a permutation drawn from (seed, epoch) alone. A step takes the next ``batch_size`` clips of
-it, cut into equal parts for the accumulated passes and the processes: so any number of processes takes the same steps,
-and a training that was resumed goes on where it was. What is left at the end of an epoch, less than a batch, is
-left out (as in PySlowFast); other clips are, the next time.
+it, split evenly over the accumulated passes and the processes. So the steps are the same for any number of processes,
+and a resumed training continues with the clips that an uninterrupted one would take. The incomplete batch at the end of
+an epoch is dropped (as in PySlowFast); each epoch drops other clips.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from ava_detect.datasets.samples import Batch, Sample, collate
 from ava_detect.errors import AvaDetectError, ConfigError
 
 T = TypeVar("T")
-Key = tuple[int, int]  # epoch, number of the clip
-# Loader processes hand over their memory through sockets, TMPDIR/pymp-xxxxxxxx/listener-xxxxxxxx, whose names the
-# system bounds at 107 bytes (103 on macOS). PyTorch would say so on the error stream and then wait for ever.
+Key = tuple[int, int]  # (epoch, index of the clip)
+# Loader processes pass shared memory through the sockets TMPDIR/pymp-xxxxxxxx/listener-xxxxxxxx, whose paths the
+# system limits to 107 bytes (103 on macOS). With a longer path PyTorch prints an error and then hangs.
 _LONGEST_TEMPORARY_FOLDER = (103 if sys.platform == "darwin" else 107) - len("/pymp-xxxxxxxx/listener-xxxxxxxx")
 
 
 class Clips(Protocol):
-    """What is needed of a training set."""
+    """A training set: a sample by (epoch, index)."""
 
     def __len__(self) -> int: ...
 
@@ -36,7 +36,19 @@ class Clips(Protocol):
 
 
 class StepSampler(Sampler[list[Key]]):
-    """The parts of each step that one process takes, in order: ``accumulate`` lists of keys a step."""
+    """Yield the clips that one process takes: ``accumulate`` lists of keys per step.
+
+    Args:
+        num_clips: Number of clips of the training set.
+        batch_size: Number of clips per step, over all processes and accumulated passes.
+        accumulate: Number of forward passes per step.
+        process: Rank of this process.
+        num_processes: Number of processes.
+        seed: Seed of the order.
+
+    Raises:
+        ConfigError: ``batch_size`` is not a multiple of ``accumulate * num_processes``, or larger than ``num_clips``.
+    """
 
     def __init__(
         self,
@@ -48,9 +60,6 @@ class StepSampler(Sampler[list[Key]]):
         num_processes: int = 1,
         seed: int,
     ) -> None:
-        """``batch_size``: clips a step, over all processes and accumulated passes. ``ConfigError`` when it does not
-        divide, or is more than there are clips.
-        """
         parts = accumulate * num_processes
         if batch_size % parts:
             raise ConfigError(
@@ -72,7 +81,14 @@ class StepSampler(Sampler[list[Key]]):
         self._steps = range(0)
 
     def over(self, steps: range) -> StepSampler:
-        """The same, for these steps of the training; steps count from 0 and through all epochs."""
+        """Set the steps to iterate over.
+
+        Args:
+            steps: Step numbers, counted from 0 through all epochs.
+
+        Returns:
+            This sampler.
+        """
         self._steps = steps
         return self
 
@@ -83,31 +99,44 @@ class StepSampler(Sampler[list[Key]]):
         shuffled_epoch, order = -1, np.empty(0, np.int64)
         size = self.batch_size // (self._accumulate * self._num_processes)
         for step in self._steps:
-            epoch, place = divmod(step, self.steps_per_epoch)
+            epoch, step_of_epoch = divmod(step, self.steps_per_epoch)
             if epoch != shuffled_epoch:
-                shuffled_epoch, order = epoch, np.random.default_rng([self._seed, epoch]).permutation(self.num_clips)
+                shuffled_epoch = epoch
+                order = np.random.default_rng([self._seed, epoch]).permutation(self.num_clips)  # [num_clips]
             for part in range(self._accumulate):
-                start = place * self.batch_size + (part * self._num_processes + self._process) * size
+                # A batch is laid out as [accumulate, num_processes, size].
+                start = step_of_epoch * self.batch_size + (part * self._num_processes + self._process) * size
                 yield [(epoch, int(clip)) for clip in order[start : start + size]]
 
 
 def training_batches(clips: Clips, sampler: StepSampler, *, num_workers: int, pin_memory: bool) -> Iterator[Batch]:
-    """The batches of ``sampler``, read ahead by ``num_workers`` processes (0: by this one, when asked for).
+    """Load the batches of a sampler.
 
-    Raises what the data set raised, as it said it; ``ConfigError`` where such processes cannot hand over anything.
+    Args:
+        clips: The training set.
+        sampler: The clips of each batch.
+        num_workers: Number of processes that load ahead; 0 loads in this process, when a batch is asked for.
+        pin_memory: Put the batches into page-locked memory, for the copy to a GPU.
+
+    Yields:
+        The batches, in the order of the sampler.
+
+    Raises:
+        AvaDetectError: The data set's own error, without the traceback of a worker.
+        ConfigError: The path of the temporary folder is too long for worker processes.
     """
     _require_short_temporary_folder(num_workers)
     loader = DataLoader(
-        _Told(clips),
+        _ErrorsAsValues(clips),
         batch_sampler=sampler,
-        collate_fn=_collate,
+        collate_fn=_collate_or_error,
         num_workers=num_workers,
         pin_memory=pin_memory,
-        # A generator of its own: the loop's random numbers must not depend on when the loader was started.
+        # A separate generator, since the loader draws a seed whenever it is started.
         generator=torch.Generator(),
     )
     for batch in loader:
-        yield raised(batch)
+        yield value_or_raise(batch)
 
 
 def _require_short_temporary_folder(num_workers: int) -> None:
@@ -119,8 +148,8 @@ def _require_short_temporary_folder(num_workers: int) -> None:
         )
 
 
-class _Told(Dataset[Any]):
-    """A data set whose errors come as values: torch would wrap their sentences in the traceback of a worker."""
+class _ErrorsAsValues(Dataset[Any]):
+    """A data set that returns its errors, since torch would wrap their messages in the traceback of a worker."""
 
     def __init__(self, clips: Any) -> None:
         self._clips = clips
@@ -136,12 +165,12 @@ class _Told(Dataset[Any]):
         return sample
 
 
-def _collate(items: Sequence[Sample | AvaDetectError]) -> Batch | AvaDetectError:
-    samples = _samples(items)
+def _collate_or_error(items: Sequence[Sample | AvaDetectError]) -> Batch | AvaDetectError:
+    samples = _samples_or_error(items)
     return samples if isinstance(samples, AvaDetectError) else collate(samples)
 
 
-def _samples(items: Sequence[Sample | AvaDetectError]) -> list[Sample] | AvaDetectError:
+def _samples_or_error(items: Sequence[Sample | AvaDetectError]) -> list[Sample] | AvaDetectError:
     """The samples, or the first error among them."""
     samples = []
     for item in items:
@@ -151,22 +180,46 @@ def _samples(items: Sequence[Sample | AvaDetectError]) -> list[Sample] | AvaDete
     return samples
 
 
-def raised(value: T | AvaDetectError) -> T:
-    """``value``, unless it is an error."""
+def value_or_raise(value: T | AvaDetectError) -> T:
+    """Raise a value that is an error.
+
+    Args:
+        value: A value, or the error that came in its place.
+
+    Returns:
+        The value.
+
+    Raises:
+        AvaDetectError: ``value`` itself, if it is an error.
+    """
     if isinstance(value, AvaDetectError):
         raise value
     return value
 
 
 def samples_in_order(clips: Any, indices: Sequence[int], *, num_workers: int, size: int) -> Iterator[list[Sample]]:
-    """The clips of these numbers as lists of up to ``size`` samples, for an evaluation. Errors as above."""
+    """Load chosen clips in order, for an evaluation.
+
+    Args:
+        clips: The data set.
+        indices: Indices of the clips.
+        num_workers: Number of processes that load ahead; 0 loads in this process.
+        size: Largest number of samples per list.
+
+    Yields:
+        Lists of up to ``size`` samples.
+
+    Raises:
+        AvaDetectError: The data set's own error, without the traceback of a worker.
+        ConfigError: The path of the temporary folder is too long for worker processes.
+    """
     _require_short_temporary_folder(num_workers)
     loader = DataLoader(
-        torch.utils.data.Subset(_Told(clips), indices),
+        torch.utils.data.Subset(_ErrorsAsValues(clips), indices),
         batch_size=size,
-        collate_fn=_samples,
+        collate_fn=_samples_or_error,
         num_workers=num_workers,
         generator=torch.Generator(),
     )
     for samples in loader:
-        yield raised(samples)
+        yield value_or_raise(samples)

@@ -1,4 +1,4 @@
-"""Everything that a training is, in one file that appears whole or not at all."""
+"""Checkpoints: the whole state of a training in one file, written atomically; and its random number generators."""
 
 from __future__ import annotations
 
@@ -17,20 +17,33 @@ from ava_detect.errors import TrainingError
 from ava_detect.storage.local_files import atomic_path
 
 FORMAT = 1
-# What may differ when a training goes on: it changes no number that is learnt.
+# Settings that may change when a training is resumed, because no weight depends on them.
 FREE_SETTINGS = frozenset({"description", "data.num_workers", "train.log_every", "train.save_every"})
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
-    """Write ``state``, tensors and plain values, in one atomic step."""
+    """Write a checkpoint atomically.
+
+    Args:
+        path: The file to write.
+        state: Tensors and plain values by name.
+    """
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
         torch.save({"format": FORMAT, **state}, stream)
 
 
 def load_checkpoint(path: Path, *, name: object = None) -> dict[str, Any]:
-    """What ``save_checkpoint`` wrote, on the CPU; ``TrainingError`` when it cannot be read.
+    """Read a checkpoint.
 
-    ``name``: what people are told of the file, where ``path`` is but a copy.
+    Args:
+        path: A file that ``save_checkpoint`` wrote.
+        name: The name of the file in error messages, where ``path`` is a local copy; None for ``path``.
+
+    Returns:
+        The state, its tensors on the CPU.
+
+    Raises:
+        TrainingError: The file cannot be read, or is not a checkpoint of this format.
     """
     name = path if name is None else name
     try:
@@ -38,19 +51,26 @@ def load_checkpoint(path: Path, *, name: object = None) -> dict[str, Any]:
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise TrainingError(
-            f"{name} cannot be read as a checkpoint ({reason}); start anew in another folder"
+            f"{name} cannot be read as a checkpoint ({reason}); start a new training in another folder"
         ) from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise TrainingError(f"{name} is not a checkpoint of a training that this version can go on with")
+        raise TrainingError(f"{name} is not a checkpoint of a training that this version can resume")
     return state
 
 
 def check_same_training(name: object, state: Mapping[str, Any], config: Config, num_clips: int) -> None:
-    """``TrainingError`` naming both values where the config, or the size of the training set, is another than then.
+    """Check that a checkpoint belongs to the training that is to be resumed.
 
-    ``name``: the checkpoint, for people.
+    Args:
+        name: The name of the checkpoint in the error message.
+        state: The checkpoint.
+        config: The config of the training.
+        num_clips: Number of clips of the training set.
+
+    Raises:
+        TrainingError: A setting or the size of the training set differs; both values are named.
     """
-    before, now = dict(_leaves(state["config"])), dict(_leaves(config.model_dump(mode="json")))
+    before, now = dict(_flattened(state["config"])), dict(_flattened(config.model_dump(mode="json")))
     changed = [
         f"{name} was {before.get(name)!r} and is now {now.get(name)!r}"
         for name in dict.fromkeys([*before, *now])
@@ -60,44 +80,53 @@ def check_same_training(name: object, state: Mapping[str, Any], config: Config, 
         changed.append(f"the training set had {state['num_clips']} clips and has now {num_clips}")
     if changed:
         raise TrainingError(
-            f"{name} is of another training: {'; '.join(changed)}. Give the old values back to resume it, or start "
-            "anew in another folder (train.initialise takes the weights of this one)"
+            f"{name} is of another training: {'; '.join(changed)}. Give the old values back to resume it, or start a "
+            "new one in another folder (train.initialise takes the weights of this one)"
         )
 
 
-def _leaves(section: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+def _flattened(section: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (dotted name, value) of every setting of nested dicts."""
     if isinstance(section, dict) and section:
         for key, value in section.items():
-            yield from _leaves(value, f"{name}.{key}" if name else str(key))
+            yield from _flattened(value, f"{name}.{key}" if name else str(key))
     else:
         yield name, section
 
 
 def seed_everything(seed: int) -> None:
-    """Start every random number generator of this process from ``seed``."""
+    """Seed the random number generators of Python, NumPy and PyTorch in this process.
+
+    Args:
+        seed: The seed.
+    """
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
 
 
 def random_states() -> dict[str, Any]:
-    """The state of every random number generator of this process, as plain values and tensors."""
+    """Return the states of the random number generators of this process, as plain values and tensors."""
     numpy_state = np.random.get_state(legacy=False)
     assert isinstance(numpy_state, dict)
-    words = numpy_state["state"]
+    twister = numpy_state["state"]
     return {
         "python": random.getstate(),
-        "numpy": {**numpy_state, "state": {"key": torch.from_numpy(words["key"].copy()), "pos": words["pos"]}},
+        "numpy": {**numpy_state, "state": {"key": torch.from_numpy(twister["key"].copy()), "pos": twister["pos"]}},
         "torch": torch.get_rng_state(),
         "cuda": [torch.cuda.get_rng_state()] if torch.cuda.is_available() else [],
     }
 
 
 def restore_random_states(states: Mapping[str, Any]) -> None:
-    """Put back what ``random_states`` gave."""
+    """Restore the random number generators of this process.
+
+    Args:
+        states: The value of ``random_states``.
+    """
     random.setstate(states["python"])
-    words = states["numpy"]["state"]
-    np.random.set_state({**states["numpy"], "state": {"key": words["key"].numpy(), "pos": words["pos"]}})
+    twister = states["numpy"]["state"]
+    np.random.set_state({**states["numpy"], "state": {"key": twister["key"].numpy(), "pos": twister["pos"]}})
     torch.set_rng_state(states["torch"])
     for state in states["cuda"][: torch.cuda.device_count()]:
         torch.cuda.set_rng_state(state)

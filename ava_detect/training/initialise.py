@@ -1,4 +1,4 @@
-"""Weights to start from: a file or a zoo name, of any family that the package reads."""
+"""Initialise a network from a weights file or a name of the zoo, of any family that the package reads."""
 
 from __future__ import annotations
 
@@ -8,10 +8,20 @@ from ava_detect.models.zoo import resolve
 
 
 def initialise(network: ActionDetector | ActionClassifier, name_or_path: str) -> str:
-    """Fill ``network`` from a weights file, and say in a line what was taken.
+    """Load the weights that a training starts from.
 
-    Everything is taken where the file's last layer has as many rows as the network's; otherwise (Kinetics weights for
-    AVA, or other actions) everything but the last layer, which stays fresh. ``WeightsError`` when it does not fit.
+    If the file's last layer has as many rows as the network's, every tensor is loaded. Otherwise (Kinetics weights for
+    AVA, or other actions) the last layer keeps its random weights.
+
+    Args:
+        network: The network to fill.
+        name_or_path: A weights file, its address, or a name of the zoo.
+
+    Returns:
+        A sentence that names the file and the number of tensors loaded.
+
+    Raises:
+        WeightsError: The weights cannot be had, or do not fit the network.
     """
     path = resolve(name_or_path)
     same_head = inspect_file(path).head_rows == network.head.projection.out_features

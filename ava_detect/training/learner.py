@@ -1,4 +1,7 @@
-"""One step of learning: forward, backward and update of a network, its optimiser and its moving average."""
+"""One training step: forward pass, backward pass, and update of the network, the optimiser and the moving average.
+
+Shapes: B clips, T frames, H height, W width, M rows (people, or clips of a classifier), K classes.
+"""
 
 from __future__ import annotations
 
@@ -21,22 +24,35 @@ from ava_detect.training.optimiser import build_optimiser
 from ava_detect.training.sync_batchnorm import synchronise_batchnorm
 
 Network = ActionDetector | ActionClassifier
-# Below this scale fp16's gradients overflow whatever is done about it.
+# Gradients that overflow fp16 even at this loss scale have diverged.
 _LEAST_FP16_SCALE = 1.0
 
 
 @dataclass(frozen=True)
 class Step:
-    """``loss``: mean over the rows of the whole batch. ``grad_norm``: of all gradients, before it was clipped."""
+    """The outcome of a training step.
+
+    Attributes:
+        loss: Mean over the rows of the whole batch.
+        grad_norm: Norm of all gradients before clipping.
+    """
 
     loss: float
     grad_norm: float
 
 
 class Learner:
-    """A network that learns, in one process or as one of several that stay equal.
+    """A network in training, in one process or as one of several whose weights stay equal.
 
-    ``network``: what learns. ``average``: its moving average, or None. ``accelerator``: Accelerate's.
+    Args:
+        network: The network to train.
+        config: The config; its ``train`` section has the settings.
+        accelerator: An ``accelerate.Accelerator``.
+
+    Attributes:
+        network: The network.
+        average: The exponential moving average of its weights, or None.
+        accelerator: The ``accelerate.Accelerator``.
     """
 
     def __init__(self, network: Network, config: Config, accelerator: Any) -> None:
@@ -58,33 +74,43 @@ class Learner:
         if self._is_cpu and settings.precision == "bf16":
             _stem_in_fp32(network)
         if settings.compile:
-            # Not the head: every step has another number of people.
+            # The head stays eager: the number of people changes with every step, which would compile it anew.
             network.backbone.compile()
         self._model, self._optimiser = accelerator.prepare(network, build_optimiser(network, settings))
 
     @property
     def evaluated(self) -> Network:
-        """The network that is validated and kept: the average, where there is one."""
+        """The network to validate and to save: the moving average if there is one, else the network."""
         return self.network if self.average is None else cast(Network, self.average.module)
 
     def step(self, batches: Sequence[Batch], learning_rate: float) -> Step:
-        """Learn from one batch that came in parts. ``DivergedError`` when the loss or its gradient is no number; the
-        weights are then as they were.
+        """Run one training step.
+
+        Args:
+            batches: The accumulated parts of this process's share of the batch.
+            learning_rate: The learning rate of the step.
+
+        Returns:
+            The loss and the gradient norm.
+
+        Raises:
+            DivergedError: The loss or its gradient is not finite; the weights are unchanged.
         """
         self._model.train()
-        num_rows = max(1, int(self._sum(sum(len(batch.labels) for batch in batches))))
+        # Rows of the whole batch: over all parts and processes.
+        num_rows = max(1, int(self._sum_over_processes(sum(len(batch.labels) for batch in batches))))
         loss_sum = torch.zeros((), device=self.accelerator.device)
         for number, batch in enumerate(batches, start=1):
-            # Processes exchange gradients once, with the last part.
+            # Processes exchange gradients once per step, in the last backward pass.
             with nullcontext() if number == len(batches) else self.accelerator.no_sync(self._model):
                 batch = batch.to(self.accelerator.device)
                 part = self._loss(self._logits(batch), batch.labels)
-                # The exchange takes the mean over processes, and what is wanted is the sum.
+                # DDP averages the gradients over the processes; the factor num_processes makes it their sum.
                 self.accelerator.backward(part * (self.accelerator.num_processes / num_rows))
             loss_sum += part.detach()
-        loss = self._sum(loss_sum) / num_rows
+        loss = self._sum_over_processes(loss_sum) / num_rows
         grad_norm = float(self.accelerator.clip_grad_norm_(self.network.parameters(), self._clip_norm))
-        self._check(loss, grad_norm)
+        self._require_finite(loss, grad_norm)
         for group in self._optimiser.param_groups:
             group["lr"] = learning_rate
         self._optimiser.step()
@@ -94,14 +120,16 @@ class Learner:
         return Step(loss, grad_norm)
 
     def _logits(self, batch: Batch) -> Tensor:
-        """``[M, K]``: of each person, or of each clip (the mean over a classifier's positions)."""
+        """The logits ``[M, K]`` of each person, or of each clip."""
         settings = self.network.clip_settings
-        clip = network_input(batch.frames, settings.mean, settings.std)
-        logits: Tensor = self._model(clip) if batch.rois is None else self._model(clip, batch.rois)
-        return logits.mean(dim=(1, 2, 3)) if batch.rois is None else logits
+        clip = network_input(batch.frames, settings.mean, settings.std)  # [B, 3, T, H, W]
+        if batch.rois is not None:
+            detector_logits: Tensor = self._model(clip, batch.rois)  # [M, K]
+            return detector_logits
+        logits: Tensor = self._model(clip)  # [B, t, h, w, K]: one at each position
+        return logits.mean(dim=(1, 2, 3))
 
-    def _sum(self, value: float | Tensor) -> float:
-        """The sum over all processes."""
+    def _sum_over_processes(self, value: float | Tensor) -> float:
         tensor = torch.as_tensor(value, dtype=torch.float64 if self._is_cpu else torch.float32)
         return float(self.accelerator.reduce(tensor.to(self.accelerator.device), "sum"))
 
@@ -109,7 +137,11 @@ class Learner:
     def _is_cpu(self) -> bool:
         return bool(self.accelerator.device.type == "cpu")
 
-    def _check(self, loss: float, grad_norm: float) -> None:
+    def _require_finite(self, loss: float, grad_norm: float) -> None:
+        """Raise ``DivergedError`` for a loss or gradient that is not finite.
+
+        With fp16 a gradient may overflow: the loss scaler then skips the step and lowers its scale, down to a limit.
+        """
         scaler = self.accelerator.scaler
         if not math.isfinite(loss):
             raise DivergedError(f"the loss is {loss}")
@@ -118,15 +150,18 @@ class Learner:
         if scaler is not None and scaler.get_scale() < _LEAST_FP16_SCALE:
             raise DivergedError("the gradients overflow fp16 at every scale")
 
-    def equalise(self) -> None:
-        """Give every process the running statistics of the first; without synchronised batch norm each has its own."""
+    def synchronise_buffers(self) -> None:
+        """Copy the batch norms' running statistics of the first process to all.
+
+        Without synchronised batch norm each process has its own.
+        """
         from accelerate.utils import broadcast  # type: ignore[import-untyped]
 
         modules = (self.network, self.evaluated)
         broadcast([buffer for module in modules for buffer in module.buffers()], from_process=0)
 
-    def state(self) -> dict[str, Any]:
-        """Tensors and plain values of which ``load`` makes the same learner again."""
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of the network, the average, the optimiser and the loss scaler, for ``load_state_dict``."""
         scaler = self.accelerator.scaler
         return {
             "model": self.network.state_dict(),
@@ -135,8 +170,12 @@ class Learner:
             "scaler": None if scaler is None else scaler.state_dict(),
         }
 
-    def load(self, state: dict[str, Any]) -> None:
-        """Become what ``state`` says."""
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore a state.
+
+        Args:
+            state: The value of ``state_dict``; other entries are ignored.
+        """
         self.network.load_state_dict(state["model"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
@@ -146,17 +185,19 @@ class Learner:
 
 
 def _channels_last(network: Network) -> Network:
-    """The network with weights laid out like uint8 frames, which spares the copies between layouts."""
+    """Lay out the convolution weights channels-last, like the frames, which saves copies between the layouts."""
     for parameter in network.parameters():
-        # A kernel of one point has the same layout either way.
+        # A 1x1x1 kernel has the same layout either way.
         if parameter.dim() == 5 and parameter.shape[2:].numel() > 1:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
     return network
 
 
 def _stem_in_fp32(network: Network) -> None:
-    """Keep the first convolutions out of bf16: on a CPU (seen with torch 2.15) the gradient of a 1x7x7 convolution of 3
-    channels with stride 2 writes beyond its memory.
+    """Keep the first convolutions out of bf16 autocast.
+
+    On a CPU (seen with torch 2.15) the bf16 gradient of a 1x7x7 convolution of 3 channels with stride 2 writes beyond
+    its memory.
     """
     for stem in network.backbone.stem.values():
         stem.forward = torch.autocast("cpu", enabled=False)(stem.forward)

@@ -1,4 +1,4 @@
-"""What a training says of itself: csv files that survive being killed and resumed, and TensorBoard's events."""
+"""The logs of a training: csv files that survive a kill and a resume, and TensorBoard event files."""
 
 from __future__ import annotations
 
@@ -21,13 +21,19 @@ from ava_detect.training.validation import Score
 
 
 class CsvLog:
-    """A csv file with one row at a time, each on disk when ``write`` returns; its first column is the step."""
+    """A csv file that is written row by row; each row is in the file when ``write`` returns.
+
+    Args:
+        path: The file.
+        columns: Names of the columns, the first of them the step.
+        done_steps: The step to resume from. Rows of an earlier run up to it are kept; later rows, and a last row that
+            was cut off, are dropped.
+
+    Raises:
+        TrainingError: The existing file has other columns.
+    """
 
     def __init__(self, path: Path, columns: Sequence[str], *, done_steps: int) -> None:
-        """Rows of an earlier run up to ``done_steps`` stay; later ones, and one that was cut off, are dropped.
-
-        ``TrainingError`` when the file that is there has other columns.
-        """
         self.columns = tuple(columns)
         kept = [self._line(dict(zip(columns, columns, strict=True)))]
         if path.exists() and done_steps:
@@ -39,7 +45,11 @@ class CsvLog:
         self._path = path
 
     def write(self, row: Mapping[str, Any]) -> None:
-        """Append a row; a value of every column."""
+        """Append a row.
+
+        Args:
+            row: A value for every column.
+        """
         with self._path.open("a", encoding="utf-8") as file:
             file.write(self._line(row))
 
@@ -49,19 +59,29 @@ class CsvLog:
         return text.getvalue()
 
 
-class Events:
-    """TensorBoard's events in ``folder``, or nothing where TensorBoard is not installed."""
+class TensorBoardLog:
+    """TensorBoard event files; does nothing if TensorBoard is not installed.
+
+    Args:
+        folder: Folder of the event files.
+        done_steps: The step to resume from; TensorBoard hides later events of an earlier run.
+    """
 
     def __init__(self, folder: Path, *, done_steps: int) -> None:
         self._writer: Any = None
         if importlib.util.find_spec("tensorboard") is not None:
             from torch.utils.tensorboard import SummaryWriter
 
-            # Events of an earlier run after the checkpoint are hidden.
             self._writer = SummaryWriter(str(folder), purge_step=done_steps + 1)
 
     def write(self, group: str, row: Mapping[str, Any], step: int) -> None:
-        """The numbers of ``row`` as curves named ``group/column``."""
+        """Add a point to the curve ``group/column`` of each number.
+
+        Args:
+            group: First part of the curves' names.
+            row: Values by column; text, ``step`` and ``epoch`` are skipped.
+            step: The step of the point.
+        """
         if self._writer is not None:
             for name, value in row.items():
                 if isinstance(value, int | float) and name not in ("step", "epoch"):
@@ -69,29 +89,44 @@ class Events:
             self._writer.flush()
 
     def close(self) -> None:
-        """End the file."""
+        """Close the event file."""
         if self._writer is not None:
             self._writer.close()
 
 
 class TrainingLog:
-    """The history of a training in its folder: a row of numbers every so many steps, and one an evaluation."""
+    """The history of a training: ``log.csv`` and ``validation.csv``, and the same as TensorBoard curves.
+
+    Args:
+        out: Folder of the logs.
+        score_names: Names of the numbers of a validation, the columns of ``validation.csv``.
+        done_steps: The step of the checkpoint to resume from; later rows are dropped.
+        every: Number of steps per row of ``log.csv``.
+        clips_per_step: Number of clips per step.
+    """
 
     COLUMNS = ("step", "epoch", "loss", "lr", "grad_norm", "clips_per_second", "data_wait", "memory_mib")
 
     def __init__(
         self, out: Path, score_names: Sequence[str], *, done_steps: int, every: int, clips_per_step: int
     ) -> None:
-        """``score_names``: the numbers of an evaluation. ``done_steps``: the checkpoint's; later rows are dropped."""
         self._steps = CsvLog(out / STEPS, self.COLUMNS, done_steps=done_steps)
         self._scores = CsvLog(out / SCORES, ("step", "epoch", *score_names), done_steps=done_steps)
-        self._events = Events(out / EVENTS, done_steps=done_steps)
+        self._tensorboard = TensorBoardLog(out / EVENTS, done_steps=done_steps)
         self._every = every
         self._clips_per_step = clips_per_step
-        self._begin_interval()
+        self._start_interval()
 
     def add(self, step: int, epoch: float, done: Step, learning_rate: float, waited_seconds: float) -> None:
-        """Take note of a step; a row is written every ``every`` steps, of means over them."""
+        """Record a step; every ``every`` steps a row of their means is written.
+
+        Args:
+            step: Number of steps done.
+            epoch: Number of epochs done, with the fraction.
+            done: Loss and gradient norm of the step.
+            learning_rate: The learning rate of the step.
+            waited_seconds: Time that the step waited for its clips, seconds.
+        """
         self._last = (step, epoch, learning_rate)
         self._num += 1
         self._loss += done.loss
@@ -101,7 +136,7 @@ class TrainingLog:
             self.end_interval()
 
     def end_interval(self) -> None:
-        """Write the row of the steps since the last one, so that no row spans a checkpoint."""
+        """Write the row of the steps since the last row; called before a checkpoint, so that no row spans one."""
         if not self._num:
             return
         step, epoch, learning_rate = self._last
@@ -117,27 +152,33 @@ class TrainingLog:
             "memory_mib": _memory_mib(),
         }
         self._steps.write(row)
-        self._events.write("train", row, step)
-        self._begin_interval()
+        self._tensorboard.write("train", row, step)
+        self._start_interval()
 
     def add_score(self, step: int, epoch: float, score: Score) -> None:
-        """Write the row of an evaluation; its time belongs to no interval of steps."""
+        """Write the row of a validation, and start the next interval, which leaves out the validation's time.
+
+        Args:
+            step: Number of steps done.
+            epoch: Number of epochs done, with the fraction.
+            score: The score.
+        """
         row = {"step": step, "epoch": round(epoch, 4), **score.details}
         self._scores.write(row)
-        self._events.write("validation", row, step)
-        self._begin_interval()
+        self._tensorboard.write("validation", row, step)
+        self._start_interval()
 
     def close(self) -> None:
-        """End the files."""
-        self._events.close()
+        """Close the files."""
+        self._tensorboard.close()
 
-    def _begin_interval(self) -> None:
+    def _start_interval(self) -> None:
         self._num, self._loss, self._grad_norm, self._waited = 0, 0.0, 0.0, 0.0
         self._started = time.perf_counter()
 
 
 def _memory_mib() -> int:
-    """The most memory of the GPU that was used so far, or without one, what the process holds in RAM, in MiB."""
+    """The peak memory allocated on the GPU so far, or without a GPU the resident memory of the process, in MiB."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() // 2**20
     return int(psutil.Process().memory_info().rss) // 2**20

@@ -1,11 +1,11 @@
-"""The training loop: a config in, weights and their history out, on one process or many.
+"""The training loop: train the network of a config, on one process or many.
 
-One step is one batch of ``train.batch_size`` clips, however many processes and accumulated passes it is cut into; its
-loss is the mean over all people of all of them (``losses``, ``learner``). Accelerate knows the device, the precision
-and the other processes. Whatever is needed to go on is in ``OUT/last.pt`` (``checkpoint``).
+One step is one batch of ``train.batch_size`` clips, split over the processes and accumulated passes; its loss is the
+mean over all people of the whole batch (``losses``, ``learner``). Accelerate provides the device, the precision and the
+communication between processes. The state to resume from is ``OUT/last.pt`` (``checkpoint``).
 
-``OUT``, a folder or an address (``run_files``): ``log.csv``, ``validation.csv``, ``tensorboard/``, ``last.pt``,
-``best.pt``, ``model.safetensors`` (the best network, with its config, as ``ava-detect annotate --weights`` takes it).
+``OUT``, a folder or an address (``run_files``), gets ``log.csv``, ``validation.csv``, ``tensorboard/``, ``last.pt``,
+``best.pt`` and ``model.safetensors`` (the best network with its config, for ``ava-detect annotate --weights``).
 """
 
 from __future__ import annotations
@@ -41,13 +41,24 @@ from ava_detect.training.logs import TrainingLog
 from ava_detect.training.processes import gather, open_processes
 from ava_detect.training.run_files import BEST, LAST, SCORES, STEPS, WEIGHTS, RunFiles
 from ava_detect.training.schedule import learning_rate
-from ava_detect.training.validation import Validation, build_validation, metric_of, names_of_details
+from ava_detect.training.validation import Validation, build_validation, detail_names, metric_name
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """A training that ended. ``loss``: of the last step. ``score``: the best on the validation split, by ``metric``, in
-    epoch ``best_epoch``; None without a validation. ``seconds``: of this run.
+    """The outcome of a training.
+
+    Attributes:
+        out: The output folder or address.
+        weights: The path or address of the best network's weights; of the last one's without a validation.
+        steps: Number of steps, those of earlier runs included.
+        epochs: Number of epochs.
+        loss: Loss of the last step.
+        metric: Name of the validation metric: ``"frame_mAP"``, ``"top1"`` or ``"mAP"``.
+        score: The best value of the metric in 0..1; None without a validation.
+        best_epoch: The epoch of that value; None without a validation.
+        seconds: Duration of this run, seconds.
+        notes: Remarks, such as where the initial weights came from.
     """
 
     out: str
@@ -62,7 +73,7 @@ class TrainResult:
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """A dict for ``json.dumps``."""
+        """Return the result as plain values."""
         return asdict(self)
 
 
@@ -73,43 +84,62 @@ def train(
     resume: bool = False,
     on_progress: OnProgress | None = None,
 ) -> TrainResult:
-    """Learn the weights of ``config`` from its data and leave them, with their history, in ``out``: a folder, or an
-    address whose scheme fsspec knows.
+    """Train the network of a config; write its weights, logs and checkpoints.
 
-    ``resume``: go on from the checkpoint in ``out``, if there is one, as if nothing had happened. Started by
-    ``torchrun`` or ``accelerate launch``, every process calls this. ``on_progress`` is called after each step, in the
-    main process. Raises ``ConfigError``; ``TrainingError`` for another training in ``out``; ``DivergedError`` when the
-    loss is no number; ``StoreError`` where an address does not answer; and what the data set and the weights to start
-    from raise.
+    Under ``torchrun`` or ``accelerate launch`` every process calls this function.
+
+    Args:
+        config: The network, the data and the ``train`` settings.
+        out: Output folder, or an address whose scheme fsspec knows.
+        resume: Continue from the checkpoint in ``out``, if there is one; the result is that of an uninterrupted run.
+        on_progress: Called after each step, in the main process only; None for no reports.
+
+    Returns:
+        The outcome, the same in every process except ``seconds``.
+
+    Raises:
+        ConfigError: The config cannot be trained, or ``out`` cannot be read or written.
+        TrainingError: ``out`` holds a training and ``resume`` is False, or its checkpoint is of another training.
+        DivergedError: The loss or its gradient is not finite.
+        StoreError: The address does not answer.
+        MissingDependencyError: Accelerate is not installed.
+        AvaDetectError: The data set or the initial weights cannot be used.
     """
     if config.data.train is None:
         raise ConfigError(
-            "the config says nothing of data.train, so there is nothing to learn from; give its annotations and videos"
+            "the config has no data.train, so there is nothing to train on; give its annotations and videos"
         )
-    _check_data_is_here(config)
+    _require_local_data(config)
     with RunFiles(out) as files:
-        if not resume and files.is_there(LAST):
+        if not resume and files.exists(LAST):
             raise TrainingError(
-                f"{files} holds a training already; go on with it (`resume=True`), or choose another folder"
+                f"{files} holds a training already; continue it (`resume=True`), or choose another folder"
             )
         with open_processes(config.train.precision) as accelerator:
             return _Training(config, files, accelerator, resume=resume).run(on_progress)
 
 
-def _check_data_is_here(config: Config) -> None:
-    """A clip asks for a few frames anywhere in a movie, thousands of times an epoch: no work for object storage."""
+def _require_local_data(config: Config) -> None:
+    """Refuse videos at an address: a clip reads a few frames of a movie, thousands of times per epoch."""
     for name, split in (("train", config.data.train), ("val", config.data.val)):
-        for what, place in (split.model_dump() if split else {}).items():
-            if is_address(place):
+        for key, path in (split.model_dump() if split else {}).items():
+            if is_address(path):
                 raise ConfigError(
-                    f"data.{name}.{what} is {Address(place)}, but a training reads its videos and annotations from a "
+                    f"data.{name}.{key} is {Address(path)}, but a training reads its videos and annotations from a "
                     "disk; copy or mount them at the same path on every machine, and give that path (`out` may be an "
                     "address)"
                 )
 
 
 class _Training:
-    """One run of the loop in one process."""
+    """One run of the training loop in one process.
+
+    Attributes:
+        step: Number of steps done.
+        loss: Loss of the last step.
+        score: Value of the last validation; None before the first.
+        best: Value and epoch of the best validation; None before the first.
+    """
 
     def __init__(self, config: Config, files: RunFiles, accelerator: Any, *, resume: bool) -> None:
         self.config, self.settings, self.files, self.accelerator = config, config.train, files, accelerator
@@ -136,9 +166,9 @@ class _Training:
         self.score: float | None = None
         self.best: tuple[float, int] | None = None
         self._is_best = False
-        self._is_saved = state is not None
+        self._has_checkpoint = state is not None
         if state is not None:
-            self._continue_from(state)
+            self._restore(state)
 
     def _build_validation(self) -> Validation | None:
         if not self.settings.eval_every:
@@ -149,38 +179,39 @@ class _Training:
         return build_validation(self.config)
 
     def _saved_state(self) -> dict[str, Any] | None:
-        """The checkpoint to go on from, the same one in every process; None where there is none."""
-        name, path = self.files.where(LAST), self.files.fetch(LAST)
+        """The checkpoint to resume from, which must be the same in every process; None if there is none."""
+        name, path = self.files.path_of(LAST), self.files.fetch(LAST)
         state = None if path is None else load_checkpoint(path, name=name)
-        self.files.forget(LAST)
-        found = [None if state is None else (state["step"], state["loss"])]
-        seen = gather(found)
-        if len(set(seen)) > 1:
-            steps = ", ".join("none" if one is None else f"step {one[0]}" for one in seen)
+        self.files.remove_copy(LAST)
+        own = [None if state is None else (state["step"], state["loss"])]
+        of_all_processes = gather(own)
+        if len(set(of_all_processes)) > 1:
+            steps = ", ".join("none" if one is None else f"step {one[0]}" for one in of_all_processes)
             raise TrainingError(
-                f"the processes found different checkpoints at {name} ({steps}); `out` must be one place to all of "
-                "them, and no earlier run may still be writing there"
+                f"the processes found different checkpoints at {name} ({steps}); `out` must be the same folder for all "
+                "of them, and no earlier run may still be writing to it"
             )
         if state is not None:
             check_same_training(name, state, self.config, len(self.clips))
         return state
 
     def run(self, on_progress: OnProgress | None) -> TrainResult:
-        """All steps that are left."""
+        """Run the remaining steps."""
         started = time.perf_counter()
         log = self._open_log() if self.accelerator.is_main_process else None
         try:
             if log is not None:
-                self.files.begin()
-            self._learn(log, on_progress)
+                self.files.check_writable()
+            self._run_steps(log, on_progress)
         finally:
             if log is not None:
                 log.close()
         if log is not None:
-            self.files.finish()
+            self.files.upload_remaining()
         return self._result(time.perf_counter() - started)
 
-    def _learn(self, log: TrainingLog | None, on_progress: OnProgress | None) -> None:
+    def _run_steps(self, log: TrainingLog | None, on_progress: OnProgress | None) -> None:
+        """Train, validate at the ends of epochs, and save; only the main process has a ``log``."""
         batches = training_batches(
             self.clips,
             self.sampler.over(range(self.step, self.num_steps)),
@@ -191,12 +222,12 @@ class _Training:
             rate = self._one_step(batches, log)
             ends_epoch = self.step % self.sampler.steps_per_epoch == 0
             self._is_best = False
-            saves = ends_epoch or (self.settings.save_every and self.step % self.settings.save_every == 0)
-            if saves and log is not None:
+            is_saved = ends_epoch or (self.settings.save_every and self.step % self.settings.save_every == 0)
+            if is_saved and log is not None:
                 log.end_interval()
             if ends_epoch and self._validation_is_due():
                 self._validate(log)
-            if saves:
+            if is_saved:
                 self._save()
             if on_progress is not None and self.accelerator.is_main_process:
                 figures = {"epoch": self.epoch, "loss": self.loss, "learning_rate": rate}
@@ -206,33 +237,34 @@ class _Training:
 
     @property
     def epoch(self) -> float:
-        """Epochs done, parts of one included."""
+        """Number of epochs done, with the fraction."""
         return self.step / self.sampler.steps_per_epoch
 
     def _one_step(self, batches: Iterator[Any], log: TrainingLog | None) -> float:
-        """Learn from the next batch; returns the learning rate."""
-        asked = time.perf_counter()
+        """Train on the next batch; return the learning rate."""
+        started = time.perf_counter()
         parts = list(islice(batches, self.settings.accumulate))
-        waited = time.perf_counter() - asked
+        waited_seconds = time.perf_counter() - started
         rate = learning_rate(self.settings, self.epoch)
         try:
             done = self.learner.step(parts, rate)
         except DivergedError as error:
-            self.files.publish()  # the logs, which show how it came
-            raise DivergedError(self._what_went_wrong(str(error), rate)) from error
+            # The logs show how the loss grew.
+            self.files.upload()
+            raise DivergedError(self._divergence_message(str(error), rate)) from error
         self.step += 1
         self.loss = done.loss
         if log is not None:
-            log.add(self.step, self.epoch, done, rate, waited)
+            log.add(self.step, self.epoch, done, rate, waited_seconds)
         return rate
 
-    def _what_went_wrong(self, what: str, rate: float) -> str:
-        last = self.files.where(LAST)
-        saved = f"{last} holds the training as it was before" if self._is_saved else "nothing was saved yet"
+    def _divergence_message(self, reason: str, rate: float) -> str:
+        last = self.files.path_of(LAST)
+        saved = f"{last} holds the training as it was before" if self._has_checkpoint else "nothing was saved yet"
         return (
-            f"step {self.step + 1} (epoch {self.epoch:.2f}, learning rate {rate:g}): {what}, so the training stopped; "
-            "try a lower train.learning_rate, more train.warmup_epochs, a train.clip_norm (1, say), or another "
-            f"train.precision than {self.settings.precision}; {saved}"
+            f"step {self.step + 1} (epoch {self.epoch:.2f}, learning rate {rate:g}): {reason}, so the training "
+            "stopped; try a lower train.learning_rate, more train.warmup_epochs, a train.clip_norm (1, say), or "
+            f"another train.precision than {self.settings.precision}; {saved}"
         )
 
     def _validation_is_due(self) -> bool:
@@ -242,9 +274,9 @@ class _Training:
         return epoch % self.settings.eval_every == 0 or self.step == self.num_steps
 
     def _validate(self, log: TrainingLog | None) -> None:
-        """Score the network; where it is the best so far, remember that."""
+        """Score the network, and note whether it is the best so far."""
         assert self.validation is not None
-        self.learner.equalise()
+        self.learner.synchronise_buffers()
         score = self.validation(self.learner.evaluated, self.accelerator)
         self.score = score.value
         self._is_best = self.best is None or math.isnan(self.best[0]) or score.value > self.best[0]
@@ -254,9 +286,9 @@ class _Training:
             log.add_score(self.step, self.epoch, score)
 
     def _save(self) -> None:
-        """The checkpoint, and the weights where they are the best, or where nothing says which are."""
+        """Write the checkpoint, and the weights if they are the best so far or nothing is validated."""
         states = gather([random_states()])
-        self._is_saved = True
+        self._has_checkpoint = True
         if not self.accelerator.is_main_process:
             return
         state = {
@@ -267,21 +299,22 @@ class _Training:
             "score": self.score,
             "best": self.best,
             "random": states,
-            **self.learner.state(),
+            **self.learner.state_dict(),
         }
         written = []
         if self.validation is None or self._is_best:
-            inside = self_contained(self.config).model_dump(mode="json")
-            save_weights(self.learner.evaluated, self.files.folder / WEIGHTS, config=inside)
+            embedded_config = self_contained(self.config).model_dump(mode="json")
+            save_weights(self.learner.evaluated, self.files.folder / WEIGHTS, config=embedded_config)
             written.append(WEIGHTS)
         if self._is_best:
             save_checkpoint(self.files.folder / BEST, state)
             written.append(BEST)
         save_checkpoint(self.files.folder / LAST, state)
-        self.files.publish(*written, LAST)
+        self.files.upload(*written, LAST)
 
-    def _continue_from(self, state: dict[str, Any]) -> None:
-        self.learner.load(state)
+    def _restore(self, state: dict[str, Any]) -> None:
+        """Restore a checkpoint; the random states only for an unchanged number of processes."""
+        self.learner.load_state_dict(state)
         self.step, self.loss, self.score = state["step"], state["loss"], state["score"]
         self.best = None if state["best"] is None else tuple(state["best"])
         states = state["random"]
@@ -289,19 +322,21 @@ class _Training:
             restore_random_states(states[self.accelerator.process_index])
         else:
             self.notes.append(
-                f"{self.accelerator.num_processes} processes go on where {len(states)} were; their dropout draws anew"
+                f"{self.accelerator.num_processes} processes continue the training of {len(states)}; their random "
+                "states, which dropout draws from, start over"
             )
 
     def _open_log(self) -> TrainingLog:
         folder = self.files.folder
         folder.mkdir(parents=True, exist_ok=True)
         remove_stale_temporaries(folder)
-        if self._is_saved:
+        if self._has_checkpoint:
+            # The logs of the earlier run, which this one appends to.
             self.files.fetch(STEPS)
             self.files.fetch(SCORES)
         return TrainingLog(
             folder,
-            names_of_details(self.config),
+            detail_names(self.config),
             done_steps=self.step,
             every=self.settings.log_every,
             clips_per_step=self.settings.batch_size,
@@ -311,11 +346,11 @@ class _Training:
         score, best_epoch = self.best or (None, None)
         return TrainResult(
             out=str(self.files),
-            weights=self.files.where(WEIGHTS),
+            weights=self.files.path_of(WEIGHTS),
             steps=self.step,
             epochs=self.settings.epochs,
             loss=self.loss,
-            metric=metric_of(self.config),
+            metric=metric_name(self.config),
             score=score,
             best_epoch=best_epoch,
             seconds=seconds,

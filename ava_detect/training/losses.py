@@ -1,7 +1,7 @@
-"""What is minimised: a sum over rows, so that a step can divide by the rows of its whole batch.
+"""The losses, each a sum over rows; a training step divides by the number of rows of its whole batch.
 
-A row is a person (detection) or a clip (classification). Processes and accumulated parts see different numbers of
-people; the loss of a step is the mean over all of them, not a mean of means, and 0 where there is nobody.
+A row is a person (detection) or a clip (classification). Processes and accumulated passes have different numbers of
+people, so that a mean of their means would weigh people differently. A batch without people has the loss 0.
 
 Shapes: M rows, K classes.
 """
@@ -15,13 +15,20 @@ from torch import Tensor
 from torch.nn import functional
 
 LossName = Literal["bce", "focal", "cross_entropy"]
-# (logits [M, K], labels [M, K]) -> the sum over rows, float32.
+# (logits [M, K], labels [M, K]) -> sum over the rows, a float32 scalar.
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def build_loss(name: LossName, *, focal_alpha: float = 3.0, focal_gamma: float = 1.0) -> Loss:
-    """``bce``: mean over classes of the binary cross entropy with logits. ``focal``: that, see ``focal_loss``.
-    ``cross_entropy``: labels are one class, or probabilities of several.
+    """Return a loss by its name.
+
+    Args:
+        name: ``"bce"``, ``"focal"`` or ``"cross_entropy"``.
+        focal_alpha: Factor of the focal loss.
+        focal_gamma: Exponent of the focal loss.
+
+    Returns:
+        A function of logits ``[M, K]`` and labels ``[M, K]`` that returns the sum of the loss over the rows.
     """
     if name == "focal":
         return lambda logits, labels: focal_loss(logits, labels, alpha=focal_alpha, gamma=focal_gamma)
@@ -29,22 +36,49 @@ def build_loss(name: LossName, *, focal_alpha: float = 3.0, focal_gamma: float =
 
 
 def bce_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Binary cross entropy: mean over classes, sum over rows."""
-    return functional.binary_cross_entropy_with_logits(logits.float(), labels, reduction="none").mean(1).sum()
+    """Return the binary cross entropy: mean over the classes, sum over the rows.
+
+    Args:
+        logits: Logits ``[M, K]``.
+        labels: Labels in 0..1, float32 ``[M, K]``.
+
+    Returns:
+        A float32 scalar.
+    """
+    bce = functional.binary_cross_entropy_with_logits(logits.float(), labels, reduction="none")  # [M, K]
+    return bce.mean(1).sum()
 
 
 def focal_loss(logits: Tensor, labels: Tensor, *, alpha: float, gamma: float) -> Tensor:
-    """``alpha * (1 - p)^gamma * bce``, p being the probability given to the truth: mean over classes, sum over rows.
+    """Return the focal loss ``alpha * (1 - p)^gamma * bce``: mean over the classes, sum over the rows.
 
-    The form of mmaction2's AVA heads (``bbox_head.py``, 1.2.0, where alpha 3 and gamma 1 are the defaults): alpha
-    weighs the loss as a whole, unlike the paper's (Lin et al., arXiv 1708.02002), which weighs the two classes.
+    ``p`` is the probability that the network gives to the label. This is the form of mmaction2's AVA heads
+    (``bbox_head.py``, 1.2.0, where alpha 3 and gamma 1 are the defaults): alpha scales the whole loss, while in the
+    paper (Lin et al., arXiv 1708.02002) it weighs positives against negatives.
+
+    Args:
+        logits: Logits ``[M, K]``.
+        labels: Labels 0 or 1, float32 ``[M, K]``.
+        alpha: Factor of the loss.
+        gamma: Exponent; 0 weighs every label alike.
+
+    Returns:
+        A float32 scalar.
     """
-    bce = functional.binary_cross_entropy_with_logits(logits.float(), labels, reduction="none")
-    # p = exp(-bce), so this is 1 - p without its rounding near p = 1.
-    missed = -(-bce).expm1()
-    return (alpha * missed**gamma * bce).mean(1).sum()
+    bce = functional.binary_cross_entropy_with_logits(logits.float(), labels, reduction="none")  # [M, K]
+    # p = exp(-bce), so 1 - p = -expm1(-bce), which keeps its digits where p is near 1.
+    one_minus_p = -(-bce).expm1()
+    return (alpha * one_minus_p**gamma * bce).mean(1).sum()
 
 
 def cross_entropy_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross entropy of the softmax, sum over rows."""
+    """Return the cross entropy of the softmax, summed over the rows.
+
+    Args:
+        logits: Logits ``[M, K]``.
+        labels: Probabilities of the classes, float32 ``[M, K]``; one-hot for a single class.
+
+    Returns:
+        A float32 scalar.
+    """
     return functional.cross_entropy(logits.float(), labels, reduction="sum")

@@ -1,4 +1,4 @@
-"""The processes of one training, as Accelerate sees them: one, or those that torchrun started."""
+"""The processes of one training, through Accelerate: a single one, or those that torchrun started."""
 
 from __future__ import annotations
 
@@ -14,9 +14,17 @@ from ava_detect.errors import ConfigError, MissingDependencyError
 
 @contextmanager
 def open_processes(precision: str) -> Iterator[Any]:
-    """Accelerate's ``Accelerator`` for one training: the device, the other processes, and ``precision``.
+    """Set up Accelerate for one training, and reset its process-wide state afterwards.
 
-    ``MissingDependencyError`` without Accelerate; ``ConfigError`` for fp16 on a CPU.
+    Args:
+        precision: ``"fp32"``, ``"bf16"`` or ``"fp16"``.
+
+    Yields:
+        An ``accelerate.Accelerator``, which knows the device, the precision and the other processes.
+
+    Raises:
+        MissingDependencyError: Accelerate is not installed.
+        ConfigError: fp16 without a GPU.
     """
     try:
         from accelerate import Accelerator  # type: ignore[import-untyped]
@@ -27,26 +35,33 @@ def open_processes(precision: str) -> Iterator[Any]:
         ) from error
     if precision == "fp16" and not torch.accelerator.is_available():
         raise ConfigError("train.precision fp16 needs a GPU; on a CPU choose bf16 or fp32")
-    group_is_ours = not torch.distributed.is_initialized()
-    # Without a GPU Accelerate sees other processes only when it is told to use the CPU.
+    creates_group = not torch.distributed.is_initialized()
+    # Without a GPU Accelerate joins the other processes only with cpu=True.
     accelerator = Accelerator(
         mixed_precision="no" if precision == "fp32" else precision, cpu=not torch.accelerator.is_available()
     )
     try:
         yield accelerator
     finally:
-        if group_is_ours:
+        if creates_group:
             accelerator.end_training()
-        # Accelerate keeps one set of settings for the whole process; the next training may have others.
-        AcceleratorState._reset_state(reset_partial_state=group_is_ours)
+        # Accelerate keeps its settings for the life of the process; the next training may have others.
+        AcceleratorState._reset_state(reset_partial_state=creates_group)
 
 
 def gather(values: Sequence[Any]) -> list[Any]:
-    """The values of all processes, those of the first one first. Every process must call this, and gets the same."""
+    """Gather values from all processes. A collective call: every process must make it.
+
+    Args:
+        values: The values of this process, of any type that ``torch.save`` takes.
+
+    Returns:
+        The values of all processes in the order of their ranks, the same list in every process.
+    """
     from accelerate.utils import gather_object  # type: ignore[import-untyped]
 
-    # As bytes, because torch reads what it gathers by the rules for weights files, which know none of our types.
-    mine = io.BytesIO()
-    torch.save(list(values), mine)
-    parts = gather_object([mine.getvalue()])
+    # Gathered as bytes: torch's own object collectives load with weights_only, which refuses our types.
+    local = io.BytesIO()
+    torch.save(list(values), local)
+    parts = gather_object([local.getvalue()])
     return [value for part in parts for value in torch.load(io.BytesIO(part), weights_only=False)]

@@ -1,9 +1,9 @@
-"""Where a training leaves its files: a folder of this machine, or an address (``s3://`` ...) by way of one.
+"""The output files of a training: in a local folder, or at an address (``s3://`` ...) by way of a scratch folder.
 
-At an address every file appears whole or not at all, and ``last.pt``, which says how far the training is, as the last
-one: whoever is killed in between leaves a set that a resumed training goes on from. Files that grow (the logs,
-TensorBoard's events) are written to the folder and put there anew at each checkpoint. A store that fails for a while
-costs nothing but lateness: what could not be put there is kept, and goes with the next checkpoint.
+At an address every file is written atomically. ``last.pt``, the checkpoint to resume from, is uploaded after the files
+that belong to it, so that a killed process leaves a set that can be resumed. Files that grow (the logs, TensorBoard's
+events) are written to the scratch folder and uploaded whole with each checkpoint. While a store fails, the files wait
+in the scratch folder and are uploaded with the next checkpoint.
 """
 
 from __future__ import annotations
@@ -26,17 +26,21 @@ _KEPT = "kept-"
 
 
 class RunFiles:
-    """The files of one training by their names, in one of its processes; a context manager.
+    """The files of one training by their names, as one of its processes sees them; a context manager.
 
-    ``folder``: where they are written on this machine. For an address this is a scratch folder, which holds the logs
-    and what was not put in place yet; it is removed at the end, unless it holds what is nowhere else.
+    Args:
+        out: The output folder, or an address.
+
+    Attributes:
+        folder: The local folder that files are written to. For an address it is a scratch folder with the logs and the
+            files that are not uploaded yet; it is removed at the end, unless such files are left.
     """
 
     def __init__(self, out: str | Path | Address) -> None:
         self._store = Store(address_of(out)) if is_address(out) else None
         self.folder = Path(str(out))
         self._scratch = ExitStack()
-        self._waiting: dict[str, None] = {}
+        self._pending: dict[str, None] = {}
 
     def __enter__(self) -> Self:
         if self._store is not None:
@@ -46,78 +50,121 @@ class RunFiles:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._waiting:
-            late = self._late()
-            warnings.warn(f"{self}: {late} could not be put there; it is kept in {self._keep()}", stacklevel=2)
+        if self._pending:
+            names = self._pending_names()
+            warnings.warn(f"{self}: {names} could not be put there; kept in {self._keep_pending()}", stacklevel=2)
         self._scratch.close()
 
     def __str__(self) -> str:
         return str(self._store.address if self._store else self.folder)
 
-    def where(self, name: str) -> str:
-        """Where a file is, for people."""
+    def path_of(self, name: str) -> str:
+        """Return the path or address of a file, for messages.
+
+        Args:
+            name: Name of the file.
+
+        Returns:
+            The path or address.
+        """
         return str(self._store.address / name if self._store else self.folder / name)
 
-    def is_there(self, name: str) -> bool:
-        """Whether an earlier run has left such a file."""
+    def exists(self, name: str) -> bool:
+        """Return whether an earlier run wrote a file.
+
+        Args:
+            name: Name of the file.
+
+        Returns:
+            Whether it exists.
+
+        Raises:
+            ConfigError: The address cannot be read.
+        """
         if self._store is None:
             return (self.folder / name).exists()
-        with self._refused("read from"):
+        with self._refusal_as_config_error("read from"):
             return self._store.is_there(name)
 
     def fetch(self, name: str) -> Path | None:
-        """A file that an earlier run has left, on this machine; None where there is none."""
+        """Return a local path of a file that an earlier run wrote; from an address it is downloaded.
+
+        Args:
+            name: Name of the file.
+
+        Returns:
+            The path, or None if there is no such file.
+
+        Raises:
+            ConfigError: The address cannot be read.
+        """
         path = self.folder / name
         if self._store is not None:
-            with self._refused("read from"), room_for(self):
+            with self._refusal_as_config_error("read from"), room_for(self):
                 self._store.fetch(name, path)
         return path if path.exists() else None
 
-    def forget(self, name: str) -> None:
-        """Remove the copy that ``fetch`` made."""
+    def remove_copy(self, name: str) -> None:
+        """Remove the local copy that ``fetch`` downloaded.
+
+        Args:
+            name: Name of the file.
+        """
         if self._store is not None:
             (self.folder / name).unlink(missing_ok=True)
 
-    def begin(self) -> None:
-        """See that files can be put here, before anything is learnt. ``ConfigError`` where they cannot."""
-        if self._store is None:
-            return
-        with self._refused("written to"):
-            self._put_all()
+    def check_writable(self) -> None:
+        """Upload the logs before the first step, to find out whether the address can be written to.
 
-    def publish(self, *names: str) -> None:
-        """Have these files of the folder, and the logs, in place. Where the store fails a warning says so, and they
-        wait for the next time.
+        Raises:
+            ConfigError: It cannot.
         """
         if self._store is None:
             return
-        self._waiting |= dict.fromkeys(names)
+        with self._refusal_as_config_error("written to"):
+            self._upload_all()
+
+    def upload(self, *names: str) -> None:
+        """Upload files of the folder and the logs; does nothing for a local folder.
+
+        If the store fails, a warning is issued and the files wait for the next call.
+
+        Args:
+            *names: Names of the files.
+        """
+        if self._store is None:
+            return
+        self._pending |= dict.fromkeys(names)
         try:
-            self._put_all()
+            self._upload_all()
         except (StoreError, OSError) as error:
             warnings.warn(
-                f"{self}: {self._late()} could not be put there ({_reason(error)}); the training goes on, and the next "
-                "checkpoint takes them along",
+                f"{self}: {self._pending_names()} could not be put there ({_reason(error)}); the training goes on, and "
+                "they are uploaded with the next checkpoint",
                 stacklevel=2,
             )
 
-    def finish(self) -> None:
-        """Have everything in place; ``StoreError`` names what is not, and where it is kept."""
+    def upload_remaining(self) -> None:
+        """Upload the files that wait and the logs, at the end of the training.
+
+        Raises:
+            StoreError: A file could not be uploaded; the error names the local folder that keeps it.
+        """
         if self._store is None:
             return
         try:
-            self._put_all()
+            self._upload_all()
         except (StoreError, OSError) as error:
-            late = self._late()
-            kept = self._keep()
+            names = self._pending_names()
+            kept = self._keep_pending()
             raise StoreError(
-                f"{self}: {late} could not be put there ({_reason(error)}); the training is done, and what is missing "
+                f"{self}: {names} could not be put there ({_reason(error)}); the training is done, and what is missing "
                 f"is kept in {kept}"
             ) from None
 
     @contextmanager
-    def _refused(self, what: str) -> Iterator[None]:
-        """``ConfigError`` where the store says no."""
+    def _refusal_as_config_error(self, what: str) -> Iterator[None]:
+        """Turn a refusal of the store, such as a denied access, into a ``ConfigError``."""
         try:
             yield
         except (OSError, NotImplementedError) as error:
@@ -125,26 +172,26 @@ class RunFiles:
                 f"`out` {self} cannot be {what} ({_reason(error)}); check its name and your keys, or choose another"
             ) from None
 
-    def _late(self) -> str:
-        return ", ".join(self._waiting) or "the logs"
+    def _pending_names(self) -> str:
+        return ", ".join(self._pending) or "the logs"
 
-    def _keep(self) -> Path:
-        """Move what is nowhere else out of the scratch folder."""
-        self._waiting.clear()
+    def _keep_pending(self) -> Path:
+        """Rename the scratch folder, so that it is not removed at the end; returns the new path."""
+        self._pending.clear()
         return self.folder.rename(self.folder.with_name(f"{_KEPT}{self.folder.name}"))
 
-    def _put_all(self) -> None:
+    def _upload_all(self) -> None:
         assert self._store is not None
-        for name in (STEPS, SCORES, *self._events()):
+        for name in (STEPS, SCORES, *self._event_files()):
             if (self.folder / name).exists():
                 self._store.put_file(self.folder / name, name)
-        # The checkpoint to go on from is worth something only beside the others of its time.
-        for name in sorted(self._waiting, key=lambda name: name == LAST):
+        # LAST goes last: the checkpoint to resume from must not be newer than the files that belong to it.
+        for name in sorted(self._pending, key=lambda name: name == LAST):
             self._store.put_file(self.folder / name, name)
             (self.folder / name).unlink()
-            del self._waiting[name]
+            del self._pending[name]
 
-    def _events(self) -> list[str]:
+    def _event_files(self) -> list[str]:
         folder = self.folder / EVENTS
         return [f"{EVENTS}/{path.name}" for path in sorted(folder.iterdir())] if folder.is_dir() else []
 

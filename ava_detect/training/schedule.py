@@ -1,4 +1,4 @@
-"""The learning rate of every iteration, as PySlowFast has it (``slowfast/utils/lr_policy.py``, commit 287ec007)."""
+"""The learning rate of every step, as in PySlowFast (``slowfast/utils/lr_policy.py``, commit 287ec007)."""
 
 from __future__ import annotations
 
@@ -9,18 +9,26 @@ from ava_detect.config import TrainConfig
 
 
 def learning_rate(settings: TrainConfig, epoch: float) -> float:
-    """The learning rate at ``epoch``, which counts parts of epochs: step / steps per epoch.
+    """Return the learning rate of a step.
 
-    ``step``: multiplied by ``step_factor`` at each of ``step_epochs``. ``cosine``: half a period from the first epoch
-    to the end, warm-up included. Before ``warmup_epochs``: a line from ``warmup_start`` to the schedule's rate there.
+    The schedule ``step`` multiplies the rate by ``step_factor`` at each of ``step_epochs``; ``cosine`` follows half a
+    cosine period from epoch 0, warm-up included, to the last. Before ``warmup_epochs`` the rate grows linearly from
+    ``warmup_start`` to the schedule's rate at ``warmup_epochs``.
+
+    Args:
+        settings: The ``train`` section of the config.
+        epoch: Position in the training, in epochs with their fraction: step / steps per epoch.
+
+    Returns:
+        The learning rate.
     """
     if epoch >= settings.warmup_epochs:
-        return _scheduled(settings, epoch)
-    goal = _scheduled(settings, settings.warmup_epochs)
+        return _rate_without_warmup(settings, epoch)
+    goal = _rate_without_warmup(settings, settings.warmup_epochs)
     return settings.warmup_start + (goal - settings.warmup_start) * epoch / settings.warmup_epochs
 
 
-def _scheduled(settings: TrainConfig, epoch: float) -> float:
+def _rate_without_warmup(settings: TrainConfig, epoch: float) -> float:
     if settings.schedule == "cosine":
         return settings.learning_rate * (math.cos(math.pi * min(1.0, epoch / settings.epochs)) + 1) / 2
     return settings.learning_rate * settings.step_factor ** bisect_right(settings.step_epochs, epoch)

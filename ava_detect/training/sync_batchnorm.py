@@ -1,4 +1,7 @@
-"""Batch norm whose statistics are those of all processes together, so that N processes learn what one would."""
+"""Batch norm with statistics over all processes, so that N processes learn what one process would.
+
+Shapes: B clips of this process, C channels, T frames, H height, W width.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,20 @@ from torch import Tensor, nn
 
 
 def synchronise_batchnorm(model: nn.Module, device: torch.device) -> nn.Module:
-    """``model`` with synchronised batch norms, of the same names and weights: torch's own, or on CPU, ours."""
+    """Replace the batch norms of a model by synchronised ones.
+
+    Args:
+        model: The model; on a CPU it is changed in place.
+        device: The device of the training; a CPU gets ``CpuSyncBatchNorm``, any other ``torch.nn.SyncBatchNorm``.
+
+    Returns:
+        The model, with the same parameter names and the same tensors.
+    """
     if device.type != "cpu":
         return cast(nn.Module, nn.SyncBatchNorm.convert_sync_batchnorm(model))  # type: ignore[no-untyped-call]
     for name, module in list(model.named_modules()):
         if isinstance(module, nn.BatchNorm3d):
-            model.set_submodule(name, CpuSyncBatchNorm.of(module))
+            model.set_submodule(name, CpuSyncBatchNorm.from_batchnorm(module))
     return model
 
 
@@ -22,8 +33,15 @@ class CpuSyncBatchNorm(nn.BatchNorm3d):
     """Synchronised batch norm over any backend (gloo); ``nn.SyncBatchNorm`` exists for GPUs only."""
 
     @classmethod
-    def of(cls, norm: nn.BatchNorm3d) -> CpuSyncBatchNorm:
-        """The same norm, with the same tensors."""
+    def from_batchnorm(cls, norm: nn.BatchNorm3d) -> CpuSyncBatchNorm:
+        """Convert a batch norm.
+
+        Args:
+            norm: The batch norm to replace.
+
+        Returns:
+            A synchronised batch norm that shares its parameters and buffers.
+        """
         new = cls(norm.num_features, eps=norm.eps, momentum=norm.momentum)
         new.weight, new.bias = norm.weight, norm.bias
         for name, buffer in norm.named_buffers(recurse=False):
@@ -31,18 +49,26 @@ class CpuSyncBatchNorm(nn.BatchNorm3d):
         return new
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[B, C, T, H, W]`` -> normalised by the batch of all processes in training, as ever in evaluation."""
+        """Normalise by the statistics over all processes in training mode, by the running ones in evaluation mode.
+
+        Args:
+            x: Features ``[B, C, T, H, W]``.
+
+        Returns:
+            Normalised features ``[B, C, T, H, W]`` in the dtype of ``x``.
+        """
         if not self.training:
             return super().forward(x)
-        mean, variance, count = _statistics(x.float())
-        self._remember(mean.detach(), variance.detach(), count)
-        scale = self.weight * torch.rsqrt(variance + self.eps)
-        shift = self.bias - mean * scale
-        return (x.float() * _wide(scale) + _wide(shift)).to(x.dtype)
+        mean, variance, count = _global_statistics(x.float())  # each [C]
+        self._update_running_statistics(mean.detach(), variance.detach(), count)
+        # (x - mean) / sqrt(variance + eps) * weight + bias as one multiplication and one addition per value.
+        scale = self.weight * torch.rsqrt(variance + self.eps)  # [C]
+        shift = self.bias - mean * scale  # [C]
+        return (x.float() * _per_channel(scale) + _per_channel(shift)).to(x.dtype)
 
     @torch.no_grad()
-    def _remember(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
-        """The running statistics, with the unbiased variance, as torch keeps them."""
+    def _update_running_statistics(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
+        """Update the running mean and the unbiased running variance, as torch does."""
         assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
         assert self.num_batches_tracked is not None
         self.num_batches_tracked.add_(1)
@@ -50,37 +76,41 @@ class CpuSyncBatchNorm(nn.BatchNorm3d):
         self.running_var.lerp_(variance * count / (count - 1), self.momentum)
 
 
-def _statistics(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean and biased variance ``[C]`` over all processes, and the number of values.
+def _global_statistics(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean, biased variance and number of values per channel over all processes, each ``[C]``.
 
-    Each process sends its mean and its squared distances from it (Chan et al. 1979): a difference of large sums of
-    squares would lose digits.
+    The processes exchange means and variances, which are merged by the formula of Chan et al. (1979): E[x^2] - E[x]^2
+    would lose digits to cancellation.
     """
-    variance, mean = torch.var_mean(x, dim=(0, 2, 3, 4), correction=0)
-    count = torch.full_like(mean, x.numel() / x.shape[1])
-    parts: Tensor = _Gather.apply(torch.stack([mean, variance, count]))
-    means, variances, counts = parts.unbind(1)
-    total = counts.sum(0)
+    # The statistics of this process.
+    variance, mean = torch.var_mean(x, dim=(0, 2, 3, 4), correction=0)  # [C], [C]
+    count = torch.full_like(mean, x.numel() / x.shape[1])  # [C]
+    # Those of all P processes.
+    gathered: Tensor = _AllGather.apply(torch.stack([mean, variance, count]))  # [P, 3, C]
+    means, variances, counts = gathered.unbind(1)  # [P, C] each
+    # Variance over all = mean of the variances + variance of the means, weighted by the counts.
+    total = counts.sum(0)  # [C]
     mean = (counts * means).sum(0) / total
     variance = (counts * (variances + (means - mean) ** 2)).sum(0) / total
     return mean, variance, total
 
 
-class _Gather(torch.autograd.Function):
-    """``[...]`` of this process -> ``[processes, ...]`` of all; a gradient flows back to whose value it was."""
+class _AllGather(torch.autograd.Function):
+    """``[...]`` of this process -> ``[P, ...]`` of all; each process gets the gradient of its own row."""
 
     @staticmethod
-    def forward(ctx: Any, mine: Tensor) -> Tensor:
-        parts = [torch.empty_like(mine) for _ in range(torch.distributed.get_world_size())]
-        torch.distributed.all_gather(parts, mine.contiguous())
+    def forward(ctx: Any, local: Tensor) -> Tensor:
+        parts = [torch.empty_like(local) for _ in range(torch.distributed.get_world_size())]
+        torch.distributed.all_gather(parts, local.contiguous())
         return torch.stack(parts)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        # Every process holds a part of the loss; the gradient of a row is the sum over the processes.
         total = gradient.contiguous()
         torch.distributed.all_reduce(total)
         return total[torch.distributed.get_rank()]
 
 
-def _wide(values: Tensor) -> Tensor:
-    return values.view(1, -1, 1, 1, 1)
+def _per_channel(values: Tensor) -> Tensor:
+    return values.view(1, -1, 1, 1, 1)  # [C] -> [1, C, 1, 1, 1]

@@ -1,7 +1,10 @@
-"""How good the network is on the validation split: frame-mAP of a detector, top-1/top-5 or mAP of a classifier.
+"""Score the network on the validation split during a training: frame-mAP, top-1 and top-5 accuracy, or mAP.
 
-Every process scores its share of the clips, each as it is when it is annotated or benchmarked; the numbers come
-from all of them together. The full test of a classifier, of many views, is ``ava_detect.benchmark``'s.
+Every process scores its share of the clips, each clip as in annotation and in the benchmark; the metric is computed
+from the scores of all processes. A classifier is scored on one view per clip; ``ava_detect.benchmark`` scores all.
+
+Shapes: B clips, T frames, H height, W width, N people of one clip, M people of a batch, C classes, V clips of the
+split.
 """
 
 from __future__ import annotations
@@ -42,14 +45,24 @@ FRAME_MAP, TOP1, MULTI_LABEL_MAP = "frame_mAP", "top1", "mAP"
 
 @dataclass(frozen=True)
 class Score:
-    """``value``: what is compared, in 0..1. ``details``: it and the other numbers, by name."""
+    """The score of a network.
+
+    Attributes:
+        value: The metric by which networks are compared, in 0..1.
+        details: That metric and the others by name, such as the AP of each class.
+    """
 
     value: float
     details: dict[str, float]
 
 
 class Validation(ABC):
-    """A validation split, ready to be scored again and again."""
+    """A validation split that networks are scored on repeatedly.
+
+    Args:
+        config: The config; ``train.eval_keyframes`` limits the number of clips.
+        clips: The clips of the split.
+    """
 
     def __init__(self, config: Config, clips: ClipDataset) -> None:
         self._clips = clips
@@ -57,46 +70,94 @@ class Validation(ABC):
         self._num_workers = config.data.num_workers
 
     def __call__(self, network: Network, accelerator: Any) -> Score:
-        """The score of ``network``, left in evaluation mode. Every process must call this, and gets the same."""
+        """Score a network and leave it in evaluation mode. A collective call: every process must make it.
+
+        Args:
+            network: The network.
+            accelerator: The ``accelerate.Accelerator`` of the training.
+
+        Returns:
+            The score over the clips of all processes, the same in every process.
+        """
         network.eval()
-        mine = self._indices[accelerator.process_index :: accelerator.num_processes]
-        samples_read = samples_in_order(self._clips, mine, num_workers=self._num_workers, size=_CLIPS_PER_BATCH)
-        found: list[Any] = []
-        for samples in samples_read:
-            # Side by side only clips of one size: none is padded, and so its scores are those that it has alone.
-            for _, equal in groupby(samples, key=lambda sample: sample.frames.shape):
-                part = list(equal)
-                for sample, scores in zip(part, _scores(network, part, accelerator), strict=True):
-                    found.append(self.outcome(mine[len(found)], sample, scores))
-        return self.score(gather(found))
+        indices = self._indices[accelerator.process_index :: accelerator.num_processes]
+        batches = samples_in_order(self._clips, indices, num_workers=self._num_workers, size=_CLIPS_PER_BATCH)
+        outcomes: list[Any] = []
+        for samples in batches:
+            # Only clips of one size share a forward pass: padding would change their scores.
+            for _, group in groupby(samples, key=lambda sample: sample.frames.shape):
+                same_size = list(group)
+                for sample, scores in zip(same_size, _scores(network, same_size, accelerator), strict=True):
+                    outcomes.append(self.outcome(indices[len(outcomes)], sample, scores))
+        return self.score(gather(outcomes))
 
     @abstractmethod
     def outcome(self, index: int, sample: Sample, scores: Floats) -> Any:
-        """What the metric needs of clip ``index``, whose ``scores`` are ``[N, C]`` of its people or ``[1, C]``."""
+        """Return what the metric needs of one clip.
+
+        Args:
+            index: Index of the clip.
+            sample: The clip and its labels.
+            scores: Scores in 0..1: ``[N, C]`` of its people, or ``[1, C]`` of the clip.
+
+        Returns:
+            A value that ``score`` takes, which can be sent between processes.
+        """
 
     @abstractmethod
     def score(self, outcomes: Sequence[Any]) -> Score:
-        """The metric of all clips."""
+        """Compute the metric.
+
+        Args:
+            outcomes: The values of ``outcome`` for all clips.
+
+        Returns:
+            The score.
+        """
 
 
 class FrameMapValidation(Validation):
-    """Frame-mAP, official dialect, on the keyframes looked at; of AVA's 80 actions over 60, of a choice over all."""
+    """Frame-mAP by the official rules, over the chosen keyframes.
+
+    The mean is over AVA's 60 evaluated classes for a network of all 80 actions, else over all of the network's classes.
+
+    Args:
+        config: The config, with ``data.val``.
+        clips: The keyframes of the split.
+    """
 
     def __init__(self, config: Config, clips: AvaDataset) -> None:
         super().__init__(config, clips)
         assert config.data.val is not None
         self._ava = clips
-        self._evaluated = _evaluated(clips.label_map)
+        self._evaluated = _evaluated_classes(clips.label_map)
         self._truth = self._read_truth(config.data.val.annotations)
 
     def outcome(self, index: int, sample: Sample, scores: Floats) -> ActionDetections:
-        """The people of a keyframe, with the boxes that the files have."""
-        ids = np.array(self._clips.label_map.ids, np.int64)
-        persons = np.ones(len(scores), np.float32)
-        return ActionDetections(*self._moment(index), self._ava.boxes_fraction(index), persons, scores, ids)
+        """Return the people of a keyframe: boxes as the annotations or proposals have them, and action scores.
+
+        Args:
+            index: Index of the keyframe.
+            sample: The clip.
+            scores: Scores in 0..1, ``[N, C]``.
+
+        Returns:
+            The detections of the keyframe.
+        """
+        action_ids = np.array(self._clips.label_map.ids, np.int64)  # [C]
+        person_scores = np.ones(len(scores), np.float32)  # [N]
+        boxes = self._ava.boxes_fraction(index)  # [N, 4]
+        return ActionDetections(*self._video_and_second(index), boxes, person_scores, scores, action_ids)
 
     def score(self, outcomes: Sequence[ActionDetections]) -> Score:
-        """The mean and each class's average precision."""
+        """Compute the frame-mAP and the average precision of each class.
+
+        Args:
+            outcomes: The detections of all chosen keyframes.
+
+        Returns:
+            The score.
+        """
         metric = FrameMAP(self._evaluated)
         metric.update(ground_truth=self._truth, detections=AvaTable.from_detections(outcomes))
         result = metric.compute()
@@ -104,42 +165,76 @@ class FrameMapValidation(Validation):
         return Score(result.mAP, {FRAME_MAP: result.mAP} | per_class)
 
     def _read_truth(self, annotations: str) -> AvaTable:
-        """The rows of the annotations that are on the chosen keyframes."""
+        """The rows of the annotations that lie on the chosen keyframes."""
         table = read_ava_csv(annotations, last_column="person_id")
-        videos, seconds = zip(*map(self._moment, self._indices), strict=True)
+        videos, seconds = zip(*map(self._video_and_second, self._indices), strict=True)
+        # Number the keyframes of both tables alike, then keep the rows whose number was chosen.
         numbering = KeyframeKeys()
         chosen = numbering.of_rows(AvaTable.from_columns(videos, seconds, np.full((len(videos), 4), np.nan)))
         return table[np.isin(numbering.of_rows(table), chosen)]
 
-    def _moment(self, index: int) -> tuple[str, float]:
-        """Video and second of a keyframe, as the annotations state them."""
+    def _video_and_second(self, index: int) -> tuple[str, float]:
+        """The video id and timestamp of a keyframe, as in the annotations."""
         return self._ava.keys[index][0], float(self._ava.table.seconds[index])
 
 
 class TopKValidation(Validation):
-    """How often the one true class is the best, and among the best five (Kinetics)."""
+    """Top-1 and top-5 accuracy of clips with one true class (Kinetics)."""
 
     def outcome(self, index: int, sample: Sample, scores: Floats) -> tuple[Floats, int]:
-        """The clip's scores and its class."""
+        """Return the scores and the true class of a clip.
+
+        Args:
+            index: Index of the clip.
+            sample: The clip and its one-hot labels ``[C]``.
+            scores: Scores in 0..1, ``[1, C]``.
+
+        Returns:
+            Scores ``[C]`` and the column of the true class.
+        """
         return scores[0], int(sample.labels.argmax())
 
     def score(self, outcomes: Sequence[tuple[Floats, int]]) -> Score:
-        """The share of clips."""
-        scores, truth = np.stack([s for s, _ in outcomes]), np.array([t for _, t in outcomes])
-        shares = {f"top{k}": top_k_accuracy(scores, truth, k) for k in (1, 5)}
-        return Score(shares[TOP1], shares)
+        """Compute the top-1 and top-5 accuracy.
+
+        Args:
+            outcomes: Scores ``[C]`` and true class of each clip.
+
+        Returns:
+            The score.
+        """
+        scores = np.stack([scores for scores, _ in outcomes])  # [V, C]
+        true_classes = np.array([true_class for _, true_class in outcomes])  # [V]
+        accuracies = {f"top{k}": top_k_accuracy(scores, true_classes, k) for k in (1, 5)}
+        return Score(accuracies[TOP1], accuracies)
 
 
 class MultiLabelValidation(Validation):
-    """Mean average precision over clips that show several things (Charades)."""
+    """Mean average precision of clips with any number of true classes (Charades)."""
 
     def outcome(self, index: int, sample: Sample, scores: Floats) -> tuple[Floats, Floats]:
-        """The clip's scores and its labels."""
+        """Return the scores and the labels of a clip.
+
+        Args:
+            index: Index of the clip.
+            sample: The clip and its labels ``[C]``.
+            scores: Scores in 0..1, ``[1, C]``.
+
+        Returns:
+            Scores ``[C]`` and labels ``[C]``.
+        """
         return scores[0], sample.labels.numpy()
 
     def score(self, outcomes: Sequence[tuple[Floats, Floats]]) -> Score:
-        """The mean and each class's average precision."""
-        scores, labels = (np.stack(column) for column in zip(*outcomes, strict=True))
+        """Compute the mAP and the average precision of each class.
+
+        Args:
+            outcomes: Scores ``[C]`` and labels ``[C]`` of each clip.
+
+        Returns:
+            The score; its mean leaves out classes without a true clip.
+        """
+        scores, labels = (np.stack(column) for column in zip(*outcomes, strict=True))  # [V, C], [V, C]
         names = [action.name for action in self._clips.label_map]
         per_class = dict(zip(names, average_precisions(scores, labels > 0).tolist(), strict=True))
         known = [ap for ap in per_class.values() if not math.isnan(ap)]
@@ -148,8 +243,18 @@ class MultiLabelValidation(Validation):
 
 
 def build_validation(config: Config) -> Validation:
-    """The validation that ``data.kind`` has, over one view a clip."""
-    # The centre of the clip's middle: the full test, of many views, is the benchmark's.
+    """Build the validation of a config, by its ``data.kind``.
+
+    Args:
+        config: The config, with ``data.val``.
+
+    Returns:
+        The validation, over one view per clip.
+
+    Raises:
+        AvaDetectError: The annotations or videos of ``data.val`` cannot be used.
+    """
+    # One clip from the middle of the video, one centre crop.
     config = config.model_copy(update={"data": config.data.model_copy(update={"test_views": (1, 1)})})
     clips = build_dataset(config, "val", training=False)
     if isinstance(clips, AvaDataset):
@@ -157,40 +262,64 @@ def build_validation(config: Config) -> Validation:
     return TopKValidation(config, clips) if config.data.kind == "kinetics" else MultiLabelValidation(config, clips)
 
 
-def metric_of(config: Config) -> str:
-    """The name of the number by which one network is better than another."""
+def metric_name(config: Config) -> str:
+    """Return the name of the metric by which networks are compared.
+
+    Args:
+        config: The config; ``data.kind`` decides.
+
+    Returns:
+        ``"frame_mAP"``, ``"top1"`` or ``"mAP"``.
+    """
     return {"ava": FRAME_MAP, "kinetics": TOP1, "charades": MULTI_LABEL_MAP}[config.data.kind]
 
 
 def chosen_clips(config: Config, num_clips: int) -> list[int]:
-    """The clips of ``train.eval_keyframes``, in order: drawn by the seed, the same ones at every evaluation."""
-    wanted = config.train.eval_keyframes
-    if wanted is None or wanted >= num_clips:
+    """Choose the clips that are validated: the same ones at every validation of a training.
+
+    Args:
+        config: The config; ``train.eval_keyframes`` is the number of clips (None for all), drawn with ``train.seed``.
+        num_clips: Number of clips of the split.
+
+    Returns:
+        Indices of the chosen clips, ascending.
+    """
+    num_chosen = config.train.eval_keyframes
+    if num_chosen is None or num_chosen >= num_clips:
         return list(range(num_clips))
-    chosen: list[int] = np.random.default_rng(config.train.seed).choice(num_clips, wanted, replace=False).tolist()
+    chosen: list[int] = np.random.default_rng(config.train.seed).choice(num_clips, num_chosen, replace=False).tolist()
     return sorted(chosen)
 
 
-def names_of_details(config: Config) -> list[str]:
-    """The names of ``Score.details``, in order, the compared number first."""
+def detail_names(config: Config) -> list[str]:
+    """Return the names of ``Score.details``.
+
+    Args:
+        config: The config.
+
+    Returns:
+        The names in order; the first is ``metric_name(config)``.
+    """
     if config.data.kind == "kinetics":
         return [TOP1, "top5"]
     label_map = label_map_of(config)
-    shown = _evaluated(label_map) if config.data.kind == "ava" else label_map
-    return [metric_of(config), *(action.name for action in shown)]
+    shown = _evaluated_classes(label_map) if config.data.kind == "ava" else label_map
+    return [metric_name(config), *(action.name for action in shown)]
 
 
-def _evaluated(label_map: LabelMap) -> LabelMap:
+def _evaluated_classes(label_map: LabelMap) -> LabelMap:
+    """AVA evaluates 60 of its 80 actions; of any other set of actions all are evaluated."""
     return LabelMap.ava_evaluated() if label_map.ids == LabelMap.ava().ids else label_map
 
 
 def _scores(network: Network, samples: Sequence[Sample], accelerator: Any) -> list[Floats]:
     """The action scores of each sample's people ``[N, C]``, or of the clip ``[1, C]``."""
     batch = collate(samples).to(accelerator.device)
-    clip = network_input(batch.frames, network.clip_settings.mean, network.clip_settings.std)
+    clip = network_input(batch.frames, network.clip_settings.mean, network.clip_settings.std)  # [B, 3, T, H, W]
     with torch.inference_mode(), accelerator.autocast():
         if isinstance(network, ActionClassifier):
             return [scores[None] for scores in network.scores(clip).float().cpu().numpy()]
-        logits: Tensor = network(clip, batch.rois)
+        logits: Tensor = network(clip, batch.rois)  # [M, C]
+    # Split the M people of the batch by clip.
     counts = [len(sample.labels) for sample in samples]
     return np.split(logits.float().sigmoid().cpu().numpy(), np.cumsum(counts)[:-1])

@@ -9,13 +9,14 @@ import signal
 import numpy as np
 import pytest
 import yaml
+from benchmark_calls import as_arguments
 from networks import lively_model, save_pyslowfast, small_config_file
 from processes import run_python
 from tolerances import AVERAGED_SCORES, BOX_FRACTIONS, WRITTEN_BOXES
 from videos import constant_rate, write_numbered_video
 
 from ava_detect.annotation.annotate import annotate_videos
-from ava_detect.benchmark import run_benchmark
+from ava_detect.benchmark import PeopleOptions, SplitOptions, run_benchmark
 from ava_detect.errors import AvaDetectError, ConfigError
 from ava_detect.evaluation.frame_map import evaluate_files
 from ava_detect.formats.ava_csv import read_ava_csv
@@ -55,7 +56,8 @@ def world(tmp_path_factory):
 
 def bench(world, out, **settings):
     defaults = {"videos": world / "videos", "ground_truth": world / "truth.csv", "boxes": world / "boxes.csv"}
-    return run_benchmark(str(world / "small.yaml"), str(world / "weights.pyth"), out=out, **{**defaults, **settings})
+    arguments = as_arguments({**defaults, **settings})
+    return run_benchmark(str(world / "small.yaml"), str(world / "weights.pyth"), out, **arguments)
 
 
 def keyframes_of(out):
@@ -179,12 +181,12 @@ def test_a_killed_run_goes_on_and_ends_as_if_undisturbed(world, tmp_path):
     paths = {name: str(world / name) for name in ("small.yaml", "weights.pyth", "videos", "truth.csv", "boxes.csv")}
     code = f"""
 import os, signal
-from ava_detect.benchmark import run_benchmark
+from ava_detect.benchmark import PeopleOptions, SplitOptions, run_benchmark
 def die(progress):
     if progress.name == "three" and progress.done == 3:
         os.kill(os.getpid(), signal.SIGKILL)
-run_benchmark({paths["small.yaml"]!r}, {paths["weights.pyth"]!r}, out={str(tmp_path / "cut")!r}, on_progress=die,
-    videos={paths["videos"]!r}, ground_truth={paths["truth.csv"]!r}, boxes={paths["boxes.csv"]!r})
+run_benchmark({paths["small.yaml"]!r}, {paths["weights.pyth"]!r}, {str(tmp_path / "cut")!r}, on_progress=die,
+    split=SplitOptions({paths["videos"]!r}, {paths["truth.csv"]!r}), people=PeopleOptions({paths["boxes.csv"]!r}))
 """
     assert run_python(code, check=False).returncode == -signal.SIGKILL
     assert (tmp_path / "cut" / "videos" / "one.csv").is_file()
@@ -271,8 +273,8 @@ def test_a_score_of_nothing_comes_with_a_reason(world, tmp_path):
 
 def test_the_result_of_an_untrained_network_has_a_note(world, tmp_path):
     result = run_benchmark(
-        str(world / "small.yaml"), "random", out=tmp_path, videos=world / "videos", ground_truth=world / "truth.csv",
-        boxes="ground-truth",
+        str(world / "small.yaml"), "random", tmp_path, split=SplitOptions(world / "videos", world / "truth.csv"),
+        people=PeopleOptions("ground-truth"),
     )  # fmt: skip
     assert "untrained network" in json.loads((tmp_path / "result.json").read_text())["notes"][0]
     assert result.weights["trained"] is False
@@ -283,7 +285,7 @@ def test_the_split_of_the_config_is_the_default(world, tmp_path):
     val = {"annotations": "truth.csv", "videos": "videos", "proposals": "boxes.csv"}
     data = {"val": {key: str(world / name) for key, name in val.items()}}
     config.write_text((world / "small.yaml").read_text() + yaml.safe_dump({"data": data}))
-    run_benchmark(config, str(world / "weights.pyth"), out=tmp_path / "out")
+    run_benchmark(config, str(world / "weights.pyth"), tmp_path / "out")
     bench(world, tmp_path / "named")
     assert (tmp_path / "out" / "detections.csv").read_bytes() == (tmp_path / "named" / "detections.csv").read_bytes()
 
@@ -293,8 +295,9 @@ def test_a_model_of_chosen_actions_is_scored_on_all_of_them(world, tmp_path):
     small = (world / "small.yaml").read_text().replace("model:\n", "model:\n  head: {num_classes: 3}\n")
     config.write_text(small + "labels: {ids: [14, 12, 69]}\n")
     result = run_benchmark(
-        config, "random", out=tmp_path, videos=world / "videos", ground_truth=world / "truth.csv", boxes="ground-truth"
-    )
+        config, "random", tmp_path, split=SplitOptions(world / "videos", world / "truth.csv"),
+        people=PeopleOptions("ground-truth"),
+    )  # fmt: skip
     assert sorted(result.score.per_class) == [12, 14, 69]
     assert sorted(set(read_ava_csv(tmp_path / "detections.csv").action_ids.tolist())) == [12, 14, 69]
 
@@ -303,14 +306,14 @@ def wrong_calls():
     return {
         "no ground truth": (
             {"ground_truth": None},
-            "there is no `ground_truth`, and the config's data.val does not say",
+            "there is no `ground_truth`, and the config's data.val does not name it",
         ),
         "dialect": (
             {"dialect": "oficial"},
             r"`dialect` is official or pyslowfast, got 'oficial' \(did you mean 'official'",
         ),
-        "both": ({"detector": "builtin"}, "`boxes` says where the people are"),
-        "scales": ({"scales": [224, 224]}, "scales are short sides in pixels, each once and at least 32"),
+        "both": ({"detector": "builtin"}, "`boxes` gives the people, so there is nothing for a `detector` to find"),
+        "scales": ({"scales": [224, 224]}, "`scales` are short sides in pixels, each once and at least 32"),
         "precision": ({"precision": "fp8"}, "`precision` is auto, fp32, bf16"),
         "boxes": ({"boxes": "gone.csv"}, "gone.csv"),
         "videos": ({"videos": "gone"}, "there is no such file: gone"),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from benchmark_calls import as_arguments
 from networks import SMALL_CONFIG, lively_model, save_pyslowfast
 from tolerances import AVERAGED_SCORES, FP32_SCORES
 from videos import constant_rate, write_numbered_video
@@ -53,7 +54,7 @@ def world(tmp_path_factory):
 
 
 def bench(world, kind, out, **settings):
-    return run_benchmark(world / f"{kind}.yaml", world / "weights.pyth", out=out, **settings)
+    return run_benchmark(world / f"{kind}.yaml", world / "weights.pyth", out, **as_arguments(settings))
 
 
 def scores_by_view(world, kind):
@@ -68,7 +69,7 @@ def scores_by_view(world, kind):
 
 
 def written(out):
-    return [VideoScores.of_line(line) for line in (out / SCORES).read_text().splitlines()]
+    return [VideoScores.from_line(line) for line in (out / SCORES).read_text().splitlines()]
 
 
 def test_kinetics_is_the_mean_over_the_views(world, tmp_path):
@@ -112,7 +113,7 @@ def test_charades_is_the_greatest_over_the_views(world, tmp_path):
 def test_batches_and_workers_change_nothing(world, tmp_path, settings):
     bench(world, "kinetics", tmp_path / "one")
     config = load_config(world / "kinetics.yaml", [f"data.num_workers={settings.pop('workers', 0)}"])
-    run_benchmark(config, world / "weights.pyth", out=tmp_path / "two", **settings)
+    run_benchmark(config, world / "weights.pyth", tmp_path / "two", **as_arguments(settings))
     one, two = written(tmp_path / "one"), written(tmp_path / "two")
     np.testing.assert_allclose([v.scores for v in one], [v.scores for v in two], atol=AVERAGED_SCORES)
 
@@ -177,7 +178,7 @@ def test_a_wrong_call_is_refused_before_any_work(world, tmp_path, kind, settings
 def test_a_kind_that_does_not_fit_the_task_is_refused(world, tmp_path):
     config = load_config(world / "kinetics.yaml", ["data.kind=ava"])
     with pytest.raises(AvaDetectError, match=r"data\.kind ava does not fit model.task classification"):
-        run_benchmark(config, world / "weights.pyth", out=tmp_path / "out")
+        run_benchmark(config, world / "weights.pyth", tmp_path / "out")
 
 
 def test_merging_by_hand():
@@ -188,7 +189,7 @@ def test_merging_by_hand():
 
 def test_a_line_keeps_every_bit():
     video = VideoScores("a/b é.mp4", (1, 3), np.random.default_rng(0).random(5, np.float32))
-    again = VideoScores.of_line(video.line())
+    again = VideoScores.from_line(video.to_line())
     assert (again.video_id, again.labels) == (video.video_id, video.labels)
     np.testing.assert_array_equal(again.scores, video.scores)
 

@@ -11,7 +11,7 @@ from fixed_detector import FixedDetector
 from networks import lively_model, small_config_file
 from videos import constant_rate, frame_number, write_numbered_video
 
-from ava_detect.benchmark import run_benchmark
+from ava_detect.benchmark import PeopleOptions, SplitOptions, run_benchmark
 from ava_detect.datasets.keyframe_table import read_keyframe_table
 from ava_detect.detectors import build_detector
 from ava_detect.errors import AvaDetectError, ConfigError
@@ -102,7 +102,9 @@ def test_every_reader_of_boxes_reads_the_proposals(videos, tmp_path, detector):
     result = person_ap(read_ava_csv(truth, last_column="person_id"), read_ava_csv(out))
     assert (result.num_people, result.num_boxes, result.recall) == (3, 4, pytest.approx(2 / 3))
     config = small_config_file(tmp_path)
-    scored = run_benchmark(config, "random", out=tmp_path / "b", videos=videos, ground_truth=truth, boxes=out)
+    scored = run_benchmark(
+        config, "random", tmp_path / "b", split=SplitOptions(videos, truth), people=PeopleOptions(out)
+    )
     assert (scored.problems, scored.counts["people"], scored.counts["clips"]) == ((), 4, 3)
 
 

@@ -148,7 +148,7 @@ def test_a_gradient_that_is_no_number_stops_too(accelerator):
 def test_a_learner_goes_on_from_its_state(accelerator):
     one, other = learner_of(accelerator, ema_decay=0.9), learner_of(accelerator, ema_decay=0.9)
     one.step([batch_of([2], 1)], RATE)
-    other.load(copy.deepcopy(one.state()))
+    other.load_state_dict(copy.deepcopy(one.state_dict()))
     assert one.step([batch_of([1], 2)], RATE) == other.step([batch_of([1], 2)], RATE)
     for name, value in one.evaluated.state_dict().items():
         assert torch.equal(value, other.evaluated.state_dict()[name])

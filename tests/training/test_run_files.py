@@ -54,7 +54,7 @@ def test_interrupted_and_resumed_at_an_address_is_as_in_a_folder(undisturbed, tm
     folder = Path(here.out)
 
     def interrupt(at):
-        if at.step == 5:
+        if at.done == 5:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -81,7 +81,7 @@ def test_interrupted_and_resumed_at_an_address_is_as_in_a_folder(undisturbed, tm
     assert f"Weights:  {address}/model.safetensors\nHistory:  {address}/log.csv, {address}/validation.csv" in out
     code, out, err = run_cli("train", "--config", settings, "--out", address)
     assert code == 2
-    assert f"{address} holds a training already; go on with it (--resume), or choose another folder" in err
+    assert f"{address} holds a training already; continue it (--resume), or choose another folder" in err
     with pytest.raises(TrainingError, match=rf"^{address}/last.pt is of another training: train.epochs was 4"):
         train(config.model_copy(update={"train": config.train.model_copy(update={"epochs": 5})}), address, resume=True)
 
@@ -107,7 +107,7 @@ def put_set(files: RunFiles, step: int, *names: str) -> None:
     """A checkpoint whose files say of which step they are."""
     for name in (*names, LAST):
         (files.folder / name).write_text(str(step))
-    files.publish(*names, LAST)
+    files.upload(*names, LAST)
 
 
 def at(address: str) -> dict[str, str]:
@@ -163,7 +163,7 @@ def test_a_place_that_cannot_be_written_to_is_said_before_anything_is_learnt(
     monkeypatch.setattr(loop._Training, "_one_step", lambda *_: pytest.fail("it learns"))
     with pytest.raises(ConfigError) as error:
         train(small_config(train={"epochs": 1}), address)
-    assert str(error.value).startswith(f"--out {address} cannot be written to (access denied")
+    assert str(error.value).startswith(f"`out` {address} cannot be written to (access denied")
     assert "topsecret" not in str(error.value)
     assert "pass@" not in str(error.value)
     assert not list(scratch.iterdir())
@@ -173,7 +173,9 @@ def test_processes_that_find_different_checkpoints_are_refused(small_config, tmp
     config = small_config(train={"epochs": 1})
     train(config, tmp_path)
     monkeypatch.setattr(loop, "gather", lambda found: [*found, None])
-    with pytest.raises(TrainingError, match=r"different checkpoints at .*last.pt \(step 2, none\); `out` must be one"):
+    with pytest.raises(
+        TrainingError, match=r"different checkpoints at .*last.pt \(step 2, none\); `out` must be the same"
+    ):
         train(config, tmp_path, resume=True)
 
 
@@ -203,6 +205,6 @@ def test_a_checkpoint_that_was_cut_short_on_its_way_is_fetched_again(tmp_path, a
         path = run.fetch("last.pt")
         assert path.read_bytes() == b"0123456789"
         assert len(tries) == 2
-        run.forget("last.pt")
+        run.remove_copy("last.pt")
         assert not path.exists()
         assert run.fetch("best.pt") is None

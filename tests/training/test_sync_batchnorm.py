@@ -19,7 +19,7 @@ def test_alone_it_is_batch_norm(alone):
     torch.manual_seed(0)
     plain = nn.BatchNorm3d(3)
     nn.init.uniform_(plain.weight), nn.init.uniform_(plain.bias)
-    ours = CpuSyncBatchNorm.of(nn.BatchNorm3d(3))
+    ours = CpuSyncBatchNorm.from_batchnorm(nn.BatchNorm3d(3))
     ours.load_state_dict(plain.state_dict())
     for _ in range(2):
         x = 5 + 3 * torch.randn(2, 3, 2, 4, 4)

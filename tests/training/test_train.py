@@ -150,7 +150,7 @@ def test_a_loss_that_is_no_number_stops_and_the_last_good_checkpoint_stays(small
 def test_a_folder_with_a_training_is_not_written_over(small_config, tmp_path, read_once):
     config = small_config(train={"epochs": 1})
     train(config, tmp_path)
-    with pytest.raises(TrainingError, match=r"holds a training already; go on with it \(`resume=True`\)"):
+    with pytest.raises(TrainingError, match=r"holds a training already; continue it \(`resume=True`\)"):
         train(config, tmp_path)
 
 
@@ -161,7 +161,7 @@ def test_another_config_is_refused_on_resume(small_config, tmp_path, read_once):
 
 
 def test_nothing_to_learn_from(small_config, tmp_path):
-    with pytest.raises(ConfigError, match=r"nothing of data.train"):
+    with pytest.raises(ConfigError, match=r"the config has no data\.train"):
         train(small_config(data={"train": None}), tmp_path)
 
 
@@ -201,7 +201,7 @@ def test_the_best_epoch_is_kept_beside_the_last(small_config, val_split, tmp_pat
             return Score(value, {"frame_mAP": value})
 
     monkeypatch.setattr(loop, "build_validation", lambda config: Fixed())
-    monkeypatch.setattr(loop, "names_of_details", lambda config: ["frame_mAP"])
+    monkeypatch.setattr(loop, "detail_names", lambda config: ["frame_mAP"])
     result = train(small_config(data={"val": val_split}, train={"epochs": 4}), tmp_path)
     assert (result.score, result.best_epoch) == (0.7, 2)
     best, last = load_checkpoint(tmp_path / "best.pt"), load_checkpoint(tmp_path / "last.pt")

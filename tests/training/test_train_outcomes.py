@@ -21,7 +21,7 @@ from ava_detect.formats.ava_csv import read_ava_csv, write_ava_table
 from ava_detect.models.weights import load_weights, save_weights
 from ava_detect.training import train
 from ava_detect.training.initialise import initialise
-from ava_detect.training.validation import build_validation, chosen_clips, names_of_details
+from ava_detect.training.validation import build_validation, chosen_clips, detail_names
 
 TINY_BACKBONE = {"depths": [1, 1, 1, 1], "width": 16, "alpha": 4}
 
@@ -73,13 +73,13 @@ def test_a_few_keyframes_are_drawn_once_and_scored_alone(small_config, val_split
     score = validation.score([perfect(index) for index in chosen])
     # What is true of the other keyframes is not missed.
     assert score.value == 1.0
-    assert list(score.details) == names_of_details(config)
+    assert list(score.details) == detail_names(config)
     assert validation.score([perfect(index) for index in chosen[:2]]).value < 1.0
 
 
 def test_of_all_of_ava_sixty_actions_are_evaluated():
-    assert len(names_of_details(Config())) == 1 + 60
-    assert names_of_details(Config())[0] == "frame_mAP"
+    assert len(detail_names(Config())) == 1 + 60
+    assert detail_names(Config())[0] == "frame_mAP"
 
 
 @pytest.fixture

@@ -29,11 +29,11 @@ def put_file(self, path, name, put_file=Store.put_file):
         os.kill(os.getpid(), signal.SIGKILL)
     put_file(self, path, name)
 
-def go_on(self, state, go_on=loop._Training._continue_from):
-    print("goes on from step", state["step"], file=sys.stderr, flush=True)
-    go_on(self, state)
+def restore(self, state, restore=loop._Training._restore):
+    print("resumes from step", state["step"], file=sys.stderr, flush=True)
+    restore(self, state)
 
-Store.put_file, loop._Training._continue_from = put_file, go_on
+Store.put_file, loop._Training._restore = put_file, restore
 torch.set_num_threads(1)
 config = Config.model_validate(json.load(open(sys.argv[1])))
 loop.train(config, sys.argv[2], resume=True)
@@ -115,7 +115,7 @@ def test_killed_and_resumed_from_a_bucket_is_as_if_nothing_had_happened(config, 
         assert not list(scratch.glob("*ava-detect*"))
     # Both processes, from what the bucket holds: what they had on this machine is gone.
     # Two write at once: one's words may stand inside the other's line.
-    assert said.count("goes on from step") == 2
+    assert said.count("resumes from step") == 2
     assert SECRET not in said
     sets = ["best.pt", "last.pt", "log.csv", "model.safetensors", "tensorboard", "validation.csv"]
     assert sorted(path.name for path in now.iterdir()) == sets

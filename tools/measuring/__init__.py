@@ -1,4 +1,4 @@
-"""What the benchmark scripts share: turns, medians, and a line that says on what they were taken."""
+"""Shared by the benchmark scripts: interleaved timing, medians, and a line that describes the machine."""
 
 from __future__ import annotations
 
@@ -14,35 +14,59 @@ from ava_detect.environment import versions
 
 
 def machine(device: str = "cpu") -> str:
-    """The processor, how many threads PyTorch uses, and the versions that matter."""
-    known, name = versions(), platform.processor() or platform.machine()
+    """Describe the machine of a measurement.
+
+    Args:
+        device: ``"cpu"`` or ``"cuda"``.
+
+    Returns:
+        The processor's name, PyTorch's number of threads, and the versions of torch, av and Python.
+    """
+    known_versions, name = versions(), platform.processor() or platform.machine()
     cpu_info = Path("/proc/cpuinfo")
     if cpu_info.is_file():
         models = [line.partition(":")[2].strip() for line in cpu_info.read_text().splitlines() if "model name" in line]
         name = models[0] if models else name
     if device == "cuda":
         name = torch.cuda.get_device_name()
-    parts = (name, f"{torch.get_num_threads()} threads", *(f"{lib} {known[lib]}" for lib in ("torch", "av", "python")))
-    return ", ".join(parts)
+    libraries = (f"{library} {known_versions[library]}" for library in ("torch", "av", "python"))
+    return ", ".join((name, f"{torch.get_num_threads()} threads", *libraries))
 
 
-def by_turns(
-    ways: Mapping[str, Callable[[], object]], runs: int, device: str = "cpu"
+def interleaved_medians(
+    calls: Mapping[str, Callable[[], object]], runs: int, device: str = "cpu"
 ) -> dict[str, tuple[float, float]]:
-    """Each of ``ways`` once a round, ``runs`` rounds: the medians of its wall and CPU seconds."""
-    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    """Time several calls in alternation, so that a change of the machine's load affects all of them.
+
+    Args:
+        calls: The calls by name; each round makes every call once.
+        runs: Number of rounds.
+        device: ``"cuda"`` waits for the GPU at the end of each call.
+
+    Returns:
+        Median wall seconds and median CPU seconds of each call.
+    """
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in calls}
     for _ in range(runs):
-        for name, call in ways.items():
-            taken[name].append(seconds_of(call, device))
+        for name, call in calls.items():
+            times[name].append(seconds_of(call, device))
     medians = {}
-    for name, times in taken.items():
-        walls, cpus = zip(*times, strict=True)
+    for name, pairs in times.items():
+        walls, cpus = zip(*pairs, strict=True)
         medians[name] = (statistics.median(walls), statistics.median(cpus))
     return medians
 
 
 def seconds_of(call: Callable[[], object], device: str = "cpu") -> tuple[float, float]:
-    """Wall and CPU seconds (of all threads of this process) of one call."""
+    """Time one call.
+
+    Args:
+        call: The call.
+        device: ``"cuda"`` waits for the GPU at its end.
+
+    Returns:
+        Wall seconds, and CPU seconds of all threads of this process.
+    """
     wall, cpu = time.perf_counter(), time.process_time()
     call()
     if device == "cuda":

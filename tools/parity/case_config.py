@@ -1,7 +1,7 @@
-"""From a reference case's settings to a config of ours, whatever the case is called.
+"""Translate the settings of a reference case into a config.
 
-``meta.json`` says what the peer's model was. What a family's cases leave out of it (pytorchvideo's structure, and the
-kernels in time of the others) is read off the names and shapes in ``keys.json``.
+``meta.json`` holds the settings of the reference model. Settings that a family's cases leave out (pytorchvideo's
+structure, the temporal kernel sizes of the others) are inferred from the names and shapes in ``keys.json``.
 """
 
 from __future__ import annotations
@@ -14,16 +14,26 @@ from ava_detect.config import Config
 from ava_detect.models.slowfast import STAGES
 
 PATHWAYS = ("slow", "fast")
-# Bottleneck blocks by the number that cases call "depth"; other depths are counted in the names of keys.json.
+# Bottleneck blocks per stage by the number that cases call "depth"; other depths are counted in keys.json.
 DEPTHS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 
 
 class CaseError(Exception):
-    """What is wrong with a case, or with what was built from it."""
+    """A case is invalid, or the model built from it differs from the reference."""
 
 
 def config_of(case: Any) -> Config:
-    """The config of a case, from its ``meta.json``; what pytorchvideo's leave out is read off its ``keys.json``."""
+    """Build the config of a case.
+
+    Args:
+        case: The case, with ``meta`` and ``keys``.
+
+    Returns:
+        The config of the reference model.
+
+    Raises:
+        CaseError: The family is unknown, or the model cannot be built here.
+    """
     meta, settings = case.meta, case.meta["model"]
     detection = meta["kind"] == "det"
     family = {"PySlowFast": _pyslowfast, "pytorchvideo": _pytorchvideo, "mmaction2": _mmaction2}.get(meta["family"])
@@ -60,7 +70,7 @@ def _pyslowfast(settings: Mapping[str, Any], case: Any) -> dict[str, Any]:
         "strides": _by_pathway(settings["strides"], pathways),
         "dilations": _by_pathway(settings["dilations"], pathways),
         "nonlocal_affinity": settings.get("nonlocal_kind", "dot_product"),
-        **_nonlocal_places(settings, pathways),
+        **_nonlocal_settings(settings, pathways),
     }
     roi = {
         "resolution": settings["roi_resolution"],
@@ -72,10 +82,10 @@ def _pyslowfast(settings: Mapping[str, Any], case: Any) -> dict[str, Any]:
 
 def _pytorchvideo(settings: Mapping[str, Any], case: Any) -> dict[str, Any]:
     shapes = _shapes(case, prefix="model.")
-    two = any("multipathway" in key for key in shapes)
-    pathways = PATHWAYS if two else PATHWAYS[:1]
-    inside = "multipathway_blocks.{p}." if two else ""
-    stem, block = f"blocks.0.{inside}", f"blocks.{{block}}.{inside}"
+    has_two_pathways = any("multipathway" in key for key in shapes)
+    pathways = PATHWAYS if has_two_pathways else PATHWAYS[:1]
+    infix = "multipathway_blocks.{p}." if has_two_pathways else ""
+    stem, block = f"blocks.0.{infix}", f"blocks.{{block}}.{infix}"
     width = shapes[stem.format(p=0) + "conv.weight"][0]
     detection = case.meta["kind"] == "det"
     backbone: dict[str, Any] = {
@@ -86,16 +96,20 @@ def _pytorchvideo(settings: Mapping[str, Any], case: Any) -> dict[str, Any]:
             re.escape(block.format(block="BLOCK", p=0)).replace("BLOCK", "{block}") + r"res_blocks\.(\d+)\.",
         ),
         "width": width,
-        "alpha": settings["alpha"] if two else 1,
+        "alpha": settings["alpha"] if has_two_pathways else 1,
         "temporal_kernels": _temporal_kernels(case, pathways, stem + "conv", block + "res_blocks.0.branch2.conv_a"),
         "num_temporal": _num_temporal(case, pathways, block + "res_blocks.{i}.branch2.conv_a"),
         "strides": settings.get("strides", (1, 2, 2, 1) if detection else (1, 2, 2, 2)),
         "dilations": settings.get("dilations", (1, 1, 1, 2) if detection else (1, 1, 1, 1)),
     }
-    if two:
-        fusion = shapes["blocks.0.multipathway_fusion.conv_fast_to_slow.weight"]
-        fast = shapes[stem.format(p=1) + "conv.weight"][0]
-        backbone |= {"beta_inv": width // fast, "fusion_ratio": fusion[0] // fast, "fusion_kernel": fusion[2]}
+    if has_two_pathways:
+        fusion_shape = shapes["blocks.0.multipathway_fusion.conv_fast_to_slow.weight"]  # [out, in, t, 1, 1]
+        fast_width = shapes[stem.format(p=1) + "conv.weight"][0]
+        backbone |= {
+            "beta_inv": width // fast_width,
+            "fusion_ratio": fusion_shape[0] // fast_width,
+            "fusion_kernel": fusion_shape[2],
+        }
     classes = next(shape[0] for key, shape in shapes.items() if key.endswith("proj.weight"))
     roi = {"resolution": settings.get("roi_resolution", 7), "aligned": bool(settings.get("aligned"))}
     return {"backbone": backbone, "roi": roi, "head": {"num_classes": classes}}
@@ -103,7 +117,7 @@ def _pytorchvideo(settings: Mapping[str, Any], case: Any) -> dict[str, Any]:
 
 def _mmaction2(settings: Mapping[str, Any], case: Any) -> dict[str, Any]:
     if settings.get("lateral_relu", settings["lateral_norm"]) != settings["lateral_norm"]:
-        raise CaseError("a lateral connection with a ReLU has a batch norm too, in every graph that can be built here")
+        raise CaseError("a lateral connection with a ReLU has a batch norm too, in every network of this package")
     backbone = {
         "depths": _depths(settings, case, r"backbone\.slow_path\.layer{layer}\.(\d+)\."),
         "alpha": settings["resample_rate"],
@@ -129,38 +143,40 @@ def _mmaction2(settings: Mapping[str, Any], case: Any) -> dict[str, Any]:
 
 
 def _shapes(case: Any, prefix: str = "") -> dict[str, list[int]]:
+    """The shapes of the state dict by name, without ``prefix``."""
     return {entry["key"].removeprefix(prefix): entry["shape"] for entry in case.keys}
 
 
 def _depths(settings: Mapping[str, Any], case: Any, pattern: str) -> list[int]:
-    """By the case's ``depth`` where that is known, else by counting the blocks that ``pattern`` finds in the names."""
+    """Blocks per stage: by the case's ``depth`` if it is known, else by counting the names that match ``pattern``."""
     if settings.get("depth") in DEPTHS:
         return list(DEPTHS[settings["depth"]])
     names = list(_shapes(case, "model."))
     depths = []
     for stage in STAGES:
-        this = re.compile(
+        block_name = re.compile(
             pattern.replace("{stage}", str(stage)).replace("{block}", str(stage - 1)).replace("{layer}", str(stage - 1))
         )
-        depths.append(1 + max(int(match[1]) for name in names if (match := this.match(name))))
+        depths.append(1 + max(int(match[1]) for name in names if (match := block_name.match(name))))
     return depths
 
 
 def _kernel(case: Any, template: str, pathway: str, stage: int = 0, i: int = 0) -> int | None:
+    """The temporal kernel size of a convolution, whose weights are ``[out, in, t, h, w]``; None if there is none."""
     name = template.format(p=PATHWAYS.index(pathway), name=pathway, stage=stage, block=stage - 1, layer=stage - 1, i=i)
     shape = _shapes(case, "model.").get(name + ".weight")
     return None if shape is None else shape[2]
 
 
 def _temporal_kernels(case: Any, pathways: tuple[str, ...], stem: str, conv_a: str) -> dict[str, list[int]]:
-    """Kernels in time of the stem and of each stage's first conv a, by the shapes of the weights."""
+    """Temporal kernel sizes of the stem and of each stage's first conv a, from the shapes of the weights."""
     return {
         p: [_kernel(case, stem, p) or 1, *(_kernel(case, conv_a, p, stage) or 1 for stage in STAGES)] for p in pathways
     }
 
 
 def _num_temporal(case: Any, pathways: tuple[str, ...], conv_a: str) -> dict[str, list[int]]:
-    """How many first blocks of each stage share the first one's kernel in time."""
+    """Number of blocks at the start of each stage that have the first block's temporal kernel size."""
 
     def count(pathway: str, stage: int) -> int:
         first, i = _kernel(case, conv_a, pathway, stage), 1
@@ -172,7 +188,7 @@ def _num_temporal(case: Any, pathways: tuple[str, ...], conv_a: str) -> dict[str
 
 
 def _by_pathway(stages: list[list[Any]], pathways: tuple[str, ...]) -> dict[str, list[Any]]:
-    """``[[slow, fast] per stage]`` -> pathway -> per stage."""
+    """Rearrange ``[[slow, fast] per stage]`` into ``{pathway: [value per stage]}``."""
     return {pathway: [stage[p] for stage in stages] for p, pathway in enumerate(pathways)}
 
 
@@ -180,10 +196,11 @@ def _values(stages: list[Any], pathways: tuple[str, ...]) -> Any:
     return _by_pathway(stages, pathways) if isinstance(stages[0], list) else stages
 
 
-def _nonlocal_places(settings: Mapping[str, Any], pathways: tuple[str, ...]) -> dict[str, Any]:
-    places: dict[str, dict[str, dict[int, Any]]] = {}
+def _nonlocal_settings(settings: Mapping[str, Any], pathways: tuple[str, ...]) -> dict[str, Any]:
+    """Positions, pooling and groups of the non-local blocks, by pathway and stage."""
+    found: dict[str, dict[str, dict[int, Any]]] = {}
     for ours, theirs in (("blocks", "location"), ("pool", "pool"), ("groups", "group")):
-        places[f"nonlocal_{ours}"] = {
+        found[f"nonlocal_{ours}"] = {
             pathway: {
                 stage: settings[f"nonlocal_{theirs}"][s][p]
                 for s, stage in enumerate(STAGES)
@@ -192,10 +209,10 @@ def _nonlocal_places(settings: Mapping[str, Any], pathways: tuple[str, ...]) -> 
             for p, pathway in enumerate(pathways)
             if f"nonlocal_{theirs}" in settings
         }
-    return places
+    return found
 
 
 def _train_crop(meta: Mapping[str, Any]) -> int:
-    """Pytorchvideo's head pools windows of 7 x 7 (``create_slowfast``), the map of a 224 crop."""
+    """The crop side in pixels; 224 by default, as pytorchvideo's head pools windows of 7 x 7 (``create_slowfast``)."""
     crops = [variant["height"] for variant in meta["variants"] if variant["name"] == "train_crop"]
     return int(crops[0]) if crops else 224

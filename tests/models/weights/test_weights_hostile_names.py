@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from helpers import SMALL_CONFIG, lively_model
+from networks import SMALL_CONFIG, lively_model
 from safetensors.torch import load_file, save_file
 from weights_files import renamed, write_caffe2
 
