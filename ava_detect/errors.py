@@ -54,7 +54,7 @@ class MissingDependencyError(ImportError):
     """An optional library that is not installed; the message contains the command that installs it."""
 
 
-def sentence_of(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
     """Return an error's message, preceded by the error type unless the message is a sentence for the user.
 
     Args:

@@ -146,7 +146,7 @@ def _record(
     size, modified = state
     return VideoRecord(
         video_id=source.video_id,
-        source=source.place,
+        source=source.location,
         status="damaged" if damage else "done",
         message=damage,
         num_keyframes=run.num_keyframes,

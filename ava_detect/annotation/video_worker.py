@@ -138,9 +138,9 @@ class IntoDataset:
         source = item.source
         if not item.again and self.results.has_video(source):
             # Another run was faster.
-            return VideoRecord(source.video_id, source.place, "done")
+            return VideoRecord(source.video_id, source.location, "done")
         name = safe_name(source.video_id)
-        with scratch_folder(source.place) as folder:
+        with scratch_folder(source.location) as folder:
             record = annotator.annotate(source, folder, heartbeat, name=name)
             outputs = {output.removeprefix(f"{name}."): folder / output for output in record.outputs}
             start = annotator.settings.start_seconds if source.start_seconds is None else source.start_seconds

@@ -29,9 +29,9 @@ from ava_detect.datasets.base import ClipDataset
 from ava_detect.errors import FormatError
 from ava_detect.evaluation.clip_scores import average_precisions, top_k_accuracy
 from ava_detect.evaluation.frame_map_result import mean_of_known, null_if_nan
-from ava_detect.formats.jsonl import shortest
+from ava_detect.formats.jsonl import shortest_decimal
 from ava_detect.results.manifest import Manifest
-from ava_detect.storage.local_files import remove_stale_temporaries, whole_lines, write_text_atomic
+from ava_detect.storage.local_files import complete_lines, remove_stale_temporaries, write_text_atomic
 from ava_detect.structures import Float32Array
 from ava_detect.structures.labels import LabelMap
 from ava_detect.structures.progress import OnProgress, Progress
@@ -91,7 +91,11 @@ class VideoScores:
 
     def to_line(self) -> str:
         """Return the video's line of ``scores.jsonl``, with the shortest decimals that give the same float32."""
-        content = {"video_id": self.video_id, "labels": self.labels, "scores": [shortest(s) for s in self.scores]}
+        content = {
+            "video_id": self.video_id,
+            "labels": self.labels,
+            "scores": [shortest_decimal(s) for s in self.scores],
+        }
         return json.dumps(content, ensure_ascii=False) + "\n"
 
     @classmethod
@@ -257,7 +261,7 @@ def _read_scores(path: Path) -> list[VideoScores]:
     if not path.is_file():
         return []
     try:
-        return [VideoScores.from_line(line) for line in whole_lines(path)]
+        return [VideoScores.from_line(line) for line in complete_lines(path)]
     except (ValueError, KeyError, TypeError) as error:
         raise FormatError(
             f"{path} cannot be read ({error}), so the run cannot be resumed; `resume=False` starts over"

@@ -121,7 +121,7 @@ def read_keyframe_table(
     keys = numbering.of_rows(truth_rows)  # [R]
     excluded = numbering.of_rows(AvaTable.empty() if exclude is None else read_ava_csv(exclude))
     kept = ~np.isin(keys, excluded)
-    boxed = np.flatnonzero(kept & ~truth_rows.lists_only)
+    boxed = np.flatnonzero(kept & ~truth_rows.is_keyframe_only)
     # Merge the rows of each true box.
     columns, unknown = label_columns(truth_rows.action_ids[boxed], action_ids)
     boxes = truth = LabelledBoxes.of_rows(keys[boxed], truth_rows.boxes_fraction[boxed], columns)
@@ -152,7 +152,7 @@ def _read_proposals(path: str | Path, numbering: KeyframeKeys, min_score: float)
             f"{path}: scores of proposals lie in 0..1, got {wrong[0]:g}; a ground-truth file, whose column 8 holds "
             "person ids, cannot be used as proposals"
         )
-    wanted: BoolArray = ~table.lists_only & (scores >= min_score)
+    wanted: BoolArray = ~table.is_keyframe_only & (scores >= min_score)
     table = table[wanted]
     return LabelledBoxes.of_rows(numbering.of_rows(table), table.boxes_fraction, np.full(len(table), -1, np.int16))
 

@@ -190,7 +190,7 @@ def check_fractions(table: AvaTable, path: str) -> None:
     Raises:
         FormatError: If a box is in pixels; names the file, the video and the second.
     """
-    outside = table.in_pixels
+    outside = table.is_in_pixels
     if outside.any():
         row = int(outside.argmax())
         raise FormatError(

@@ -129,7 +129,7 @@ class PrecomputedBoxes:
 
     def _check(self, table: AvaTable) -> None:
         """Refuse pixels where fractions are expected, and person ids where scores are."""
-        outside = table.in_pixels
+        outside = table.is_in_pixels
         if outside.any():
             row = int(outside.argmax())
             raise DetectorError(
@@ -152,7 +152,7 @@ def _people_by_video(table: AvaTable, min_score: float | None) -> dict[str, _Vid
     rows.insert(1, "seconds", table.timestamps_seconds)
     rows["score"] = np.where(np.isnan(table.scores), 1.0, table.scores)
     # Sort by time, then by descending score, so that the first of equal boxes has the best score.
-    people = rows[~table.lists_only].sort_values(["seconds", "score"], ascending=[True, False], kind="stable")
+    people = rows[~table.is_keyframe_only].sort_values(["seconds", "score"], ascending=[True, False], kind="stable")
     people = people.drop_duplicates(["video", "seconds", *corners])
     if min_score is not None:
         people = people[people["score"] >= min_score]

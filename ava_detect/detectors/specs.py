@@ -14,7 +14,7 @@ from typing import Any
 from ava_detect.detectors.base import PersonDetector, read_options
 from ava_detect.errors import DetectorError, suggestion
 from ava_detect.storage.addresses import Address, is_address, without_secrets
-from ava_detect.storage.cache import copy_of
+from ava_detect.storage.cache import cached_copy
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def build_detector(
     common: dict[str, Any] = {"num_threads": num_threads, "device": device}
     options |= {name: common[name] for name in kind.takes}
     if kind.target == "FILE" and is_address(target):
-        target = str(copy_of(Address(target)))
+        target = str(cached_copy(Address(target)))
     detector: PersonDetector = detector_class(*([target] if kind.target else []), **options)
     return detector
 
@@ -94,7 +94,7 @@ def file_of(spec: str) -> Path | None:
     if kind not in _KINDS or _KINDS[kind].target != "FILE":
         return None
     if is_address(target):
-        return copy_of(Address(target))
+        return cached_copy(Address(target))
     return Path(target) if Path(target).is_file() else None
 
 

@@ -80,7 +80,7 @@ def person_ap(ground_truth: AvaTable, boxes: AvaTable, *, min_score: float = 0.8
     """
     keyframe_keys = KeyframeKeys()
     listed = np.unique(keyframe_keys.of_rows(ground_truth))  # [K]
-    ground_truth, boxes = ground_truth[~ground_truth.lists_only], boxes[~boxes.lists_only]
+    ground_truth, boxes = ground_truth[~ground_truth.is_keyframe_only], boxes[~boxes.is_keyframe_only]
     people = _distinct_boxes(ground_truth, keyframe_keys.of_rows(ground_truth))
     proposals = _distinct_boxes(boxes, keyframe_keys.of_rows(boxes))
     on_listed = proposals.select(np.isin(proposals.keys, listed))

@@ -124,10 +124,12 @@ class RowCollector:
         Raises:
             FormatError: A row cannot be scored; the message names its video and second.
         """
-        lists_only = table.lists_only  # [R]
+        is_keyframe_only = table.is_keyframe_only  # [R]
         if self._dialect == "pyslowfast":
-            _refuse(table, lists_only, "a row that only lists its keyframe has no meaning in dialect 'pyslowfast'")
-        has_no_action = (table.action_ids == 0) & ~lists_only
+            _refuse(
+                table, is_keyframe_only, "a row that only lists its keyframe has no meaning in dialect 'pyslowfast'"
+            )
+        has_no_action = (table.action_ids == 0) & ~is_keyframe_only
         _refuse(table, has_no_action, "a ground-truth box without an action; is this a proposal file?")
         classes = self._classes(table)  # [R]
         is_evaluated = classes != OTHER_CLASS
@@ -140,7 +142,7 @@ class RowCollector:
         rows.runs.append(runs.select(np.flatnonzero(is_evaluated)))
         rows.classes.append(classes[is_evaluated])
         rows.priorities.append(self._priorities(table)[is_evaluated])
-        rows.num_others += int(np.count_nonzero(~is_evaluated & ~lists_only))
+        rows.num_others += int(np.count_nonzero(~is_evaluated & ~is_keyframe_only))
 
     def add_detections(self, table: AvaTable) -> None:
         """Collect the detections of a table, those of other classes left out.

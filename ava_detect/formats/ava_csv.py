@@ -186,7 +186,7 @@ def _csv_text(table: AvaTable) -> bytes:
     # Joining with a null gives a null: those rows keep their seven columns.
     rows = pc.coalesce(pc.binary_join_element_wise(seven_columns, last, ","), seven_columns)
     # Rows that only list their keyframe have two columns.
-    two_columns = pc.and_(pa.array(table.lists_only), pc.is_null(last))
+    two_columns = pc.and_(pa.array(table.is_keyframe_only), pc.is_null(last))
     rows = pc.if_else(two_columns, pc.binary_join_element_wise(*keyframe, ","), rows)
     return "".join(f"{row}\n" for row in rows.to_pylist()).encode()
 

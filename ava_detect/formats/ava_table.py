@@ -125,11 +125,11 @@ class AvaTable:
             tuple(distinct),
             np.repeat(np.array([distinct[k.video_id] for k, _ in columns], np.int32), lengths),
             np.repeat([k.timestamp_seconds + start_seconds for k, _ in columns], lengths),
-            decimal_values(np.concatenate([np.empty((0, 4), np.float32), *boxes])),
+            shortest_decimals(np.concatenate([np.empty((0, 4), np.float32), *boxes])),
             np.concatenate(
                 [np.empty(0, np.int32), *(k.action_ids[actions] for k, (_, actions) in columns)], dtype=np.int32
             ),
-            decimal_values(np.concatenate([np.empty(0, np.float32), *scores])),
+            shortest_decimals(np.concatenate([np.empty(0, np.float32), *scores])),
             np.full(sum(lengths), -1, np.int64),
         )
 
@@ -189,23 +189,23 @@ class AvaTable:
         return self[wanted[self.video_index]] if len(self) else self
 
     @property
-    def lists_only(self) -> npt.NDArray[np.bool_]:
+    def is_keyframe_only(self) -> npt.NDArray[np.bool_]:
         """Bool ``[R]``: True for rows that only list their keyframe, with no box and no action."""
         result: npt.NDArray[np.bool_] = (self.action_ids == 0) & np.isnan(self.boxes_fraction).all(axis=1)
         return result
 
     @property
-    def in_pixels(self) -> npt.NDArray[np.bool_]:
+    def is_in_pixels(self) -> npt.NDArray[np.bool_]:
         """Bool ``[R]``: True for boxes that are not in fractions: a coordinate is beyond 1.5 or is not a number."""
         inside = np.abs(self.boxes_fraction) <= LARGEST_FRACTION
-        result: npt.NDArray[np.bool_] = ~np.all(inside, axis=1) & ~self.lists_only
+        result: npt.NDArray[np.bool_] = ~np.all(inside, axis=1) & ~self.is_keyframe_only
         return result
 
     def __repr__(self) -> str:
         return f"AvaTable(rows={len(self)}, videos={len(self.video_ids)})"
 
 
-def decimal_values(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+def shortest_decimals(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """Convert float32 numbers to the float64 values of their shortest decimal texts: 0.3, not 0.30000001192092896.
 
     Text files of results contain these decimals, so an evaluator that reads such a file computes with these values.

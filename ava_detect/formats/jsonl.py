@@ -79,12 +79,12 @@ def keyframe_to_json(keyframe: ActionDetections, names: dict[int, str], *, min_s
         # Descending scores; a stable sort keeps the column order of equal ones.
         columns = np.argsort(-scores, kind="stable")  # [C]
         actions = [
-            {"id": int(action_id), "name": names.get(int(action_id), ""), "score": shortest(score)}
+            {"id": int(action_id), "name": names.get(int(action_id), ""), "score": shortest_decimal(score)}
             for action_id, score in zip(keyframe.action_ids[columns], scores[columns], strict=True)
             if score >= min_score
         ]
-        box = [shortest(value) for value in keyframe.boxes_fraction[person]]
-        score = shortest(keyframe.person_scores[person])
+        box = [shortest_decimal(value) for value in keyframe.boxes_fraction[person]]
+        score = shortest_decimal(keyframe.person_scores[person])
         people.append({"track_id": track_id, "box": box, "score": score, "actions": actions})
     return {
         "video_id": keyframe.video_id,
@@ -93,7 +93,7 @@ def keyframe_to_json(keyframe: ActionDetections, names: dict[int, str], *, min_s
     }
 
 
-def shortest(value: np.float32) -> float:
+def shortest_decimal(value: np.float32) -> float:
     """Convert a float32 to the float with its shortest decimal text: 0.3, not 0.30000001192092896.
 
     Args:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ava_detect.errors import FormatError, shown
-from ava_detect.formats.ava_table import AvaTable, decimal_values
+from ava_detect.formats.ava_table import AvaTable, shortest_decimals
 
 _ROWS_PER_PIECE = 1 << 17
 _CORNERS = ("x1", "y1", "x2", "y2")
@@ -81,7 +81,7 @@ def _table(path: str, batch: Any, videos: dict[str, int], score: str | None, sta
         if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
             raise FormatError(f"{path}: column {name} holds {column.type}, numbers are expected")
         values: npt.NDArray[Any] = np.from_dlpack(column)
-        return decimal_values(values) if values.dtype == np.float32 else values.astype(dtype)
+        return shortest_decimals(values) if values.dtype == np.float32 else values.astype(dtype)
 
     rows = batch.num_rows
     # Map the distinct ids of this batch to indices into the ids of the file, then look up each row: [R].

@@ -16,7 +16,7 @@ from ava_detect.detectors import build_detector
 from ava_detect.detectors.base import PersonDetector
 from ava_detect.errors import AvaDetectError, ConfigError
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv, write_ava_table
-from ava_detect.formats.ava_table import decimal_values
+from ava_detect.formats.ava_table import shortest_decimals
 from ava_detect.inference.keyframe_plan import KeyframePlan, VideoKeyframes, plan_keyframes
 from ava_detect.inference.prefetch import prefetch
 from ava_detect.models.execution import resolve_device
@@ -127,7 +127,7 @@ def propose_people(
     table = AvaTable.concatenate([video.table for video in found])
     write_ava_table(target, table)
     num_keyframes = sum(video.num_keyframes for video in found)
-    return Proposals(str(target), len(found), num_keyframes, int(np.count_nonzero(~table.lists_only)), problems)
+    return Proposals(str(target), len(found), num_keyframes, int(np.count_nonzero(~table.is_keyframe_only)), problems)
 
 
 def _check_writable(out: Path) -> None:
@@ -214,6 +214,6 @@ def _rows(video_id: str, seconds: Sequence[float], people: Sequence[PersonBoxes]
     return AvaTable.from_columns(
         [video_id] * sum(counts),
         np.repeat(seconds, counts),
-        decimal_values(np.concatenate([boxes.boxes_xyxy for boxes in people])),
-        scores=decimal_values(np.concatenate([boxes.scores for boxes in people])),
+        shortest_decimals(np.concatenate([boxes.boxes_xyxy for boxes in people])),
+        scores=shortest_decimals(np.concatenate([boxes.scores for boxes in people])),
     )

@@ -22,7 +22,7 @@ from typing import Any
 from ava_detect.errors import WeightsError, suggestion
 from ava_detect.models.zoo_table import ZOO, ZooEntry
 from ava_detect.storage.addresses import Address, is_address
-from ava_detect.storage.cache import CACHE_VARIABLE, alone_with, cache_dir, copy_of
+from ava_detect.storage.cache import CACHE_VARIABLE, cache_dir, cache_lock, cached_copy
 from ava_detect.storage.local_files import sha256_of, write_text_atomic
 from ava_detect.structures.progress import OnProgress, Progress
 
@@ -90,7 +90,7 @@ def resolve(name_or_path: str | Path, on_progress: OnProgress | None = None) -> 
     if is_file(name_or_path):
         return SHIPPED.get(str(name_or_path), Path(name_or_path))
     if is_address(name_or_path):
-        return copy_of(Address(str(name_or_path)))
+        return cached_copy(Address(str(name_or_path)))
     return obtain(find_entry(str(name_or_path)), on_progress)
 
 
@@ -143,7 +143,7 @@ def obtain(entry: ZooEntry, on_progress: OnProgress | None = None) -> Path:
 def _obtain(entry: ZooEntry, on_progress: OnProgress | None) -> Path:
     path = cached_path(entry)
     if not path.is_file():
-        with alone_with(path):
+        with cache_lock(path):
             # Another process may have downloaded it in the meantime.
             if not path.is_file():
                 _fetch(entry, path, on_progress)
@@ -179,7 +179,7 @@ def _verify(entry: ZooEntry, path: Path, target: Path) -> None:
             f"{expected[:12]}...; delete it (if you trust the new one, its line in {hashes.name} too) and get it again"
         )
     if recorded is None:
-        with alone_with(hashes):
+        with cache_lock(hashes):
             updated = {**_read_hashes(hashes), target.name: found}
             write_text_atomic(hashes, json.dumps(updated, indent=2, sort_keys=True) + "\n")
 

@@ -196,7 +196,7 @@ class ResultsDataset:
         Returns:
             20 hexadecimal digits, the same on every machine for the same video and settings.
         """
-        location = source.path.identity if isinstance(source.path, Address) else source.place
+        location = source.path.identity if isinstance(source.path, Address) else source.location
         identity = [self.digest, source.video_id, location, source.start_seconds]
         return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:_KEY_LENGTH]
 
@@ -209,7 +209,7 @@ class ResultsDataset:
         Returns:
             True where its rows exist.
         """
-        return self._store.is_there(self._name(_ROWS, source, "parquet"))
+        return self._store.exists(self._name(_ROWS, source, "parquet"))
 
     def put_video(self, source: SourceVideo, outputs: Mapping[str, Path], record: VideoRecord) -> None:
         """Store the files of a video; the last step, which writes its rows atomically, makes the video done.
@@ -344,7 +344,7 @@ class ResultsDataset:
         Returns:
             The file's bytes.
         """
-        files, _ = self._store.place
+        files, _ = self._store.connection
         data: bytes = with_retries(lambda: files.cat_file(video.path), self.out)
         return data
 
@@ -355,9 +355,9 @@ class ResultsDataset:
         """
         if self.about() is None:
             return
-        files, _ = self._store.place
+        files, _ = self._store.connection
         for folder in (_ROWS, *_FOLDER_OF_SUFFIX.values()):
-            for info in self._store.infos(folder):
+            for info in self._store.list_infos(folder):
                 if PurePosixPath(str(info["name"]).rstrip("/")).name.startswith(_SHARD_PREFIX):
                     with_retries(lambda: files.rm(str(info["name"]), recursive=True), self.out)  # noqa: B023
         for folder in (_PROBLEMS, _PROGRESS):
@@ -375,7 +375,7 @@ class ResultsDataset:
         return sorted(name.removeprefix(_SHARD_PREFIX) for name in names if name.startswith(_SHARD_PREFIX))
 
     def _videos_in_shard(self, shard: str) -> Iterator[StoredVideo]:
-        for info in self._store.infos(f"{_ROWS}/{_SHARD_PREFIX}{shard}"):
+        for info in self._store.list_infos(f"{_ROWS}/{_SHARD_PREFIX}{shard}"):
             path, modified = str(info["name"]), modified_of(info)
             name = PurePosixPath(path).name
             if name.startswith(TEMPORARY_MARK):
@@ -385,7 +385,7 @@ class ResultsDataset:
 
     def _remove_if_stale(self, path: str, modified: float | None) -> None:
         """Remove a temporary file whose writer must have died; on another machine only the file's age can tell."""
-        files, _ = self._store.place
+        files, _ = self._store.connection
         if modified is not None and time.time() - modified > _STALE_SECONDS:
             with suppress(FileNotFoundError):
                 files.rm_file(path)

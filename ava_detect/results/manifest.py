@@ -15,7 +15,7 @@ from typing import Any, Literal, Self, get_args
 
 from ava_detect.errors import ConfigError, FormatError, shown
 from ava_detect.storage.addresses import Address, without_secrets
-from ava_detect.storage.local_files import whole_lines, write_text_atomic
+from ava_detect.storage.local_files import complete_lines, write_text_atomic
 from ava_detect.video.sources import SourceVideo
 
 MANIFEST = "manifest.jsonl"
@@ -136,9 +136,9 @@ def failed_record(source: SourceVideo, reason: str, tries: int = 1) -> VideoReco
     Returns:
         The record; its message holds no secrets of addresses.
     """
-    is_named = source.problem or source.place in reason or str(source.path) in reason
-    message = (reason if is_named else f"{source.place}: {reason}") + (f" ({tries} tries)" if tries > 1 else "")
-    return VideoRecord(source.video_id, source.place, "failed", without_secrets(message))
+    is_named = source.problem or source.location in reason or str(source.path) in reason
+    message = (reason if is_named else f"{source.location}: {reason}") + (f" ({tries} tries)" if tries > 1 else "")
+    return VideoRecord(source.video_id, source.location, "failed", without_secrets(message))
 
 
 @dataclass
@@ -206,7 +206,7 @@ def read_manifest(folder: Path) -> ManifestContent | None:
     if not path.is_file():
         return None
     try:
-        entries = [json.loads(line) for line in whole_lines(path)]
+        entries = [json.loads(line) for line in complete_lines(path)]
         settings = entries[0]["settings"] if entries else {}
         check_type("settings", settings, dict)
         records = [VideoRecord.from_json(entry) for entry in entries[1:]]
@@ -262,7 +262,7 @@ class Manifest:
             return None
         size, modified = file_state(source.path)
         is_same_file = (record.source_bytes, record.source_modified) == (size, modified)
-        return record if is_same_file and record.source == source.place else None
+        return record if is_same_file and record.source == source.location else None
 
     def add(self, record: VideoRecord) -> None:
         """Append a finished video.

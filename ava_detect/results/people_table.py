@@ -118,7 +118,7 @@ class PeopleTable:
         times, keyframe_of_row = np.unique(
             np.round(table.timestamps_seconds - start_seconds, 6), return_inverse=True
         )  # [K], [R]
-        has_box = ~table.lists_only
+        has_box = ~table.is_keyframe_only
         ids = table.person_ids if track_ids is None else track_ids  # [R]
         # People: distinct rows of (keyframe, id, x1, y1, x2, y2), sorted, so keyframe after keyframe.
         keys = np.column_stack([keyframe_of_row, ids, table.boxes_fraction])[has_box]  # [rows with a box, 6]

@@ -115,7 +115,7 @@ class _TableFile:
         self._start_seconds = start_seconds
         self._tracks = self._person_scores = None
         self.video_ids = table.video_ids
-        self.action_names = {int(i): "" for i in np.unique(table.action_ids[~table.lists_only])}
+        self.action_names = {int(i): "" for i in np.unique(table.action_ids[~table.is_keyframe_only])}
 
     @classmethod
     def from_parquet(cls, path: Path) -> _TableFile:

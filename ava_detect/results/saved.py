@@ -237,7 +237,7 @@ def keyframes_of(video_id: str, people: PeopleTable, label_map: LabelMap) -> lis
     return keyframes
 
 
-def in_columns_of(keyframe: ActionDetections, label_map: LabelMap) -> ActionDetections:
+def with_columns_of(keyframe: ActionDetections, label_map: LabelMap) -> ActionDetections:
     """Return the same people with the score columns of another label map.
 
     Args:

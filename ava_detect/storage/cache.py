@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from ava_detect.errors import AvaDetectError, shown
 from ava_detect.storage.addresses import Address, without_secrets
-from ava_detect.storage.object_store import copy_here, info_of
+from ava_detect.storage.object_store import download, file_info
 
 CACHE_VARIABLE = "AVA_DETECT_CACHE"
 _COPIES, _LOCKS = "copies", ".locks"
@@ -42,7 +42,7 @@ def cache_dir() -> Path:
     return base / "ava_detect"
 
 
-def alone_with(path: Path) -> FileLock:
+def cache_lock(path: Path) -> FileLock:
     """Create a lock for a file of the cache, held by at most one thread of one process at a time.
 
     Args:
@@ -56,7 +56,7 @@ def alone_with(path: Path) -> FileLock:
     return FileLock(folder / f"{path.name}.lock")
 
 
-def copy_of(address: Address) -> Path:
+def cached_copy(address: Address) -> Path:
     """Return a local copy of a remote file; download it if the cache lacks this version.
 
     Args:
@@ -70,14 +70,14 @@ def copy_of(address: Address) -> Path:
         StoreError: If the store does not answer.
     """
     try:
-        info = info_of(address)
+        info = file_info(address)
         version = json.dumps([address.identity, {name: str(info[name]) for name in _VERSION_FIELDS if name in info}])
         path = cache_dir() / _COPIES / hashlib.sha256(version.encode()).hexdigest()[:16] / address.name
         if not path.is_file():
-            with alone_with(path):
+            with cache_lock(path):
                 # Another process may have downloaded it while this one waited for the lock.
                 if not path.is_file():
-                    copy_here(address, path)
+                    download(address, path)
     except FileNotFoundError as error:
         # fsspec also raises FileNotFoundError for a web server that cannot be reached; only the cause tells them apart.
         reason = f" ({shown(without_secrets(str(error.__cause__)))})" if error.__cause__ else ""

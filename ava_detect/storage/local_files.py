@@ -50,7 +50,7 @@ def write_text_atomic(target: str | Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def whole_lines(path: Path) -> list[str]:
+def complete_lines(path: Path) -> list[str]:
     """Read the complete lines of a file to which a running process appends lines.
 
     Args:

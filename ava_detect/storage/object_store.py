@@ -38,7 +38,7 @@ class Store:
     address: Address
 
     @cached_property
-    def place(self) -> tuple[AbstractFileSystem, str]:
+    def connection(self) -> tuple[AbstractFileSystem, str]:
         """The file system and the path of the address on it, connected on first use."""
         files, root = self.address.open()
         return files, root.rstrip("/")
@@ -50,7 +50,7 @@ class Store:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
 
-    def is_there(self, name: str) -> bool:
+    def exists(self, name: str) -> bool:
         """Check whether a file exists.
 
         Args:
@@ -62,10 +62,10 @@ class Store:
         Raises:
             StoreError: If the store does not answer.
         """
-        files, root = self.place
+        files, root = self.connection
         return with_retries(lambda: _exists(files, f"{root}/{name}"), self.address / name)
 
-    def infos(self, folder: str) -> list[Mapping[str, Any]]:
+    def list_infos(self, folder: str) -> list[Mapping[str, Any]]:
         """List a folder with the store's metadata.
 
         Args:
@@ -78,7 +78,7 @@ class Store:
         Raises:
             StoreError: If the store does not answer.
         """
-        files, root = self.place
+        files, root = self.connection
 
         def list_folder() -> list[Mapping[str, Any]]:
             try:
@@ -102,7 +102,7 @@ class Store:
         """
         return [
             name
-            for info in self.infos(folder)
+            for info in self.list_infos(folder)
             if not (name := PurePosixPath(str(info["name"]).rstrip("/")).name).startswith(TEMPORARY_MARK)
         ]
 
@@ -118,7 +118,7 @@ class Store:
         Raises:
             StoreError: If the store does not answer.
         """
-        files, root = self.place
+        files, root = self.connection
         data: bytes | None = None
         with suppress(FileNotFoundError):
             data = with_retries(lambda: files.cat_file(f"{root}/{name}"), self.address / name)
@@ -137,7 +137,7 @@ class Store:
         Raises:
             StoreError: If the store does not answer or keeps sending too few bytes.
         """
-        files, root = self.place
+        files, root = self.connection
         try:
             _copy(files, f"{root}/{name}", target, self.address / name)
         except FileNotFoundError:
@@ -181,7 +181,7 @@ class Store:
         Raises:
             StoreError: If the store does not answer.
         """
-        files, root = self.place
+        files, root = self.connection
         target = f"{root}/{name}"
         with suppress(FileExistsError):
             if _scheme(files) == "file":
@@ -200,14 +200,14 @@ class Store:
         Raises:
             StoreError: If the store does not answer.
         """
-        files, root = self.place
+        files, root = self.connection
         path = f"{root}/{name}"
         with suppress(FileNotFoundError):
             with_retries(lambda: files.rm_file(path) if _exists(files, path) else None, self.address / name)
 
     def _put(self, name: str, upload: Callable[[AbstractFileSystem, str], None]) -> None:
         """Write a file atomically: ``upload`` gets the file system and the path to write to."""
-        files, root = self.place
+        files, root = self.connection
         target = f"{root}/{name}"
         parent, _, last = target.rpartition("/")
 
@@ -266,7 +266,7 @@ def _pages(files: Any, path: str) -> Iterator[Mapping[str, Any]]:
         request["ContinuationToken"] = page["NextContinuationToken"]
 
 
-def info_of(address: Address) -> Mapping[str, Any]:
+def file_info(address: Address) -> Mapping[str, Any]:
     """Return a store's metadata of one file.
 
     Args:
@@ -284,7 +284,7 @@ def info_of(address: Address) -> Mapping[str, Any]:
     return info
 
 
-def copy_here(address: Address, target: Path) -> None:
+def download(address: Address, target: Path) -> None:
     """Download one file atomically; its length is checked against the store's metadata.
 
     Args:

@@ -36,14 +36,14 @@ def scratch_folder(what: object) -> Iterator[Path]:
     Raises:
         StoreError: If the disk is full, also where the block finds it full.
     """
-    remove_abandoned()
+    remove_abandoned_folders()
     folder = Path(tempfile.gettempdir()) / f"{_PREFIX}{uuid4().hex[:16]}"
     lock = _lock_of(folder)
     # The lock is acquired before the folder is created: a folder without a held lock is always an abandoned one.
-    with room_for(what):
+    with disk_full_as_store_error(what):
         lock.acquire()
     try:
-        with room_for(what):
+        with disk_full_as_store_error(what):
             folder.mkdir(mode=0o700)
             yield folder
     finally:
@@ -52,7 +52,7 @@ def scratch_folder(what: object) -> Iterator[Path]:
 
 
 @contextmanager
-def room_for(what: object) -> Iterator[None]:
+def disk_full_as_store_error(what: object) -> Iterator[None]:
     """Convert "disk full" errors of the block to a ``StoreError`` that says how to make room.
 
     Args:
@@ -74,7 +74,7 @@ def room_for(what: object) -> Iterator[None]:
         ) from error
 
 
-def remove_abandoned() -> None:
+def remove_abandoned_folders() -> None:
     """Remove the temporary folders of processes that have ended; those of running processes stay."""
     for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*{_LOCK_SUFFIX}"):
         folder = path.with_suffix("")

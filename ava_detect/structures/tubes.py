@@ -97,7 +97,7 @@ def action_tubes(
         raise AvaDetectError(f"smoothing_seconds must be 0 or more, got {smoothing_seconds}")
     for _, group in groupby(keyframes, key=lambda keyframe: keyframe.video_id):
         video_keyframes = list(group)
-        half_spacing = usual_spacing(video_keyframes) / 2
+        half_spacing = median_spacing(video_keyframes) / 2
         tubes = [
             tube
             for track in _tracks(video_keyframes)
@@ -106,7 +106,7 @@ def action_tubes(
         yield from sorted(tubes, key=lambda tube: (tube.start_seconds, tube.track_id, tube.action_id))
 
 
-def usual_spacing(keyframes: Sequence[ActionDetections]) -> float:
+def median_spacing(keyframes: Sequence[ActionDetections]) -> float:
     """Compute the median spacing of keyframes.
 
     Args:

@@ -18,7 +18,7 @@ from typing import Self
 from ava_detect.errors import ConfigError, StoreError
 from ava_detect.storage.addresses import Address, address_of, is_address, without_secrets
 from ava_detect.storage.object_store import Store
-from ava_detect.storage.scratch import room_for, scratch_folder
+from ava_detect.storage.scratch import disk_full_as_store_error, scratch_folder
 
 LAST, BEST, WEIGHTS = "last.pt", "best.pt", "model.safetensors"
 STEPS, SCORES, EVENTS = "log.csv", "validation.csv", "tensorboard"
@@ -84,7 +84,7 @@ class RunFiles:
         if self._store is None:
             return (self.folder / name).exists()
         with self._refusal_as_config_error("read from"):
-            return self._store.is_there(name)
+            return self._store.exists(name)
 
     def fetch(self, name: str) -> Path | None:
         """Return a local path of a file that an earlier run wrote; from an address it is downloaded.
@@ -100,7 +100,7 @@ class RunFiles:
         """
         path = self.folder / name
         if self._store is not None:
-            with self._refusal_as_config_error("read from"), room_for(self):
+            with self._refusal_as_config_error("read from"), disk_full_as_store_error(self):
                 self._store.fetch(name, path)
         return path if path.exists() else None
 

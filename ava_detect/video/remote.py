@@ -19,7 +19,7 @@ from fsspec.caching import BackgroundBlockCache
 from ava_detect.errors import StoreError, VideoError, shown
 from ava_detect.storage.addresses import Address, is_address, without_secrets
 from ava_detect.storage.retry import with_retries
-from ava_detect.storage.scratch import room_for, scratch_folder
+from ava_detect.storage.scratch import disk_full_as_store_error, scratch_folder
 
 _BLOCK_BYTES, _MAX_BLOCKS = 4 << 20, 16
 _MAX_SCRATCH_BYTES = 32 << 30
@@ -136,8 +136,12 @@ class RemoteVideo:
 
         def copy() -> None:
             left = self._scratch_bytes
-            # room_for turns "disk full" into its own error, which is not retried as a failure of the store.
-            with room_for(self), files.open(path, "rb", block_size=0) as source, target.open("wb") as file:
+            # disk_full_as_store_error turns "disk full" into its own error, which is not retried as a failure of the store.
+            with (
+                disk_full_as_store_error(self),
+                files.open(path, "rb", block_size=0) as source,
+                target.open("wb") as file,
+            ):
                 while chunk := source.read(_COPY_CHUNK_BYTES):
                     left -= len(chunk)
                     if left < 0:

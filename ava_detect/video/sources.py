@@ -38,7 +38,7 @@ class SourceVideo:
     problem: str = ""
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """The location of the file for messages and records: the absolute path, or the address without secrets."""
         return str(self.path) if isinstance(self.path, Address) else str(self.path.resolve())
 
@@ -83,7 +83,7 @@ def find_videos(sources: Iterable[str | Path], *, inside_out: Path | None = None
 
 
 @dataclass(frozen=True)
-class VideoPlace:
+class VideoFile:
     """A video file found by id.
 
     Attributes:
@@ -95,7 +95,7 @@ class VideoPlace:
     start_seconds: float | None = None
 
 
-def videos_by_id(source: str | Path) -> dict[str, list[VideoPlace]]:
+def videos_by_id(source: str | Path) -> dict[str, list[VideoFile]]:
     """Find the video files of a folder or glob by the ids under which annotations may refer to them.
 
     The ids of a file are its stem, its name, and for a clip ``ID_000012_000022`` (the naming of Kinetics) also ``ID``.
@@ -109,16 +109,16 @@ def videos_by_id(source: str | Path) -> dict[str, list[VideoPlace]]:
     Raises:
         VideoError: If the folder or file does not exist, or there is no video.
     """
-    by_name: dict[str, list[VideoPlace]] = {}
-    clips: dict[str, list[VideoPlace]] = {}
+    by_name: dict[str, list[VideoFile]] = {}
+    clips: dict[str, list[VideoFile]] = {}
     paths = _expand(source, None)
     if not paths[0].exists():
         raise VideoError(f"there is no such file: {shown(source)}")
     for path in paths:
         for name in {path.stem, path.name}:
-            by_name.setdefault(name, []).append(VideoPlace(path))
+            by_name.setdefault(name, []).append(VideoFile(path))
         if match := _CLIP_NAME.fullmatch(path.stem):
-            clips.setdefault(match["video"], []).append(VideoPlace(path, float(match["start"])))
+            clips.setdefault(match["video"], []).append(VideoFile(path, float(match["start"])))
     return clips | by_name
 
 

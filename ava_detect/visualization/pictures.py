@@ -12,11 +12,11 @@ from ava_detect.errors import AvaDetectError, ConfigError
 from ava_detect.evaluation.frame_map import FrameMAP
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
 from ava_detect.results.people_table import PeopleTable
-from ava_detect.results.saved import ReadOptions, SavedResults, in_columns_of, keyframes_of, read_saved_results
+from ava_detect.results.saved import ReadOptions, SavedResults, keyframes_of, read_saved_results, with_columns_of
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.labels import Action, LabelMap
 from ava_detect.structures.progress import OnProgress, Progress
-from ava_detect.structures.tubes import action_tubes, usual_spacing
+from ava_detect.structures.tubes import action_tubes, median_spacing
 from ava_detect.video.cuts import ShotCounter
 from ava_detect.video.reader import VideoReader
 from ava_detect.visualization.contact_sheet import write_contact_sheet
@@ -98,7 +98,7 @@ def _write_video_pictures(
     options = DrawOptions(ground_truth=_truth_keyframes(saved, truth), min_score=min_score, banner=saved.note)
     if "video" in kinds or "gif" in kinds:
         # Finding the cuts decodes the whole video, which a contact sheet does not need.
-        spacing, cuts = usual_spacing(saved.keyframes), _find_cuts(saved.video())
+        spacing, cuts = median_spacing(saved.keyframes), _find_cuts(saved.video())
         options = replace(options, keyframe_seconds=spacing, cuts_seconds=cuts)
     if "video" in kinds:
         reader, path = VideoReader(saved.video()), out / f"{saved.video_id}.annotated.mp4"
@@ -138,7 +138,7 @@ def _write_plots(saved_videos: Sequence[SavedResults], out: Path, truth: AvaTabl
     plotted = [
         PlottedVideo(
             saved.video_id,
-            [in_columns_of(keyframe, label_map) for keyframe in saved.keyframes],
+            [with_columns_of(keyframe, label_map) for keyframe in saved.keyframes],
             tuple(action_tubes(saved.keyframes)),
         )
         for saved in saved_videos

@@ -19,7 +19,7 @@ from ava_detect.evaluation.frame_map import FrameMAP
 from ava_detect.storage.local_files import write_text_atomic
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.labels import ActionKind, LabelMap
-from ava_detect.structures.tubes import ActionTube, usual_spacing
+from ava_detect.structures.tubes import ActionTube, median_spacing
 from ava_detect.visualization import plot_figures
 from ava_detect.visualization.chips import short_name
 from ava_detect.visualization.report import result_sections
@@ -64,7 +64,7 @@ class PlottedVideo:
         """End of the time axis: half a keyframe spacing after the last keyframe, seconds."""
         if not self.keyframes:
             return 1.0
-        return self.keyframes[-1].timestamp_seconds + usual_spacing(self.keyframes) / 2
+        return self.keyframes[-1].timestamp_seconds + median_spacing(self.keyframes) / 2
 
 
 def write_plots(

@@ -26,7 +26,7 @@ from processes import ava_detect
 from ray_nodes import is_actor, is_child, kill_one, two_nodes
 
 from ava_detect.storage.local_files import TEMPORARY_MARK
-from ava_detect.storage.scratch import remove_abandoned
+from ava_detect.storage.scratch import remove_abandoned_folders
 
 pytestmark = pytest.mark.slow
 NUM_STORMS = int(os.environ.get("AVA_DETECT_FAULT_RUNS", "1"))
@@ -166,7 +166,7 @@ def assert_bad_ones_are_named(said: str, never: str, patience: float) -> None:
 def remove_abandoned_in(folder: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tempfile.tempdir", str(folder))
-        remove_abandoned()
+        remove_abandoned_folders()
 
 
 def test_two_runs_at_once_on_a_cluster_make_one_whole_result(world):

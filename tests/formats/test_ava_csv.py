@@ -106,7 +106,7 @@ def test_empty_files_have_no_rows(tmp_path: Path) -> None:
 def test_rows_of_different_width_and_meaning(tmp_path: Path) -> None:
     path = file_with(tmp_path, "v,0902\nv,0903,0,0,1,1,12\nv,0904,0,0,1,1,12,3\nv,0905,0,0,1,1,,3\nv,0906,0,0,1,1,9,\n")
     table = read_ava_csv(path, last_column="person_id")
-    assert table.lists_only.tolist() == [True, False, False, False, False]
+    assert table.is_keyframe_only.tolist() == [True, False, False, False, False]
     assert table.action_ids.tolist() == [0, 12, 12, 0, 9]
     assert table.person_ids.tolist() == [-1, -1, 3, 3, -1]
     assert np.isnan(table.scores).all()

@@ -29,22 +29,22 @@ def test_annotations_become_rows_and_an_empty_image_lists_its_keyframe(write):
     assert table.timestamps_seconds.tolist() == [3.5, 902, 903.5]
     np.testing.assert_allclose(table.boxes_fraction[:2], [[0.25, 0.25, 0.75, 0.75], [0.1, 0.1, 0.3, 0.9]])
     np.testing.assert_array_equal(table.scores, [np.nan, 0.25, np.nan])
-    assert table.lists_only.tolist() == [False, False, True]
+    assert table.is_keyframe_only.tolist() == [False, False, True]
 
 
 def test_results_need_the_instances_file(write):
     results = write([{"image_id": 1, "category_id": 9, "bbox": [0, 0, 100, 50], "score": 0.5}], "results.json")
     table = read_coco_json(results, images_path=write(INSTANCES))
     assert table.boxes_fraction[0].tolist() == [0, 0, 0.5, 0.5]
-    assert table.lists_only.tolist() == [False, True, True]
+    assert table.is_keyframe_only.tolist() == [False, True, True]
     with pytest.raises(FormatError, match=r"results\.json: no 'images' list.*\(images=FILE\)"):
         read_coco_json(results)
 
 
 def test_without_categories_people_are_category_one_and_by_name_any_other(write):
     bare = {key: value for key, value in INSTANCES.items() if key != "categories"}
-    assert (~read_coco_json(write(bare)).lists_only).sum() == 1
-    assert (~read_coco_json(write(INSTANCES), category="dog").lists_only).sum() == 1
+    assert (~read_coco_json(write(bare)).is_keyframe_only).sum() == 1
+    assert (~read_coco_json(write(INSTANCES), category="dog").is_keyframe_only).sum() == 1
     with pytest.raises(FormatError, match="no category is called 'cat'; the file has person, dog"):
         read_coco_json(write(INSTANCES), category="cat")
 

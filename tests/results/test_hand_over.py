@@ -18,7 +18,7 @@ from ava_detect.errors import AvaDetectError, ConfigError, FormatError
 from ava_detect.formats.ava_csv import AvaTable, write_ava_csv, write_ava_table
 from ava_detect.formats.jsonl import write_jsonl
 from ava_detect.results.export.hand_over import TOOLS, find_tubes, hand_over
-from ava_detect.results.saved import ReadOptions, in_columns_of, read_saved_results
+from ava_detect.results.saved import ReadOptions, read_saved_results, with_columns_of
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.labels import LabelMap
 from ava_detect.visualization.pictures import make_pictures
@@ -72,7 +72,7 @@ def test_saved_results_come_back_linked_with_their_video(results: Path, tmp_path
     assert one.video() == tmp_path / "one.mp4"
     assert one.keyframes[2].track_ids.tolist() == [1] and one.label_map.name(STAND) == "stand"
     assert [len(keyframe) for keyframe in two.keyframes] == [0, 0, 0]
-    wide = in_columns_of(one.keyframes[0], LabelMap.ava())
+    wide = with_columns_of(one.keyframes[0], LabelMap.ava())
     assert wide.action_scores.shape == (1, 80) and wide.action_scores[0, STAND - 1] == np.float32(0.9)
 
 

@@ -43,15 +43,15 @@ def test_a_file_is_copied_once_a_version(tmp_path, monkeypatch):
     source.write_bytes(b"first")
     address = Address(f"file://{source}")
     copies = []
-    monkeypatch.setattr(cache, "copy_here", lambda *where: (copies.append(where), store.copy_here(*where)))
-    first = cache.copy_of(address)
+    monkeypatch.setattr(cache, "download", lambda *where: (copies.append(where), store.download(*where)))
+    first = cache.cached_copy(address)
     assert first.name == "a.bin"
     assert first.read_bytes() == b"first"
-    assert cache.copy_of(address) == first
+    assert cache.cached_copy(address) == first
     assert len(copies) == 1
     source.write_bytes(b"other")
     os.utime(source, (1, 1))
-    second = cache.copy_of(address)
+    second = cache.cached_copy(address)
     assert second.read_bytes() == b"other"
     assert first.read_bytes() == b"first"  # a process that has it open keeps it
 
@@ -60,21 +60,21 @@ def test_of_many_at_once_one_copies(tmp_path, monkeypatch):
     source = tmp_path / "a.bin"
     source.write_bytes(b"bytes")
     copies, paths = [], []
-    monkeypatch.setattr(cache, "copy_here", lambda *where: (copies.append(where), store.copy_here(*where)))
-    run_at_once(8 * [lambda: paths.append(cache.copy_of(Address(f"file://{source}")))])
+    monkeypatch.setattr(cache, "download", lambda *where: (copies.append(where), store.download(*where)))
+    run_at_once(8 * [lambda: paths.append(cache.cached_copy(Address(f"file://{source}")))])
     assert len(paths) == 8
     assert len(set(paths)) == len(copies) == 1
 
 
 def test_a_missing_file_and_an_unwritable_cache_are_errors_that_say_so(tmp_path, monkeypatch, folder):
     with pytest.raises(AvaDetectError, match=r"^file:///.*gone.bin: there is no such file$"):
-        cache.copy_of(Address(f"file://{tmp_path}/gone.bin"))
+        cache.cached_copy(Address(f"file://{tmp_path}/gone.bin"))
     with pytest.raises(AvaDetectError, match=r"^http://127.0.0.1:9/a.bin\?...: .* \(Cannot connect to host"):
-        cache.copy_of(Address("http://me:secret@127.0.0.1:9/a.bin?sig=secret"))
+        cache.cached_copy(Address("http://me:secret@127.0.0.1:9/a.bin?sig=secret"))
     (tmp_path / "a.bin").write_bytes(b"x")
     folder.write_text("in the way")
     with pytest.raises(AvaDetectError, match=r"cannot be copied into the cache .* set AVA_DETECT_CACHE"):
-        cache.copy_of(Address(f"file://{tmp_path}/a.bin"))
+        cache.cached_copy(Address(f"file://{tmp_path}/a.bin"))
 
 
 def test_weights_by_address_are_those_of_the_file():

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from ava_detect.errors import StoreError
-from ava_detect.storage.scratch import remove_abandoned, room_for, scratch_folder
+from ava_detect.storage.scratch import disk_full_as_store_error, remove_abandoned_folders, scratch_folder
 
 HOLDER = """
 import os, time
@@ -32,7 +32,7 @@ def temporary(tmp_path, monkeypatch):
 def test_a_folder_is_there_for_its_block_only_and_others_do_not_touch_it(temporary):
     with scratch_folder("one") as outer, scratch_folder("two") as inner:
         (outer / "deep").mkdir()
-        remove_abandoned()
+        remove_abandoned_folders()
         assert (outer / "deep").is_dir() and inner.is_dir() and outer != inner
         assert outer.parent == temporary
     assert not list(temporary.iterdir())
@@ -46,7 +46,7 @@ def test_what_a_killed_process_left_is_removed_and_only_that(temporary):
     holder = subprocess.Popen([sys.executable, "-c", HOLDER], stdout=subprocess.PIPE, text=True)
     try:
         left = temporary / holder.stdout.readline().strip()
-        remove_abandoned()
+        remove_abandoned_folders()
         assert (left / "half.parquet").exists(), "its holder lives"
     finally:
         holder.kill()
@@ -64,5 +64,5 @@ def test_the_error_of_a_full_disk_names_the_video_and_the_folder_and_advises(tem
     with pytest.raises(StoreError, match=message), scratch_folder("movie.mp4"):
         raise OSError(number, "no room")
     assert not list(temporary.iterdir())
-    with pytest.raises(PermissionError), room_for("movie.mp4"):
+    with pytest.raises(PermissionError), disk_full_as_store_error("movie.mp4"):
         raise PermissionError(errno.EACCES, "something else")

@@ -183,7 +183,7 @@ def test_a_place_that_cannot_be_read_from_is_said_in_a_sentence(small_config, ad
     def refuse(self, name):
         raise PermissionError("access denied")
 
-    monkeypatch.setattr(Store, "is_there", refuse)
+    monkeypatch.setattr(Store, "exists", refuse)
     with pytest.raises(ConfigError, match=rf"^`out` {address} cannot be read from \(access denied\); check its name"):
         train(small_config(), address)
 
@@ -191,7 +191,7 @@ def test_a_place_that_cannot_be_read_from_is_said_in_a_sentence(small_config, ad
 def test_a_checkpoint_that_was_cut_short_on_its_way_is_fetched_again(tmp_path, address, monkeypatch):
     store = Store(Address(address))
     store.write("last.pt", b"0123456789")
-    files, _ = store.place
+    files, _ = store.connection
     get, tries = files.get_file, []
 
     def get_half(path, target):

@@ -22,8 +22,8 @@ import psutil
 
 from ava_detect.annotation.engines import messages
 from ava_detect.annotation.engines.base import Ask, Heartbeat, Item, Limits, Result, Stopped, WorkFactory
-from ava_detect.errors import AvaDetectError, MissingDependencyError, StoreError, sentence_of
-from ava_detect.storage.scratch import remove_abandoned
+from ava_detect.errors import AvaDetectError, MissingDependencyError, StoreError, message_of
+from ava_detect.storage.scratch import remove_abandoned_folders
 
 _POLL_SECONDS = 0.2
 _MIN_SECONDS_BETWEEN_HEARTBEATS = 0.2
@@ -98,7 +98,7 @@ class WatchedProcess(Generic[Item, Result]):
         self._send(("item", item))
         kind, value = self._wait(self._limits, on_heartbeat)
         if kind == "error":
-            raise Stopped(sentence_of(value), again=isinstance(value, StoreError | MemoryError))
+            raise Stopped(message_of(value), again=isinstance(value, StoreError | MemoryError))
         result: Result = value
         return result
 
@@ -109,7 +109,7 @@ class WatchedProcess(Generic[Item, Result]):
         if process is not None:
             process.kill()
             process.join()
-            remove_abandoned()
+            remove_abandoned_folders()
         if pipe is not None:
             pipe.close()
 
@@ -258,7 +258,7 @@ def _portable(error: Exception) -> Exception:
         return RuntimeError(f"{type(error).__name__}: {error}")
     # Its cause may not pickle, and may hold secrets.
     is_known = isinstance(error, AvaDetectError | MissingDependencyError | MemoryError)
-    return error if is_known else RuntimeError(sentence_of(error))
+    return error if is_known else RuntimeError(message_of(error))
 
 
 def _end_with_parent() -> None:

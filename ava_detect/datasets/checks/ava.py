@@ -131,7 +131,7 @@ class AvaSplit(CheckedSplit):
         others = [video for video in proposals.video_ids if video not in annotated]
         self.note("proposals-of-other-video", [f"{path}: {video}" for video in others])
         # Keyframes without a usable proposal. A box without a score counts as certain, as in training.
-        usable = ~(proposals.scores < self._min_proposal_score) & ~proposals.lists_only
+        usable = ~(proposals.scores < self._min_proposal_score) & ~proposals.is_keyframe_only
         without = self._used & ~np.isin(self._keys, keys[usable])  # [R]
         detail = f"no proposal with a score of {self._min_proposal_score:g} or more"
         rows = RowFindings(self.name, self._files.annotations, self._table)

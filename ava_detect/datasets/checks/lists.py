@@ -30,7 +30,7 @@ from ava_detect.datasets.kinetics import read_kinetics
 from ava_detect.datasets.packed import PackedLists
 from ava_detect.errors import ConfigError, FormatError
 from ava_detect.structures.labels import LabelMap
-from ava_detect.video.sources import VideoPlace
+from ava_detect.video.sources import VideoFile
 
 ListKind = Literal["kinetics", "charades"]
 
@@ -145,9 +145,9 @@ class ListSplit(CheckedSplit):
         return f"class {self._columns[label]} from {start:g} to {end:g} s"
 
 
-def _by_path(folder: str, media: Mapping[str, list[VideoPlace]], listed: Iterable[str]) -> dict[str, list[VideoPlace]]:
+def _by_path(folder: str, media: Mapping[str, list[VideoFile]], listed: Iterable[str]) -> dict[str, list[VideoFile]]:
     """Return the listed files by the path in the list, and all others by their path below the folder."""
     files = {file.path: file for same in media.values() for file in same}
-    by_path = {video: [VideoPlace(Path(folder) / video)] for video in listed if (Path(folder) / video).is_file()}
+    by_path = {video: [VideoFile(Path(folder) / video)] for video in listed if (Path(folder) / video).is_file()}
     named = {same[0].path for same in by_path.values()}
     return by_path | {str(path.relative_to(folder)): [file] for path, file in files.items() if path not in named}

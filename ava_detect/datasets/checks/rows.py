@@ -131,7 +131,7 @@ def check_ground_truth(
         keys: int64 ``[R]``, the keyframe of each row as a key of ``KeyframeKeys``.
     """
     table = rows.table
-    boxed = ~table.lists_only  # [R], the others only list a keyframe
+    boxed = ~table.is_keyframe_only  # [R], the others only list a keyframe
     check_boxes(rows, boxed)
     # Seconds before the video starts; of AVA's movies, also seconds outside the annotated part.
     seconds = table.timestamps_seconds
@@ -155,7 +155,7 @@ def check_proposals(rows: RowFindings) -> None:
         rows: The rows, and where the findings go.
     """
     scores = rows.table.scores
-    check_boxes(rows, ~rows.table.lists_only)
+    check_boxes(rows, ~rows.table.is_keyframe_only)
     rows.add("score-outside", (scores < 0) | (scores > 1), lambda row: f"score {scores[row]:g}")
 
 
@@ -199,7 +199,7 @@ def _check_persons(rows: RowFindings, keys: IntArray) -> None:
     table = rows.table
     named = table.person_ids != -1  # [R]
     if named.any():
-        rows.add("row-without-person", ~named & ~table.lists_only, lambda row: "no person id")
+        rows.add("row-without-person", ~named & ~table.is_keyframe_only, lambda row: "no person id")
     persons = pd.DataFrame({"key": keys, "person": table.person_ids})
     # Keep one row per (keyframe, person, box); a (keyframe, person) that then repeats has a second box.
     first_of_box = named & ~repeats(persons.assign(**_corners(table)))  # [R]

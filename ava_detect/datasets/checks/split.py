@@ -9,7 +9,7 @@ from pathlib import Path
 from ava_detect.datasets.checks.report import PLACES_SHOWN, Finding, SplitSummary
 from ava_detect.datasets.checks.videos import VideoFacts
 from ava_detect.structures.labels import LabelMap
-from ava_detect.video.sources import VideoPlace
+from ava_detect.video.sources import VideoFile
 
 
 class CheckedSplit(ABC):
@@ -22,7 +22,7 @@ class CheckedSplit(ABC):
         findings: What was found so far.
     """
 
-    def __init__(self, name: str, folder: str, media: dict[str, list[VideoPlace]]) -> None:
+    def __init__(self, name: str, folder: str, media: dict[str, list[VideoFile]]) -> None:
         """Start without findings.
 
         Args:

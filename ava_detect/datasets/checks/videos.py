@@ -17,7 +17,7 @@ from ava_detect.datasets.checks.report import PLACES_SHOWN, Finding
 from ava_detect.errors import VideoError, suggestion
 from ava_detect.structures.progress import OnProgress, Progress
 from ava_detect.video.reader import VideoReader
-from ava_detect.video.sources import VideoPlace, videos_by_id
+from ava_detect.video.sources import VideoFile, videos_by_id
 
 # A frame is uneven if it is more than half a period early or late. Rounded timestamps are not: a video counts as
 # uneven from one such frame in a hundred on.
@@ -50,7 +50,7 @@ class VideoFacts:
     error: str = ""
 
 
-def media_of(files: SplitConfig) -> dict[str, list[VideoPlace]]:
+def media_of(files: SplitConfig) -> dict[str, list[VideoFile]]:
     """List the video files or frame folders of a split.
 
     Args:
@@ -67,10 +67,10 @@ def media_of(files: SplitConfig) -> dict[str, list[VideoPlace]]:
         return {}
 
 
-def _frame_folders(folder: str | Path) -> dict[str, list[VideoPlace]]:
+def _frame_folders(folder: str | Path) -> dict[str, list[VideoFile]]:
     """Return the folders of extracted frames in a folder; their names are the video ids."""
     folders = Path(folder).iterdir() if Path(folder).is_dir() else ()
-    return {path.name: [VideoPlace(path)] for path in sorted(folders) if path.is_dir()}
+    return {path.name: [VideoFile(path)] for path in sorted(folders) if path.is_dir()}
 
 
 def examine_all(
@@ -149,7 +149,7 @@ def examine_frames(folder: Path) -> VideoFacts:
     return VideoFacts(folder, max(numbers) / FRAMES_PER_SECOND, FRAMES_PER_SECOND, gaps=gaps)
 
 
-def check_names(split: str, wanted: Iterable[str], files: Mapping[str, list[VideoPlace]], folder: str) -> list[Finding]:
+def check_names(split: str, wanted: Iterable[str], files: Mapping[str, list[VideoFile]], folder: str) -> list[Finding]:
     """Find annotated videos that are missing, or that several files match.
 
     Args:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.boxes import clip, fractions_to_pixels
 from ava_detect.structures.labels import Action, LabelMap
-from ava_detect.structures.tubes import ActionTube, usual_spacing
+from ava_detect.structures.tubes import ActionTube, median_spacing
 
 # Half a step of the grid on which keyframes are cut: a keyframe at 1 s shows the frame of 1.001 s in a 29.97 fps file.
 _HALF_GRID_STEP_SECONDS = 1 / 60
@@ -68,7 +68,7 @@ class AnnotatedVideo:
     spacing_seconds: float = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "spacing_seconds", usual_spacing(self.keyframes))
+        object.__setattr__(self, "spacing_seconds", median_spacing(self.keyframes))
 
     @property
     def num_frames(self) -> int:

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ava_detect.errors import FormatError
-from ava_detect.formats.jsonl import shortest
+from ava_detect.formats.jsonl import shortest_decimal
 from ava_detect.storage.local_files import atomic_path
 from ava_detect.structures.labels import LabelMap
 from ava_detect.structures.tubes import ActionTube
@@ -86,6 +86,6 @@ def _row(tube: ActionTube, label_map: LabelMap) -> dict[str, Any]:
         "mean_score": round(tube.mean_score, 6),
         "max_score": round(tube.max_score, 6),
         "timestamps_seconds": [round(seconds, 6) for seconds in tube.timestamps_seconds.tolist()],
-        "scores": [shortest(score) for score in tube.scores],
-        "boxes": [[shortest(corner) for corner in box] for box in tube.boxes_fraction],
+        "scores": [shortest_decimal(score) for score in tube.scores],
+        "boxes": [[shortest_decimal(corner) for corner in box] for box in tube.boxes_fraction],
     }

@@ -334,9 +334,9 @@ def test_millions_of_rows_take_seconds(tmp_path):
 
 
 def test_every_kind_of_rows_and_files_has_a_planted_fault():
-    lists_only = {"label-outside", "action-backwards"}
+    is_keyframe_only = {"label-outside", "action-backwards"}
     elsewhere = {"split-leak", "missing-frames"}
-    assert {fault.kind for fault in FAULTS} | lists_only | elsewhere == set(KINDS)
+    assert {fault.kind for fault in FAULTS} | is_keyframe_only | elsewhere == set(KINDS)
 
 
 def test_the_page_about_data_is_true(tmp_path):
