@@ -15,8 +15,9 @@ from ava_detect.environment import resource_dir
 from ava_detect.errors import ConfigError
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector, require_detector
 from ava_detect.models.heads import ProjectionHead
+from ava_detect.models.laterals import LateralSettings
 from ava_detect.models.roi import RoIPool
-from ava_detect.models.slowfast import SlowFast
+from ava_detect.models.slowfast import NonLocalSettings, SlowFast
 from ava_detect.structures.labels import Action, LabelMap
 
 # Parameters and state entries as PySlowFast counts them (quoted: peers' code, run at commit 287ec007).
@@ -212,6 +213,12 @@ def test_the_defaults_of_the_config_are_those_of_the_constructors():
             default = parameters[name].default if name in parameters else inspect.Parameter.empty
             if default is not inspect.Parameter.empty and value is not None:
                 assert (default or type(value)()) == value, name
+    backbone, lateral, non_local = BackboneConfig(), LateralSettings(), NonLocalSettings()
+    assert (backbone.fusion_ratio, backbone.fusion_kernel) == (lateral.fusion_ratio, lateral.fusion_kernel)
+    fusion = (lateral.kind, lateral.merge, lateral.norm)
+    assert (backbone.lateral_kind, backbone.lateral_merge, backbone.lateral_norm) == fusion
+    assert (backbone.nonlocal_blocks, backbone.nonlocal_affinity) == (non_local.blocks, non_local.affinity)
+    assert (backbone.nonlocal_pool, backbone.nonlocal_groups) == (non_local.pool, non_local.groups)
 
 
 def test_the_feature_stride_of_the_rois_is_the_backbones_unless_it_is_named():
