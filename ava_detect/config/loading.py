@@ -15,7 +15,11 @@ from ava_detect.errors import ConfigError, suggestion
 
 
 def config_names() -> list[str]:
-    """Return the sorted names of the configs that the package contains."""
+    """List the configs that the package contains.
+
+    Returns:
+        Their names, sorted.
+    """
     return sorted(path.stem for path in resource_dir("configs").glob("*.yaml"))
 
 

@@ -13,10 +13,11 @@ from ava_detect.datasets.synthetic.planning import ACTION_IDS as SYNTHETIC_IDS
 from ava_detect.datasets.synthetic.scene import Repertoire
 from ava_detect.environment import resource_dir
 from ava_detect.errors import ConfigError
-from ava_detect.models.action_detector import ActionClassifier, ActionDetector
+from ava_detect.models.action_detector import ActionClassifier, ActionDetector, require_detector
 from ava_detect.models.heads import ProjectionHead
+from ava_detect.models.laterals import LateralSettings
 from ava_detect.models.roi import RoIPool
-from ava_detect.models.slowfast import SlowFast
+from ava_detect.models.slowfast import NonLocalSettings, SlowFast
 from ava_detect.structures.labels import Action, LabelMap
 
 # Parameters and state entries as PySlowFast counts them (quoted: peers' code, run at commit 287ec007).
@@ -212,6 +213,12 @@ def test_the_defaults_of_the_config_are_those_of_the_constructors():
             default = parameters[name].default if name in parameters else inspect.Parameter.empty
             if default is not inspect.Parameter.empty and value is not None:
                 assert (default or type(value)()) == value, name
+    backbone, lateral, non_local = BackboneConfig(), LateralSettings(), NonLocalSettings()
+    assert (backbone.fusion_ratio, backbone.fusion_kernel) == (lateral.fusion_ratio, lateral.fusion_kernel)
+    fusion = (lateral.kind, lateral.merge, lateral.norm)
+    assert (backbone.lateral_kind, backbone.lateral_merge, backbone.lateral_norm) == fusion
+    assert (backbone.nonlocal_blocks, backbone.nonlocal_affinity) == (non_local.blocks, non_local.affinity)
+    assert (backbone.nonlocal_pool, backbone.nonlocal_groups) == (non_local.pool, non_local.groups)
 
 
 def test_the_feature_stride_of_the_rois_is_the_backbones_unless_it_is_named():
@@ -255,3 +262,18 @@ def test_an_unknown_name_suggests_the_nearest():
 def test_a_model_of_other_classes_gets_numbered_actions():
     config = Config.model_validate({"model": {"head": {"num_classes": 3}}})
     assert [action.name for action in label_map_of(config)] == ["action 1", "action 2", "action 3"]
+
+
+def test_a_classifier_is_refused_as_config_and_as_model():
+    small = {"depths": [1, 1, 1, 1], "width": 8}
+    classifier = Config.model_validate(
+        {"model": {"task": "classification", "backbone": small}, "data": {"kind": "kinetics"}}
+    )
+    with pytest.raises(ConfigError, match=r"this config is a classifier: .* whose model\.task is detection"):
+        classifier.require_detection()
+    with pytest.raises(ConfigError, match=r"this model is a classifier: .* whose model\.task is detection"):
+        require_detector(build_model(classifier))
+    detector = Config.model_validate({"model": {"backbone": small}})
+    detector.require_detection()
+    model = build_model(detector)
+    assert require_detector(model) is model

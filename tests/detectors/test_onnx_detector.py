@@ -160,3 +160,12 @@ def test_letterboxed_boxes_come_back_to_the_frame(make_onnx):
     path = make_onnx(answer, shape=("n", 3, 16, 16))
     [found] = OnnxDetector(path, layout="yolov8")([FRAME])
     np.testing.assert_allclose(found.boxes_xyxy, [[25, 12.5, 75, 37.5]])
+
+
+def test_output_names_of_a_file_are_shown_escaped(make_onnx):
+    with pytest.raises(DetectorError) as error:
+        OnnxDetector(make_onnx({"odd\n\x1bname": np.zeros((1, 2, 3))}), layout="fastestdet")([FRAME])
+    assert r"got odd\n\x1bname [1, 2, 3]" in str(error.value)
+    with pytest.raises(DetectorError) as error:
+        OnnxDetector(make_onnx({"odd\n\x1bname": np.zeros((1, 2, 3))}))
+    assert r"gives odd\n\x1bname" in str(error.value) and "\n" not in str(error.value)

@@ -50,7 +50,11 @@ class CheckpointSettings:
     task: str | None = None
 
     def known(self) -> dict[str, Any]:
-        """Return the settings that are not None, by name."""
+        """List the known settings.
+
+        Returns:
+            Name -> value of each setting that is not None.
+        """
         return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
 
     def contradictions(self, model: CheckpointSettings, names: Sequence[str]) -> list[str]:

@@ -49,7 +49,11 @@ class WeightsReport:
         return len(self.loaded) + len(self.missing) + len(self.mismatched)
 
     def problems(self) -> str:
-        """Return the tensors without a counterpart as one sentence; empty where there are none."""
+        """Describe the tensors without a counterpart.
+
+        Returns:
+            One sentence with the numbers and examples; empty where there are none.
+        """
         mismatched = [f"{name} (file {list(got)}, model {list(want)})" for name, got, want in self.mismatched]
         parts = [
             f"{len(names)} {what}: {shown(', '.join(names[:3]))}{', ...' if len(names) > 3 else ''}"
