@@ -19,8 +19,12 @@ _NAMES = {
     "annotation.summary": ("AnnotateSummary",),
     "benchmark": (
         "BenchmarkResult",
+        "PeopleOptions",
+        "SplitOptions",
         "run_benchmark",
     ),
+    "benchmark.classification": ("ClassificationScore",),
+    "benchmark.result": ("BenchmarkScore",),
     "config": (
         "BackboneConfig",
         "ClipConfig",
@@ -82,8 +86,17 @@ _NAMES = {
         "ClassificationHead",
         "ProjectionHead",
     ),
+    "models.laterals": ("LateralSettings",),
+    "models.network_options": (
+        "NetworkOptions",
+        "ResolvedNetworkOptions",
+    ),
+    "models.nonlocal_block": ("StageNonLocal",),
     "models.roi": ("RoIPool",),
-    "models.slowfast": ("SlowFast",),
+    "models.slowfast": (
+        "NonLocalSettings",
+        "SlowFast",
+    ),
     "models.weights.loading": ("load_weights",),
     "models.weights.report": ("WeightsReport",),
     "results.manifest": (
@@ -124,7 +137,11 @@ if TYPE_CHECKING:
     from ava_detect.annotation.engines.settings import ClusterSettings as ClusterSettings
     from ava_detect.annotation.summary import AnnotateSummary as AnnotateSummary
     from ava_detect.benchmark import BenchmarkResult as BenchmarkResult
+    from ava_detect.benchmark import PeopleOptions as PeopleOptions
+    from ava_detect.benchmark import SplitOptions as SplitOptions
     from ava_detect.benchmark import run_benchmark as run_benchmark
+    from ava_detect.benchmark.classification import ClassificationScore as ClassificationScore
+    from ava_detect.benchmark.result import BenchmarkScore as BenchmarkScore
     from ava_detect.config import BackboneConfig as BackboneConfig
     from ava_detect.config import ClipConfig as ClipConfig
     from ava_detect.config import Config as Config
@@ -168,7 +185,12 @@ if TYPE_CHECKING:
     from ava_detect.models.action_detector import ActionDetector as ActionDetector
     from ava_detect.models.heads import ClassificationHead as ClassificationHead
     from ava_detect.models.heads import ProjectionHead as ProjectionHead
+    from ava_detect.models.laterals import LateralSettings as LateralSettings
+    from ava_detect.models.network_options import NetworkOptions as NetworkOptions
+    from ava_detect.models.network_options import ResolvedNetworkOptions as ResolvedNetworkOptions
+    from ava_detect.models.nonlocal_block import StageNonLocal as StageNonLocal
     from ava_detect.models.roi import RoIPool as RoIPool
+    from ava_detect.models.slowfast import NonLocalSettings as NonLocalSettings
     from ava_detect.models.slowfast import SlowFast as SlowFast
     from ava_detect.models.weights.loading import load_weights as load_weights
     from ava_detect.models.weights.report import WeightsReport as WeightsReport

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import re
+from pathlib import Path
+from types import GenericAlias
+from typing import get_args, get_type_hints
+
 import pytest
 from processes import WITHOUT_TORCH, run_python
 
 import ava_detect
+from ava_detect import errors
 
-# What others build on (a name is added when it works, and never taken away).
-PUBLIC = [
+# What others build on: a name is added when it works, and never taken away.
+STABLE = {
     "ActionDetections",
     "ActionDetector",
     "Clip",
@@ -32,15 +40,16 @@ PUBLIC = [
     "run_benchmark",
     "sample_clip",
     "write_ava_csv",
-]
+}
 
 
 def test_the_public_names():
-    assert ava_detect.__all__ == sorted(PUBLIC)
-    assert set(PUBLIC) <= set(dir(ava_detect))
+    assert set(ava_detect.__all__) >= STABLE
+    assert ava_detect.__all__ == sorted(ava_detect.__all__)
+    assert set(ava_detect.__all__) <= set(dir(ava_detect))
 
 
-@pytest.mark.parametrize("name", PUBLIC)
+@pytest.mark.parametrize("name", ava_detect.__all__)
 def test_every_public_name_exists_and_is_documented(name):
     assert getattr(ava_detect, name).__doc__
 
@@ -83,3 +92,64 @@ def test_importing_the_package_loads_no_library():
 def test_works_where_torch_is_absent(module):
     """As on a machine without torch: any attempt to import it fails."""
     run_python(WITHOUT_TORCH + f"import ava_detect.{module}")
+
+
+def test_the_names_for_type_checkers_are_the_names_at_run_time():
+    """The imports under ``TYPE_CHECKING`` and the table of homes list the same."""
+    source = Path(ava_detect.__file__).read_text(encoding="utf-8")
+    for_checkers = [
+        (node.module, alias.name)
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ava_detect.")
+        for alias in node.names
+    ]
+    at_run_time = [(f"ava_detect.{module}", name) for name, module in ava_detect._HOME_OF_NAME.items()]
+    assert sorted(for_checkers) == sorted(at_run_time)
+
+
+def test_what_public_names_take_and_give_is_public():
+    """Walks the annotations of every public function, class, method, property and field."""
+    waiting = [getattr(ava_detect, name) for name in ava_detect.__all__]
+    seen, holes = set(waiting), {}
+    while waiting:
+        owner = waiting.pop()
+        for user in annotated(owner):
+            for hint in get_type_hints(user).values():
+                for used in own_classes(hint):
+                    if used.__name__ not in ava_detect.__all__:
+                        holes.setdefault(f"{used.__module__}.{used.__name__}", f"{owner.__name__}, {user.__name__}")
+                    if used not in seen:
+                        seen.add(used)
+                        waiting.append(used)
+    assert not holes
+
+
+def test_every_error_that_a_docstring_names_is_public():
+    named = set()
+    for name in ava_detect.__all__:
+        for user in annotated(getattr(ava_detect, name)):
+            _, _, raises = (user.__doc__ or "").partition("Raises:\n")
+            named |= set(re.findall(r"^\s+([A-Z][A-Za-z]+Error):", raises, re.MULTILINE))
+    ours = {name for name in vars(errors) if name.endswith("Error")}
+    assert named & ours
+    assert ours <= set(ava_detect.__all__)
+
+
+def annotated(owner):
+    """A function itself; a class, with its public methods, properties and constructor."""
+    yield owner
+    for name, member in vars(owner).items() if isinstance(owner, type) else ():
+        if name.startswith("_") and name not in ("__init__", "__call__", "__iter__", "__getitem__"):
+            continue
+        function = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
+        if inspect.isfunction(function):
+            yield function
+
+
+def own_classes(hint):
+    """The classes of this package in an annotation, however deep."""
+    if inspect.isclass(hint) and not isinstance(hint, GenericAlias) and hint.__module__.startswith("ava_detect"):
+        yield hint
+    for part in get_args(hint):
+        for inner in part if isinstance(part, list | tuple) else (part,):
+            yield from own_classes(inner)

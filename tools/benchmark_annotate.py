@@ -47,7 +47,7 @@ from ava_detect.inference.pipeline import Pipeline
 from ava_detect.inference.prefetch import ordered_map
 from ava_detect.inference.scorer import ClipScorer, Scorer
 from ava_detect.models.action_detector import ActionDetector, require_detector
-from ava_detect.models.execution import Precision
+from ava_detect.models.network_options import Precision
 from ava_detect.structures import Clip, Frame, PersonBoxes
 from ava_detect.video.clip_sampler import ClipSampler, clip_grid_points, keyframe_times
 from ava_detect.video.reader import VideoReader

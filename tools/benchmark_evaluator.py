@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from ava_detect.evaluation.frame_map import FrameMAP
+from ava_detect.evaluation.frame_map import FrameMAP, matches_of
 from ava_detect.evaluation.frame_map_result import Dialect
 from ava_detect.formats.ava_csv import AvaTable, iter_ava_csv
 
@@ -48,7 +48,7 @@ def run(ground_truth: Path, detections: Path, dialect: Dialect, repeat: int) -> 
                 metric.update(detections=with_other_video_ids(piece, number))
                 rows += len(piece)
     with measure("cap and match"):
-        metric.match()
+        matches_of(metric)
     with measure("cap, match and score"):
         result = metric.compute()
     with measure("at 10 IoU thresholds"):

@@ -28,7 +28,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from ava_detect.config import load_config
 from ava_detect.config.build import build_model
 from ava_detect.models.action_detector import ActionDetector, require_detector
-from ava_detect.models.execution import Precision, has_fused_ops, prepare
+from ava_detect.models.execution import has_fused_ops, prepare
+from ava_detect.models.network_options import Precision
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}

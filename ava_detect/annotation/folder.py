@@ -20,7 +20,7 @@ from ava_detect.annotation.settings import AnnotateSettings, RunOptions
 from ava_detect.annotation.summary import AnnotateSummary
 from ava_detect.annotation.video_worker import IntoFolder, VideoWork
 from ava_detect.environment import usable_cores
-from ava_detect.errors import ConfigError, message_of
+from ava_detect.errors import ConfigError, message_of, shown
 from ava_detect.results.dataset import safe_name
 from ava_detect.results.manifest import Manifest, Totals, VideoRecord, failed_record, file_state, write_summary
 from ava_detect.storage.addresses import address_of, is_address
@@ -145,8 +145,8 @@ def _videos_of(sources: Sequence[str | Path], out: Path) -> list[SourceVideo]:
         other = seen.setdefault(video.video_id.casefold(), video)
         if other is not video:
             raise ConfigError(
-                f"two videos are called {video.video_id!r} ({other.location} and {video.location}); give them other ids in a "
-                "list, or have `out` be a dataset (file:///...)"
+                f"two videos are called {video.video_id!r} ({shown(other.location)} and {shown(video.location)}); give "
+                "them other ids in a list, or have `out` be a dataset (file:///...)"
             )
     return videos
 

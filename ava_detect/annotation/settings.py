@@ -59,11 +59,7 @@ class AnnotateSettings:
                 "there are no weights: give `weights=FILE` (a checkpoint trained with the config), a name that "
                 f"`ava-detect weights list` shows, or `weights={RANDOM_WEIGHTS}` to try an untrained network"
             )
-        if self.config.model.task != "detection":
-            raise ConfigError(
-                "this config is a classifier: it says what a whole clip shows, not what each person does; choose a "
-                "config whose model.task is detection"
-            )
+        self.config.require_detection()
         for name in ("min_score", "new_person_score"):
             if not 0 <= (getattr(self, name) or 0) <= 1:
                 raise ConfigError(f"`{name}` is a score from 0 to 1, got {getattr(self, name)}")
@@ -100,7 +96,7 @@ class AnnotateSettings:
         resolved = asdict(self)
         # How the weights were trained changes no result.
         resolved["config"] = self.config.model_dump(mode="json", exclude={"description", "data", "train"})
-        resolved["detector"] = specs.shown(self.detector_spec)
+        resolved["detector"] = specs.spec_without_secrets(self.detector_spec)
         if (detector_file := specs.file_of(self.detector_spec)) is not None:
             resolved["detector_sha256"] = sha256_of(detector_file)
         resolved["weights"] = weights["sha256"] or weights["source"]

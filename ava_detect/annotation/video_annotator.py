@@ -13,7 +13,7 @@ from ava_detect.detectors.precomputed import PrecomputedBoxes
 from ava_detect.formats.writers import result_path, results_writer
 from ava_detect.inference.pipeline import Pipeline, VideoRun
 from ava_detect.inference.scorer import ClipScorer, Scorer
-from ava_detect.models.execution import resolve_device, resolve_execution, resolve_precision
+from ava_detect.models.network_options import NetworkOptions, resolve_device
 from ava_detect.models.weights import WeightsReport, load_weights
 from ava_detect.models.zoo import RANDOM_WEIGHTS
 from ava_detect.results.manifest import VideoRecord, file_state
@@ -171,15 +171,15 @@ def build_scorer(settings: AnnotateSettings) -> tuple[Scorer, WeightsReport | No
     Returns:
         The scorer, and the report on the weights file; None for an untrained network.
     """
-    device = resolve_device(settings.device)
+    network = NetworkOptions(settings.device, settings.precision, settings.execution).resolve()
     model = build_model(settings.config)
     trained = settings.weights is not None and settings.weights != RANDOM_WEIGHTS
     report = load_weights(model, str(settings.weights)) if trained else None
     scorer = Scorer(
         model,
-        device=device,
-        precision=resolve_precision(settings.precision),
-        execution=resolve_execution(settings.execution),
-        clips_per_batch=1 if device == "cpu" else 8,
+        device=network.device,
+        precision=network.precision,
+        execution=network.execution,
+        clips_per_batch=network.clips_per_batch,
     )
     return scorer, report

@@ -17,7 +17,7 @@ from ava_detect.storage.local_files import write_text_atomic
 RESULT = "result.json"
 
 
-class Score(Protocol):
+class BenchmarkScore(Protocol):
     """A score that prints: a ``FrameMAPResult`` or a ``ClassificationScore``."""
 
     def summary(self) -> str:
@@ -48,7 +48,7 @@ class BenchmarkResult:
 
     out: Path
     kind: str
-    score: Score
+    score: BenchmarkScore
     counts: dict[str, int]
     problems: tuple[str, ...]
     notes: tuple[str, ...]

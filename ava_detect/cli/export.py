@@ -35,14 +35,25 @@ def export(
 def export_config(
     config: str | Path | None, weights: str | None, out: str | Path, *, on_progress: OnProgress | None = None
 ) -> ExportReport:
-    """Build a config's network, fill it, and write it: ``.onnx`` the whole detector, ``.pt2`` its backbone.
+    """Build a config's network, load its weights, and write it: ``.onnx`` the whole detector, ``.pt2`` its backbone.
 
-    ``weights``: a file, a name of the zoo, or ``"random"``. ``ConfigError``, ``WeightsError`` or ``AvaDetectError``
-    says what is wrong.
+    Args:
+        config: A file or a name; None for the weights' own.
+        weights: A file, a name of the zoo, or ``"random"``.
+        out: The file to write.
+        on_progress: Told of the bytes of a download.
+
+    Returns:
+        What was written, and by how much it differs when it is run.
+
+    Raises:
+        ConfigError: The call is wrong.
+        WeightsError: The weights do not fit.
+        AvaDetectError: The written network differs from its source.
     """
     from ava_detect.config.build import build_model
     from ava_detect.config.choice import config_of
-    from ava_detect.models.action_detector import ActionDetector
+    from ava_detect.models.action_detector import require_detector
     from ava_detect.models.export import export_backbone, export_onnx
     from ava_detect.models.weights import load_weights
     from ava_detect.models.zoo import RANDOM_WEIGHTS, resolve
@@ -54,9 +65,7 @@ def export_config(
         raise ConfigError(
             f"give `weights`, a file or a name, to export, or `weights={RANDOM_WEIGHTS}` to try an untrained network"
         )
-    model = build_model(config_of(config, weights))
-    if not isinstance(model, ActionDetector):
-        raise ConfigError("this config is a classifier of whole clips; only detectors are exported")
+    model = require_detector(build_model(config_of(config, weights)))
     if weights != RANDOM_WEIGHTS:
         load_weights(model, resolve(weights, on_progress))
     return export_onnx(model, out) if out.suffix == ".onnx" else export_backbone(model, out)

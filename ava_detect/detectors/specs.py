@@ -98,7 +98,7 @@ def file_of(spec: str) -> Path | None:
     return Path(target) if Path(target).is_file() else None
 
 
-def shown(spec: str) -> str:
+def spec_without_secrets(spec: str) -> str:
     """Return a spec for messages and summaries: its address without user and password.
 
     Args:

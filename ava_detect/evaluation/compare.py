@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ava_detect.evaluation.average_precision import Ranking
-from ava_detect.evaluation.frame_map import FrameMAP
+from ava_detect.evaluation.frame_map import FrameMAP, matches_of
 from ava_detect.evaluation.frame_map_result import FrameMAPResult, null_if_nan
 from ava_detect.evaluation.ground_truth_index import FloatArray, IndexArray
 from ava_detect.evaluation.keyframes import IntArray, video_numbers
@@ -174,7 +174,7 @@ def compare(
         second.iou_threshold,
     ):
         raise ValueError("the two runs must be scored with the same label map, dialect and iou_threshold")
-    matches = first.match(), second.match()
+    matches = matches_of(first), matches_of(second)
     # Videos get the same columns in both runs, so that both are scored on the same draws.
     videos = sorted({video for m in matches for video in _scored_videos(m)})
     columns = {video: column for column, video in enumerate(videos)}
@@ -220,7 +220,7 @@ def ap_intervals(
     Returns:
         The intervals, at the metric's IoU threshold.
     """
-    matches = metric.match()
+    matches = matches_of(metric)
     videos = sorted(_scored_videos(matches))
     resampler = _Resampler(matches, metric.iou_threshold, {video: column for column, video in enumerate(videos)})
     aps = resampler.resampled(_draw_videos(len(videos), num_resamples, seed))  # [C, N]

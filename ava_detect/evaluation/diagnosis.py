@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from ava_detect.evaluation.frame_map import FrameMAP
+from ava_detect.evaluation.frame_map import FrameMAP, matches_of
 from ava_detect.evaluation.frame_map_result import FrameMAPResult
 from ava_detect.evaluation.ground_truth_index import BoolArray, FloatArray
 from ava_detect.evaluation.keyframes import IntArray, key_seconds, video_numbers
@@ -35,7 +35,7 @@ def diagnose_if_suspicious(metric: FrameMAP, result: FrameMAPResult) -> list[str
         The sentences of ``diagnose``; empty where the mAP is plausible.
     """
     is_suspicious = math.isnan(result.mAP) or result.mAP < _SUSPICIOUS_MAP
-    return diagnose(metric.match()) if is_suspicious else []
+    return diagnose(matches_of(metric)) if is_suspicious else []
 
 
 def diagnose(matches: Matches) -> list[str]:

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ava_detect.evaluation.average_precision import Ranking
-from ava_detect.evaluation.frame_map import FrameMAP
+from ava_detect.evaluation.frame_map import FrameMAP, matches_of
 from ava_detect.evaluation.frame_map_result import mean_of_known, null_if_nan
 from ava_detect.evaluation.ground_truth_index import (
     BoolArray,
@@ -144,7 +144,7 @@ def analyze_errors(metric: FrameMAP) -> ErrorAnalysis:
     Returns:
         The analysis.
     """
-    run = _ClassifiedRun(metric.match(), metric.iou_threshold)
+    run = _ClassifiedRun(matches_of(metric), metric.iou_threshold)
     base = [run.ap(c) for c in run.classes]  # [C]
     costs = [run.costs(c, base[c]) for c in run.classes]
     ids = metric.label_map.ids

@@ -110,7 +110,7 @@ class FrameMAP:
         Returns:
             A result for each threshold.
         """
-        matches = self.match()
+        matches = matches_of(self)
         num_gt = np.bincount(matches.truth.classes, minlength=len(self.label_map)).tolist()
         # One bool [R] over all detections for each threshold.
         true_positives = [matches.true_positives(threshold) for threshold in iou_thresholds]
@@ -142,7 +142,7 @@ class FrameMAP:
         Returns:
             The curves by action id, in the order of the label map.
         """
-        matches = self.match()
+        matches = matches_of(self)
         is_tp = matches.true_positives(self.iou_threshold)
         num_gt = np.bincount(matches.truth.classes, minlength=len(self.label_map)).tolist()
         return {
@@ -150,13 +150,18 @@ class FrameMAP:
             for action_id, rows, class_num_gt in zip(self.label_map.ids, matches.by_class(), num_gt, strict=True)
         }
 
-    def match(self) -> Matches:
-        """Match detections with ground truth, the common basis of results and analyses.
 
-        Returns:
-            The rows that take part, and the ground-truth box that each detection overlaps most.
-        """
-        return match(self._rows, self._excluded_keys, self.dialect, np.array(self.label_map.ids, np.int64))
+def matches_of(metric: FrameMAP) -> Matches:
+    """Match the detections of a metric with its ground truth, the common basis of results and analyses.
+
+    Args:
+        metric: The metric, with the rows that have arrived so far.
+
+    Returns:
+        The rows that take part, and the ground-truth box that each detection overlaps most.
+    """
+    ids = np.array(metric.label_map.ids, np.int64)
+    return match(metric._rows, metric._excluded_keys, metric.dialect, ids)
 
 
 def evaluate_files(

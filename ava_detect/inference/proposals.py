@@ -19,7 +19,7 @@ from ava_detect.formats.ava_csv import AvaTable, read_ava_csv, write_ava_table
 from ava_detect.formats.ava_table import shortest_decimals
 from ava_detect.inference.keyframe_plan import KeyframePlan, VideoKeyframes, plan_keyframes
 from ava_detect.inference.prefetch import prefetch
-from ava_detect.models.execution import resolve_device
+from ava_detect.models.network_options import resolve_device
 from ava_detect.structures import ClipSettings, Frame, PersonBoxes
 from ava_detect.structures import boxes as box_ops
 from ava_detect.structures.progress import OnProgress, Progress

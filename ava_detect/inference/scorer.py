@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ava_detect.errors import ConfigError
-from ava_detect.models.action_detector import ActionClassifier, ActionDetector
-from ava_detect.models.execution import Execution, Precision, prepare
+from ava_detect.models.action_detector import ActionClassifier, ActionDetector, require_detector
+from ava_detect.models.execution import prepare
+from ava_detect.models.network_options import Execution, Precision
 from ava_detect.structures import Clip, ClipSettings, PersonBoxes
 from ava_detect.video.transforms import flip as mirror
 from ava_detect.video.transforms import normalize, roi_boxes
@@ -96,11 +96,7 @@ class Scorer:
         clips_per_batch: int = 1,
         flip: bool = False,
     ) -> None:
-        if isinstance(model, ActionClassifier):
-            raise ConfigError(
-                "this model is a classifier: it says what a whole clip shows, not what each person does; choose a "
-                "config whose model.task is detection"
-            )
+        model = require_detector(model)
         self.device = torch.device(device)
         self.model = model.to(self.device).eval()
         self.network = prepare(self.model, execution=execution, precision=precision, device=self.device)

@@ -12,18 +12,16 @@ For inference ``prepare`` chooses one of:
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from ava_detect.errors import ConfigError
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
 from ava_detect.models.fused.backbone import FusedSlowFast
 from ava_detect.models.fused.conv import has_fused_ops
+from ava_detect.models.network_options import Execution, Precision
 
-Execution = Literal["auto", "eager", "fused"]
-Precision = Literal["fp32", "bf16"]
 _DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -112,61 +110,3 @@ def prepare(
         is_known = isinstance(model, ActionDetector | ActionClassifier)
         execution = "fused" if is_known and has_fused_ops(device, _DTYPES[precision]) else "eager"
     return PreparedModel(model, execution, precision, device)
-
-
-def resolve_device(device: str) -> str:
-    """Return the device to run on.
-
-    Args:
-        device: ``"auto"`` (CUDA where available, else the CPU), ``"cpu"`` or ``"cuda"``.
-
-    Returns:
-        ``"cpu"`` or ``"cuda"``.
-
-    Raises:
-        ConfigError: An unknown name, or ``"cuda"`` where torch finds no CUDA device.
-    """
-    if device not in ("auto", "cpu", "cuda"):
-        raise ConfigError(f"`device` is auto, cpu or cuda, got {device!r}")
-    available = torch.cuda.is_available()
-    if device == "cuda" and not available:
-        raise ConfigError(
-            "`device=cuda`: torch finds no CUDA device here (ava-detect doctor says more); use `device=cpu`"
-        )
-    return "cuda" if available and device != "cpu" else "cpu"
-
-
-def resolve_precision(precision: str) -> Precision:
-    """Return the precision to run with.
-
-    Args:
-        precision: ``"auto"`` or ``"fp32"`` for fp32, whose scores equal the references; ``"bf16"``.
-
-    Returns:
-        ``"fp32"`` or ``"bf16"``.
-
-    Raises:
-        ConfigError: An unknown name.
-    """
-    known: dict[str, Precision] = {"auto": "fp32", "fp32": "fp32", "bf16": "bf16"}
-    if precision not in known:
-        raise ConfigError(f"`precision` is {', '.join(known)}, got {precision!r}")
-    return known[precision]
-
-
-def resolve_execution(execution: str) -> Execution:
-    """Check the name of an execution.
-
-    Args:
-        execution: ``"auto"``, ``"eager"`` or ``"fused"``; see the module's docstring.
-
-    Returns:
-        The same name.
-
-    Raises:
-        ConfigError: An unknown name.
-    """
-    known: dict[str, Execution] = {name: name for name in get_args(Execution)}
-    if execution not in known:
-        raise ConfigError(f"`execution` is {', '.join(known)}, got {execution!r}")
-    return known[execution]

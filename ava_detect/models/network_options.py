@@ -6,11 +6,12 @@ Needs no PyTorch until ``resolve`` is called, so that a process that only drives
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Literal, get_args
 
-if TYPE_CHECKING:
-    from ava_detect.models.execution import Execution, Precision
+from ava_detect.errors import ConfigError
 
+Execution = Literal["auto", "eager", "fused"]
+Precision = Literal["fp32", "bf16"]
 _CLIPS_PER_BATCH = {"cpu": 1, "cuda": 8}
 
 
@@ -39,8 +40,6 @@ class NetworkOptions:
         Raises:
             ConfigError: An option has an unknown value, or ``device`` is CUDA on a machine without a CUDA device.
         """
-        from ava_detect.models.execution import resolve_device, resolve_execution, resolve_precision
-
         device = resolve_device(self.device)
         return ResolvedNetworkOptions(
             device,
@@ -65,3 +64,63 @@ class ResolvedNetworkOptions:
     precision: Precision
     execution: Execution
     clips_per_batch: int
+
+
+def resolve_device(device: str) -> str:
+    """Return the device to run on.
+
+    Args:
+        device: ``"auto"`` (CUDA where available, else the CPU), ``"cpu"`` or ``"cuda"``.
+
+    Returns:
+        ``"cpu"`` or ``"cuda"``.
+
+    Raises:
+        ConfigError: An unknown name, or ``"cuda"`` where torch finds no CUDA device.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"`device` is auto, cpu or cuda, got {device!r}")
+    import torch
+
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise ConfigError(
+            "`device=cuda`: torch finds no CUDA device here (ava-detect doctor says more); use `device=cpu`"
+        )
+    return "cuda" if available and device != "cpu" else "cpu"
+
+
+def resolve_precision(precision: str) -> Precision:
+    """Return the precision to run with.
+
+    Args:
+        precision: ``"auto"`` or ``"fp32"`` for fp32, whose scores equal the references; ``"bf16"``.
+
+    Returns:
+        ``"fp32"`` or ``"bf16"``.
+
+    Raises:
+        ConfigError: An unknown name.
+    """
+    known: dict[str, Precision] = {"auto": "fp32", "fp32": "fp32", "bf16": "bf16"}
+    if precision not in known:
+        raise ConfigError(f"`precision` is {', '.join(known)}, got {precision!r}")
+    return known[precision]
+
+
+def resolve_execution(execution: str) -> Execution:
+    """Check the name of an execution.
+
+    Args:
+        execution: ``"auto"``, ``"eager"`` or ``"fused"``; see ``models/execution.py``.
+
+    Returns:
+        The same name.
+
+    Raises:
+        ConfigError: An unknown name.
+    """
+    known: dict[str, Execution] = {name: name for name in get_args(Execution)}
+    if execution not in known:
+        raise ConfigError(f"`execution` is {', '.join(known)}, got {execution!r}")
+    return known[execution]

@@ -16,14 +16,12 @@ import numpy.typing as npt
 from ava_detect.formats.ava_csv import AvaTable
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.labels import LabelMap
-from ava_detect.structures.linking import Linker
+from ava_detect.structures.linking import Linker, max_gap_seconds
 
 Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 _DEFAULT_SPACING_SECONDS = 1.0
-# Linking bridges one keyframe on which a person was not detected.
-_MAX_GAP_IN_KEYFRAMES = 2.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +149,7 @@ class PeopleTable:
         """
         if self.track_ids is not None:
             return self
-        linker = Linker(_MAX_GAP_IN_KEYFRAMES * self.spacing_seconds)
+        linker = Linker(max_gap_seconds(self.spacing_seconds))
         parts = [np.zeros(0, np.int64)]
         for k, timestamp in enumerate(self.timestamps_seconds.tolist()):
             rows = slice(self.offsets[k], self.offsets[k + 1])

@@ -65,6 +65,23 @@ class _Track:
         self.box, self.seen_seconds = box, timestamp_seconds
 
 
+_MAX_GAP_IN_KEYFRAMES = 2.5
+
+
+def max_gap_seconds(keyframe_seconds: float) -> float:
+    """Return how long a person may be out of sight and still keep their track id: 2.5 keyframe intervals.
+
+    One keyframe on which the person is not detected is bridged, also where the spacing is slightly irregular.
+
+    Args:
+        keyframe_seconds: Usual spacing of keyframes, seconds.
+
+    Returns:
+        The gap for ``Linker(max_gap_seconds=...)``, seconds.
+    """
+    return _MAX_GAP_IN_KEYFRAMES * keyframe_seconds
+
+
 class Linker:
     """Assigns track ids to the people of a video, keyframe by keyframe in time order.
 
@@ -192,23 +209,6 @@ def _best_pairs(scores: Float64Array) -> dict[int, int]:
     """Match tracks to boxes, ``scores`` ``[T, N]``: box -> track, of the pairs above 0 with the greatest total."""
     tracks, boxes = linear_sum_assignment(scores, maximize=True)
     return {int(box): int(track) for track, box in zip(tracks, boxes, strict=True) if scores[track, box] > 0}
-
-
-_MAX_GAP_IN_KEYFRAMES = 2.5
-
-
-def max_gap_seconds(keyframe_seconds: float) -> float:
-    """Return how long a person may be out of sight and still keep their track id: 2.5 keyframe intervals.
-
-    One keyframe on which the person is not detected is bridged, also where the spacing is slightly irregular.
-
-    Args:
-        keyframe_seconds: Usual spacing of keyframes, seconds.
-
-    Returns:
-        The gap for ``Linker(max_gap_seconds=...)``, seconds.
-    """
-    return _MAX_GAP_IN_KEYFRAMES * keyframe_seconds
 
 
 def similarities(expected: Float64Array, boxes: Float64Array, elapsed_seconds: Float64Array) -> Float64Array:

@@ -136,7 +136,7 @@ class RemoteVideo:
 
         def copy() -> None:
             left = self._scratch_bytes
-            # disk_full_as_store_error turns "disk full" into its own error, which is not retried as a failure of the store.
+            # A full disk becomes an error of its own, which is not retried as a failure of the store.
             with (
                 disk_full_as_store_error(self),
                 files.open(path, "rb", block_size=0) as source,

@@ -25,7 +25,7 @@ from ava_detect.config.build import build_model
 from ava_detect.errors import AvaDetectError, ConfigError
 from ava_detect.formats.ava_csv import read_ava_csv
 from ava_detect.formats.jsonl import read_jsonl
-from ava_detect.models.execution import resolve_device, resolve_precision
+from ava_detect.models.network_options import resolve_device, resolve_precision
 from ava_detect.models.weights.converting import save_weights
 from ava_detect.models.zoo import UNTRAINED_NOTE
 from ava_detect.storage.local_files import TEMPORARY_MARK

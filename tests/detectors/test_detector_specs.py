@@ -51,8 +51,8 @@ def test_what_a_spec_reads_and_how_it_is_shown(tmp_path):
     assert specs.file_of("builtin?min_score=0.4") is None
     assert specs.file_of("torchvision:boxes.csv") is None
     spec = "boxes:https://me:secret@host/boxes.csv?start_seconds=900&min_score=0.4"
-    assert specs.shown(spec) == "boxes:https://host/boxes.csv?start_seconds=900&min_score=0.4"
-    assert specs.shown("onnx:a.onnx?color=rgb") == "onnx:a.onnx?color=rgb"
+    assert specs.spec_without_secrets(spec) == "boxes:https://host/boxes.csv?start_seconds=900&min_score=0.4"
+    assert specs.spec_without_secrets("onnx:a.onnx?color=rgb") == "onnx:a.onnx?color=rgb"
 
 
 def test_min_score_from_the_call_goes_before_the_spec(tmp_path):

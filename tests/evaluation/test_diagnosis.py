@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ava_detect.evaluation.diagnosis import diagnose
-from ava_detect.evaluation.frame_map import FrameMAP
+from ava_detect.evaluation.frame_map import FrameMAP, matches_of
 from ava_detect.formats.ava_csv import AvaTable
 
 BOX = (0.1, 0.1, 0.5, 0.9)
@@ -17,7 +17,7 @@ def table(videos, seconds, box=BOX, action=12, **columns):
 def diagnosis(truth: AvaTable, found: AvaTable) -> list[str]:
     metric = FrameMAP()
     metric.update(ground_truth=truth, detections=found)
-    return diagnose(metric.match())
+    return diagnose(matches_of(metric))
 
 
 TRUTH = table(["a", "a", "b"], [902, 903, 902])

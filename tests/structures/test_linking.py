@@ -12,7 +12,7 @@ from tolerances import BOX_FRACTIONS
 
 from ava_detect.errors import AvaDetectError
 from ava_detect.structures import ActionDetections
-from ava_detect.structures.linking import Linker, similarities
+from ava_detect.structures.linking import Linker, max_gap_seconds, similarities
 
 Box = tuple[float, float, float, float]
 
@@ -242,3 +242,9 @@ def test_back_in_an_earlier_shot_people_are_known_again() -> None:
     linker = Linker()
     ids = [linker.update(keyframe(t, [person(0.2)]), shot=shot).track_ids for t, shot in [(0, 0), (1, 1), (2, 0)]]
     assert [i.tolist() for i in ids if i is not None] == [[1], [2], [1]]
+
+
+def test_the_gap_bridges_one_keyframe_without_the_person() -> None:
+    """At two and a half intervals, two keyframes around a missed one link, and three around two missed ones do not."""
+    assert max_gap_seconds(1.0) == 2.5
+    assert 2 * 0.2 < max_gap_seconds(0.2) < 3 * 0.2
