@@ -93,7 +93,7 @@ def test_the_docstring_explains_each_parameter_in_order(path):
     for item in documented(path):
         explained = names_of_section(item.docstring, item.section)
         if item.names and explained != item.names:
-            wrong[item.location] = (item.section, explained, item.names)
+            wrong[item.place] = (item.section, explained, item.names)
     assert not wrong
 
 

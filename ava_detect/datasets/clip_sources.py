@@ -118,11 +118,11 @@ class VideoClips:
         return cls([str(file.path) for file in found], torch.tensor(starts, dtype=torch.float64))
 
     def to_file_seconds(self, video: int, seconds: float) -> float:
-        """See ``ClipSource``."""
+        """See ``ClipSource.to_file_seconds``."""
         return seconds - float(self._start_seconds[video])
 
     def clip(self, video: int, file_seconds: float, settings: ClipSettings) -> Clip:
-        """See ``ClipSource``. Decoding starts at the last key frame before the clip."""
+        """See ``ClipSource.clip``. Decoding starts at the last key frame before the clip."""
         reader = self._readers[video]
         try:
             clip = sample_clip(reader, file_seconds, settings)
@@ -134,7 +134,7 @@ class VideoClips:
         return clip
 
     def duration_seconds(self, video: int, settings: ClipSettings) -> float:
-        """See ``ClipSource``. Where the file's header has no duration, the whole file is decoded to find it."""
+        """See ``ClipSource.duration_seconds``. Where the file's header has no duration, the whole file is decoded to find it."""
         reader = self._readers[video]
         if reader.info.duration_seconds is not None:
             return reader.info.duration_seconds
@@ -192,15 +192,15 @@ class FrameClips:
         _check_found(folder, [name for name in video_ids if name not in present], len(video_ids))
 
     def duration_seconds(self, video: int, settings: ClipSettings) -> float:
-        """See ``ClipSource``."""
+        """See ``ClipSource.duration_seconds``."""
         return self._names[video].num_frames / settings.sampling_fps
 
     def to_file_seconds(self, video: int, seconds: float) -> float:
-        """See ``ClipSource``."""
+        """See ``ClipSource.to_file_seconds``."""
         return seconds - self._start_seconds
 
     def clip(self, video: int, file_seconds: float, settings: ClipSettings) -> Clip:
-        """See ``ClipSource``."""
+        """See ``ClipSource.clip``."""
         folder, names = self._folder / self._video_ids[video], self._names[video]
         last = names.num_frames - 1
         # Points of the sampling grid are indices of frames, since the frames have the rate of the grid.

@@ -24,7 +24,11 @@ _WHOLE_SECOND_TOLERANCE = 5e-7
 
 
 class ColumnChunks:
-    """One column of a growing table: chunks are appended, and concatenated when the column is read."""
+    """One column of a growing table: chunks are appended, and concatenated when the column is read.
+
+    Args:
+        dtype: The column's dtype.
+    """
 
     def __init__(self, dtype: npt.DTypeLike) -> None:
         self._parts: list[npt.NDArray[Any]] = [np.empty(0, dtype)]

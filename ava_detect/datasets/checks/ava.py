@@ -61,11 +61,11 @@ class AvaSplit(CheckedSplit):
 
     @property
     def video_ids(self) -> Sequence[str]:
-        """See ``CheckedSplit``."""
+        """See ``CheckedSplit.video_ids``."""
         return self._table.video_ids
 
     def check_rows(self, known_ids: Iterable[int]) -> None:
-        """See ``CheckedSplit``."""
+        """See ``CheckedSplit.check_rows``."""
         rows = RowFindings(self.name, self._files.annotations, self._table)
         check_ground_truth(rows, known_ids=known_ids, starts_seconds=self._starts, keys=self._keys)
         self.findings += rows.findings()
@@ -75,7 +75,7 @@ class AvaSplit(CheckedSplit):
             self._check_proposals(self._files.proposals)
 
     def check_files(self, facts: Mapping[Path, VideoFacts], min_fps: float) -> None:
-        """See ``CheckedSplit``."""
+        """See ``CheckedSplit.check_files``."""
         self.findings += check_names(self.name, self.video_ids, self.media, self.folder)
         fact_of = {video: facts[path] for video, path in self.paths.items()}
         self.findings += check_facts(self.name, fact_of.values(), min_fps)
@@ -96,7 +96,7 @@ class AvaSplit(CheckedSplit):
         self.findings += rows.findings()
 
     def summary(self, label_map: LabelMap, known_ids: Iterable[int]) -> SplitSummary:
-        """See ``CheckedSplit``."""
+        """See ``CheckedSplit.summary``."""
         ids, counts = np.unique(self._table.action_ids, return_counts=True)
         rows_of = dict(zip(ids.tolist(), counts.tolist(), strict=True))
         return SplitSummary(

@@ -69,11 +69,11 @@ class ListSplit(CheckedSplit):
 
     @property
     def video_ids(self) -> Sequence[str]:
-        """See ``CheckedSplit``."""
+        """See ``CheckedSplit.video_ids``."""
         return list(dict.fromkeys(self._videos))
 
     def check_rows(self, known_ids: Iterable[int]) -> None:
-        """See ``CheckedSplit``. Labels are columns, so that the ids of the actions do not matter."""
+        """See ``CheckedSplit.check_rows``. Labels are columns, so that the ids of the actions do not matter."""
         outside = self._columns >= self._num_classes
         self._add_labels(
             "label-outside", outside, lambda label: f"label {self._columns[label]} of {self._num_classes} classes"
@@ -87,7 +87,7 @@ class ListSplit(CheckedSplit):
         self._add_finding("duplicate-row", "video", len(repeated), shown)
 
     def check_files(self, facts: Mapping[Path, VideoFacts], min_fps: float) -> None:
-        """See ``CheckedSplit``."""
+        """See ``CheckedSplit.check_files``."""
         self.findings += check_names(self.name, self.video_ids, self.media, self.folder)
         paths = self.paths
         self.findings += check_facts(self.name, (facts[path] for path in paths.values()), min_fps)
@@ -98,7 +98,7 @@ class ListSplit(CheckedSplit):
         )
 
     def summary(self, label_map: LabelMap, known_ids: Iterable[int]) -> SplitSummary:
-        """See ``CheckedSplit``."""
+        """See ``CheckedSplit.summary``."""
         counts = np.bincount(self._columns, minlength=len(label_map))
         return SplitSummary(
             self.name,

@@ -38,7 +38,7 @@ _MEANINGS = {
     "bad_box": "near a person who does it, but the boxes overlap too little",
     "bad_box_and_label": "as near a person who does not do it",
     "duplicate": "a box that is found already",
-    "background": "on nobody",
+    "background": "on no person",
 }
 _ORACLES = {
     "as_is": ("as it is", "nothing changed"),
@@ -179,7 +179,7 @@ def confusions_section(errors: ErrorAnalysis, result: FrameMAPResult, label_map:
     caption = (
         "In the rows what a person does, in the columns (action ids) what was wrongly said of them, among as many of "
         f"the surest detections of an action as it has boxes. Shown: the {len(actions)} classes with the most. People "
-        "do several things at once, so actions that nearly everybody does, such as standing, meet all others."
+        "do several things at once, so actions that most people do, such as standing, meet all others."
     )
     return Section(
         "confusions", "Confusions", figure_block([svg], caption, layout="wide") + "\n" + _pairs(errors, result)
