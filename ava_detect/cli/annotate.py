@@ -47,7 +47,7 @@ def annotate(
     min_person_score: options.MinPersonScore = None,
     new_person_score: Annotated[
         float | None,
-        typer.Option(metavar="F", help="Below it a person only continues somebody known; 0.6 suits builtin."),
+        typer.Option(metavar="F", help="Below it a person only continues a known track; 0.6 suits builtin."),
     ] = None,
     start_seconds: options.StartSeconds = 0.0,
     formats: Annotated[

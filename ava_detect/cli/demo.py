@@ -21,7 +21,7 @@ def demo(
     from ava_detect.annotation.demo import run_demo
 
     if not quiet:
-        err.print("Rendering a short movie, then finding everybody in it ...")
+        err.print("Rendering a short movie, then finding the people in it ...")
     with progress_bar(show=not quiet) as on_progress:
         result = run_demo(out, on_progress=on_progress)
     if not quiet:
@@ -29,7 +29,7 @@ def demo(
         share = result.num_found / result.num_people if result.num_people else 0.0
         say(
             f"The detector found {result.num_found} of the movie's {result.num_people} people ({share:.0%}, IoU 0.5), "
-            f"and {result.num_false} boxes that are no one's, or somebody's second."
+            f"and {result.num_false} boxes that match no person, or a person with a box already."
         )
         say(f"What they do: {result.score.summary()}")
         say(f"Movie and its truth:  {result.world}")
