@@ -1,6 +1,6 @@
-"""The machine and the installation: versions, files shipped with the package, usable CPU cores.
+"""Query the environment: installed versions, data files shipped with the package, usable CPU cores.
 
-No library is imported to answer these questions; versions are read from package metadata.
+Versions are read from package metadata, so that no library, such as torch, has to be imported.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+# Required libraries by their distribution names (as in `pip install`), which can differ from their import names.
 LIBRARIES = ("torch", "torchvision", "numpy", "av", "onnxruntime", "pyarrow", "pandas", "scipy", "pillow", "pydantic")
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -18,7 +19,8 @@ def versions() -> dict[str, str | None]:
     """Return the versions of this package, of Python and of the required libraries.
 
     Returns:
-        Name -> version; None for a library that is not installed.
+        Version by distribution name, ``"ava_detect"`` and ``"python"`` included; None for a library that is not
+        installed.
     """
     found: dict[str, str | None] = {"ava_detect": installed_version(), "python": platform.python_version()}
     for name in LIBRARIES:
@@ -58,7 +60,8 @@ def usable_cores() -> int:
     """Return the number of CPU cores this process may use.
 
     Returns:
-        The size of the process's CPU affinity set where the system has one (a container or ``taskset`` can make it
-        smaller than the machine's core count), else the machine's core count; at least 1.
+        The size of the process's CPU affinity set where the operating system supports it (``taskset`` or a container
+        can make it smaller than the machine's core count), else the machine's core count; at least 1. CPU quotas of a
+        container (cgroups) are not taken into account.
     """
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

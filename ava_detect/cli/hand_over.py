@@ -1,6 +1,7 @@
-"""``ava-detect hand-over``, ``tubes``, ``pictures`` and ``explain``: parse, call one function, print.
+"""The commands ``ava-detect hand-over``, ``tubes``, ``pictures`` and ``explain``.
 
-All but ``explain`` work on saved results, so that nothing of the network need run again.
+Each parses its options, calls one function of the library, and prints what that returns. All but ``explain`` read saved
+results, without running the network.
 """
 
 from __future__ import annotations
@@ -18,40 +19,40 @@ from ava_detect.cli.progress import progress_bar
 def hand_over(
     results: options.Results,
     to: Annotated[str, typer.Option(metavar="TOOL", help="coco, cvat, label-studio, fiftyone or via.")],
-    out: Annotated[Path, typer.Option(help="Folder for the files.")],
+    out: Annotated[Path, typer.Option(help="Output folder.")],
     videos: options.Videos = None,
     label_map: options.LabelMap = None,
-    min_score: Annotated[float, typer.Option(metavar="F", help="Least score of an action that counts as done.")] = 0.5,
+    min_score: Annotated[float, typer.Option(metavar="F", help="Least score of an action to be exported.")] = 0.5,
     start_seconds: options.ResultsStart = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Write results as another tool imports them: boxes, tracks and actions."""
+    """Export results in the import format of another tool: boxes, tracks and actions."""
     from ava_detect.results.export.hand_over import hand_over
     from ava_detect.results.saved import ReadOptions
 
-    done = hand_over(results, to, out, ReadOptions(videos, label_map, start_seconds), min_score=min_score)
+    exported = hand_over(results, to, out, ReadOptions(videos, label_map, start_seconds), min_score=min_score)
     if not quiet:
         say(
-            f"{done.num_boxes:,} boxes of {done.num_tracks:,} people in {done.num_videos:,} videos, "
-            f"{done.num_tubes:,} action tubes."
+            f"{exported.num_boxes:,} boxes of {exported.num_tracks:,} people in {exported.num_videos:,} videos, "
+            f"{exported.num_tubes:,} action tubes."
         )
-        for path in done.files:
+        for path in exported.files:
             say(str(path))
 
 
 def tubes(
     results: options.Results,
     out: Annotated[Path, typer.Option(metavar="FILE", help="A .parquet, .csv or .jsonl file.")],
-    min_peak: Annotated[float, typer.Option(metavar="F", help="A tube reaches this score once.")] = 0.5,
-    min_score: Annotated[float, typer.Option(metavar="F", help="A tube goes on down to this score.")] = 0.3,
+    min_peak: Annotated[float, typer.Option(metavar="F", help="Least peak score of a tube.")] = 0.5,
+    min_score: Annotated[float, typer.Option(metavar="F", help="Least score at every keyframe of a tube.")] = 0.3,
     smoothing_seconds: Annotated[
-        float, typer.Option("--smoothing", metavar="SECONDS", help="Width of the Gaussian; 0: none.")
+        float, typer.Option("--smoothing", metavar="SECONDS", help="Sigma of the Gaussian over time; 0: none.")
     ] = 0.6,
     label_map: options.LabelMap = None,
     start_seconds: options.ResultsStart = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Find who does what from when to when: a row per person, action and stretch of time."""
+    """Find action tubes: a row per person, action and time interval, with the box and score at each keyframe."""
     from ava_detect.results.export.hand_over import find_tubes
     from ava_detect.results.saved import ReadOptions
 
@@ -70,18 +71,20 @@ def tubes(
 def pictures(
     results: options.Results,
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")],
-    video: Annotated[bool, typer.Option("--video", help="A drawn mp4 of each video.")] = False,
-    gif: Annotated[bool, typer.Option("--gif", help="A drawn GIF of each video.")] = False,
-    contact_sheet: Annotated[bool, typer.Option("--contact-sheet", help="Telling moments on one sheet.")] = False,
-    plots: Annotated[bool, typer.Option("--plots", help="A page of plots of all videos.")] = False,
+    video: Annotated[bool, typer.Option("--video", help="An mp4 of each video with boxes and labels.")] = False,
+    gif: Annotated[bool, typer.Option("--gif", help="A GIF of each video with boxes and labels.")] = False,
+    contact_sheet: Annotated[
+        bool, typer.Option("--contact-sheet", help="Selected keyframes of a video in one image.")
+    ] = False,
+    plots: Annotated[bool, typer.Option("--plots", help="An HTML page of plots over all videos.")] = False,
     ground_truth: options.GroundTruth = None,
     videos: options.Videos = None,
     label_map: options.LabelMap = None,
-    min_score: Annotated[float, typer.Option(metavar="F", help="Least score that is drawn.")] = 0.3,
+    min_score: Annotated[float, typer.Option(metavar="F", help="Least score of an action to be drawn.")] = 0.3,
     start_seconds: options.ResultsStart = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Make pictures of results: drawn videos, GIFs, contact sheets, plots. Without a choice: sheets and plots."""
+    """Draw results: videos, GIFs, contact sheets, plots. By default: contact sheets and plots."""
     from ava_detect.results.saved import ReadOptions
     from ava_detect.visualization.pictures import make_pictures
 
@@ -89,7 +92,7 @@ def pictures(
     kinds = [kind for kind, wanted in flags.items() if wanted] or ["contact-sheet", "plots"]
 
     with progress_bar(show=not quiet) as on_progress:
-        made = make_pictures(
+        written = make_pictures(
             results,
             out,
             kinds,
@@ -99,25 +102,30 @@ def pictures(
             on_progress=on_progress,
         )
     if not quiet:
-        for path in made.files:
+        for path in written.files:
             say(str(path))
-    for problem in made.problems:
+    for problem in written.problems:
         complain(problem)
-    if made.problems:
+    if written.problems:
         raise typer.Exit(1)
 
 
 def explain(
     video: Annotated[Path, typer.Argument(metavar="VIDEO", help="A video file.")],
-    timestamp_seconds: Annotated[float, typer.Option("--at", metavar="SECONDS", help="When.")],
+    timestamp_seconds: Annotated[
+        float, typer.Option("--at", metavar="SECONDS", help="Keyframe, in seconds from the start of the file.")
+    ],
     weights: Annotated[str, typer.Option(metavar="FILE|NAME", help="Trained weights (`weights list`).")],
-    out: Annotated[Path, typer.Option(metavar="PNG", help="The picture.")],
-    person: Annotated[int | None, typer.Option(metavar="N", help="From 1, left to right; default: the surest.")] = None,
+    out: Annotated[Path, typer.Option(metavar="PNG", help="The image file to write.")],
+    person: Annotated[
+        int | None, typer.Option(metavar="N", help="From 1, left to right; default: the highest score.")
+    ] = None,
     action: Annotated[
-        str | None, typer.Option(metavar="ID|NAME", help="Which action; default: the person's likeliest.")
+        str | None,
+        typer.Option(metavar="ID|NAME", help="Action to explain; default: the person's highest-scoring one."),
     ] = None,
     config: Annotated[str | None, typer.Option(help="A config file or a shipped one's name.")] = None,
-    detector: Annotated[str | None, typer.Option(metavar="SPEC", help="As for `annotate`.")] = None,
+    detector: Annotated[str | None, typer.Option(metavar="SPEC", help="Person detector, as for `annotate`.")] = None,
     device: options.Device = "auto",
     quiet: options.Quiet = False,
 ) -> None:
@@ -126,7 +134,7 @@ def explain(
     from ava_detect.annotation.settings import AnnotateSettings
     from ava_detect.config.choice import config_of
 
-    found = explain(
+    explanation = explain(
         video,
         timestamp_seconds,
         out,
@@ -135,9 +143,12 @@ def explain(
         action=action,
     )
     if not quiet:
-        shares = ", ".join(f"{p.pathway} {p.contribution:+.2f}" for p in found.attention.pathways)
+        attention = explanation.attention
+        # The logit is the sum of the pathways' contributions and the bias.
+        contributions = ", ".join(f"{p.pathway} {p.contribution:+.2f}" for p in attention.pathways)
         say(
-            f"{found.action.name}, person {found.person} of {found.num_people}: score {found.attention.score:.3f} "
-            f"(logit {found.attention.logit:.2f} = {shares}, bias {found.attention.bias:+.2f})"
+            f"{explanation.action.name}, person {explanation.person} of {explanation.num_people}: "
+            f"score {attention.score:.3f} "
+            f"(logit {attention.logit:.2f} = {contributions}, bias {attention.bias:+.2f})"
         )
         say(str(out))

@@ -134,7 +134,7 @@ class VideoClips:
         return clip
 
     def duration_seconds(self, video: int, settings: ClipSettings) -> float:
-        """See ``ClipSource.duration_seconds``. Where the file's header has no duration, the whole file is decoded to find it."""
+        """See ``ClipSource.duration_seconds``; a file whose header has no duration is decoded completely to find it."""
         reader = self._readers[video]
         if reader.info.duration_seconds is not None:
             return reader.info.duration_seconds

@@ -1,14 +1,18 @@
-"""AVA's frame-mAP: the metric by which action detectors on AVA are compared.
+"""Frame-mAP, the metric of AVA: average precision per action class at an IoU threshold, averaged over the classes.
 
-A streaming metric: ``update`` with ground truth and detections in any number of chunks, then ``compute``. There are
-two evaluators in use and they disagree, so the dialect is part of the call and of the result:
+A streaming metric: ``update`` with ground truth and detections in any number of chunks, then ``compute``. Each row is
+one box of a keyframe with one action class; in detections, with the confidence score of that class.
 
-* ``official``: ActivityNet's ``Evaluation/get_ava_performance.py`` (its head of 2021). Keeps the best 50
-  detections of a keyframe, matches best score first, ignores keyframes without a ground-truth row.
-* ``pyslowfast``: PySlowFast's ``ava_evaluation``. Keeps all, matches in the order of the file, and detections
-  on keyframes without ground truth are false positives.
+Two evaluators are in common use and differ in their results, so the choice (the ``dialect``) is a parameter and is
+recorded in the result:
 
-``docs/evaluation.md`` has the semantics in full, with the cases in which the two differ.
+* ``official``: ActivityNet's ``Evaluation/get_ava_performance.py`` (as of 2021). Keeps the 50 highest-scoring
+  detections of a keyframe, matches them to ground truth in order of descending score, and ignores keyframes without a
+  ground-truth row.
+* ``pyslowfast``: PySlowFast's ``ava_evaluation``. Keeps all detections, matches them in the order of the file, and
+  counts detections on keyframes without ground truth as false positives.
+
+``docs/evaluation.md`` describes the rules in full, with the cases in which the two differ.
 """
 
 from __future__ import annotations
@@ -35,14 +39,14 @@ Paths = str | Path | Sequence[str | Path]
 class FrameMAP:
     """Frame-mAP over ground truth and detections that arrive in chunks.
 
-    The order of chunks and rows is the order of the file: it decides between equal scores, and in ``pyslowfast``
-    which of two detections gets a box.
+    The order in which rows arrive counts as the order of the file: it breaks ties between equal scores, and in
+    ``pyslowfast`` it decides which of two detections is matched to a ground-truth box.
 
     Args:
-        label_map: The evaluated classes, AVA's 60 by default; rows of other classes take no part.
-        dialect: Whose rules apply, ``official`` or ``pyslowfast``.
-        iou_threshold: Least IoU of a true positive with its box, above 0 and at most 1.
-        exclude: Keyframes that are dropped on both sides, in either dialect; None for none.
+        label_map: The evaluated classes, AVA's 60 by default; rows of other classes are ignored.
+        dialect: The evaluator whose rules apply, ``official`` or ``pyslowfast``.
+        iou_threshold: Least IoU of a true positive with its ground-truth box, above 0 and at most 1.
+        exclude: Keyframes that are dropped from ground truth and detections, in either dialect; None for none.
 
     Raises:
         ConfigError: The dialect is unknown.
@@ -79,14 +83,15 @@ class FrameMAP:
     def update(self, *, ground_truth: AvaTable | None = None, detections: AvaTable | None = None) -> None:
         """Add rows of the ground truth, of the detections, or of both.
 
-        Boxes are not clipped to the frame; both sides must use the same units.
+        Boxes are not clipped to the frame. Ground truth and detections must use the same box units (AVA: fractions of
+        the frame) and the same time axis.
 
         Args:
             ground_truth: A chunk of the ground truth.
             detections: A chunk of the detections. In ``official`` a detection without a score has score 1.
 
         Raises:
-            FormatError: A row cannot be scored; the message names its video and second.
+            FormatError: A row is invalid; the message names its video and second.
         """
         if ground_truth is not None:
             self._rows.add_ground_truth(ground_truth)
@@ -94,7 +99,7 @@ class FrameMAP:
             self._rows.add_detections(detections)
 
     def compute(self) -> FrameMAPResult:
-        """Score the rows added so far; more may follow.
+        """Evaluate the rows added so far; more may be added afterwards.
 
         Returns:
             The result at the metric's IoU threshold.
@@ -102,21 +107,21 @@ class FrameMAP:
         return self.compute_at((self.iou_threshold,))[0]
 
     def compute_at(self, iou_thresholds: Sequence[float]) -> list[FrameMAPResult]:
-        """Score the rows added so far at several IoU thresholds, with one matching for all of them.
+        """Evaluate the rows added so far at several IoU thresholds; IoUs are computed once for all of them.
 
         Args:
-            iou_thresholds: Least IoUs, each above 0 and at most 1.
+            iou_thresholds: Least IoUs of a true positive with its ground-truth box, each above 0 and at most 1.
 
         Returns:
-            A result for each threshold.
+            A result for each threshold, in the order given.
         """
         matches = matches_of(self)
         num_gt = np.bincount(matches.truth.classes, minlength=len(self.label_map)).tolist()
-        # One bool [R] over all detections for each threshold.
+        # For each threshold a mask, bool [R], of the true positives among the R detections.
         true_positives = [matches.true_positives(threshold) for threshold in iou_thresholds]
         per_class: list[dict[int, ClassResult]] = [{} for _ in true_positives]
         for action, rows, class_num_gt in zip(self.label_map, matches.by_class(), num_gt, strict=True):
-            # Detections are sorted once a class, and scored at each threshold.
+            # The detections of a class are sorted once, for all thresholds.
             ranking = Ranking(matches.detections.scores[rows])
             for results, is_tp in zip(per_class, true_positives, strict=True):
                 class_is_tp = is_tp[rows]
@@ -152,13 +157,13 @@ class FrameMAP:
 
 
 def matches_of(metric: FrameMAP) -> Matches:
-    """Match the detections of a metric with its ground truth, the common basis of results and analyses.
+    """Match the detections of a metric with its ground truth; used by the metric itself and by the error analyses.
 
     Args:
-        metric: The metric, with the rows that have arrived so far.
+        metric: The metric, with the rows added so far.
 
     Returns:
-        The rows that take part, and the ground-truth box that each detection overlaps most.
+        The evaluated rows, and the ground-truth box with the highest IoU for each detection.
     """
     ids = np.array(metric.label_map.ids, np.int64)
     return match(metric._rows, metric._excluded_keys, metric.dialect, ids)
@@ -175,20 +180,21 @@ def evaluate_files(
     start_seconds: float = 0.0,
     videos: Collection[str] | None = None,
 ) -> FrameMAPResult:
-    """Score files of detections against files of ground truth.
+    """Compute the frame-mAP of files of detections against files of ground truth.
 
-    The files are csv, plain or gzipped, or Parquet. They are read in chunks and never held as text.
+    The files are csv, plain or gzipped, or Parquet. They are read in chunks, to save memory.
 
     Args:
         ground_truth: One file or several.
         detections: One file or several.
         label_map: A ``LabelMap`` or the path of a ``.pbtxt`` file; AVA's 60 evaluated classes by default.
-        exclude: A csv of ``video,timestamp`` rows, keyframes that are dropped on both sides.
-        dialect: Whose rules apply, ``official`` or ``pyslowfast``.
-        iou_threshold: Least IoU of a true positive with its box, above 0 and at most 1.
-        start_seconds: Added to the timestamps of Parquet files, which count from the start of the video, where the
-            timestamps of a csv count from the start of the movie.
-        videos: Ids of the videos that count; None for all.
+        exclude: A csv of ``video,timestamp`` rows: keyframes that are dropped from ground truth and detections.
+        dialect: The evaluator whose rules apply, ``official`` or ``pyslowfast``.
+        iou_threshold: Least IoU of a true positive with its ground-truth box, above 0 and at most 1.
+        start_seconds: Time in the movie, in seconds, at which each video file starts (900 for AVA's trimmed files). It
+            is added to the timestamps of Parquet files, which are relative to the video file; those of a csv are
+            relative to the movie.
+        videos: Ids of the videos to evaluate; None for all.
 
     Returns:
         The result.
@@ -226,20 +232,23 @@ def load_metric(
     start_seconds: float = 0.0,
     videos: Collection[str] | None = None,
 ) -> FrameMAP:
-    """Fill a ``FrameMAP`` from files, for more than one computation on the same rows.
+    """Fill a ``FrameMAP`` from files, to compute several results on the same rows.
+
+    The parameters are those of ``evaluate_files``.
 
     Args:
-        ground_truth: See ``evaluate_files``, as for all parameters.
+        ground_truth: One file or several.
         detections: One file or several.
         label_map: A ``LabelMap`` or the path of a ``.pbtxt`` file; AVA's 60 evaluated classes by default.
-        exclude: A csv of ``video,timestamp`` rows, keyframes that are dropped on both sides.
-        dialect: Whose rules apply.
-        iou_threshold: Least IoU of a true positive with its box.
-        start_seconds: Added to the timestamps of Parquet files.
-        videos: Ids of the videos that count; None for all.
+        exclude: A csv of ``video,timestamp`` rows: keyframes that are dropped from ground truth and detections.
+        dialect: The evaluator whose rules apply, ``official`` or ``pyslowfast``.
+        iou_threshold: Least IoU of a true positive with its ground-truth box, above 0 and at most 1.
+        start_seconds: Time in the movie, in seconds, at which each video file starts; added to the timestamps of
+            Parquet files.
+        videos: Ids of the videos to evaluate; None for all.
 
     Returns:
-        The metric.
+        The metric, ready to ``compute``.
 
     Raises:
         FormatError: A file cannot be read.
@@ -251,16 +260,16 @@ def load_metric(
     excluded = None if exclude is None else read_ava_csv(exclude)
     metric = FrameMAP(label_map, dialect, iou_threshold, exclude=excluded)
     for path, chunk in _iter_chunks(ground_truth, "person_id", start_seconds):
-        with _file_named_in_errors(path):
+        with _errors_prefixed_with(path):
             metric.update(ground_truth=chunk if videos is None else chunk.only_videos(videos))
     for path, chunk in _iter_chunks(detections, "score", start_seconds):
-        with _file_named_in_errors(path):
+        with _errors_prefixed_with(path):
             metric.update(detections=chunk if videos is None else chunk.only_videos(videos))
     return metric
 
 
 def _iter_chunks(paths: Paths, last_column: LastColumn, start_seconds: float) -> Iterator[tuple[Path, AvaTable]]:
-    """Yield the rows of all files in chunks, each with its file."""
+    """Yield the rows of all files in chunks, each with its file; ``last_column`` is what column 8 of a csv means."""
     for path in map(Path, [paths] if isinstance(paths, str | Path) else paths):
         is_parquet = is_parquet_file(path)
         chunks = (
@@ -273,8 +282,8 @@ def _iter_chunks(paths: Paths, last_column: LastColumn, start_seconds: float) ->
 
 
 @contextmanager
-def _file_named_in_errors(path: Path) -> Iterator[None]:
-    """Put the file's path before the message of a ``FormatError`` about one of its rows."""
+def _errors_prefixed_with(path: Path) -> Iterator[None]:
+    """Prefix the message of a ``FormatError``, which names only the row, with the file's path."""
     try:
         yield
     except FormatError as error:

@@ -1,4 +1,8 @@
-"""Read saved results back: the videos of a run, their linked keyframes with the label map, and their video files."""
+"""Read the saved results of a run: for each video its keyframes with track ids, the label map, and the video file.
+
+Times: a video file may be an excerpt of a movie (AVA's are), and csv files have timestamps relative to the movie.
+``start_seconds`` is the time in the movie, in seconds, at which the video file starts.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +24,11 @@ from ava_detect.video.sources import LocalVideo, find_videos
 
 @dataclass(frozen=True)
 class AnnotatedFile:
-    """The properties of a video's file when it was annotated; 0 where they were not recorded.
+    """Metadata of a source video file, recorded when it was annotated; 0 where a value was not recorded.
 
     Attributes:
-        num_bytes: Size of the file.
-        fps: Frame rate.
+        num_bytes: Size of the file in bytes.
+        fps: Frame rate, in frames per second.
         seconds: Duration in seconds.
     """
 
@@ -35,14 +39,15 @@ class AnnotatedFile:
 
 @dataclass(frozen=True)
 class SavedVideo:
-    """The results of one video on disk, and the recorded properties of its file.
+    """Where the results of one video are on disk, and what was recorded about its source file.
 
     Attributes:
         video_id: Id of the video.
-        file: Its file of results, of several formats the one that holds most; None where there are no results.
-        source: Path of the video as it was annotated; None where unknown.
-        annotated: Properties of that file.
-        cuts_seconds: Times of its hard cuts, ascending; empty where they were not detected.
+        file: The results file; of several formats the most complete one. None where there are no results.
+        source: Path of the video file at the time of annotation; None where unknown.
+        annotated: Metadata of ``source`` at that time.
+        cuts_seconds: Times of hard cuts (shot boundaries) in seconds from the start of the file, ascending; empty where
+            they were not detected.
         message: Why the results are incomplete; empty where they are complete.
     """
 
@@ -55,11 +60,11 @@ class SavedVideo:
 
     @classmethod
     def from_record(cls, record: VideoRecord, file: Path | None) -> SavedVideo:
-        """Build from the record of a run.
+        """Build from a video's record in the manifest or summary of a run.
 
         Args:
-            record: The outcome of the video.
-            file: Its file of results; None where there are no results.
+            record: The record of the video.
+            file: The results file; None where there are no results.
 
         Returns:
             The video.
@@ -71,12 +76,12 @@ class SavedVideo:
 
 @dataclass(frozen=True)
 class SavedRun:
-    """The videos of a run.
+    """The videos of a run, with its settings.
 
     Attributes:
-        videos: Its videos, failed ones included.
+        videos: The videos, failed ones included.
         settings: The settings of the run; empty where unknown.
-        note: A warning that belongs to the results, such as of untrained weights; empty where there is none.
+        note: A warning about the results, such as that the weights are untrained; empty where there is none.
     """
 
     videos: tuple[SavedVideo, ...]
@@ -84,25 +89,26 @@ class SavedRun:
     note: str = ""
 
     def start_seconds(self, given: float | None) -> float:
-        """Return the start of each video in its movie.
+        """Return the time in the movie at which each video file starts.
 
         Args:
-            given: A start that takes precedence; None for that of the run.
+            given: A value in seconds that overrides the setting of the run; None for no override.
 
         Returns:
-            Seconds; 0 where neither is known.
+            The start in seconds; 0 where neither is known.
         """
         return float(self.settings.get("start_seconds", 0.0)) if given is None else given
 
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How saved results are read back.
+    """Options for reading saved results.
 
     Attributes:
-        videos: A folder with the videos, where they have been moved since they were annotated.
-        label_map: A ``.pbtxt`` with the names of the actions; by default the names in the results.
-        start_seconds: Start of each video in its movie, for csv files; by default the setting of the run.
+        videos: The folder that now holds the video files, if they were moved after annotation; None if they were not.
+        label_map: A ``.pbtxt`` file with the names of the actions; None for the names in the results.
+        start_seconds: Time in the movie, in seconds, at which each video file starts; subtracted from the timestamps of
+            csv files. None for the setting of the run.
     """
 
     videos: str | Path | None = None
@@ -110,7 +116,7 @@ class ReadOptions:
     start_seconds: float | None = None
 
     def given_label_map(self) -> LabelMap | None:
-        """Read the label map.
+        """Read the label map of the options.
 
         Returns:
             The label map; None where the option is not set.
@@ -121,10 +127,10 @@ class ReadOptions:
         return None if self.label_map is None else LabelMap.from_pbtxt(self.label_map)
 
     def moved_videos(self) -> list[LocalVideo]:
-        """List the videos in the folder ``videos``.
+        """List the video files in the folder ``videos``.
 
         Returns:
-            The videos; none where the option is not set.
+            The video files; empty where the option is not set.
 
         Raises:
             VideoError: The folder does not exist, or holds no video.
@@ -138,11 +144,12 @@ class SavedResults:
 
     Attributes:
         video_id: Id of the video.
-        keyframes: Its keyframes with track ids, in time order; their score columns are those of ``label_map``.
-        label_map: The actions of the results.
-        source: The video's file; None where it is unknown or does not exist any more.
-        start_seconds: Start of the video in its movie.
-        note: A warning that belongs to the results, such as of untrained weights; empty where there is none.
+        keyframes: The keyframes in time order, with track ids. The columns of their action scores are the actions of
+            ``label_map``.
+        label_map: The actions of the score columns.
+        source: Path of the video file; None where it is unknown or no longer exists.
+        start_seconds: Time in the movie, in seconds, at which the video file starts.
+        note: A warning about the results, such as that the weights are untrained; empty where there is none.
     """
 
     video_id: str
@@ -153,13 +160,13 @@ class SavedResults:
     note: str = ""
 
     def video(self) -> Path:
-        """Return the video's file.
+        """Return the path of the video file.
 
         Returns:
-            Its path.
+            The path.
 
         Raises:
-            FormatError: It is unknown or does not exist any more.
+            FormatError: The path is unknown or the file no longer exists.
         """
         if self.source is None:
             raise FormatError(
@@ -172,15 +179,15 @@ class SavedResults:
 def read_saved_results(
     results: str | Path, options: ReadOptions | None = None, *, also_actions: Iterable[int] = ()
 ) -> Iterator[SavedResults]:
-    """Read the videos of a folder that ``annotate_videos`` wrote, or of one file of results.
+    """Read the results of all videos in a folder that ``annotate_videos`` wrote, or in one results file.
 
     Args:
-        results: The folder or the file.
-        options: How they are read back; by default as they are.
-        also_actions: Action ids that the label map has in addition to those in the results.
+        results: The folder or the results file.
+        options: Moved video files, label map and time offset; by default those recorded in the results.
+        also_actions: Action ids to add to the label map where the results lack them, such as those of the ground truth.
 
     Yields:
-        The results of each video, those without results left out.
+        The results of each video; videos without results are skipped.
 
     Raises:
         FormatError: There are no results, or a file cannot be read.
@@ -188,34 +195,34 @@ def read_saved_results(
     options = options or ReadOptions()
     run = open_run(Path(results))
     start = run.start_seconds(options.start_seconds)
-    given, moved = options.given_label_map(), options.moved_videos()
+    given_label_map, moved_videos = options.given_label_map(), options.moved_videos()
     extra_actions = dict.fromkeys(also_actions, "")
     opened: dict[Path, ResultsFile] = {}
     for video in run.videos:
         if video.file is None:
             continue
         if video.file not in opened:
-            # One file may hold many videos: it is read once. Only one file is kept in memory.
+            # A file with many videos is read once, as its videos are consecutive; only the last file stays in memory.
             opened = {video.file: open_results(video.file, start_seconds=start)}
         file = opened[video.file]
-        label_map, _ = name_actions({**extra_actions, **file.action_names}, given)
+        label_map, _ = name_actions({**extra_actions, **file.action_names}, given_label_map)
         people = file.people(video.video_id, label_map).linked(video.cuts_seconds)
         keyframes = keyframes_of(video.video_id, people, label_map)
-        source = locate(video.video_id, video.source, moved)
+        source = locate(video.video_id, video.source, moved_videos)
         yield SavedResults(video.video_id, keyframes, label_map, source, start, run.note)
 
 
 def keyframes_of(video_id: str, people: PeopleTable, label_map: LabelMap) -> list[ActionDetections]:
-    """Convert a table of people to keyframes.
+    """Split a table of people into keyframes.
 
     Args:
         video_id: Id of the video.
-        people: Its people; ``P`` in all.
-        label_map: The actions of the table's score columns.
+        people: All people of the video, a row per person and keyframe.
+        label_map: The actions of the table's score columns, in their order.
 
     Returns:
-        A value for each keyframe, in time order, those without people included. Person scores are 1 where the table
-        has none.
+        The keyframes in time order, including those without people. Person scores (detector confidences) are 1 where
+        the table has none.
     """
     action_ids = np.array(label_map.ids, np.int64)
     keyframes = []
@@ -238,14 +245,14 @@ def keyframes_of(video_id: str, people: PeopleTable, label_map: LabelMap) -> lis
 
 
 def with_columns_of(keyframe: ActionDetections, label_map: LabelMap) -> ActionDetections:
-    """Return the same people with the score columns of another label map.
+    """Return a keyframe whose score columns are the actions of another label map.
 
     Args:
-        keyframe: N people.
-        label_map: C actions, with all actions of the keyframe among them.
+        keyframe: The keyframe, with N people.
+        label_map: C actions, which include all actions of the keyframe.
 
     Returns:
-        The keyframe with action scores ``[N, C]``, 0 for actions that it did not have.
+        A copy with action scores ``[N, C]``; they are 0 for actions that the keyframe did not have.
     """
     column_of_id = {action_id: column for column, action_id in enumerate(label_map.ids)}
     scores = np.zeros((len(keyframe), len(label_map)), np.float32)  # [N, C]
@@ -254,16 +261,16 @@ def with_columns_of(keyframe: ActionDetections, label_map: LabelMap) -> ActionDe
 
 
 def locate(video_id: str, source: Path | None, videos: Sequence[LocalVideo]) -> Path | None:
-    """Find the file of a video.
+    """Find the video file of a video, which may have been moved since it was annotated.
 
     Args:
         video_id: Id of the video.
-        source: Path of the file as it was annotated; None where unknown.
-        videos: The videos in the folder to which they were moved.
+        source: Path of the video file at the time of annotation; None where unknown.
+        videos: The video files in the folder to which they were moved; empty if they were not moved.
 
     Returns:
-        The file among ``videos`` with the name of the annotated file, else the one with the id, else ``source``; None
-        where none of these exists.
+        The first of these that exists: the file in ``videos`` with the file name of ``source``, the file in ``videos``
+        with the video id, ``source`` itself. None where none exists.
     """
     by_name = [video.path for video in videos if source is not None and video.path.name == source.name]
     by_id = [video.path for video in videos if video.video_id == video_id]
@@ -273,13 +280,13 @@ def locate(video_id: str, source: Path | None, videos: Sequence[LocalVideo]) -> 
 
 
 def open_run(results: Path) -> SavedRun:
-    """List the videos of a folder or file of results.
+    """List the videos of a results folder or results file.
 
     Args:
-        results: The output folder of a run, any folder of files of results, or one file.
+        results: The output folder of a run, another folder that holds results files, or one results file.
 
     Returns:
-        The videos, with the settings and the note of the run where it left a manifest.
+        The videos; with the settings and the note of the run where the folder has a manifest.
 
     Raises:
         FormatError: There are no results, or a file cannot be read.
@@ -301,27 +308,29 @@ def open_run(results: Path) -> SavedRun:
 
 
 def _from_manifest(folder: Path) -> SavedRun | None:
-    """List the videos of the manifest, then the failed ones, which only the summary has; None without a manifest."""
+    """List the videos in the manifest, then those only in the summary (failed ones); None without a manifest."""
     manifest = read_manifest(folder)
     if manifest is None:
         return None
     note, summary_records = read_summary(folder)
     records = manifest.records | {r.video_id: r for r in summary_records if r.video_id not in manifest.records}
-    videos = (SavedVideo.from_record(record, _richest_file(folder, record)) for record in records.values())
+    videos = (SavedVideo.from_record(record, _most_complete_file(folder, record)) for record in records.values())
     return SavedRun(tuple(videos), manifest.settings, note)
 
 
-def _richest_file(folder: Path, record: VideoRecord) -> Path | None:
-    """Return the output in the format that holds most; ``RESULT_SUFFIXES`` are in this order."""
+def _most_complete_file(folder: Path, record: VideoRecord) -> Path | None:
+    """Return the video's results file in the most complete format; ``RESULT_SUFFIXES`` has the most complete first."""
     names = [name for suffix in RESULT_SUFFIXES for name in record.outputs if name.endswith(suffix)]
     return folder / names[0] if names else None
 
 
 def _from_files(folder: Path) -> SavedRun:
-    """List the videos of all files of results in a folder; of several formats of one name, the one that holds most."""
-    chosen: dict[str, Path] = {}
+    """List the videos of all results files in a folder; of several formats of a name, the most complete one is used."""
+    path_by_name: dict[str, Path] = {}
     for suffix in RESULT_SUFFIXES:
         for path in sorted(folder.glob(f"*{suffix}")):
-            chosen.setdefault(path.name.removesuffix(suffix), path)
-    videos = [SavedVideo(name, path) for _, path in sorted(chosen.items()) for name in open_results(path).video_ids]
+            path_by_name.setdefault(path.name.removesuffix(suffix), path)
+    videos = [
+        SavedVideo(name, path) for _, path in sorted(path_by_name.items()) for name in open_results(path).video_ids
+    ]
     return SavedRun(tuple(videos))

@@ -1,4 +1,4 @@
-"""The progress report that every long-running call passes to its callback."""
+"""Types of progress reports: what long-running calls pass to their ``on_progress`` callback, and worker heartbeats."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ class Progress:
     """A progress report of a long-running call.
 
     Attributes:
-        unit: The counted unit: ``"videos"``, ``"keyframes"``, ``"steps"``, ``"bytes"``.
-        done: Number of finished units, including those finished by earlier runs.
+        unit: What is counted, such as ``"videos"``, ``"keyframes"``, ``"steps"`` or ``"bytes"``.
+        done: Number of finished units, including failed ones and those finished by earlier runs.
         total: Number of all units; None while it is unknown.
-        name: The item in progress: a video's id, the name of weights.
-        second: The position in the video ``name``, in seconds.
-        duration_seconds: The duration of the video ``name``; None where it is unknown.
+        name: The item in progress, such as a video id or the name of a weights file; empty where there is none.
+        second: Position reached in the video ``name``, in seconds.
+        duration_seconds: Duration of the video ``name``, in seconds; None where it is unknown.
         failed: Number of units in ``done`` that failed.
-        before: Number of units in ``done`` that an earlier run finished.
-        elapsed_seconds: Time since the run started; 0 where the call does not measure it.
-        figures: Other numbers by name, such as the ``loss`` of a training step.
+        before: Number of units in ``done`` that an earlier run finished, which this one resumes.
+        elapsed_seconds: Wall-clock time since this run started, in seconds; 0 where the call does not measure it.
+        figures: Additional values by name, such as the ``loss`` of a training step.
         result: The result of an item that has just finished (a ``VideoRecord`` in annotation runs); passed once, in
             the report that counts the item as done; None in all other reports.
     """
@@ -39,16 +39,17 @@ class Progress:
     result: Any = None
 
 
+# Callback of a long-running call.
 OnProgress = Callable[[Progress], None]
 
 
 class VideoPosition(NamedTuple):
-    """How far the annotation of a video has come: what a worker sends as its heartbeat.
+    """Progress within one video; a worker sends it as its heartbeat while it annotates the video.
 
     Attributes:
-        video_id: The video's name.
-        second: The keyframe that was written last, in seconds.
-        duration_seconds: The length that the file declares; None where it does not.
+        video_id: Id of the video.
+        second: Timestamp of the last keyframe that was written, in seconds.
+        duration_seconds: Duration according to the container's metadata, in seconds; None where it has none.
     """
 
     video_id: str

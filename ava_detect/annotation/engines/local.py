@@ -1,4 +1,9 @@
-"""The engine of one machine: watched processes, each given the next item as soon as it is free."""
+"""Run work in worker processes on this machine, each under a watchdog (``WatchedProcess``).
+
+There is one thread per worker process. It takes an item from a shared queue, passes it to its process, and puts the
+outcome into a second queue, which the caller's thread reads. A crash or a hang costs one attempt at one item, not the
+run.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +29,15 @@ from ava_detect.errors import EngineError
 
 
 class LocalEngine:
-    """Worker processes on this machine.
+    """An ``Engine`` that runs work in processes on this machine.
 
     Args:
-        workers: Number of worker processes.
-        cores_per_worker: Cores that the work in one worker may use.
-        limits: When an item is stopped.
-        servers: The server processes, where the work asks a service.
+        workers: Number of worker processes, which is also the number of items processed at a time.
+        cores_per_worker: CPU cores that the work in one worker may use. The work reads and respects it; the engine
+            does not enforce it.
+        limits: Watchdog timeouts, memory limit and number of attempts per item; ``Limits()`` by default.
+        servers: Number of server processes, for work that sends requests to a shared service (such as a model on the
+            GPU); None where it sends none.
     """
 
     def __init__(
@@ -52,13 +59,29 @@ class LocalEngine:
         on_heartbeat: Heartbeat | None = None,
         service_factory: ServiceFactory | None = None,
     ) -> Generator[Outcome[Item, Result], None, None]:
-        """Run work over items; see ``Engine.run``."""
+        """Run work over items; closing the generator ends all processes. See ``Engine.run``.
+
+        Args:
+            work_factory: Called once in each worker process; returns the work, which is then called per item.
+            items: The items, consumed lazily as workers become free.
+            on_heartbeat: Called with each heartbeat of the work, in this process, from one of the engine's threads.
+            service_factory: Called once in each server process; ignored where the engine has no ``servers``.
+
+        Yields:
+            One outcome per item, in the order in which the items finish.
+
+        Raises:
+            EngineError: A worker or server process died or timed out while it started.
+            Exception: What ``items``, ``work_factory`` or ``service_factory`` raises.
+        """
         waiting = WorkQueue(items, self._limits.tries)
-        # Bounded, so that a consumer that takes no outcomes stops the work.
+        # Bounded for back-pressure: workers pause while the caller does not consume outcomes. An exception is raised
+        # again in the caller's thread; None means that one worker thread has finished.
         outcomes: queue.Queue[Outcome[Item, Result] | BaseException | None] = queue.Queue(self.workers)
         closed = threading.Event()
 
         def put(outcome: Outcome[Item, Result] | BaseException | None) -> None:
+            # With a timeout, so that a full queue cannot block a thread after the caller has closed the generator.
             while not closed.is_set():
                 try:
                     outcomes.put(outcome, timeout=0.2)
@@ -66,7 +89,7 @@ class LocalEngine:
                     continue
                 return
 
-        servers = self._start_servers(service_factory, put)
+        servers = self._make_servers(service_factory, put)
         processes: list[WatchedProcess[Item, Result]] = [
             WatchedProcess(work_factory, self._limits, servers.ask)
             if servers
@@ -74,10 +97,13 @@ class LocalEngine:
             for _ in range(self.workers)
         ]
 
-        def serve(process: WatchedProcess[Item, Result]) -> None:
+        def run_worker(process: WatchedProcess[Item, Result]) -> None:
+            """Process items until none is left; the body of a worker thread."""
             try:
                 while not closed.is_set() and (taken := waiting.take()) is not None:
-                    item, number = taken
+                    item, attempt = taken
+                    # Both return at once where the processes run. The servers start with the first item, so that an
+                    # empty run loads no model; the worker is restarted after an item that ended it.
                     if servers is not None:
                         servers.begin()
                     try:
@@ -85,30 +111,31 @@ class LocalEngine:
                     except Stopped as stop:
                         raise EngineError(f"a worker cannot be started: {stop.reason}") from stop
                     try:
-                        put(Outcome(item, process(item, on_heartbeat), tries=number))
+                        put(Outcome(item, process(item, on_heartbeat), tries=attempt))
                     except Stopped as stop:
-                        if (outcome := waiting.stopped(item, number, stop)) is not None:
+                        if (outcome := waiting.stopped(item, attempt, stop)) is not None:
                             put(outcome)
                 put(None)
-            except BaseException as error:  # Raised again in the thread that takes the outcomes.
+            except BaseException as error:  # Raised again in the caller's thread.
                 put(error)
             finally:
                 process.close()
 
-        threads = [threading.Thread(target=serve, args=(process,), daemon=True) for process in processes]
+        threads = [threading.Thread(target=run_worker, args=(process,), daemon=True) for process in processes]
         try:
             for thread in threads:
                 thread.start()
-            working = len(threads)
-            while working:
+            num_running = len(threads)
+            while num_running:
                 outcome = outcomes.get()
                 if isinstance(outcome, BaseException):
                     raise outcome
                 if outcome is None:
-                    working -= 1
+                    num_running -= 1
                 else:
                     yield outcome
         finally:
+            # Kill the processes first: threads that wait for a reply wake up, and can be joined.
             closed.set()
             if servers is not None:
                 servers.interrupt()
@@ -119,9 +146,10 @@ class LocalEngine:
             if servers is not None:
                 servers.close()
 
-    def _start_servers(
+    def _make_servers(
         self, service_factory: ServiceFactory | None, on_failure: Callable[[BaseException], None]
     ) -> LocalServers | None:
+        """Create the servers; ``on_failure`` is called, from any thread, with the error if one cannot be started."""
         if self.servers is None or service_factory is None:
             return None
         return LocalServers(service_factory, self.servers.number, self._limits, on_failure)

@@ -1,4 +1,7 @@
-"""The files of the page: its scripts, the data of each video, and the list of videos."""
+"""Write the folder of the HTML viewer ("the page"): its static files, the data of each video, and the list of videos.
+
+Data are written as ``.js`` scripts, not as JSON, because browsers do not load JSON from ``file://``.
+"""
 
 from __future__ import annotations
 
@@ -18,19 +21,20 @@ from ava_detect.visualization.page.packing import VideoContent
 
 _STATIC = Path(__file__).resolve().parent / "static"
 _DATA = "page-data"
+# The list of videos. It is written last, so its presence also marks a folder as one that this module has written.
 _LIST_SCRIPT = Path(_DATA) / "list.js"
 
 
 @dataclass(frozen=True, eq=False)
 class VideoEntry:
-    """One video of the page.
+    """What the page shows of one video.
 
     Attributes:
-        video_id: The video's id.
-        content: Its people; None where there are no results.
-        video: Its file for the browser; None where there is none.
-        notices: Sentences for the reader of the page.
-        has_thumbnail: Whether there is an image for the list of videos.
+        video_id: Id of the video.
+        content: People, actions and ground truth of its keyframes; None where there are no results.
+        video: The video file that the browser plays; None where there is none.
+        notices: Warnings shown to the user of the page, each a sentence.
+        has_thumbnail: Whether a thumbnail for the list of videos has been written.
     """
 
     video_id: str
@@ -41,25 +45,25 @@ class VideoEntry:
 
 
 def key_of(index: int) -> str:
-    """Return the name of a video's files: a number, because ids may hold any character.
+    """Return the base name of a video's files: a number, because video ids may contain any character.
 
     Args:
         index: Index of the video in the list, from 0.
 
     Returns:
-        ``0001`` for index 0.
+        The position from 1 with at least four digits, such as ``0001`` for index 0.
     """
     return f"{index + 1:04d}"
 
 
 def start_folder(page: Path) -> None:
-    """Copy the scripts into the folder, and delete the data and videos of an earlier page.
+    """Copy the static files (HTML, scripts, styles) into the folder, and delete the data and media of an earlier page.
 
     Args:
         page: The folder of the page.
 
     Raises:
-        ConfigError: The folder holds an ``index.html`` of something else, which would be overwritten.
+        ConfigError: The folder has an ``index.html`` that is not from such a page and would be overwritten.
     """
     if (page / _LIST_SCRIPT).is_file():
         for name in (_DATA, MEDIA):
@@ -72,18 +76,19 @@ def start_folder(page: Path) -> None:
 
 
 def write_video(page: Path, index: int, entry: VideoEntry) -> dict[str, Any]:
-    """Write the data of one video.
+    """Write the data scripts of one video.
 
     Args:
         page: The folder of the page.
         index: Index of the video in the list, from 0.
-        entry: The video.
+        entry: What the page shows of the video.
 
     Returns:
-        The video's entry in the list of videos.
+        The video's item for the list of videos, as JSON values: key, id, notices, duration in seconds, and numbers of
+        people (tracks), boxes and actions.
     """
     key, content, video = key_of(index), entry.content, entry.video
-    listed: dict[str, Any] = {
+    list_item: dict[str, Any] = {
         "key": key,
         "id": entry.video_id,
         "hasPage": content is not None,
@@ -95,11 +100,12 @@ def write_video(page: Path, index: int, entry: VideoEntry) -> dict[str, Any]:
         "actions": [],
     }
     if content is None:
-        return listed
+        return list_item
     meta = packing.describe(content)
     last_seconds = meta["times"][-1] if meta["times"] else 0.0
-    # Without the video file the page ends one keyframe spacing after the last keyframe.
+    # Without a video file, the timeline ends one keyframe interval after the last keyframe.
     duration = round(last_seconds + meta["spacing"], 3) if video is None else round(video.duration_seconds, 3)
+    # Without a video file, boxes are drawn on an empty 16:9 frame, and single-frame steps are those of 25 fps.
     meta |= {
         "id": entry.video_id,
         "duration": duration,
@@ -116,7 +122,7 @@ def write_video(page: Path, index: int, entry: VideoEntry) -> dict[str, Any]:
         write_text_atomic(page / _DATA / key / f"{name}.js", packing.script(f"{key}/{name}", value))
     num_tracks, num_boxes = len(meta["tracks"]), len(content.people)
     return {
-        **listed,
+        **list_item,
         "duration": duration,
         "people": num_tracks,
         "boxes": num_boxes,
@@ -125,17 +131,17 @@ def write_video(page: Path, index: int, entry: VideoEntry) -> dict[str, Any]:
 
 
 def finish_folder(page: Path, listed: Sequence[dict[str, Any]], *, title: str, note: str) -> Path:
-    """Write the list of videos, which completes the page.
+    """Write the list of videos; called last, because it makes all videos visible on the page.
 
     Args:
         page: The folder of the page.
-        listed: The entries that ``write_video`` returned.
-        title: Title of the list.
-        note: Note on the run, such as that its weights are untrained; empty for none.
+        listed: The items that ``write_video`` returned, in the order of their indices.
+        title: Heading of the list of videos.
+        note: Warning about the run, such as that its weights are untrained; empty for none.
 
     Returns:
-        The file to open in a browser.
+        Path of ``index.html``, the file to open in a browser.
     """
-    value = {"title": title, "note": note, "videos": list(listed)}
-    write_text_atomic(page / _LIST_SCRIPT, packing.script("list", value))
+    video_list = {"title": title, "note": note, "videos": list(listed)}
+    write_text_atomic(page / _LIST_SCRIPT, packing.script("list", video_list))
     return page / "index.html"
