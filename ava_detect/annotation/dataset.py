@@ -98,7 +98,7 @@ class RunState:
         Args:
             position: The keyframe that was written last.
         """
-        self._report(position.video_id, position.second)
+        self._report(position.video_id, position.position_seconds)
 
     def _report(self, video_id: str = "", second: float = 0.0) -> None:
         if self._on_progress is None:
@@ -111,7 +111,7 @@ class RunState:
             video_id,
             second,
             failed=totals.failed,
-            before=self.num_before,
+            done_before=self.num_before,
             elapsed_seconds=time.time() - self._started,
         )
         self._on_progress(progress)

@@ -51,14 +51,14 @@ def _count(report: Report) -> str:
 def _now(report: Report) -> Iterator[str]:
     """What is being worked on, how far that is, how fast the whole goes, and what failed so far."""
     if report.elapsed_seconds:
-        num_new = report.done - report.before
+        num_new = report.done - report.done_before
         yield f"{60 * num_new / report.elapsed_seconds:.1f} a minute"
         if num_new and report.total is not None:
             left = (report.total - report.done) * report.elapsed_seconds / num_new
             yield f"{timedelta(seconds=round(left))} left"
     elif report.result is None:
         end = "" if report.duration_seconds is None else f" of {report.duration_seconds:.0f}"
-        yield report.name + (f": second {report.second:.0f}{end}" if report.second else "")
+        yield report.name + (f": second {report.position_seconds:.0f}{end}" if report.position_seconds else "")
     if report.failed:
         yield f"{report.failed} failed"
     for name, value in report.figures.items():

@@ -16,10 +16,10 @@ class Progress:
         done: Number of finished units, including failed ones and those finished by earlier runs.
         total: Number of all units; None while it is unknown.
         name: The item in progress, such as a video id or the name of a weights file; empty where there is none.
-        second: Position reached in the video ``name``, in seconds.
+        position_seconds: Position reached in the video ``name``, in seconds.
         duration_seconds: Duration of the video ``name``, in seconds; None where it is unknown.
         failed: Number of units in ``done`` that failed.
-        before: Number of units in ``done`` that an earlier run finished, which this one resumes.
+        done_before: Number of units in ``done`` that an earlier run finished, which this one resumes.
         elapsed_seconds: Wall-clock time since this run started, in seconds; 0 where the call does not measure it.
         figures: Additional values by name, such as the ``loss`` of a training step.
         result: The result of an item that has just finished (a ``VideoRecord`` in annotation runs); passed once, in
@@ -30,10 +30,10 @@ class Progress:
     done: int
     total: int | None
     name: str = ""
-    second: float = 0.0
+    position_seconds: float = 0.0
     duration_seconds: float | None = None
     failed: int = 0
-    before: int = 0
+    done_before: int = 0
     elapsed_seconds: float = 0.0
     figures: Mapping[str, float] = field(default_factory=dict)
     result: Any = None
@@ -48,10 +48,10 @@ class VideoPosition(NamedTuple):
 
     Attributes:
         video_id: Id of the video.
-        second: Timestamp of the last keyframe that was written, in seconds.
+        position_seconds: Timestamp of the last keyframe that was written, in seconds.
         duration_seconds: Duration according to the container's metadata, in seconds; None where it has none.
     """
 
     video_id: str
-    second: float
+    position_seconds: float
     duration_seconds: float | None

@@ -176,7 +176,7 @@ def test_a_killed_run_leaves_nothing_half_and_the_next_goes_on(work):
         "import os, signal\n"
         "from ava_detect.annotation.annotate import annotate_videos\n"
         "def die(progress):\n"
-        "    if progress.done == 1 and progress.second > 0.3:\n"
+        "    if progress.done == 1 and progress.position_seconds > 0.3:\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
         f"annotate_videos({str(work / 'videos')!r}, {str(work / 'out')!r}, config={str(config)!r}, weights='random',\n"
         f"    boxes={str(work / 'boxes.csv')!r}, draw=True, every_seconds=0.1, on_progress=die)\n"

@@ -100,7 +100,7 @@ class Stopped(Exception):  # noqa: N818 - not an error of the program: an event 
     """An item ended its worker, or was stopped.
 
     Args:
-        reason: A sentence for people.
+        reason: Why, as a sentence for the user.
         again: Whether another try may help.
     """
 

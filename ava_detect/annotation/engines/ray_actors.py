@@ -41,7 +41,7 @@ class Worker:
         self._process: WatchedProcess[bytes, bytes] = WatchedProcess(work_factory, limits, **ask)
 
     def start(self) -> tuple[str, Any]:
-        """Return ``ready``; ``refused`` with a sentence for people; or ``broken`` with a reason."""
+        """Return ``ready``; ``refused`` with an error message for the user; or ``broken`` with a reason."""
         try:
             self._process.start()
         except (AvaDetectError, MissingDependencyError) as error:
@@ -83,7 +83,7 @@ class Server:
         self._service: Service | None = None
 
     def start(self) -> tuple[str, Any]:
-        """Return ``ready``, or ``refused`` with a sentence for people."""
+        """Return ``ready``, or ``refused`` with an error message for the user."""
         try:
             self._get_service()
         except (AvaDetectError, MissingDependencyError) as error:

@@ -167,7 +167,7 @@ class _Pool:
         self._cores, self._gpus, self._workers = cores, gpus, workers
         self._losses: Counter[Any] = Counter()
         self._failed_starts = 0
-        # Open answer -> its actor, and its item with the number of the try; None while the actor starts.
+        # Object reference of a pending result -> its actor, and its item with the attempt number; None while it starts.
         self._awaited: dict[Any, tuple[Any, tuple[Any, int] | None]] = {}
         self._idle: list[Any] = []
         self._size_checked = -_SECONDS_BETWEEN_SIZE_CHECKS

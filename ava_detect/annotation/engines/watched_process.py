@@ -33,7 +33,7 @@ _Message = tuple[str, Any]
 
 
 def _no_servers(request: Any) -> Any:
-    raise Stopped("it asked a service, and this run has none", again=False)
+    raise Stopped("the work sent a request, and this run has no servers", again=False)
 
 
 class WatchedProcess(Generic[Item, Result]):

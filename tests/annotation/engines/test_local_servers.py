@@ -126,5 +126,5 @@ def test_closing_ends_servers_and_the_threads_that_wait_for_them(tmp_path):
 
 def test_work_that_asks_without_servers_gets_an_error(tmp_path):
     (outcome,) = LocalEngine(1, limits=LIMITS).run(Asking(), [1])
-    assert outcome.reason == "it asked a service, and this run has none"
+    assert outcome.reason == "the work sent a request, and this run has no servers"
     assert [outcome.result for outcome in LocalEngine(1).run(Stub(tmp_path), ["a"])] == ["A"]
