@@ -163,7 +163,7 @@ def test_bad_videos_are_set_aside_with_their_reasons_and_tried_again(place, tmp_
     assert sorted(p.name for p in tmp_path.iterdir()) == ["boxes.csv", "empty.mp4", "list.csv", "out"]
     assert sorted(rows(out)["video_id"].unique()) == ["../../../evil", "broken"]
     found = dataset_status(out)
-    assert (found.num_done, found.num_damaged, found.num_failed, found.total) == (2, 1, 3, 5)
+    assert (found.num_done, found.num_damaged, found.num_failed, found.num_videos) == (2, 1, 3, 5)
     assert [run.state for run in found.runs] == ["finished"]
     assert any("gone.mp4: there is no such file" in problem for problem in found.problems)
     # A damaged video is not tried again but still reported; one that failed is.

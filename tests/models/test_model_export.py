@@ -11,6 +11,7 @@ import torch
 from networks import SMALL_CONFIG, lively_model, save_pyslowfast, small_config_file
 from tolerances import FP32_SCORES
 
+from ava_detect.cli.export import export_config
 from ava_detect.errors import AvaDetectError, ConfigError
 from ava_detect.models import export
 
@@ -159,7 +160,7 @@ def test_a_checkpoint_becomes_onnx(tmp_path):
     config = small_config_file(tmp_path)
     model = lively_model(seed=3)
     weights = save_pyslowfast(model, tmp_path / "w.pyth")
-    report = export.export_config(config, str(weights), tmp_path / "out" / "a.onnx")
+    report = export_config(config, str(weights), tmp_path / "out" / "a.onnx")
     assert str(report).startswith(f"{tmp_path / 'out' / 'a.onnx'}: ONNX opset 17, ")
     assert "run back at 3 other sizes, largest difference" in str(report)
     clip, rois = inputs(model, 1, 64, 64, BOXES[:2])
@@ -178,7 +179,7 @@ def test_a_checkpoint_becomes_onnx(tmp_path):
 )
 def test_what_cannot_be_exported(tmp_path, config, weights, name, sentence):
     with pytest.raises(ConfigError, match=sentence):
-        export.export_config(config, weights, tmp_path / name)
+        export_config(config, weights, tmp_path / name)
 
 
 def test_the_context_feature_has_no_onnx(tmp_path):
