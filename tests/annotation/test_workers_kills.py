@@ -112,7 +112,7 @@ def test_killed_at_random_moments_and_resumed_the_files_are_the_same(arguments, 
             assert_whole(out, expected)
             shutil.rmtree(out)
         # A process that has just been started looks for its parent once Python itself is loaded.
-        wait_until(lambda: group_has_ended(process.pid), "the end of the workers whose parent died", 300)  # noqa: B023
+        wait_until(lambda: group_has_ended(process.pid), "the end of the workers whose parent died")  # noqa: B023
     assert warm.start([*call, str(out)]).wait() == 0
     assert_whole(out, expected)
     print(

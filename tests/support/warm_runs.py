@@ -12,13 +12,24 @@ import sys
 from typing import Self
 
 _LOADED = """
-import multiprocessing, os, sys
+import multiprocessing, os, sys, threading
 import pyarrow.parquet, torch
 import ava_detect.annotation.annotate, ava_detect.annotation.video_annotator, ava_detect.formats.parquet
 from ava_detect.cli.app import main
 
 fork = multiprocessing.get_context("fork")
 multiprocessing.get_context = lambda method=None: fork
+# Two processes that are forked at once would hold the pipes by which the other sees that its parent has died.
+lock, start = threading.Lock(), fork.Process.start
+
+
+def start_alone(process):
+    with lock:
+        start(process)
+
+
+fork.Process.start = start_alone
+os.register_at_fork(after_in_child=lock._at_fork_reinit)
 print("loaded", flush=True)
 for line in iter(sys.stdin.readline, ""):
     pid = os.fork()
