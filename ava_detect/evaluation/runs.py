@@ -44,7 +44,7 @@ class EvaluationOptions:
         for threshold in self.iou_thresholds:
             if not 0 < threshold <= 1:
                 raise ConfigError(
-                    f"`iou_thresholds` are above 0 and at most 1, got {threshold:g}; the benchmark uses 0.5"
+                    f"each of `iou_thresholds` is above 0 and at most 1, got {threshold:g}; the benchmark uses 0.5"
                 )
         check_dialect(self.dialect)
 

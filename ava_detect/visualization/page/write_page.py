@@ -287,5 +287,5 @@ def _unknown_ids_notice(unknown: Sequence[int], is_given: bool) -> str:
 
 
 def _sentence(text: str) -> str:
-    """Start with a capital letter and end with a period."""
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?")) else ".")
+    """End with a period. The first letter stays as it is: it may be that of a file's name."""
+    return text + ("" if text.endswith((".", "?")) else ".")

@@ -101,7 +101,7 @@ def test_a_run_that_was_cut_and_one_that_failed(movie, tmp_path):
     failed = record("broken", tmp_path / "broken.mp4", outputs=[], message="broken.mp4 is no video", status="failed")
     (results / "summary.json").write_text(json.dumps({"note": "untrained network", "videos": [failed]}))
     summary = visualize(results, tmp_path / "page")
-    assert notices(summary) == [(), ("Broken.mp4 is no video.",)]
+    assert notices(summary) == [(), ("broken.mp4 is no video.",)]
     assert not summary.all_well
     listed = read_piece(tmp_path / "page", "list")
     assert listed["note"] == "untrained network"
