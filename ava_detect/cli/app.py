@@ -26,7 +26,7 @@ from ava_detect.cli import (
     visualize,
     weights,
 )
-from ava_detect.cli.console import Command, complain, say
+from ava_detect.cli.console import Command, complain, forget_command, say
 from ava_detect.environment import installed_version
 from ava_detect.errors import AvaDetectError, EngineError, MissingDependencyError, StoreError
 
@@ -71,6 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (AvaDetectError, MissingDependencyError) as error:
         complain(str(error))
         sys.exit(1 if isinstance(error, StoreError | EngineError) else 2)
+    finally:
+        forget_command()
 
 
 def _show_version(wanted: bool) -> None:

@@ -53,6 +53,11 @@ class Command(TyperCommand):
         return super().parse_args(ctx, args)
 
 
+def forget_command() -> None:
+    """Note that no command runs any more."""
+    _running.set(None)
+
+
 def in_flags(message: str) -> str:
     """Return a message of the library in the flags of the command that runs."""
     command = _running.get()

@@ -145,18 +145,18 @@ def test_a_video_of_another_length_rate_or_content(movie, tmp_path):
         ({"seconds": 4, "fps": 20}, "20 frames a second where it had 10 and 4.0 s long where it was 8.0 s"),
     ],
 )
-def test_a_video_of_another_rate_or_length_than_the_run_wrote_down(movie, tmp_path, capsys, change, now):
+def test_a_video_of_another_rate_or_length_than_the_run_wrote_down(movie, tmp_path, run_cli, change, now):
     """The new rate alone moves no keyframe and changes no length: only the run record can tell."""
     results = write_results(tmp_path / "results", {"walk": movie})
     other = write_movie(tmp_path / "other" / "walk.mp4", **change)
     write_manifest(results, [record("walk", movie, source_fps=10.0, source_seconds=8.0)])
-    command(results, tmp_path / "page", videos=other.parent, quiet=True)
+    code, _, err = run_cli("visualize", results, "--out", tmp_path / "page", "--videos", other.parent, "--quiet")
     sentence = (
         f"walk.mp4 is not the file that was annotated: it is now {now}, so boxes may lie beside the people; "
         "give the folder with the one that was (`videos`), or annotate this one."
     )
     assert read_piece(tmp_path / "page", "0001/meta")["notices"] == [sentence]
-    assert capsys.readouterr().err == f"ava-detect: walk: {sentence}\n"
+    assert (code, err) == (0, f"ava-detect: walk: {sentence.replace('`videos`', '--videos')}\n")
     visualize(results, tmp_path / "page")
     assert read_piece(tmp_path / "page", "0001/meta")["notices"] == []
 
