@@ -27,6 +27,21 @@ settings.load_profile("ava_detect")
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Spread the files that use a Ray cluster: there is one at a time, and processes would wait for each other."""
+    on_cluster = list(dict.fromkeys(item.path for item in items if _uses_cluster(item)))
+    others = [path for path in dict.fromkeys(item.path for item in items) if path not in on_cluster]
+    # Every file keeps its position, and those on a cluster go between them at equal distances.
+    position = {path: float(index) for index, path in enumerate(others)}
+    position |= {path: len(others) * index / len(on_cluster) - 0.5 for index, path in enumerate(on_cluster)}
+    items.sort(key=lambda item: position[item.path])
+
+
+def _uses_cluster(item: pytest.Item) -> bool:
+    module = getattr(item, "module", None)
+    return any(getattr(value, "__module__", "") == "ray_nodes" for value in vars(module).values()) if module else False
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Real videos, reference cases and test-only detectors; they lie beside the project, not in it."""
