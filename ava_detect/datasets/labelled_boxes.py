@@ -21,6 +21,7 @@ from ava_detect.evaluation.ground_truth_index import GroundTruthIndex
 from ava_detect.evaluation.keyframes import IntArray, starts_run
 from ava_detect.formats.ava_csv import AvaTable
 from ava_detect.structures import boxes as box_ops
+from ava_detect.structures.labels import NO_ACTION
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -161,7 +162,7 @@ def label_columns(
     """Convert action ids to label columns.
 
     Args:
-        row_ids: int32 ``[R]``, the action id of each row; 0 means no action and does not count as unknown.
+        row_ids: int32 ``[R]``, the action id of each row; ``NO_ACTION`` does not count as unknown.
         action_ids: The action id of each label column.
 
     Returns:
@@ -175,7 +176,7 @@ def label_columns(
     unknown = {
         action_id: count
         for action_id, count in zip(ids.tolist(), counts.tolist(), strict=True)
-        if action_id not in column_of and action_id != 0
+        if action_id not in column_of and action_id != NO_ACTION
     }
     return columns[id_of_row], unknown
 

@@ -14,7 +14,7 @@ import pandas as pd
 from ava_detect.detectors.base import Converters, Image
 from ava_detect.errors import DetectorError, shown
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
-from ava_detect.formats.ava_csv_reader import LastColumn
+from ava_detect.formats.ava_csv_header import LastColumn
 from ava_detect.formats.coco_json import read_coco_json
 from ava_detect.structures import Float32Array, Frame, PersonBoxes, boxes
 

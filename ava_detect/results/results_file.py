@@ -17,7 +17,7 @@ from ava_detect.formats.jsonl import read_jsonl
 from ava_detect.formats.parquet_reader import iter_parquet
 from ava_detect.results.manifest import MALFORMED, check_type
 from ava_detect.results.people_table import PeopleTable
-from ava_detect.structures.labels import Action, ActionKind, LabelMap
+from ava_detect.structures.labels import NO_ACTION, Action, ActionKind, LabelMap
 
 _ACTION_SCHEMA = pa.schema([("action_id", pa.int64()), ("action_name", pa.string())])
 #: Suffixes of files of results, the format that holds most comes first.
@@ -115,7 +115,7 @@ class _TableFile:
         self._start_seconds = start_seconds
         self._tracks = self._person_scores = None
         self.video_ids = table.video_ids
-        self.action_names = {int(i): "" for i in np.unique(table.action_ids[~table.is_keyframe_only])}
+        self.action_names = {int(i): "" for i in np.unique(table.action_ids[table.action_ids != NO_ACTION])}
 
     @classmethod
     def from_parquet(cls, path: Path) -> _TableFile:

@@ -19,6 +19,7 @@ from ava_detect.datasets.checks.report import PLACES_SHOWN, Finding
 from ava_detect.evaluation.keyframes import IntArray
 from ava_detect.formats.ava_csv import AvaTable
 from ava_detect.formats.ava_table import LARGEST_FRACTION
+from ava_detect.structures.labels import NO_ACTION
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -139,10 +140,9 @@ def check_ground_truth(
     ava = starts == AVA_START_SECONDS
     outside = (seconds < starts) | ava & ((seconds < AVA_SECONDS[0]) | (seconds > AVA_SECONDS[1]))
     rows.add("second-outside", outside, lambda row: f"the video starts at second {starts[row]:g}")
-    # Actions: 0 means that a box has none.
-    unknown = boxed & (table.action_ids != 0) & ~np.isin(table.action_ids, list(known_ids))
+    unknown = boxed & (table.action_ids != NO_ACTION) & ~np.isin(table.action_ids, list(known_ids))
     rows.add("unknown-action", unknown, lambda row: f"action {table.action_ids[row]}")
-    rows.add("box-without-action", boxed & (table.action_ids == 0), lambda row: "no action")
+    rows.add("box-without-action", boxed & (table.action_ids == NO_ACTION), lambda row: "no action")
     _check_persons(rows, keys)
     copies = boxed & repeats(pd.DataFrame({"key": keys, **_corners(table), "action": table.action_ids}))
     rows.add("duplicate-row", copies, lambda row: f"action {table.action_ids[row]} again, {_box(table, row)}")

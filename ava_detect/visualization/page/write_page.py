@@ -14,6 +14,7 @@ from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
 from ava_detect.results.people_table import PeopleTable
 from ava_detect.results.results_file import ResultsFile, name_actions, open_results
 from ava_detect.results.saved import ReadOptions, SavedRun, SavedVideo, locate, open_run
+from ava_detect.structures.labels import NO_ACTION
 from ava_detect.structures.progress import OnProgress, Progress
 from ava_detect.visualization.page.folder import VideoEntry, finish_folder, key_of, start_folder, write_video
 from ava_detect.visualization.page.media import (
@@ -215,7 +216,7 @@ class _Writer:
         names = dict(results.action_names)
         # Actions that only the ground truth has get their default names.
         if truth_rows is not None:
-            names = {int(i): "" for i in np.unique(truth_rows.action_ids[truth_rows.action_ids != 0])} | names
+            names = {int(i): "" for i in np.unique(truth_rows.action_ids[truth_rows.action_ids != NO_ACTION])} | names
         label_map, unknown = name_actions(names, self._label_map)
         if unknown:
             notices.append(_unknown_ids_notice(unknown, self._label_map is not None))
