@@ -16,10 +16,8 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from ava_detect.errors import FormatError
 from ava_detect.evaluation.ground_truth_index import GroundTruthIndex
 from ava_detect.evaluation.keyframes import IntArray, starts_run
-from ava_detect.formats.ava_csv import AvaTable
 from ava_detect.structures import boxes as box_ops
 from ava_detect.structures.labels import NO_ACTION
 
@@ -179,23 +177,3 @@ def label_columns(
         if action_id not in column_of and action_id != NO_ACTION
     }
     return columns[id_of_row], unknown
-
-
-def check_fractions(table: AvaTable, path: str) -> None:
-    """Refuse boxes in pixels where fractions of the frame are expected.
-
-    Args:
-        table: The rows of the file.
-        path: The file, for the error message.
-
-    Raises:
-        FormatError: If a box is in pixels; names the file, the video and the second.
-    """
-    outside = table.is_in_pixels
-    if outside.any():
-        row = int(outside.argmax())
-        raise FormatError(
-            f"{path}: boxes are fractions of the frame, 0..1, got {table.boxes_fraction[row].tolist()} in "
-            f"{table.video_ids[table.video_index[row]]} at {table.timestamps_seconds[row]:g} s; divide pixels by the "
-            "frame's width and height"
-        )

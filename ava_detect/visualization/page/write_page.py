@@ -11,6 +11,7 @@ import numpy as np
 
 from ava_detect.errors import AvaDetectError, ConfigError, VideoError, suggestion
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
+from ava_detect.formats.row_checks import check_boxes
 from ava_detect.results.people_table import PeopleTable
 from ava_detect.results.results_file import ResultsFile, name_actions, open_results
 from ava_detect.results.saved import ReadOptions, SavedRun, SavedVideo, locate, open_run
@@ -268,6 +269,7 @@ class _Writer:
 def _read_truth(path: Path, videos: Sequence[SavedVideo]) -> AvaTable:
     """Read the ground truth of the videos; raise ``AvaDetectError`` where it has none of them."""
     table = read_ava_csv(path, last_column="person_id")
+    check_boxes(table, path)
     ids = {entry.video_id for entry in videos}
     if not ids & set(table.video_ids):
         in_truth = ", ".join(table.video_ids[:3]) or "none"
