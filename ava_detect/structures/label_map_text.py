@@ -10,7 +10,8 @@ from __future__ import annotations
 import csv
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from ava_detect.errors import FormatError, shown
@@ -57,8 +58,8 @@ def parse_label_map(text: str, where: str) -> list[LabelEntry]:
     for entry in _list_entries(text, where) if _is_list(text) else _Parser(text, where).entries():
         if entry.id in line_of_id:
             raise FormatError(
-                f"{where}: id {entry.id} is given twice, in line {line_of_id[entry.id]} and in line {entry.line}; every "
-                "action needs its own id"
+                f"{where}: id {entry.id} is given twice, in line {line_of_id[entry.id]} and in line {entry.line}; "
+                "every action needs its own id"
             )
         if (other := entry_of_name.get(entry.name)) is not None:
             raise FormatError(
@@ -303,7 +304,6 @@ _HEADER_COLUMNS = {
     "name": "name", "label_name": "name", "action_name": "name", "class_name": "name", "label": "name",
     "action": "name", "class": "name", "label_type": "type", "type": "type",
 }  # fmt: skip
-_HEADERLESS = ("id", "name", "type")  # AVA's csv: label_id,label_name,label_type
 
 
 def _is_list(text: str) -> bool:
@@ -321,31 +321,16 @@ def _header_of(line: str) -> list[str] | None:
 
 def _list_entries(text: str, where: str) -> Iterator[LabelEntry]:
     """Yield the entries of a list with one action a line."""
-    columns: list[str] | None = None
-    is_first = True
-    for number, raw in enumerate(text.split("\n"), 1):
-        line, place = raw.strip(), f"{where}, line {number}"
-        if not line or line.startswith("#"):
-            continue
-        if is_first and (columns := _header_of(line)) is not None:
-            is_first = False
-            continue
-        is_first = False
+    numbered = ((number, line.strip()) for number, line in enumerate(text.split("\n"), 1))
+    lines = ((number, line) for number, line in numbered if line and not line.startswith("#"))
+    first = next(lines)
+    header = _header_of(first[1])
+    for number, line in lines if header else chain([first], lines):
         match = _LIST_LINE.fullmatch(line)
-        if columns is not None or (match is not None and match["separator"] == ","):
-            cells = _cells(line, place)
-            names = columns or _HEADERLESS
-            # Without a header, a third cell may also be the rest of a name with a comma.
-            is_rest = columns is None and len(cells) > 2 and re.fullmatch("[A-Z_]+", cells[2]) is None
-            if len(cells) > len(names) or (columns and len(cells) < len(names)) or is_rest:
-                raise FormatError(
-                    f"{place}: {len(cells)} cells where {','.join(columns or ('id', 'name'))} are expected, got {_brief(line)}; put quotes "
-                    "around a name with a comma"
-                )
-            found = dict(zip(names, cells, strict=False))
-            yield _checked_entry(found["id"], found.get("name", ""), found.get("type", ""), where, number)
+        if header is not None or (match is not None and match["separator"] == ","):
+            yield _csv_entry(line, header, where, number)
         elif match is None:
-            raise FormatError(f"{place}: expected '1: name' as in the lines before, got {_brief(line)}")
+            raise FormatError(f"{where}, line {number}: expected '1: name' as in the lines before, got {_brief(line)}")
         else:
             name = match["name"]
             # YAML's quotes.
@@ -353,8 +338,20 @@ def _list_entries(text: str, where: str) -> Iterator[LabelEntry]:
             yield _checked_entry(match["id"], name[1:-1] if is_quoted else name, "", where, number)
 
 
-def _cells(line: str, place: str) -> list[str]:
+def _csv_entry(line: str, header: Sequence[str] | None, where: str, number: int) -> LabelEntry:
+    place = f"{where}, line {number}"
     try:
-        return [cell.strip() for cell in next(csv.reader([line], skipinitialspace=True, strict=True))]
+        cells = [cell.strip() for cell in next(csv.reader([line], skipinitialspace=True, strict=True))]
     except csv.Error as error:
         raise FormatError(f"{place}: the line is no csv ({error}): {_brief(line)}") from None
+    columns = header or ("id", "name")
+    # AVA's csv is label_id,label_name,label_type. Any other third cell may be the rest of a name with a comma.
+    if header is None and len(cells) == 3 and re.fullmatch("[A-Z_]+", cells[2]):
+        columns = ("id", "name", "type")
+    if len(cells) != len(columns):
+        raise FormatError(
+            f"{place}: {len(cells)} cells where {','.join(columns)} are expected, got {_brief(line)}; put quotes "
+            "around a name with a comma"
+        )
+    found = dict(zip(columns, cells, strict=True))
+    return _checked_entry(found["id"], found["name"], found.get("type", ""), where, number)
