@@ -290,8 +290,8 @@ class _Training:
             score = self.validation(self.learner.evaluated, self.accelerator)
         except AvaDetectError as error:
             raise TrainingError(
-                f"the validation after step {self.step}: {error} (nothing is lost: {self.files.path_of(LAST)} holds the "
-                "training; correct this, then continue it with `resume=True`)"
+                f"the validation after step {self.step}: {error} (nothing is lost: {self.files.path_of(LAST)} holds "
+                "the training; correct this, then continue it with `resume=True`)"
             ) from error
         self.score = score.value
         self._is_best = self.best is None or math.isnan(self.best[0]) or score.value > self.best[0]

@@ -24,12 +24,10 @@ from ava_detect.datasets.checks.videos import (
     media_of,
 )
 from ava_detect.errors import FormatError
-from ava_detect.evaluation.keyframes import IntArray, KeyframeKeys
+from ava_detect.evaluation.keyframes import IntArray, KeyframeKeys, key_seconds
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
 from ava_detect.formats.coco_json import read_coco_json
 from ava_detect.structures.labels import LabelMap
-
-_ROUNDING_SECONDS = 1e-6
 
 
 class AvaSplit(CheckedSplit):
@@ -79,12 +77,15 @@ class AvaSplit(CheckedSplit):
         self.findings += check_names(self.name, self.video_ids, self.media, self.folder)
         fact_of = {video: facts[path] for video, path in self.paths.items()}
         self.findings += check_facts(self.name, fact_of.values(), min_fps)
-        # Rows at or past the end of their video, in seconds of the movie.
-        ends = self._starts + np.array([end_seconds(fact_of.get(video)) for video in self.video_ids])  # [V]
-        past = self._used & (self._table.timestamps_seconds >= _per_row(ends, self._table) - _ROUNDING_SECONDS)  # [R]
-        # Count keyframes, not rows, and report each video once, at its first such keyframe.
-        keyframes = first_of_each(self._keys, past)  # [R]
-        num_past = np.bincount(self._table.video_index[keyframes], minlength=len(ends))  # [V]
+        # One row for each keyframe whose time is past the end of its video: those that training cannot read.
+        seconds = key_seconds(self._keys) - (self._starts[self._table.video_index] if len(self._table) else 0)  # [R]
+        keyframes = first_of_each(self._keys, self._used & (seconds >= 0))  # [R]
+        facts_of = [fact_of.get(video) for video in self.video_ids]
+        for row in np.flatnonzero(keyframes).tolist():
+            fact = facts_of[self._table.video_index[row]]
+            keyframes[row] = fact is not None and not fact.error and not fact.holds(float(seconds[row]))
+        num_past = np.bincount(self._table.video_index[keyframes], minlength=len(self.video_ids))  # [V]
+        ends = self._starts + np.array([end_seconds(fact) for fact in facts_of])  # [V], seconds of the movie
 
         def detail(row: int) -> str:
             video = int(self._table.video_index[row])
@@ -164,8 +165,3 @@ def first_of_each(groups: npt.NDArray[np.integer], chosen: BoolArray) -> BoolArr
     first = np.zeros(len(chosen), np.bool_)
     first[rows[np.unique(groups[rows], return_index=True)[1]]] = True  # unique returns first occurrences
     return first
-
-
-def _per_row(per_video: npt.NDArray[np.float64], table: AvaTable) -> npt.NDArray[np.float64]:
-    """Spread values of videos ``[V]`` over the rows ``[R]``."""
-    return per_video[table.video_index] if len(table) else np.zeros(0)
