@@ -16,15 +16,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ava_detect.datasets.labelled_boxes import BoolArray, LabelledBoxes, check_fractions, label_columns
+from ava_detect.datasets.labelled_boxes import BoolArray, LabelledBoxes, label_columns
 from ava_detect.datasets.packed import PackedLists, PackedStrings
 from ava_detect.errors import FormatError
 from ava_detect.evaluation.keyframes import IntArray, KeyframeKeys, key_seconds, video_numbers
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
 from ava_detect.formats.coco_json import read_coco_json
+from ava_detect.formats.row_checks import check_boxes
 from ava_detect.structures import Float32Array
 
 _MOST_IDS_SHOWN = 8
+_IDS_HINT = "a ground-truth file, whose column 8 holds person ids, cannot be used as proposals"
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,11 +113,11 @@ def read_keyframe_table(
         The keyframes with their boxes and labels.
 
     Raises:
-        FormatError: If a file cannot be read, has boxes in pixels or scores outside 0..1; if no keyframe is left; or
-            if none of the action ids has a label column.
+        FormatError: If a file cannot be read, or has boxes in pixels or with reversed sides, or scores outside 0..1; if
+            no keyframe is left; or if none of the action ids has a label column.
     """
     truth_rows = read_ava_csv(annotations, last_column="person_id")
-    check_fractions(truth_rows, str(annotations))
+    check_boxes(truth_rows, annotations)
     numbering = KeyframeKeys()
     # Drop the excluded keyframes; rows without a box only list a keyframe.
     keys = numbering.of_rows(truth_rows)  # [R]
@@ -144,14 +146,8 @@ def read_keyframe_table(
 def _read_proposals(path: str | Path, numbering: KeyframeKeys, min_score: float) -> LabelledBoxes:
     """Read the boxes of a file of proposals, without labels; the actions in the file are ignored."""
     table = read_coco_json(path) if Path(path).suffix.lower() == ".json" else read_ava_csv(path)
-    check_fractions(table, str(path))
+    check_boxes(table, path, ids_hint=_IDS_HINT)
     scores = np.where(np.isnan(table.scores), 1.0, table.scores)
-    wrong = scores[(scores < 0) | (scores > 1)]
-    if len(wrong):
-        raise FormatError(
-            f"{path}: scores of proposals lie in 0..1, got {wrong[0]:g}; a ground-truth file, whose column 8 holds "
-            "person ids, cannot be used as proposals"
-        )
     wanted: BoolArray = ~table.is_keyframe_only & (scores >= min_score)
     table = table[wanted]
     return LabelledBoxes.of_rows(numbering.of_rows(table), table.boxes_fraction, np.full(len(table), -1, np.int16))

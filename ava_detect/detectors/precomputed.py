@@ -12,14 +12,16 @@ import numpy.typing as npt
 import pandas as pd
 
 from ava_detect.detectors.base import Converters, Image
-from ava_detect.errors import DetectorError, shown
+from ava_detect.errors import DetectorError, FormatError, shown
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
-from ava_detect.formats.ava_csv_reader import LastColumn
+from ava_detect.formats.ava_csv_header import LastColumn
 from ava_detect.formats.coco_json import read_coco_json
+from ava_detect.formats.row_checks import check_boxes
 from ava_detect.structures import Float32Array, Frame, PersonBoxes, boxes
 
 # Greatest difference between a frame's time and the file's timestamp: writers round to hundredths.
 TIMESTAMP_TOLERANCE_SECONDS = 0.01
+_IDS_HINT = "if column 8 holds person ids, as in ground truth, say last_column=person_id"
 
 
 class _Video(NamedTuple):
@@ -69,7 +71,7 @@ class PrecomputedBoxes:
 
         Raises:
             FormatError: The file cannot be read.
-            DetectorError: A box is not in fractions of the frame, or a score is not in 0..1.
+            DetectorError: A box is in pixels or has reversed sides, or a score is not in 0..1 or may be a person id.
         """
         self.name = f"boxes:{Path(path).name}"
         self._path = path
@@ -79,7 +81,10 @@ class PrecomputedBoxes:
             table = read_coco_json(path, images_path=images)
         else:
             table = read_ava_csv(path, last_column=last_column)
-        self._check(table)
+        try:
+            check_boxes(table, path, ids_hint=_IDS_HINT)
+        except FormatError as error:
+            raise DetectorError(str(error)) from None
         self._videos = _people_by_video(table, min_score)
 
     def __call__(self, frames: Sequence[Frame | Image]) -> list[PersonBoxes]:
@@ -126,22 +131,6 @@ class PrecomputedBoxes:
         hint = f"did you mean {near[0]!r}? it has" if near else "it has"
         examples = shown(", ".join(known[:3])) + (f" and {len(known) - 3} more" if len(known) > 3 else "")
         return f"{self._path}: no row is of the video {video_id!r}; {hint} {examples or 'no video at all'}"
-
-    def _check(self, table: AvaTable) -> None:
-        """Refuse pixels where fractions are expected, and person ids where scores are."""
-        outside = table.is_in_pixels
-        if outside.any():
-            row = int(outside.argmax())
-            raise DetectorError(
-                f"{self._path}: boxes are fractions of the frame, 0..1, got {table.boxes_fraction[row].tolist()} in "
-                f"{shown(table.video_ids[table.video_index[row]])} at {table.timestamps_seconds[row]:g} s"
-            )
-        no_score = (table.scores < 0) | (table.scores > 1)
-        if no_score.any():
-            raise DetectorError(
-                f"{self._path}: scores lie in 0..1, got {table.scores[int(no_score.argmax())]:g}; "
-                "if column 8 holds person ids, as in ground truth, say last_column=person_id"
-            )
 
 
 def _people_by_video(table: AvaTable, min_score: float | None) -> dict[str, _Video]:

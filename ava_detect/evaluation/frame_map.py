@@ -29,7 +29,7 @@ from ava_detect.evaluation.frame_map_result import ClassResult, Dialect, FrameMA
 from ava_detect.evaluation.matches import Matches, match
 from ava_detect.evaluation.rows import RowCollector
 from ava_detect.formats.ava_csv import AvaTable, iter_ava_csv, read_ava_csv
-from ava_detect.formats.ava_csv_reader import LastColumn
+from ava_detect.formats.ava_csv_header import LastColumn
 from ava_detect.formats.parquet_reader import is_parquet_file, iter_parquet
 from ava_detect.structures.labels import LabelMap
 
@@ -275,7 +275,7 @@ def _iter_chunks(paths: Paths, last_column: LastColumn, start_seconds: float) ->
         chunks = (
             iter_parquet(path, start_seconds=start_seconds)
             if is_parquet
-            else iter_ava_csv(path, last_column=last_column)
+            else iter_ava_csv(path, last_column=last_column, python_scores=True)
         )
         for chunk in chunks:
             yield path, chunk

@@ -18,6 +18,11 @@ from ava_detect.environment import resource_dir
 from ava_detect.errors import FormatError, shown
 from ava_detect.structures.label_map_text import parse_label_map
 
+#: Action ids are whole numbers from 0 to this one, in label maps and in every file of annotations or results.
+GREATEST_ACTION_ID = 1_000_000
+#: The value, in arrays of action ids, of a row that has no action. No file can hold it.
+NO_ACTION = -1
+
 AVA_80_FILE = "ava_action_list_v2.2.pbtxt"
 AVA_60_FILE = "ava_action_list_v2.2_for_activitynet_2019.pbtxt"
 _LONGEST_TEXT = 16 << 20  # characters; the label map of 32,767 actions has 3 million
@@ -46,7 +51,7 @@ class Action:
     """One atomic action.
 
     Attributes:
-        id: The id; AVA's ids count from 1.
+        id: The id, in 0..1,000,000; AVA's ids count from 1.
         name: The name, such as ``"bend/bow (at the waist)"``.
         kind: The group of actions to which it belongs.
     """
@@ -64,7 +69,7 @@ class LabelMap:
         actions: The actions. ``actions[i]`` is column ``i`` of the scores ``[N, C]`` of a model trained with this map.
 
     Raises:
-        FormatError: If two actions have the same id.
+        FormatError: If two actions have the same id, or an id is not in 0..1,000,000.
     """
 
     actions: tuple[Action, ...]
@@ -72,6 +77,8 @@ class LabelMap:
     def __post_init__(self) -> None:
         seen: set[int] = set()
         for action in self.actions:
+            if not 0 <= action.id <= GREATEST_ACTION_ID:
+                raise FormatError(f"label map: action ids lie in 0..{GREATEST_ACTION_ID}, got {action.id}")
             if action.id in seen:
                 raise FormatError(f"label map: id {action.id} is given twice; every action needs its own id")
             seen.add(action.id)

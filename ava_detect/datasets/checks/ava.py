@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from ava_detect.config import SplitConfig
 from ava_detect.datasets.checks.report import SplitSummary
-from ava_detect.datasets.checks.rows import BoolArray, RowFindings, check_ground_truth, check_proposals
+from ava_detect.datasets.checks.rows import RowFindings, check_ground_truth, check_proposals
 from ava_detect.datasets.checks.split import CheckedSplit
 from ava_detect.datasets.checks.videos import (
     VideoFacts,
@@ -27,6 +27,7 @@ from ava_detect.errors import FormatError
 from ava_detect.evaluation.keyframes import IntArray, KeyframeKeys, key_seconds
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
 from ava_detect.formats.coco_json import read_coco_json
+from ava_detect.formats.row_checks import BoolArray
 from ava_detect.structures.labels import LabelMap
 
 

@@ -15,7 +15,6 @@ import torch
 from ava_detect.config import SplitConfig
 from ava_detect.datasets.charades import read_charades
 from ava_detect.datasets.checks.report import PLACES_SHOWN, Finding, SplitSummary
-from ava_detect.datasets.checks.rows import BoolArray, line_numbers
 from ava_detect.datasets.checks.split import CheckedSplit
 from ava_detect.datasets.checks.videos import (
     VideoFacts,
@@ -28,6 +27,7 @@ from ava_detect.datasets.classification import TimedLabels
 from ava_detect.datasets.kinetics import read_kinetics
 from ava_detect.datasets.packed import PackedLists
 from ava_detect.errors import ConfigError, FormatError
+from ava_detect.formats.row_checks import BoolArray, line_numbers
 from ava_detect.structures.labels import LabelMap
 from ava_detect.video.sources import VideoFile
 

@@ -107,6 +107,11 @@ KINDS: Mapping[str, Kind] = {
     "proposals-of-other-video": Kind(
         "note", "proposals of videos that are not annotated", "they are not used; compare the names"
     ),
+    "score-is-id": Kind(
+        "problem",
+        "scores of 0 where all scores are 0 or 1",
+        "column 8 of proposals is the person's score, not an id; leave the column out where every box counts",
+    ),
     "score-outside": Kind(
         "problem",
         "proposal scores outside 0..1",
