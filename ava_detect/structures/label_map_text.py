@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from ava_detect.errors import FormatError, shown
 
-#: The greatest action id: evaluators number the classes in a table of this size.
+#: Action ids are whole numbers from 0 to this one, in label maps and in every file of annotations or results.
 GREATEST_ACTION_ID = 1_000_000
 _MOST_ACTIONS = 32_767  # label columns are int16
 _LONGEST_SHOWN = 60

@@ -16,10 +16,9 @@ from pathlib import Path
 
 from ava_detect.environment import resource_dir
 from ava_detect.errors import FormatError, shown
+from ava_detect.structures.label_map_text import GREATEST_ACTION_ID as GREATEST_ACTION_ID
 from ava_detect.structures.label_map_text import parse_label_map
 
-#: Action ids are whole numbers from 0 to this one, in label maps and in every file of annotations or results.
-GREATEST_ACTION_ID = 1_000_000
 #: The value, in arrays of action ids, of a row that has no action. No file can hold it.
 NO_ACTION = -1
 
