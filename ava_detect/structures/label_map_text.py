@@ -38,19 +38,20 @@ class LabelEntry(NamedTuple):
     line: int
 
 
-def parse_label_map(text: str, where: str) -> list[LabelEntry]:
+def parse_label_map(text: str, where: str, *, distinct_names: bool = True) -> list[LabelEntry]:
     """Parse a label map.
 
     Args:
         text: The content of the file.
         where: The name of the file in error messages.
+        distinct_names: Whether two actions of one name are refused.
 
     Returns:
-        The entries in the order of the text, with distinct ids and distinct names.
+        The entries in the order of the text, with distinct ids.
 
     Raises:
-        FormatError: The text is no label map, an id is out of range, or two entries have one id or one name; names
-            ``where`` and the line.
+        FormatError: The text is no label map, an id is out of range, or two entries have one id, or one name where
+            that is refused; names ``where`` and the line.
     """
     entries: list[LabelEntry] = []
     line_of_id: dict[int, int] = {}
@@ -61,7 +62,7 @@ def parse_label_map(text: str, where: str) -> list[LabelEntry]:
                 f"{where}: id {entry.id} is given twice, in line {line_of_id[entry.id]} and in line {entry.line}; "
                 "every action needs its own id"
             )
-        if (other := entry_of_name.get(entry.name)) is not None:
+        if distinct_names and (other := entry_of_name.get(entry.name)) is not None:
             raise FormatError(
                 f"{where}: ids {other.id} (line {other.line}) and {entry.id} (line {entry.line}) are both called "
                 f"{_brief(entry.name)}; give each action a name of its own"

@@ -159,7 +159,7 @@ class LabelMap:
         return "".join(blocks)
 
     @classmethod
-    def from_pbtxt(cls, path: str | Path) -> LabelMap:
+    def from_pbtxt(cls, path: str | Path, *, distinct_names: bool = True) -> LabelMap:
         """Read a label map: a ``.pbtxt``, or a list with a line ``1: name`` or ``1,name`` for each action.
 
         The kind of an action is its ``label_type`` where the file has one, else the kind of the action of AVA's list
@@ -167,6 +167,8 @@ class LabelMap:
 
         Args:
             path: The file, UTF-8 text with or without a byte order mark.
+            distinct_names: Whether two actions of one name are refused. Only an evaluation, which knows actions by
+                their ids alone, needs no distinct names.
 
         Returns:
             The map, in the order of the file.
@@ -186,16 +188,18 @@ class LabelMap:
             raise FormatError(
                 f"{shown(path)}: more than {_LONGEST_TEXT:,} characters are no label map; give a .pbtxt file"
             )
-        return cls.from_text(text, str(path), is_ava=Path(path).name == AVA_80_FILE)
+        is_ava = Path(path).name == AVA_80_FILE
+        return cls.from_text(text, str(path), is_ava=is_ava, distinct_names=distinct_names)
 
     @classmethod
-    def from_text(cls, text: str, where: str, *, is_ava: bool = False) -> LabelMap:
+    def from_text(cls, text: str, where: str, *, is_ava: bool = False, distinct_names: bool = True) -> LabelMap:
         """Parse the text of a label map; see ``from_pbtxt``.
 
         Args:
             text: The content of the file.
             where: The name of the file in error messages.
             is_ava: Whether the text is AVA's own list of 80 actions, from which the kinds of other lists are taken.
+            distinct_names: Whether two actions of one name are refused.
 
         Returns:
             The map, in the order of the text.
@@ -205,7 +209,7 @@ class LabelMap:
         """
         actions = [
             Action(entry.id, entry.name, _KIND_OF_LABEL_TYPE.get(entry.label_type, ActionKind.UNKNOWN))
-            for entry in parse_label_map(text, shown(where))
+            for entry in parse_label_map(text, shown(where), distinct_names=distinct_names)
         ]
         if not is_ava:
             known = {(a.id, a.name): a.kind for a in cls.ava()}

@@ -5,9 +5,9 @@ Shapes: R rows of the annotations, V annotated videos.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -25,8 +25,8 @@ from ava_detect.datasets.checks.videos import (
 )
 from ava_detect.errors import FormatError
 from ava_detect.evaluation.keyframes import IntArray, KeyframeKeys, key_seconds
+from ava_detect.formats.annotation_files import read_ground_truth, read_person_boxes
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
-from ava_detect.formats.coco_json import read_coco_json
 from ava_detect.formats.row_checks import BoolArray
 from ava_detect.structures.labels import LabelMap
 
@@ -50,7 +50,8 @@ class AvaSplit(CheckedSplit):
         self._files = files
         self._min_proposal_score = min_proposal_score
         self._numbering = KeyframeKeys()
-        self._table, self._keys = self._read(files.annotations, "person_id") or (
+        read_truth = partial(read_ground_truth, start_seconds=start_seconds, actions_required=True)
+        self._table, self._keys = self._read(files.annotations, read_truth) or (
             AvaTable.empty(),
             np.zeros(0, np.int64),
         )
@@ -112,7 +113,7 @@ class AvaSplit(CheckedSplit):
         )
 
     def _check_exclusions(self, path: str) -> None:
-        if (read := self._read(path, "score")) is None:
+        if (read := self._read(path, read_ava_csv)) is None:
             return
         excluded, keys = read
         rows = RowFindings(self.name, path, excluded)
@@ -121,7 +122,7 @@ class AvaSplit(CheckedSplit):
         self._used = ~np.isin(self._keys, keys)
 
     def _check_proposals(self, path: str) -> None:
-        if (read := self._read(path, "score")) is None:
+        if (read := self._read(path, read_person_boxes)) is None:
             return
         proposals, keys = read
         rows = RowFindings(self.name, path, proposals)
@@ -141,11 +142,10 @@ class AvaSplit(CheckedSplit):
         rows.add("keyframe-without-proposals", first, lambda row: detail, unit="keyframe")
         self.findings += rows.findings()
 
-    def _read(self, path: str, last_column: Literal["score", "person_id"]) -> tuple[AvaTable, IntArray] | None:
-        """Read a csv or COCO json: rows and their keyframe keys; where it cannot be read, add a finding."""
-        is_json = Path(path).suffix.lower() == ".json"
+    def _read(self, path: str, read: Callable[[str], AvaTable]) -> tuple[AvaTable, IntArray] | None:
+        """Read a file: rows and their keyframe keys; where it cannot be read, add a finding."""
         try:
-            table = read_coco_json(path) if is_json else read_ava_csv(path, last_column=last_column)
+            table = read(path)
             return table, self._numbering.of_rows(table)
         except FormatError as error:
             self.note("unreadable-file", [str(error)], unit="file")
