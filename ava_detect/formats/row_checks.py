@@ -66,8 +66,9 @@ def check_boxes(table: AvaTable, path: str | Path, *, ids_hint: str | None = Non
             path,
             are_scores_ids(table),
             lambda row: (
-                f"the score is {table.scores[row]:g}, and all scores of the file are 0 or 1, as person ids would be,",
-                f"{ids_hint}; if they are scores, leave out the boxes of score 0",
+                f"the score is {table.scores[row]:g}",
+                f"all scores of the file are 0 or 1, as if they were person ids: {ids_hint}; if they are scores, leave "
+                "out the boxes of score 0",
             ),
         )
 

@@ -161,14 +161,16 @@ def test_pixels_are_refused(write, which):
         {"annotations": pixels} if which == "truth" else {"annotations": write(TRUTH, "gt.csv"), "proposals": pixels}
     )
     with pytest.raises(
-        FormatError, match=r"pixels.csv: boxes are fractions .* \[10.0, 20.0, 30.0, 40.0\] in video_a at"
+        FormatError, match=r"pixels.csv, line 1: boxes are fractions .* \[10.0, 20.0, 30.0, 40.0\] in video_a at"
     ):
         read_keyframe_table(**files, action_ids=AVA_IDS)
 
 
 def test_ground_truth_is_no_file_of_proposals(write):
     truth = write(TRUTH, "gt.csv")
-    with pytest.raises(FormatError, match=r"gt\.csv: scores of proposals lie in 0\.\.1, got 3"):
+    with pytest.raises(
+        FormatError, match=r"gt\.csv, line 6: scores lie in 0\.\.1, got 3 in video_b at 902 s; a ground-truth file"
+    ):
         read_keyframe_table(truth, action_ids=AVA_IDS, proposals=truth)
 
 

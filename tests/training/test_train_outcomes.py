@@ -19,6 +19,7 @@ from ava_detect.errors import WeightsError
 from ava_detect.evaluation.frame_map import evaluate_files
 from ava_detect.formats.ava_csv import read_ava_csv, write_ava_table
 from ava_detect.models.weights import load_weights, save_weights
+from ava_detect.structures.labels import NO_ACTION
 from ava_detect.training import train
 from ava_detect.training.initialise import initialise
 from ava_detect.training.validation import build_validation, chosen_clips, detail_names
@@ -37,7 +38,9 @@ def write_boxes(truth, path) -> None:
     moments = np.stack([table.video_index, table.timestamps_seconds, table.person_ids], axis=1)
     first = np.unique(moments, axis=0, return_index=True)[1]
     chosen = table[np.sort(first)]
-    write_ava_table(path, replace(chosen, action_ids=0 * chosen.action_ids, person_ids=np.full(len(first), -1)))
+    write_ava_table(
+        path, replace(chosen, action_ids=np.full_like(chosen.action_ids, NO_ACTION), person_ids=np.full(len(first), -1))
+    )
 
 
 def test_annotating_with_the_weights_gives_the_map_of_the_validation(small_config, small_world, val_split, tmp_path):
