@@ -13,9 +13,9 @@ import pandas as pd
 
 from ava_detect.detectors.base import Converters, Image
 from ava_detect.errors import DetectorError, FormatError, shown
-from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
+from ava_detect.formats.annotation_files import read_ground_truth, read_person_boxes
+from ava_detect.formats.ava_csv import AvaTable
 from ava_detect.formats.ava_csv_header import LastColumn
-from ava_detect.formats.coco_json import read_coco_json
 from ava_detect.formats.row_checks import check_boxes
 from ava_detect.structures import Float32Array, Frame, PersonBoxes, boxes
 
@@ -77,10 +77,10 @@ class PrecomputedBoxes:
         self._path = path
         self.start_seconds = start_seconds
         self._video_starts = {} if video_starts is None else video_starts
-        if Path(path).suffix.lower() == ".json":
-            table = read_coco_json(path, images_path=images)
+        if last_column == "person_id":
+            table = read_ground_truth(path, start_seconds=start_seconds)
         else:
-            table = read_ava_csv(path, last_column=last_column)
+            table = read_person_boxes(path, images_path=images)
         try:
             check_boxes(table, path, ids_hint=_IDS_HINT)
         except FormatError as error:

@@ -62,7 +62,7 @@ class GroundTruthRows:
         priorities: int64 ``[G]``. Of boxes that a detection overlaps equally, the box of higher priority is its
             candidate; of equal priorities, the first.
         listed: int64 ``[L]``, keyframe keys of all rows, those of other classes and those without a box included.
-        num_others: Number of boxes of classes that the label map does not have.
+        num_others: Number of boxes of classes that the label map does not have, or without an action.
     """
 
     def __init__(self) -> None:
@@ -117,7 +117,8 @@ class RowCollector:
         """Collect the rows of a ground-truth table.
 
         Args:
-            table: R rows; a row that only lists its keyframe has no box.
+            table: R rows; a row that only lists its keyframe has no box. A box without an action is a person who does
+                none of the evaluated actions: it counts as a row of another class.
 
         Raises:
             FormatError: A row cannot be scored; the message names its video and second.
@@ -127,8 +128,6 @@ class RowCollector:
             _refuse(
                 table, is_keyframe_only, "a row that only lists its keyframe has no meaning in dialect 'pyslowfast'"
             )
-        has_no_action = (table.action_ids == NO_ACTION) & ~is_keyframe_only
-        _refuse(table, has_no_action, "a ground-truth box without an action; is this a proposal file?")
         classes = self._classes(table)  # [R]
         is_evaluated = classes != OTHER_CLASS
         is_broken = is_evaluated & ~np.isfinite(table.boxes_fraction).all(axis=1)
