@@ -21,9 +21,9 @@ from ava_detect.annotation.summary import AnnotateSummary
 from ava_detect.annotation.video_worker import IntoFolder, VideoWork
 from ava_detect.environment import usable_cores
 from ava_detect.errors import ConfigError, message_of, shown
-from ava_detect.results.dataset import safe_name
 from ava_detect.results.manifest import Manifest, Totals, VideoRecord, failed_record, file_state, write_summary
 from ava_detect.storage.addresses import address_of, is_address
+from ava_detect.storage.file_names import safe_name
 from ava_detect.storage.local_files import remove_stale_temporaries, write_text_atomic
 from ava_detect.structures.progress import Progress, VideoPosition
 from ava_detect.video.source_stream import is_list, stream_videos

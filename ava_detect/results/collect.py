@@ -16,9 +16,10 @@ import pyarrow.parquet as pq
 from ava_detect.errors import ConfigError, FormatError, shown
 from ava_detect.formats.ava_csv import ava_table_writer
 from ava_detect.formats.parquet_reader import iter_parquet
-from ava_detect.results.dataset import RECORD_KEY, START_SECONDS_KEY, ResultsDataset, StoredVideo, safe_name
+from ava_detect.results.dataset import RECORD_KEY, START_SECONDS_KEY, ResultsDataset, StoredVideo
 from ava_detect.results.manifest import MALFORMED, VideoRecord
 from ava_detect.storage.addresses import address_of
+from ava_detect.storage.file_names import safe_name
 
 # Number of files that are prefetched, so that the latency of an object store is paid once and not for every video.
 _READ_AHEAD = 8

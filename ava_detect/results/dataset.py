@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +34,7 @@ import numpy.typing as npt
 from ava_detect.errors import ConfigError, FormatError, shown
 from ava_detect.results.manifest import MALFORMED, VideoRecord, check_type, refuse_other_settings
 from ava_detect.storage.addresses import Address, without_secrets
+from ava_detect.storage.file_names import safe_name
 from ava_detect.storage.local_files import TEMPORARY_MARK
 from ava_detect.storage.object_store import Store
 from ava_detect.storage.retry import with_retries
@@ -45,7 +45,7 @@ from ava_detect.video.sources import SourceVideo
 RECORD_KEY, START_SECONDS_KEY = "ava_detect.record", "ava_detect.start_seconds"
 _RUN_FILE, _ROWS, _PROBLEMS, _PROGRESS = "run.json", "rows", "problems", "progress"
 _FOLDER_OF_SUFFIX = {"csv": "csv", "jsonl": "jsonl", "annotated.mp4": "drawn"}
-_KEY_LENGTH, _SHARD_LENGTH, _MAX_NAME_LENGTH = 20, 2, 60
+_KEY_LENGTH, _SHARD_LENGTH = 20, 2
 _NUM_LISTING_THREADS = 8
 # The letter k: readers that guess the type of a partition would take 00 or 13 for a number.
 _SHARD_PREFIX = "shard=k"
@@ -389,20 +389,6 @@ class ResultsDataset:
         if modified is not None and time.time() - modified > _STALE_SECONDS:
             with suppress(FileNotFoundError):
                 files.rm_file(path)
-
-
-def safe_name(video_id: str) -> str:
-    """Return the part of a video id that any file system and any tool accepts in a file name.
-
-    Args:
-        video_id: Any id.
-
-    Returns:
-        At most 60 letters, digits, dots, hyphens and underscores; different ids may have the same name.
-    """
-    plain = re.sub(r"[^A-Za-z0-9.-]+", "_", video_id)
-    # Spark and others treat names that begin with "_" or "." as hidden.
-    return plain.strip("._-")[:_MAX_NAME_LENGTH].rstrip("._-") or "video"
 
 
 def _number_of_key(key: str) -> np.uint64:
