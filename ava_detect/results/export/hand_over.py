@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ava_detect.errors import AvaDetectError, FormatError, suggestion
+from ava_detect.errors import AvaDetectError, ConfigError, FormatError, suggestion
 from ava_detect.results.export.annotated_video import AnnotatedVideo
-from ava_detect.results.export.coco import write_coco
+from ava_detect.results.export.coco import write_coco, write_images
 from ava_detect.results.export.cvat import write_cvat
 from ava_detect.results.export.fiftyone import write_fiftyone
-from ava_detect.results.export.label_studio import write_label_studio
+from ava_detect.results.export.label_studio import storage_note, write_label_studio
 from ava_detect.results.export.tubes import write_tubes
 from ava_detect.results.export.via import write_via
 from ava_detect.results.saved import ReadOptions, SavedResults, read_saved_results
@@ -39,6 +39,7 @@ class HandOver:
         num_tracks: Number of people (tracks).
         num_boxes: Number of boxes; a person has one per keyframe.
         num_tubes: Number of action tubes.
+        note: What the tool needs to find the videos, a clause; empty where it needs nothing.
     """
 
     files: tuple[Path, ...]
@@ -46,6 +47,7 @@ class HandOver:
     num_tracks: int
     num_boxes: int
     num_tubes: int
+    note: str = ""
 
 
 def hand_over(
@@ -55,6 +57,7 @@ def hand_over(
     options: ReadOptions | None = None,
     *,
     min_score: float = 0.5,
+    images: bool = False,
 ) -> HandOver:
     """Export saved results to the files of another tool.
 
@@ -65,11 +68,13 @@ def hand_over(
         options: How the results are read back.
         min_score: Least score of an action, and least peak score of a tube, 0..1. People without any action are
             exported, too.
+        images: Write the frames of the keyframes as JPEG images, too; for ``coco``.
 
     Returns:
         The files and the numbers of things in them.
 
     Raises:
+        ConfigError: ``images`` for a tool that reads the videos.
         FormatError: The tool is unknown, there are no results, or a video's file, whose size and frame times are
             needed, is missing.
         AvaDetectError: ``min_score`` is out of range.
@@ -77,6 +82,8 @@ def hand_over(
     """
     if to not in TOOLS:
         raise FormatError(f"`to` is {', '.join(TOOLS)}, got {to!r}{suggestion(to, TOOLS)}")
+    if images and to != "coco":
+        raise ConfigError(f"`images` is for `to=coco`; {to} shows the videos themselves")
     if not 0 <= min_score <= 1:
         raise AvaDetectError(f"`min_score` is a score from 0 to 1, got {min_score:g}")
     saved = read_saved_results(results, options)
@@ -84,17 +91,20 @@ def hand_over(
     if not annotated:
         raise FormatError(f"{results}: none of its videos has results, so there is nothing to hand over")
     files = TOOLS[to](annotated, Path(out))
+    if images:
+        files += write_images(annotated, Path(out))
     return HandOver(
         tuple(files),
         len(annotated),
         sum(len(video.tracks()) for video in annotated),
         sum(1 for video in annotated for _ in video.sightings()),
         sum(len(video.tubes) for video in annotated),
+        storage_note(annotated) if to == "label-studio" else "",
     )
 
 
 def _annotated(saved: SavedResults, min_score: float) -> AnnotatedVideo:
-    """Add size and frame times of the video's file, and the action tubes, to saved results."""
+    """Add size, clock and frame times of the video's file, and the action tubes, to saved results."""
     path = saved.video()
     reader = VideoReader(path)
     tubes = tuple(action_tubes(saved.keyframes, min_peak=min_score, min_score=min(0.3, min_score)))
@@ -104,10 +114,12 @@ def _annotated(saved: SavedResults, min_score: float) -> AnnotatedVideo:
         reader.info.width,
         reader.info.height,
         reader.frame_times(),
-        saved.label_map,
+        saved.choices,
         saved.keyframes,
         tubes,
         min_score,
+        reader.info.unstretched_size,
+        reader.start_seconds,
     )
 
 
