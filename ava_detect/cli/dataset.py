@@ -50,7 +50,7 @@ def status(
     ],
     as_json: options.AsJson = False,
 ) -> None:
-    """How far the runs into a dataset have come, from the dataset alone. Exit code 1: videos were set aside, or are cut."""
+    """How far the runs into a dataset have come, from the dataset alone. Exit code 1: videos failed or are cut."""
     from ava_detect.results.collect import dataset_status
 
     found = dataset_status(dataset)

@@ -410,7 +410,7 @@ class ResultsDataset:
                 yield StoredVideo(path, key, modified, self._problem_of_rows(path, key, info))
 
     def _problem_of_rows(self, path: str, key: str, info: Mapping[str, Any]) -> str:
-        """Return why a file is not the rows of a video; an object store shows whole files only, so there its name tells."""
+        """Return why a file is not the rows of a video; an object store, which shows whole files only, is not read."""
         if not key:
             return "its name is not that of a video's rows"
         if info.get("size") is not None and info["size"] < SMALLEST_PARQUET_BYTES:

@@ -189,13 +189,7 @@ def _check_values(path: Path, table: AvaTable) -> None:
     given = np.where(table.is_keyframe_only[:, None], 0, boxes)
     _check_rows(path, "timestamps", table.timestamps_seconds, -LARGEST_SECONDS, LARGEST_SECONDS)
     _check_rows(path, "scores", np.where(np.isnan(table.scores), 0, table.scores), 0, 1)
-    _check_rows(
-        path,
-        "boxes (fractions of the frame)",
-        np.where(has_box[:, None], boxes, 0),
-        -LARGEST_FRACTION,
-        LARGEST_FRACTION,
-    )
+    _check_rows(path, "boxes (fractions of the frame)", given, -LARGEST_FRACTION, LARGEST_FRACTION)
     is_reversed = (boxes[:, 2:] < boxes[:, :2]).any(axis=1)
     if is_reversed.any():
         row = int(np.argmax(is_reversed))

@@ -71,8 +71,7 @@ class VideoInfo:
     def unstretched_size(self) -> tuple[int, int]:
         """Width and height of an upright frame in the file's own pixels, which need not be square.
 
-        Programs that cut frames out of a video as they are decoded, such as FFmpeg and OpenCV, turn them upright, but do
-        not stretch them.
+        Programs that cut frames out of a video, such as FFmpeg and OpenCV, turn them upright but do not stretch them.
         """
         is_turned = round(self.rotation_degrees / 90) % 2 == 1
         width, height = (self.height, self.width) if is_turned else (self.width, self.height)

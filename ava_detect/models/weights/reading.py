@@ -5,6 +5,7 @@ The suffix is not used: several ``.pkl`` files of PySlowFast's zoo are torch fil
 
 from __future__ import annotations
 
+import math
 import mmap
 import warnings
 from collections.abc import Mapping
@@ -21,10 +22,11 @@ from ava_detect.errors import WeightsError, shown
 from ava_detect.models.own_format import OUR_FORMAT, OUR_VERSION, config_in
 from ava_detect.models.weights.checkpoint_settings import CheckpointSettings, settings_of_config, settings_of_pyslowfast
 from ava_detect.models.weights.pickles import NumpyPickle, PickleRefusedError
-from ava_detect.models.weights.torch_files import LEGACY_MAGIC, load_torch
+from ava_detect.models.weights.torch_files import LEGACY_MAGIC, count_checksums, load_torch
 
 # Keys under which trainers store the weights: PySlowFast and pytorchvideo, mmaction2 and Lightning, others.
 _STATE_KEYS = ("model_state", "state_dict", "model_state_dict", "model")
+_LARGEST_WEIGHT = 1e18
 _IGNORED_BLOBS = ("momentum", "lr", "model_iter")
 _OTHER_KINDS = {
     b"<": "a web page (often a login or an error page)",
@@ -51,6 +53,7 @@ class WeightsFile:
         config: The config in a file of our own format, as plain data.
         cfg_text: PySlowFast's ``cfg`` text.
         notes: Remarks on the reading, one sentence each.
+        num_checksums: Number of parts whose checksums agree; 0 where the container has none.
     """
 
     path: Path
@@ -61,6 +64,7 @@ class WeightsFile:
     config: Mapping[str, Any] | None = None
     cfg_text: str | None = None
     notes: list[str] = field(default_factory=list)
+    num_checksums: int = 0
 
 
 def read_weights_file(path: str | Path) -> WeightsFile:
@@ -73,9 +77,32 @@ def read_weights_file(path: str | Path) -> WeightsFile:
         Its content.
 
     Raises:
-        WeightsError: The file cannot be read; the message gives the reason in one sentence.
+        WeightsError: The file cannot be read, or holds NaN or numbers that no network has; the message gives the reason
+            in one sentence.
     """
-    path = Path(path)
+    file = _read(Path(path))
+    _refuse_impossible_numbers(file)
+    return file
+
+
+def _refuse_impossible_numbers(file: WeightsFile) -> None:
+    """Raise where a weight is not finite or absurdly large: the file is damaged, or its training had diverged."""
+    for name, tensor in file.tensors.items():
+        if not tensor.is_floating_point() or not tensor.numel():
+            continue
+        # 8-bit floats have no minimum of their own.
+        low, high = torch.aminmax(tensor if tensor.element_size() > 1 else tensor.float())
+        largest = max(-low.item(), high.item())
+        if not largest <= _LARGEST_WEIGHT:
+            what = f"numbers up to {largest:.3g}" if math.isfinite(largest) else "NaN or infinite numbers"
+            raise WeightsError(
+                f"{file.path}: {shown(name)} holds {what}, and no trained network has these; download the file again, "
+                "or take a checkpoint from before the training diverged"
+            )
+
+
+def _read(path: Path) -> WeightsFile:
+    """Read a file by the reader of its container."""
     if path.is_dir():
         raise WeightsError(f"{path} is a folder; give the weights file in it")
     if not path.is_file():
@@ -121,7 +148,15 @@ def _from_torch(path: Path, *, is_zip: bool) -> WeightsFile:
     if cfg_text is not None and settings is None:
         notes.append("its 'cfg' is not readable YAML, so its settings could not be compared with the model's")
     text = cfg_text if isinstance(cfg_text, str) else None
-    return WeightsFile(path, container, state, settings or CheckpointSettings(), cfg_text=text, notes=notes)
+    return WeightsFile(
+        path,
+        container,
+        state,
+        settings or CheckpointSettings(),
+        cfg_text=text,
+        notes=notes,
+        num_checksums=count_checksums(path) if is_zip else 0,
+    )
 
 
 def _find_state(content: Any, path: Path) -> tuple[dict[str, Tensor], list[str]]:

@@ -158,9 +158,7 @@ def _span(video: AnnotatedVideo, index: int, tube: ActionTube, name: str) -> dic
         "score": round(tube.mean_score, 4),
         "meta": {"text": [f"person {tube.track_id}"]},
         "value": {
-            "ranges": [
-                {"start": _frame_number(video, tube.start_seconds), "end": _frame_number(video, tube.end_seconds)}
-            ],
+            "ranges": [{"start": start, "end": end}],
             "timelinelabels": [name],
         },
     }
