@@ -77,32 +77,9 @@ def read_weights_file(path: str | Path) -> WeightsFile:
         Its content.
 
     Raises:
-        WeightsError: The file cannot be read, or holds NaN or numbers that no network has; the message gives the reason
-            in one sentence.
+        WeightsError: The file cannot be read; the message gives the reason in one sentence.
     """
-    file = _read(Path(path))
-    _refuse_impossible_numbers(file)
-    return file
-
-
-def _refuse_impossible_numbers(file: WeightsFile) -> None:
-    """Raise where a weight is not finite or absurdly large: the file is damaged, or its training had diverged."""
-    for name, tensor in file.tensors.items():
-        if not tensor.is_floating_point() or not tensor.numel():
-            continue
-        # 8-bit floats have no minimum of their own.
-        low, high = torch.aminmax(tensor if tensor.element_size() > 1 else tensor.float())
-        largest = max(-low.item(), high.item())
-        if not largest <= _LARGEST_WEIGHT:
-            what = f"numbers up to {largest:.3g}" if math.isfinite(largest) else "NaN or infinite numbers"
-            raise WeightsError(
-                f"{file.path}: {shown(name)} holds {what}, and no trained network has these; download the file again, "
-                "or take a checkpoint from before the training diverged"
-            )
-
-
-def _read(path: Path) -> WeightsFile:
-    """Read a file by the reader of its container."""
+    path = Path(path)
     if path.is_dir():
         raise WeightsError(f"{path} is a folder; give the weights file in it")
     if not path.is_file():
@@ -123,6 +100,25 @@ def _read(path: Path) -> WeightsFile:
         f"{path} is not a weights file: it is {_describe(head)}; give a checkpoint of torch.save (.pyth, .pth), "
         "a caffe2 .pkl or a .safetensors file"
     )
+
+
+def impossible_numbers(tensor: Tensor) -> str:
+    """Describe numbers that no trained network has: the file is damaged, or its training had diverged.
+
+    Args:
+        tensor: A tensor of a file.
+
+    Returns:
+        What it holds, ``NaN or infinite values`` or ``values up to 3.4e+38``; empty where it holds neither.
+    """
+    if not tensor.is_floating_point() or not tensor.numel():
+        return ""
+    # 8-bit floats have no minimum of their own.
+    low, high = torch.aminmax(tensor if tensor.element_size() > 1 else tensor.float())
+    largest = max(-low.item(), high.item())
+    if largest <= _LARGEST_WEIGHT:
+        return ""
+    return f"values up to {largest:.2g}" if math.isfinite(largest) else "NaN or infinite values"
 
 
 def _describe(head: bytes) -> str:

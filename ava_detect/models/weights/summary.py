@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ava_detect.errors import shown
+from ava_detect.errors import WeightsError, shown
 from ava_detect.models.weights.checkpoint_settings import CheckpointSettings
 from ava_detect.models.weights.key_map import FAMILIES, recognise
 from ava_detect.models.weights.loading import our_names
-from ava_detect.models.weights.reading import WeightsFile, read_weights_file
+from ava_detect.models.weights.reading import WeightsFile, impossible_numbers, read_weights_file
 from ava_detect.storage.local_files import sha256_of
 
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
@@ -84,9 +84,16 @@ def inspect_file(path: str | Path) -> FileSummary:
         Its main properties.
 
     Raises:
-        WeightsError: The file cannot be read; the message gives the reason in one sentence.
+        WeightsError: The file cannot be read, or holds NaN or numbers that no network has; the message gives the reason
+            in one sentence.
     """
     file = read_weights_file(path)
+    for name, tensor in file.tensors.items():
+        if what := impossible_numbers(tensor):
+            raise WeightsError(
+                f"{path}: {shown(name)} holds {what}, and no trained network has these: the file is damaged, or its "
+                "training had diverged; download it again, or use an earlier checkpoint"
+            )
     family = recognise(file.tensors.keys())
     names = our_names(file, family) if family else dict.fromkeys(file.tensors)
     heads = [file.tensors[name] for name, ours in names.items() if ours == "head.projection.weight"]
