@@ -66,7 +66,8 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
             mode = _mode_of_writable(file, target)
             file.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
-            if mode is not None:
+            # A hard link has the permissions of the file that it is a second name of.
+            if mode is not None and temporary.stat().st_nlink == 1:
                 temporary.chmod(mode)
             temporary.replace(file)
     finally:
