@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import time
 from collections import deque
@@ -21,6 +22,7 @@ from ava_detect.results.dataset import RECORD_KEY, START_SECONDS_KEY, ResultsDat
 from ava_detect.results.manifest import VideoRecord
 from ava_detect.storage.addresses import address_of
 from ava_detect.storage.file_names import safe_name
+from ava_detect.storage.outputs import check_output, first_bytes
 
 # Number of files that are prefetched, so that the latency of an object store is paid once and not for every video.
 _READ_AHEAD = 8
@@ -89,7 +91,12 @@ class DatasetStatus:
 
 
 def collect_csv(
-    dataset: str | Path, out: str | Path, *, only: Sequence[str] | None = None, min_score: float = 0.0
+    dataset: str | Path,
+    out: str | Path,
+    *,
+    only: Sequence[str] | None = None,
+    min_score: float = 0.0,
+    overwrite: bool = False,
 ) -> Collected:
     """Write the results of all videos, or of some, into one AVA csv, atomically.
 
@@ -101,14 +108,17 @@ def collect_csv(
         out: The csv; gzipped when its name ends in ``.gz``.
         only: Ids of the wanted videos; None for all.
         min_score: Rows with a lower score, 0..1, are left out.
+        overwrite: Whether an existing ``out`` that holds something other than rows with scores is replaced.
 
     Returns:
         The numbers of videos and rows.
 
     Raises:
-        ConfigError: There is no dataset, it has no video that is done, or a wanted video is not in it.
+        ConfigError: There is no dataset, it has no video that is done, a wanted video is not in it, or ``out`` is
+            another file already.
         FormatError: A file of the dataset cannot be read.
     """
+    check_output(out, {"dataset": dataset}, is_own=_has_scores, overwrite=overwrite)
     num_videos = num_rows = 0
     with ava_table_writer(out) as write:
         for rows in iter_videos(open_dataset(dataset), only):
@@ -118,6 +128,13 @@ def collect_csv(
                 num_rows += len(kept)
             num_videos += 1
     return Collected(num_videos, num_rows)
+
+
+def _has_scores(path: Path) -> bool:
+    """Tell whether the first rows of a file are those of an AVA csv with scores, which have a decimal point."""
+    rows = list(csv.reader(first_bytes(path).decode("utf-8", "replace").splitlines()))
+    # The last row may be cut. Of a score, person ids have neither the point nor the exponent.
+    return all(len(row) == 8 and row[6] and not row[7].isdecimal() for row in rows[: max(1, len(rows) - 1)])
 
 
 def dataset_status(dataset: str | Path) -> DatasetStatus:

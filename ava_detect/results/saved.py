@@ -251,6 +251,33 @@ def _choices(label_map: LabelMap, known: LabelMap | None) -> LabelMap:
     return LabelMap(tuple(actions[action_id] for action_id in sorted(actions)))
 
 
+def inputs_of(results: str | Path, options: ReadOptions | None = None) -> dict[str, Sequence[str | Path]]:
+    """List the files from which results are read, which no output may replace.
+
+    Args:
+        results: The folder or the results file.
+        options: Moved video files and label map.
+
+    Returns:
+        Files and folders by the names of the parameters that they come from.
+
+    Raises:
+        FormatError: The manifest of the results cannot be read.
+        VideoError: The folder of the moved videos does not exist, or holds no video.
+    """
+    options, folder = options or ReadOptions(), Path(results)
+    run = _from_manifest(folder) or SavedRun(())
+    files = [path for suffix in RESULT_SUFFIXES for path in folder.glob(f"*{suffix}")]
+    return {
+        "results": [results, *files, *(video.file for video in run.videos if video.file is not None)],
+        "videos": [
+            *(video.path for video in options.moved_videos()),
+            *(video.source for video in run.videos if video.source is not None),
+        ],
+        "label_map": [] if options.label_map is None else [options.label_map],
+    }
+
+
 def keyframes_of(video_id: str, people: PeopleTable, label_map: LabelMap) -> list[ActionDetections]:
     """Split a table of people into keyframes.
 

@@ -18,7 +18,8 @@ from ava_detect.storage.local_files import TEMPORARY_MARK
 # Of the kinds that are no names of files, most of them real attacks or accidents.
 NO_NAMES = (
     "", ".", "..", "...", "../../x", "/etc/passwd", "a/b", "a/../../b", "..\\..\\x", "C:\\x", "\\\\server\\share",
-    "a\0b", "a\nb", "\x1b[31m", "\udcff", "x" * 241, "é" * 121, "日" * 300, f"{TEMPORARY_MARK}1-x", "manifest", "Manifest",
+    "a\0b", "a\nb", "\x1b[31m",
+    "\udcff", "x" * 241, "é" * 121, "日" * 300, f"{TEMPORARY_MARK}1-x", "manifest", "Manifest",
 )  # fmt: skip
 NAMES = (
     "a", "a.b", "-5KQ66BBWC4", ".hidden", "10:30", "caf\u00e9", "cafe\u0301", "日本 é", "a~b", "x" * 240, "a b ",

@@ -24,6 +24,9 @@ from ava_detect.storage.local_files import atomic_path, write_text_atomic
 FILE_NAME = "instances.json"
 IMAGES = "images"
 _JPEG_QUALITY = 95
+_JPEG_COMMENT = b"ava_detect keyframe"
+#: How the images begin: the head that Pillow writes, then the comment, by which an earlier export is known.
+IMAGE_START = b"\xff\xd8\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0\xff\xfe\0\x15" + _JPEG_COMMENT
 PERSON_CATEGORY = 1
 
 
@@ -62,6 +65,23 @@ def write_coco(videos: Sequence[AnnotatedVideo], out: Path) -> list[Path]:
     return [path]
 
 
+def image_names(videos: Sequence[AnnotatedVideo]) -> list[str]:
+    """Return the names of the files that ``write_images`` will write, relative to its folder.
+
+    Args:
+        videos: The videos.
+
+    Returns:
+        ``images/VIDEO/SECOND.jpg`` for each image.
+    """
+    folders = file_stems(video.video_id for video in videos)
+    return [
+        f"{IMAGES}/{_file_name(folders[video.video_id], seconds)}"
+        for video in videos
+        for seconds in _shown_frames(video).values()
+    ]
+
+
 def write_images(videos: Sequence[AnnotatedVideo], out: Path) -> list[Path]:
     """Write the images of ``instances.json`` to the folder ``images``, under the names that they have there.
 
@@ -77,7 +97,7 @@ def write_images(videos: Sequence[AnnotatedVideo], out: Path) -> list[Path]:
         frames = _shown_frames(video)
         for seconds, image in zip(frames.values(), video.images(list(frames)), strict=True):
             with atomic_path(out / IMAGES / _file_name(folders[video.video_id], seconds)) as temporary:
-                Image.fromarray(image).save(temporary, quality=_JPEG_QUALITY)
+                Image.fromarray(image).save(temporary, "JPEG", quality=_JPEG_QUALITY, comment=_JPEG_COMMENT)
     return [out / IMAGES]
 
 
