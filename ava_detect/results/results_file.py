@@ -200,7 +200,7 @@ def _check_values(path: Path, table: AvaTable) -> None:
 
 def _check_rows(path: Path, name: str, values: npt.NDArray[Any], low: float, high: float) -> None:
     """Raise where a value, ``[R]`` or ``[R, 4]``, is not a number from ``low`` to ``high``."""
-    is_good = ((values >= low) & (values <= high)).reshape(len(values), -1).all(axis=1)
+    is_good = ((values >= low) & (values <= high)).all(axis=tuple(range(1, values.ndim)))  # [R]
     if not is_good.all():
         row = int(np.argmin(is_good))
         raise FormatError(
