@@ -207,7 +207,7 @@ def read_saved_results(
             opened = {video.file: open_results(video.file, start_seconds=start)}
         file = opened[video.file]
         names = given_label_map
-        if names is None and not any(file.action_names.values()):
+        if names is None and file.action_names and not any(file.action_names.values()):
             recorded = recorded_names(video.file)
             names = None if recorded is None else recorded.label_map
         label_map, _ = name_actions({**extra_actions, **file.action_names}, names)

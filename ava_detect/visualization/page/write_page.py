@@ -227,7 +227,7 @@ class _Writer:
         if truth_rows is not None:
             names = {int(i): "" for i in np.unique(truth_rows.action_ids[truth_rows.action_ids != NO_ACTION])} | names
         given = self._label_map
-        if given is None and not any(names.values()):
+        if given is None and names and not any(names.values()):
             if (recorded := recorded_names(file, self._truth_path)) is not None:
                 given = recorded.label_map
             else:
