@@ -17,6 +17,7 @@ from ava_detect.errors import ConfigError, FormatError, shown
 from ava_detect.formats.json_values import LARGEST_SECONDS
 from ava_detect.results.manifest import VideoRecord, read_manifest, read_summary
 from ava_detect.results.people_table import PeopleTable
+from ava_detect.results.recorded_names import recorded_names
 from ava_detect.results.results_file import RESULT_SUFFIXES, ResultsFile, name_actions, open_results
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.labels import LabelMap
@@ -233,7 +234,11 @@ def read_saved_results(
             # A file with many videos is read once, as its videos are consecutive; only the last file stays in memory.
             opened = {video.file: open_results(video.file, start_seconds=start)}
         file = opened[video.file]
-        label_map, _ = name_actions({**extra_actions, **file.action_names}, given_label_map)
+        names = given_label_map
+        if names is None and file.action_names and not any(file.action_names.values()):
+            recorded = recorded_names(video.file)
+            names = None if recorded is None else recorded.label_map
+        label_map, _ = name_actions({**extra_actions, **file.action_names}, names)
         people = file.people(video.video_id, label_map).linked(video.cuts_seconds)
         keyframes = keyframes_of(video.video_id, people, label_map)
         choices = _choices(label_map, given_label_map or run.label_map())

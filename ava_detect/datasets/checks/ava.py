@@ -23,6 +23,7 @@ from ava_detect.datasets.checks.videos import (
     end_seconds,
     media_of,
 )
+from ava_detect.datasets.keyframe_table import read_keyframe_table
 from ava_detect.errors import FormatError
 from ava_detect.evaluation.keyframes import IntArray, KeyframeKeys, key_seconds
 from ava_detect.formats.annotation_files import read_ground_truth, read_person_boxes
@@ -49,6 +50,7 @@ class AvaSplit(CheckedSplit):
         super().__init__(name, folder, media_of(files))
         self._files = files
         self._min_proposal_score = min_proposal_score
+        self._start_seconds = start_seconds
         self._numbering = KeyframeKeys()
         read_truth = partial(read_ground_truth, start_seconds=start_seconds, actions_required=True)
         self._table, self._keys = self._read(files.annotations, read_truth) or (
@@ -64,7 +66,7 @@ class AvaSplit(CheckedSplit):
         """See ``CheckedSplit.video_ids``."""
         return self._table.video_ids
 
-    def check_rows(self, known_ids: Iterable[int]) -> None:
+    def check_rows(self, known_ids: Iterable[int], scored_ids: Sequence[int]) -> None:
         """See ``CheckedSplit.check_rows``."""
         rows = RowFindings(self.name, self._files.annotations, self._table)
         check_ground_truth(rows, known_ids=known_ids, starts_seconds=self._starts, keys=self._keys)
@@ -73,6 +75,8 @@ class AvaSplit(CheckedSplit):
             self._check_exclusions(self._files.exclude)
         if self._files.proposals is not None:
             self._check_proposals(self._files.proposals)
+        if not self.has_problem:
+            self._check_as_training(scored_ids)
 
     def check_files(self, facts: Mapping[Path, VideoFacts], min_fps: float) -> None:
         """See ``CheckedSplit.check_files``."""
@@ -111,6 +115,21 @@ class AvaSplit(CheckedSplit):
             num_unscored_rows=sum(rows_of.get(action_id, 0) for action_id in set(known_ids) - set(label_map.ids)),
             rows_of_class={action_id: rows_of.get(action_id, 0) for action_id in label_map.ids},
         )
+
+    def _check_as_training(self, action_ids: Sequence[int]) -> None:
+        """Read the files as training or, for a split called "val", a test does, which may refuse them as a whole."""
+        try:
+            read_keyframe_table(
+                self._files.annotations,
+                action_ids=action_ids,
+                proposals=self._files.proposals,
+                exclude=self._files.exclude,
+                min_proposal_score=self._min_proposal_score,
+                start_seconds=self._start_seconds,
+                training=self.name != "val",
+            )
+        except FormatError as error:
+            self.note("unusable-annotations", [str(error)], unit="file")
 
     def _check_exclusions(self, path: str) -> None:
         if (read := self._read(path, read_ava_csv)) is None:

@@ -127,7 +127,7 @@ def check_splits(
     known = frozenset(label_map.ids if known_ids is None else known_ids)
     loaded = [_load(name, files, len(label_map), settings) for name, files in splits.items()]
     for split in loaded:
-        split.check_rows(known)
+        split.check_rows(known, label_map.ids)
     # Examine each file once, also where splits share it.
     paths = [path for split in loaded for path in split.paths.values()]
     facts = examine_all(

@@ -73,7 +73,7 @@ class ListSplit(CheckedSplit):
         """See ``CheckedSplit.video_ids``."""
         return list(dict.fromkeys(self._videos))
 
-    def check_rows(self, known_ids: Iterable[int]) -> None:
+    def check_rows(self, known_ids: Iterable[int], scored_ids: Sequence[int]) -> None:
         """See ``CheckedSplit.check_rows``. Labels are columns, so that the ids of the actions do not matter."""
         outside = self._columns >= self._num_classes
         self._add_labels(

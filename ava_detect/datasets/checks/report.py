@@ -34,6 +34,11 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "unreadable-file": Kind("problem", "a file of annotations cannot be read", "correct the line that is named"),
+    "unusable-annotations": Kind(
+        "problem",
+        "annotations that training refuses as a whole",
+        "give the label map that they belong to, and keep keyframes with people",
+    ),
     "missing-video": Kind(
         "problem",
         "annotated, but there is no video of that name",

@@ -14,6 +14,7 @@ from ava_detect.formats.annotation_files import read_ground_truth
 from ava_detect.formats.ava_csv import AvaTable
 from ava_detect.formats.row_checks import check_boxes
 from ava_detect.results.people_table import PeopleTable
+from ava_detect.results.recorded_names import recorded_names
 from ava_detect.results.results_file import ResultsFile, name_actions, open_results
 from ava_detect.results.saved import ReadOptions, SavedRun, SavedVideo, locate, open_run
 from ava_detect.structures.labels import NO_ACTION
@@ -30,6 +31,11 @@ from ava_detect.visualization.page.media import (
 )
 from ava_detect.visualization.page.packing import VideoContent
 from ava_detect.visualization.page.truth import judge
+
+_ASSUMED_AVA = (
+    "The results have no names of actions, so AVA's are shown: if the actions are others, give the label map that the "
+    "results were made with (`label_map`)."
+)
 
 
 @dataclass(frozen=True)
@@ -196,7 +202,7 @@ class _Writer:
         self._videos = reading.moved_videos()
         self._min_score = options.min_score
         self._start_seconds = run.start_seconds(reading.start_seconds)
-        truth = options.ground_truth
+        truth = self._truth_path = options.ground_truth
         self._truth = None if truth is None else _read_truth(Path(truth), run.videos, self._start_seconds)
         self._placing = cast(Placing, options.placing)
         self._opened: tuple[Path, ResultsFile] | None = None
@@ -229,9 +235,15 @@ class _Writer:
         # Actions that only the ground truth has get their default names.
         if truth_rows is not None:
             names = {int(i): "" for i in np.unique(truth_rows.action_ids[truth_rows.action_ids != NO_ACTION])} | names
-        label_map, unknown = name_actions(names, self._label_map)
+        given = self._label_map
+        if given is None and names and not any(names.values()):
+            if (recorded := recorded_names(file, self._truth_path)) is not None:
+                given = recorded.label_map
+            else:
+                notices.append(_ASSUMED_AVA)
+        label_map, unknown = name_actions(names, given)
         if unknown:
-            notices.append(_unknown_ids_notice(unknown, self._label_map is not None))
+            notices.append(_unknown_ids_notice(unknown, given is not None))
         people = results.people(entry.video_id, label_map).linked(cuts)
         if not len(people):
             notices.append("No person was found in this video.")
