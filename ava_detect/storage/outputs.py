@@ -74,7 +74,10 @@ def check_output_folder(
     """
     folder = Path(out)
     if os.path.lexists(folder) and not folder.is_dir():
-        raise ConfigError(f"`{parameter}` {shown(out)} is a file, and a folder is needed; choose another name")
+        raise ConfigError(
+            f"`{parameter}` {shown(out)} cannot be written to (it is a file, and a folder is needed); choose another "
+            "folder"
+        )
     _check_writable(folder / "x", parameter)
     known = _Inputs(inputs)
     for name in names:
@@ -200,17 +203,17 @@ def _check_writable(path: Path, parameter: str) -> None:
         if path.is_dir():
             reason = "is a folder"
         elif path.is_file() and not os.access(path, os.W_OK):
-            reason = "is protected from writing"
+            reason = "cannot be written to (it is protected from writing)"
         else:
-            path.lstat()
+            path.stat()
     except FileNotFoundError:
         folder = next((parent for parent in path.parents if os.path.lexists(parent)), Path())
         if not folder.is_dir():
-            reason = f"cannot be written, because {shown(folder)} is no folder"
+            reason = f"cannot be written to ({shown(folder)} is no folder)"
         elif not os.access(folder, os.W_OK | os.X_OK):
-            reason = f"cannot be written, because the folder {shown(folder)} is protected from writing"
+            reason = f"cannot be written to (the folder {shown(folder)} is protected from writing)"
     except (OSError, ValueError) as error:
-        reason = f"cannot be written ({getattr(error, 'strerror', None) or error})"
+        reason = f"cannot be written to ({getattr(error, 'strerror', None) or error})"
     if reason:
         raise ConfigError(f"`{parameter}` {shown(path)} {reason}; choose another name")
 
