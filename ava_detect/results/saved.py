@@ -227,10 +227,13 @@ def inputs_of(results: str | Path, options: ReadOptions | None = None) -> dict[s
         VideoError: The folder of the moved videos does not exist, or holds no video.
     """
     options, folder = options or ReadOptions(), Path(results)
-    run = _from_manifest(folder) or SavedRun(())
-    files = [path for suffix in RESULT_SUFFIXES for path in folder.glob(f"*{suffix}")]
+    run = _from_manifest(folder)
+    if run is None:
+        # Whatever has the suffix of results may be read as such.
+        files = [path for suffix in RESULT_SUFFIXES for path in folder.glob(f"*{suffix}")]
+        run = SavedRun(tuple(SavedVideo(path.name, path) for path in files))
     return {
-        "results": [results, *files, *(video.file for video in run.videos if video.file is not None)],
+        "results": [results, *(video.file for video in run.videos if video.file is not None)],
         "videos": [
             *(video.path for video in options.moved_videos()),
             *(video.source for video in run.videos if video.source is not None),
