@@ -25,6 +25,7 @@ from ava_detect.datasets.packed import LruCache, PackedStrings
 from ava_detect.errors import VideoError
 from ava_detect.structures import Clip, ClipSettings
 from ava_detect.video.clip_sampler import clip_grid_points, sample_clip
+from ava_detect.video.orientation import Orientation
 from ava_detect.video.reader import DecodedFrame, VideoReader
 from ava_detect.video.sources import videos_by_id
 from ava_detect.video.transforms import resize_short_side, short_side_size
@@ -268,7 +269,7 @@ def _resized(images: Iterable[npt.NDArray[np.uint8]], settings: ClipSettings) ->
         else:
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             size = short_side_size(frame.width, frame.height, settings.short_side)
-            yield DecodedFrame(frame, 0.0, 0, reformatters).image(*size)
+            yield DecodedFrame(frame, 0.0, Orientation(), reformatters).image(*size)
 
 
 def _check_found(folder: str | Path, missing: list[str], num_wanted: int) -> None:
