@@ -114,6 +114,8 @@ def shift_packets(path: Path, target: Path, packets_shifted: range, seconds: flo
         stream = container.add_stream_from_template(source.streams.video[0])
         packets = [packet for packet in source.demux(video=0) if packet.size]
         for number, packet in enumerate(packets):
+            assert packet.pts is not None, "mp4 has all time stamps"
+            assert packet.dts is not None, "mp4 has all time stamps"
             if number in packets_shifted:
                 shift = round(seconds / packet.time_base)
                 packet.pts += shift
