@@ -7,15 +7,17 @@ errors name parameters (`min_score`); here they become the flags of the command 
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 from typer.core import TyperCommand
 
+from ava_detect.errors import PassedOverWarning
 from ava_detect.storage.addresses import without_secrets
 
 _out = Console(soft_wrap=True)
@@ -32,6 +34,26 @@ def say(what: RenderableType) -> None:
 def complain(message: str) -> None:
     """Print a problem in a line on stderr."""
     err.print(f"ava-detect: {without_secrets(in_flags(message))}", markup=False, highlight=False)
+
+
+def complain_of_what_is_passed_over() -> None:
+    """Print the warnings about files that were left out as problems, without Python's file and line."""
+    show_others = warnings.showwarning
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if issubclass(category, PassedOverWarning):
+            complain(str(message))
+        else:
+            show_others(message, category, filename, lineno, file, line)
+
+    warnings.showwarning = show
 
 
 def table(heading: Sequence[str], rows: Iterable[Sequence[str]], *, left: Sequence[int]) -> Table:

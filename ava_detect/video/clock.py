@@ -64,7 +64,15 @@ class Clock:
 
     @classmethod
     def of(cls, container: av.container.InputContainer, stream: av.VideoStream) -> Clock:
-        """Derive the clock from the container and its stream, before anything is decoded."""
+        """Derive the clock before anything is decoded.
+
+        Args:
+            container: The open container.
+            stream: Its video stream.
+
+        Returns:
+            The clock; ``starting_with`` completes it.
+        """
         declared, start = _declared_seconds(container, stream), _seconds(stream.start_time, stream.time_base)
         is_avi = container.format.name == "avi"
         allows_jumps = bool(container.format.flags & cast(int, Flags.ts_discont.value))
@@ -85,7 +93,15 @@ class Clock:
         )
 
     def starting_with(self, stream: av.VideoStream, first: av.VideoFrame) -> Clock:
-        """Complete the clock by the first decoded frame, whose time stamp may be the lowest one, or missing."""
+        """Complete the clock by the first decoded frame, whose time stamp may be the lowest one, or missing.
+
+        Args:
+            stream: The video stream.
+            first: The frame.
+
+        Returns:
+            The final clock.
+        """
         if self.has_decoding_times:
             return self
         if first.pts is None or self.time_base is None:
@@ -95,7 +111,14 @@ class Clock:
         return replace(self, origin=_seconds(start, self.time_base))
 
     def seconds(self, frame: av.VideoFrame) -> float | None:
-        """Return the presentation time of a frame; None if it has no plausible one."""
+        """Return the presentation time of a frame.
+
+        Args:
+            frame: The frame as decoded.
+
+        Returns:
+            Seconds from the start of the video stream; None if it has no plausible time.
+        """
         if self.by_order or frame.pts is None or frame.time_base is None:
             return None
         seconds = float(frame.pts * frame.time_base) - self.origin
@@ -103,12 +126,25 @@ class Clock:
         return None if seconds > self.max_seconds else seconds
 
     def display_seconds(self, frame: av.VideoFrame) -> float:
-        """Return for how long a frame is on display."""
+        """Return for how long a frame is on display.
+
+        Args:
+            frame: The frame as decoded.
+
+        Returns:
+            Seconds, above 0.
+        """
         duration = 0.0 if self.has_decoding_times else _seconds(frame.duration, frame.time_base)
         return duration if 0 < duration <= self.max_gap_seconds else self.period
 
     def seek(self, container: av.container.InputContainer, stream: av.VideoStream, seconds: float) -> None:
-        """Seek to a keyframe of the codec at or before ``seconds``; not if frames are timed by their order."""
+        """Seek to a keyframe of the codec at or before a time; not if frames are timed by their order.
+
+        Args:
+            container: The open container.
+            stream: Its video stream.
+            seconds: The time from the start of the video stream.
+        """
         if seconds > 0 and not self.by_order and stream.time_base is not None:
             container.seek(int((seconds + self.origin) / float(stream.time_base)), stream=stream, backward=True)
 
@@ -166,7 +202,11 @@ class PacketTimes:
         return _seconds(self._step, self._time_base) or self._clock.period
 
     def feed(self, packet: av.Packet[av.VideoStream]) -> None:
-        """Note the next packet, before it is decoded; change its time stamps where they have jumped."""
+        """Note the next packet, before it is decoded; change its time stamps where they have jumped.
+
+        Args:
+            packet: The packet, in the order of the file.
+        """
         if packet.size:
             self.num_packets += 1
         if self._clock.has_decoding_times:
@@ -206,7 +246,11 @@ class PacketTimes:
         return known or max(1, round(self._clock.period / self._time_base))
 
     def lose(self, packet: av.Packet[av.VideoStream]) -> None:
-        """Note that a packet could not be decoded: no frame has its decoding time."""
+        """Note that a packet could not be decoded: no frame has its decoding time.
+
+        Args:
+            packet: The packet.
+        """
         if packet.dts in self._waiting:
             self._waiting.remove(packet.dts)
             heapq.heapify(self._waiting)

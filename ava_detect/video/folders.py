@@ -36,7 +36,7 @@ class PassedOver:
         """Count one more.
 
         Args:
-            reason: Why it is left out, with ``{files}`` for "3 files".
+            reason: What it is, with ``{files}`` for "3 files" or ``{folders}`` for "3 folders".
             name: The file or folder.
         """
         self._counts[reason] += 1
@@ -74,8 +74,9 @@ class PassedOver:
         """Warn about the files counted so far, if any."""
         parts = []
         for reason, count in self._counts.items():
-            files = "1 file" if count == 1 else f"{count} files"
-            parts.append(f"{reason.format(files=files)} ({'first ' if count > 1 else ''}{shown(self._first[reason])})")
+            files, folders = ("1 file", "1 folder") if count == 1 else (f"{count} files", f"{count} folders")
+            first = f"{'first ' if count > 1 else ''}{shown(self._first[reason])}"
+            parts.append(f"{reason.format(files=files, folders=folders)} ({first})")
         if parts:
             warnings.warn(f"{self._source}: passed over {' and '.join(parts)}", PassedOverWarning, stacklevel=2)
         self._counts.clear()
@@ -100,7 +101,7 @@ def videos_below(folder: Path, passed_over: PassedOver) -> Iterator[list[Path]]:
     read: set[tuple[int, int]] = set()
 
     def note_unreadable(error: OSError) -> None:
-        passed_over.add("{files} that cannot be listed", f"{error.filename}: {error.strerror}")
+        passed_over.add("{folders} that cannot be listed", f"{error.filename}: {error.strerror}")
 
     for parent, folders, names in os.walk(folder, followlinks=True, onerror=note_unreadable):
         try:
@@ -109,7 +110,7 @@ def videos_below(folder: Path, passed_over: PassedOver) -> Iterator[list[Path]]:
             note_unreadable(error)
             continue
         if (state.st_dev, state.st_ino) in read:
-            passed_over.add("{files} that link to a folder read already", parent)
+            passed_over.add("{folders} linked to one read already", parent)
             folders.clear()
             continue
         read.add((state.st_dev, state.st_ino))
@@ -120,6 +121,21 @@ def videos_below(folder: Path, passed_over: PassedOver) -> Iterator[list[Path]]:
             for name in sorted(names)
             if PurePosixPath(name).suffix.lower() in VIDEO_SUFFIXES and not passed_over.is_macos_data(name)
         ]
+
+
+def real_path(path: str | Path) -> str:
+    """Follow the links of a path.
+
+    Args:
+        path: Any path; it need not exist.
+
+    Returns:
+        The absolute path; links that lead in a circle stay as they are.
+    """
+    try:
+        return os.path.realpath(path)
+    except ValueError:  # a NUL, which no path can hold
+        return str(path)
 
 
 def local_files_of(pattern: str, passed_over: PassedOver) -> list[Path]:

@@ -36,6 +36,7 @@ from ava_detect.video.folders import (
     escape_existing,
     local_files_of,
     no_video,
+    real_path,
     videos_below,
 )
 from ava_detect.video.remote import RemoteVideo
@@ -104,7 +105,7 @@ def _on_disk(path: Path, inside_out: Address | None) -> Iterator[SourceVideo]:
 
         def videos(passed_over: PassedOver) -> Iterator[SourceVideo]:
             for found in local_files_of(str(path), passed_over):
-                if not passed_over.is_output(is_output(os.path.realpath(found)), str(found)):
+                if not passed_over.is_output(is_output(real_path(found)), str(found)):
                     yield _local_video(found, found.stem)
 
         yield from _with_a_word(f"the pattern {path}", videos)
@@ -125,7 +126,7 @@ def _below(folder: Path, inside_out: Address | None, passed_over: PassedOver) ->
     """Yield the videos of a local folder, folder by folder."""
     is_output = _is_below(fsspec.filesystem("file"), inside_out)
     for paths in videos_below(folder, passed_over):
-        kept = [p for p in paths if not passed_over.is_output(is_output(os.path.realpath(p)), str(p))]
+        kept = [p for p in paths if not passed_over.is_output(is_output(real_path(p)), str(p))]
         for video_id, path in _with_ids((p.relative_to(folder).as_posix(), p) for p in kept):
             yield _local_video(path, video_id)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from ava_detect.errors import VideoError, shown
 from ava_detect.storage.addresses import Address
 from ava_detect.structures.video_ids import ByVideoId, composed
-from ava_detect.video.folders import PassedOver, local_files_of, no_video, videos_below
+from ava_detect.video.folders import PassedOver, local_files_of, no_video, real_path, videos_below
 
 # Kinetics' download tools name a clip by its video and its start and end in seconds: ID_000012_000022.
 _CLIP_NAME = re.compile(r"(?P<video>.+)_(?P<start>\d{6})_\d{6}")
@@ -41,7 +41,7 @@ class SourceVideo:
     @property
     def location(self) -> str:
         """The location of the file for messages and records: the absolute path, or the address without secrets."""
-        return str(self.path) if isinstance(self.path, Address) else os.path.realpath(self.path)
+        return str(self.path) if isinstance(self.path, Address) else real_path(self.path)
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def find_videos(sources: Iterable[str | Path], *, inside_out: Path | None = None
     paths: dict[str, Path] = {}
     for source in sources:
         for path in _expand(source, inside_out):
-            paths.setdefault(os.path.realpath(path), path)
+            paths.setdefault(real_path(path), path)
     if not paths:
         raise VideoError("no video was named; give files, folders or globs")
     if not any(os.path.exists(path) for path in paths.values()):  # noqa: PTH110
@@ -138,11 +138,11 @@ def _expand(source: str | Path, inside_out: Path | None) -> list[Path]:
         found = local_files_of(str(source), passed_over)
     else:
         return [Path(source)]
-    out = None if inside_out is None else Path(os.path.realpath(inside_out))
+    out = None if inside_out is None else Path(real_path(inside_out))
     kept = [
         path
         for path in found
-        if out is None or not passed_over.is_output(Path(os.path.realpath(path)).is_relative_to(out), str(path))
+        if out is None or not passed_over.is_output(Path(real_path(path)).is_relative_to(out), str(path))
     ]
     passed_over.warn()
     if not kept:
@@ -172,9 +172,9 @@ def _file_name(path: Path) -> str:
 
 
 def _folder_and_file_name(path: Path) -> str:
-    return f"{Path(os.path.realpath(path)).parent.name}__{path.name}"
+    return f"{Path(real_path(path)).parent.name}__{path.name}"
 
 
 def _name_and_hash(path: Path) -> str:
     """Return a name that differs for any two paths, also for those that differ only in case."""
-    return f"{_folder_and_file_name(path)}-{hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()[:8]}"
+    return f"{_folder_and_file_name(path)}-{hashlib.sha256(os.fsencode(real_path(path))).hexdigest()[:8]}"
