@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Annotated
@@ -30,7 +31,7 @@ from ava_detect.cli import (
     visualize,
     weights,
 )
-from ava_detect.cli.console import STANDARD_OUTPUT, Command, forget_command, say
+from ava_detect.cli.console import STANDARD_OUTPUT, Command, forget_command, say, show_warning
 from ava_detect.cli.faults import tell
 from ava_detect.environment import installed_version
 
@@ -71,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: Those of the command line; by default the process's.
     """
     _escape_what_cannot_be_printed()
+    warnings.showwarning = show_warning
     try:
         app(arguments)
     except SystemExit as finished:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from pathlib import Path
@@ -18,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperCommand
 
-from ava_detect.errors import ConfigError, shown
+from ava_detect.errors import AvaDetectWarning, ConfigError, shown
 from ava_detect.storage.addresses import without_secrets
 from ava_detect.storage.local_files import is_standard_output
 
@@ -52,6 +53,16 @@ def results_beside(file: Path | None) -> None:
 def complain(message: str) -> None:
     """Print a problem in a line on stderr."""
     err.print(f"ava-detect: {shown(without_secrets(in_flags(message)))}", markup=False, highlight=False)
+
+
+def show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+) -> None:
+    """Print a warning; ours as a problem, without the line of code that Python adds."""
+    if issubclass(category, AvaDetectWarning):
+        complain(str(message))
+    else:
+        err.print(warnings.formatwarning(message, category, filename, lineno, line), end="", markup=False)
 
 
 def table(heading: Sequence[str], rows: Iterable[Sequence[str]], *, left: Sequence[int]) -> Table:

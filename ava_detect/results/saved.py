@@ -19,6 +19,7 @@ from ava_detect.results.people_table import PeopleTable
 from ava_detect.results.results_file import RESULT_SUFFIXES, ResultsFile, name_actions, open_results
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.labels import LabelMap
+from ava_detect.structures.video_ids import composed
 from ava_detect.video.sources import LocalVideo, find_videos
 
 
@@ -302,8 +303,9 @@ def locate(video_id: str, source: Path | None, videos: Sequence[LocalVideo]) -> 
         The first of these that exists: the file in ``videos`` with the file name of ``source``, the file in ``videos``
         with the video id, ``source`` itself. None where none exists.
     """
-    by_name = [video.path for video in videos if source is not None and video.path.name == source.name]
-    by_id = [video.path for video in videos if video.video_id == video_id]
+    name = None if source is None else composed(source.name)
+    by_name = [video.path for video in videos if composed(video.path.name) == name]
+    by_id = [video.path for video in videos if composed(video.video_id) == composed(video_id)]
     if by_name or by_id:
         return (by_name or by_id)[0]
     return source if source is not None and source.is_file() else None
