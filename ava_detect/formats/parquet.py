@@ -54,7 +54,12 @@ def parquet_writer(
     """
     schema = SCHEMA.with_metadata({"ava_detect.note": note} if note else None)
     buffered: list[pa.Table] = []
-    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as file:
+    # Through a stream: pyarrow opens no file whose name is not UTF-8.
+    with (
+        atomic_path(path) as temporary,
+        temporary.open("wb") as stream,
+        pq.ParquetWriter(stream, schema, compression="zstd") as file,
+    ):
 
         def flush() -> None:
             if buffered:
@@ -91,9 +96,9 @@ def add_metadata(path: str | Path, metadata: Mapping[str, str]) -> None:
         path: The file to rewrite.
         metadata: The entries; they replace existing ones of the same name.
     """
-    with atomic_path(path) as temporary, pq.ParquetFile(path) as original:
+    with atomic_path(path) as temporary, Path(path).open("rb") as source, pq.ParquetFile(source) as original:
         schema = original.schema_arrow.with_metadata({**(original.schema_arrow.metadata or {}), **metadata})
-        with pq.ParquetWriter(temporary, schema, compression="zstd") as file:
+        with temporary.open("wb") as stream, pq.ParquetWriter(stream, schema, compression="zstd") as file:
             for group in range(original.num_row_groups):
                 file.write_table(original.read_row_group(group).replace_schema_metadata(schema.metadata))
 

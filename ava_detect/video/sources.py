@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ava_detect.errors import VideoError, shown
 from ava_detect.storage.addresses import Address
+from ava_detect.storage.file_names import valid_id
 from ava_detect.structures.video_ids import ByVideoId, composed
 from ava_detect.video.folders import PassedOver, local_files_of, no_video, real_path, videos_below
 
@@ -37,6 +38,9 @@ class SourceVideo:
     start_seconds: float | None = None
     modified: float | None = None
     problem: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "video_id", valid_id(self.video_id))
 
     @property
     def location(self) -> str:
@@ -120,7 +124,7 @@ def videos_by_id(source: str | Path) -> ByVideoId[list[VideoFile]]:
     if not os.path.exists(paths[0]):  # noqa: PTH110
         raise VideoError(f"there is no such file: {shown(source)}")
     for path in paths:
-        for name in {path.stem, path.name}:
+        for name in {valid_id(path.stem), valid_id(path.name)}:
             by_name.setdefault(name, []).append(VideoFile(path))
         if match := _CLIP_NAME.fullmatch(path.stem):
             clips.setdefault(match["video"], []).append(VideoFile(path, float(match["start"])))

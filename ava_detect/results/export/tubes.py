@@ -66,7 +66,9 @@ def write_tubes(path: str | Path, tubes: Iterable[ActionTube], label_map: LabelM
     rows = [_row(tube, label_map) for tube in tubes]
     with atomic_path(path) as temporary:
         if suffix == "parquet":
-            pq.write_table(pa.Table.from_pylist(rows, SCHEMA), temporary, compression="zstd")
+            # Through a stream: pyarrow opens no file whose name is not UTF-8.
+            with temporary.open("wb") as stream:
+                pq.write_table(pa.Table.from_pylist(rows, SCHEMA), stream, compression="zstd")
         elif suffix == "jsonl":
             lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
             temporary.write_text("".join(lines), encoding="utf-8")
@@ -91,7 +93,8 @@ def is_tubes_file(path: Path) -> bool:
         head = first_bytes(path)
         return not head or _FIRST_LINE.match(head) is not None
     try:
-        return bool(pq.read_schema(path).names == SCHEMA.names)
+        with path.open("rb") as file:
+            return bool(pq.read_schema(file).names == SCHEMA.names)
     except (OSError, pa.ArrowException):
         return False
 
