@@ -53,7 +53,7 @@ def status(
     ],
     as_json: options.AsJson = False,
 ) -> None:
-    """How far the runs into a dataset have come, from the dataset alone. Exit code 1 where videos were set aside."""
+    """How far the runs into a dataset have come, from the dataset alone. Exit code 1: videos failed or are cut."""
     from ava_detect.results.collect import dataset_status
 
     found = dataset_status(dataset)
@@ -71,5 +71,9 @@ def status(
             complain(problem)
         if found.num_failed > len(found.problems):
             complain(f"and {found.num_failed - len(found.problems)} more")
-    if found.num_failed:
+        for sentence in found.broken:
+            complain(sentence)
+        if found.num_broken > len(found.broken):
+            complain(f"and {found.num_broken - len(found.broken)} more such files")
+    if found.num_failed or found.num_broken:
         raise typer.Exit(1)

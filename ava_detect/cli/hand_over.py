@@ -24,6 +24,9 @@ def hand_over(
     label_map: options.LabelMap = None,
     min_score: Annotated[float, typer.Option(metavar="F", help="Least score of an action to be exported.")] = 0.5,
     start_seconds: options.ResultsStart = None,
+    images: Annotated[
+        bool, typer.Option("--images", help="With coco: the frames of the keyframes as JPEG, in OUT/images.")
+    ] = False,
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -32,7 +35,7 @@ def hand_over(
     from ava_detect.results.saved import ReadOptions
 
     reading = ReadOptions(videos, label_map, start_seconds)
-    exported = hand_over(results, to, out, reading, min_score=min_score, overwrite=overwrite)
+    exported = hand_over(results, to, out, reading, min_score=min_score, images=images, overwrite=overwrite)
     if not quiet:
         say(
             f"{exported.num_boxes:,} boxes of {exported.num_tracks:,} people in {exported.num_videos:,} videos, "
@@ -40,6 +43,8 @@ def hand_over(
         )
         for path in exported.files:
             say(str(path))
+        if exported.note:
+            say(f"Next: {exported.note}.")
 
 
 def tubes(

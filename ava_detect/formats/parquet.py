@@ -97,7 +97,8 @@ def add_metadata(path: str | Path, metadata: Mapping[str, str]) -> None:
         metadata: The entries; they replace existing ones of the same name.
     """
     with atomic_path(path) as temporary, Path(path).open("rb") as source, pq.ParquetFile(source) as original:
-        schema = original.schema_arrow.with_metadata({**(original.schema_arrow.metadata or {}), **metadata})
+        added = {name.encode(): value.encode() for name, value in metadata.items()}
+        schema = original.schema_arrow.with_metadata({**(original.schema_arrow.metadata or {}), **added})
         with temporary.open("wb") as stream, pq.ParquetWriter(stream, schema, compression="zstd") as file:
             for group in range(original.num_row_groups):
                 file.write_table(original.read_row_group(group).replace_schema_metadata(schema.metadata))

@@ -82,12 +82,12 @@ def test_names_are_the_files_or_the_label_maps():
 
 def test_files_that_are_no_results(tmp_path):
     bad = tmp_path / "bad.jsonl"
-    bad.write_text('{"video_id": "v", "people": []}\n{"video_id": "v"}\n')
+    bad.write_text('{"video_id": "v", "timestamp_seconds": 0, "people": []}\n{"video_id": "v"}\n')
     with pytest.raises(FormatError, match=r"bad\.jsonl, line 2: not a keyframe as `ava-detect annotate` writes it"):
         open_results(bad)
     percent = tmp_path / "percent.csv"
     percent.write_text("v,0902,0,0,1,1,12,97\n")
-    with pytest.raises(FormatError, match="scores reach 97, and a score is a number from 0 to 1"):
+    with pytest.raises(FormatError, match="scores are numbers from 0 to 1, got 97"):
         open_results(percent)
     with pytest.raises(FormatError, match="there is no such file of results"):
         open_results(tmp_path / "none.csv")
