@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from ava_detect.errors import FormatError
 from ava_detect.formats.jsonl import shortest_decimal
+from ava_detect.formats.parquet_reader import open_native
 from ava_detect.storage.local_files import atomic_path, is_stream
 from ava_detect.storage.outputs import first_bytes
 from ava_detect.structures.labels import LabelMap
@@ -66,8 +67,7 @@ def write_tubes(path: str | Path, tubes: Iterable[ActionTube], label_map: LabelM
     rows = [_row(tube, label_map) for tube in tubes]
     with atomic_path(path) as temporary:
         if suffix == "parquet":
-            # Through a stream: pyarrow opens no file whose name is not UTF-8.
-            with temporary.open("wb") as stream:
+            with open_native(temporary, "wb") as stream:
                 pq.write_table(pa.Table.from_pylist(rows, SCHEMA), stream, compression="zstd")
         elif suffix == "jsonl":
             lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
@@ -93,7 +93,7 @@ def is_tubes_file(path: Path) -> bool:
         head = first_bytes(path)
         return not head or _FIRST_LINE.match(head) is not None
     try:
-        with path.open("rb") as file:
+        with open_native(path) as file:
             return bool(pq.read_schema(file).names == SCHEMA.names)
     except (OSError, pa.ArrowException):
         return False
