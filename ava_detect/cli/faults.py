@@ -7,6 +7,7 @@ an unexpected error is kept in a file.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -24,6 +25,8 @@ from ava_detect.storage.cache import cache_dir
 DEBUG_VARIABLE = "AVA_DETECT_DEBUG"
 MENDABLE, WRONG_CALL, OUR_FAULT = 1, 2, 70
 _MAX_REASON_LENGTH = 300
+# What ``Path.resolve`` raises before Python 3.13, in the place of an OSError.
+_LINK_LOOP = "Symlink loop from "
 # How libraries say that memory is short, beside MemoryError.
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc", "unable to allocate")
 
@@ -42,6 +45,8 @@ def tell(error: Exception) -> int:
     if isinstance(error, AvaDetectError | MissingDependencyError):
         complain(str(error))
         return MENDABLE if isinstance(error, StoreError | EngineError) else WRONG_CALL
+    if isinstance(error, RuntimeError) and str(error).startswith(_LINK_LOOP):
+        error = OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(error)[len(_LINK_LOOP) :].strip("'"))
     if isinstance(error, OSError) and error.filename is None and _stdout_fails():
         error = OSError(error.errno, error.strerror, STANDARD_OUTPUT)
     if isinstance(error, OSError) and error.errno is not None and error.filename is not None:

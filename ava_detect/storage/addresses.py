@@ -137,7 +137,7 @@ def address_of(path: str | Path | Address) -> Address:
     """
     if isinstance(path, Address):
         return path
-    return Address(path) if isinstance(path, str) and is_address(path) else Address(f"file://{Path(path).resolve()}")
+    return Address(path) if isinstance(path, str) and is_address(path) else Address(f"file://{os.path.realpath(path)}")
 
 
 def without_secrets(text: str) -> str:
