@@ -70,6 +70,7 @@ def test_the_unexpected_is_a_sentence_and_a_report(run_cli, failing, cache, name
             1,
             "/x/a.csv: No space left on device; make room",
         ),
+        (RuntimeError("Symlink loop from '/a/b'"), 1, "/a/b: Too many levels of symbolic links; its symbolic"),
         (
             PermissionError(errno.EACCES, "Permission denied", "a\nb"),
             1,
