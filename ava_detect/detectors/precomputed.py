@@ -17,6 +17,7 @@ from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
 from ava_detect.formats.ava_csv_reader import LastColumn
 from ava_detect.formats.coco_json import read_coco_json
 from ava_detect.structures import Float32Array, Frame, PersonBoxes, boxes
+from ava_detect.structures.video_ids import ByVideoId
 
 # Greatest difference between a frame's time and the file's timestamp: writers round to hundredths.
 TIMESTAMP_TOLERANCE_SECONDS = 0.01
@@ -144,7 +145,7 @@ class PrecomputedBoxes:
             )
 
 
-def _people_by_video(table: AvaTable, min_score: float | None) -> dict[str, _Video]:
+def _people_by_video(table: AvaTable, min_score: float | None) -> ByVideoId[_Video]:
     """The persons of each video, one row per person; a video whose keyframes are all empty has no rows."""
     corners = ["x1", "y1", "x2", "y2"]
     rows = pd.DataFrame(table.boxes_fraction, columns=corners)
@@ -157,12 +158,15 @@ def _people_by_video(table: AvaTable, min_score: float | None) -> dict[str, _Vid
     if min_score is not None:
         people = people[people["score"] >= min_score]
     groups = dict(iter(people.groupby("video")))
-    return {
-        video_id: _Video(
-            found["seconds"].to_numpy(np.float64),
-            found[corners].to_numpy(np.float32),
-            found["score"].to_numpy(np.float32),
+    return ByVideoId(
+        (
+            video_id,
+            _Video(
+                found["seconds"].to_numpy(np.float64),
+                found[corners].to_numpy(np.float32),
+                found["score"].to_numpy(np.float32),
+            ),
         )
         for index, video_id in enumerate(table.video_ids)
         for found in [groups.get(index, people.iloc[:0])]
-    }
+    )

@@ -58,6 +58,11 @@ KINDS: Mapping[str, Kind] = {
         "frames come at uneven times",
         "`clip.sampling=time` needs no change; other tools, and `clip.sampling=frames`, assume even times",
     ),
+    "time-jump": Kind(
+        "note",
+        "time stamps jump, as in a file put together of parts",
+        "the parts are joined here; other tools may show other times, so re-encode the file if they are to agree",
+    ),
     "missing-frames": Kind("problem", "numbers are left out among the extracted frames", "extract the frames again"),
     "second-outside": Kind(
         "problem",
