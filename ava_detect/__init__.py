@@ -121,6 +121,7 @@ _NAMES = {
         "Keyframe",
         "sample_clip",
     ),
+    "video.orientation": ("Orientation",),
     "video.reader": (
         "DecodedFrame",
         "VideoReader",
@@ -208,6 +209,7 @@ if TYPE_CHECKING:
     from ava_detect.structures.progress import Progress as Progress
     from ava_detect.video.clip_sampler import Keyframe as Keyframe
     from ava_detect.video.clip_sampler import sample_clip as sample_clip
+    from ava_detect.video.orientation import Orientation as Orientation
     from ava_detect.video.reader import DecodedFrame as DecodedFrame
     from ava_detect.video.reader import VideoReader as VideoReader
     from ava_detect.video.remote import RemoteVideo as RemoteVideo

@@ -148,7 +148,7 @@ def _record(
         video_id=source.video_id,
         source=source.location,
         status="damaged" if damage else "done",
-        message=damage,
+        message=" and ".join(filter(None, (damage, run.video.time_jumps()))),
         num_keyframes=run.num_keyframes,
         num_people=run.num_people,
         num_rows=num_rows,

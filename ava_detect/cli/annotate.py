@@ -168,12 +168,14 @@ def _row(record: VideoRecord) -> tuple[str, ...]:
 
 
 def report_problems(summary: AnnotateSummary) -> None:
-    """Name on stderr whatever did not go well, and set the exit code."""
+    """Name on stderr whatever did not go well or is worth knowing, and set the exit code."""
     for record in summary.videos:
         if record.status == "failed":
             complain(record.message)
         elif record.status == "damaged":
             complain(f"{record.source}: {record.message}; the rest is annotated")
+        elif record.message:
+            complain(f"{record.source}: {record.message}")
     if summary.interrupted:
         complain("interrupted; finished videos are whole, and the same command goes on from here")
     if not summary.all_well:

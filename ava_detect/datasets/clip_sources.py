@@ -23,7 +23,9 @@ from ava_detect.datasets.extracted_frames import FrameSequence, find_frames, rea
 from ava_detect.datasets.packed import LruCache, PackedStrings
 from ava_detect.errors import VideoError, shown
 from ava_detect.structures import Clip, ClipSettings
+from ava_detect.structures.video_ids import ByVideoId
 from ava_detect.video.clip_sampler import clip_grid_points, sample_clip
+from ava_detect.video.orientation import Orientation
 from ava_detect.video.reader import DecodedFrame, VideoReader
 from ava_detect.video.sources import videos_by_id
 from ava_detect.video.transforms import resize_short_side, short_side_size
@@ -165,15 +167,15 @@ class FrameClips:
             VideoError: If videos have no folder; names their ids.
         """
         self._folder = Path(folder)
-        self._video_ids = PackedStrings.of(video_ids)
         self._start_seconds = start_seconds
         # Listed on first use, since a dataset has millions of frames.
         self._sequences = LruCache(_FOLDERS_KEPT, self._find_frames)
-        present: set[str] = set()
+        present: ByVideoId[str] = ByVideoId()
         if self._folder.is_dir():
             with os.scandir(self._folder) as entries:
-                present = {entry.name for entry in entries if entry.is_dir()}
+                present = ByVideoId((entry.name, entry.name) for entry in entries if entry.is_dir())
         _check_found(folder, [name for name in video_ids if name not in present], len(video_ids))
+        self._folder_names = PackedStrings.of([present[name] for name in video_ids])
 
     def duration_seconds(self, video: int, settings: ClipSettings) -> float:
         """See ``ClipSource.duration_seconds``."""
@@ -211,7 +213,7 @@ class FrameClips:
 
     def _find_frames(self, video: int) -> FrameSequence:
         try:
-            return find_frames(self._folder / self._video_ids[video])
+            return find_frames(self._folder / self._folder_names[video])
         except VideoError as error:
             raise VideoError(f"{error}; {_ADVICE}") from error
 
@@ -232,7 +234,7 @@ def _resized(images: Iterable[npt.NDArray[np.uint8]], settings: ClipSettings) ->
         else:
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             size = short_side_size(frame.width, frame.height, settings.short_side)
-            yield DecodedFrame(frame, 0.0, 0, reformatters).image(*size)
+            yield DecodedFrame(frame, 0.0, Orientation(), reformatters).image(*size)
 
 
 def _check_found(folder: str | Path, missing: list[str], num_wanted: int) -> None:

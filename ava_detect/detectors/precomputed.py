@@ -18,6 +18,7 @@ from ava_detect.formats.ava_csv import AvaTable
 from ava_detect.formats.ava_csv_header import LastColumn
 from ava_detect.formats.row_checks import check_boxes
 from ava_detect.structures import Float32Array, Frame, PersonBoxes, boxes
+from ava_detect.structures.video_ids import ByVideoId
 
 # Greatest difference between a frame's time and the file's timestamp: writers round to hundredths.
 TIMESTAMP_TOLERANCE_SECONDS = 0.01
@@ -133,7 +134,7 @@ class PrecomputedBoxes:
         return f"{self._path}: no row is of the video {video_id!r}; {hint} {examples or 'no video at all'}"
 
 
-def _people_by_video(table: AvaTable, min_score: float | None) -> dict[str, _Video]:
+def _people_by_video(table: AvaTable, min_score: float | None) -> ByVideoId[_Video]:
     """The persons of each video, one row per person; a video whose keyframes are all empty has no rows."""
     corners = ["x1", "y1", "x2", "y2"]
     rows = pd.DataFrame(table.boxes_fraction, columns=corners)
@@ -146,12 +147,15 @@ def _people_by_video(table: AvaTable, min_score: float | None) -> dict[str, _Vid
     if min_score is not None:
         people = people[people["score"] >= min_score]
     groups = dict(iter(people.groupby("video")))
-    return {
-        video_id: _Video(
-            found["seconds"].to_numpy(np.float64),
-            found[corners].to_numpy(np.float32),
-            found["score"].to_numpy(np.float32),
+    return ByVideoId(
+        (
+            video_id,
+            _Video(
+                found["seconds"].to_numpy(np.float64),
+                found[corners].to_numpy(np.float32),
+                found["score"].to_numpy(np.float32),
+            ),
         )
         for index, video_id in enumerate(table.video_ids)
         for found in [groups.get(index, people.iloc[:0])]
-    }
+    )

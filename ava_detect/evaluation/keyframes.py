@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from ava_detect.errors import FormatError
 from ava_detect.formats.ava_csv import AvaTable
+from ava_detect.structures.video_ids import ByVideoId
 
 IntArray = npt.NDArray[np.int64]
 Int32Array = npt.NDArray[np.int32]
@@ -82,12 +83,13 @@ class KeyframeKeys:
     """Assigns keys to keyframes, consistently over all tables that it is given."""
 
     def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
+        self._numbers: ByVideoId[int] = ByVideoId()
+        self._video_ids: list[str] = []
 
     @property
     def video_ids(self) -> tuple[str, ...]:
         """Ids of the videos seen so far; a key's video number is an index into them."""
-        return tuple(self._numbers)
+        return tuple(self._video_ids)
 
     def of_rows(self, table: AvaTable) -> IntArray:
         """Return the key of each row.
@@ -105,7 +107,10 @@ class KeyframeKeys:
         number_of_video = np.zeros(len(table.video_ids), np.int64)
         used = np.flatnonzero(np.bincount(table.video_index, minlength=len(table.video_ids)))
         for index in used.tolist():
-            number_of_video[index] = self._numbers.setdefault(table.video_ids[index], len(self._numbers))
+            video_id = table.video_ids[index]
+            number_of_video[index] = self._numbers.setdefault(video_id, len(self._video_ids))
+            if len(self._numbers) > len(self._video_ids):
+                self._video_ids.append(video_id)
         if len(self._numbers) > _VIDEO_LIMIT:
             raise FormatError(f"{len(self._numbers)} videos are more than the {_VIDEO_LIMIT} that fit one evaluation")
         microseconds = _microseconds(table.timestamps_seconds)  # [R]

@@ -5,6 +5,7 @@ Shapes: R rows of a batch.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,19 @@ def is_parquet_file(path: str | Path) -> bool:
         return file.read(4) == b"PAR1"
 
 
+def open_native(path: str | Path, mode: str = "rb") -> pa.NativeFile:
+    """Open a file for pyarrow, which takes a path only if it is UTF-8.
+
+    Args:
+        path: The file.
+        mode: ``"rb"`` or ``"wb"``.
+
+    Returns:
+        The open file; a context manager.
+    """
+    return pa.OSFile(os.fsencode(path), mode)
+
+
 def iter_parquet(
     path: str | Path | pq.ParquetFile, *, start_seconds: float = 0.0, name: str | None = None
 ) -> Iterator[AvaTable]:
@@ -67,7 +81,7 @@ def iter_parquet(
     videos: dict[str, int] = {}
     where, num_rows = shown(path if name is None else name), 0
     try:
-        file = path if isinstance(path, pq.ParquetFile) else pq.ParquetFile(path)
+        file = path if isinstance(path, pq.ParquetFile) else pq.ParquetFile(open_native(path))
         names = file.schema_arrow.names
         if missing := [name for name in _REQUIRED if name not in names]:
             raise FormatError(f"{where}: no column {', '.join(missing)}; the file has {shown(', '.join(names))}")

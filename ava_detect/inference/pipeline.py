@@ -23,6 +23,7 @@ from ava_detect.errors import ConfigError
 from ava_detect.inference.prefetch import ordered_map, prefetch
 from ava_detect.inference.scorer import ClipScorer, Scorer, Scores
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
+from ava_detect.storage.file_names import valid_id
 from ava_detect.structures import ActionDetections, Clip, Frame, PersonBoxes
 from ava_detect.structures import boxes as box_ops
 from ava_detect.structures.labels import LabelMap
@@ -123,7 +124,7 @@ class Pipeline:
         """
         times = keyframe_times(self.every_seconds) if at_seconds is None else at_seconds
         video = as_video_file(source)
-        return VideoRun(self, video, video.stem if video_id is None else video_id, times)
+        return VideoRun(self, video, valid_id(video.stem) if video_id is None else video_id, times)
 
     def detect(self, keyframes: Sequence[Keyframe], video_id: str) -> list[PersonBoxes]:
         """Find the people on each keyframe.

@@ -158,7 +158,7 @@ class ResultsDataset:
             existing: Mapping[str, Any] | None = dataset.settings()
             if existing is None:
                 content = json.dumps({"settings": settings, **about}, indent=2, ensure_ascii=False)
-                dataset._store.create(_RUN_FILE, content.encode())
+                dataset._store.create(_RUN_FILE, content.encode(errors="backslashreplace"))
                 # Another run may have created the file first: read back which settings it has.
                 existing = dataset.settings() or settings
         except (OSError, NotImplementedError) as error:
@@ -445,4 +445,4 @@ def _number_of_key(key: str) -> np.uint64:
 
 
 def _to_bytes(record: VideoRecord) -> bytes:
-    return json.dumps(asdict(record), ensure_ascii=False).encode()
+    return json.dumps(asdict(record), ensure_ascii=False).encode(errors="backslashreplace")

@@ -15,7 +15,7 @@ from ava_detect.errors import FormatError, shown
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
 from ava_detect.formats.json_values import LARGEST_INT64, LARGEST_SECONDS
 from ava_detect.formats.jsonl import iter_lines, read_jsonl
-from ava_detect.formats.parquet_reader import iter_parquet
+from ava_detect.formats.parquet_reader import iter_parquet, open_native
 from ava_detect.formats.row_checks import check_boxes
 from ava_detect.results.people_table import PeopleTable
 from ava_detect.structures.labels import NO_ACTION, Action, ActionKind, LabelMap
@@ -126,8 +126,8 @@ class _TableFile:
         """Read a Parquet file, with the columns that only this package writes where the file has them."""
         file = cls(path, AvaTable.concatenate(list(iter_parquet(path))), 0.0)
         try:
-            optional = {"track_id", "person_score", "action_name"} & set(pq.read_schema(path).names)
-            columns = pq.read_table(path, columns=["action_id", *optional])
+            optional = {"track_id", "person_score", "action_name"} & set(pq.read_schema(open_native(path)).names)
+            columns = pq.read_table(open_native(path), columns=["action_id", *optional])
             if "action_name" in optional:
                 # The distinct pairs of id and name.
                 pairs = columns.select(["action_id", "action_name"]).cast(_ACTION_SCHEMA)

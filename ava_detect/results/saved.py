@@ -21,6 +21,7 @@ from ava_detect.results.recorded_names import recorded_names
 from ava_detect.results.results_file import RESULT_SUFFIXES, ResultsFile, name_actions, open_results
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.labels import LabelMap
+from ava_detect.structures.video_ids import composed
 from ava_detect.video.sources import LocalVideo, find_videos
 
 
@@ -271,10 +272,13 @@ def inputs_of(results: str | Path, options: ReadOptions | None = None) -> dict[s
         VideoError: The folder of the moved videos does not exist, or holds no video.
     """
     options, folder = options or ReadOptions(), Path(results)
-    run = _from_manifest(folder) or SavedRun(())
-    files = [path for suffix in RESULT_SUFFIXES for path in folder.glob(f"*{suffix}")]
+    run = _from_manifest(folder)
+    if run is None:
+        # Whatever has the suffix of results may be read as such.
+        files = [path for suffix in RESULT_SUFFIXES for path in folder.glob(f"*{suffix}")]
+        run = SavedRun(tuple(SavedVideo(path.name, path) for path in files))
     return {
-        "results": [results, *files, *(video.file for video in run.videos if video.file is not None)],
+        "results": [results, *(video.file for video in run.videos if video.file is not None)],
         "videos": [
             *(video.path for video in options.moved_videos()),
             *(video.source for video in run.videos if video.source is not None),
@@ -343,8 +347,9 @@ def locate(video_id: str, source: Path | None, videos: Sequence[LocalVideo]) -> 
         The first of these that exists: the file in ``videos`` with the file name of ``source``, the file in ``videos``
         with the video id, ``source`` itself. None where none exists.
     """
-    by_name = [video.path for video in videos if source is not None and video.path.name == source.name]
-    by_id = [video.path for video in videos if video.video_id == video_id]
+    name = None if source is None else composed(source.name)
+    by_name = [video.path for video in videos if composed(video.path.name) == name]
+    by_id = [video.path for video in videos if composed(video.video_id) == composed(video_id)]
     if by_name or by_id:
         return (by_name or by_id)[0]
     return source if source is not None and source.is_file() else None

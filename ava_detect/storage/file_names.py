@@ -41,6 +41,18 @@ def file_stem(video_id: str) -> str:
     return video_id if _is_file_name(video_id) else _changed(video_id)
 
 
+def valid_id(name: str) -> str:
+    r"""Return a video id that every results file can hold.
+
+    Args:
+        name: The name of a video file or a part of it; names that are not UTF-8 hold lone surrogates.
+
+    Returns:
+        The name itself; with an escape such as ``\udce9`` for each byte that is not UTF-8.
+    """
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def file_stems(video_ids: Iterable[str]) -> dict[str, str]:
     """Return the names, without suffix, of the files or folders of several videos in one folder.
 

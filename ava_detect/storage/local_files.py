@@ -58,6 +58,8 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
             with _errors_of(target, temporary), temporary.open("rb") as content, _open_stream(target) as stream:
                 shutil.copyfileobj(content, stream)
         return
+    if "\0" in str(target):
+        raise OSError(errno.EINVAL, "the name holds a NUL character", str(target))
     # The rename must replace the file that a link leads to.
     file = Path(os.path.realpath(target))
     temporary = file.with_name(temporary_name(file.name))
@@ -102,7 +104,7 @@ def is_stream(path: Path) -> bool:
         return True
     try:
         mode = path.stat().st_mode
-    except OSError:
+    except (OSError, ValueError):
         return False
     return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
@@ -128,6 +130,8 @@ def is_standard_output(path: str | Path) -> bool:
 def _descriptor(path: Path) -> str | None:
     """Return the path of the open descriptor that ``path`` is or leads to by links, ``/proc/PID/fd/N``; else None."""
     for _ in range(_MAX_LINKS):
+        if "\0" in str(path):
+            return None
         folder = os.path.realpath(path.parent)
         if _DESCRIPTORS.fullmatch(folder) and path.name.isdecimal():
             return f"{folder}/{path.name}"

@@ -74,8 +74,11 @@ def check_output_folder(
     """
     folder = Path(out)
     if os.path.lexists(folder) and not folder.is_dir():
-        raise ConfigError(f"`{parameter}` {shown(out)} is a file, and a folder is needed; choose another name")
-    _check_writable(folder / "x", parameter)
+        raise ConfigError(
+            f"`{parameter}` {shown(out)} cannot be written to (it is a file, and a folder is needed); choose another "
+            "folder"
+        )
+    _check_writable(folder / "x", parameter, folder)
     known = _Inputs(inputs)
     for name in names:
         _check_file(folder / name, known, parameter, is_own, overwrite)
@@ -111,7 +114,7 @@ def _check_file(
         raise ConfigError(
             f"`{parameter}` {shown(path)} is also an input (`{source}`), which would be lost; choose another name"
         )
-    _check_writable(path, parameter)
+    _check_writable(path, parameter, path)
     if is_own is None or overwrite or not path.exists() or is_own(path):
         return
     advice = "move it away or choose another name" + ("" if overwrite is None else ", or give `overwrite=True`")
@@ -133,7 +136,11 @@ def refuse_inputs_inside(folder: Path, inputs: Mapping[str, Input], *, parameter
     """
     for name, source in _places(inputs):
         local = _local(source)
-        if local is not None and local.exists() and Path(os.path.realpath(local)).is_relative_to(folder.resolve()):
+        if (
+            local is not None
+            and local.exists()
+            and Path(os.path.realpath(local)).is_relative_to(os.path.realpath(folder))
+        ):
             raise ConfigError(
                 f"{shown(local)} (`{name}`) is among the files of an earlier `{parameter}`, which would be replaced; "
                 "choose another folder"
@@ -193,26 +200,26 @@ def _identity(place: object) -> str:
     return address.identity.rstrip("/")
 
 
-def _check_writable(path: Path, parameter: str) -> None:
-    """Raise where a file cannot be written: before hours of work, not after."""
+def _check_writable(path: Path, parameter: str, named: Path) -> None:
+    """Raise where a file cannot be written, about ``named``: before hours of work, not after."""
     reason = ""
     try:
         if path.is_dir():
             reason = "is a folder"
         elif path.is_file() and not os.access(path, os.W_OK):
-            reason = "is protected from writing"
+            reason = "cannot be written to (it is protected from writing)"
         else:
-            path.lstat()
+            path.stat()
     except FileNotFoundError:
         folder = next((parent for parent in path.parents if os.path.lexists(parent)), Path())
         if not folder.is_dir():
-            reason = f"cannot be written, because {shown(folder)} is no folder"
+            reason = f"cannot be written to ({shown(folder)} is no folder)"
         elif not os.access(folder, os.W_OK | os.X_OK):
-            reason = f"cannot be written, because the folder {shown(folder)} is protected from writing"
+            reason = f"cannot be written to (the folder {shown(folder)} is protected from writing)"
     except (OSError, ValueError) as error:
-        reason = f"cannot be written ({getattr(error, 'strerror', None) or error})"
+        reason = f"cannot be written to ({getattr(error, 'strerror', None) or error})"
     if reason:
-        raise ConfigError(f"`{parameter}` {shown(path)} {reason}; choose another name")
+        raise ConfigError(f"`{parameter}` {shown(named)} {reason}; choose another name")
 
 
 def begins_with(*starts: bytes) -> Callable[[Path], bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import unicodedata
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 
 from ava_detect.formats.writers import result_path
 from ava_detect.storage import file_names
-from ava_detect.storage.file_names import MAX_STEM_BYTES, file_stem, file_stems
+from ava_detect.storage.file_names import MAX_STEM_BYTES, file_stem, file_stems, valid_id
 from ava_detect.storage.local_files import TEMPORARY_MARK
+from ava_detect.video.source_stream import stream_videos
+from ava_detect.video.sources import find_videos
 
 # Of the kinds that are no names of files, most of them real attacks or accidents.
 NO_NAMES = (
@@ -57,6 +60,15 @@ def test_names_are_single_parts_of_a_path_and_distinct(video_ids):
         assert 0 < len(stem.encode()) <= MAX_STEM_BYTES
     folded = {unicodedata.normalize("NFC", stem).casefold() for stem in stems.values()}
     assert len(folded) == len(stems)
+
+
+def test_a_name_that_is_not_utf_8_gives_an_id_that_is(tmp_path):
+    (tmp_path / os.fsdecode(b"caf\xe9.mp4")).touch()
+    (tmp_path / os.fsdecode(b"caf\xe8.mp4")).touch()
+    ids = sorted(video.video_id for video in find_videos([tmp_path]))
+    assert ids == [r"caf\udce8", r"caf\udce9"] == sorted(video.video_id for video in stream_videos([tmp_path]))
+    assert valid_id("日本 é") == "日本 é"
+    assert "\\" not in "".join(map(file_stem, ids))
 
 
 def test_ids_that_differ_in_case_or_unicode_form_alone_do_not_meet():

@@ -68,6 +68,11 @@ KINDS: Mapping[str, Kind] = {
         "extracted frames that training cannot read: numbers left out, broken images, other names",
         "extract the frames again, as VIDEO/VIDEO_000001.jpg or VIDEO/img_00001.jpg and on",
     ),
+    "time-jump": Kind(
+        "note",
+        "time stamps jump, as in a file put together of parts",
+        "the parts are joined here; other tools may show other times, so re-encode the file if they are to agree",
+    ),
     "second-outside": Kind(
         "problem",
         "seconds before the video starts, or outside AVA's 902 to 1798",

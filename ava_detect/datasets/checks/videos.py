@@ -16,6 +16,7 @@ from ava_detect.datasets.checks.report import PLACES_SHOWN, Finding
 from ava_detect.datasets.extracted_frames import FrameSequence, find_frames, read_image
 from ava_detect.errors import VideoError, suggestion
 from ava_detect.structures.progress import OnProgress, Progress
+from ava_detect.structures.video_ids import ByVideoId
 from ava_detect.video.reader import VideoReader
 from ava_detect.video.sources import VideoFile, videos_by_id
 
@@ -37,6 +38,7 @@ class VideoFacts:
         frames_per_second: Average frame rate; None if unknown.
         is_uneven: Whether frames come at uneven times.
         damage: Description of damaged or missing parts; empty if there are none.
+        jumps: Description of jumps of the time stamps; empty if there are none.
         error: Why the file cannot be opened; empty if it can.
         is_folder: Whether the video is a folder of extracted frames.
         frames: The frames of such a folder; None if training cannot read it.
@@ -47,6 +49,7 @@ class VideoFacts:
     frames_per_second: float | None = None
     is_uneven: bool = False
     damage: str = ""
+    jumps: str = ""
     error: str = ""
     is_folder: bool = False
     frames: FrameSequence | None = None
@@ -65,7 +68,7 @@ class VideoFacts:
         return self.end_seconds is None or file_seconds < self.end_seconds - _ROUNDING_SECONDS
 
 
-def media_of(files: SplitConfig) -> dict[str, list[VideoFile]]:
+def media_of(files: SplitConfig) -> ByVideoId[list[VideoFile]]:
     """List the video files or frame folders of a split.
 
     Args:
@@ -79,13 +82,13 @@ def media_of(files: SplitConfig) -> dict[str, list[VideoFile]]:
     try:
         return videos_by_id(files.videos)
     except VideoError:
-        return {}
+        return ByVideoId()
 
 
-def _frame_folders(folder: str | Path) -> dict[str, list[VideoFile]]:
+def _frame_folders(folder: str | Path) -> ByVideoId[list[VideoFile]]:
     """Return the folders of extracted frames in a folder; their names are the video ids."""
     folders = Path(folder).iterdir() if Path(folder).is_dir() else ()
-    return {path.name: [VideoFile(path)] for path in sorted(folders) if path.is_dir()}
+    return ByVideoId((path.name, [VideoFile(path)]) for path in sorted(folders) if path.is_dir())
 
 
 def examine_all(
@@ -142,9 +145,10 @@ def examine_video(path: Path, *, decode: bool) -> VideoFacts:
         times = np.array([frame.timestamp_seconds for frame in video.decode()])  # [frames]
     except VideoError as error:
         return VideoFacts(path, error=str(error))
-    if damage := video.damage():
+    damage, jumps = video.damage(), video.time_jumps()
+    if damage or jumps:
         # The remaining frames say nothing about the original frame rate.
-        return VideoFacts(path, video.end_seconds, video.info.average_fps, damage=damage)
+        return VideoFacts(path, video.end_seconds, video.info.average_fps, damage=damage, jumps=jumps)
     periods = np.diff(times)  # [frames - 1], seconds
     if not len(periods):
         return VideoFacts(path, video.end_seconds, video.info.average_fps)
@@ -233,6 +237,8 @@ def check_facts(split: str, facts: Iterable[VideoFacts], min_fps: float) -> list
         if fact.damage:
             kind = "unusable-frames" if fact.is_folder else "damaged-video"
             places.setdefault(kind, []).append(f"{fact.path}: {fact.damage}")
+        if fact.jumps:
+            places.setdefault("time-jump", []).append(f"{fact.path}: {fact.jumps}")
         if fact.frames_per_second is not None and fact.frames_per_second < min_fps - _FPS_TOLERANCE:
             text = f"{fact.path}: {fact.frames_per_second:.4g}, the network samples {min_fps:g}"
             places.setdefault("frame-rate", []).append(text)

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from ava_detect.errors import FormatError
 from ava_detect.formats.jsonl import shortest_decimal
+from ava_detect.formats.parquet_reader import open_native
 from ava_detect.storage.local_files import atomic_path, is_stream
 from ava_detect.storage.outputs import first_bytes
 from ava_detect.structures.labels import LabelMap
@@ -66,7 +67,8 @@ def write_tubes(path: str | Path, tubes: Iterable[ActionTube], label_map: LabelM
     rows = [_row(tube, label_map) for tube in tubes]
     with atomic_path(path) as temporary:
         if suffix == "parquet":
-            pq.write_table(pa.Table.from_pylist(rows, SCHEMA), temporary, compression="zstd")
+            with open_native(temporary, "wb") as stream:
+                pq.write_table(pa.Table.from_pylist(rows, SCHEMA), stream, compression="zstd")
         elif suffix == "jsonl":
             lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
             temporary.write_text("".join(lines), encoding="utf-8")
@@ -91,7 +93,8 @@ def is_tubes_file(path: Path) -> bool:
         head = first_bytes(path)
         return not head or _FIRST_LINE.match(head) is not None
     try:
-        return bool(pq.read_schema(path).names == SCHEMA.names)
+        with open_native(path) as file:
+            return bool(pq.read_schema(file).names == SCHEMA.names)
     except (OSError, pa.ArrowException):
         return False
 

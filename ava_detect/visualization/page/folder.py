@@ -79,6 +79,7 @@ def start_folder(page: Path, inputs: Mapping[str, object]) -> None:
     if is_page:
         for name in (_DATA, MEDIA):
             refuse_inputs_inside(page / name, inputs)
+        for name in (_DATA, MEDIA):
             shutil.rmtree(page / name, ignore_errors=True)
     for source in sources:
         with atomic_path(page / source.name) as temporary:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from videos import constant_rate, write_numbered_video
+from videos import constant_rate, write_numbered_video, write_parts
 
 from ava_detect.config import Config, SplitConfig
 from ava_detect.datasets.checks.check_data import CheckSettings, check_data, check_splits
@@ -154,6 +154,11 @@ FAULTS = [
         "frame-rate",
         lambda w: write_numbered_video(movie(w, 2), constant_rate(41, 10), rate=10),
         "movie_002.mp4: 10, the network samples 15",
+    ),
+    Fault(
+        "time-jump",
+        lambda w: write_parts(movie(w, 2), 0, 3600, num_frames=40),
+        "movie_002.mp4: its time stamps jump by +3",
     ),
     Fault("variable-frame-rate", lambda w: write_numbered_video(movie(w, 2), uneven(62)), "movie_002.mp4"),
     Fault("second-outside", with_row(set_cells(second="-3")), "second -3: the video starts at second 0"),
