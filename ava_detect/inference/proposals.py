@@ -88,7 +88,7 @@ def propose_people(
     *,
     exclude: str | Path | None = None,
     start_seconds: float = 0.0,
-    overwrite: bool = False,
+    overwrite: bool = True,
     on_progress: OnProgress | None = None,
 ) -> Proposals:
     """Write the people that a detector finds on the keyframes of an AVA csv, as an AVA csv of proposals.
@@ -116,6 +116,8 @@ def propose_people(
         AvaDetectError: No video could be read.
     """
     target = Path(out)
+    if target.is_dir():
+        raise ConfigError(f"`out` {out} is a folder; give the name of a csv in it")
     inputs = {"videos": videos, "ground_truth": ground_truth, "exclude": exclude}
     check_output(target, inputs, is_own=_is_proposals, overwrite=overwrite)
     finder = (detector or DetectorOptions()).build()
