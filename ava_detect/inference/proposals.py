@@ -15,7 +15,7 @@ from av.error import FFmpegError
 
 from ava_detect.detectors import build_detector
 from ava_detect.detectors.base import PersonDetector
-from ava_detect.errors import AvaDetectError
+from ava_detect.errors import AvaDetectError, ConfigError
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv, write_ava_table
 from ava_detect.formats.ava_table import shortest_decimals
 from ava_detect.inference.keyframe_plan import KeyframePlan, VideoKeyframes, plan_keyframes
