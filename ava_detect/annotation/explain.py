@@ -45,7 +45,7 @@ def explain(
     *,
     person: int | None = None,
     action: str | None = None,
-    overwrite: bool = False,
+    overwrite: bool = True,
 ) -> Explanation:
     """Write an image of Grad-CAM maps of one person's action, through every pathway.
 

@@ -38,7 +38,7 @@ def export_config(
     weights: str | None,
     out: str | Path,
     *,
-    overwrite: bool = False,
+    overwrite: bool = True,
     on_progress: OnProgress | None = None,
 ) -> ExportReport:
     """Build a config's network, load its weights, and write it: ``.onnx`` the whole detector, ``.pt2`` its backbone.

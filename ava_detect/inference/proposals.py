@@ -15,7 +15,7 @@ from av.error import FFmpegError
 
 from ava_detect.detectors import build_detector
 from ava_detect.detectors.base import PersonDetector
-from ava_detect.errors import AvaDetectError
+from ava_detect.errors import AvaDetectError, ConfigError
 from ava_detect.formats.annotation_files import read_ground_truth
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv, write_ava_table
 from ava_detect.formats.ava_table import shortest_decimals
@@ -89,7 +89,7 @@ def propose_people(
     *,
     exclude: str | Path | None = None,
     start_seconds: float = 0.0,
-    overwrite: bool = False,
+    overwrite: bool = True,
     on_progress: OnProgress | None = None,
 ) -> Proposals:
     """Write the people that a detector finds on the keyframes of an AVA csv, as an AVA csv of proposals.
@@ -117,6 +117,8 @@ def propose_people(
         AvaDetectError: No video could be read.
     """
     target = Path(out)
+    if target.is_dir():
+        raise ConfigError(f"`out` {out} is a folder; give the name of a csv in it")
     inputs = {"videos": videos, "ground_truth": ground_truth, "exclude": exclude}
     check_output(target, inputs, is_own=_is_proposals, overwrite=overwrite)
     finder = (detector or DetectorOptions()).build()

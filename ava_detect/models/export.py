@@ -66,7 +66,7 @@ class ExportReport:
         )
 
 
-def export_onnx(model: ActionDetector, path: str | Path, *, overwrite: bool = False) -> ExportReport:
+def export_onnx(model: ActionDetector, path: str | Path, *, overwrite: bool = True) -> ExportReport:
     """Write the detector as ONNX, run it with onnxruntime at other sizes, and compare.
 
     Args:
@@ -98,7 +98,7 @@ def export_onnx(model: ActionDetector, path: str | Path, *, overwrite: bool = Fa
     return ExportReport(Path(path), f"ONNX opset {OPSET}", difference, num_bytes)
 
 
-def export_backbone(model: ActionDetector, path: str | Path, *, overwrite: bool = False) -> ExportReport:
+def export_backbone(model: ActionDetector, path: str | Path, *, overwrite: bool = True) -> ExportReport:
     """Write the backbone (clip -> features per pathway) with ``torch.export``, load it again, and compare.
 
     Args:

@@ -96,7 +96,7 @@ def collect_csv(
     *,
     only: Sequence[str] | None = None,
     min_score: float = 0.0,
-    overwrite: bool = False,
+    overwrite: bool = True,
 ) -> Collected:
     """Write the results of all videos, or of some, into one AVA csv, atomically.
 

@@ -3,6 +3,9 @@
 Every function that writes files whose names its caller chose, or knows beforehand, calls ``check_output`` before any
 work: an output is checked against the inputs by file, not by name, so that links, relative paths and file systems that
 ignore case make no difference.
+
+In Python, a file that the caller names is replaced whatever it holds, unless ``overwrite`` is False, and the commands
+have False for their default; files in a folder of which the caller only names the folder are not replaced in either.
 """
 
 from __future__ import annotations

@@ -97,7 +97,7 @@ def convert(
     to: str,
     family: str = "auto",
     half: bool = False,
-    overwrite: bool = False,
+    overwrite: bool = True,
 ) -> ConversionReport:
     """Write the weights of a file in the layout of another family, without building a model.
 
@@ -110,13 +110,13 @@ def convert(
         to: Family of the target, a key of ``FAMILIES``.
         family: Family of the source's names, a key of ``FAMILIES``, or ``"auto"`` to recognise it.
         half: Whether to round the numbers to float16, in half the space; loading converts them to float32 again.
-        overwrite: Whether an existing ``target`` is replaced. Weights can rarely be made again.
+        overwrite: Whether an existing ``target`` is replaced.
 
     Returns:
         A report of the tensors.
 
     Raises:
-        ConfigError: ``target`` is the source, or exists.
+        ConfigError: ``target`` is the source, or exists and ``overwrite`` is False.
         WeightsError: The source cannot be read, a tensor is unknown to either family, or a number is beyond float16's
             range. Nothing is then written.
     """

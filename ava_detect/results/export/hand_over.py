@@ -168,7 +168,7 @@ def find_tubes(
     min_peak: float = 0.5,
     min_score: float = 0.3,
     smoothing_seconds: float = 0.6,
-    overwrite: bool = False,
+    overwrite: bool = True,
 ) -> int:
     """Find the action tubes of saved results and write them to a file; the network need not run again.
 

@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from ava_detect.errors import ConfigError
 from ava_detect.storage.local_files import atomic_path, write_text_atomic
 from ava_detect.storage.outputs import check_output_folder, refuse_inputs_inside
 from ava_detect.visualization.chips import TRACK_COLOURS
@@ -71,11 +72,13 @@ def start_folder(page: Path, inputs: Mapping[str, object]) -> None:
     sources = sorted(_STATIC.iterdir())
     is_page = (page / _LIST_SCRIPT).is_file()
 
-    def is_own(path: Path) -> bool:
+    check_output_folder(page, [source.name for source in sources], inputs)
+    for source in sources:
+        path = page / source.name
         # An interrupted page has no list yet.
-        return is_page or filecmp.cmp(path, _STATIC / path.name, shallow=False)
-
-    check_output_folder(page, [source.name for source in sources], inputs, is_own=is_own)
+        if not is_page and path.exists() and not filecmp.cmp(path, source, shallow=False):
+            article = "an" if source.name[0] in "aeiou" else "a"
+            raise ConfigError(f"{page} has {article} {source.name} that is not this page's; choose another `out`")
     if is_page:
         for name in (_DATA, MEDIA):
             refuse_inputs_inside(page / name, inputs)
