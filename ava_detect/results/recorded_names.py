@@ -77,11 +77,21 @@ def recorded_names(results: str | Path, ground_truth: str | Path | None = None) 
     for find in (_of_run, _of_results):
         if (found := find(path)) is not None:
             return found
-    folders = [path.parent] + ([] if ground_truth is None else [Path(ground_truth).parent])
-    for file in (folder / LABEL_MAP for folder in folders):
-        if file.is_file() and (label_map := _readable(file)) is not None:
-            return RecordedNames(label_map, file, is_complete=True)
-    return None
+    return _beside([path.parent] + ([] if ground_truth is None else [Path(ground_truth).parent]))
+
+
+def complete_label_map(results: str | Path) -> LabelMap | None:
+    """Find a label map that names all actions of the network, not only those that occur in a file of results.
+
+    Args:
+        results: The file of results.
+
+    Returns:
+        The label map of the run, or the ``label_map.pbtxt`` in the folder; None where there is neither.
+    """
+    path = Path(results)
+    found = _of_run(path) or _beside([path.parent])
+    return None if found is None else found.label_map
 
 
 def own_classes(detections: Sequence[str | Path], ground_truth: str | Path) -> RecordedNames | None:
@@ -132,6 +142,14 @@ def _of_run(path: Path) -> RecordedNames | None:
         if label_map is not None and isinstance(ids := labels.get("ids"), list) and ids:
             label_map = LabelMap(tuple(action for action in label_map if action.id in ids))
     return None if label_map is None else RecordedNames(label_map, manifest, is_complete=True)
+
+
+def _beside(folders: Sequence[Path]) -> RecordedNames | None:
+    """Return the label map that lies in one of the folders."""
+    for file in (folder / LABEL_MAP for folder in folders):
+        if file.is_file() and (label_map := _readable(file)) is not None:
+            return RecordedNames(label_map, file, is_complete=True)
+    return None
 
 
 def _of_results(path: Path) -> RecordedNames | None:

@@ -17,7 +17,7 @@ from ava_detect.errors import ConfigError, FormatError, shown
 from ava_detect.formats.json_values import LARGEST_SECONDS
 from ava_detect.results.manifest import VideoRecord, read_manifest, read_summary
 from ava_detect.results.people_table import PeopleTable
-from ava_detect.results.recorded_names import recorded_names
+from ava_detect.results.recorded_names import complete_label_map, recorded_names
 from ava_detect.results.results_file import RESULT_SUFFIXES, ResultsFile, name_actions, open_results
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.labels import LabelMap
@@ -90,22 +90,6 @@ class SavedRun:
     videos: tuple[SavedVideo, ...]
     settings: dict[str, Any] = field(default_factory=dict)
     note: str = ""
-
-    def label_map(self) -> LabelMap | None:
-        """Return the label map in the settings of the run.
-
-        Returns:
-            The label map; None where the settings have none, which those of AVA's actions do not, or a damaged one.
-        """
-        config = self.settings.get("config")
-        labels = config.get("labels") if isinstance(config, dict) else None
-        text = labels.get("text") if isinstance(labels, dict) else None
-        if not isinstance(text, str):
-            return None
-        try:
-            return LabelMap.from_text(text, "the label map in the manifest")
-        except FormatError:
-            return None
 
     def start_seconds(self, given: float | None) -> float:
         """Return the time in the movie at which each video file starts.
@@ -242,7 +226,7 @@ def read_saved_results(
         label_map, _ = name_actions({**extra_actions, **file.action_names}, names)
         people = file.people(video.video_id, label_map).linked(video.cuts_seconds)
         keyframes = keyframes_of(video.video_id, people, label_map)
-        choices = _choices(label_map, given_label_map or run.label_map())
+        choices = _choices(label_map, given_label_map or complete_label_map(video.file))
         source = locate(video.video_id, video.source, moved_videos)
         yield SavedResults(video.video_id, keyframes, label_map, choices, source, start, run.note)
 
