@@ -26,7 +26,7 @@ from ava_detect.cli import (
     visualize,
     weights,
 )
-from ava_detect.cli.console import Command, complain, complain_of_what_is_passed_over, forget_command, say
+from ava_detect.cli.console import Command, complain, print_passed_over_warnings, forget_command, say
 from ava_detect.environment import installed_version
 from ava_detect.errors import AvaDetectError, EngineError, MissingDependencyError, StoreError
 
@@ -87,4 +87,4 @@ def _root(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say the version and stop.")
     ] = False,
 ) -> None:
-    complain_of_what_is_passed_over()
+    print_passed_over_warnings()

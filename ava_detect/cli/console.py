@@ -36,7 +36,7 @@ def complain(message: str) -> None:
     err.print(f"ava-detect: {without_secrets(in_flags(message))}", markup=False, highlight=False)
 
 
-def complain_of_what_is_passed_over() -> None:
+def print_passed_over_warnings() -> None:
     """Print the warnings about files that were left out as problems, without Python's file and line."""
     show_others = warnings.showwarning
 
