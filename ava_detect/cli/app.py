@@ -26,7 +26,7 @@ from ava_detect.cli import (
     visualize,
     weights,
 )
-from ava_detect.cli.console import Command, complain, print_passed_over_warnings, forget_command, say
+from ava_detect.cli.console import Command, complain, forget_command, print_passed_over_warnings, say
 from ava_detect.environment import installed_version
 from ava_detect.errors import AvaDetectError, EngineError, MissingDependencyError, StoreError
 

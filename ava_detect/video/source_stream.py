@@ -99,7 +99,7 @@ def _on_disk(path: Path, inside_out: Address | None) -> Iterator[SourceVideo]:
     """Yield the videos of a path of this machine."""
     # Where the functions of ``Path`` raise (a name that is too long, links in circles), these answer False.
     if os.path.isdir(path):  # noqa: PTH112
-        yield from _reporting_passed_over(f"the folder {path}", lambda passed_over: _below(path, inside_out, passed_over))
+        yield from _reporting_passed_over(f"the folder {path}", lambda passed: _below(path, inside_out, passed))
     elif not os.path.lexists(path) and glob.has_magic(str(path)):
         is_output = _is_below(fsspec.filesystem("file"), inside_out)
 
@@ -156,7 +156,7 @@ def _at_address(address: Address, inside_out: Address | None) -> Iterator[Source
         yield SourceVideo(address, address.stem)
     else:
         yield from _reporting_passed_over(
-            f"the folder {address}", lambda passed_over: _below_address(files, root, inside_out, passed_over)
+            f"the folder {address}", lambda passed: _below_address(files, root, inside_out, passed)
         )
 
 
