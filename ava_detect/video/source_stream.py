@@ -99,7 +99,7 @@ def _on_disk(path: Path, inside_out: Address | None) -> Iterator[SourceVideo]:
     """Yield the videos of a path of this machine."""
     # Where the functions of ``Path`` raise (a name that is too long, links in circles), these answer False.
     if os.path.isdir(path):  # noqa: PTH112
-        yield from _with_a_word(f"the folder {path}", lambda passed_over: _below(path, inside_out, passed_over))
+        yield from _reporting_passed_over(f"the folder {path}", lambda passed: _below(path, inside_out, passed))
     elif not os.path.lexists(path) and glob.has_magic(str(path)):
         is_output = _is_below(fsspec.filesystem("file"), inside_out)
 
@@ -108,7 +108,7 @@ def _on_disk(path: Path, inside_out: Address | None) -> Iterator[SourceVideo]:
                 if not passed_over.is_output(is_output(real_path(found)), str(found)):
                     yield _local_video(found, found.stem)
 
-        yield from _with_a_word(f"the pattern {path}", videos)
+        yield from _reporting_passed_over(f"the pattern {path}", videos)
     else:
         yield _local_video(path, path.stem)
 
@@ -151,12 +151,12 @@ def _at_address(address: Address, inside_out: Address | None) -> Iterator[Source
                 if is_video and not passed_over.is_output(is_output(name), name):
                     yield _from_info(files, info, PurePosixPath(name).stem)
 
-        yield from _with_a_word(f"the pattern {address}", videos)
+        yield from _reporting_passed_over(f"the pattern {address}", videos)
     elif is_web or address.suffix.lower() in VIDEO_SUFFIXES or not with_retries(lambda: files.isdir(root), address):
         yield SourceVideo(address, address.stem)
     else:
-        yield from _with_a_word(
-            f"the folder {address}", lambda passed_over: _below_address(files, root, inside_out, passed_over)
+        yield from _reporting_passed_over(
+            f"the folder {address}", lambda passed: _below_address(files, root, inside_out, passed)
         )
 
 
@@ -263,7 +263,7 @@ def _with_id(stem: str, num_same_stem: int, name: str, file: T) -> tuple[str, T]
     return (stem if num_same_stem == 1 else name), file
 
 
-def _with_a_word(source: str, find: Callable[[PassedOver], Iterator[SourceVideo]]) -> Iterator[SourceVideo]:
+def _reporting_passed_over(source: str, find: Callable[[PassedOver], Iterator[SourceVideo]]) -> Iterator[SourceVideo]:
     """Yield the videos of a source and warn about what was passed over; ``VideoError`` if there are no videos."""
     passed_over = PassedOver(source)
     empty = True

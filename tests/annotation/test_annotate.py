@@ -15,7 +15,7 @@ from networks import SMALL_CONFIG, lively_model, save_pyslowfast, small_config_f
 from poison import plugin
 from processes import ava_detect, interruptible, run_python
 from tolerances import BOX_FRACTIONS, MILLISECOND_SECONDS
-from videos import constant_rate, write_numbered_video
+from videos import constant_rate, write_numbered_video, write_parts
 
 from ava_detect.annotation.annotate import annotate_videos
 from ava_detect.annotation.engines.base import Limits
@@ -235,6 +235,31 @@ def test_bad_videos_are_reported_and_the_others_go_on(work, shared):
     write_numbered_video(videos / "text.mp4", constant_rate(5, 30))
     again = {record.video_id: record.status for record in run(work, videos, work / "gone.mp4").videos}
     assert (again["broken"], again["gone"]) == ("damaged", "failed")
+
+
+def test_a_video_put_together_of_parts_is_done_and_the_joint_is_said(work, run_cli):
+    write_parts(work / "parts.ts", 0, 36000)
+    write_boxes(work / "boxes.csv", [("parts", second, BOX) for second in range(2)])
+    code, _, error = run_cli("annotate", work / "parts.ts", "--out", work / "out", *options(work))
+    assert code == 0
+    assert f"ava-detect: {work / 'parts.ts'}: its time stamps jump by +35,99" in error
+    (record,) = json.loads((work / "out" / "summary.json").read_text())["videos"]
+    assert (record["status"], record["num_keyframes"], record["num_people"]) == ("done", 2, 2)
+    assert record["source_seconds"] == pytest.approx(2, abs=0.1)
+
+
+def test_what_a_folder_passes_over_is_said_on_the_command_line(work, run_cli):
+    videos = work / "videos"
+    (videos / "._one.mp4").write_bytes(b"macOS")
+    call = ("annotate", videos, "--out", videos / "out", *options(work))
+    code, _, error = run_cli(*call)
+    assert (code, error) == (0, f"ava-detect: {videos}: passed over 1 file of macOS's own data (._one.mp4)\n")
+    shutil.copy(videos / "two.mp4", videos / "out" / "two.annotated.mp4")
+    code, _, error = run_cli(*call)
+    drawn = videos / "out" / "two.annotated.mp4"
+    assert code == 0
+    assert f"(._one.mp4) and 1 file inside --out, where results are written ({drawn})\n" in error
+    assert "Warning" not in error
 
 
 def test_processes_give_the_bytes_of_one(work):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -343,6 +344,16 @@ def test_millions_of_rows_take_seconds(tmp_path):
     )
     assert time.process_time() - start < 10
     assert report.kinds == {"missing-video": 100}
+
+
+@pytest.mark.parametrize(("in_csv", "on_disk"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_the_form_of_an_accent_makes_no_missing_video(world, in_csv, on_disk):
+    # As an archive made on macOS and a table typed elsewhere.
+    form = unicodedata.normalize
+    movie(world, 1).rename(movie(world, 1).with_name(f"{form(on_disk, 'müv')}.mp4"))
+    csv = world / "ground_truth.csv"
+    csv.write_text(csv.read_text().replace("movie_001", form(in_csv, "müv")), encoding="utf-8")
+    assert not {"missing-video", "unannotated-video"} & set(check(world).kinds)
 
 
 def test_every_kind_of_rows_and_files_has_a_planted_fault():
