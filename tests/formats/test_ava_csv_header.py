@@ -134,6 +134,7 @@ REFUSED = {
     "video_id,timestamp,x1,y1,x2,y2,label,action_id": "columns 7 and 8 'label' and 'action_id', and both mean action",
     "video_id,timestamp,x1,y1,x2,action_id,score": "names no column y2; it needs video_id,timestamp,x1,y1,x2,y2",
     "video_id,x1,y1,x2,y2,action_id,score": "names no column timestamp; it needs video_id,timestamp",
+    "0,1,2,3,4,5,6,7": "column 1 '0', which is the name of no known column",
     "timestamp,second": "columns 1 and 2 'timestamp' and 'second', and both mean timestamp",
     "video_id,timestamp,x1,y1,x2,y2,track_id,label": "column 7 'track_id' where 'score' is expected",
 }
@@ -166,6 +167,8 @@ def test_names_are_shown_without_control_characters_and_in_part(tmp_path: Path) 
         ("v,x,١٢", False),
         ("v", False),
         ("v,", False),
+        ("0,1,2,3,4,5,6,7", True),
+        ("0,1", False),
     ],
 )
 def test_what_is_a_header(line: str, expected: bool) -> None:

@@ -48,8 +48,8 @@ def test_what_is_right_passes() -> None:
 
 def test_other_files_have_no_lines() -> None:
     table = AvaTable.from_columns(["v"], [1], [[0, 0, 1, 1]], scores=[2])
-    for name in ("boxes.json", "boxes.parquet"):
-        with pytest.raises(FormatError, match=rf"^{name}: scores lie in 0\.\.1, got 2 in v at 1 s$"):
+    for name, place in (("boxes.json", ""), ("boxes.parquet", ", row 1")):
+        with pytest.raises(FormatError, match=rf"^{name}{place}: scores lie in 0\.\.1, got 2 in v at 1 s$"):
             check_boxes(table, name)
 
 

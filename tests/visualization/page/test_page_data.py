@@ -82,7 +82,7 @@ def test_names_are_the_files_or_the_label_maps():
 
 def test_files_that_are_no_results(tmp_path):
     bad = tmp_path / "bad.jsonl"
-    bad.write_text('{"video_id": "v", "people": []}\n{"video_id": "v"}\n')
+    bad.write_text('{"video_id": "v", "timestamp_seconds": 0, "people": []}\n{"video_id": "v"}\n')
     with pytest.raises(FormatError, match=r"bad\.jsonl, line 2: not a keyframe as `ava-detect annotate` writes it"):
         open_results(bad)
     percent = tmp_path / "percent.csv"
