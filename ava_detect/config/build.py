@@ -7,13 +7,13 @@ from pathlib import Path
 import torch
 
 from ava_detect.config import BackboneConfig, Config, LabelsConfig, load_config
+from ava_detect.config.memory import require_memory
 from ava_detect.errors import ConfigError
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
 from ava_detect.models.heads import ClassificationHead, ProjectionHead
 from ava_detect.models.laterals import LateralSettings
 from ava_detect.models.roi import RoIPool
 from ava_detect.models.slowfast import NonLocalSettings, SlowFast
-from ava_detect.structures import ClipSettings
 from ava_detect.structures.labels import Action, LabelMap
 
 
@@ -29,9 +29,11 @@ def build_model(config: Config | str | Path, *, seed: int = 0) -> ActionDetector
         The network, on the CPU.
 
     Raises:
-        ConfigError: The config cannot be found or read.
+        ConfigError: The config cannot be found or read, or its network and one clip need more memory than the machine
+            has.
     """
     config = config if isinstance(config, Config) else load_config(config)
+    require_memory(config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = _classifier(config) if config.model.task == "classification" else _detector(config)
@@ -83,7 +85,7 @@ def _detector(config: Config) -> ActionDetector:
         roi_pool.num_features(backbone.out_channels),
         **config.model.head.model_dump(exclude={"activation", "pool_size"}),
     )
-    return ActionDetector(backbone, roi_pool, head, _clip_settings(config))
+    return ActionDetector(backbone, roi_pool, head, config.clip.settings())
 
 
 def _classifier(config: Config) -> ActionClassifier:
@@ -98,11 +100,7 @@ def _classifier(config: Config) -> ActionClassifier:
         pool_sizes=[None if side is None else (length, side, side) for length in lengths],
         dropout=head_config.dropout,
     )
-    return ActionClassifier(backbone, head, _clip_settings(config), activation=head_config.activation)
-
-
-def _clip_settings(config: Config) -> ClipSettings:
-    return ClipSettings(**config.clip.model_dump())
+    return ActionClassifier(backbone, head, config.clip.settings(), activation=head_config.activation)
 
 
 def label_map_of(config: Config) -> LabelMap:
