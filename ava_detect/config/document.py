@@ -117,7 +117,7 @@ def parse(text: str, origin: str, *, with_lines: bool = True) -> Document:
 class _Loader(yaml.SafeLoader):
     """Composes nodes; their depth and number are limited here, before PyYAML recurses or collects them all."""
 
-    yaml_implicit_resolvers: dict[Any, Any] = {}
+    yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012  # declared so by PyYAML
     depth = num_nodes = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
@@ -126,7 +126,7 @@ class _Loader(yaml.SafeLoader):
         if self.depth > MAX_DEPTH or self.num_nodes > MAX_VALUES:
             deep = f"lists and mappings are nested deeper than {MAX_DEPTH} levels"
             problem = deep if self.depth > MAX_DEPTH else f"there are more than {MAX_VALUES:,} values"
-            raise yaml.MarkedYAMLError(problem=problem, problem_mark=self.peek_event().start_mark)
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=self.get_mark())
         node: yaml.Node | None = super().compose_node(parent, index)
         self.depth -= 1
         return node
@@ -193,11 +193,11 @@ class _Parser:
         for key_node, value_node in node.value:
             key = "<<" if key_node.tag == _MERGE else self._key(key_node)
             if key in entries:
-                first = entries[key][0].start_mark.line + 1
+                first, name = entries[key][0].start_mark.line + 1, cut(".".join((*location, key)))
                 raise self._refused(
                     key_node,
-                    f"the key {cut('.'.join((*location, key)))!r} is there twice (first in line {first}), and one value "
-                    "would replace the other; remove one, or put both parts under one key",
+                    f"the key {name!r} is there twice (first in line {first}), and one would "
+                    "replace the other; remove one, or put both parts under one key",
                 )
             entries[key] = key_node, value_node
         values: dict[str, Any] = {}

@@ -176,7 +176,9 @@ def _explain(problem: ErrorDetails, origin: str) -> str:
 
 
 def _kind_of(content: Any) -> str:
-    return {list: "a list", str: "text"}.get(type(content), "a number or a single word")
+    return (
+        "a list" if isinstance(content, list) else "text" if isinstance(content, str) else "a number or a truth value"
+    )
 
 
 def _in_yaml(value: Any) -> str:

@@ -10,7 +10,7 @@ from math import prod
 
 import psutil
 
-from ava_detect.config.model import BackboneConfig
+from ava_detect.config.model import BackboneConfig, Pathway
 from ava_detect.config.schema import Config
 from ava_detect.errors import ConfigError
 
@@ -37,10 +37,10 @@ def require_memory(config: Config, *, num_clips: int = 1, short_side: int | None
     if weights + clips > machine:
         number = "one clip" if num_clips == 1 else f"{num_clips:,} clips"
         raise ConfigError(
-            f"the config needs at least {_gib(weights + clips)} of memory, {_gib(weights)} for the weights of model and "
-            f"{_gib(clips)} for {number} of {config.clip.num_frames} frames with a short side of {side} pixels, and this "
-            f"machine has {_gib(machine)}; lower model.backbone.width or depths, clip.num_frames, the short side or the "
-            "number of clips at once"
+            f"the config needs at least {_gib(weights + clips)} of memory, {_gib(weights)} for the weights of model "
+            f"and {_gib(clips)} for {number} of {config.clip.num_frames} frames with a short side of {side} pixels, "
+            f"and this machine has {_gib(machine)}; lower model.backbone.width or depths, clip.num_frames, the short "
+            "side or the number of clips at once"
         )
 
 
@@ -55,9 +55,7 @@ def weight_bytes(config: Config) -> int:
     """
     backbone = config.model.backbone
     kernels = backbone.per_pathway("temporal_kernels")
-    num_temporal = {p: backbone.depths for p in backbone.pathways}
-    if backbone.num_temporal is not None:
-        num_temporal = backbone.per_pathway("num_temporal")  # type: ignore[assignment]  # four of them
+    num_temporal = backbone.per_pathway("depths" if backbone.num_temporal is None else "num_temporal")
     widths = _widths(backbone)
     channels = dict(widths)
     count = sum(3 * widths[p] * kernels[p][0] * 7 * 7 for p in widths)
@@ -100,11 +98,11 @@ def clip_bytes(config: Config, short_side: int) -> int:
     return _FLOAT_BYTES * count
 
 
-def _widths(backbone: BackboneConfig) -> dict[str, int]:
+def _widths(backbone: BackboneConfig) -> dict[Pathway, int]:
     return {p: backbone.width // (backbone.beta_inv if p == "fast" else 1) for p in backbone.pathways}
 
 
-def _lateral(backbone: BackboneConfig, channels: dict[str, int]) -> tuple[int, int]:
+def _lateral(backbone: BackboneConfig, channels: dict[Pathway, int]) -> tuple[int, int]:
     """The weights of a lateral connection, and the slow pathway's channels after it."""
     slow, fast = channels["slow"], channels["fast"]
     factor = {"conv": backbone.fusion_ratio, "time_to_channel": backbone.alpha, "sample": 1}[backbone.lateral_kind]

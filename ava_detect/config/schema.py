@@ -89,8 +89,8 @@ class Config(Section):
                 pool = backbone.nonlocal_pool.get(pathway, {}).get(stage, (1, 2, 2))[0]
                 if length % groups or length // groups < pool:
                     raise ValueError(
-                        f"the {length} frames of {pathway} res{stage} do not divide into nonlocal_groups {groups} of at "
-                        f"least nonlocal_pool {pool} frames; change clip.num_frames, the groups or the pool"
+                        f"the {length} frames of {pathway} res{stage} do not divide into nonlocal_groups {groups} "
+                        f"of at least nonlocal_pool {pool} frames; change clip.num_frames, the groups or the pool"
                     )
 
     def require_detection(self) -> None:

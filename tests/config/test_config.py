@@ -197,7 +197,7 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_the_callers_random_stat
         ("train: {momentum: 0}", "nesterov needs a momentum above 0"),
         ("model: {backbone: {lateral_kind: conv3}}", "model.backbone.lateral_kind: input should be 'conv'"),
         ("hello\n", "train, got text"),
-        ("5\n", "train, got a number or a single word"),
+        ("5\n", "train, got a number or a truth value"),
         ("- a\n", "a config is a mapping of description, model, clip, detector, labels, data, train, got a list"),
         ("a: [", "cannot be read as YAML"),
         ("description: x\nclip: 5\n", "line 2: clip: input should be a valid dictionary"),

@@ -72,7 +72,7 @@ MERGES = "a0: &a0 {x: 1}\n" + "".join(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        *((opening * 5000, f"nested deeper than {MAX_DEPTH} levels") for opening in ("[", "{a: ", "- ", "? ", '{"a":[')),
+        *((opening * 5000, f"nested deeper than {MAX_DEPTH} lev") for opening in ("[", "{a: ", "- ", "? ", '{"a":[')),
         (ALIASES, f"line 1: the text expands to more than {MAX_VALUES:,} values"),
         (MERGES, f"line 1: the text expands to more than {MAX_VALUES:,} values"),
         ("a: [" + "1," * (MAX_VALUES + 1) + "]", f"there are more than {MAX_VALUES:,} values"),
