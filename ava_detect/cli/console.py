@@ -11,11 +11,13 @@ from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from typing import Any
 
+import typer
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 from typer.core import TyperCommand
 
+from ava_detect.errors import ConfigError
 from ava_detect.storage.addresses import without_secrets
 
 _out = Console(soft_wrap=True)
@@ -50,7 +52,13 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments of a call, after which this is the command that runs."""
         _running.set(self)
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            if type(error) is not typer.BadParameter or error.param is None:
+                raise
+            # In one line, as the library's own refusals.
+            raise ConfigError(f"{error.param.opts[0]}: {error.message}") from error
 
 
 def forget_command() -> None:

@@ -51,11 +51,10 @@ def export_config(
         WeightsError: The weights do not fit.
         AvaDetectError: The written network differs from its source.
     """
-    from ava_detect.config.build import build_model
+    from ava_detect.config.build import build_with_weights
     from ava_detect.config.choice import config_of
     from ava_detect.models.action_detector import require_detector
     from ava_detect.models.export import export_backbone, export_onnx
-    from ava_detect.models.weights import load_weights
     from ava_detect.models.zoo import RANDOM_WEIGHTS, resolve
 
     out = Path(out)
@@ -65,7 +64,8 @@ def export_config(
         raise ConfigError(
             f"give `weights`, a file or a name, to export, or `weights={RANDOM_WEIGHTS}` to try an untrained network"
         )
-    model = require_detector(build_model(config_of(config, weights)))
-    if weights != RANDOM_WEIGHTS:
-        load_weights(model, resolve(weights, on_progress))
+    settings = config_of(config, weights)
+    settings.require_detection()
+    model, _ = build_with_weights(settings, None if weights == RANDOM_WEIGHTS else resolve(weights, on_progress))
+    model = require_detector(model)
     return export_onnx(model, out) if out.suffix == ".onnx" else export_backbone(model, out)

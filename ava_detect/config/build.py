@@ -14,6 +14,8 @@ from ava_detect.models.heads import ClassificationHead, ProjectionHead
 from ava_detect.models.laterals import LateralSettings
 from ava_detect.models.roi import RoIPool
 from ava_detect.models.slowfast import NonLocalSettings, SlowFast
+from ava_detect.models.weights import WeightsReport, load_weights
+from ava_detect.models.weights.reading import read_weights_file
 from ava_detect.structures.labels import Action, LabelMap
 
 
@@ -38,6 +40,27 @@ def build_model(config: Config | str | Path, *, seed: int = 0) -> ActionDetector
         torch.manual_seed(seed)
         model = _classifier(config) if config.model.task == "classification" else _detector(config)
     return model.eval()
+
+
+def build_with_weights(
+    config: Config | str | Path, weights: str | Path | None
+) -> tuple[ActionDetector | ActionClassifier, WeightsReport | None]:
+    """Build the network of a config and load its weights; a file that is no weights file is refused before.
+
+    Args:
+        config: As for ``build_model``.
+        weights: The weights file; None for the random weights.
+
+    Returns:
+        The network, in evaluation mode on the CPU, and the report on its weights; None for random ones.
+
+    Raises:
+        ConfigError: As for ``build_model``.
+        WeightsError: The file is no weights file, or does not fit the network.
+    """
+    file = None if weights is None else read_weights_file(weights)
+    model = build_model(config)
+    return model, None if file is None else load_weights(model, file)
 
 
 def build_backbone(config: BackboneConfig) -> SlowFast:

@@ -20,19 +20,21 @@ _STEM_STRIDE = 4
 _NUM_STAGES = 4
 
 
-def require_memory(config: Config, *, num_clips: int = 1, short_side: int | None = None) -> None:
+def require_memory(config: Config, *, num_clips: int = 1, short_side: int | None = None, device: str = "cpu") -> None:
     """Refuse a config whose network and clips cannot fit into this machine's memory.
 
     Args:
         config: The config.
         num_clips: Number of clips that are in memory at once.
         short_side: Short side of the clips in pixels; None for ``clip.short_side``.
+        device: Where the network runs; on ``"cuda"`` this machine's memory holds only the bytes of the frames.
 
     Raises:
         ConfigError: They need more than the machine has.
     """
     side = config.clip.short_side if short_side is None else short_side
-    weights, clips = weight_bytes(config), num_clips * clip_bytes(config, side)
+    one_clip = clip_bytes(config, side) if device == "cpu" else 3 * config.clip.num_frames * side**2
+    weights, clips = weight_bytes(config), num_clips * one_clip
     machine = psutil.virtual_memory().total
     if weights + clips > machine:
         number = "one clip" if num_clips == 1 else f"{num_clips:,} clips"

@@ -21,7 +21,7 @@ _HEAD = "head."
 
 def load_weights(
     model: nn.Module,
-    path: str | Path,
+    path: str | Path | WeightsFile,
     family: str = "auto",
     *,
     strict: bool = True,
@@ -32,7 +32,7 @@ def load_weights(
 
     Args:
         model: An ``ActionDetector`` or ``ActionClassifier``; unchanged where an error is raised.
-        path: The file.
+        path: The file, or its content.
         family: Family of the tensor names in the file, a key of ``FAMILIES``, or ``"auto"`` to recognise it.
         strict: Whether a tensor without a counterpart of its shape, in the model or in the file, is an error.
         inflate: Whether 2D convolutions of the file (``[O, I, h, w]``, or one frame long) are repeated over the
@@ -46,8 +46,8 @@ def load_weights(
         WeightsError: The file is not a checkpoint, its settings contradict the model's, a tensor contains NaN or
             infinity, or, with ``strict``, tensors do not fit.
     """
-    task = _Task(model, str(path), inflate=inflate, skip_head=False)
-    file = read_weights_file(path)
+    file = path if isinstance(path, WeightsFile) else read_weights_file(path)
+    task = _Task(model, str(file.path), inflate=inflate, skip_head=False)
     return task.run(file, family, CHECKED_SETTINGS, strict=strict, override_settings=override_settings)
 
 
