@@ -19,6 +19,7 @@ from ava_detect.benchmark.view_scorer import ViewScorer
 from ava_detect.config import Config, SplitConfig
 from ava_detect.config.build import build_with_weights, label_map_of
 from ava_detect.config.choice import config_of
+from ava_detect.config.loading import from_values
 from ava_detect.config.memory import require_memory
 from ava_detect.datasets.base import ClipDataset
 from ava_detect.datasets.build import build_dataset
@@ -258,7 +259,7 @@ def _with_split(config: Config, options: _DetectorOptions) -> Config:
     missing = [option for option, value in needed.items() if value is None]
     if missing:
         raise ConfigError(f"there is no {' and no '.join(missing)}, and the config's data.val does not name it either")
-    data = config.data.model_copy(update={"val": SplitConfig.model_validate(files)})
+    data = config.data.model_copy(update={"val": from_values(SplitConfig, files, "the files of the split")})
     return config.model_copy(update={"data": data})
 
 

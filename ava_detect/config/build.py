@@ -18,6 +18,8 @@ from ava_detect.models.weights import WeightsReport, load_weights
 from ava_detect.models.weights.reading import read_weights_file
 from ava_detect.structures.labels import Action, LabelMap
 
+_MAX_SHOWN = 5
+
 
 def build_model(config: Config | str | Path, *, seed: int = 0) -> ActionDetector | ActionClassifier:
     """Build the network of a config with random weights, in evaluation mode.
@@ -149,7 +151,9 @@ def label_map_of(config: Config) -> LabelMap:
     known = LabelMap.ava() if labels.map is None else LabelMap.from_pbtxt(labels.map)
     unknown = [str(action_id) for action_id in labels.ids if action_id not in known]
     if unknown:
-        raise ConfigError(f"labels.ids {', '.join(unknown)} are not in the label map {labels.map or 'of AVA'}")
+        more = f" and {len(unknown) - _MAX_SHOWN} more" if len(unknown) > _MAX_SHOWN else ""
+        shown = ", ".join(unknown[:_MAX_SHOWN]) + more
+        raise ConfigError(f"labels.ids {shown} are not in the label map {labels.map or 'of AVA'}")
     actions = known.subset(labels.ids) if labels.ids else known
     if len(actions) != num_classes:
         raise ConfigError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ava_detect.config import Config, load_config
-from ava_detect.config.loading import config_of_values
+from ava_detect.config.loading import from_values
 from ava_detect.errors import shown
 from ava_detect.models.own_format import config_inside
 from ava_detect.models.zoo import RANDOM_WEIGHTS, find_entry, is_file, resolve
@@ -34,5 +34,7 @@ def config_of(config: Config | str | Path | None, weights: str | Path | None = N
             return load_config(find_entry(str(weights)).config)
         inside = config_inside(resolve(weights))
         if inside is not None:
-            return config_of_values(inside, f"{shown(without_secrets(str(weights)))}, the config inside")
+            return from_values(
+                Config, inside, f"{shown(without_secrets(str(weights)))}, the config inside (give another by `config`)"
+            )
     return load_config("demo" if config is None else config)

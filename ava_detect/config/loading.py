@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from ava_detect.config.document import Document, cut, parse, read_text
-from ava_detect.config.model import BY_PATHWAY, FOR_ALL
+from ava_detect.config.model import BY_PATHWAY, FOR_ALL, Section
 from ava_detect.config.schema import Config
 from ava_detect.environment import resource_dir
 from ava_detect.errors import ConfigError, shown, suggestion
@@ -17,6 +17,7 @@ from ava_detect.errors import ConfigError, shown, suggestion
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
+S = TypeVar("S", bound=Section)
 _MAX_PROBLEMS = 5
 # What to try, by the type of pydantic's error.
 _ADVICE = {
@@ -63,32 +64,33 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Conf
             f"{shown(path)}: a config is a mapping of {', '.join(Config.model_fields)}, got {_kind_of(content)}"
         )
     overridden = {_apply_override(content, text): text for text in overrides}
-    return _validated(content, lambda problem: _origin(problem, document, path, overridden))
+    return _validated(Config, content, lambda problem: _origin(problem, document, path, overridden))
 
 
-def config_of_values(values: Any, origin: str) -> Config:
-    """Validate a config that is no file, such as the one inside a weights file.
+def from_values(kind: type[S], values: Any, origin: str) -> S:
+    """Validate a config, or a section of one, that is no file, such as the config inside a weights file.
 
     Args:
+        kind: ``Config``, or the class of a section.
         values: Nested plain values.
         origin: Where they come from, for messages.
 
     Returns:
-        The config.
+        The config or section.
 
     Raises:
         ConfigError: A value does not fit the schema. The message gives the origin, the key, the value and what is
             allowed.
     """
-    return _validated(values, lambda problem: origin)
+    return _validated(kind, values, lambda problem: origin)
 
 
-def _validated(values: Any, origin_of: Callable[[ErrorDetails], str]) -> Config:
+def _validated(kind: type[S], values: Any, origin_of: Callable[[ErrorDetails], str]) -> S:
     try:
-        return Config.model_validate(values)
+        return kind.model_validate(values)
     except ValidationError as error:
         problems = error.errors(include_url=False)
-        texts = [_explain(problem, origin_of(problem)) for problem in problems[:_MAX_PROBLEMS]]
+        texts = [_explain(kind, problem, origin_of(problem)) for problem in problems[:_MAX_PROBLEMS]]
         if len(problems) > _MAX_PROBLEMS:
             texts.append(f"and {len(problems) - _MAX_PROBLEMS} more problems")
         raise ConfigError("; ".join(texts)) from error
@@ -157,12 +159,12 @@ def _find(name_or_path: str | Path) -> Path:
     )
 
 
-def _explain(problem: ErrorDetails, origin: str) -> str:
-    """A validation error as one sentence; ``origin`` is the override or the file and line."""
+def _explain(kind: type[BaseModel], problem: ErrorDetails, origin: str) -> str:
+    """A validation error of a ``kind`` as one sentence; ``origin`` is the override or the file and line."""
     location = _location(problem)
     name = cut(".".join(location))
     if problem["type"] == "extra_forbidden":
-        section: type[BaseModel] = Config
+        section = kind
         for key in location[:-1]:
             annotation = section.model_fields[key].annotation
             (section,) = [kind for kind in (annotation, *get_args(annotation)) if _is_section(kind)]

@@ -6,8 +6,6 @@ needed: a config that it refuses could not run.
 
 from __future__ import annotations
 
-from math import prod
-
 import psutil
 
 from ava_detect.config.model import BackboneConfig, Pathway
@@ -16,7 +14,6 @@ from ava_detect.errors import ConfigError
 
 _FLOAT_BYTES = 4
 _EXPANSION = 4  # output channels of a residual block per inner channel
-_STEM_STRIDE = 4
 _NUM_STAGES = 4
 
 
@@ -94,9 +91,8 @@ def clip_bytes(config: Config, short_side: int) -> int:
     count = 3 * num_frames * short_side**2
     for pathway, width in _widths(backbone).items():
         frames = num_frames // (backbone.alpha if pathway == "slow" else 1)
-        strides = backbone.per_pathway("strides")[pathway]
-        cells = (short_side // (_STEM_STRIDE * prod(strides[: stage + 1])) for stage in range(_NUM_STAGES))
-        count += max(_EXPANSION * width * 2**stage * frames * side**2 for stage, side in enumerate(cells))
+        sides = backbone.map_sides(short_side)[1:]
+        count += max(_EXPANSION * width * 2**stage * frames * side**2 for stage, side in enumerate(sides))
     return _FLOAT_BYTES * count
 
 

@@ -11,6 +11,7 @@ from ava_detect.structures.clip import MAX_CLIP_FRAMES, MAX_FPS, MAX_RATE, MAX_S
 
 # Marks of the two forms of a setting that may differ by pathway, in the places of pydantic's errors.
 FOR_ALL, BY_PATHWAY = "(for all pathways)", "(by pathway)"
+STEM_STRIDE = 4  # input pixels per cell after the stem
 MAX_BLOCKS, MAX_WIDTH, MAX_KERNEL, MAX_CLASSES = 1000, 4096, 99, 100_000
 
 T = TypeVar("T")
@@ -28,7 +29,7 @@ _ByForm = Discriminator(lambda value: BY_PATHWAY if isinstance(value, dict) else
 PerPathway = Annotated[Annotated[T, Tag(FOR_ALL)] | Annotated[dict[Pathway, T], Tag(BY_PATHWAY)], _ByForm]
 _Stage = Annotated[int, BeforeValidator(_stage_number)]
 ByStage = dict[Pathway, dict[_Stage, T]]
-Text = Annotated[str, Field(min_length=1, max_length=4096)]
+Text = Annotated[str, Field(min_length=1)]
 
 _Depth = Annotated[int, Field(ge=1, le=MAX_BLOCKS)]
 _NumTemporal = Annotated[int, Field(ge=0, le=MAX_BLOCKS)]
@@ -118,6 +119,8 @@ class BackboneConfig(Section):
             missing = [p for p in self.pathways if isinstance(values, dict) and p not in values]
             if missing:
                 raise ValueError(f"{name} by pathway needs every pathway, and {missing[0]} is missing")
+        if len({*self.per_pathway("strides").values()}) > 1:
+            raise ValueError("strides must be the same in both pathways, whose maps are joined after each stage")
         lengths = [length for kernels in self.per_pathway("temporal_kernels").values() for length in kernels]
         even = [length for length in (self.fusion_kernel, *lengths) if length % 2 == 0]
         if even:
@@ -136,6 +139,20 @@ class BackboneConfig(Section):
         """
         value = getattr(self, name)
         return {pathway: value[pathway] if isinstance(value, dict) else value for pathway in self.pathways}
+
+    def map_sides(self, side: int) -> list[int]:
+        """Return the sides of the feature maps after the stem and after res2..res5.
+
+        Args:
+            side: Side of the clip in pixels.
+
+        Returns:
+            Five numbers of cells, falling.
+        """
+        sides = [-(-side // STEM_STRIDE)]
+        for stride in self.per_pathway("strides")["slow"]:
+            sides.append(-(-sides[-1] // stride))
+        return sides
 
     def _check_nonlocal_stages(self) -> None:
         """Refuse non-local blocks, pools and groups where the network has no such stage or block."""

@@ -74,19 +74,30 @@ class Config(Section):
                 "is the number of the network's column, from 0; remove the other classes from the list, renumber the "
                 "rest from 0, and name them in a labels.map of their own"
             )
-        self._check_groups_in_time()
+        self._check_maps()
         if (self.data.kind == "ava") != (self.model.task == "detection") and self.data.train is not None:
             raise ValueError(f"data.kind {self.data.kind} does not fit model.task {self.model.task}")
         return self
 
-    def _check_groups_in_time(self) -> None:
-        """Refuse non-local blocks whose groups or pools in time do not fit the clip."""
-        backbone, num_frames = self.model.backbone, self.clip.num_frames
+    def _check_maps(self) -> None:
+        """Refuse pools and groups that do not fit into the feature maps of a clip."""
+        backbone, num_frames, side = self.model.backbone, self.clip.num_frames, self.clip.short_side
+        sides = backbone.map_sides(side)
+        if (pool_side := self.model.head.pool_size or 0) > sides[-1]:
+            raise ValueError(
+                f"model.head.pool_size {pool_side} is more than the {sides[-1]} cells of res5 at clip.short_side "
+                f"{side}; lower it, or raise clip.short_side"
+            )
         lengths = {"slow": num_frames // backbone.alpha, "fast": num_frames}
         for pathway, stages in backbone.nonlocal_blocks.items():
             for stage in stages:
                 length, groups = lengths[pathway], backbone.nonlocal_groups.get(pathway, {}).get(stage, 1)
-                pool = backbone.nonlocal_pool.get(pathway, {}).get(stage, (1, 2, 2))[0]
+                pool, *windows = backbone.nonlocal_pool.get(pathway, {}).get(stage, (1, 2, 2))
+                if max(windows) > sides[stage - 1]:
+                    raise ValueError(
+                        f"model.backbone.nonlocal_pool of {pathway} res{stage} is {max(windows)} cells wide, and the "
+                        f"map there has {sides[stage - 1]} at clip.short_side {side}; lower it, or raise clip.short_side"
+                    )
                 if length % groups or length // groups < pool:
                     raise ValueError(
                         f"the {length} frames of {pathway} res{stage} do not divide into nonlocal_groups {groups} "

@@ -10,6 +10,7 @@ import yaml
 
 from ava_detect.config import BackboneConfig, Config, HeadConfig, RoIConfig, SplitConfig, config_names, load_config
 from ava_detect.config.build import build_model, label_map_of, self_contained
+from ava_detect.config.loading import from_values
 from ava_detect.config.memory import weight_bytes
 from ava_detect.datasets.synthetic.planning import ACTION_IDS as SYNTHETIC_IDS
 from ava_detect.datasets.synthetic.scene import Repertoire
@@ -360,3 +361,21 @@ def test_a_classifier_is_refused_as_config_and_as_model():
     detector.require_detection()
     model = build_model(detector)
     assert require_detector(model) is model
+
+
+def test_values_that_are_no_file_are_refused_with_their_origin_and_key():
+    """A config inside a weights file, and a section that another room puts together."""
+    with pytest.raises(ConfigError, match=r"^w\.pth: clip\.std\.0: input should be a finite number, got nan$"):
+        from_values(Config, {"clip": {"std": [float("nan"), 1, 1]}}, "w.pth")
+    with pytest.raises(ConfigError, match=r"^w\.pth: input should be a valid dictionary or instance of Config, got 5"):
+        from_values(Config, 5, "w.pth")
+    with pytest.raises(ConfigError, match=r"^mine: unknown key 'video' \(did you mean 'videos'\?\)"):
+        from_values(SplitConfig, {"annotations": "a.csv", "video": "v"}, "mine")
+    with pytest.raises(ConfigError, match=r"^mine: exclude: string should have at least 1 character, got ''"):
+        from_values(SplitConfig, {"annotations": "a.csv", "videos": "v", "exclude": ""}, "mine")
+
+
+def test_of_many_unknown_ids_a_few_are_named():
+    ids = list(range(1001, 1081))
+    with pytest.raises(ConfigError, match=r"labels\.ids 1001, 1002, 1003, 1004, 1005 and 75 more are not in the label"):
+        label_map_of(Config.model_validate({"labels": {"ids": ids}}))
