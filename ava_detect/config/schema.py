@@ -96,7 +96,7 @@ class Config(Section):
                 if max(windows) > sides[stage - 1]:
                     raise ValueError(
                         f"model.backbone.nonlocal_pool of {pathway} res{stage} is {max(windows)} cells wide, and the "
-                        f"map there has {sides[stage - 1]} at clip.short_side {side}; lower it, or raise clip.short_side"
+                        f"map there has {sides[stage - 1]} at clip.short_side {side}; lower it, or raise that"
                     )
                 if length % groups or length // groups < pool:
                     raise ValueError(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import random
 import re
 
 import pytest
@@ -193,6 +194,18 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_the_callers_random_stat
             )
             for kind in ("kinetics", "charades")
         ),
+        (
+            "model: {backbone: {strides: {slow: [1, 2, 2, 1], fast: [1, 2, 1, 1]}}}",
+            "line 1: model.backbone: strides must be the same in both pathways, whose maps are joined",
+        ),
+        (
+            "model: {task: classification, head: {pool_size: 9}}\ndata: {kind: kinetics}\nclip: {short_side: 112}\n",
+            "model.head.pool_size 9 is more than the 7 cells of res5 at clip.short_side 112; lower it",
+        ),
+        (
+            "model: {backbone: {nonlocal_blocks: {slow: {4: [0]}}, nonlocal_pool: {slow: {4: [1, 99, 2]}}}}",
+            "model.backbone.nonlocal_pool of slow res4 is 99 cells wide, and the map there has 16 at clip.short_side 256",
+        ),
         ("train: {batch_size: 10, accumulate: 4}", "batch_size 10 does not divide by accumulate 4"),
         ("train: {step_epochs: [15, 10]}", "step_epochs must rise, got [15, 10]"),
         ("train: {momentum: 0}", "nesterov needs a momentum above 0"),
@@ -379,3 +392,51 @@ def test_of_many_unknown_ids_a_few_are_named():
     ids = list(range(1001, 1081))
     with pytest.raises(ConfigError, match=r"labels\.ids 1001, 1002, 1003, 1004, 1005 and 75 more are not in the label"):
         label_map_of(Config.model_validate({"labels": {"ids": ids}}))
+
+
+def any_config(draw):
+    """A small config with settings of every kind, whether they fit each other or not."""
+
+    def four(values):
+        return [draw.choice(values) for _ in range(4)]
+
+    def by_pathway(value):
+        return value() if draw.random() < 0.5 else {"slow": value(), "fast": value()}
+
+    task = draw.choice(["detection", "classification"])
+    backbone = {
+        "depths": four([1, 1, 2]), "width": draw.choice([2, 4, 8]), "beta_inv": draw.choice([1, 2]),
+        "alpha": draw.choice([1, 2, 4]), "num_temporal": by_pathway(lambda: four([0, 1, 5])),
+        "temporal_kernels": by_pathway(lambda: [draw.choice([1, 3, 9]) for _ in range(5)]),
+        "strides": four([1, 2, 3]), "dilations": by_pathway(lambda: four([1, 2, 64])),
+        "fusion_kernel": draw.choice([1, 5, 99]), "lateral_kind": draw.choice(["conv", "time_to_channel", "sample"]),
+        "lateral_merge": draw.choice(["concat", "sum"]), "lateral_norm": draw.random() < 0.5,
+    }  # fmt: skip
+    if draw.random() < 0.2:
+        backbone |= {"pathways": ["slow"], "alpha": 1}
+    if draw.random() < 0.5:
+        pathway, stage = draw.choice(["slow", "fast"]), draw.choice([2, 3, 4, 5])
+        pool, groups = [draw.choice([1, 2, 3]) for _ in range(3)], draw.choice([1, 2])
+        for name, value in (("blocks", [0]), ("pool", pool), ("groups", groups)):
+            backbone[f"nonlocal_{name}"] = {pathway: {stage: value}}
+    model = {"task": task, "backbone": backbone, "head": {"num_classes": draw.choice([1, 3])}}
+    if task == "detection":
+        model["roi"] = {"resolution": draw.choice([1, 7, 64]), "with_global": draw.random() < 0.5}
+    else:
+        model["head"]["pool_size"] = draw.choice([None, 1, 2])
+    clip = {"num_frames": draw.choice([4, 8, 12]), "short_side": draw.choice([32, 64])}
+    return {"model": model, "clip": clip, "data": {"kind": "ava" if task == "detection" else "kinetics"}}
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_a_config_that_is_accepted_is_a_network_that_runs(seed):
+    try:
+        config = from_values(Config, any_config(random.Random(seed)), "any")
+    except ConfigError:
+        return
+    side = config.clip.short_side
+    clip = torch.rand(1, 3, config.clip.num_frames, side, side + 16, generator=torch.Generator().manual_seed(seed))
+    model = build_model(config)
+    with torch.inference_mode():
+        rois = () if config.model.task == "classification" else (torch.tensor([[0.0, 0.0, 0.0, 10.0, 10.0]]),)
+        assert model(clip, *rois).isfinite().all()
