@@ -13,6 +13,7 @@ from ava_detect.config.schema import Config
 from ava_detect.errors import ConfigError
 
 _FLOAT_BYTES = 4
+_PROCESS_BYTES = 100 << 20
 _EXPANSION = 4  # output channels of a residual block per inner channel
 _NUM_STAGES = 4
 
@@ -40,6 +41,24 @@ def require_memory(config: Config, *, num_clips: int = 1, short_side: int | None
             f"and {_gib(clips)} for {number} of {config.clip.num_frames} frames with a short side of {side} pixels, "
             f"and this machine has {_gib(machine)}; lower model.backbone.width or depths, clip.num_frames, the short "
             "side or the number of clips at once"
+        )
+
+
+def require_memory_of_processes(number: int, name: str) -> None:
+    """Refuse more processes than this machine's memory holds, at 100 MiB each; those that load PyTorch need more.
+
+    Args:
+        number: Number of processes.
+        name: The setting that asks for them, for the message.
+
+    Raises:
+        ConfigError: They need more than the machine has.
+    """
+    machine = psutil.virtual_memory().total
+    if number * _PROCESS_BYTES > machine:
+        raise ConfigError(
+            f"{name} {number:,} asks for more processes than this machine's memory of {_gib(machine)} holds; give at "
+            f"most {machine // _PROCESS_BYTES:,}"
         )
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from ava_detect.config import Config
 from ava_detect.config.build import build_model, self_contained
-from ava_detect.config.memory import require_memory
+from ava_detect.config.memory import require_memory, require_memory_of_processes
 from ava_detect.datasets.build import build_dataset
 from ava_detect.errors import ConfigError, DivergedError, TrainingError
 from ava_detect.models.weights import inspect_file, save_weights
@@ -174,7 +174,7 @@ class _Training:
             self._restore(state)
 
     def _refuse_before_loading(self, *, resume: bool) -> None:
-        """Refuse a batch that the machine cannot hold, and a file to start from that is no weights file."""
+        """Refuse what the machine cannot hold, and a file to start from that is no weights file."""
         data, settings = self.config.data, self.settings
         require_memory(
             self.config,
@@ -182,6 +182,7 @@ class _Training:
             short_side=data.crop or data.short_side[0],
             device=self.accelerator.device.type,
         )
+        require_memory_of_processes(data.num_workers, "data.num_workers")
         if settings.initialise is not None and not resume:
             inspect_file(resolve(settings.initialise))
 

@@ -93,6 +93,7 @@ COMMANDS = {
             "batch": (["--set", "train.batch_size=1000000000"], "train.batch_size: input should be less than or equal"),
             "memory": (["--set", "train.batch_size=65536", "--set", "clip.short_side=1024"], "for 65,536 clips of 8"),
             "epochs": (["--set", "train.epochs=1000000000000"], "train.epochs: input should be less than or equal"),
+            "loaders": (["--set", "data.num_workers=256"], "data.num_workers 256 asks for more processes than"),
             "workers": (["--set", "data.num_workers=1000000"], "data.num_workers: input should be less than or equal"),
         },
     ),

@@ -204,7 +204,7 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_the_callers_random_stat
         ),
         (
             "model: {backbone: {nonlocal_blocks: {slow: {4: [0]}}, nonlocal_pool: {slow: {4: [1, 99, 2]}}}}",
-            "model.backbone.nonlocal_pool of slow res4 is 99 cells wide, and the map there has 16 at clip.short_side 256",
+            "model.backbone.nonlocal_pool of slow res4 is 99 cells wide, and the map there has 16 at clip.short_side",
         ),
         ("train: {batch_size: 10, accumulate: 4}", "batch_size 10 does not divide by accumulate 4"),
         ("train: {step_epochs: [15, 10]}", "step_epochs must rise, got [15, 10]"),

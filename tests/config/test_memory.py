@@ -7,7 +7,7 @@ import pytest
 
 from ava_detect.config import Config, load_config
 from ava_detect.config.build import build_model
-from ava_detect.config.memory import clip_bytes, require_memory, weight_bytes
+from ava_detect.config.memory import clip_bytes, require_memory, require_memory_of_processes, weight_bytes
 from ava_detect.errors import ConfigError
 from ava_detect.models.slowfast import SlowFast
 
@@ -58,3 +58,12 @@ def test_clips_that_the_machine_cannot_hold_are_refused(monkeypatch):
     with pytest.raises(ConfigError, match="a short side of 4096 pixels"):
         require_memory(shipped, short_side=4096)
     assert clip_bytes(shipped, 448) == pytest.approx(4 * clip_bytes(shipped, 224))
+
+
+def test_processes_that_the_machine_cannot_hold_are_refused(monkeypatch):
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=16 << 30))
+    require_memory_of_processes(163, "data.num_workers")
+    with pytest.raises(
+        ConfigError, match=r"data\.num_workers 164 asks for more .* of 16\.0 GiB holds; give at most 163"
+    ):
+        require_memory_of_processes(164, "data.num_workers")

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ava_detect.config.memory import require_memory_of_processes
 from ava_detect.datasets.synthetic.planning import ACTION_IDS, MAX_PEOPLE, plan_movie
 from ava_detect.datasets.synthetic.scene import Repertoire
 from ava_detect.datasets.synthetic.stage import SeenPerson, Stage
@@ -212,6 +213,7 @@ def write_world(
     """
     if not 1 <= num_processes <= MAX_PROCESSES:
         raise AvaDetectError(f"the number of processes must be from 1 to {MAX_PROCESSES}, got {num_processes:,}")
+    require_memory_of_processes(num_processes, "num_processes")
     folder = Path(folder)
     paths = [folder / "videos" / f"movie_{index:03d}.mp4" for index in range(settings.num_movies)]
     _clear_for(folder, paths)
