@@ -79,16 +79,24 @@ def benchmark(
     quiet: options.Quiet = False,
 ) -> None:
     """Score a network on a split: AVA's frame-mAP, or a classifier's accuracy; each stage timed apart."""
-    from ava_detect.benchmark import PeopleOptions, SplitOptions, run_benchmark
     from ava_detect.config import load_config
-    from ava_detect.models.network_options import NetworkOptions
+    from ava_detect.config.choice import config_of
+    from ava_detect.models.zoo import RANDOM_WEIGHTS, resolve
 
     if overrides and not config:
         raise typer.BadParameter("--set changes a config: name it by --config")
+    settings = load_config(config, overrides) if config and overrides else config_of(config, weights)
+    if weights != RANDOM_WEIGHTS:
+        with progress_bar(show=not quiet) as on_progress:
+            resolve(weights, on_progress)
+    # With PyTorch, which a wrong config or a file that is no weights file need not wait for.
+    from ava_detect.benchmark import PeopleOptions, SplitOptions, run_benchmark
+    from ava_detect.models.network_options import NetworkOptions
+
     try:
         with progress_bar(show=not quiet) as on_progress:
             result = run_benchmark(
-                load_config(config, overrides) if config and overrides else config,
+                settings,
                 weights,
                 out,
                 split=SplitOptions(videos, ground_truth, exclude, start_seconds),

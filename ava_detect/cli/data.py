@@ -46,8 +46,6 @@ def check(
     Exit code 0: no problem. 1: problems, each named with its places and what to do.
     """
     from ava_detect.config import SplitConfig, load_config
-    from ava_detect.datasets.checks.check_data import CheckSettings, check_data, check_splits
-    from ava_detect.structures.labels import LabelMap
 
     files = {
         "--videos": videos, "--ground-truth": ground_truth, "--proposals": proposals, "--exclude": exclude,
@@ -58,9 +56,13 @@ def check(
         raise typer.BadParameter(f"give --config or {given[0]}, not both")
     if config is None and (videos is None or ground_truth is None or overrides):
         raise typer.BadParameter("give --config FILE [--set ...], or --videos DIR and --ground-truth CSV")
+    loaded = None if config is None else load_config(config, overrides or ())
+    # With PyTorch, which a wrong config need not wait for.
+    from ava_detect.datasets.checks.check_data import CheckSettings, check_data, check_splits
+    from ava_detect.structures.labels import LabelMap
+
     with progress_bar(show=not quiet and not as_json) as on_progress:
-        if config is not None:
-            loaded = load_config(config, overrides or ())
+        if loaded is not None:
             report = check_data(loaded, decode=not fast, num_threads=threads, on_progress=on_progress)
         else:
             split = SplitConfig(

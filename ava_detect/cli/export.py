@@ -51,10 +51,7 @@ def export_config(
         WeightsError: The weights do not fit.
         AvaDetectError: The written network differs from its source.
     """
-    from ava_detect.config.build import build_with_weights
     from ava_detect.config.choice import config_of
-    from ava_detect.models.action_detector import require_detector
-    from ava_detect.models.export import export_backbone, export_onnx
     from ava_detect.models.zoo import RANDOM_WEIGHTS, resolve
 
     out = Path(out)
@@ -66,6 +63,12 @@ def export_config(
         )
     settings = config_of(config, weights)
     settings.require_detection()
-    model, _ = build_with_weights(settings, None if weights == RANDOM_WEIGHTS else resolve(weights, on_progress))
+    path = None if weights == RANDOM_WEIGHTS else resolve(weights, on_progress)
+    # With PyTorch, which a wrong config or a file that is no weights file need not wait for.
+    from ava_detect.config.build import build_with_weights
+    from ava_detect.models.action_detector import require_detector
+    from ava_detect.models.export import export_backbone, export_onnx
+
+    model, _ = build_with_weights(settings, path)
     model = require_detector(model)
     return export_onnx(model, out) if out.suffix == ".onnx" else export_backbone(model, out)

@@ -152,15 +152,17 @@ def explain(
     quiet: options.Quiet = False,
 ) -> None:
     """Show where the network looked for one action of one person, in every pathway (Grad-CAM)."""
-    from ava_detect.annotation.explain import explain
     from ava_detect.annotation.settings import AnnotateSettings
     from ava_detect.config.choice import config_of
+
+    settings = AnnotateSettings(config_of(config, weights), weights, detector, device=device).with_weights_file()
+    from ava_detect.annotation.explain import explain  # with PyTorch, which wrong settings need not wait for
 
     explanation = explain(
         video,
         timestamp_seconds,
         out,
-        AnnotateSettings(config_of(config, weights), weights, detector, device=device),
+        settings,
         person=person,
         action=action,
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
 import psutil
 import pytest
 from networks import lively_model, save_pyslowfast, small_config_file
+from processes import run_python
 from videos import constant_rate, write_numbered_video
 
 from ava_detect.models.slowfast import SlowFast
@@ -135,3 +137,37 @@ def test_the_calls_are_right_without_the_wrong_options(run_cli, work, monkeypatc
     for right, _ in COMMANDS.values():
         with pytest.raises(BuiltError):
             run_cli(*right)
+
+
+WITHOUT_TORCH = """
+import json, sys
+
+class NoTorch:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "torchvision"):
+            raise AssertionError("PyTorch is loaded")
+
+sys.meta_path.insert(0, NoTorch())
+from ava_detect.cli.app import main
+
+for arguments in json.loads(sys.argv[1]):
+    try:
+        main(arguments)
+    except SystemExit as ended:
+        print(ended.code)
+"""
+
+
+def test_a_wrong_config_or_weights_file_is_refused_without_pytorch(work):
+    """PyTorch takes some seconds and several hundred megabytes to load. One process, in which it cannot be loaded."""
+    calls = [
+        [*COMMANDS[command][0], *options]
+        for command in COMMANDS
+        for options, _ in (*CONFIGS.values(), *([] if command == "train" else [GONE_WEIGHTS, BAD_WEIGHTS]))
+    ]
+    calls += [["data", "check", "--config", "twice.yaml"], ["annotate", "videos", "--out", "o", "--min-score", "nan"]]
+    done = run_python(WITHOUT_TORCH, json.dumps(calls), cwd=work)
+    assert done.stdout.split() == ["2"] * len(calls)
+    lines = done.stderr.splitlines()
+    assert len(lines) == len(calls)
+    assert all(line.startswith("ava-detect: ") for line in lines)
