@@ -20,8 +20,8 @@ from typer.core import TyperCommand
 from ava_detect.errors import ConfigError
 from ava_detect.storage.addresses import without_secrets
 
-_out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True)  # of progress bars too, which are shown where it is a terminal
+_out = Console(soft_wrap=True, emoji=False)
+err = Console(stderr=True, soft_wrap=True, emoji=False)  # of progress bars too, which are shown where it is a terminal
 _running: ContextVar[Command | None] = ContextVar("the command that runs", default=None)
 _PARAMETER = re.compile(r"`([a-z][a-z_]*)(?:=([^`\s]+))?`")
 
