@@ -14,7 +14,8 @@ from ava_detect.models.heads import ClassificationHead, ProjectionHead
 from ava_detect.models.laterals import LateralSettings
 from ava_detect.models.roi import RoIPool
 from ava_detect.models.slowfast import NonLocalSettings, SlowFast
-from ava_detect.models.weights import WeightsReport, load_weights
+from ava_detect.models.weights import WeightsReport
+from ava_detect.models.weights.loading import load_file
 from ava_detect.models.weights.reading import read_weights_file
 from ava_detect.structures.labels import Action, LabelMap
 
@@ -62,7 +63,7 @@ def build_with_weights(
     """
     file = None if weights is None else read_weights_file(weights)
     model = build_model(config)
-    return model, None if file is None else load_weights(model, file)
+    return model, None if file is None else load_file(model, file)
 
 
 def build_backbone(config: BackboneConfig) -> SlowFast:

@@ -21,7 +21,7 @@ _HEAD = "head."
 
 def load_weights(
     model: nn.Module,
-    path: str | Path | WeightsFile,
+    path: str | Path,
     family: str = "auto",
     *,
     strict: bool = True,
@@ -32,7 +32,7 @@ def load_weights(
 
     Args:
         model: An ``ActionDetector`` or ``ActionClassifier``; unchanged where an error is raised.
-        path: The file, or its content.
+        path: The file.
         family: Family of the tensor names in the file, a key of ``FAMILIES``, or ``"auto"`` to recognise it.
         strict: Whether a tensor without a counterpart of its shape, in the model or in the file, is an error.
         inflate: Whether 2D convolutions of the file (``[O, I, h, w]``, or one frame long) are repeated over the
@@ -46,9 +46,26 @@ def load_weights(
         WeightsError: The file is not a checkpoint, its settings contradict the model's, a tensor contains NaN or
             infinity, or, with ``strict``, tensors do not fit.
     """
-    file = path if isinstance(path, WeightsFile) else read_weights_file(path)
-    task = _Task(model, str(file.path), inflate=inflate, skip_head=False)
+    task = _Task(model, str(path), inflate=inflate, skip_head=False)
+    file = read_weights_file(path)
     return task.run(file, family, CHECKED_SETTINGS, strict=strict, override_settings=override_settings)
+
+
+def load_file(model: nn.Module, file: WeightsFile) -> WeightsReport:
+    """Fill ``model`` from a file that was read before, as ``load_weights`` does by default.
+
+    Args:
+        model: An ``ActionDetector`` or ``ActionClassifier``; unchanged where an error is raised.
+        file: The content of the file.
+
+    Returns:
+        The report.
+
+    Raises:
+        WeightsError: As in ``load_weights``.
+    """
+    task = _Task(model, str(file.path), inflate=False, skip_head=False)
+    return task.run(file, "auto", CHECKED_SETTINGS, strict=True, override_settings=False)
 
 
 def initialise_from_classifier(
