@@ -9,6 +9,7 @@ from typing import Any, Literal
 from ava_detect.annotation.engines.base import Limits
 from ava_detect.annotation.engines.settings import ENGINES, ClusterSettings
 from ava_detect.config import Config
+from ava_detect.config.memory import require_memory
 from ava_detect.detectors import specs
 from ava_detect.errors import ConfigError, suggestion
 from ava_detect.models.zoo import RANDOM_WEIGHTS, note_on_weights, resolve
@@ -60,6 +61,7 @@ class AnnotateSettings:
                 f"`ava-detect weights list` shows, or `weights={RANDOM_WEIGHTS}` to try an untrained network"
             )
         self.config.require_detection()
+        require_memory(self.config)
         for name in ("min_score", "new_person_score"):
             if not 0 <= (getattr(self, name) or 0) <= 1:
                 raise ConfigError(f"`{name}` is a score from 0 to 1, got {getattr(self, name)}")

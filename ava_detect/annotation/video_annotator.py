@@ -7,14 +7,14 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from ava_detect.annotation.settings import AnnotateSettings
-from ava_detect.config.build import build_model, label_map_of
+from ava_detect.config.build import build_with_weights, label_map_of
 from ava_detect.detectors import build_detector
 from ava_detect.detectors.precomputed import PrecomputedBoxes
 from ava_detect.formats.writers import result_path, results_writer
 from ava_detect.inference.pipeline import Pipeline, VideoRun
 from ava_detect.inference.scorer import ClipScorer, Scorer
 from ava_detect.models.network_options import NetworkOptions, resolve_device
-from ava_detect.models.weights import WeightsReport, load_weights
+from ava_detect.models.weights import WeightsReport
 from ava_detect.models.zoo import RANDOM_WEIGHTS
 from ava_detect.results.manifest import VideoRecord, file_state
 from ava_detect.storage.addresses import Address
@@ -172,9 +172,9 @@ def build_scorer(settings: AnnotateSettings) -> tuple[Scorer, WeightsReport | No
         The scorer, and the report on the weights file; None for an untrained network.
     """
     network = NetworkOptions(settings.device, settings.precision, settings.execution).resolve()
-    model = build_model(settings.config)
-    trained = settings.weights is not None and settings.weights != RANDOM_WEIGHTS
-    report = load_weights(model, str(settings.weights)) if trained else None
+    model, report = build_with_weights(
+        settings.config, None if settings.weights == RANDOM_WEIGHTS else settings.weights
+    )
     scorer = Scorer(
         model,
         device=network.device,

@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+import typer
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -82,7 +83,13 @@ class Command(TyperCommand):
         """Parse the arguments of a call, after which this is the command that runs."""
         _running.set(self)
         self._refuse_names_like_options(args)
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            if type(error) is not typer.BadParameter or error.param is None:
+                raise
+            # In one line, as the library's own refusals.
+            raise ConfigError(f"{error.param.opts[0]}: {error.message}") from error
 
     def _refuse_names_like_options(self, args: Sequence[str]) -> None:
         """Say of a file such as ``-5KQ66BBWC4.mp4`` how it is named, and of an option that its value is missing."""

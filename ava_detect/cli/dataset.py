@@ -24,7 +24,9 @@ def collect(
         typer.Option(metavar="DIR", help="For the page: a folder with the videos, where they are not here."),
     ] = None,
     only: Annotated[list[str] | None, typer.Option(metavar="ID", help="Only this video; again for more.")] = None,
-    min_score: Annotated[float, typer.Option(metavar="F", help="Actions below it are left off.")] = 0.0,
+    min_score: Annotated[
+        float, typer.Option(parser=options.SCORE, metavar="F", help="Actions below it are left off.")
+    ] = 0.0,
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> None:

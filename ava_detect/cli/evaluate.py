@@ -38,13 +38,21 @@ def evaluate(
     ] = None,
     dialect: options.Dialect = "official",
     iou_thresholds: Annotated[
-        list[float] | None, typer.Option("--iou", metavar="F", help="IoU threshold; again for several.")
+        list[float] | None,
+        typer.Option(
+            "--iou", parser=options.number(0, 1, above=True), metavar="F", help="IoU threshold; again for several."
+        ),
     ] = None,
     subset: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Only these videos: a text file, one id a line.")
     ] = None,
     start_seconds: Annotated[
-        float, typer.Option(metavar="S", help="Added to the times of Parquet files, which count from the file's start.")
+        float,
+        typer.Option(
+            parser=options.SECONDS,
+            metavar="S",
+            help="Added to the times of Parquet files, which count from the file's start.",
+        ),
     ] = 0.0,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the numbers here.")] = None,
     report: Annotated[Path | None, typer.Option(metavar="DIR", help="Write a page that explains them here.")] = None,

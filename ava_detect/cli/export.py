@@ -58,11 +58,7 @@ def export_config(
         WeightsError: The weights do not fit.
         AvaDetectError: The written network differs from its source.
     """
-    from ava_detect.config.build import build_model
     from ava_detect.config.choice import config_of
-    from ava_detect.models.action_detector import require_detector
-    from ava_detect.models.export import export_backbone, export_onnx
-    from ava_detect.models.weights import load_weights
     from ava_detect.models.zoo import RANDOM_WEIGHTS, resolve
     from ava_detect.storage.outputs import check_output
 
@@ -73,9 +69,15 @@ def export_config(
         raise ConfigError(
             f"give `weights`, a file or a name, to export, or `weights={RANDOM_WEIGHTS}` to try an untrained network"
         )
+    settings = config_of(config, weights)
+    settings.require_detection()
     check_output(out, {"weights": weights, "config": config})
-    model = require_detector(build_model(config_of(config, weights)))
-    if weights != RANDOM_WEIGHTS:
-        load_weights(model, resolve(weights, on_progress))
+    path = None if weights == RANDOM_WEIGHTS else resolve(weights, on_progress)
+    # With PyTorch, which a wrong config or a file that is no weights file need not wait for.
+    from ava_detect.config.build import build_with_weights
+    from ava_detect.models.action_detector import require_detector
+    from ava_detect.models.export import export_backbone, export_onnx
+
+    model, _ = build_with_weights(settings, path)
     write = export_onnx if out.suffix == ".onnx" else export_backbone
-    return write(model, out, overwrite=overwrite)
+    return write(require_detector(model), out, overwrite=overwrite)

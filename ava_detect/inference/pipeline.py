@@ -26,6 +26,7 @@ from ava_detect.models.action_detector import ActionClassifier, ActionDetector
 from ava_detect.storage.file_names import valid_id
 from ava_detect.structures import ActionDetections, Clip, Frame, PersonBoxes
 from ava_detect.structures import boxes as box_ops
+from ava_detect.structures.clip import MAX_SIDE_PIXELS
 from ava_detect.structures.labels import LabelMap
 from ava_detect.structures.linking import Linker, max_gap_seconds
 from ava_detect.video.clip_sampler import ClipSampler, Keyframe, keyframe_times
@@ -40,6 +41,22 @@ _KEYFRAMES_AHEAD, _BATCHES_AHEAD = 2, 1
 ScaledKeyframe = tuple[Keyframe, ...]
 # Keyframes, and the people on each of them.
 _Batch = tuple[list[ScaledKeyframe], list[PersonBoxes]]
+
+
+def check_scales(scales: Sequence[int]) -> None:
+    """Refuse short sides at which no clip can be scored.
+
+    Args:
+        scales: Short sides in pixels.
+
+    Raises:
+        ConfigError: One is out of range, or there twice.
+    """
+    if not all(_MIN_SHORT_SIDE <= side <= MAX_SIDE_PIXELS for side in scales) or len(set(scales)) != len(scales):
+        raise ConfigError(
+            f"`scales` are short sides in pixels, each once and from {_MIN_SHORT_SIDE} to {MAX_SIDE_PIXELS}, got "
+            f"{list(scales)}"
+        )
 
 
 class Pipeline:
@@ -83,10 +100,7 @@ class Pipeline:
         scales: Sequence[int] = (),
     ) -> None:
         keyframe_times(every_seconds)
-        if any(side < _MIN_SHORT_SIDE for side in scales) or len(set(scales)) != len(scales):
-            raise ConfigError(
-                f"`scales` are short sides in pixels, each once and at least {_MIN_SHORT_SIDE}, got {list(scales)}"
-            )
+        check_scales(scales)
         self.detector = detector
         self.scorer: ClipScorer = Scorer(model) if isinstance(model, nn.Module) else model
         self.label_map = label_map or LabelMap.ava()

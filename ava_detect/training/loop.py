@@ -20,9 +20,11 @@ from typing import Any
 
 from ava_detect.config import Config
 from ava_detect.config.build import build_model, self_contained
+from ava_detect.config.memory import require_memory, require_memory_of_processes
 from ava_detect.datasets.build import build_dataset
 from ava_detect.errors import AvaDetectError, ConfigError, DivergedError, TrainingError
-from ava_detect.models.weights import save_weights
+from ava_detect.models.weights import inspect_file, save_weights
+from ava_detect.models.zoo import resolve
 from ava_detect.storage.addresses import Address, is_address
 from ava_detect.storage.local_files import remove_stale_temporaries
 from ava_detect.structures.progress import OnProgress, Progress
@@ -153,6 +155,7 @@ class _Training:
     def __init__(self, config: Config, files: RunFiles, accelerator: Any, *, resume: bool) -> None:
         self.config, self.settings, self.files, self.accelerator = config, config.train, files, accelerator
         self.notes: list[str] = []
+        self._refuse_before_loading(resume=resume)
         self.clips = build_dataset(config, "train", training=True)
         self.sampler = StepSampler(
             len(self.clips),
@@ -179,6 +182,19 @@ class _Training:
         self._has_checkpoint = state is not None
         if state is not None:
             self._restore(state)
+
+    def _refuse_before_loading(self, *, resume: bool) -> None:
+        """Refuse what the machine cannot hold, and a file to start from that is no weights file."""
+        data, settings = self.config.data, self.settings
+        require_memory(
+            self.config,
+            num_clips=max(1, settings.batch_size // (settings.accumulate * self.accelerator.num_processes)),
+            short_side=data.crop or data.short_side[0],
+            device=self.accelerator.device.type,
+        )
+        require_memory_of_processes(data.num_workers, "data.num_workers")
+        if settings.initialise is not None and not resume:
+            inspect_file(resolve(settings.initialise))
 
     def _build_validation(self) -> Validation | None:
         if not self.settings.eval_every:

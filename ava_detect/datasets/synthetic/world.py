@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ava_detect.config.memory import require_memory_of_processes
 from ava_detect.datasets.synthetic.planning import ACTION_IDS, MAX_PEOPLE, plan_movie
 from ava_detect.datasets.synthetic.scene import Repertoire
 from ava_detect.datasets.synthetic.stage import SeenPerson, Stage
@@ -28,7 +29,12 @@ from ava_detect.structures.labels import LabelMap
 from ava_detect.structures.progress import OnProgress, Progress
 from ava_detect.video.writer import VideoWriter
 
-MIN_SIDE_PIXELS = 64
+MIN_SIDE_PIXELS, MAX_SIDE_PIXELS = 64, 4096
+MAX_FPS = 240
+MIN_SECONDS, MAX_SECONDS = 0.001, 3600.0
+MAX_MOVIES = 100_000
+MAX_SEED = 10**12
+MAX_PROCESSES = 256
 _TITLE = "ava_detect synthetic world"
 _FILES = ("ground_truth.csv", "label_map.pbtxt", "excluded.csv")
 _SEED_STRIDE = 1_000_003  # between worlds, so that the worlds of neighbouring seeds share no movie
@@ -43,12 +49,12 @@ class WorldSettings:
     """Content and format of a world's movies.
 
     Attributes:
-        seed: Seed of the world, from 0: equal settings give equal movies.
-        num_movies: Number of movies, from 1.
-        seconds: Length of each movie in seconds, above 0.
-        fps: Frames per second, from 1.
-        width: Width of the frames in pixels, even and at least 64.
-        height: Height of the frames in pixels, even and at least 64.
+        seed: Seed of the world, 0 to 10**12: equal settings give equal movies.
+        num_movies: Number of movies, 1 to 100,000.
+        seconds: Length of each movie in seconds, 0.001 to 3600; it has at least one frame.
+        fps: Frames per second, 1 to 240.
+        width: Width of the frames in pixels, even, 64 to 4096.
+        height: Height of the frames in pixels, even, 64 to 4096.
         num_people: Number of people in every shot, 1 to 4, or to 3 with "motion_pairs"; None draws it for each shot.
         repertoire: "everyday", or "motion_pairs" for actions that differ only by their cadence.
 
@@ -66,24 +72,26 @@ class WorldSettings:
     repertoire: str = Repertoire.EVERYDAY
 
     def __post_init__(self) -> None:
-        if self.num_movies < 1:
-            raise AvaDetectError(f"num_movies must be at least 1, got {self.num_movies}")
-        if self.seed < 0:
-            raise AvaDetectError(f"seed must be a whole number from 0, got {self.seed}")
-        if not self.seconds > 0:
-            raise AvaDetectError(f"seconds must be above 0, got {self.seconds}")
-        if self.fps < 1:
-            raise AvaDetectError(f"fps must be a whole number from 1, got {self.fps}")
-        if min(self.width, self.height) < MIN_SIDE_PIXELS or self.width % 2 or self.height % 2:
+        if not 1 <= self.num_movies <= MAX_MOVIES:
+            raise AvaDetectError(f"the number of movies must be from 1 to {MAX_MOVIES:,}, got {self.num_movies:,}")
+        if not 0 <= self.seed <= MAX_SEED:
+            raise AvaDetectError(f"`seed` must be a whole number from 0 to {MAX_SEED:,}, got {self.seed}")
+        if not 1 <= self.fps <= MAX_FPS:
+            raise AvaDetectError(f"`fps` must be a whole number from 1 to {MAX_FPS}, got {self.fps}")
+        if not MIN_SECONDS <= self.seconds <= MAX_SECONDS:
+            raise AvaDetectError(f"`seconds` must be from {MIN_SECONDS} to {MAX_SECONDS:,.0f}, got {self.seconds:g}")
+        sides = (self.width, self.height)
+        if not MIN_SIDE_PIXELS <= min(sides) <= max(sides) <= MAX_SIDE_PIXELS or any(side % 2 for side in sides):
             raise AvaDetectError(
-                f"width and height must be even and at least {MIN_SIDE_PIXELS}, got {self.width}x{self.height}"
+                f"`width` and `height` must be even and from {MIN_SIDE_PIXELS} to {MAX_SIDE_PIXELS} pixels, got "
+                f"{self.width}x{self.height}"
             )
         if self.repertoire not in list(Repertoire):
-            raise AvaDetectError(f"repertoire must be one of {', '.join(Repertoire)}, got {self.repertoire!r}")
+            raise AvaDetectError(f"`repertoire` must be one of {', '.join(Repertoire)}, got {self.repertoire!r}")
         most = MAX_PEOPLE[Repertoire(self.repertoire)]
         if self.num_people is not None and not 1 <= self.num_people <= most:
             raise AvaDetectError(
-                f"num_people must be 1 to {most}, or None to let the seed choose, got {self.num_people}"
+                f"`num_people` must be 1 to {most}, or None to let the seed choose, got {self.num_people}"
             )
 
 
@@ -100,11 +108,11 @@ def film_frames(
     """Render the frames of one movie; only one shot is in memory at a time.
 
     Args:
-        seed: Seed of the movie, from 0.
-        seconds: Length in seconds, above 0.
-        fps: Frames per second, from 1.
-        width: Width in pixels, even and at least 64.
-        height: Height in pixels, even and at least 64.
+        seed: Seed of the movie; ``WorldSettings`` has the range of each setting.
+        seconds: Length in seconds.
+        fps: Frames per second.
+        width: Width in pixels, even.
+        height: Height in pixels, even.
         num_people: Number of people in every shot; None draws it for each shot.
         repertoire: "everyday" or "motion_pairs"; see ``WorldSettings``.
 
@@ -141,11 +149,11 @@ def render_movie(
 
     Args:
         path: The file; its name without the suffix is the video id.
-        seed: Seed of the movie, from 0.
-        seconds: Length in seconds, above 0.
-        fps: Frames per second, from 1.
-        width: Width in pixels, even and at least 64.
-        height: Height in pixels, even and at least 64.
+        seed: Seed of the movie; ``WorldSettings`` has the range of each setting.
+        seconds: Length in seconds.
+        fps: Frames per second.
+        width: Width in pixels, even.
+        height: Height in pixels, even.
         num_people: Number of people in every shot; None draws it for each shot.
         repertoire: "everyday" or "motion_pairs"; see ``WorldSettings``.
 
@@ -195,8 +203,8 @@ def write_world(
     Args:
         folder: The folder; created if it does not exist.
         settings: Content and format of the movies.
-        num_processes: Number of processes that render movies in parallel, from 1; the result is the same. A script that
-            asks for more than 1 needs the usual ``if __name__ == "__main__":``.
+        num_processes: Number of processes that render movies in parallel, 1 to 256; the result is the same. A
+            script that asks for more than 1 needs the usual ``if __name__ == "__main__":``.
         overwrite: Whether files of these names that are not of an older world are replaced.
         on_progress: Called after each movie.
 
@@ -204,14 +212,15 @@ def write_world(
         The ground truth of all movies.
 
     Raises:
-        AvaDetectError: If ``num_processes`` is below 1, the folder contains a video that would not be part of the new
-            world, or one of the files exists and is not of an older world.
+        AvaDetectError: If ``num_processes`` is out of range, the folder contains a video that would not be part of the
+            new world, or one of the files exists and is not of an older world.
 
     Example:
         >>> write_world("world", WorldSettings(seed=1, num_movies=40, seconds=30), num_processes=2)
     """
-    if num_processes < 1:
-        raise AvaDetectError(f"num_processes must be at least 1, got {num_processes}")
+    if not 1 <= num_processes <= MAX_PROCESSES:
+        raise AvaDetectError(f"the number of processes must be from 1 to {MAX_PROCESSES}, got {num_processes:,}")
+    require_memory_of_processes(num_processes, "num_processes")
     folder = Path(folder)
     paths = [folder / "videos" / f"movie_{index:03d}.mp4" for index in range(settings.num_movies)]
     names = [*(str(path.relative_to(folder)) for path in paths), *_FILES]

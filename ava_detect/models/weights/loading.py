@@ -51,6 +51,23 @@ def load_weights(
     return task.run(file, family, CHECKED_SETTINGS, strict=strict, override_settings=override_settings)
 
 
+def load_file(model: nn.Module, file: WeightsFile) -> WeightsReport:
+    """Fill ``model`` from a file that was read before, as ``load_weights`` does by default.
+
+    Args:
+        model: An ``ActionDetector`` or ``ActionClassifier``; unchanged where an error is raised.
+        file: The content of the file.
+
+    Returns:
+        The report.
+
+    Raises:
+        WeightsError: As in ``load_weights``.
+    """
+    task = _Task(model, str(file.path), inflate=False, skip_head=False)
+    return task.run(file, "auto", CHECKED_SETTINGS, strict=True, override_settings=False)
+
+
 def initialise_from_classifier(
     model: nn.Module,
     path: str | Path,

@@ -1,7 +1,4 @@
-"""Open a weights file: recognise its container by the first bytes, and read the tensors and settings inside.
-
-The suffix is not used: several ``.pkl`` files of PySlowFast's zoo are torch files.
-"""
+"""Open a weights file, and read the tensors and settings inside."""
 
 from __future__ import annotations
 
@@ -19,25 +16,16 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ava_detect.errors import WeightsError, shown
+from ava_detect.models.file_kind import container_of
 from ava_detect.models.own_format import OUR_FORMAT, OUR_VERSION, config_in
 from ava_detect.models.weights.checkpoint_settings import CheckpointSettings, settings_of_config, settings_of_pyslowfast
 from ava_detect.models.weights.pickles import NumpyPickle, PickleRefusedError
-from ava_detect.models.weights.torch_files import LEGACY_MAGIC, count_checksums, load_torch
+from ava_detect.models.weights.torch_files import count_checksums, load_torch
 
 # Keys under which trainers store the weights: PySlowFast and pytorchvideo, mmaction2 and Lightning, others.
 _STATE_KEYS = ("model_state", "state_dict", "model_state_dict", "model")
 _LARGEST_WEIGHT = 1e18
 _IGNORED_BLOBS = ("momentum", "lr", "model_iter")
-_OTHER_KINDS = {
-    b"<": "a web page (often a login or an error page)",
-    b"version https://git-lfs": "a Git LFS pointer, not the file it points to",
-    b"\x1f\x8b": "a gzip archive; unpack it first",
-    b"BZh": "a bzip2 archive; unpack it first",
-    b"\xfd7zXZ": "an xz archive; unpack it first",
-    b"7z\xbc\xaf": "a 7z archive; unpack it first",
-    b"\x89HDF": "an HDF5 file",
-    b"{": "JSON text",
-}
 
 
 @dataclass(frozen=True)
@@ -80,26 +68,12 @@ def read_weights_file(path: str | Path) -> WeightsFile:
         WeightsError: The file cannot be read; the message gives the reason in one sentence.
     """
     path = Path(path)
-    if path.is_dir():
-        raise WeightsError(f"{path} is a folder; give the weights file in it")
-    if not path.is_file():
-        raise WeightsError(f"{path}: there is no such weights file")
-    with path.open("rb") as file:
-        head = file.read(64)
-    if not head:
-        raise WeightsError(f"{path} is empty; download it again")
-    if head.startswith(b"PK\x03\x04"):
-        return _from_torch(path, is_zip=True)
-    if head.startswith(LEGACY_MAGIC):
-        return _from_torch(path, is_zip=False)
-    if head[8:9] == b"{":
+    container = container_of(path)
+    if container == "safetensors":
         return _from_safetensors(path)
-    if head[:1] in (b"\x80", b"(", b"}"):
+    if container == "caffe2":
         return _from_caffe2(path)
-    raise WeightsError(
-        f"{path} is not a weights file: it is {_describe(head)}; give a checkpoint of torch.save (.pyth, .pth), "
-        "a caffe2 .pkl or a .safetensors file"
-    )
+    return _from_torch(path, is_zip=container == "torch")
 
 
 def impossible_numbers(tensor: Tensor) -> str:
@@ -119,14 +93,6 @@ def impossible_numbers(tensor: Tensor) -> str:
     if largest <= _LARGEST_WEIGHT:
         return ""
     return f"values up to {largest:.2g}" if math.isfinite(largest) else "NaN or infinite values"
-
-
-def _describe(head: bytes) -> str:
-    """The kind of a file that is not a weights file, by its first bytes, for a message."""
-    for start, what in _OTHER_KINDS.items():
-        if head.lstrip().lower().startswith(start) or head.startswith(start):
-            return what
-    return "of an unknown kind (it begins with " + repr(head[:8]) + ")"
 
 
 def _from_torch(path: Path, *, is_zip: bool) -> WeightsFile:
