@@ -115,7 +115,8 @@ class VideoRecord:
             check_number(name, getattr(self, name), 0, high)
         for output in self.outputs:
             check_type("outputs", output, str)
-            if output in ("", ".", "..") or not set(output).isdisjoint("/\\\0"):
+            # A benchmark's files lie in a folder of the folder: videos/NAME.csv.
+            if not set(output).isdisjoint("\\\0") or not set(output.split("/")).isdisjoint(("", ".", "..")):
                 raise ValueError(f"outputs are names of files in the folder, got {output!r:.80}")
         for cut in self.cuts_seconds:
             check_number("cuts_seconds", cut, 0, LARGEST_SECONDS)

@@ -83,7 +83,7 @@ def test_no_foreign_file_is_overwritten_or_removed(movie, tmp_path):
         assert [path.read_text() for path in mine] == ["mine", "mine"]
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "index.html").write_text("mine")
-    with pytest.raises(ConfigError, match=r"index\.html exists and is not from an earlier run"):
+    with pytest.raises(ConfigError, match=r"has an index\.html that is not this page's; choose another `out`"):
         visualize(results, tmp_path / "other")
 
 
