@@ -50,6 +50,10 @@ class DivergedError(TrainingError):
     """A training run whose loss became NaN or infinite; the message names the step and what to try."""
 
 
+class AvaDetectWarning(UserWarning):
+    """Something that was done otherwise than asked; the message is a sentence that says what and why."""
+
+
 class MissingDependencyError(ImportError):
     """An optional library that is not installed; the message contains the command that installs it."""
 

@@ -10,7 +10,7 @@ import typer
 from ava_detect.cli import options
 from ava_detect.cli.console import complain, say, table
 from ava_detect.cli.progress import progress_bar
-from ava_detect.errors import ConfigError
+from ava_detect.errors import ConfigError, shown
 from ava_detect.storage.addresses import without_secrets
 
 if TYPE_CHECKING:
@@ -133,8 +133,9 @@ def annotate(
 def _workers(text: str) -> int | Literal["auto"]:
     if text == "auto":
         return "auto"
-    if not text.isdigit():
-        raise ConfigError(f"`workers` is a number of processes or auto, got {text!r}")
+    # A longer number is out of range anyway, and Python would not convert every one.
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
+        raise ConfigError(f"`workers` is a number of processes or auto, got {shown(text)!r}")
     return int(text)
 
 

@@ -7,6 +7,7 @@ stderr, and only when that is a terminal. Heavy imports wait until a command nee
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -26,7 +27,7 @@ from ava_detect.cli import (
     visualize,
     weights,
 )
-from ava_detect.cli.console import Command, complain, forget_command, say
+from ava_detect.cli.console import Command, complain, forget_command, say, show_warning
 from ava_detect.environment import installed_version
 from ava_detect.errors import AvaDetectError, EngineError, MissingDependencyError, StoreError
 
@@ -66,6 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: Those of the command line; by default the process's.
     """
+    warnings.showwarning = show_warning
     try:
         app(arguments)
     except (AvaDetectError, MissingDependencyError) as error:

@@ -7,6 +7,7 @@ errors name parameters (`min_score`); here they become the flags of the command 
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from typing import Any
@@ -16,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperCommand
 
+from ava_detect.errors import AvaDetectWarning
 from ava_detect.storage.addresses import without_secrets
 
 _out = Console(soft_wrap=True)
@@ -32,6 +34,16 @@ def say(what: RenderableType) -> None:
 def complain(message: str) -> None:
     """Print a problem in a line on stderr."""
     err.print(f"ava-detect: {without_secrets(in_flags(message))}", markup=False, highlight=False)
+
+
+def show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+) -> None:
+    """Print a warning; ours as a problem, without the line of code that Python adds."""
+    if issubclass(category, AvaDetectWarning):
+        complain(str(message))
+    else:
+        err.print(warnings.formatwarning(message, category, filename, lineno, line), end="", markup=False)
 
 
 def table(heading: Sequence[str], rows: Iterable[Sequence[str]], *, left: Sequence[int]) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -116,3 +117,21 @@ def read_options(texts: Mapping[str, str], converters: Converters, where: str) -
         except ValueError as error:
             raise DetectorError(f"{where}: {name}={text!r} cannot be read ({error}); see docs/detectors.md") from error
     return values
+
+
+def finite_number(text: str) -> float:
+    """Convert an option's text to a number.
+
+    Args:
+        text: The text.
+
+    Returns:
+        The number.
+
+    Raises:
+        ValueError: The text is no number, or NaN or infinite.
+    """
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("it must be a finite number")
+    return value

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ava_detect.detectors.base import Converters, Image
+from ava_detect.detectors.base import Converters, Image, finite_number
 from ava_detect.errors import DetectorError, shown
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
 from ava_detect.formats.ava_csv_reader import LastColumn
@@ -44,7 +44,7 @@ class PrecomputedBoxes:
     """
 
     needs_images: bool = False
-    spec_options: ClassVar[Converters] = {"start_seconds": float, "last_column": str, "images": str}
+    spec_options: ClassVar[Converters] = {"start_seconds": finite_number, "last_column": str, "images": str}
 
     def __init__(
         self,

@@ -6,6 +6,7 @@ several clips in parallel are faster (``prefetch.py``, ``scorer.py``).
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -31,7 +32,11 @@ from ava_detect.video.clip_sampler import ClipSampler, Keyframe, keyframe_times
 from ava_detect.video.reader import VideoReader
 from ava_detect.video.remote import RemoteVideo, as_video_file
 
-_MIN_SHORT_SIDE = 32
+# A clip of 32 frames with a larger short side takes more than 2 GiB.
+_MIN_SHORT_SIDE, _MAX_SHORT_SIDE = 32, 4096
+# Keyframes of a batch are all held at once.
+_MAX_KEYFRAMES_PER_BATCH = 1024
+_MAX_DECODER_THREADS = 256
 # Keyframes that wait for the detector, and batches that wait for the network: enough to even out their varying times.
 _KEYFRAMES_AHEAD, _BATCHES_AHEAD = 2, 1
 
@@ -82,10 +87,19 @@ class Pipeline:
         scales: Sequence[int] = (),
     ) -> None:
         keyframe_times(every_seconds)
-        if any(side < _MIN_SHORT_SIDE for side in scales) or len(set(scales)) != len(scales):
+        if not all(_MIN_SHORT_SIDE <= side <= _MAX_SHORT_SIDE for side in scales) or len(set(scales)) != len(scales):
             raise ConfigError(
-                f"`scales` are short sides in pixels, each once and at least {_MIN_SHORT_SIDE}, got {list(scales)}"
+                f"`scales` are short sides in pixels, each once and from {_MIN_SHORT_SIDE} to {_MAX_SHORT_SIDE}, got "
+                f"{list(scales)}"
             )
+        if not 0 <= new_person_score <= 1:
+            raise ConfigError(f"`new_person_score` is a score from 0 to 1, got {new_person_score}")
+        if keyframes_per_batch is not None and not 1 <= keyframes_per_batch <= _MAX_KEYFRAMES_PER_BATCH:
+            raise ConfigError(
+                f"`keyframes_per_batch` is from 1 to {_MAX_KEYFRAMES_PER_BATCH}, got {keyframes_per_batch}"
+            )
+        if not 1 <= decoder_threads <= _MAX_DECODER_THREADS:
+            raise ConfigError(f"`decoder_threads` is from 1 to {_MAX_DECODER_THREADS}, got {decoder_threads}")
         self.detector = detector
         self.scorer: ClipScorer = Scorer(model) if isinstance(model, nn.Module) else model
         self.label_map = label_map or LabelMap.ava()
@@ -120,8 +134,9 @@ class Pipeline:
 
         Raises:
             VideoError: The video cannot be opened.
+            ConfigError: A time of ``at_seconds`` is not one, raised when the run comes to it.
         """
-        times = keyframe_times(self.every_seconds) if at_seconds is None else at_seconds
+        times = keyframe_times(self.every_seconds) if at_seconds is None else _ascending(at_seconds)
         video = as_video_file(source)
         return VideoRun(self, video, video.stem if video_id is None else video_id, times)
 
@@ -314,6 +329,18 @@ class _StageClock:
             elapsed = now - self._counted_until[stage] if num_threads else 0.0
             self.seconds[stage] = self.seconds.get(stage, 0.0) + elapsed
             self._counted_until[stage], self._num_threads[stage] = now, num_threads + change
+
+
+def _ascending(times: Iterable[float]) -> Iterator[float]:
+    """The caller's times; ``ConfigError`` at the first that is negative, not finite or before the one before it."""
+    last = 0.0
+    for time_seconds in times:
+        if not last <= time_seconds < math.inf:
+            raise ConfigError(
+                f"`at_seconds` are times in seconds, from 0 on and ascending, got {time_seconds} after {last}"
+            )
+        last = time_seconds
+        yield time_seconds
 
 
 def _image_of(keyframe: Keyframe) -> npt.NDArray[np.uint8]:
