@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from ava_detect.errors import DetectorError, suggestion
+from ava_detect.errors import DetectorError, shown, suggestion
 from ava_detect.structures import Frame, PersonBoxes
 
 Image = npt.NDArray[np.uint8]
@@ -42,6 +42,32 @@ class PersonDetector(Protocol):
             DetectorError: A frame cannot be used.
         """
         ...
+
+
+def find_people(detector: PersonDetector, frames: Sequence[Frame | Image]) -> list[PersonBoxes]:
+    """Call a detector of any origin, and check what it returns.
+
+    Args:
+        detector: The detector.
+        frames: As the detector takes them.
+
+    Returns:
+        One ``PersonBoxes`` per frame.
+
+    Raises:
+        DetectorError: The detector raises it, or returns another number of results, or scores outside 0..1.
+    """
+    found = list(detector(frames))
+    if len(found) != len(frames):
+        raise DetectorError(f"detector {shown(detector.name)}: {len(found)} results for {len(frames)} frames")
+    for frame, people in zip(frames, found, strict=True):
+        outside = (people.scores < 0) | (people.scores > 1)
+        if outside.any():
+            where = f" in {shown(frame.video_id)} at {frame.timestamp_seconds:g} s" if isinstance(frame, Frame) else ""
+            raise DetectorError(
+                f"detector {shown(detector.name)}: scores lie in 0..1, got {people.scores[outside][0]:g}{where}"
+            )
+    return found
 
 
 def images_of(frames: Sequence[Frame | Image]) -> list[Image]:

@@ -1,7 +1,7 @@
 """The options of an ONNX model: its input format, its output layout, its thresholds.
 
 An option comes, in this order, from the caller, from the file's metadata (``metadata_props`` keys
-``ava_detect.<option>``) or from the defaults of its layout. docs/detectors.md has the tables.
+``ava_detect.<option>``, then those of Ultralytics' exports) or from the defaults of its layout. docs/detectors.md has the tables.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any, Literal, TypedDict
 
 from ava_detect.detectors.base import Converters, finite_number, read_options
 from ava_detect.detectors.onnx_layouts import LAYOUTS
+from ava_detect.detectors.ultralytics import ultralytics_options
 from ava_detect.errors import DetectorError, suggestion
 
 METADATA_PREFIX = "ava_detect."
@@ -75,6 +76,7 @@ def resolve(options: OnnxOptions, metadata: Mapping[str, str], model: str) -> di
         key.removeprefix(METADATA_PREFIX): text for key, text in metadata.items() if key.startswith(METADATA_PREFIX)
     }
     given: dict[str, Any] = {**read_options(from_file, CONVERTERS, f"metadata of {model}"), **options}
+    given = {**ultralytics_options(metadata, given, model), **given}
     if "layout" not in given:
         kinds = "; ".join(f"{name}: {layout.shapes}" for name, layout in LAYOUTS.items())
         raise DetectorError(f"{model} does not give its output layout; say layout=..., one of {kinds}")

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from ava_detect.detectors.base import PersonDetector
+from ava_detect.detectors.base import PersonDetector, find_people
 from ava_detect.errors import ConfigError
 from ava_detect.inference.prefetch import ordered_map, prefetch
 from ava_detect.inference.scorer import ClipScorer, Scorer, Scores
@@ -155,7 +155,7 @@ class Pipeline:
             Frame(image, keyframe.timestamp_seconds, video_id)
             for image, keyframe in zip(images, keyframes, strict=True)
         ]
-        found = self.detector(frames)
+        found = find_people(self.detector, frames)
         return [
             _to_clip_pixels(people, image, keyframe.clip)
             for people, image, keyframe in zip(found, images, keyframes, strict=True)

@@ -13,7 +13,7 @@ import numpy as np
 from av.error import FFmpegError
 
 from ava_detect.detectors import build_detector
-from ava_detect.detectors.base import PersonDetector
+from ava_detect.detectors.base import PersonDetector, find_people
 from ava_detect.errors import AvaDetectError, ConfigError
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv, write_ava_table
 from ava_detect.formats.ava_table import shortest_decimals
@@ -200,7 +200,7 @@ def _people_on(detector: PersonDetector, keyframes: Sequence[Keyframe], video_id
     for keyframe in keyframes:
         assert keyframe.image is not None, "the sampler was asked for keyframe images"
         frames.append(Frame(keyframe.image, keyframe.timestamp_seconds, video_id))
-    for frame, people in zip(frames, detector(frames), strict=True):
+    for frame, people in zip(frames, find_people(detector, frames), strict=True):
         height, width = frame.image.shape[:2]
         inside = box_ops.clip(box_ops.pixels_to_fractions(people.boxes_xyxy, width, height), 1, 1).astype(np.float32)
         yield PersonBoxes(inside, people.scores)[box_ops.areas(inside) > 0]
