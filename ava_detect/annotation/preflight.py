@@ -49,7 +49,6 @@ class NetworkFacts:
             return self
         return replace(self, weights={**self.weights, "source": without_secrets(weights)})
 
-
     def settings_of(self, settings: AnnotateSettings) -> AnnotateSettings:
         """Return a run's settings with the precision that its network has: fp32 where bf16 would be emulated.
 

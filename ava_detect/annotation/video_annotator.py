@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 
 from ava_detect.annotation.settings import AnnotateSettings
@@ -123,7 +124,10 @@ class VideoAnnotator:
             if isinstance(video, RemoteVideo) and video.failure is not None:
                 # The decoder may have taken a broken connection for the end of the file.
                 raise video.failure
-        return _record(source, state, run, damage, num_rows, names)
+        mismatch = run.mismatch()
+        if damage and mismatch:
+            damage += f"; {mismatch}"
+        return replace(_record(source, state, run, damage, num_rows, names), message=damage or mismatch)
 
     def _draw(self, run: VideoRun, keyframes: list[ActionDetections], path: Path) -> str:
         """A second pass over the video, drawn; returns the file's name."""

@@ -99,7 +99,7 @@ def _score(pipeline: Pipeline, video: VideoKeyframes, out: Path, report: Callabl
         video_id=video_id,
         source=str(path.resolve()),
         status="damaged" if shortfall else "done",
-        message=shortfall,
+        message="; ".join(filter(None, (shortfall, run.mismatch()))),
         num_keyframes=run.num_keyframes,
         num_people=run.num_people,
         num_rows=num_rows,

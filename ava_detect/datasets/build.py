@@ -60,6 +60,7 @@ def _build_ava(config: Config, files: SplitConfig, *, training: bool) -> AvaData
         exclude=files.exclude,
         min_proposal_score=data.min_proposal_score,
         match_iou=data.match_iou,
+        start_seconds=data.start_seconds,
         training=training,
     )
     return AvaDataset(

@@ -44,6 +44,23 @@ class PersonDetector(Protocol):
         ...
 
 
+@runtime_checkable
+class ListedPeople(Protocol):
+    """A detector that looks people up by video and time, and can tell that it lists none of a video's keyframes."""
+
+    def mismatch(self, video_id: str, keyframes_seconds: npt.ArrayLike) -> str:
+        """Describe why a video has no person at all.
+
+        Args:
+            video_id: The video.
+            keyframes_seconds: Times of its keyframes from the start of the file, in seconds, ascending.
+
+        Returns:
+            A sentence with the ranges of both; empty where a keyframe is listed, with people or without.
+        """
+        ...
+
+
 def find_people(detector: PersonDetector, frames: Sequence[Frame | Image]) -> list[PersonBoxes]:
     """Call a detector of any origin, and check what it returns.
 

@@ -3,9 +3,9 @@
 Shapes: n images, k candidate boxes, c classes, h x w cells of a grid. Every decoder returns boxes ``[n, k, 4]``, xyxy
 in pixels of the model's input, and scores ``[n, k]``, before any threshold or non-maximum suppression.
 
-Sources: YOLOX (Megvii, ``yolox/utils/demo_utils.py``), YOLOv8's single output and its form after NMS, DETR and RT-DETR as their Hugging
-Face exports name and shape them, FastestDet (``utils/tool.py``, ``handle_preds``). Each layout also has the input
-format of that project as defaults, so that an unmodified export needs no option but its layout.
+Sources: YOLOX (Megvii, ``yolox/utils/demo_utils.py``), YOLOv8's single output and its form after NMS, DETR and RT-DETR
+as their Hugging Face exports name and shape them, FastestDet (``utils/tool.py``, ``handle_preds``). Each layout also
+has the input format of that project as defaults, so that an unmodified export needs no option but its layout.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _yolox(outputs: Outputs, output: OutputFormat) -> Decoded:
 
 
 def _yolov8(outputs: Outputs, output: OutputFormat) -> Decoded:
-    """YOLOv8: one output ``[n, 4 + c, k]`` of center, size and class scores; boxes after NMS are known by their axes."""
+    """YOLOv8: one output ``[n, 4 + c, k]`` of center, size and class scores; boxes after NMS by their axes."""
     given = _only(outputs, ndim=3)
     if given.shape[2] == _VALUES_AFTER_NMS:
         return _yolo_nms(outputs, output)

@@ -1,7 +1,8 @@
 """The options of an ONNX model: its input format, its output layout, its thresholds.
 
 An option comes, in this order, from the caller, from the file's metadata (``metadata_props`` keys
-``ava_detect.<option>``, then those of Ultralytics' exports) or from the defaults of its layout. docs/detectors.md has the tables.
+``ava_detect.<option>``, then those of Ultralytics' exports) or from the defaults of its layout. docs/detectors.md has
+the tables.
 """
 
 from __future__ import annotations

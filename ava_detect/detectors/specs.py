@@ -6,7 +6,7 @@ an address. A kind's library is imported when a detector of that kind is built, 
 
 from __future__ import annotations
 
-import os
+import stat
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -95,9 +95,11 @@ def check_spec(spec: str) -> None:
     if _KINDS[kind_name].target != "FILE" or is_address(target):
         return
     option = "boxes" if kind_name == "boxes" else "detector"
-    if not os.path.exists(target):
-        raise DetectorError(f"`{option}`: there is no file {shown(target)}")
-    if os.path.isdir(target):
+    try:
+        mode = Path(target).stat().st_mode
+    except (OSError, ValueError) as error:
+        raise DetectorError(f"`{option}`: there is no file {shown(target)}") from error
+    if stat.S_ISDIR(mode):
         raise DetectorError(f"`{option}`: {shown(target)} is a folder; give a file")
 
 
@@ -115,7 +117,7 @@ def file_of(spec: str) -> Path | None:
         return None
     if is_address(target):
         return cached_copy(Address(target))
-    return Path(target) if Path(target).is_file() else None
+    return Path(target) if _is_file(target) else None
 
 
 def spec_without_secrets(spec: str) -> str:
@@ -134,10 +136,17 @@ def spec_without_secrets(spec: str) -> str:
 def _head_and_options(spec: str) -> tuple[str, str]:
     """Split a spec before its options; a file's name may hold question marks itself."""
     for head, _, options in ((spec, "", ""), spec.rpartition("?")):
-        if "?" in head and os.path.isfile(head.partition(":")[2]):
+        if "?" in head and _is_file(head.partition(":")[2]):
             return head, options
     head, _, options = spec.partition("?")
     return head, options
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return Path(path).is_file()
+    except OSError:  # such as a name that is too long
+        return False
 
 
 def _parse(spec: str) -> tuple[str, str, dict[str, str]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from array import array
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import replace
@@ -19,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from ava_detect.detectors.base import PersonDetector, find_people
+from ava_detect.detectors.base import ListedPeople, PersonDetector, find_people
 from ava_detect.errors import ConfigError
 from ava_detect.inference.prefetch import ordered_map, prefetch
 from ava_detect.inference.scorer import ClipScorer, Scorer, Scores
@@ -214,6 +215,17 @@ class VideoRun(Iterator[ActionDetections]):
         first_pass = self._stages.first_pass
         return () if first_pass is None else first_pass.cuts_seconds
 
+    def mismatch(self) -> str:
+        """Describe why boxes of a file meet none of the keyframes returned so far.
+
+        Returns:
+            A sentence with the ranges of both; empty where they meet, and where a detector looks at pictures.
+        """
+        detector: object = self._stages.pipeline.detector
+        if not isinstance(detector, ListedPeople):
+            return ""
+        return detector.mismatch(self.video_id, self._stages.times_seconds)
+
     def timed(self, stage: str) -> AbstractContextManager[None]:
         """Return a context that adds the time of its block to ``seconds[stage]``.
 
@@ -232,13 +244,14 @@ class _Stages:
         self.clock = _StageClock("decode", "detect", "score")
         self.num_keyframes = 0
         self.num_people = 0
+        self.times_seconds = array("d")
         self.first_pass: ClipSampler | None = None
         self._video_id = video_id
-        self._pipeline = pipeline
+        self.pipeline = pipeline
 
     def run(self, times: Iterable[float]) -> Generator[ActionDetections, None, None]:
         """Decode, detect, score and link; each keyframe once it is known."""
-        pipeline, scorer = self._pipeline, self._pipeline.scorer
+        pipeline, scorer = self.pipeline, self.pipeline.scorer
         batches = prefetch(self._detected(prefetch(self._decoded(times), _KEYFRAMES_AHEAD)), _BATCHES_AHEAD)
         scored = ordered_map(self._score, batches, scorer.calls_at_once, scorer.start_thread)
         linker = Linker(max_gap_seconds=max_gap_seconds(pipeline.every_seconds), start_score=pipeline.new_person_score)
@@ -253,6 +266,7 @@ class _Stages:
                     detections = self._detections(scaled[0].clip, boxes, action_scores, action_ids)
                     linked = linker.update(detections, shot=scaled[0].shot)
                     self.num_keyframes += 1
+                    self.times_seconds.append(linked.timestamp_seconds)
                     self.num_people += len(linked)
                     yield linked
 
@@ -267,9 +281,9 @@ class _Stages:
 
     def _detected(self, keyframes: Generator[ScaledKeyframe, None, None]) -> Generator[_Batch, None, None]:
         with closing(keyframes):
-            while batch := list(islice(keyframes, self._pipeline.keyframes_per_batch)):
+            while batch := list(islice(keyframes, self.pipeline.keyframes_per_batch)):
                 with self.clock.timed("detect"):
-                    people = self._pipeline.detect([scaled[0] for scaled in batch], self._video_id)
+                    people = self.pipeline.detect([scaled[0] for scaled in batch], self._video_id)
                 yield batch, people
 
     def _score(self, batch_and_people: _Batch) -> tuple[_Batch, Scores]:
@@ -280,7 +294,7 @@ class _Stages:
             for same_scale in zip(*batch, strict=True):
                 clips = [keyframe.clip for keyframe in same_scale]
                 boxes = [_rescaled(p, of[0].clip, clip) for p, of, clip in zip(people, batch, clips, strict=True)]
-                per_scale.append(self._pipeline.scorer.score(clips, boxes))
+                per_scale.append(self.pipeline.scorer.score(clips, boxes))
             mean = [np.mean(scores, axis=0) for scores in zip(*per_scale, strict=True)]
         return batch_and_people, mean if len(per_scale) > 1 else per_scale[0]
 
@@ -292,7 +306,7 @@ class _Stages:
 
     def _keyframes(self, times: Iterable[float]) -> Iterator[ScaledKeyframe]:
         """Each keyframe at every scale, the first with the detector's image; the scales are decoded in parallel."""
-        pipeline = self._pipeline
+        pipeline = self.pipeline
         passes = []
         for index, (short_side, video) in enumerate(zip(pipeline.scales, self.readers, strict=True)):
             settings = replace(pipeline.scorer.clip_settings, short_side=short_side)

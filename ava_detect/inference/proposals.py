@@ -15,6 +15,7 @@ from av.error import FFmpegError
 from ava_detect.detectors import build_detector
 from ava_detect.detectors.base import PersonDetector, find_people
 from ava_detect.errors import AvaDetectError, ConfigError
+from ava_detect.formats.annotation_files import read_ground_truth
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv, write_ava_table
 from ava_detect.formats.ava_table import shortest_decimals
 from ava_detect.inference.keyframe_plan import KeyframePlan, VideoKeyframes, plan_keyframes
@@ -116,7 +117,10 @@ def propose_people(
     finder = (detector or DetectorOptions()).build()
     excluded = None if exclude is None else read_ava_csv(exclude)
     plan = plan_keyframes(
-        read_ava_csv(ground_truth, last_column="person_id"), videos, exclude=excluded, start_seconds=start_seconds
+        read_ground_truth(ground_truth, start_seconds=start_seconds),
+        videos,
+        exclude=excluded,
+        start_seconds=start_seconds,
     )
     found, failures = _detect_in_videos(plan, finder, on_progress)
     problems = (*plan.missing_problems(videos, "{keyframes} have no boxes"), *failures)

@@ -174,7 +174,7 @@ def bf16_unit(device: str) -> str:
     if device == "cuda":
         return "CUDA" if torch.cuda.is_bf16_supported(including_emulation=False) else ""
     # PyTorch's convolutions in bf16 are oneDNN's; its own take hundreds of times as long.
-    if not (torch.backends.mkldnn.enabled and torch.backends.mkldnn.is_available()):
+    if not (torch.backends.mkldnn.enabled and torch.backends.mkldnn.is_available()):  # type: ignore[no-untyped-call]
         return ""
     if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return ""
@@ -184,5 +184,3 @@ def bf16_unit(device: str) -> str:
     if torch.cpu._is_amx_tile_supported():
         return "AMX"
     return "AVX-512 BF16" if torch.cpu._is_avx512_bf16_supported() else ""
-
-

@@ -41,7 +41,8 @@ class VideoRecord:
         source: Path or address of its file, as it was annotated.
         status: ``done``; ``damaged``, the results cover the part that could be decoded; or ``failed``, there are no
             results.
-        message: The missing part of a damaged video, or the reason of a failed one; empty for a done one.
+        message: The missing part of a damaged video, or the reason of a failed one; of a done one a warning, mostly
+            empty.
         num_keyframes: Number of annotated keyframes.
         num_people: Number of people on them; a person counts once per keyframe.
         num_rows: Number of rows in the results, one for each person and action.

@@ -15,9 +15,10 @@ from ava_detect.errors import FormatError, shown
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
 from ava_detect.formats.jsonl import read_jsonl
 from ava_detect.formats.parquet_reader import iter_parquet
+from ava_detect.formats.row_checks import check_boxes
 from ava_detect.results.manifest import MALFORMED, check_type
 from ava_detect.results.people_table import PeopleTable
-from ava_detect.structures.labels import Action, ActionKind, LabelMap
+from ava_detect.structures.labels import GREATEST_ACTION_ID, NO_ACTION, Action, ActionKind, LabelMap
 
 _ACTION_SCHEMA = pa.schema([("action_id", pa.int64()), ("action_name", pa.string())])
 #: Suffixes of files of results, the format that holds most comes first.
@@ -97,6 +98,8 @@ class _JsonLinesFile:
             for action in person["actions"]:
                 check_type("id", action["id"], int)
                 check_type("name", action["name"], str)
+                if not 0 <= action["id"] <= GREATEST_ACTION_ID:
+                    raise ValueError(f"action ids lie in 0..{GREATEST_ACTION_ID}, got {action['id']}")
                 self.action_names[action["id"]] = action["name"]
 
     def people(self, video_id: str, label_map: LabelMap) -> PeopleTable:
@@ -108,14 +111,12 @@ class _TableFile:
     """A table with a row for each person and action, csv or Parquet."""
 
     def __init__(self, path: Path, table: AvaTable, start_seconds: float) -> None:
-        highest = np.nanmax(table.scores, initial=0.0)
-        if highest > 1:
-            raise FormatError(f"{path}: scores reach {highest:g}, and a score is a number from 0 to 1")
+        check_boxes(table, path)
         self._table = table
         self._start_seconds = start_seconds
         self._tracks = self._person_scores = None
         self.video_ids = table.video_ids
-        self.action_names = {int(i): "" for i in np.unique(table.action_ids[~table.is_keyframe_only])}
+        self.action_names = {int(i): "" for i in np.unique(table.action_ids[table.action_ids != NO_ACTION])}
 
     @classmethod
     def from_parquet(cls, path: Path) -> _TableFile:

@@ -21,7 +21,7 @@ from typing import Any
 from ava_detect.config import Config
 from ava_detect.config.build import build_model, self_contained
 from ava_detect.datasets.build import build_dataset
-from ava_detect.errors import ConfigError, DivergedError, TrainingError
+from ava_detect.errors import AvaDetectError, ConfigError, DivergedError, TrainingError
 from ava_detect.models.weights import save_weights
 from ava_detect.storage.addresses import Address, is_address
 from ava_detect.storage.local_files import remove_stale_temporaries
@@ -166,6 +166,7 @@ class _Training:
         self.score: float | None = None
         self.best: tuple[float, int] | None = None
         self._is_best = False
+        self._validation_is_pending = False
         self._has_checkpoint = state is not None
         if state is not None:
             self._restore(state)
@@ -218,6 +219,9 @@ class _Training:
             num_workers=self.config.data.num_workers,
             pin_memory=self.accelerator.device.type == "cuda",
         )
+        if self._validation_is_pending:
+            # The run that wrote the checkpoint stopped before or during its validation.
+            self._validate(log)
         while self.step < self.num_steps:
             rate = self._one_step(batches, log)
             ends_epoch = self.step % self.sampler.steps_per_epoch == 0
@@ -225,10 +229,13 @@ class _Training:
             is_saved = ends_epoch or (self.settings.save_every and self.step % self.settings.save_every == 0)
             if is_saved and log is not None:
                 log.end_interval()
-            if ends_epoch and self._validation_is_due():
-                self._validate(log)
+            self._validation_is_pending = ends_epoch and self._validation_is_due()
+            if self._validation_is_pending:
+                self.learner.synchronise_buffers()
             if is_saved:
                 self._save()
+            if self._validation_is_pending:
+                self._validate(log)
             if on_progress is not None and self.accelerator.is_main_process:
                 figures = {"epoch": self.epoch, "loss": self.loss, "learning_rate": rate}
                 if self.score is not None:
@@ -274,16 +281,26 @@ class _Training:
         return epoch % self.settings.eval_every == 0 or self.step == self.num_steps
 
     def _validate(self, log: TrainingLog | None) -> None:
-        """Score the network, and note whether it is the best so far."""
+        """Score the network, note whether it is the best so far, and save it with its score.
+
+        The checkpoint was saved before, so that a validation that fails loses no step.
+        """
         assert self.validation is not None
-        self.learner.synchronise_buffers()
-        score = self.validation(self.learner.evaluated, self.accelerator)
+        try:
+            score = self.validation(self.learner.evaluated, self.accelerator)
+        except AvaDetectError as error:
+            raise TrainingError(
+                f"the validation after step {self.step}: {error} (nothing is lost: {self.files.path_of(LAST)} holds "
+                "the training; correct this, then continue it with `resume=True`)"
+            ) from error
         self.score = score.value
         self._is_best = self.best is None or math.isnan(self.best[0]) or score.value > self.best[0]
         if self._is_best:
             self.best = (score.value, self.step // self.sampler.steps_per_epoch)
         if log is not None:
             log.add_score(self.step, self.epoch, score)
+        self._validation_is_pending = False
+        self._save()
 
     def _save(self) -> None:
         """Write the checkpoint, and the weights if they are the best so far or nothing is validated."""
@@ -298,6 +315,7 @@ class _Training:
             "loss": self.loss,
             "score": self.score,
             "best": self.best,
+            "validation_pending": self._validation_is_pending,
             "random": states,
             **self.learner.state_dict(),
         }
@@ -317,6 +335,8 @@ class _Training:
         self.learner.load_state_dict(state)
         self.step, self.loss, self.score = state["step"], state["loss"], state["score"]
         self.best = None if state["best"] is None else tuple(state["best"])
+        # Checkpoints of earlier versions were written after the validation.
+        self._validation_is_pending = state.get("validation_pending", False)
         states = state["random"]
         if len(states) == self.accelerator.num_processes:
             restore_random_states(states[self.accelerator.process_index])
@@ -338,6 +358,8 @@ class _Training:
             folder,
             detail_names(self.config),
             done_steps=self.step,
+            # The row of a pending validation is written again.
+            scored_steps=self.step - 1 if self._validation_is_pending else self.step,
             every=self.settings.log_every,
             clips_per_step=self.settings.batch_size,
         )

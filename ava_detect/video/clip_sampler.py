@@ -90,7 +90,8 @@ def keyframe_times(every_seconds: float) -> Iterator[float]:
         raise AvaDetectError(f"keyframes must be a positive number of seconds apart, got {every_seconds}; try 1")
     if not _MIN_EVERY_SECONDS <= every_seconds <= _MAX_EVERY_SECONDS:
         raise AvaDetectError(
-            f"keyframes are {_MIN_EVERY_SECONDS:g} to {_MAX_EVERY_SECONDS:g} seconds apart, got {every_seconds:g}; try 1"
+            f"keyframes are {_MIN_EVERY_SECONDS:g} to {_MAX_EVERY_SECONDS:g} seconds apart, got {every_seconds:g}; "
+            "try 1"
         )
     return (i * every_seconds for i in count())
 

@@ -10,11 +10,20 @@ import numpy as np
 
 from ava_detect.errors import AvaDetectError, ConfigError
 from ava_detect.evaluation.frame_map import FrameMAP
-from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
+from ava_detect.formats.annotation_files import read_ground_truth
+from ava_detect.formats.ava_csv import AvaTable
+from ava_detect.formats.row_checks import check_boxes
 from ava_detect.results.people_table import PeopleTable
-from ava_detect.results.saved import ReadOptions, SavedResults, keyframes_of, read_saved_results, with_columns_of
+from ava_detect.results.saved import (
+    ReadOptions,
+    SavedResults,
+    keyframes_of,
+    open_run,
+    read_saved_results,
+    with_columns_of,
+)
 from ava_detect.structures import ActionDetections
-from ava_detect.structures.labels import Action, LabelMap
+from ava_detect.structures.labels import NO_ACTION, Action, LabelMap
 from ava_detect.structures.progress import OnProgress, Progress
 from ava_detect.structures.tubes import action_tubes, median_spacing
 from ava_detect.video.cuts import ShotCounter
@@ -73,9 +82,13 @@ def make_pictures(
     if unknown or not kinds:
         raise ConfigError(f"pictures are {', '.join(PICTURES)}; got {', '.join(unknown) or 'nothing'}")
     out = Path(out)
-    truth = None if ground_truth is None else read_ava_csv(ground_truth, last_column="person_id")
+    truth = None
+    if ground_truth is not None:
+        start_seconds = open_run(Path(results)).start_seconds(None if options is None else options.start_seconds)
+        truth = read_ground_truth(ground_truth, start_seconds=start_seconds)
+        check_boxes(truth, ground_truth)
     # The label maps also get the actions that only the ground truth has.
-    truth_actions = () if truth is None else np.unique(truth.action_ids[truth.action_ids != 0]).tolist()
+    truth_actions = () if truth is None else np.unique(truth.action_ids[truth.action_ids != NO_ACTION]).tolist()
     saved_videos = list(read_saved_results(results, options, also_actions=truth_actions))
     files: list[Path] = []
     problems: list[str] = []

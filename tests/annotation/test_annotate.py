@@ -352,6 +352,33 @@ def test_boxes_that_cannot_be_read_are_refused_before_a_network_is_built(work, b
         run(work, boxes=work / ("bad.json" if boxes.startswith("{") else "bad.csv"))
 
 
+@pytest.mark.parametrize("more", [{}, {"workers": 2}], ids=["one process", "workers"])
+def test_boxes_that_meet_no_keyframe_are_a_warning_of_the_video_and_the_run(work, more):
+    write_boxes(work / "late.csv", [(name, 900 + second, BOX) for name in ("one", "two") for second in range(2)])
+    sources = [work / "videos" / "one.mp4", work / "videos" / "two.mp4"]
+    summary = run(work, *sources, boxes=work / "late.csv", **more)
+    assert [record.status for record in summary.videos] == ["done", "done"]
+    assert all("it lists 900 to 901 s" in record.message for record in summary.videos)
+    assert not summary.all_well
+    again = run(work, *sources, boxes=work / "late.csv")
+    assert [record.message for record in again.warned] == [record.message for record in summary.warned]
+    met = run(work, *sources, out="met", boxes=work / "late.csv", start_seconds=900)
+    assert met.all_well and met.totals.people == 3
+
+
+def test_boxes_that_meet_no_keyframe_are_said_by_the_command(work, run_cli):
+    write_boxes(work / "late.csv", [(name, 900 + second, BOX) for name in SECONDS for second in range(2)])
+    arguments = [*options(work)[:-1], str(work / "late.csv")]
+    code, _, err = run_cli("annotate", str(work / "videos"), "--out", str(work / "out"), *arguments)
+    assert code == 1
+    assert err.count("--start-seconds says where in its movie the file starts") == 3
+    assert "no person was found in any of the 3 videos, because the boxes meet none of their keyframes" in err
+    dataset = (work / "dataset").as_uri()
+    code, _, err = run_cli("annotate", str(work / "videos"), "--out", dataset, *arguments, "--workers", "1")
+    assert code == 1
+    assert err.count("it lists 900 to 901 s") == 3
+
+
 def test_weights_bring_the_config_they_were_trained_with(work):
     """A file that this package wrote needs no --config, and names its own actions."""
     content = {

@@ -198,7 +198,10 @@ def test_options_come_before_an_exporters_metadata(make_onnx):
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [
-        ({"names": "{0: 'car', 1: 'dog'}"}, r"none of its 2 classes is called person \(car, dog\); say person_class=INDEX"),
+        (
+            {"names": "{0: 'car', 1: 'dog'}"},
+            r"none of its 2 classes is called person \(car, dog\); say person_class=INDEX",
+        ),
         ({"task": "classify"}, "the model's task is classify; give one for detect, segment, pose"),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 from ava_detect.errors import MissingDependencyError
 from ava_detect.evaluation.person_ap import person_ap
 from ava_detect.formats.ava_csv import AvaTable
+from ava_detect.structures.labels import NO_ACTION
 
 LEFT, RIGHT, NOBODY = (0.0, 0.0, 0.25, 1.0), (0.5, 0.0, 0.75, 1.0), (0.8, 0.0, 1.0, 0.5)
 
@@ -23,7 +24,9 @@ def boxes(rows: list[tuple[int, tuple[float, ...], float]]) -> AvaTable:
 def truth() -> AvaTable:
     """Three people on two keyframes, one of them with two actions; a third keyframe is listed and empty."""
     nothing = (np.nan,) * 4
-    return AvaTable.from_columns(["v"] * 5, [1, 1, 1, 2, 3], [LEFT, LEFT, RIGHT, LEFT, nothing], [12, 80, 12, 12, 0])
+    return AvaTable.from_columns(
+        ["v"] * 5, [1, 1, 1, 2, 3], [LEFT, LEFT, RIGHT, LEFT, nothing], [12, 80, 12, 12, NO_ACTION]
+    )
 
 
 def test_perfect_boxes(truth: AvaTable) -> None:

@@ -26,7 +26,7 @@ from ava_detect.formats.ava_csv import (
     write_ava_csv,
     write_ava_table,
 )
-from ava_detect.formats.ava_csv_reader import LastColumn
+from ava_detect.formats.ava_csv_header import LastColumn
 from ava_detect.structures import ActionDetections
 
 ROW = "v,0902,0.1,0.2,0.5,0.9,12,0.75"
@@ -70,7 +70,7 @@ def test_a_row_of_each_column_as_typed_in(tmp_path: Path) -> None:
         f"video_id,timestamp,x1,y1,x2,y2,action_id,score\n{ROW}\n",
         f"\n\ufeffvid,middle_frame_timestamp,xmin,ymin,xmax,ymax,label,conf\n{ROW}\n",
         "v, 0902, 0.1, 0.2, 0.5, 0.9, 12, 0.75\n",
-        "v,+902,0.1,0.2,.5,9e-1,12.0,0_.75\n".replace("0_.75", "0.7_5"),
+        "v,+902,0.1,0.2,.5,9e-1,12.0,+.75\n",
         '"v",902.0,"0.1",0.2,0.5,0.9,12,0.75\n',
     ],
     ids=[
@@ -113,7 +113,7 @@ def test_rows_of_different_width_and_meaning(tmp_path: Path) -> None:
 
 
 def test_proposals_without_an_action_take_the_fast_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(ava_csv_reader._BlockReader, "_read_rows")
+    monkeypatch.delattr(ava_csv_reader.RowParser, "parse")
     table = read_ava_csv(file_with(tmp_path, "v,0902,0,0,1,1,,0.9\nv,0902,0,0,1,1,,0.8\n"))
     assert table.action_ids.tolist() == [0, 0]
     assert table.scores.tolist() == [0.9, 0.8]
@@ -179,7 +179,7 @@ def test_a_hexadecimal_person_id_is_text_and_a_video_id_is_what_it_is(
 ) -> None:
     people = file_with(tmp_path, "v,1,0,0,1,1,12,31\nv,1,0,0,1,1,12,0x1F\n")
     assert read_ava_csv(people, last_column="person_id").person_ids.tolist() == [31, -2]
-    monkeypatch.delattr(ava_csv_reader._BlockReader, "_read_rows")
+    monkeypatch.delattr(ava_csv_reader.RowParser, "parse")
     for last in ("", ",0.5"):
         videos = file_with(tmp_path, f"0x1F,1,0,0,1,1,312{last}\nb0x1F,1,0,0,1,1,12{last}\n")
         assert read_ava_csv(videos).video_ids == ("0x1F", "b0x1F")

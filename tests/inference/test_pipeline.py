@@ -15,7 +15,7 @@ from videos import constant_rate, frame_number, write_numbered_video
 
 from ava_detect.config import Config
 from ava_detect.config.build import build_model
-from ava_detect.errors import ConfigError, VideoError
+from ava_detect.errors import ConfigError, DetectorError, VideoError
 from ava_detect.inference.pipeline import Pipeline
 from ava_detect.inference.scorer import Scorer
 from ava_detect.structures import ClipSettings

@@ -51,7 +51,7 @@ def test_the_bf16_arithmetic_of_a_processor(processor, facts, unit):
 
 def test_bf16_is_run_as_fp32_where_it_would_be_emulated_and_that_is_said_once(processor):
     processor(amx=False, avx512=False, onednn=False)
-    with pytest.warns(AvaDetectWarning, match="`precision=bf16` does not pay here, because this CPU has no bf16") as said:
+    with pytest.warns(AvaDetectWarning, match="`precision=bf16` does not pay .* this CPU has no bf16") as said:
         options = NetworkOptions(device="cpu", precision="bf16").resolve()
         scorer = Scorer(lively_model(), precision=options.precision)
     assert len(said) == 1

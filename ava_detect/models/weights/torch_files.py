@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from ava_detect.errors import WeightsError, shown
-from ava_detect.models.weights.pickles import Global, PickleRefusedError, PlainPickle
+from ava_detect.storage.pickles import Global, PickleRefusedError, PlainPickle
 
 # The first pickle of torch's older format: its magic number, protocol 2.
 LEGACY_MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
