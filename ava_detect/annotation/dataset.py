@@ -64,7 +64,7 @@ class RunState:
         """
         with self._lock:
             self.totals.add(record)
-            if (record.status != "done" or record.message) and len(self.problems) < _MAX_PROBLEMS_HELD:
+            if (record.status != "done" or record.warning) and len(self.problems) < _MAX_PROBLEMS_HELD:
                 self.problems.append(record)
         self._report()
 

@@ -39,8 +39,8 @@ class AnnotateSummary:
 
     @property
     def warned(self) -> tuple[VideoRecord, ...]:
-        """The records, among ``videos``, of complete videos whose message is a warning."""
-        return tuple(record for record in self.videos if record.status == "done" and record.message)
+        """The records, among ``videos``, that have a warning."""
+        return tuple(record for record in self.videos if record.warning)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values, as in ``summary.json``."""

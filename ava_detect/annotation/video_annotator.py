@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from pathlib import Path
 
 from ava_detect.annotation.settings import AnnotateSettings
@@ -124,10 +123,7 @@ class VideoAnnotator:
             if isinstance(video, RemoteVideo) and video.failure is not None:
                 # The decoder may have taken a broken connection for the end of the file.
                 raise video.failure
-        mismatch = run.mismatch()
-        if damage and mismatch:
-            damage += f"; {mismatch}"
-        return replace(_record(source, state, run, damage, num_rows, names), message=damage or mismatch)
+        return _record(source, state, run, damage, num_rows, names)
 
     def _draw(self, run: VideoRun, keyframes: list[ActionDetections], path: Path) -> str:
         """A second pass over the video, drawn; returns the file's name."""
@@ -167,6 +163,7 @@ def _record(
         source_fps=round(run.video.info.average_fps, 6),
         source_seconds=round(run.video.info.duration_seconds or run.video.end_seconds, 3),
         cuts_seconds=tuple(round(cut, 3) for cut in run.cuts_seconds),
+        warning=run.mismatch(),
     )
 
 

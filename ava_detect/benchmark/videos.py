@@ -99,7 +99,7 @@ def _score(pipeline: Pipeline, video: VideoKeyframes, out: Path, report: Callabl
         video_id=video_id,
         source=str(path.resolve()),
         status="damaged" if shortfall else "done",
-        message="; ".join(filter(None, (shortfall, run.mismatch()))),
+        message=shortfall,
         num_keyframes=run.num_keyframes,
         num_people=run.num_people,
         num_rows=num_rows,
@@ -107,6 +107,7 @@ def _score(pipeline: Pipeline, video: VideoKeyframes, out: Path, report: Callabl
         outputs=(f"{PARTS}/{result_path(out, video_id, 'csv').name}",),
         source_bytes=size,
         source_modified=modified,
+        warning=run.mismatch(),
     )
 
 

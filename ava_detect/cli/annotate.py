@@ -175,8 +175,8 @@ def report_problems(summary: AnnotateSummary) -> None:
             complain(record.message)
         elif record.status == "damaged":
             complain(f"{record.source}: {record.message}; the rest is annotated")
-        elif record.message:
-            complain(f"{record.source}: {record.message}")
+        if record.warning:
+            complain(f"{record.source}: {record.warning}")
     num_done = summary.totals.done
     if num_done > 1 and len(summary.warned) == num_done:
         complain(f"no person was found in any of the {num_done} videos, because the boxes meet none of their keyframes")

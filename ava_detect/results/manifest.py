@@ -25,7 +25,7 @@ Status = Literal["done", "damaged", "failed"]
 #: What reading a file that is not as this package writes it may raise, UnicodeDecodeError and JSONDecodeError included.
 MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
-_TEXTS = ("video_id", "source", "message")
+_TEXTS = ("video_id", "source", "message", "warning")
 _COUNTS = ("num_keyframes", "num_people", "num_rows", "source_bytes")
 _NUMBERS = ("source_modified", "source_fps", "source_seconds")
 
@@ -41,8 +41,7 @@ class VideoRecord:
         source: Path or address of its file, as it was annotated.
         status: ``done``; ``damaged``, the results cover the part that could be decoded; or ``failed``, there are no
             results.
-        message: The missing part of a damaged video, or the reason of a failed one; of a done one a warning, mostly
-            empty.
+        message: The missing part of a damaged video, or the reason of a failed one; empty for a done one.
         num_keyframes: Number of annotated keyframes.
         num_people: Number of people on them; a person counts once per keyframe.
         num_rows: Number of rows in the results, one for each person and action.
@@ -53,6 +52,8 @@ class VideoRecord:
         source_fps: Its frame rate.
         source_seconds: Its duration in seconds.
         cuts_seconds: Times of its hard cuts, ascending.
+        warning: Why its results, though complete, are hardly what was asked for, such as boxes that meet no keyframe;
+            mostly empty.
     """
 
     video_id: str
@@ -69,6 +70,7 @@ class VideoRecord:
     source_fps: float = 0.0
     source_seconds: float = 0.0
     cuts_seconds: tuple[float, ...] = ()
+    warning: str = ""
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Self:

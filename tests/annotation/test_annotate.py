@@ -358,10 +358,10 @@ def test_boxes_that_meet_no_keyframe_are_a_warning_of_the_video_and_the_run(work
     sources = [work / "videos" / "one.mp4", work / "videos" / "two.mp4"]
     summary = run(work, *sources, boxes=work / "late.csv", **more)
     assert [record.status for record in summary.videos] == ["done", "done"]
-    assert all("it lists 900 to 901 s" in record.message for record in summary.videos)
+    assert all("it lists 900 to 901 s" in record.warning for record in summary.videos)
     assert not summary.all_well
     again = run(work, *sources, boxes=work / "late.csv")
-    assert [record.message for record in again.warned] == [record.message for record in summary.warned]
+    assert [record.warning for record in again.warned] == [record.warning for record in summary.warned]
     met = run(work, *sources, out="met", boxes=work / "late.csv", start_seconds=900)
     assert met.all_well and met.totals.people == 3
 
