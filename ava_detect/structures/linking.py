@@ -214,7 +214,8 @@ class Linker:
         """
         predicted, elapsed, factors = self._expectations(now)
         number = min(_NEIGHBOURS, len(boxes))
-        _, near = cKDTree(_centres(boxes)).query(_centres(predicted), k=range(1, number + 1))  # [T, number]
+        _, found = cKDTree(_centres(boxes)).query(_centres(predicted), k=range(1, number + 1))
+        near = np.asarray(found)  # [T, number]
         scores = np.concatenate(
             [
                 factors[i] * similarities(predicted[i : i + 1], boxes[near[i]], elapsed[i : i + 1])
