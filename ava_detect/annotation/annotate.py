@@ -19,6 +19,7 @@ from ava_detect.config.choice import config_of
 from ava_detect.errors import ConfigError
 from ava_detect.formats.writers import parse_formats
 from ava_detect.storage.addresses import address_of, is_address
+from ava_detect.storage.outputs import refuse_same_address
 from ava_detect.structures.progress import OnProgress
 
 _FORMATS = ("csv", "jsonl")
@@ -128,5 +129,6 @@ def annotate_videos(
     )
     listed = [sources] if isinstance(sources, str | Path) else list(sources)
     if is_dataset:
+        refuse_same_address(out, {"sources": listed, "boxes": boxes, "weights": weights})
         return annotate_dataset(listed, address_of(out), settings, run)
     return annotate_folder(listed, Path(out), settings, run)

@@ -14,7 +14,8 @@ from typing import Any
 from ava_detect.benchmark.classification import SCORES, benchmark_classifier
 from ava_detect.benchmark.detection import DetectionSplit, benchmark_detector
 from ava_detect.benchmark.options import PeopleOptions, SplitOptions
-from ava_detect.benchmark.result import BenchmarkResult
+from ava_detect.benchmark.result import RESULT, BenchmarkResult
+from ava_detect.benchmark.videos import DETECTIONS, PARTS
 from ava_detect.benchmark.view_scorer import ViewScorer
 from ava_detect.config import Config, SplitConfig
 from ava_detect.config.build import build_model, label_map_of
@@ -31,6 +32,7 @@ from ava_detect.models.weights import load_weights
 from ava_detect.models.zoo import UNTRAINED_NOTE
 from ava_detect.results.manifest import MANIFEST, Manifest
 from ava_detect.storage.local_files import sha256_of
+from ava_detect.storage.outputs import check_output_folder
 from ava_detect.structures.labels import LabelMap
 from ava_detect.structures.progress import OnProgress
 
@@ -89,7 +91,12 @@ def run_benchmark(
     options = _DetectorOptions(
         split or SplitOptions(), people or PeopleOptions(), dialect, label_map, tuple(scales), flip
     )
+    inputs = {"config": config, "weights": weights, "label_map": label_map}
     config = _with_split(config_of(config, weights), options)
+    if (files := config.data.val) is not None:
+        inputs |= {"ground_truth": files.annotations, "videos": files.videos}
+        inputs |= {"boxes": files.proposals, "exclude": files.exclude}
+    _check_free(Path(out), inputs)
     loaded = _load_network(config, weights, network or NetworkOptions(), on_progress)
     test = _test_classifier if isinstance(loaded.model, ActionClassifier) else _test_detector
     result = test(loaded, options, Path(out), resume, on_progress)
@@ -258,6 +265,15 @@ def _evaluated_classes(config: Config) -> LabelMap:
     """AVA evaluates 60 of its 80 actions; of any other set of actions all are evaluated."""
     actions = label_map_of(config)
     return LabelMap.ava_evaluated() if actions.ids == LabelMap.ava().ids else actions
+
+
+def _check_free(out: Path, inputs: Mapping[str, Any]) -> None:
+    """Refuse a folder in which a file that will be written is an input, or none of an earlier benchmark."""
+    parts = [f"{PARTS}/{path.name}" for path in (out / PARTS).glob("*.csv")]
+    has_manifest = (out / MANIFEST).is_file()
+    check_output_folder(
+        out, [DETECTIONS, SCORES, RESULT, *parts], inputs, is_own=lambda path: has_manifest, overwrite=None
+    )
 
 
 def _open_run(out: Path, settings: Mapping[str, Any], *, resume: bool) -> Manifest:

@@ -10,6 +10,7 @@ import re
 import warnings
 from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -19,16 +20,25 @@ from typer.core import TyperCommand
 
 from ava_detect.errors import AvaDetectWarning
 from ava_detect.storage.addresses import without_secrets
+from ava_detect.storage.local_files import is_standard_output
 
-_out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True)  # of progress bars too, which are shown where it is a terminal
+# Without emoji: ":cat:" in a file's name is no picture of a cat.
+_out = Console(soft_wrap=True, emoji=False)
+err = Console(stderr=True, soft_wrap=True, emoji=False)  # of progress bars too, which are shown where it is a terminal
+# Whether a file that the running command writes arrives on stdout, where nothing else may then be printed.
+_stdout_is_taken: ContextVar[bool] = ContextVar("a file goes to stdout", default=False)
 _running: ContextVar[Command | None] = ContextVar("the command that runs", default=None)
 _PARAMETER = re.compile(r"`([a-z][a-z_]*)(?:=([^`\s]+))?`")
 
 
 def say(what: RenderableType) -> None:
-    """Print a result on stdout."""
-    _out.print(what, markup=False, highlight=False)
+    """Print a result on stdout, or on stderr where stdout gets a file."""
+    (err if _stdout_is_taken.get() else _out).print(what, markup=False, highlight=False)
+
+
+def results_beside(file: Path | None) -> None:
+    """Print results on stderr from now on if ``file``, which the running command will write, is the standard output."""
+    _stdout_is_taken.set(file is not None and is_standard_output(file))
 
 
 def complain(message: str) -> None:
@@ -68,6 +78,7 @@ class Command(TyperCommand):
 def forget_command() -> None:
     """Note that no command runs any more."""
     _running.set(None)
+    _stdout_is_taken.set(False)
 
 
 def in_flags(message: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ava_detect.cli import options
-from ava_detect.cli.console import Command, complain, in_flags, say
+from ava_detect.cli.console import Command, complain, in_flags, results_beside, say
 from ava_detect.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ def synthesize(
         str, typer.Option(metavar="everyday|motion_pairs", help="What is played: see docs/synthetic.md.")
     ] = "everyday",
     processes: Annotated[int, typer.Option(metavar="N", min=1, help="Videos rendered in parallel.")] = 1,
+    overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -107,7 +108,7 @@ def synthesize(
         settings = WorldSettings(
             seed, num_movies=videos, seconds=seconds, fps=fps, width=width, height=height, repertoire=repertoire
         )
-        table = write_world(out, settings, num_processes=processes, on_progress=on_progress)
+        table = write_world(out, settings, num_processes=processes, overwrite=overwrite, on_progress=on_progress)
     keyframe_people = np.stack([table.video_index, table.timestamps_seconds, table.person_ids])
     people, actions = np.unique(keyframe_people, axis=1).shape[1], len(np.unique(table.action_ids))
     if as_json:
@@ -131,6 +132,7 @@ def propose(
     exclude: options.Exclude = None,
     start_seconds: options.StartSeconds = 0.0,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where the detector runs.")] = "auto",
+    overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -140,6 +142,7 @@ def propose(
     """
     from ava_detect.inference.proposals import DetectorOptions, propose_people
 
+    results_beside(out)
     with progress_bar(show=not quiet and not as_json) as on_progress:
         found = propose_people(
             videos,
@@ -148,6 +151,7 @@ def propose(
             DetectorOptions(detector, min_person_score, device),
             exclude=exclude,
             start_seconds=start_seconds,
+            overwrite=overwrite,
             on_progress=on_progress,
         )
     if as_json:

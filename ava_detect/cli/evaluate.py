@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ava_detect.cli import options
-from ava_detect.cli.console import complain, say, table
+from ava_detect.cli.console import complain, results_beside, say, table
+from ava_detect.storage.outputs import begins_with, check_output, check_output_folder
 
 if TYPE_CHECKING:
     from ava_detect.evaluation.runs import Evaluation
+
+# Of the files that --json writes.
+_JSON_START = b'{\n  "mAP": '
 
 
 def evaluate(
@@ -38,12 +42,23 @@ def evaluate(
     ] = 0.0,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the numbers here.")] = None,
     report: Annotated[Path | None, typer.Option(metavar="DIR", help="Write a page that explains them here.")] = None,
+    overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Score detections with AVA's frame-mAP, and say why the number is what it is."""
     from ava_detect.evaluation.runs import EvaluationOptions, evaluate_runs
     from ava_detect.storage.local_files import write_text_atomic
 
+    inputs = {
+        "ground_truth": ground_truth, "detections": detections, "label_map": label_map, "exclude": exclude,
+        "subset": subset,
+    }  # fmt: skip
+    if json_file is not None:
+        check_output(json_file, inputs, parameter="json_file", is_own=begins_with(_JSON_START), overwrite=overwrite)
+    if report is not None:
+        is_page = begins_with(b"<!DOCTYPE html>")
+        check_output_folder(report, ["index.html"], inputs, parameter="report", is_own=is_page, overwrite=overwrite)
+    results_beside(json_file)
     thresholds = tuple(iou_thresholds or (0.5,))
     settings = EvaluationOptions(label_map, exclude, dialect, thresholds, subset, start_seconds)
     evaluation = evaluate_runs(ground_truth, detections, settings)

@@ -9,6 +9,7 @@ import typer
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print problems only.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are not from an earlier run.")]
 Resume = Annotated[bool, typer.Option("--resume/--restart", help="Keep what is done, or begin anew.")]
 Overrides = Annotated[
     list[str] | None,

@@ -75,6 +75,9 @@ class LabelledBoxes:
     def joined(cls, one: LabelledBoxes, other: LabelledBoxes) -> Self:
         """Combine the boxes of both; on each keyframe, those of ``one`` come first.
 
+        A box of ``other`` that equals an earlier one of its keyframe in float32, the precision of the network's input,
+        is the same person and is left out.
+
         Args:
             one: The boxes that come first.
             other: The boxes that come after them.
@@ -82,6 +85,16 @@ class LabelledBoxes:
         Returns:
             The boxes of both, sorted by keyframe.
         """
+        keys = np.concatenate([one.keys, other.keys])
+        corners = np.concatenate([one.boxes_fraction, other.boxes_fraction]).astype(np.float32).T  # [4, N + M]
+        # A stable sort makes equal boxes neighbours and puts those of ``one`` first.
+        order = np.lexsort((*corners, keys))
+        is_first = starts_run(keys[order])  # whether each box in that order differs from the one before it
+        for corner in corners:
+            is_first |= starts_run(corner[order])
+        is_new = np.empty_like(is_first)
+        is_new[order] = is_first
+        other = cls._selected(other, np.flatnonzero(is_new[len(one) :]))
         both = cls(
             np.concatenate([one.keys, other.keys]),
             np.concatenate([one.boxes_fraction, other.boxes_fraction]),

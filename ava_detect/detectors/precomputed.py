@@ -129,9 +129,9 @@ class PrecomputedBoxes:
         shift = f" plus `start_seconds` {start:g}" if start else ""
         return (
             f"{shown(self._path)}: none of the {len(listed)} times that it lists for {shown(video_id)} is a keyframe, "
-            f"so no person was found: it lists {listed[0]:g} to {listed[-1]:g} s, and the {len(keyframes)} keyframes are"
-            f" {keyframes[0]:g} to {keyframes[-1]:g} s{shift}; `start_seconds` says where in its movie the file starts "
-            "(900 for AVA's trimmed files), and `every_seconds` how far keyframes are apart"
+            f"so no person was found: it lists {listed[0]:g} to {listed[-1]:g} s, and the {len(keyframes)} keyframes "
+            f"are {keyframes[0]:g} to {keyframes[-1]:g} s{shift}; `start_seconds` says where in its movie the file "
+            "starts (900 for AVA's trimmed files), and `every_seconds` how far keyframes are apart"
         )
 
     def _people(self, frame: Frame | Image) -> PersonBoxes:

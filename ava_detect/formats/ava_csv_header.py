@@ -86,12 +86,16 @@ def standard_columns(last_column: LastColumn) -> dict[int, tuple[str, ...]]:
 def looks_like_header(cells: Sequence[str]) -> bool:
     """Check whether a line is a header: no cell after the first one is, or begins like, a number.
 
+    Cells that number the columns of a box from 0 are a header too, which pandas writes; no row has such a box.
+
     Args:
         cells: The cells of the first line that is not blank.
 
     Returns:
         True for a header in any language, with known names or others.
     """
+    if len(cells) >= NUM_BOX_COLUMNS and list(cells) == [str(number) for number in range(len(cells))]:
+        return True
     names = [cell.strip() for cell in cells[1:]]
     return any(names) and not any(name and _begins_like_number(name) for name in names)
 

@@ -94,7 +94,11 @@ class RowParser:
         )
 
     def accept(self, width: int) -> None:
-        """Note that rows of this many cells were read."""
+        """Note that rows were read.
+
+        Args:
+            width: Their number of cells.
+        """
         if width != NUM_KEYFRAME_COLUMNS and self.box_width is None:
             self.box_width = width
 

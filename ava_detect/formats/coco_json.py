@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from ava_detect.errors import FormatError, shown
 from ava_detect.formats.ava_table import AvaTable
+from ava_detect.formats.json_values import reason_of
 from ava_detect.structures.labels import GREATEST_ACTION_ID, NO_ACTION
 
 _COCO_PERSON = 1
@@ -161,8 +162,11 @@ def _table(images: Mapping[Any, _Image], found: Sequence[Any], category_id: int,
 def _load(path: str | Path) -> Any:
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise FormatError(f"{shown(path)}: the file cannot be read as json ({error}); give a COCO json file") from error
+    except (OSError, ValueError, RecursionError) as error:
+        reason = shown(error.strerror) if isinstance(error, OSError) else reason_of(error)
+        raise FormatError(
+            f"{shown(path)}: the file cannot be read as json ({reason}); give a COCO json file"
+        ) from error
     if not isinstance(content, dict | list):
         raise FormatError(
             f"{shown(path)}: a COCO file is an object with 'images', or a list of results, got {content!r:.80}"
@@ -189,7 +193,9 @@ def _images(entries: Sequence[Any], path: str | Path) -> dict[Any, _Image]:
 
 def _keyframe(entry: Mapping[str, Any], where: str) -> tuple[str, float]:
     """Return the video id and the timestamp in seconds of an image."""
-    if "video_id" in entry and "timestamp" in entry:
+    if entry.get("video_id") is not None and entry.get("timestamp") is not None:
+        if isinstance(entry["video_id"], bool) or not isinstance(entry["video_id"], int | str):
+            raise FormatError(f"{where}: video_id is text or a whole number, got {entry['video_id']!r:.80}")
         return str(entry["video_id"]), _number(entry["timestamp"], "timestamp", where)
     match = _KEYFRAME_NAME.fullmatch(str(entry.get("file_name", "")))
     if not match:
@@ -201,7 +207,7 @@ def _keyframe(entry: Mapping[str, Any], where: str) -> tuple[str, float]:
 
 
 def _category_id(categories: Sequence[Any], name: str, path: str | Path) -> int:
-    names = {entry.get("name"): entry.get("id") for entry in categories if isinstance(entry, dict)}
+    names = {str(entry.get("name")): entry.get("id") for entry in categories if isinstance(entry, dict)}
     if not names:
         return _COCO_PERSON
     category_id = names.get(name)
@@ -226,7 +232,7 @@ def _number(value: Any, name: str, where: str) -> float:
         raise FormatError(f"{where}: {name} must be a number, got {value!r:.100}")
     try:
         number = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
         raise FormatError(f"{where}: {name} must be a finite number, got {value!r:.100}")

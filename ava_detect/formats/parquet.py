@@ -92,7 +92,8 @@ def add_metadata(path: str | Path, metadata: Mapping[str, str]) -> None:
         metadata: The entries; they replace existing ones of the same name.
     """
     with atomic_path(path) as temporary, pq.ParquetFile(path) as original:
-        schema = original.schema_arrow.with_metadata({**(original.schema_arrow.metadata or {}), **metadata})
+        added = {name.encode(): value.encode() for name, value in metadata.items()}
+        schema = original.schema_arrow.with_metadata({**(original.schema_arrow.metadata or {}), **added})
         with pq.ParquetWriter(temporary, schema, compression="zstd") as file:
             for group in range(original.num_row_groups):
                 file.write_table(original.read_row_group(group).replace_schema_metadata(schema.metadata))

@@ -34,7 +34,8 @@ def check_boxes(table: AvaTable, path: str | Path, *, ids_hint: str | None = Non
 
     Raises:
         FormatError: A box is in pixels, has a corner that is no number or has reversed sides, or a score is not in 0..1
-            or may be a person id. The message names the file and the line (of a csv), the video and the second.
+            or may be a person id. The message names the file, the line of a csv or the row of a Parquet file, the
+            video and the second.
     """
     x1, y1, x2, y2 = table.boxes_fraction.T  # [R] each
     _refuse(
@@ -67,8 +68,9 @@ def check_boxes(table: AvaTable, path: str | Path, *, ids_hint: str | None = Non
             path,
             are_scores_ids(table),
             lambda row: (
-                f"the score is {table.scores[row]:g}, and all scores of the file are 0 or 1, as person ids would be,",
-                f"{ids_hint}; if they are scores, leave out the boxes of score 0",
+                f"the score is {table.scores[row]:g}",
+                f"all scores of the file are 0 or 1, as if they were person ids: {ids_hint}; if they are scores, leave "
+                "out the boxes of score 0",
             ),
         )
 
@@ -140,7 +142,11 @@ def _refuse(table: AvaTable, path: str | Path, wrong: BoolArray, describe: Any) 
     line = line_numbers(path, [row], len(table)).get(row)
     got, advice = describe(row)
     place = f"in {shown(table.video_ids[table.video_index[row]])} at {table.timestamps_seconds[row]:g} s"
-    where = shown(path) + (f", line {line}" if line is not None else "")
+    where = shown(path)
+    if line is not None:
+        where += f", line {line}"
+    elif Path(path).suffix.lower() != ".json":
+        where += f", row {row + 1}"
     raise FormatError(f"{where}: {got} {place}" + (f"; {advice}" if advice else ""))
 
 

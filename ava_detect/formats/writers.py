@@ -10,6 +10,7 @@ from ava_detect.errors import FormatError, shown
 from ava_detect.formats.ava_csv import ava_csv_writer
 from ava_detect.formats.jsonl import jsonl_writer
 from ava_detect.formats.parquet import parquet_writer
+from ava_detect.storage.file_names import file_stem
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.labels import LabelMap
 
@@ -105,6 +106,6 @@ def result_path(out: Path, video_id: str, suffix: str) -> Path:
         suffix: The format's suffix, without a dot.
 
     Returns:
-        ``out/VIDEO_ID.SUFFIX``.
+        ``out/VIDEO_ID.SUFFIX``, with the name that ``file_stem`` makes of an id that is no file name.
     """
-    return out / f"{video_id}.{suffix}"
+    return out / f"{file_stem(video_id)}.{suffix}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -14,13 +15,14 @@ import numpy as np
 from ava_detect.detectors import build_detector
 from ava_detect.detectors.base import PersonDetector, find_people
 from ava_detect.detectors.specs import check_spec
-from ava_detect.errors import AvaDetectError, ConfigError, message_of, shown
+from ava_detect.errors import AvaDetectError, message_of, shown
 from ava_detect.formats.annotation_files import read_ground_truth
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv, write_ava_table
 from ava_detect.formats.ava_table import shortest_decimals
 from ava_detect.inference.keyframe_plan import KeyframePlan, VideoKeyframes, plan_keyframes
 from ava_detect.inference.prefetch import prefetch
 from ava_detect.models.network_options import resolve_device
+from ava_detect.storage.outputs import check_output, first_bytes
 from ava_detect.structures import ClipSettings, Frame, PersonBoxes
 from ava_detect.structures import boxes as box_ops
 from ava_detect.structures.progress import OnProgress, Progress
@@ -87,6 +89,7 @@ def propose_people(
     *,
     exclude: str | Path | None = None,
     start_seconds: float = 0.0,
+    overwrite: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Proposals:
     """Write the people that a detector finds on the keyframes of an AVA csv, as an AVA csv of proposals.
@@ -103,6 +106,7 @@ def propose_people(
         detector: Which detector finds the people; the builtin one by default.
         exclude: A csv of keyframes that are left out.
         start_seconds: Where in its movie each file starts, in seconds.
+        overwrite: Whether an existing ``out`` that holds something other than proposals is replaced.
         on_progress: Told of the keyframes.
 
     Returns:
@@ -113,7 +117,8 @@ def propose_people(
         AvaDetectError: No video could be read.
     """
     target = Path(out)
-    _check_writable(target)
+    inputs = {"videos": videos, "ground_truth": ground_truth, "exclude": exclude}
+    check_output(target, inputs, is_own=_is_proposals, overwrite=overwrite)
     options = detector or DetectorOptions()
     check_spec(options.spec)
     excluded = None if exclude is None else read_ava_csv(exclude)
@@ -136,16 +141,10 @@ def propose_people(
     return Proposals(str(target), len(found), num_keyframes, int(np.count_nonzero(~table.is_keyframe_only)), problems)
 
 
-def _check_writable(out: Path) -> None:
-    """Raise ``ConfigError`` where the file cannot be written: before hours of work, not after."""
-    if out.is_dir():
-        raise ConfigError(f"`out` {out} is a folder; give the name of a csv in it")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"`out` {out} cannot be written to ({error.strerror or error}); choose another folder"
-        ) from error
+def _is_proposals(path: Path) -> bool:
+    """Tell whether the first rows of a file are proposals: keyframes, and people without an action."""
+    rows = list(csv.reader(first_bytes(path).decode("utf-8", "replace").splitlines()))
+    return all(len(row) == 2 or (len(row) == 8 and not row[6]) for row in rows[: max(1, len(rows) - 1)])
 
 
 @dataclass(frozen=True)

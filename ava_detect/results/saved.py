@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ava_detect.errors import FormatError, shown
+from ava_detect.errors import ConfigError, FormatError, shown
+from ava_detect.formats.json_values import LARGEST_SECONDS
 from ava_detect.results.manifest import VideoRecord, read_manifest, read_summary
 from ava_detect.results.people_table import PeopleTable
 from ava_detect.results.results_file import RESULT_SUFFIXES, ResultsFile, name_actions, open_results
@@ -90,6 +91,22 @@ class SavedRun:
     settings: dict[str, Any] = field(default_factory=dict)
     note: str = ""
 
+    def label_map(self) -> LabelMap | None:
+        """Return the label map in the settings of the run.
+
+        Returns:
+            The label map; None where the settings have none, which those of AVA's actions do not, or a damaged one.
+        """
+        config = self.settings.get("config")
+        labels = config.get("labels") if isinstance(config, dict) else None
+        text = labels.get("text") if isinstance(labels, dict) else None
+        if not isinstance(text, str):
+            return None
+        try:
+            return LabelMap.from_text(text, "the label map in the manifest")
+        except FormatError:
+            return None
+
     def start_seconds(self, given: float | None) -> float:
         """Return the time in the movie at which each video file starts.
 
@@ -111,11 +128,19 @@ class ReadOptions:
         label_map: A ``.pbtxt`` file with the names of the actions; None for the names in the results.
         start_seconds: Time in the movie, in seconds, at which each video file starts; subtracted from the timestamps of
             csv files. None for the setting of the run.
+
+    Raises:
+        ConfigError: ``start_seconds`` is not a time.
     """
 
     videos: str | Path | None = None
     label_map: str | Path | None = None
     start_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if self.start_seconds is not None and not abs(self.start_seconds) <= LARGEST_SECONDS:
+            raise ConfigError(f"`start_seconds` is a time in seconds, got {self.start_seconds:g}")
 
     def given_label_map(self) -> LabelMap | None:
         """Read the label map of the options.
@@ -149,6 +174,8 @@ class SavedResults:
         keyframes: The keyframes in time order, with track ids. The columns of their action scores are the actions of
             ``label_map``.
         label_map: The actions of the score columns.
+        choices: The actions that the results could have had, those of ``label_map`` included: of the label map that was
+            given, of the run's settings, or AVA's where the results have its names.
         source: Path of the video file; None where it is unknown or no longer exists.
         start_seconds: Time in the movie, in seconds, at which the video file starts.
         note: A warning about the results, such as that the weights are untrained; empty where there is none.
@@ -157,6 +184,7 @@ class SavedResults:
     video_id: str
     keyframes: Sequence[ActionDetections]
     label_map: LabelMap
+    choices: LabelMap
     source: Path | None
     start_seconds: float
     note: str = ""
@@ -210,8 +238,46 @@ def read_saved_results(
         label_map, _ = name_actions({**extra_actions, **file.action_names}, given_label_map)
         people = file.people(video.video_id, label_map).linked(video.cuts_seconds)
         keyframes = keyframes_of(video.video_id, people, label_map)
+        choices = _choices(label_map, given_label_map or run.label_map())
         source = locate(video.video_id, video.source, moved_videos)
-        yield SavedResults(video.video_id, keyframes, label_map, source, start, run.note)
+        yield SavedResults(video.video_id, keyframes, label_map, choices, source, start, run.note)
+
+
+def _choices(label_map: LabelMap, known: LabelMap | None) -> LabelMap:
+    """Return the actions of results and of a label map; without one those of AVA, if the results have its names."""
+    actions = {action.id: action for action in label_map}
+    if known is None:
+        ava = {action.id: action.name for action in LabelMap.ava()}
+        known = LabelMap.ava() if all(ava.get(action.id) == action.name for action in label_map) else label_map
+    actions = {action.id: action for action in known} | actions
+    return LabelMap(tuple(actions[action_id] for action_id in sorted(actions)))
+
+
+def inputs_of(results: str | Path, options: ReadOptions | None = None) -> dict[str, Sequence[str | Path]]:
+    """List the files from which results are read, which no output may replace.
+
+    Args:
+        results: The folder or the results file.
+        options: Moved video files and label map.
+
+    Returns:
+        Files and folders by the names of the parameters that they come from.
+
+    Raises:
+        FormatError: The manifest of the results cannot be read.
+        VideoError: The folder of the moved videos does not exist, or holds no video.
+    """
+    options, folder = options or ReadOptions(), Path(results)
+    run = _from_manifest(folder) or SavedRun(())
+    files = [path for suffix in RESULT_SUFFIXES for path in folder.glob(f"*{suffix}")]
+    return {
+        "results": [results, *files, *(video.file for video in run.videos if video.file is not None)],
+        "videos": [
+            *(video.path for video in options.moved_videos()),
+            *(video.source for video in run.videos if video.source is not None),
+        ],
+        "label_map": [] if options.label_map is None else [options.label_map],
+    }
 
 
 def keyframes_of(video_id: str, people: PeopleTable, label_map: LabelMap) -> list[ActionDetections]:
@@ -332,7 +398,13 @@ def _from_files(folder: Path) -> SavedRun:
     for suffix in RESULT_SUFFIXES:
         for path in sorted(folder.glob(f"*{suffix}")):
             path_by_name.setdefault(path.name.removesuffix(suffix), path)
-    videos = [
-        SavedVideo(name, path) for _, path in sorted(path_by_name.items()) for name in open_results(path).video_ids
-    ]
-    return SavedRun(tuple(videos))
+    videos: dict[str, SavedVideo] = {}
+    for _, path in sorted(path_by_name.items()):
+        for video_id in open_results(path).video_ids:
+            if video_id in videos:
+                raise FormatError(
+                    f"{shown(path)} and {shown(videos[video_id].file)} both hold results of {shown(video_id)}; give "
+                    "one of these files"
+                )
+            videos[video_id] = SavedVideo(video_id, path)
+    return SavedRun(tuple(videos.values()))

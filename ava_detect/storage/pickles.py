@@ -96,7 +96,7 @@ class PlainPickle:
             return self._run()
         except PickleRefusedError:
             raise
-        except (ValueError, IndexError, KeyError, TypeError, OverflowError) as error:
+        except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise PickleRefusedError("damaged or incomplete pickle data") from error
 
     def admit(self, name: Global) -> Any:

@@ -115,8 +115,17 @@ def train(
             raise TrainingError(
                 f"{files} holds a training already; continue it (`resume=True`), or choose another folder"
             )
+        if not files.exists(LAST):
+            files.check_free(_files_of(config))
         with open_processes(config.train.precision) as accelerator:
             return _Training(config, files, accelerator, resume=resume).run(on_progress)
+
+
+def _files_of(config: Config) -> dict[str, list[Any]]:
+    """The files that a training reads, by the sections of the config."""
+    splits = {"data.train": config.data.train, "data.val": config.data.val}
+    files = {name: list(split.model_dump().values()) for name, split in splits.items() if split is not None}
+    return files | {"train.initialise": [config.train.initialise]}
 
 
 def _require_local_data(config: Config) -> None:

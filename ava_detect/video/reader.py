@@ -67,6 +67,17 @@ class VideoInfo:
     codec: str
     container: str
 
+    @property
+    def unstretched_size(self) -> tuple[int, int]:
+        """Width and height of an upright frame in the file's own pixels, which need not be square.
+
+        Programs that cut frames out of a video, such as FFmpeg and OpenCV, turn them upright but do not stretch them.
+        """
+        is_turned = round(self.rotation_degrees / 90) % 2 == 1
+        width, height = (self.height, self.width) if is_turned else (self.width, self.height)
+        width, height = round(width / max(self.sample_aspect, 1)), round(height * min(self.sample_aspect, 1))
+        return (height, width) if is_turned else (width, height)
+
 
 class DecodedFrame:
     """A decoded frame that is converted to RGB on request, at the requested size.
@@ -192,6 +203,14 @@ class VideoReader:
     def damaged_packets(self) -> int:
         """Number of packets of the last pass that could not be read or decoded."""
         return self._damage.packets
+
+    @property
+    def start_seconds(self) -> float:
+        """Time that a player shows at the first frame: the start of the video stream on the file's clock, at least 0.
+
+        Sound may begin before the picture; the times of this package count from the picture.
+        """
+        return max(self._clock.origin, 0.0)
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield every frame at full size."""

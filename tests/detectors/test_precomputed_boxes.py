@@ -68,7 +68,9 @@ def test_ground_truth_keeps_people_with_person_ids(write):
     path = write("video_a,1,0,0,0.5,1,3,117\nvideo_a,1,0,0,0.5,1,80,117\nvideo_a,1,0.5,0,1,1,3,0\n")
     people = PrecomputedBoxes(path, last_column="person_id")([frame(1)])[0]
     assert people.scores.tolist() == [1.0, 1.0]
-    with pytest.raises(DetectorError, match=r"scores lie in 0\.\.1, got 117; .* say last_column=person_id"):
+    with pytest.raises(
+        DetectorError, match=r"scores lie in 0\.\.1, got 117 in video_a at 1 s; .* say last_column=person_id"
+    ):
         PrecomputedBoxes(path)
 
 
@@ -85,6 +87,36 @@ def test_boxes_end_at_the_frame(write):
 def test_pixels_are_refused(write, box):
     with pytest.raises(DetectorError, match=r"boxes are fractions of the frame, 0\.\.1, got .* in video_a at 7 s"):
         PrecomputedBoxes(write(f"video_a,0007,{box},,0.5\n"))
+
+
+def test_six_columns_are_a_box_without_action_and_score(write):
+    people = PrecomputedBoxes(write("video_a,1,0.1,0.2,0.3,0.9\n"))([frame(1)])[0]
+    np.testing.assert_allclose(people.boxes_xyxy, [[20, 20, 60, 90]], rtol=FLOAT32)
+    assert people.scores.tolist() == [1.0]
+
+
+REFUSED = {
+    "reversed": (
+        "video_a,1,0.5,0,0.4,1,,0.5",
+        "line 2: boxes are x1,y1,x2,y2 with x1 <= x2 and y1 <= y2, got [0.5, 0.0",
+    ),
+    "upside_down": ("video_a,1,0,0.9,0.4,0.1,,0.5", "line 2: boxes are x1,y1,x2,y2 with x1 <= x2 and y1 <= y2, got"),
+    "infinite_score": ("video_a,1,0,0,1,1,,inf", "line 2: scores lie in 0..1, got inf in video_a at 1 s; if column 8"),
+    "negative_score": ("video_a,1,0,0,1,1,,-1", "line 2: scores lie in 0..1, got -1 in video_a at 1 s; if column 8"),
+    "person_ids": (
+        "video_a,1,0,0,1,1,,0",
+        "line 2: the score is 0 in video_a at 1 s; all scores of the file are 0 or 1",
+    ),
+    "infinite_box": ("video_a,1,0,0,inf,1,,0.5", "line 2: boxes are fractions of the frame, 0..1, got"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_boxes_that_mean_something_else_are_refused_with_file_and_line(write, case):
+    row, text = REFUSED[case]
+    with pytest.raises(DetectorError) as error:
+        PrecomputedBoxes(write(f"video_a,1,0,0,1,1,,1\n{row}\n"))
+    assert f"input, {text}" in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +159,8 @@ def test_coco_results_with_the_images_beside_them(write):
 
 
 people_of_a_video = st.lists(
-    st.tuples(st.integers(0, 5), st.integers(0, 3), st.integers(1, 3), st.floats(0, 1, width=32)), max_size=30
+    st.tuples(st.integers(0, 5), st.integers(0, 3), st.integers(1, 3), st.floats(0, 1, exclude_min=True, width=32)),
+    max_size=30,
 )
 
 

@@ -6,6 +6,7 @@ Shapes: H height, W width of the frames.
 from __future__ import annotations
 
 import multiprocessing
+import re
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -21,12 +22,15 @@ from ava_detect.datasets.synthetic.stage import SeenPerson, Stage
 from ava_detect.errors import AvaDetectError
 from ava_detect.formats.ava_csv import AvaTable, write_ava_table
 from ava_detect.storage.local_files import remove_stale_temporaries, write_text_atomic
+from ava_detect.storage.outputs import check_output_folder, first_bytes
 from ava_detect.structures import boxes
 from ava_detect.structures.labels import LabelMap
 from ava_detect.structures.progress import OnProgress, Progress
 from ava_detect.video.writer import VideoWriter
 
 MIN_SIDE_PIXELS = 64
+_TITLE = "ava_detect synthetic world"
+_FILES = ("ground_truth.csv", "label_map.pbtxt", "excluded.csv")
 _SEED_STRIDE = 1_000_003  # between worlds, so that the worlds of neighbouring seeds share no movie
 _TIME_EPSILON_FRAMES = 1e-6
 
@@ -163,7 +167,7 @@ def render_movie(
         num_people=num_people,
         repertoire=repertoire,
     )
-    with VideoWriter(path, fps, title=f"ava_detect synthetic world, seed {seed}") as writer:
+    with VideoWriter(path, fps, title=f"{_TITLE}, seed {seed}") as writer:
         for index, (timestamp_seconds, image, people) in enumerate(frames):
             writer.write(image)
             if index % fps == 0:
@@ -176,6 +180,7 @@ def write_world(
     settings: WorldSettings,
     *,
     num_processes: int = 1,
+    overwrite: bool = False,
     on_progress: OnProgress | None = None,
 ) -> AvaTable:
     """Write movies and their annotations into a folder that is laid out like AVA.
@@ -184,21 +189,23 @@ def write_world(
     ``label_map.pbtxt``, the actions of this world with AVA's ids; and ``excluded.csv``, empty because every whole
     second is annotated. The ground truth is written last: if it exists, the movies are complete.
 
-    An older world in the folder is replaced movie by movie.
+    An older world in the folder is replaced movie by movie. Files of the same names that are not of such a world, such
+    as a ground truth made by hand, are refused.
 
     Args:
         folder: The folder; created if it does not exist.
         settings: Content and format of the movies.
         num_processes: Number of processes that render movies in parallel, from 1; the result is the same. A script that
             asks for more than 1 needs the usual ``if __name__ == "__main__":``.
+        overwrite: Whether files of these names that are not of an older world are replaced.
         on_progress: Called after each movie.
 
     Returns:
         The ground truth of all movies.
 
     Raises:
-        AvaDetectError: If ``num_processes`` is below 1, or the folder contains a video that would not be part of the
-            new world.
+        AvaDetectError: If ``num_processes`` is below 1, the folder contains a video that would not be part of the new
+            world, or one of the files exists and is not of an older world.
 
     Example:
         >>> write_world("world", WorldSettings(seed=1, num_movies=40, seconds=30), num_processes=2)
@@ -207,6 +214,8 @@ def write_world(
         raise AvaDetectError(f"num_processes must be at least 1, got {num_processes}")
     folder = Path(folder)
     paths = [folder / "videos" / f"movie_{index:03d}.mp4" for index in range(settings.num_movies)]
+    names = [*(str(path.relative_to(folder)) for path in paths), *_FILES]
+    check_output_folder(folder, names, {}, is_own=_is_of_a_world, overwrite=overwrite)
     _clear_for(folder, paths)
     render = partial(
         render_movie,
@@ -235,6 +244,18 @@ def _clear_for(folder: Path, paths: list[Path]) -> None:
             f"{foreign[0]} is not part of a world of {len(paths)} movies; remove it or choose another folder"
         )
     (folder / "ground_truth.csv").unlink(missing_ok=True)
+
+
+def _is_of_a_world(path: Path) -> bool:
+    """Tell whether an existing file is one that ``write_world`` wrote."""
+    head = first_bytes(path, 1 << 16)
+    if path.suffix == ".mp4":
+        return _TITLE.encode() in head
+    if path.suffix == ".pbtxt":
+        known = (LabelMap.ava().subset(action_ids).to_pbtxt().encode() for action_ids in ACTION_IDS.values())
+        return any(head == text[: len(head)] for text in known)
+    # The ground truth of movies without a person is as empty as the excluded keyframes.
+    return not head or (path.name == "ground_truth.csv" and re.match(rb"movie_\d{3,},", head) is not None)
 
 
 def _run_all(jobs: list[partial[AvaTable]], num_processes: int, on_progress: OnProgress) -> list[AvaTable]:

@@ -5,6 +5,7 @@ The suffix is not used: several ``.pkl`` files of PySlowFast's zoo are torch fil
 
 from __future__ import annotations
 
+import math
 import mmap
 import warnings
 from collections.abc import Mapping
@@ -20,11 +21,12 @@ from torch import Tensor
 from ava_detect.errors import WeightsError, shown
 from ava_detect.models.own_format import OUR_FORMAT, OUR_VERSION, config_in
 from ava_detect.models.weights.checkpoint_settings import CheckpointSettings, settings_of_config, settings_of_pyslowfast
-from ava_detect.models.weights.torch_files import LEGACY_MAGIC, load_torch
+from ava_detect.models.weights.torch_files import LEGACY_MAGIC, count_checksums, load_torch
 from ava_detect.storage.pickles import NumpyPickle, PickleRefusedError
 
 # Keys under which trainers store the weights: PySlowFast and pytorchvideo, mmaction2 and Lightning, others.
 _STATE_KEYS = ("model_state", "state_dict", "model_state_dict", "model")
+_LARGEST_WEIGHT = 1e18
 _IGNORED_BLOBS = ("momentum", "lr", "model_iter")
 _OTHER_KINDS = {
     b"<": "a web page (often a login or an error page)",
@@ -51,6 +53,7 @@ class WeightsFile:
         config: The config in a file of our own format, as plain data.
         cfg_text: PySlowFast's ``cfg`` text.
         notes: Remarks on the reading, one sentence each.
+        num_checksums: Number of parts whose checksums agree; 0 where the container has none.
     """
 
     path: Path
@@ -61,6 +64,7 @@ class WeightsFile:
     config: Mapping[str, Any] | None = None
     cfg_text: str | None = None
     notes: list[str] = field(default_factory=list)
+    num_checksums: int = 0
 
 
 def read_weights_file(path: str | Path) -> WeightsFile:
@@ -98,6 +102,25 @@ def read_weights_file(path: str | Path) -> WeightsFile:
     )
 
 
+def impossible_numbers(tensor: Tensor) -> str:
+    """Describe numbers that no trained network has: the file is damaged, or its training had diverged.
+
+    Args:
+        tensor: A tensor of a file.
+
+    Returns:
+        What it holds, ``NaN or infinite values`` or ``values up to 3.4e+38``; empty where it holds neither.
+    """
+    if not tensor.is_floating_point() or not tensor.numel():
+        return ""
+    # 8-bit floats have no minimum of their own.
+    low, high = torch.aminmax(tensor if tensor.element_size() > 1 else tensor.float())
+    largest = max(-low.item(), high.item())
+    if largest <= _LARGEST_WEIGHT:
+        return ""
+    return f"values up to {largest:.2g}" if math.isfinite(largest) else "NaN or infinite values"
+
+
 def _describe(head: bytes) -> str:
     """The kind of a file that is not a weights file, by its first bytes, for a message."""
     for start, what in _OTHER_KINDS.items():
@@ -121,7 +144,15 @@ def _from_torch(path: Path, *, is_zip: bool) -> WeightsFile:
     if cfg_text is not None and settings is None:
         notes.append("its 'cfg' is not readable YAML, so its settings could not be compared with the model's")
     text = cfg_text if isinstance(cfg_text, str) else None
-    return WeightsFile(path, container, state, settings or CheckpointSettings(), cfg_text=text, notes=notes)
+    return WeightsFile(
+        path,
+        container,
+        state,
+        settings or CheckpointSettings(),
+        cfg_text=text,
+        notes=notes,
+        num_checksums=count_checksums(path) if is_zip else 0,
+    )
 
 
 def _find_state(content: Any, path: Path) -> tuple[dict[str, Tensor], list[str]]:

@@ -156,7 +156,16 @@ def write_page(
         AvaDetectError: The ground truth has none of the videos.
     """
     writer = _Writer(out, run, options)
-    start_folder(out)
+    inputs = {
+        "results": [entry.file for entry in run.videos if entry.file is not None],
+        "videos": [
+            *([] if options.reading.videos is None else [options.reading.videos]),
+            *(entry.source for entry in run.videos if entry.source is not None),
+        ],
+        "label_map": options.reading.label_map,
+        "ground_truth": options.ground_truth,
+    }
+    start_folder(out, inputs)
     listed, summaries = [], []
     for index, entry in enumerate(run.videos):
 

@@ -104,6 +104,12 @@ def movie(world: Path, number: int) -> Path:
     return world / "videos" / f"movie_{number:03d}.mp4"
 
 
+def number_the_people(world: Path) -> None:
+    """Write person ids in place of the proposals' scores: one person of id 0, the others of id 1."""
+    rows = rows_of(world, "proposals.csv")
+    write_rows(world, [[*row[:7], str(int(number > 0))] for number, row in enumerate(rows)], "proposals.csv")
+
+
 def keep_rows(world: Path, keep: Callable[[list[str]], bool], name: str) -> None:
     write_rows(world, [row for row in rows_of(world, name) if keep(row)], name)
 
@@ -181,6 +187,7 @@ FAULTS = [
         "movie_001, second 2: no proposal with a score of 0.8",
     ),
     Fault("proposals-of-other-video", with_row(set_cells(video="film_7"), "proposals.csv"), "proposals.csv: film_7"),
+    Fault("score-is-id", lambda w: number_the_people(w), "proposals.csv, line 1: movie_000, second 0: score 0"),
     Fault("score-outside", with_row(set_cells(last="87"), "proposals.csv"), "score 87"),
 ]  # fmt: skip
 

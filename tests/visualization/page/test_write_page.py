@@ -219,7 +219,7 @@ def test_wrong_settings(tmp_path):
 
 def test_a_damaged_manifest_is_named(tmp_path):
     (tmp_path / "manifest.jsonl").write_text('{"settings": {}}\n{"video_id": 3}\n')
-    with pytest.raises(FormatError, match=r"manifest\.jsonl cannot be read \(KeyError: 'outputs'\)"):
+    with pytest.raises(FormatError, match=r"manifest\.jsonl, line 2, cannot be read \(outputs is missing\)"):
         visualize(tmp_path, tmp_path / "page")
 
 
