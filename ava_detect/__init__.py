@@ -45,6 +45,7 @@ _NAMES = {
     "detectors.specs": ("build_detector",),
     "errors": (
         "AvaDetectError",
+        "AvaDetectWarning",
         "ConfigError",
         "DetectorError",
         "DivergedError",
@@ -160,6 +161,7 @@ if TYPE_CHECKING:
     from ava_detect.detectors.precomputed import PrecomputedBoxes as PrecomputedBoxes
     from ava_detect.detectors.specs import build_detector as build_detector
     from ava_detect.errors import AvaDetectError as AvaDetectError
+    from ava_detect.errors import AvaDetectWarning as AvaDetectWarning
     from ava_detect.errors import ConfigError as ConfigError
     from ava_detect.errors import DetectorError as DetectorError
     from ava_detect.errors import DivergedError as DivergedError

@@ -17,6 +17,7 @@ from ava_detect.annotation.settings import AnnotateSettings, RunOptions
 from ava_detect.annotation.summary import AnnotateSummary
 from ava_detect.config.choice import config_of
 from ava_detect.errors import ConfigError
+from ava_detect.formats.writers import parse_formats
 from ava_detect.storage.addresses import address_of, is_address
 from ava_detect.storage.outputs import refuse_same_address
 from ava_detect.structures.progress import OnProgress
@@ -101,6 +102,8 @@ def annotate_videos(
         >>> summary.totals.done, summary.all_well
     """
     is_dataset = is_address(out) or engine != "local"
+    if isinstance(formats, str):
+        formats = parse_formats(formats)
     if detector is not None and boxes is not None:
         raise ConfigError("`boxes` gives the people, so there is nothing for a `detector` to find; give one of the two")
     if boxes is not None:

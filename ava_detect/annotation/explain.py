@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
 from ava_detect.annotation.settings import AnnotateSettings
-from ava_detect.annotation.video_annotator import VideoAnnotator, build_scorer
+from ava_detect.annotation.video_annotator import VideoAnnotator
+from ava_detect.config.build import label_map_of
 from ava_detect.errors import AvaDetectError, ConfigError, shown, suggestion
 from ava_detect.inference.gradcam import Attention, attention
+from ava_detect.inference.scorer import Scorer
 from ava_detect.storage.local_files import atomic_path, is_stream
 from ava_detect.storage.outputs import check_output
 from ava_detect.structures.labels import Action, LabelMap
@@ -68,11 +71,14 @@ def explain(
     image_format = _image_format(Path(out))
     inputs = {"video": video, "weights": settings.weights, "config": settings.config}
     check_output(out, inputs, is_own=lambda path: _is_image(path, image_format), overwrite=overwrite)
-    settings = settings.with_weights_file()
-    scorer, _ = build_scorer(settings)
-    pipeline = VideoAnnotator(settings, scorer=scorer).pipeline
-    column = None if action is None else _column(action, pipeline.label_map)
-    sampler = ClipSampler(VideoReader(video), scorer.clip_settings)
+    if not 0 <= timestamp_seconds < math.inf:
+        raise ConfigError(f"`timestamp_seconds` is a time in seconds from 0 on, got {timestamp_seconds}")
+    column = None if action is None else _column(action, label_map_of(settings.config))
+    reader = VideoReader(video)
+    pipeline = VideoAnnotator(settings.with_weights_file()).pipeline
+    scorer = pipeline.scorer
+    assert isinstance(scorer, Scorer), "the network was built here"
+    sampler = ClipSampler(reader, scorer.clip_settings)
     keyframe = next(sampler.sample([timestamp_seconds]), None)
     if keyframe is None:
         raise AvaDetectError(f"{video}: second {timestamp_seconds:g} lies outside the video")

@@ -70,8 +70,10 @@ def annotate_folder(
 
         annotator = VideoAnnotator(local)
         facts = facts_of(annotator)
+        local = facts.settings_of(local)
     else:
         facts = check_network(local)
+        local = facts.settings_of(local)
         engine_work = _engine_work(local, out, len(videos), run, facts)
     weights = facts.with_address(settings.weights).weights
     _make_writable(out)

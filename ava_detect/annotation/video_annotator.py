@@ -42,19 +42,23 @@ class VideoAnnotator:
         self.settings = settings
         self.device = resolve_device(settings.device)
         self.weights_report: WeightsReport | None = None
-        if scorer is None:
-            scorer, self.weights_report = build_scorer(settings)
         detector = build_detector(
             settings.detector_spec,
             min_score=config.detector.min_score if least is None else least,
             num_threads=num_threads,
             device=self.device,
         )
+        label_map = label_map_of(config)
+        # The network comes last, because it takes the most time and memory to load.
+        self.precision = settings.precision
+        if scorer is None:
+            scorer, self.weights_report = build_scorer(settings)
+            self.precision = scorer.network.precision
         self._boxes_start_seconds = detector.start_seconds if isinstance(detector, PrecomputedBoxes) else 0.0
         self.pipeline = Pipeline(
             detector,
             scorer,
-            label_map=label_map_of(config),
+            label_map=label_map,
             every_seconds=settings.every_seconds,
             new_person_score=settings.new_person_score or 0.0,
         )
@@ -159,6 +163,7 @@ def _record(
         source_fps=round(run.video.info.average_fps, 6),
         source_seconds=round(run.video.info.duration_seconds or run.video.end_seconds, 3),
         cuts_seconds=tuple(round(cut, 3) for cut in run.cuts_seconds),
+        warning=run.mismatch(),
     )
 
 

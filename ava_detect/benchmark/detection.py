@@ -179,4 +179,6 @@ def _problems(plan: KeyframePlan, records: list[VideoRecord], videos: Path) -> l
             problems.append(f"{record.message}; the people of {record.video_id} count as not found")
         elif record.status == "damaged":
             problems.append(f"{record.source}: {record.message}; the rest is scored")
+        if record.warning:
+            problems.append(f"{record.source}: {record.warning}")
     return problems

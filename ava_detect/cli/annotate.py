@@ -225,6 +225,11 @@ def report_problems(summary: AnnotateSummary) -> None:
             complain(f"{record.source}: {record.message}; the rest is annotated")
         elif record.message:
             complain(f"{record.source}: {record.message}")
+        if record.warning:
+            complain(f"{record.source}: {record.warning}")
+    num_done = summary.totals.done
+    if num_done > 1 and len(summary.warned) == num_done:
+        complain(f"no person was found in any of the {num_done} videos, because the boxes meet none of their keyframes")
     if summary.interrupted:
         complain("interrupted; finished videos are whole, and the same command goes on from here")
     if not summary.all_well:

@@ -14,6 +14,7 @@ from ava_detect.formats.ava_csv_reader import iter_ava_csv, read_ava_csv
 from ava_detect.formats.ava_table import AvaTable
 from ava_detect.formats.coco_json import read_coco_ground_truth, read_coco_json
 from ava_detect.formats.parquet_reader import is_parquet_file, iter_parquet
+from ava_detect.formats.proposal_pickles import is_pickle_file, read_proposal_pickle
 from ava_detect.structures.labels import NO_ACTION
 
 
@@ -89,7 +90,7 @@ def read_person_boxes(path: str | Path, *, images_path: str | Path | None = None
     """Read the boxes that a person detector found: proposals.
 
     Args:
-        path: An AVA csv with scores in column 8, plain or gzipped, or a COCO json file.
+        path: An AVA csv with scores in column 8, plain or gzipped, a COCO json file, or a pickle of mmaction2.
         images_path: The instances file that describes the images of a COCO list of results.
 
     Returns:
@@ -98,4 +99,6 @@ def read_person_boxes(path: str | Path, *, images_path: str | Path | None = None
     Raises:
         FormatError: If the file cannot be read; names the file and the place in it.
     """
+    if is_pickle_file(path):
+        return read_proposal_pickle(path)
     return read_coco_json(path, images_path=images_path) if is_coco_file(path) else read_ava_csv(path)

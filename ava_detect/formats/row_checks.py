@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from ava_detect.errors import FormatError, shown
 from ava_detect.formats.ava_table import AvaTable
+from ava_detect.formats.proposal_pickles import is_pickle_file
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -107,14 +108,14 @@ def line_numbers(path: str | Path, rows: Iterable[int], num_rows: int) -> dict[i
     The readers skip blank lines and at most one header: one more line than rows means a header.
 
     Args:
-        path: The csv, plain or gzipped; a json or Parquet file has no lines of rows.
+        path: The csv, plain or gzipped; a json, Parquet or pickle file has no lines of rows.
         rows: The rows, from 0.
         num_rows: Number of rows in the file.
 
     Returns:
-        The line number, from 1, of each row; empty for a json or Parquet file.
+        The line number, from 1, of each row; empty for a json, Parquet or pickle file.
     """
-    if Path(path).suffix.lower() in (".json", ".parquet"):
+    if Path(path).suffix.lower() in (".json", ".parquet") or is_pickle_file(path):
         return {}
     wanted = set(rows)
     # Whether there is a header is known only at the end: keep the line of the next row too.

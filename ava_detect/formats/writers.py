@@ -30,11 +30,23 @@ def parse_formats(text: str) -> tuple[str, ...]:
         FormatError: If a name is unknown or none is given.
     """
     formats = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
-    unknown = [name for name in formats if name not in RESULT_FORMATS]
-    if unknown or not formats:
-        got = shown(", ".join(unknown)) or "nothing"
-        raise FormatError(f"unknown result format {got}; give one or more of {','.join(RESULT_FORMATS)}")
+    check_formats(formats or ("nothing",))
     return formats
+
+
+def check_formats(formats: Sequence[str]) -> None:
+    """Refuse unknown result formats.
+
+    Args:
+        formats: Names, which should be from ``RESULT_FORMATS``.
+
+    Raises:
+        FormatError: If a name is unknown.
+    """
+    unknown = [name for name in formats if name not in RESULT_FORMATS]
+    if unknown:
+        got = shown(", ".join(map(str, unknown)))
+        raise FormatError(f"unknown result format {got}; give one or more of {','.join(RESULT_FORMATS)}")
 
 
 @contextmanager

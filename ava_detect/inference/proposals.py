@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from av.error import FFmpegError
 
 from ava_detect.detectors import build_detector
-from ava_detect.detectors.base import PersonDetector
-from ava_detect.errors import AvaDetectError, ConfigError
+from ava_detect.detectors.base import PersonDetector, find_people
+from ava_detect.detectors.specs import check_spec
+from ava_detect.errors import AvaDetectError, ConfigError, message_of, shown
 from ava_detect.formats.annotation_files import read_ground_truth
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv, write_ava_table
 from ava_detect.formats.ava_table import shortest_decimals
@@ -121,7 +121,8 @@ def propose_people(
         raise ConfigError(f"`out` {out} is a folder; give the name of a csv in it")
     inputs = {"videos": videos, "ground_truth": ground_truth, "exclude": exclude}
     check_output(target, inputs, is_own=_is_proposals, overwrite=overwrite)
-    finder = (detector or DetectorOptions()).build()
+    options = detector or DetectorOptions()
+    check_spec(options.spec)
     excluded = None if exclude is None else read_ava_csv(exclude)
     plan = plan_keyframes(
         read_ground_truth(ground_truth, start_seconds=start_seconds),
@@ -129,12 +130,13 @@ def propose_people(
         exclude=excluded,
         start_seconds=start_seconds,
     )
-    found, failures = _detect_in_videos(plan, finder, on_progress)
+    # The detector comes last, because it can take the most time and memory to load.
+    found, failures = _detect_in_videos(plan, options.build(), on_progress)
     problems = (*plan.missing_problems(videos, "{keyframes} have no boxes"), *failures)
     if not found:
         others = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
-        shown = "; ".join(problems[:3]) + others
-        raise AvaDetectError(f"{target} is not written, because no video could be read: {shown}")
+        first = "; ".join(problems[:3]) + others
+        raise AvaDetectError(f"{target} is not written, because no video could be read: {first}")
     table = AvaTable.concatenate([video.table for video in found])
     write_ava_table(target, table)
     num_keyframes = sum(video.num_keyframes for video in found)
@@ -170,9 +172,8 @@ def _detect_in_videos(
     for video in plan.videos:
         try:
             found.append(_detect_in_video(video, detector, report))
-        except (ValueError, OSError, FFmpegError) as error:
-            # The errors of broken videos; the caller gets them in ``problems``.
-            problems.append(f"{error}; {video.source.video_id} has no boxes")
+        except Exception as error:  # Whatever one video does must not lose the others; the caller gets it.
+            problems.append(f"{message_of(error)}; {shown(video.source.video_id)} has no boxes")
         else:
             if found[-1].shortfall:
                 problems.append(f"{video.source.path}: {found[-1].shortfall}; the rest has its boxes")
@@ -205,7 +206,7 @@ def _people_on(detector: PersonDetector, keyframes: Sequence[Keyframe], video_id
     for keyframe in keyframes:
         assert keyframe.image is not None, "the sampler was asked for keyframe images"
         frames.append(Frame(keyframe.image, keyframe.timestamp_seconds, video_id))
-    for frame, people in zip(frames, detector(frames), strict=True):
+    for frame, people in zip(frames, find_people(detector, frames), strict=True):
         height, width = frame.image.shape[:2]
         inside = box_ops.clip(box_ops.pixels_to_fractions(people.boxes_xyxy, width, height), 1, 1).astype(np.float32)
         yield PersonBoxes(inside, people.scores)[box_ops.areas(inside) > 0]

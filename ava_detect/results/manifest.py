@@ -33,7 +33,7 @@ MANIFEST = "manifest.jsonl"
 SUMMARY = "summary.json"
 Status = Literal["done", "damaged", "failed"]
 
-_TEXTS = ("video_id", "source", "message")
+_TEXTS = ("video_id", "source", "message", "warning")
 _COUNTS = ("num_keyframes", "num_people", "num_rows", "source_bytes")
 # The largest value of each: a file's time may lie centuries ahead.
 _NUMBERS = {"source_modified": 1e12, "source_fps": 1e6, "source_seconds": LARGEST_SECONDS}
@@ -61,6 +61,8 @@ class VideoRecord:
         source_fps: Its frame rate.
         source_seconds: Its duration in seconds.
         cuts_seconds: Times of its hard cuts, ascending.
+        warning: Why its results, though complete, are hardly what was asked for, such as boxes that meet no keyframe;
+            mostly empty.
     """
 
     video_id: str
@@ -77,6 +79,7 @@ class VideoRecord:
     source_fps: float = 0.0
     source_seconds: float = 0.0
     cuts_seconds: tuple[float, ...] = ()
+    warning: str = ""
 
     @classmethod
     def from_json(cls, entry: Any) -> Self:

@@ -73,7 +73,9 @@ class SavedVideo:
             The video.
         """
         annotated = AnnotatedFile(record.source_bytes, record.source_fps, record.source_seconds)
-        message = record.message or ("" if file is not None else "There are no results of this video.")
+        message = (
+            record.message or record.warning or ("" if file is not None else "There are no results of this video.")
+        )
         return cls(record.video_id, file, Path(record.source), annotated, record.cuts_seconds, message)
 
 

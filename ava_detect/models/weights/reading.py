@@ -19,8 +19,8 @@ from ava_detect.errors import WeightsError, shown
 from ava_detect.models.file_kind import container_of
 from ava_detect.models.own_format import OUR_FORMAT, OUR_VERSION, config_in
 from ava_detect.models.weights.checkpoint_settings import CheckpointSettings, settings_of_config, settings_of_pyslowfast
-from ava_detect.models.weights.pickles import NumpyPickle, PickleRefusedError
 from ava_detect.models.weights.torch_files import count_checksums, load_torch
+from ava_detect.storage.pickles import NumpyPickle, PickleRefusedError
 
 # Keys under which trainers store the weights: PySlowFast and pytorchvideo, mmaction2 and Lightning, others.
 _STATE_KEYS = ("model_state", "state_dict", "model_state_dict", "model")

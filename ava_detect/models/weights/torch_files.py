@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from ava_detect.errors import WeightsError, shown
-from ava_detect.models.weights.pickles import Global, PickleRefusedError, PlainPickle
+from ava_detect.storage.pickles import Global, PickleRefusedError, PlainPickle
 
 # Errors that torch and zipfile raise on damaged bytes, collected with random damage (tests/models/weights).
 _DAMAGE = (
