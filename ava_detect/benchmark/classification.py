@@ -26,17 +26,19 @@ from ava_detect.benchmark.result import BenchmarkResult, StageTimes
 from ava_detect.benchmark.view_scorer import ViewScorer, score_views
 from ava_detect.config import Config
 from ava_detect.datasets.base import ClipDataset
-from ava_detect.errors import FormatError
+from ava_detect.errors import FormatError, shown
 from ava_detect.evaluation.clip_scores import average_precisions, top_k_accuracy
 from ava_detect.evaluation.frame_map_result import mean_of_known, null_if_nan
+from ava_detect.formats.json_values import MALFORMED, check_number, check_text, check_type, parse_json, reason_of
 from ava_detect.formats.jsonl import shortest_decimal
 from ava_detect.results.manifest import Manifest
 from ava_detect.storage.local_files import complete_lines, remove_stale_temporaries, write_text_atomic
 from ava_detect.structures import Float32Array
-from ava_detect.structures.labels import LabelMap
+from ava_detect.structures.labels import GREATEST_ACTION_ID, LabelMap
 from ava_detect.structures.progress import OnProgress, Progress
 
 SCORES = "scores.jsonl"
+_LARGEST_SCORE = 1e9
 Kind = Literal["kinetics", "charades"]
 
 
@@ -109,10 +111,14 @@ class VideoScores:
             The scores, equal bit by bit.
 
         Raises:
-            ValueError: The line is not JSON.
-            KeyError: An entry is missing.
+            ValueError: The line is not JSON, or a number is out of range; of the kinds in ``MALFORMED``, as all errors.
         """
-        content = json.loads(line)
+        content = parse_json(line.encode())
+        check_text("video_id", content["video_id"])
+        for name, low, high in (("labels", 0, GREATEST_ACTION_ID), ("scores", -_LARGEST_SCORE, _LARGEST_SCORE)):
+            check_type(name, content[name], list)
+            for value in content[name]:
+                check_number(name, value, low, high)
         return cls(content["video_id"], tuple(content["labels"]), np.array(content["scores"], np.float32))
 
 
@@ -260,12 +266,17 @@ def _read_scores(path: Path) -> list[VideoScores]:
     """The videos that an earlier run scored; a last line that was cut off is ignored."""
     if not path.is_file():
         return []
+    videos = []
+    number = 0
     try:
-        return [VideoScores.from_line(line) for line in complete_lines(path)]
-    except (ValueError, KeyError, TypeError) as error:
+        for number, line in enumerate(complete_lines(path), start=1):
+            videos.append(VideoScores.from_line(line))
+    except MALFORMED as error:
+        where = f"{shown(path)}, line {number}" if number else shown(path)
         raise FormatError(
-            f"{path} cannot be read ({error}), so the run cannot be resumed; `resume=False` starts over"
+            f"{where}: cannot be read ({reason_of(error)}), so the run cannot be resumed; `resume=False` starts over"
         ) from error
+    return videos
 
 
 def _write_scores(path: Path, videos: Iterable[VideoScores]) -> None:

@@ -19,7 +19,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from ava_detect.errors import WeightsError, suggestion
+from ava_detect.errors import WeightsError, shown, suggestion
 from ava_detect.models.file_kind import container_of
 from ava_detect.models.zoo_table import ZOO, ZooEntry
 from ava_detect.storage.addresses import Address, is_address
@@ -195,8 +195,8 @@ def _read_hashes(path: Path) -> dict[str, str]:
         return {}
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise WeightsError(f"{path} is not readable JSON ({error}); repair or delete it") from error
+    except (ValueError, RecursionError) as error:  # a RecursionError for lists and mappings nested too deeply
+        raise WeightsError(f"{shown(path)} is not readable JSON ({shown(error)}); repair or delete it") from error
     if not isinstance(content, dict) or not all(isinstance(value, str) for value in content.values()):
         raise WeightsError(f"{path} must map file names to SHA-256 hashes; repair or delete it")
     return content

@@ -14,11 +14,11 @@ from tolerances import AVERAGED_SCORES, FP32_SCORES
 from videos import constant_rate, write_numbered_video
 
 from ava_detect.benchmark import run_benchmark
-from ava_detect.benchmark.classification import SCORES, VideoScores, merge_views, score_classification
+from ava_detect.benchmark.classification import SCORES, VideoScores, _read_scores, merge_views, score_classification
 from ava_detect.config import load_config
 from ava_detect.datasets.build import build_dataset
 from ava_detect.datasets.samples import network_input
-from ava_detect.errors import AvaDetectError
+from ava_detect.errors import AvaDetectError, FormatError
 from ava_detect.structures.labels import Action, LabelMap
 
 NAMES = ("a", "b", "c", "d")
@@ -198,3 +198,21 @@ def test_no_video_at_all_is_no_score():
     label_map = LabelMap((Action(1, "one"), Action(2, "two")))
     assert score_classification([], label_map, "kinetics", 30).to_json()["top1"] is None
     assert score_classification([], label_map, "charades", 30).to_json()["mAP"] is None
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("{", "no JSON"),
+        ("[" * 100_000 + "]" * 100_000, "nested too deep"),
+        ('{"video_id": "b", "labels": [0]}', "scores is missing"),
+        ('{"video_id": "b", "labels": [0], "scores": [null]}', "scores is a number, got None"),
+        ('{"video_id": "b", "labels": [0], "scores": [1e300]}', "scores is a number from -1e.09 to 1e.09"),
+        ('{"video_id": "b", "labels": [1' + "0" * 5000 + '], "scores": [0]}', "thousands of digits"),
+    ],
+)
+def test_scores_that_were_edited_are_named_with_their_line(tmp_path, line, reason):
+    path = tmp_path / SCORES
+    path.write_text(VideoScores("a", (0,), np.zeros(3, np.float32)).to_line() + line + "\n")
+    with pytest.raises(FormatError, match=rf"scores\.jsonl, line 2: cannot be read \(.*{reason}.*`resume=False`"):
+        _read_scores(path)

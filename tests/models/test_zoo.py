@@ -356,3 +356,12 @@ def test_the_published_figures():
     assert published["slowfast_r101_nl_64x2_ava22"] == 29.4
     assert published["slow_r50_4x16_ava22"] == 19.5
     assert published["slowfast_r50_32x2_ava22_ptv"] == 24.67
+
+
+@pytest.mark.parametrize("content", ["{", "[" * 100_000, '{"a": 1}', "[]"], ids=["cut", "deep", "number", "list"])
+def test_recorded_hashes_that_were_edited_are_named(entry, cache, content):
+    cache.mkdir()
+    zoo.cached_path(entry).write_bytes(CONTENT)
+    (cache / "hashes.json").write_text(content)
+    with pytest.raises(WeightsError, match=r"hashes\.json .*repair or delete it"):
+        zoo.obtain(entry)

@@ -125,7 +125,7 @@ def settings_of_pyslowfast(text: str) -> CheckpointSettings | None:
     """
     try:
         content = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):  # of an impossible date, of lists nested too deeply
         return None
     if not isinstance(content, dict):
         return None

@@ -88,7 +88,7 @@ def test_what_a_slow_only_or_classification_cfg_does_not_say():
     assert settings_of_pyslowfast("{DATA: [1], SLOWFAST: {ALPHA: four}}") == CheckpointSettings()
 
 
-@pytest.mark.parametrize("cfg", ["a: [", "just text"])
+@pytest.mark.parametrize("cfg", ["a: [", "just text", "a: 2020-13-45", "[" * 5000 + "]" * 5000])
 def test_an_unreadable_cfg_is_mentioned(source, tmp_path, cfg):
     report = load_weights(lively_model(), checkpoint(source, tmp_path / "w.pyth", cfg))
     assert "its 'cfg' is not readable YAML" in str(report)
