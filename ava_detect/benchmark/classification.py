@@ -266,17 +266,24 @@ def _read_scores(path: Path) -> list[VideoScores]:
     """The videos that an earlier run scored; a last line that was cut off is ignored."""
     if not path.is_file():
         return []
-    videos = []
-    number = 0
     try:
-        for number, line in enumerate(complete_lines(path), start=1):
-            videos.append(VideoScores.from_line(line))
+        lines = complete_lines(path)
+        return [_scores_of_line(path, number, line) for number, line in enumerate(lines, start=1)]
+    except UnicodeDecodeError as error:
+        raise _not_resumable(shown(path), error) from error
+
+
+def _scores_of_line(path: Path, number: int, line: str) -> VideoScores:
+    try:
+        return VideoScores.from_line(line)
     except MALFORMED as error:
-        where = f"{shown(path)}, line {number}" if number else shown(path)
-        raise FormatError(
-            f"{where}: cannot be read ({reason_of(error)}), so the run cannot be resumed; `resume=False` starts over"
-        ) from error
-    return videos
+        raise _not_resumable(f"{shown(path)}, line {number}", error) from error
+
+
+def _not_resumable(where: str, error: BaseException) -> FormatError:
+    return FormatError(
+        f"{where}: cannot be read ({reason_of(error)}), so the run cannot be resumed; `resume=False` starts over"
+    )
 
 
 def _write_scores(path: Path, videos: Iterable[VideoScores]) -> None:
