@@ -49,7 +49,8 @@ from ava_detect.inference.scorer import ClipScorer, Scorer
 from ava_detect.models.action_detector import ActionDetector, require_detector
 from ava_detect.models.network_options import Precision
 from ava_detect.structures import Clip, Frame, PersonBoxes
-from ava_detect.video.clip_sampler import ClipSampler, clip_grid_points, keyframe_times
+from ava_detect.structures.clip import keyframe_times
+from ava_detect.video.clip_sampler import ClipSampler, clip_grid_points
 from ava_detect.video.reader import VideoReader
 
 # Boxes [N, 4] in fractions of the frame.

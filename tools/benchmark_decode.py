@@ -27,7 +27,8 @@ import numpy as np
 from measuring import interleaved_medians, machine
 
 from ava_detect.structures import ClipSettings, Resize
-from ava_detect.video.clip_sampler import ClipSampler, grid_point, keyframe_times
+from ava_detect.structures.clip import keyframe_times
+from ava_detect.video.clip_sampler import ClipSampler, grid_point
 from ava_detect.video.reader import VideoReader
 from ava_detect.video.transforms import resize as resize_as_opencv
 from ava_detect.video.transforms import short_side_size

@@ -17,8 +17,8 @@ from ava_detect.formats.writers import check_formats
 from ava_detect.models.network_options import check_names
 from ava_detect.models.zoo import RANDOM_WEIGHTS, note_on_weights, resolve
 from ava_detect.storage.local_files import sha256_of
+from ava_detect.structures.clip import keyframe_times
 from ava_detect.structures.progress import OnProgress, Progress
-from ava_detect.video.clip_sampler import keyframe_times
 
 # More processes than any machine or cluster starts for one run.
 _MAX_WORKERS = 10_000

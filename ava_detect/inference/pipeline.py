@@ -28,10 +28,10 @@ from ava_detect.models.action_detector import ActionClassifier, ActionDetector
 from ava_detect.storage.file_names import valid_id
 from ava_detect.structures import ActionDetections, Clip, Frame, PersonBoxes
 from ava_detect.structures import boxes as box_ops
-from ava_detect.structures.clip import MAX_SIDE_PIXELS
+from ava_detect.structures.clip import MAX_SIDE_PIXELS, keyframe_times
 from ava_detect.structures.labels import LabelMap
 from ava_detect.structures.linking import Linker, max_gap_seconds
-from ava_detect.video.clip_sampler import ClipSampler, Keyframe, keyframe_times
+from ava_detect.video.clip_sampler import ClipSampler, Keyframe
 from ava_detect.video.reader import VideoReader
 from ava_detect.video.remote import RemoteVideo, as_video_file
 

@@ -1,15 +1,20 @@
-"""Decoded frames: a single frame, the clip around a keyframe, and the settings by which clips are sampled.
+"""Decoded frames: a single frame, the clip around a keyframe, and when and by which settings clips are sampled.
 
 Shapes: T frames, H height, W width.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
+
+from ava_detect.errors import AvaDetectError
 
 Sampling = Literal["time", "frames"]
 Resize = Literal["swscale", "opencv"]
@@ -17,6 +22,9 @@ Resize = Literal["swscale", "opencv"]
 MAX_CLIP_FRAMES, MAX_RATE, MIN_FPS, MAX_FPS, MAX_SIDE_PIXELS = 1024, 1000, 0.1, 1000.0, 4096
 MIN_STD = 1e-4
 MAX_SPAN_SECONDS = 3600.0
+# Videos with more pictures per second are not to be expected, and each of the keyframes between two pictures costs a
+# clip; a time beyond the upper limit could not be counted in steps of the grid.
+_MIN_EVERY_SECONDS, _MAX_EVERY_SECONDS = 0.001, 1e9
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,3 +154,25 @@ class ClipSettings:
     def span_seconds(self) -> float:
         """Duration of a clip, ``num_frames * sampling_rate / sampling_fps`` seconds."""
         return self.num_frames * self.sampling_rate / self.sampling_fps
+
+
+def keyframe_times(every_seconds: float) -> Iterator[float]:
+    """Return evenly spaced keyframe times from 0 on, without end.
+
+    Args:
+        every_seconds: Spacing of the keyframes in seconds, above 0.
+
+    Returns:
+        An iterator over 0, ``every_seconds``, ``2 * every_seconds``, ...
+
+    Raises:
+        AvaDetectError: If ``every_seconds`` is not a positive finite number, or below a millisecond.
+    """
+    if not (every_seconds > 0 and math.isfinite(every_seconds)):
+        raise AvaDetectError(f"keyframes must be a positive number of seconds apart, got {every_seconds}; try 1")
+    if not _MIN_EVERY_SECONDS <= every_seconds <= _MAX_EVERY_SECONDS:
+        raise AvaDetectError(
+            f"keyframes are {_MIN_EVERY_SECONDS:g} to {_MAX_EVERY_SECONDS:g} seconds apart, got {every_seconds:g}; "
+            "try 1"
+        )
+    return (i * every_seconds for i in count())

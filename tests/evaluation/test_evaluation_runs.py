@@ -225,7 +225,7 @@ def test_quiet_prints_nothing(run_cli, work):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"iou": "0"}, "each of --iou is above 0 and at most 1, got 0"),
+        ({"iou": "0"}, "--iou: expected a number above 0, at most 1, got '0'"),
         ({"dialect": "offical"}, "--dialect is official or pyslowfast, got 'offical' (did you mean 'official'?)"),
         ({"label_map": "gone.pbtxt"}, "gone.pbtxt: the label map cannot be read"),
         ({"exclude": "gone.csv"}, "gone.csv"),

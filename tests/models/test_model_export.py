@@ -176,7 +176,7 @@ def test_a_checkpoint_becomes_onnx(tmp_path):
     [
         ("demo", "random", "a.pb", r"ends in \.onnx \(whole detector\) or \.pt2 \(backbone\), got 'a\.pb'"),
         ("demo", None, "a.onnx", r"give `weights`, a file or a name, to export, or `weights=random`"),
-        ("kinetics_slow_r50_4x16", "random", "a.onnx", "this model is a classifier"),
+        ("kinetics_slow_r50_4x16", "random", "a.onnx", "this config is a classifier"),
     ],
 )
 def test_what_cannot_be_exported(tmp_path, config, weights, name, sentence):

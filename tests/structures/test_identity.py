@@ -13,9 +13,10 @@ from ava_detect.detectors import build_detector
 from ava_detect.results.people_table import PeopleTable
 from ava_detect.results.saved import keyframes_of
 from ava_detect.structures import ActionDetections, ClipSettings, Frame, boxes
+from ava_detect.structures.clip import keyframe_times
 from ava_detect.structures.labels import LabelMap
 from ava_detect.structures.linking import Linker
-from ava_detect.video.clip_sampler import ClipSampler, keyframe_times
+from ava_detect.video.clip_sampler import ClipSampler
 from ava_detect.video.reader import VideoReader
 
 # Seven more than the first, of which nothing is known but their numbers.

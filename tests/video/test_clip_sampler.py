@@ -13,7 +13,8 @@ from videos import constant_rate, frame_number, write_numbered_video
 
 from ava_detect.errors import VideoError
 from ava_detect.structures import ClipSettings
-from ava_detect.video.clip_sampler import ClipSampler, clip_grid_points, grid_point, keyframe_times, sample_clip
+from ava_detect.structures.clip import keyframe_times
+from ava_detect.video.clip_sampler import ClipSampler, clip_grid_points, grid_point, sample_clip
 from ava_detect.video.reader import VideoReader
 
 SMALL = ClipSettings(num_frames=8, sampling_rate=4, short_side=32)

@@ -11,7 +11,8 @@ from tolerances import EXACT_SECONDS, MILLISECOND_SECONDS, MP4_SECONDS
 from videos import constant_rate, frame_number, shift_packets, write_numbered_video, write_parts
 
 from ava_detect.structures import ClipSettings
-from ava_detect.video.clip_sampler import ClipSampler, keyframe_times, sample_clip
+from ava_detect.structures.clip import keyframe_times
+from ava_detect.video.clip_sampler import ClipSampler, sample_clip
 from ava_detect.video.reader import VideoReader
 
 HOUR = 3600.0

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from ava_detect.structures import ClipSettings
-from ava_detect.video.clip_sampler import ClipSampler, keyframe_times
+from ava_detect.structures.clip import keyframe_times
+from ava_detect.video.clip_sampler import ClipSampler
 from ava_detect.video.cuts import ShotCounter, Thumbnail
 from ava_detect.video.reader import VideoReader
 from ava_detect.video.writer import VideoWriter

@@ -19,7 +19,8 @@ from videos import constant_rate, frame_number, write_numbered_video
 
 from ava_detect.errors import VideoError
 from ava_detect.structures import ClipSettings
-from ava_detect.video.clip_sampler import ClipSampler, clip_grid_points, keyframe_times, sample_clip
+from ava_detect.structures.clip import keyframe_times
+from ava_detect.video.clip_sampler import ClipSampler, clip_grid_points, sample_clip
 from ava_detect.video.reader import VideoReader
 from ava_detect.video.transforms import normalize, resize, short_side_size
 
