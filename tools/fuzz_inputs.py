@@ -5,7 +5,7 @@
     python tools/fuzz_inputs.py --seed 1 --count 200 --warm --only csv --only option
 
 Good inputs are made from the seed; each case spoils one of them, an option, an output or a name, and runs the command
-in a process of its own. A case is determined by the seed, its number and ``--only``. What must hold, whatever the input:
+in a process of its own. A case is determined by the seed, its number and ``--only``. What must hold of every call:
 
     no traceback, no end by a signal, no exit code but those documented (0, 1, 2);
     no more than --time-limit seconds, in which waiting for a busy processor does not count, and than --memory-limit;

@@ -1,1 +1,1 @@
-"""Bad inputs for every command of ``ava-detect``, by mutation of good ones: what ``tools/fuzz_inputs.py`` is made of."""
+"""Bad inputs for every command of ``ava-detect``, by mutation of good ones: the parts of ``tools/fuzz_inputs.py``."""

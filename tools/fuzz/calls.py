@@ -1,7 +1,7 @@
 """Good calls of every command, with the inputs that they take: the templates of ``tools/fuzz_inputs.py``.
 
-In a template ``{name}`` is a good input (a part of ``GoodInputs``), copied to ``in/name``, and ``{>name}`` is the output
-``out/name``. All paths are relative to the folder that the call is made in.
+In a template ``{name}`` is a good input (a part of ``GoodInputs``), copied to ``in/name``, and ``{>name}`` is the
+output ``out/name``. All paths are relative to the folder that the call is made in.
 """
 
 from __future__ import annotations
@@ -75,8 +75,10 @@ _INSPECTED = [
 ]
 
 CALLS: Sequence[Call] = (
-    Call("annotate", "{videos} --out {>results} --weights demo --format csv,jsonl,parquet --every 1 --min-score 0.1", cost=4),
-    Call("annotate", "{movie_000.mp4} --out {>results} --weights demo --draw --min-person-score 0.4 --time-limit 100", cost=4),
+    Call("annotate",
+         "{videos} --out {>results} --weights demo --format csv,jsonl,parquet --every 1 --min-score 0.1", cost=4),
+    Call("annotate",
+         "{movie_000.mp4} --out {>results} --weights demo --draw --min-person-score 0.4 --time-limit 100", cost=4),
     Call("annotate", "{movie_000.mp4} --out {>results} --weights {pyslowfast.pyth} --config {config.yaml}", cost=4),
     Call("annotate", "{movie_000.mp4} --out {>results} --weights demo --boxes {boxes.json} --start-seconds 0", cost=4),
     Call("annotate", "{movie_000.mp4} --out {>results} --weights demo --boxes {boxes.pkl}", cost=4, code=None),
@@ -92,7 +94,8 @@ CALLS: Sequence[Call] = (
         "--ground-truth {truth.csv} --detections {found.csv} --label-map {labels.pbtxt} --exclude {excluded.csv} "
         "--subset {subset.txt} --iou 0.5 --start-seconds 0 --json {>result.json} --report {>report}",
     ),
-    Call("evaluate", "--ground-truth {truth.csv} --detections {found.csv} --detections {found.parquet} --json {>result.json}"),
+    Call("evaluate",
+         "--ground-truth {truth.csv} --detections {found.csv} --detections {found.parquet} --json {>result.json}"),
     Call("evaluate", "--ground-truth {boxes.json} --detections {found.csv}", code=None),
     Call(
         "benchmark",
@@ -100,8 +103,10 @@ CALLS: Sequence[Call] = (
         "--label-map {labels.pbtxt} --out {>measured}",
         cost=4,
     ),
-    Call("benchmark", "--weights demo --videos {videos} --ground-truth {truth.csv} --boxes {boxes.csv} --out {>measured}", cost=4),
-    Call("benchmark", "--weights {mmaction2.pth} --config {config.yaml} --videos {videos} --ground-truth {truth.csv} --out {>m}",
+    Call("benchmark",
+         "--weights demo --videos {videos} --ground-truth {truth.csv} --boxes {boxes.csv} --out {>measured}", cost=4),
+    Call("benchmark",
+         "--weights {mmaction2.pth} --config {config.yaml} --videos {videos} --ground-truth {truth.csv} --out {>m}",
          cost=5),
     Call("train", "--config {config.yaml} --out {>run}", _TRAINED, cost=6),
     Call("train", "--config {kinetics.yaml} --out {>run}", ("kinetics.csv", "videos"), cost=6),
@@ -113,8 +118,10 @@ CALLS: Sequence[Call] = (
     Call("visualize", "{found.jsonl} --out {>page}", code=1),
     Call("visualize", "{found.parquet} --out {>page} --videos {videos}"),
     Call("visualize", "{found.csv} --out {>page} --videos {videos} --videos-by refer"),
-    Call("pictures", "{results} --out {>pictures} --videos {videos} --label-map {labels.pbtxt} --gif --contact-sheet", cost=2),
-    Call("pictures", "{results} --out {>pictures} --videos {videos} --ground-truth {truth.csv} --plots --video", cost=2),
+    Call("pictures",
+         "{results} --out {>pictures} --videos {videos} --label-map {labels.pbtxt} --gif --contact-sheet", cost=2),
+    Call("pictures", "{results} --out {>pictures} --videos {videos} --ground-truth {truth.csv} --plots --video",
+         cost=2),
     Call("tubes", "{results} --out {>tubes.csv} --label-map {labels.pbtxt} --min-peak 0.5 --smoothing 0.6"),
     Call("tubes", "{found.jsonl} --out {>tubes.jsonl}"),
     Call("tubes", "{found.csv} --out {>tubes.csv}"),
@@ -133,14 +140,16 @@ CALLS: Sequence[Call] = (
     Call("weights get", "absent", code=2),
     *_INSPECTED,
     *_FAMILIES,
-    Call("data check", "--videos {videos} --ground-truth {truth.csv} --label-map {labels.pbtxt} --exclude {excluded.csv} "
+    Call("data check",
+         "--videos {videos} --ground-truth {truth.csv} --label-map {labels.pbtxt} --exclude {excluded.csv} "
          "--proposals {boxes.csv} --start-seconds 0 --threads 1", cost=3, code=1),
     Call("data check", "--videos {videos} --ground-truth {truth.csv} --proposals {boxes.json} --fast", cost=3, code=1),
     Call("data check", "--config {config.yaml}", _TRAINED, cost=3),
     Call("data check", "--config {config.yaml} --set data.train.videos=null --set data.train.frames=in/frames",
          ("truth.csv", "frames"), cost=3, code=1),
     Call("data check", "--config {kinetics.yaml}", ("kinetics.csv", "videos"), cost=3),
-    Call("data synthesize", "--out {>world} --videos 1 --seed 3 --seconds 1 --width 64 --height 64 --fps 5 --processes 1"),
+    Call("data synthesize",
+         "--out {>world} --videos 1 --seed 3 --seconds 1 --width 64 --height 64 --fps 5 --processes 1"),
     Call("data propose", "--videos {videos} --ground-truth {truth.csv} --out {>found.csv} --exclude {excluded.csv} "
          "--min-person-score 0.4", cost=3),
 )  # fmt: skip

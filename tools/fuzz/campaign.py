@@ -13,12 +13,14 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeVar
 
-from fuzz.cases import Case, make_case
+from fuzz.cases import make_case
 from fuzz.checks import problems_of, snapshot
+from fuzz.drafts import Case
 from fuzz.good_inputs import GoodInputs
 from fuzz.processes import Limits, Outcome, Runner
 
-_T, _R = TypeVar("_T"), TypeVar("_R")
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 _MOST_SHOWN = 5
 _UNREACHABLE = "http://127.0.0.1:9"
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fuzz.cases import Case
+from fuzz.drafts import Case
 from fuzz.mutate_outputs import MINE
 from fuzz.processes import Outcome
 

@@ -142,7 +142,9 @@ class GoodInputs:
         _write(path, "".join(f"{box},,0.9\n" for box in boxes))
 
     def _make_boxes_json(self, path: Path) -> None:
-        images, annotations, ids = [], [], {}
+        images: list[dict[str, Any]] = []
+        annotations: list[dict[str, Any]] = []
+        ids: dict[tuple[str, str], int] = {}
         for row in _lines(self.part("boxes.csv")):
             video, second, *numbers = row.split(",")
             x1, y1, x2, y2 = (float(number) for number in numbers[:4])
@@ -221,12 +223,12 @@ class GoodInputs:
             av.open(str(self.part("movie_000.mp4"))) as source,
             av.open(str(path), "w", format=muxer, options={"fflags": "+bitexact"}) as target,
         ):
-            stream = target.add_stream(codec, rate=10, width=128, height=72, pix_fmt="yuv420p")
-            stream.codec_context.thread_count = 1  # type: ignore[attr-defined]
+            stream: Any = target.add_stream(codec, rate=10, width=128, height=72, pix_fmt="yuv420p")
+            stream.codec_context.thread_count = 1
             for frame in source.decode(video=0):
                 frame.pict_type = av.video.frame.PictureType.NONE
-                target.mux(stream.encode(frame))  # type: ignore[attr-defined]
-            target.mux(stream.encode())  # type: ignore[attr-defined]
+                target.mux(stream.encode(frame))
+            target.mux(stream.encode())
 
     def _converter(self, family: str) -> Callable[[Path], None]:
         return lambda path: _call("weights", "convert", self.part("demo.safetensors"), path, "--to", family)

@@ -20,9 +20,12 @@ from fuzz.mutate_bytes import Mutation
 _SPARSE_BYTES = 5 * 10**9
 _LONG_NAME = 234
 _NAMES: tuple[str | bytes, ...] = (
-    "10:30", "-5KQ66BBWC4", "._clip", "e\u0301te\u0301", "[red]", "a[0-9]b", "*", "?x=1&y=2", "a#b", "100%", "%d", "{0}", "a b",
-    " lead", "trail ", "new\nline", "tab\tname", "x" * _LONG_NAME, "👍", "a\u202eb", "'quote'", 'dou"ble', "back\\slash", "@list",
-    "a,b", "a=b", "nan", "~", "$HOME", "file:", "http:", b"\xe9t\xe9", ".hidden", "con.", "a.b.c", "\x1b[31mred", "0", "--help",
+    "10:30", "-5KQ66BBWC4", "._clip", "e\u0301te\u0301", "[red]", "a[0-9]b", "*", "?x=1&y=2", "a#b", "100%",
+    "%d", "{0}", "a b",
+    " lead", "trail ", "new\nline", "tab\tname", "x" * _LONG_NAME, "👍", "a\u202eb", "'quote'", 'dou"ble',
+    "back\\slash", "@list",
+    "a,b", "a=b", "nan", "~", "$HOME", "file:", "http:", b"\xe9t\xe9", ".hidden", "con.", "a.b.c",
+    "\x1b[31mred", "0", "--help",
 )  # fmt: skip
 
 
@@ -57,16 +60,19 @@ def _table_changed(content: bytes, rng: Random) -> bytes:
     )
     columns: Mapping[str, Callable[[], Any]] = {
         "drop": lambda: table.drop_columns([name]),
-        "rename": lambda: table.rename_columns([f"{other}x" if other == name else other for other in table.column_names]),
+        "rename": lambda: table.rename_columns([f"{old}x" if old == name else old for old in table.column_names]),
         "nulls": lambda: table.set_column(place, name, pa.nulls(rows, table.schema.field(name).type)),
         "values": lambda: table.set_column(place, name, _values(table.schema.field(name).type, rows, rng)),
         "type": lambda: table.set_column(place, name, rng.choice((
-            pa.array(["x"] * rows), pa.array([[1.0]] * rows), pa.array([{"a": 1}] * rows), pa.array([1] * rows, pa.int8()),
-            pa.array([True] * rows), pa.array([b"\xff"] * rows), pa.array([0] * rows, pa.timestamp("ns")), pa.nulls(rows),
+            pa.array(["x"] * rows), pa.array([[1.0]] * rows), pa.array([{"a": 1}] * rows), pa.array([1] * rows,
+            pa.int8()),
+            pa.array([True] * rows), pa.array([b"\xff"] * rows), pa.array([0] * rows, pa.timestamp("ns")),
+            pa.nulls(rows),
             pa.array(["x"] * rows).dictionary_encode(),
         ))),
         "metadata": lambda: table.replace_schema_metadata(rng.choice((
-            None, {}, {b"ava_detect.record": b"[" * 100_000}, {b"ava_detect.record": b"\xff\xfe"}, {b"ava_detect.record": b"{}"},
+            None, {}, {b"ava_detect.record": b"[" * 100_000}, {b"ava_detect.record": b"\xff\xfe"},
+            {b"ava_detect.record": b"{}"},
             {**(table.schema.metadata or {}), b"ava_detect.start_seconds": rng.choice((b"nan", b"", b"1e999", b"x"))},
             {**(table.schema.metadata or {}), b"ava_detect.note": b"\xff[red]\x1b[31m"},
         ))),

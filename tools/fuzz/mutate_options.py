@@ -7,18 +7,19 @@ from __future__ import annotations
 
 from functools import cache
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from fuzz.drafts import Draft
 from fuzz.mutate_text import NO_NUMBERS, NUMBERS, TEXTS
-
-if TYPE_CHECKING:
-    from fuzz.cases import Draft
 
 _OUTPUTS = ("--out", "--json", "--report")
 _HUGE = ("1000000000", "9" * 18, "9" * 30, "-1000000000", "1e-7", "1e18")
-_SPECS = ("onnx:", "onnx:in/absent.onnx", "boxes:", "boxes:in/truth.csv?start_seconds=nan", "boxes:in", "detectron2:x", "?", ":",
-          "builtin?min_score=nan", "builtin?min_score=1e999", "builtin?x=1", "builtin:x", "builtin?min_score", "torchvision:",
-          "torchvision:absent", "onnx:in/truth.csv?layout=yolox", "onnx:in/movie_000.mp4?layout=yolov8&size=0", "builtin?&&=")  # fmt: skip
+_SPECS = ("onnx:", "onnx:in/absent.onnx", "boxes:", "boxes:in/truth.csv?start_seconds=nan", "boxes:in",
+          "detectron2:x", "?", ":",
+          "builtin?min_score=nan", "builtin?min_score=1e999", "builtin?x=1", "builtin:x", "builtin?min_score",
+          "torchvision:",
+          "torchvision:absent", "onnx:in/truth.csv?layout=yolox", "onnx:in/movie_000.mp4?layout=yolov8&size=0",
+          "builtin?&&=")  # fmt: skip
 _CHOICES = ("auto", "AUTO", "cuda", "cuda:99", "meta", "mps", "xla", "fp16", "local", "official,pyslowfast")
 _LISTS = ("0", "-1", "128,,", ",", "nan", "1000000", "1e9", "128;144", "128," * 1000)
 _PATHS = (
@@ -56,8 +57,9 @@ def all_commands() -> tuple[str, ...]:
 
     from ava_detect.cli.app import app
 
-    names = []
-    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+    names: list[str] = []
+    root: Any = typer.main.get_command(app)
+    for name, command in root.commands.items():
         inner = getattr(command, "commands", None)
         names += [name] if inner is None else [f"{name} {sub}" for sub in inner]
     return tuple(names)
@@ -68,7 +70,8 @@ def bad_option(draft: Draft, rng: Random) -> str:
     options = options_of(draft.call.command)
     change = rng.random()
     if change < 0.06:
-        extra = rng.choice(("--nonsense", "--", "-x", "surplus", "--Out", "--help=5", "\ud800".encode("utf-8", "surrogatepass")
+        extra = rng.choice(("--nonsense", "--", "-x", "surplus", "--Out", "--help=5", "\ud800".encode("utf-8",
+        "surrogatepass")
                             .decode("utf-8", "surrogateescape")))  # fmt: skip
         draft.words.append(extra)
         return f"additional {extra!r}"
@@ -101,7 +104,8 @@ def bad_setting(draft: Draft, rng: Random) -> str:
     settings = sorted(_settings(Config))
     name = rng.choice(settings)
     value = rng.choice((
-        *NUMBERS, ".nan", ".inf", "null", "[]", "{}", "[.nan]", "[1000000000]", "1000000000", "[1, 2, 3]", "'", "[", "*x", "true",
+        *NUMBERS, ".nan", ".inf", "null", "[]", "{}", "[.nan]", "[1000000000]", "1000000000", "[1, 2, 3]", "'",
+        "[", "*x", "true",
         "random", "in/truth.csv", "{a: 1}", "!!python/name:os.system",
     ))  # fmt: skip
     text = rng.choice(

@@ -8,17 +8,17 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from fuzz.cases import Draft
+from fuzz.drafts import Draft
 
 _NULL, _FULL = os.makedev(1, 3), os.makedev(1, 7)
 MINE = "This file is mine.\n"
 # Names that commands give to files inside their output folder.
 _KNOWN_NAMES = (
-    "ground_truth.csv", "label_map.pbtxt", "excluded.csv", "index.html", "movie_000.csv", "movie_000.jsonl", "summary.json",
-    "manifest.jsonl", "result.json", "detections.csv", "instances.json", "model.safetensors", "last.pt", "log.csv", "report.html",
+    "ground_truth.csv", "label_map.pbtxt", "excluded.csv", "index.html", "movie_000.csv", "movie_000.jsonl",
+    "summary.json",
+    "manifest.jsonl", "result.json", "detections.csv", "instances.json", "model.safetensors", "last.pt",
+    "log.csv", "report.html",
     "movie_000.gif", "plots.html", "movie_000.zip", "movie_000.xml", "videos/movie_000.mp4", "run.json", "page.css",
 )  # fmt: skip
 

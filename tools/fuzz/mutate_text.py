@@ -11,18 +11,23 @@ from typing import Any
 from fuzz.mutate_bytes import ANY, Mutation
 
 # Numbers that are none, or that no reader expects.
-NUMBERS = ("nan", "inf", "-inf", "1e999", "1e300", "-1", "0", "-0.0", "1e-320", "1_000", "0x10", "١٢", "9" * 30, "1.5", "abc",
+NUMBERS = ("nan", "inf", "-inf", "1e999", "1e300", "-1", "0", "-0.0", "1e-320", "1_000", "0x10", "١٢", "9" * 30,
+           "1.5", "abc",
            "", " ", "1,5", "None", "2001-01-01", "true", "𝟙", "+1", "1e3")  # fmt: skip
 # The numbers that are in no range at all.
 NO_NUMBERS = ("nan", "inf", "-inf", "1e999", "abc")
 # Texts as names of videos, people, classes and files.
-TEXTS = ("", " ", "../../escaped", "/escaped", "..", ".", "a/b", "a\\b", "-dash", "x" * 300, "é", "e\u0301", "👍🏽", "a\u202eb",
-         "[red]bold[/red]", "\x1b[31m", "nan", "null", "CON", "{}", "%d", "=1+1", "score", "track_id", "label", "#", "a,b",
+TEXTS = ("", " ", "../../escaped", "/escaped", "..", ".", "a/b", "a\\b", "-dash", "x" * 300, "é", "e\u0301",
+         "👍🏽", "a\u202eb",
+         "[red]bold[/red]", "\x1b[31m", "nan", "null", "CON", "{}", "%d", "=1+1", "score", "track_id", "label",
+         "#", "a,b",
          "?x=1", "a\nb", "s p a c e", "\ufeff", "\x7f", "0")  # fmt: skip
 _HEADERS = (
     "video_id,timestamp,x1,y1,x2,y2,action_id,score", "video_name,frame_idx,x1,y1,x2,y2,action_id,score",
-    "video,time,x,y,w,h,label,score", "video,time,cx,cy,w,h,label,score", "video,time,xmin,xmax,ymin,ymax,action,person",
-    "video,time,ymin,xmin,ymax,xmax,action,score", "video,time,x1,y1,x2,y2,track_id,label", "视频,时间,x1,y1,x2,y2,动作,分数",
+    "video,time,x,y,w,h,label,score", "video,time,cx,cy,w,h,label,score",
+    "video,time,xmin,xmax,ymin,ymax,action,person",
+    "video,time,ymin,xmin,ymax,xmax,action,score", "video,time,x1,y1,x2,y2,track_id,label",
+    "视频,时间,x1,y1,x2,y2,动作,分数",
     "a,b,c,d,e,f,g,h", "video_id;timestamp;x1;y1;x2;y2;action_id;score", "video_id,video_id,video_id",
 )  # fmt: skip
 _MANY_ROWS, _LONG, _DEEP = 20_000, 1_000_000, 100_000
@@ -42,8 +47,10 @@ def encoded_otherwise(content: bytes, rng: Random) -> bytes:
     place = rng.randrange(len(content) + 1)
     return rng.choice((
         text.encode("utf-16"), text.encode("utf-32"), b"\xef\xbb\xbf" + content, b"\xef\xbb\xbf\xef\xbb\xbf" + content,
-        content.replace(b"\n", b"\r\n"), content.replace(b"\n", b"\r"), content[:place] + b"\xff\xfe\xe9" + content[place:],
-        content[:place] + b"\0" + content[place:], content[:place] + b"\xed\xa0\x80" + content[place:], content + b"\x1a",
+        content.replace(b"\n", b"\r\n"), content.replace(b"\n", b"\r"),
+        content[:place] + b"\xff\xfe\xe9" + content[place:],
+        content[:place] + b"\0" + content[place:], content[:place] + b"\xed\xa0\x80" + content[place:],
+        content + b"\x1a",
     ))  # fmt: skip
 
 
@@ -153,7 +160,8 @@ def value_changed(content: bytes, rng: Random) -> bytes:
 def _changed(value: Any, rng: Random) -> Any:
     """``value`` with a change somewhere inside."""
     bad: tuple[Any, ...] = (
-        None, [], {}, "", True, -1, 0, 1e300, float("nan"), float("-inf"), 10**30, "@huge@", "@exponent@", [[]], {"a": 1},
+        None, [], {}, "", True, -1, 0, 1e300, float("nan"), float("-inf"), 10**30, "@huge@", "@exponent@", [[]],
+        {"a": 1},
         "\ud800", [None], 2**63, *TEXTS,
     )  # fmt: skip
     if not isinstance(value, dict | list) or not value or rng.random() < 0.1:
@@ -175,7 +183,8 @@ def truncated_structure(content: bytes, rng: Random) -> bytes:
     place = rng.randrange(len(content) + 1)
     return rng.choice((
         content[:place], b"[" * _DEEP, b'{"a":' * _DEEP, b"[" * _DEEP + b"]" * _DEEP, content[:place] + b"[" * _DEEP,
-        content + b"}", content + content, b"null", b"[]", b"{}", b'""', b"5", b"NaN", content[:place] + b'"' + content[place:],
+        content + b"}", content + content, b"null", b"[]", b"{}", b'""', b"5", b"NaN",
+        content[:place] + b'"' + content[place:],
     ))  # fmt: skip
 
 
@@ -183,8 +192,10 @@ _BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{new}: &{new} [" + ",".join([f"*{old}"] * 9) + "]\n"
     for old, new in zip("abcdefgh", "bcdefghi", strict=True)
 )  # fmt: skip
-_YAML_VALUES = (*NUMBERS, ".nan", ".inf", "-.inf", "null", "[]", "{}", "[.nan, 1]", "1000000000", "1000000", "[1000000]",
-                "!!python/object/apply:os.system ['touch pwned']", "!!binary aGk=", "!!set {a}", "&x [*x]", "*nobody", "@a", "`",
+_YAML_VALUES = (*NUMBERS, ".nan", ".inf", "-.inf", "null", "[]", "{}", "[.nan, 1]", "1000000000", "1000000",
+                "[1000000]",
+                "!!python/object/apply:os.system ['touch pwned']", "!!binary aGk=", "!!set {a}", "&x [*x]",
+                "*nobody", "@a", "`",
                 "'", "[" * 2000, "{a: 1, a: 2}", "2001-01-01 10:00:00", "0o17", "1:30", "~", "yes", "|\n  text", "? x",
                 "[1, 2, 3, 4, 5, 6, 7, 8, 9]", "in/truth.csv", "random", "x" * 5000)  # fmt: skip
 

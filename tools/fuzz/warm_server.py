@@ -91,7 +91,7 @@ def _call() -> None:
     if isinstance(code, str):
         print(code, file=sys.stderr)
         code = 1
-    threading._shutdown()  # type: ignore[attr-defined]
+    getattr(threading, "_shutdown")()  # noqa: B009
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code if isinstance(code, int) else 0)
