@@ -123,6 +123,12 @@ _SUFFIXES = {
 FILE_KINDS = tuple(_BY_KIND)
 # Kinds in which a text is another format or a format of one word, so that nothing but emptiness is surely bad.
 _LENIENT = {"csv", "list", "yaml", "pbtxt", "json"}
+# Mutations after which nothing can read the file, or should: a command that ends well has overlooked them.
+_SURE = {
+    ("csv", "box_no_number"), ("csv", "score_out_of_range"), ("json", "cut_document"), ("yaml", "repeated_key"),
+    ("yaml", "unknown_key"), ("pbtxt", "cut_label"), ("parquet", "truncated"), ("pickle", "truncated"),
+    ("pickle", "evil_pickle"),
+}  # fmt: skip
 
 
 def kind_of(path: Path) -> str | None:
@@ -146,11 +152,11 @@ def spoil(path: Path, kind: str, rng: Random) -> Spoiled:
         return _replaced(path, rng)
     table = mutate_bytes.SURE if chance < 0.2 else _BY_KIND[kind]
     # The mutations that know the format find more than those that do not.
-    name = rng.choices(list(table), [4 if name.endswith(("_changed", "_bomb")) else 1 for name in table])[0]
+    name = rng.choices(list(table), [1 if name in mutate_bytes.ANY else 4 for name in table])[0]
     content = path.read_bytes()
     changed = table[name](content, rng)
     path.write_bytes(changed)
-    sure = (table is mutate_bytes.SURE and kind not in _LENIENT) or name == "box_no_number"
+    sure = (kind, name) in _SURE or (table is mutate_bytes.SURE and kind not in _LENIENT)
     return Spoiled(name, path, surely_bad=sure and changed != content)
 
 

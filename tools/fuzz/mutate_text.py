@@ -87,12 +87,22 @@ def cell_changed(content: bytes, rng: Random) -> bytes:
 
 
 def box_no_number(content: bytes, rng: Random) -> bytes:
-    """A coordinate of a box that is no number."""
+    """A coordinate of a box that is no number; other files stay as they are."""
     rows = [line.split(",") for line in _text(content).splitlines()]
-    boxes = [row for row in rows if len(row) > 5]
+    boxes = [row for row in rows if len(row) > 6]
     if not boxes:
-        return b"a,b,c\n"
+        return content
     rng.choice(boxes)[rng.randrange(2, 6)] = rng.choice(NO_NUMBERS)
+    return _joined(rows)
+
+
+def score_out_of_range(content: bytes, rng: Random) -> bytes:
+    """A score that is none; files without scores stay as they are."""
+    rows = [line.split(",") for line in _text(content).splitlines()]
+    scored = [row for row in rows if len(row) == 8]
+    if not scored:
+        return content
+    rng.choice(scored)[7] = rng.choice((*NO_NUMBERS, "-0.5", "1.5", "7"))
     return _joined(rows)
 
 
@@ -178,6 +188,12 @@ def _changed(value: Any, rng: Random) -> Any:
     return value | {key: _changed(value[key], rng)}
 
 
+def cut_document(content: bytes, rng: Random) -> bytes:
+    """A json document without its last bracket or more; JSON lines stay as they are."""
+    whole = content.rstrip()
+    return whole[: rng.randrange(1, len(whole))] if b"\n{" not in whole else content
+
+
 def truncated_structure(content: bytes, rng: Random) -> bytes:
     """A structure that never ends, goes very deep, or is followed by something."""
     place = rng.randrange(len(content) + 1)
@@ -224,6 +240,23 @@ def setting_changed(content: bytes, rng: Random) -> bytes:
     return _bytes("\n".join(lines))
 
 
+def repeated_key(content: bytes, rng: Random) -> bytes:
+    """A setting twice, of which a careless reader takes the last."""
+    lines = _text(content).split("\n")
+    place = rng.choice([number for number, line in enumerate(lines) if re.match(r"\s*\w+: \S", line)])
+    lines.insert(place, lines[place])
+    return _bytes("\n".join(lines))
+
+
+def unknown_key(content: bytes, rng: Random) -> bytes:
+    """A setting that there is none of."""
+    lines = _text(content).split("\n")
+    place = rng.choice([number for number, line in enumerate(lines) if re.match(r"\s*\w+: \S", line)])
+    indent = re.match(r"\s*", lines[place])
+    lines.insert(place, f"{indent[0] if indent else ''}no_such_setting: 1")
+    return _bytes("\n".join(lines))
+
+
 def yaml_bomb(content: bytes, rng: Random) -> bytes:
     """Yaml that is small and becomes very large, very deep, or contains itself."""
     return rng.choice((
@@ -259,6 +292,11 @@ def label_map_changed(content: bytes, rng: Random) -> bytes:
     return _bytes("label {" * 20_000)
 
 
+def cut_label(content: bytes, rng: Random) -> bytes:
+    """A label map that ends inside a label."""
+    return content[: rng.choice([match.end() for match in re.finditer(rb"name: \"|label_id:|\{", content)])]
+
+
 def list_changed(content: bytes, rng: Random) -> bytes:
     """A list of files or ids, one of which is something else."""
     lines = _text(content).splitlines()
@@ -272,9 +310,15 @@ def list_changed(content: bytes, rng: Random) -> bytes:
 _TEXT: Mapping[str, Mutation] = {**ANY, "encoded_otherwise": encoded_otherwise, "lines_changed": lines_changed}
 CSV: Mapping[str, Mutation] = {
     **_TEXT, "cell_changed": cell_changed, "columns_changed": columns_changed, "boxes_otherwise": boxes_otherwise,
-    "header_added": header_added,
+    "header_added": header_added, "box_no_number": box_no_number, "score_out_of_range": score_out_of_range,
 }  # fmt: skip
-JSON: Mapping[str, Mutation] = {**_TEXT, "value_changed": value_changed, "truncated_structure": truncated_structure}
-YAML: Mapping[str, Mutation] = {**_TEXT, "setting_changed": setting_changed, "yaml_bomb": yaml_bomb}
-PBTXT: Mapping[str, Mutation] = {**_TEXT, "label_map_changed": label_map_changed}
+JSON: Mapping[str, Mutation] = {
+    **_TEXT, "value_changed": value_changed, "truncated_structure": truncated_structure,
+    "cut_document": cut_document,
+}  # fmt: skip
+YAML: Mapping[str, Mutation] = {
+    **_TEXT, "setting_changed": setting_changed, "yaml_bomb": yaml_bomb,
+    "repeated_key": repeated_key, "unknown_key": unknown_key,
+}  # fmt: skip
+PBTXT: Mapping[str, Mutation] = {**_TEXT, "label_map_changed": label_map_changed, "cut_label": cut_label}
 LIST: Mapping[str, Mutation] = {**_TEXT, "list_changed": list_changed}
