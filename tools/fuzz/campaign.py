@@ -139,13 +139,13 @@ class Campaign:
     def _environment(self, case: Case) -> dict[str, str]:
         """The environment of a call: no network, its own home and folder of temporary files."""
         passed = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
-        shared = self.folder / "matplotlib"
         return {
             **{name: os.environ[name] for name in passed if name in os.environ},
             "HOME": str(case.root / "home"),
             "XDG_CACHE_HOME": str(case.root / "home" / "cache"),
             "TMPDIR": str(case.root / "tmp"),
-            "MPLCONFIGDIR": str(shared),
+            "MPLCONFIGDIR": str(self.folder / "matplotlib"),  # its list of fonts takes seconds to make
+            "TORCHINDUCTOR_CACHE_DIR": str(case.root / "home" / "inductor"),
             "LANG": "C.UTF-8",
             "COLUMNS": "1000",
             "TERMINAL_WIDTH": "1000",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,7 +63,10 @@ def problems_of(case: Case, outcome: Outcome, before: Snapshot, after: Snapshot)
     Returns:
         No pair where all is well.
     """
-    return [*_of_the_end(case, outcome), *_of_the_message(case, outcome), *_of_the_files(case, before, after)]
+    files: Iterable[tuple[str, str]] = _of_the_files(case, before, after)
+    if outcome.stopped:  # a killed process cannot tidy up
+        files = (problem for problem in files if problem[0] != "temporary file left")
+    return [*_of_the_end(case, outcome), *_of_the_message(case, outcome), *files]
 
 
 def _of_the_end(case: Case, outcome: Outcome) -> Iterator[tuple[str, str]]:

@@ -93,7 +93,10 @@ def bad_option(draft: Draft, rng: Random) -> str:
         value = value.replace("\0", "")
     _without(draft, flag)
     draft.words += [f"{flag}={value}"] if rng.random() < 0.5 else [flag, value]
-    draft.named, draft.must_fail = [flag, *([value] if len(value) > 1 else [])], sure
+    escaped = value.encode("unicode_escape", "surrogatepass").decode()
+    target = value.rpartition(":")[2].partition("?")[0] if flag == "--detector" else ""
+    draft.named = [flag, *(name for name in (value, escaped, target) if len(name) > 1)]
+    draft.must_fail = sure
     return f"{flag} {value[:60]!r}"
 
 
@@ -112,7 +115,7 @@ def bad_setting(draft: Draft, rng: Random) -> str:
         (f"{name}={value}",) * 8 + (name, f"{name}.x={value}", f"={value}", f"{name}s={value}", f".{name}=1")
     )
     draft.words += ["--set", text]
-    draft.named = [name, name.rpartition(".")[2], "--set"]
+    draft.named = [text, name, name.rpartition(".")[2], "--set"]
     return f"--set {text[:60]!r}"
 
 
