@@ -133,7 +133,10 @@ def _break_file(draft: Draft, kind: str, rng: Random) -> str:
     files = _files(draft, lambda path: kind_of(path) == kind)
     target = rng.choice(files)
     done = spoil(target, kind, rng)
-    draft.named = [] if done.nameless else _names(target)
+    # What a list names is told by its own name, and a config with a --set may be wrong in both.
+    draft.named = [] if kind == "list" and not done.surely_bad else _names(target)
+    if "--set" in draft.words and draft.named:
+        draft.named.append("override")
     # A bad file beside good ones in a folder may be passed over with a word.
     draft.must_fail = done.surely_bad and target.parent == draft.folder / "in"
     return f"{target.relative_to(draft.folder)}: {done.what}"

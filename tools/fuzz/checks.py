@@ -99,9 +99,7 @@ def _of_the_message(case: Case, outcome: Outcome) -> Iterator[tuple[str, str]]:
         yield "accepted in silence", case.what
     elif outcome.code and not text.strip():
         yield "no message", f"exit code {outcome.code}"
-    elif (
-        outcome.code and outcome.code != case.call.code and case.named and not any(name in text for name in case.named)
-    ):
+    elif outcome.code and case.call.code == 0 and case.named and not any(name in text for name in case.named):
         yield "not named", f"{' or '.join(case.named[:3])[:200]} in {_last_line(outcome)!r}"
 
 

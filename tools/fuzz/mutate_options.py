@@ -95,7 +95,8 @@ def bad_option(draft: Draft, rng: Random) -> str:
     draft.words += [f"{flag}={value}"] if rng.random() < 0.5 else [flag, value]
     escaped = value.encode("unicode_escape", "surrogatepass").decode()
     target = value.rpartition(":")[2].partition("?")[0] if flag == "--detector" else ""
-    draft.named = [flag, *(name for name in (value, escaped, target) if len(name) > 1)]
+    # A value of one character, or none, is told by its flag or not at all.
+    draft.named = [flag, *(name for name in (value, escaped, target) if name)] if len(value) > 1 else []
     draft.must_fail = sure
     return f"{flag} {value[:60]!r}"
 

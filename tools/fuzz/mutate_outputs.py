@@ -32,7 +32,9 @@ def bad_output(draft: Draft, rng: Random) -> str:
     told = _CHANGES[change](draft, path, rng)
     if told is not None:
         draft.places[place] = told
-        draft.named = [told, Path(told).name, "--out", "--json", "--report", "OUT"]
+        # A message may name the folder that cannot be made, or the option.
+        folder = Path(told).parent.name
+        draft.named = [told, Path(told).name, *([folder] if folder else []), "--out", "--json", "--report", "OUT"]
         draft.fill()
     return f"{place[1:]}: {change}"
 

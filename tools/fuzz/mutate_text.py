@@ -97,9 +97,9 @@ def box_no_number(content: bytes, rng: Random) -> bytes:
 
 
 def score_out_of_range(content: bytes, rng: Random) -> bytes:
-    """A score that is none; files without scores stay as they are."""
+    """A score that is none; files whose last column holds no scores, but people or nothing, stay as they are."""
     rows = [line.split(",") for line in _text(content).splitlines()]
-    scored = [row for row in rows if len(row) == 8]
+    scored = [row for row in rows if len(row) == 8 and "." in row[7]]
     if not scored:
         return content
     rng.choice(scored)[7] = rng.choice((*NO_NUMBERS, "-0.5", "1.5", "7"))
