@@ -9,8 +9,9 @@ BIN := $(VENV)/bin
 demo: $(VENV)/installed
 	$(BIN)/ava-detect demo --out demo_results
 
+# Four processes on two cores as well: half of the tests' time is waiting, for clusters, storms of faults and browsers.
 test: check
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/installed-for-tests
 	$(BIN)/ruff check .

@@ -45,6 +45,7 @@ _NAMES = {
     "detectors.specs": ("build_detector",),
     "errors": (
         "AvaDetectError",
+        "AvaDetectWarning",
         "ConfigError",
         "DetectorError",
         "DivergedError",
@@ -121,6 +122,7 @@ _NAMES = {
         "Keyframe",
         "sample_clip",
     ),
+    "video.orientation": ("Orientation",),
     "video.reader": (
         "DecodedFrame",
         "VideoReader",
@@ -159,6 +161,7 @@ if TYPE_CHECKING:
     from ava_detect.detectors.precomputed import PrecomputedBoxes as PrecomputedBoxes
     from ava_detect.detectors.specs import build_detector as build_detector
     from ava_detect.errors import AvaDetectError as AvaDetectError
+    from ava_detect.errors import AvaDetectWarning as AvaDetectWarning
     from ava_detect.errors import ConfigError as ConfigError
     from ava_detect.errors import DetectorError as DetectorError
     from ava_detect.errors import DivergedError as DivergedError
@@ -208,6 +211,7 @@ if TYPE_CHECKING:
     from ava_detect.structures.progress import Progress as Progress
     from ava_detect.video.clip_sampler import Keyframe as Keyframe
     from ava_detect.video.clip_sampler import sample_clip as sample_clip
+    from ava_detect.video.orientation import Orientation as Orientation
     from ava_detect.video.reader import DecodedFrame as DecodedFrame
     from ava_detect.video.reader import VideoReader as VideoReader
     from ava_detect.video.remote import RemoteVideo as RemoteVideo

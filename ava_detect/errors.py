@@ -6,6 +6,8 @@ Each message states what was given, what is allowed and what to try. Errors caus
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -50,6 +52,14 @@ class DivergedError(TrainingError):
     """A training run whose loss became NaN or infinite; the message names the step and what to try."""
 
 
+class AvaDetectWarning(UserWarning):
+    """Something that was done otherwise than asked; the message is a sentence that says what and why."""
+
+
+class PassedOverWarning(AvaDetectWarning):
+    """Files of a folder or pattern that were left out; the message says which and why."""
+
+
 class MissingDependencyError(ImportError):
     """An optional library that is not installed; the message contains the command that installs it."""
 
@@ -64,6 +74,43 @@ def message_of(error: BaseException) -> str:
         The message, or ``"OSError: message"`` for every other type.
     """
     return str(error) if isinstance(error, ValueError | MissingDependencyError) else f"{type(error).__name__}: {error}"
+
+
+_ADVICE = {
+    errno.ENOSPC: "make room on that disk, or choose another place",
+    errno.EDQUOT: "make room in your quota, or choose another place",
+    errno.EFBIG: "choose a place that takes files of this size",
+    errno.EACCES: "check the permissions, or choose another place",
+    errno.EPERM: "check the permissions, or choose another place",
+    errno.EROFS: "that disk takes no writing; choose another place",
+    errno.EISDIR: "it is a folder, and a file is needed",
+    errno.ENOTDIR: "a part of the path is a file, and a folder is needed",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ELOOP: "its symbolic links lead in a circle; give the file itself",
+    errno.ENOENT: "check the path",
+    errno.EEXIST: "choose another name",
+    errno.EIO: "the disk or the network behind it fails; copy the file elsewhere and try again",
+    errno.ESTALE: "the network disk behind it fails; try again",
+    errno.ETIMEDOUT: "the network disk behind it fails; try again",
+    errno.EBUSY: "something else holds it; try again, or choose another place",
+    errno.EMFILE: "this process has too many files open; raise `ulimit -n`",
+    errno.ENFILE: "this machine has too many files open",
+}
+
+
+def os_error_message(error: OSError) -> str:
+    """Return a sentence for an error of the operating system.
+
+    Args:
+        error: The error.
+
+    Returns:
+        The file, where the error names one, the reason, and what to try.
+    """
+    names = [shown(os.fsdecode(name)) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+    place = f"{names[0]}: " if names else ""
+    advice = _ADVICE.get(error.errno or 0, "check the path and the disk")
+    return f"{place}{shown(error.strerror or error)}; {advice}"
 
 
 def shown(text: object) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadFileScheduling
 
 # Processes that run beside each other (``pytest -n``) share the cores; more threads would wait for one another.
 if (beside := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))) > 1:
@@ -27,19 +28,30 @@ settings.load_profile("ava_detect")
 ROOT = Path(__file__).resolve().parents[1]
 
 
+# One cluster at a time (see ``ray_nodes``): as one work unit, these files make no process wait for another's cluster.
+CLUSTER = "files on a Ray cluster"
+
+
+def _work_unit(path: Path) -> str:
+    return CLUSTER if "from ray_nodes import" in path.read_text(encoding="utf-8") else str(path)
+
+
+class _WorkUnits(LoadFileScheduling):
+    """``--dist loadfile`` in which the files on a Ray cluster are one work unit."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _work_unit(ROOT / super()._split_scope(nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _WorkUnits:
+    return _WorkUnits(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Spread the files that use a Ray cluster: there is one at a time, and processes would wait for each other."""
-    on_cluster = list(dict.fromkeys(item.path for item in items if _uses_cluster(item)))
-    others = [path for path in dict.fromkeys(item.path for item in items) if path not in on_cluster]
-    # Every file keeps its position, and those on a cluster go between them at equal distances.
-    position = {path: float(index) for index, path in enumerate(others)}
-    position |= {path: len(others) * index / len(on_cluster) - 0.5 for index, path in enumerate(on_cluster)}
-    items.sort(key=lambda item: position[item.path])
-
-
-def _uses_cluster(item: pytest.Item) -> bool:
-    module = getattr(item, "module", None)
-    return any(getattr(value, "__module__", "") == "ray_nodes" for value in vars(module).values()) if module else False
+    """Those on a Ray cluster first, then the files with slow tests, so that at the end no process works alone."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    ranks = {path: (_work_unit(path) != CLUSTER, path not in slow) for path in {item.path for item in items}}
+    items.sort(key=lambda item: ranks[item.path])
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,9 @@ from ava_detect.annotation.settings import AnnotateSettings, RunOptions
 from ava_detect.annotation.summary import AnnotateSummary
 from ava_detect.config.choice import config_of
 from ava_detect.errors import ConfigError
+from ava_detect.formats.writers import parse_formats
 from ava_detect.storage.addresses import address_of, is_address
+from ava_detect.storage.outputs import refuse_same_address
 from ava_detect.structures.progress import OnProgress
 
 _FORMATS = ("csv", "jsonl")
@@ -100,6 +102,8 @@ def annotate_videos(
         >>> summary.totals.done, summary.all_well
     """
     is_dataset = is_address(out) or engine != "local"
+    if isinstance(formats, str):
+        formats = parse_formats(formats)
     if detector is not None and boxes is not None:
         raise ConfigError("`boxes` gives the people, so there is nothing for a `detector` to find; give one of the two")
     if boxes is not None:
@@ -125,5 +129,6 @@ def annotate_videos(
     )
     listed = [sources] if isinstance(sources, str | Path) else list(sources)
     if is_dataset:
+        refuse_same_address(out, {"sources": listed, "boxes": boxes, "weights": weights})
         return annotate_dataset(listed, address_of(out), settings, run)
     return annotate_folder(listed, Path(out), settings, run)

@@ -64,7 +64,7 @@ class RunState:
         """
         with self._lock:
             self.totals.add(record)
-            if record.status != "done" and len(self.problems) < _MAX_PROBLEMS_HELD:
+            if (record.status != "done" or record.warning) and len(self.problems) < _MAX_PROBLEMS_HELD:
                 self.problems.append(record)
         self._report()
 
@@ -153,7 +153,9 @@ def annotate_dataset(
     local = settings.with_weights_file(run.on_progress)
     is_local = run.engine == "local"
     # What is wrong with the network is said before anything is written; the driver of a cluster may have no GPU.
-    facts = check_network(local if is_local else replace(local, device="cpu")).with_address(settings.weights)
+    facts = check_network(local if is_local else _on_driver(local)).with_address(settings.weights)
+    if is_local:
+        local, settings = facts.settings_of(local), facts.settings_of(settings)
     device = facts.device if is_local else settings.device
     engine = build_engine(run.engine, run.workers, run.cluster, run.limits, device)
     fingerprint = local.fingerprint(facts.weights)
@@ -174,6 +176,11 @@ def annotate_dataset(
         state.interrupted,
         state.num_before,
     )
+
+
+def _on_driver(settings: AnnotateSettings) -> AnnotateSettings:
+    """The settings for a check on the driver of a cluster, whose processor says nothing of the workers'."""
+    return settings if settings.device == "cpu" else replace(settings, device="cpu", precision="auto")
 
 
 def run_tasks(

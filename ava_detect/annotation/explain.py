@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
 from ava_detect.annotation.settings import AnnotateSettings
-from ava_detect.annotation.video_annotator import VideoAnnotator, build_scorer
-from ava_detect.errors import AvaDetectError, suggestion
+from ava_detect.annotation.video_annotator import VideoAnnotator
+from ava_detect.config.build import label_map_of
+from ava_detect.errors import AvaDetectError, ConfigError, shown, suggestion
 from ava_detect.inference.gradcam import Attention, attention
-from ava_detect.storage.local_files import atomic_path
+from ava_detect.inference.scorer import Scorer
+from ava_detect.storage.local_files import atomic_path, is_stream
+from ava_detect.storage.outputs import check_output
 from ava_detect.structures.labels import Action, LabelMap
 from ava_detect.video.clip_sampler import ClipSampler
 from ava_detect.video.reader import VideoReader
@@ -44,28 +48,37 @@ def explain(
     *,
     person: int | None = None,
     action: str | None = None,
+    overwrite: bool = True,
 ) -> Explanation:
     """Write an image of Grad-CAM maps of one person's action, through every pathway.
 
     Args:
         video: The video file.
         timestamp_seconds: Time of the keyframe from the start of the file, in seconds.
-        out: The image file.
+        out: The image file, in the format of its suffix; png where it is a pipe or ``-``, the standard output.
         settings: The config, the weights, the detector and the device.
         person: The person's number, from 1, left to right; by default the person with the highest score.
         action: An id or a name of the label map; by default the person's action with the highest score.
+        overwrite: Whether an existing ``out`` that is no such image is replaced.
 
     Returns:
         What was explained.
 
     Raises:
+        ConfigError: ``out`` is one of the inputs, has no suffix of an image, or is another file already.
         AvaDetectError: No person is there, or there is no such person or action.
     """
-    settings = settings.with_weights_file()
-    scorer, _ = build_scorer(settings)
-    pipeline = VideoAnnotator(settings, scorer=scorer).pipeline
-    column = None if action is None else _column(action, pipeline.label_map)
-    sampler = ClipSampler(VideoReader(video), scorer.clip_settings)
+    image_format = _image_format(Path(out))
+    inputs = {"video": video, "weights": settings.weights, "config": settings.config}
+    check_output(out, inputs, is_own=lambda path: _is_image(path, image_format), overwrite=overwrite)
+    if not 0 <= timestamp_seconds < math.inf:
+        raise ConfigError(f"`timestamp_seconds` is a time in seconds from 0 on, got {timestamp_seconds}")
+    column = None if action is None else _column(action, label_map_of(settings.config))
+    reader = VideoReader(video)
+    pipeline = VideoAnnotator(settings.with_weights_file()).pipeline
+    scorer = pipeline.scorer
+    assert isinstance(scorer, Scorer), "the network was built here"
+    sampler = ClipSampler(reader, scorer.clip_settings)
     keyframe = next(sampler.sample([timestamp_seconds]), None)
     if keyframe is None:
         raise AvaDetectError(f"{video}: second {timestamp_seconds:g} lies outside the video")
@@ -90,8 +103,26 @@ def explain(
     )
     with atomic_path(out) as temporary:
         sheet = attention_sheet(keyframe.clip, people.boxes_xyxy[index], found.pathways, title)
-        Image.fromarray(sheet).save(temporary)
+        Image.fromarray(sheet).save(temporary, image_format)
     return explained
+
+
+def _image_format(out: Path) -> str:
+    """The name that Pillow has for the format of a file to write."""
+    if is_stream(out):
+        return "PNG"
+    found = Image.registered_extensions().get(out.suffix.lower(), "")
+    if found not in Image.SAVE:
+        raise ConfigError(f"`out` is an image file such as NAME.png or NAME.jpg, got {shown(out)}")
+    return found
+
+
+def _is_image(path: Path, image_format: str) -> bool:
+    try:
+        with Image.open(path) as image:
+            return image.format == image_format
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return False
 
 
 def _column(action: str, label_map: LabelMap) -> int:

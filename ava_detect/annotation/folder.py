@@ -21,10 +21,21 @@ from ava_detect.annotation.summary import AnnotateSummary
 from ava_detect.annotation.video_worker import IntoFolder, VideoWork
 from ava_detect.environment import usable_cores
 from ava_detect.errors import ConfigError, message_of, shown
-from ava_detect.results.dataset import safe_name
-from ava_detect.results.manifest import Manifest, Totals, VideoRecord, failed_record, file_state, write_summary
+from ava_detect.formats.writers import result_path
+from ava_detect.results.manifest import (
+    MANIFEST,
+    SUMMARY,
+    Manifest,
+    Totals,
+    VideoRecord,
+    failed_record,
+    file_state,
+    write_summary,
+)
 from ava_detect.storage.addresses import address_of, is_address
-from ava_detect.storage.local_files import remove_stale_temporaries, write_text_atomic
+from ava_detect.storage.file_names import safe_name
+from ava_detect.storage.local_files import remove_stale_temporaries, temporary_name
+from ava_detect.storage.outputs import check_output_folder
 from ava_detect.structures.progress import Progress, VideoPosition
 from ava_detect.video.source_stream import is_list, stream_videos
 from ava_detect.video.sources import SourceVideo, find_videos
@@ -49,6 +60,7 @@ def annotate_folder(
     """
     local = settings.with_weights_file(run.on_progress)
     videos = _videos_of(sources, out)
+    _check_free(out, videos, settings)
     if run.workers is None or (run.workers == "auto" and len(videos) == 1):
         run = replace(run, workers=1)
     in_this_process = run.workers == 1 and run.cluster is None and run.limits is None
@@ -58,8 +70,10 @@ def annotate_folder(
 
         annotator = VideoAnnotator(local)
         facts = facts_of(annotator)
+        local = facts.settings_of(local)
     else:
         facts = check_network(local)
+        local = facts.settings_of(local)
         engine_work = _engine_work(local, out, len(videos), run, facts)
     weights = facts.with_address(settings.weights).weights
     _make_writable(out)
@@ -151,13 +165,28 @@ def _videos_of(sources: Sequence[str | Path], out: Path) -> list[SourceVideo]:
     return videos
 
 
+def _check_free(out: Path, videos: Sequence[SourceVideo], settings: AnnotateSettings) -> None:
+    """Refuse a folder in which a file that will be written is an input, or is there already and of no such run."""
+    suffixes = [*settings.formats, *(["annotated.mp4"] if settings.draw else [])]
+    names = [result_path(Path(), video.video_id, suffix).name for video in videos for suffix in suffixes]
+    inputs = {
+        "sources": [video.path for video in videos],
+        "boxes": (settings.detector or "").removeprefix("boxes:").partition("?")[0],
+        "weights": settings.weights,
+        "config": settings.config,
+    }
+    is_run = (out / MANIFEST).is_file()
+    check_output_folder(out, [*names, MANIFEST, SUMMARY], inputs, is_own=lambda path: is_run, overwrite=None)
+
+
 def _make_writable(out: Path) -> None:
     """Create the folder and remove what killed runs left unfinished; ``ConfigError`` where it cannot be written."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         remove_stale_temporaries(out)
-        write_text_atomic(out / ".writable", "")
-        (out / ".writable").unlink()
+        probe = out / temporary_name("probe")
+        probe.touch()
+        probe.unlink()
     except OSError as error:
         raise ConfigError(
             f"`out` {out} cannot be written to ({error.strerror or error}); choose another folder"

@@ -6,6 +6,7 @@ PyTorch and a network take some hundred megabytes, which a process that only dri
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ava_detect.annotation.engines.base import Ask, Heartbeat, Limits
 from ava_detect.annotation.engines.watched_process import WatchedProcess
 from ava_detect.annotation.settings import AnnotateSettings
+from ava_detect.errors import AvaDetectWarning
 from ava_detect.models.zoo import RANDOM_WEIGHTS
 from ava_detect.storage.addresses import is_address, without_secrets
 from ava_detect.storage.local_files import sha256_of
@@ -30,10 +32,12 @@ class NetworkFacts:
     Attributes:
         weights: ``source``, ``sha256`` and ``trained``, for the summary; ``tensors_loaded`` of trained weights.
         device: ``cpu`` or ``cuda``, also where the settings say ``auto``.
+        precision: ``fp32`` or ``bf16``: the one that the network runs with on this machine.
     """
 
     weights: dict[str, Any]
     device: str
+    precision: str
 
     def with_address(self, weights: str | None) -> NetworkFacts:
         """Return the same facts with the address of the weights as their source, where they were given by one.
@@ -45,6 +49,14 @@ class NetworkFacts:
             return self
         return replace(self, weights={**self.weights, "source": without_secrets(weights)})
 
+    def settings_of(self, settings: AnnotateSettings) -> AnnotateSettings:
+        """Return a run's settings with the precision that its network has: fp32 where bf16 would be emulated.
+
+        Args:
+            settings: The settings as they were given.
+        """
+        return replace(settings, precision="fp32") if self.precision != settings.precision == "bf16" else settings
+
 
 @dataclass(frozen=True)
 class _Check:
@@ -52,11 +64,13 @@ class _Check:
 
     settings: AnnotateSettings
 
-    def __call__(self, ask: Ask) -> Callable[[None, Heartbeat], NetworkFacts]:
+    def __call__(self, ask: Ask) -> Callable[[None, Heartbeat], tuple[NetworkFacts, list[str]]]:
         from ava_detect.annotation.video_annotator import VideoAnnotator
 
-        facts = facts_of(VideoAnnotator(self.settings))
-        return lambda _, heartbeat: facts
+        with warnings.catch_warnings(record=True) as caught:
+            facts = facts_of(VideoAnnotator(self.settings))
+        ours = [str(warning.message) for warning in caught if issubclass(warning.category, AvaDetectWarning)]
+        return lambda _, heartbeat: (facts, ours)
 
 
 def check_network(settings: AnnotateSettings) -> NetworkFacts:
@@ -76,9 +90,12 @@ def check_network(settings: AnnotateSettings) -> NetworkFacts:
         from ava_detect.annotation.video_annotator import VideoAnnotator
 
         return facts_of(VideoAnnotator(settings))
+    child: WatchedProcess[None, tuple[NetworkFacts, list[str]]]
     with closing(WatchedProcess(_Check(settings), Limits())) as child:
         child.start()
-        facts: NetworkFacts = child(None)
+        facts, caught = child(None)
+    for message in caught:
+        warnings.warn(message, AvaDetectWarning, stacklevel=2)
     return facts
 
 
@@ -89,8 +106,9 @@ def facts_of(annotator: VideoAnnotator) -> NetworkFacts:
         annotator: Has the network.
     """
     device, report = annotator.device, annotator.weights_report
+    precision = annotator.precision
     if report is None:
-        return NetworkFacts({"source": RANDOM_WEIGHTS, "sha256": None, "trained": False}, device)
+        return NetworkFacts({"source": RANDOM_WEIGHTS, "sha256": None, "trained": False}, device, precision)
     path = Path(report.path).resolve()
     known = {"source": str(path), "sha256": sha256_of(path), "trained": True, "tensors_loaded": len(report.loaded)}
-    return NetworkFacts(known, device)
+    return NetworkFacts(known, device, precision)

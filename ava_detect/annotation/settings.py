@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -9,11 +10,18 @@ from typing import Any, Literal
 from ava_detect.annotation.engines.base import Limits
 from ava_detect.annotation.engines.settings import ENGINES, ClusterSettings
 from ava_detect.config import Config
+from ava_detect.config.memory import require_memory
 from ava_detect.detectors import specs
-from ava_detect.errors import ConfigError, suggestion
+from ava_detect.errors import ConfigError, shown, suggestion
+from ava_detect.formats.writers import check_formats
+from ava_detect.models.network_options import check_names
 from ava_detect.models.zoo import RANDOM_WEIGHTS, note_on_weights, resolve
 from ava_detect.storage.local_files import sha256_of
 from ava_detect.structures.progress import OnProgress, Progress
+from ava_detect.video.clip_sampler import keyframe_times
+
+# More processes than any machine or cluster starts for one run.
+_MAX_WORKERS = 10_000
 
 
 @dataclass(frozen=True)
@@ -60,9 +68,17 @@ class AnnotateSettings:
                 f"`ava-detect weights list` shows, or `weights={RANDOM_WEIGHTS}` to try an untrained network"
             )
         self.config.require_detection()
-        for name in ("min_score", "new_person_score"):
+        require_memory(self.config)
+        for name in ("min_score", "min_person_score", "new_person_score"):
+            # Written so that NaN is refused, too.
             if not 0 <= (getattr(self, name) or 0) <= 1:
                 raise ConfigError(f"`{name}` is a score from 0 to 1, got {getattr(self, name)}")
+        if not math.isfinite(self.start_seconds):
+            raise ConfigError(f"`start_seconds` is a number of seconds, got {self.start_seconds}")
+        keyframe_times(self.every_seconds)
+        check_names(self.device, self.precision, self.execution)
+        check_formats(self.formats)
+        specs.check_spec(self.detector_spec)
 
     @property
     def note(self) -> str:
@@ -130,8 +146,12 @@ class RunOptions:
         if self.engine not in ENGINES:
             known = " or ".join(ENGINES)
             raise ConfigError(f"`engine` is {known}, got {self.engine!r}{suggestion(self.engine, ENGINES)}")
-        if self.workers not in (None, "auto") and int(self.workers or 0) < 1:
-            raise ConfigError(f"`workers` is at least 1, got {self.workers}")
+        if self.workers in (None, "auto"):
+            return
+        if isinstance(self.workers, bool) or not isinstance(self.workers, int):
+            raise ConfigError(f"`workers` is a number of processes or auto, got {self.workers!r}")
+        if not 1 <= self.workers <= _MAX_WORKERS:
+            raise ConfigError(f"`workers` is at least 1 and at most {_MAX_WORKERS:,}, got {shown(self.workers)}")
 
     def report(self, progress: Progress) -> None:
         """Call ``on_progress``, if there is one.

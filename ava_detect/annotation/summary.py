@@ -19,7 +19,7 @@ class AnnotateSummary:
         note: The warning that the results carry; empty when there is none.
         totals: Sums over the videos.
         videos: Of a folder the record of every video, in the order of the sources; of a dataset the first thousand
-            that failed or are damaged.
+            that failed, are damaged or have a warning.
         interrupted: Whether Ctrl-C ended the run early.
         num_before: Number of videos of a dataset that earlier runs had finished, in no sum; None for a folder.
     """
@@ -34,8 +34,13 @@ class AnnotateSummary:
 
     @property
     def all_well(self) -> bool:
-        """Whether every video was read to its end."""
-        return not (self.interrupted or self.totals.failed or self.totals.damaged)
+        """Whether every video was read to its end, and none has a warning, such as boxes that meet no keyframe."""
+        return not (self.interrupted or self.totals.failed or self.totals.damaged or self.warned)
+
+    @property
+    def warned(self) -> tuple[VideoRecord, ...]:
+        """The records, among ``videos``, that have a warning."""
+        return tuple(record for record in self.videos if record.warning)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values, as in ``summary.json``."""

@@ -7,14 +7,14 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from ava_detect.annotation.settings import AnnotateSettings
-from ava_detect.config.build import build_model, label_map_of
+from ava_detect.config.build import build_with_weights, label_map_of
 from ava_detect.detectors import build_detector
 from ava_detect.detectors.precomputed import PrecomputedBoxes
 from ava_detect.formats.writers import result_path, results_writer
 from ava_detect.inference.pipeline import Pipeline, VideoRun
 from ava_detect.inference.scorer import ClipScorer, Scorer
 from ava_detect.models.network_options import NetworkOptions, resolve_device
-from ava_detect.models.weights import WeightsReport, load_weights
+from ava_detect.models.weights import WeightsReport
 from ava_detect.models.zoo import RANDOM_WEIGHTS
 from ava_detect.results.manifest import VideoRecord, file_state
 from ava_detect.storage.addresses import Address
@@ -42,19 +42,23 @@ class VideoAnnotator:
         self.settings = settings
         self.device = resolve_device(settings.device)
         self.weights_report: WeightsReport | None = None
-        if scorer is None:
-            scorer, self.weights_report = build_scorer(settings)
         detector = build_detector(
             settings.detector_spec,
             min_score=config.detector.min_score if least is None else least,
             num_threads=num_threads,
             device=self.device,
         )
+        label_map = label_map_of(config)
+        # The network comes last, because it takes the most time and memory to load.
+        self.precision = settings.precision
+        if scorer is None:
+            scorer, self.weights_report = build_scorer(settings)
+            self.precision = scorer.network.precision
         self._boxes_start_seconds = detector.start_seconds if isinstance(detector, PrecomputedBoxes) else 0.0
         self.pipeline = Pipeline(
             detector,
             scorer,
-            label_map=label_map_of(config),
+            label_map=label_map,
             every_seconds=settings.every_seconds,
             new_person_score=settings.new_person_score or 0.0,
         )
@@ -148,7 +152,7 @@ def _record(
         video_id=source.video_id,
         source=source.location,
         status="damaged" if damage else "done",
-        message=damage,
+        message=" and ".join(filter(None, (damage, run.video.time_jumps()))),
         num_keyframes=run.num_keyframes,
         num_people=run.num_people,
         num_rows=num_rows,
@@ -159,6 +163,7 @@ def _record(
         source_fps=round(run.video.info.average_fps, 6),
         source_seconds=round(run.video.info.duration_seconds or run.video.end_seconds, 3),
         cuts_seconds=tuple(round(cut, 3) for cut in run.cuts_seconds),
+        warning=run.mismatch(),
     )
 
 
@@ -172,9 +177,9 @@ def build_scorer(settings: AnnotateSettings) -> tuple[Scorer, WeightsReport | No
         The scorer, and the report on the weights file; None for an untrained network.
     """
     network = NetworkOptions(settings.device, settings.precision, settings.execution).resolve()
-    model = build_model(settings.config)
-    trained = settings.weights is not None and settings.weights != RANDOM_WEIGHTS
-    report = load_weights(model, str(settings.weights)) if trained else None
+    model, report = build_with_weights(
+        settings.config, None if settings.weights == RANDOM_WEIGHTS else settings.weights
+    )
     scorer = Scorer(
         model,
         device=network.device,

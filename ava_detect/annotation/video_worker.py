@@ -15,8 +15,9 @@ from ava_detect.annotation.engines.base import Ask, Heartbeat
 from ava_detect.annotation.model_server import RemoteScorer, require_same_weights
 from ava_detect.annotation.settings import AnnotateSettings
 from ava_detect.formats.parquet import add_metadata
-from ava_detect.results.dataset import RECORD_KEY, START_SECONDS_KEY, ResultsDataset, safe_name
+from ava_detect.results.dataset import RECORD_KEY, START_SECONDS_KEY, ResultsDataset
 from ava_detect.results.manifest import VideoRecord
+from ava_detect.storage.file_names import file_stem, safe_name
 from ava_detect.storage.scratch import scratch_folder
 from ava_detect.video.sources import SourceVideo
 
@@ -139,7 +140,7 @@ class IntoDataset:
         if not item.again and self.results.has_video(source):
             # Another run was faster.
             return VideoRecord(source.video_id, source.location, "done")
-        name = safe_name(source.video_id)
+        name = file_stem(safe_name(source.video_id))
         with scratch_folder(source.location) as folder:
             record = annotator.annotate(source, folder, heartbeat, name=name)
             outputs = {output.removeprefix(f"{name}."): folder / output for output in record.outputs}

@@ -14,8 +14,8 @@ from ava_detect.detectors.precomputed import PrecomputedBoxes
 from ava_detect.evaluation.diagnosis import diagnose_if_suspicious
 from ava_detect.evaluation.frame_map import load_metric
 from ava_detect.evaluation.frame_map_result import Dialect
+from ava_detect.formats.annotation_files import read_ground_truth, read_person_boxes
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
-from ava_detect.formats.coco_json import read_coco_json
 from ava_detect.inference.keyframe_plan import KeyframePlan, plan_keyframes
 from ava_detect.inference.pipeline import Pipeline
 from ava_detect.results.manifest import Manifest, VideoRecord
@@ -67,7 +67,9 @@ class DetectionSplit:
         """
         starts = {video.source.video_id: video.start_seconds for video in plan.videos}
         if self.boxes == GROUND_TRUTH_BOXES:
-            return PrecomputedBoxes(self.ground_truth, video_starts=starts, last_column="person_id")
+            return PrecomputedBoxes(
+                self.ground_truth, start_seconds=self.start_seconds, video_starts=starts, last_column="person_id"
+            )
         if self.boxes is not None:
             return PrecomputedBoxes(self.boxes, video_starts=starts, min_score=self.min_person_score)
         return build_detector(self.detector, min_score=self.min_person_score, device=device)
@@ -84,9 +86,9 @@ class DetectionSplit:
         Raises:
             AvaDetectError: A file cannot be read, or no video of the ground truth is there.
         """
-        listed = read_ava_csv(self.ground_truth, last_column="person_id")
+        listed = read_ground_truth(self.ground_truth, start_seconds=self.start_seconds, actions_required=True)
         if self.dialect == "pyslowfast" and self.boxes not in (None, GROUND_TRUTH_BOXES):
-            listed = AvaTable.concatenate([listed, _read_boxes(str(self.boxes)).only_videos(listed.video_ids)])
+            listed = AvaTable.concatenate([listed, read_person_boxes(str(self.boxes)).only_videos(listed.video_ids)])
         exclude = None if self.exclude is None else read_ava_csv(self.exclude)
         return plan_keyframes(listed, self.videos, exclude=exclude, start_seconds=self.start_seconds)
 
@@ -137,6 +139,7 @@ def benchmark_detector(
             label_map=split.evaluated,
             exclude=split.exclude,
             dialect=split.dialect,
+            start_seconds=split.start_seconds,
         )
         score = metric.compute()
         reasons = diagnose_if_suspicious(metric, score)
@@ -176,8 +179,6 @@ def _problems(plan: KeyframePlan, records: list[VideoRecord], videos: Path) -> l
             problems.append(f"{record.message}; the people of {record.video_id} count as not found")
         elif record.status == "damaged":
             problems.append(f"{record.source}: {record.message}; the rest is scored")
+        if record.warning:
+            problems.append(f"{record.source}: {record.warning}")
     return problems
-
-
-def _read_boxes(path: str) -> AvaTable:
-    return read_coco_json(path) if Path(path).suffix.lower() == ".json" else read_ava_csv(path)

@@ -14,23 +14,29 @@ from typing import Any
 from ava_detect.benchmark.classification import SCORES, benchmark_classifier
 from ava_detect.benchmark.detection import DetectionSplit, benchmark_detector
 from ava_detect.benchmark.options import PeopleOptions, SplitOptions
-from ava_detect.benchmark.result import BenchmarkResult
+from ava_detect.benchmark.result import RESULT, BenchmarkResult
+from ava_detect.benchmark.videos import DETECTIONS, PARTS
 from ava_detect.benchmark.view_scorer import ViewScorer
 from ava_detect.config import Config, SplitConfig
-from ava_detect.config.build import build_model, label_map_of
+from ava_detect.config.build import build_with_weights, label_map_of
 from ava_detect.config.choice import config_of
+from ava_detect.config.loading import from_values
+from ava_detect.config.memory import require_memory
+from ava_detect.datasets.base import ClipDataset
 from ava_detect.datasets.build import build_dataset
+from ava_detect.detectors.base import PersonDetector
 from ava_detect.errors import ConfigError
 from ava_detect.evaluation.frame_map_result import check_dialect
-from ava_detect.inference.pipeline import Pipeline
+from ava_detect.inference.keyframe_plan import KeyframePlan
+from ava_detect.inference.pipeline import Pipeline, check_scales
 from ava_detect.inference.scorer import Scorer
 from ava_detect.models import zoo
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
 from ava_detect.models.network_options import NetworkOptions, ResolvedNetworkOptions
-from ava_detect.models.weights import load_weights
 from ava_detect.models.zoo import UNTRAINED_NOTE
 from ava_detect.results.manifest import MANIFEST, Manifest
 from ava_detect.storage.local_files import sha256_of
+from ava_detect.storage.outputs import check_output_folder
 from ava_detect.structures.labels import LabelMap
 from ava_detect.structures.progress import OnProgress
 
@@ -89,10 +95,24 @@ def run_benchmark(
     options = _DetectorOptions(
         split or SplitOptions(), people or PeopleOptions(), dialect, label_map, tuple(scales), flip
     )
+    inputs = {"config": config, "weights": weights, "label_map": label_map}
     config = _with_split(config_of(config, weights), options)
-    loaded = _load_network(config, weights, network or NetworkOptions(), on_progress)
-    test = _test_classifier if isinstance(loaded.model, ActionClassifier) else _test_detector
-    result = test(loaded, options, Path(out), resume, on_progress)
+    if (files := config.data.val) is not None:
+        inputs |= {"ground_truth": files.annotations, "videos": files.videos}
+        inputs |= {"boxes": files.proposals, "exclude": files.exclude}
+    _check_free(Path(out), inputs)
+    resolved = (network or NetworkOptions()).resolve()
+    require_memory(
+        config,
+        num_clips=resolved.clips_per_batch,
+        short_side=max(scales, default=config.clip.short_side),
+        device=resolved.device,
+    )
+    # Whatever may be wrong with the data is said before the network is loaded.
+    prepare = _DetectorTest.prepare if config.model.task == "detection" else _ClassifierTest.prepare
+    test: _DetectorTest | _ClassifierTest = prepare(config, options, resolved)
+    loaded = _load_network(config, weights, resolved, on_progress)
+    result = test.run(loaded, Path(out), resume, on_progress)
     if str(weights) == zoo.RANDOM_WEIGHTS:
         result = replace(result, notes=(UNTRAINED_NOTE, *result.notes))
     result.write()
@@ -154,58 +174,76 @@ class _LoadedNetwork:
 
 
 def _load_network(
-    config: Config, weights: str | Path, options: NetworkOptions, on_progress: OnProgress | None
+    config: Config, weights: str | Path, options: ResolvedNetworkOptions, on_progress: OnProgress | None
 ) -> _LoadedNetwork:
-    resolved = options.resolve()
-    model = build_model(config)
+    path = None if str(weights) == zoo.RANDOM_WEIGHTS else zoo.resolve(weights, on_progress)
+    model, report = build_with_weights(config, path)
     description: dict[str, Any] = {"source": zoo.RANDOM_WEIGHTS, "sha256": None, "trained": False}
-    if str(weights) != zoo.RANDOM_WEIGHTS:
-        path = zoo.resolve(weights, on_progress)
-        report = load_weights(model, path)
+    if path is not None and report is not None:
         description = {"source": str(path.resolve()), "sha256": sha256_of(path), "trained": True}
         description["tensors_loaded"] = len(report.loaded)
-    return _LoadedNetwork(config, model.to(resolved.device), resolved, description)
+    return _LoadedNetwork(config, model.to(options.device), options, description)
 
 
-def _test_classifier(
-    network: _LoadedNetwork, options: _DetectorOptions, out: Path, resume: bool, on_progress: OnProgress | None
-) -> BenchmarkResult:
-    if options.given:
-        raise ConfigError(
-            f"{', '.join(options.given)}: this config is a classifier, which takes no person boxes and is scored on "
-            "the views of data.test_views"
+@dataclass(frozen=True)
+class _ClassifierTest:
+    """The views that a classifier is scored on."""
+
+    dataset: ClipDataset
+
+    @classmethod
+    def prepare(cls, config: Config, options: _DetectorOptions, network: ResolvedNetworkOptions) -> _ClassifierTest:
+        if options.given:
+            raise ConfigError(
+                f"{', '.join(options.given)}: this config is a classifier, which takes no person boxes and is scored "
+                "on the views of data.test_views"
+            )
+        return cls(build_dataset(config, "val", training=False))
+
+    def run(self, network: _LoadedNetwork, out: Path, resume: bool, on_progress: OnProgress | None) -> BenchmarkResult:
+        assert isinstance(network.model, ActionClassifier)
+        scorer = ViewScorer(network.model, network.options)
+        data, files = network.config.data, network.config.data.val
+        assert files is not None
+        views = {"kind": data.kind, "test_views": list(data.test_views), "annotations": sha256_of(files.annotations)}
+        run = _open_run(out, network.settings | views, resume=resume)
+        return benchmark_classifier(scorer, self.dataset, network.config, run, network.weights, on_progress)
+
+
+@dataclass(frozen=True)
+class _DetectorTest:
+    """The keyframes that a detector is scored on, and the people on them."""
+
+    options: _DetectorOptions
+    split: DetectionSplit
+    plan: KeyframePlan
+    people: PersonDetector
+    label_map: LabelMap
+
+    @classmethod
+    def prepare(cls, config: Config, options: _DetectorOptions, network: ResolvedNetworkOptions) -> _DetectorTest:
+        label_map, split = label_map_of(config), _detection_split(config, options)
+        check_scales(options.scales)
+        plan = split.plan()
+        return cls(options, split, plan, split.build_detector(plan, network.device), label_map)
+
+    def run(self, network: _LoadedNetwork, out: Path, resume: bool, on_progress: OnProgress | None) -> BenchmarkResult:
+        pipeline = Pipeline(
+            self.people,
+            Scorer(
+                network.model,
+                device=network.options.device,
+                precision=network.options.precision,
+                execution=network.options.execution,
+                clips_per_batch=network.options.clips_per_batch,
+                flip=self.options.flip,
+            ),
+            label_map=self.label_map,
+            scales=self.options.scales,
         )
-    assert isinstance(network.model, ActionClassifier)
-    scorer = ViewScorer(network.model, network.options)
-    dataset = build_dataset(network.config, "val", training=False)
-    data, files = network.config.data, network.config.data.val
-    assert files is not None
-    views = {"kind": data.kind, "test_views": list(data.test_views), "annotations": sha256_of(files.annotations)}
-    run = _open_run(out, network.settings | views, resume=resume)
-    return benchmark_classifier(scorer, dataset, network.config, run, network.weights, on_progress)
-
-
-def _test_detector(
-    network: _LoadedNetwork, options: _DetectorOptions, out: Path, resume: bool, on_progress: OnProgress | None
-) -> BenchmarkResult:
-    split = _detection_split(network.config, options)
-    plan = split.plan()
-    pipeline = Pipeline(
-        split.build_detector(plan, network.options.device),
-        Scorer(
-            network.model,
-            device=network.options.device,
-            precision=network.options.precision,
-            execution=network.options.execution,
-            clips_per_batch=network.options.clips_per_batch,
-            flip=options.flip,
-        ),
-        label_map=label_map_of(network.config),
-        scales=options.scales,
-    )
-    views = {"scales": list(pipeline.scales), "flip": options.flip, "keyframes": plan.digest}
-    run = _open_run(out, network.settings | split.describe() | views, resume=resume)
-    return benchmark_detector(pipeline, split, plan, run, network.weights, on_progress)
+        views = {"scales": list(pipeline.scales), "flip": self.options.flip, "keyframes": self.plan.digest}
+        run = _open_run(out, network.settings | self.split.describe() | views, resume=resume)
+        return benchmark_detector(pipeline, self.split, self.plan, run, network.weights, on_progress)
 
 
 def _with_split(config: Config, options: _DetectorOptions) -> Config:
@@ -228,7 +266,7 @@ def _with_split(config: Config, options: _DetectorOptions) -> Config:
     missing = [option for option, value in needed.items() if value is None]
     if missing:
         raise ConfigError(f"there is no {' and no '.join(missing)}, and the config's data.val does not name it either")
-    data = config.data.model_copy(update={"val": SplitConfig.model_validate(files)})
+    data = config.data.model_copy(update={"val": from_values(SplitConfig, files, "the files of the split")})
     return config.model_copy(update={"data": data})
 
 
@@ -258,6 +296,15 @@ def _evaluated_classes(config: Config) -> LabelMap:
     """AVA evaluates 60 of its 80 actions; of any other set of actions all are evaluated."""
     actions = label_map_of(config)
     return LabelMap.ava_evaluated() if actions.ids == LabelMap.ava().ids else actions
+
+
+def _check_free(out: Path, inputs: Mapping[str, Any]) -> None:
+    """Refuse a folder in which a file that will be written is an input, or none of an earlier benchmark."""
+    parts = [f"{PARTS}/{path.name}" for path in (out / PARTS).glob("*.csv")]
+    has_manifest = (out / MANIFEST).is_file()
+    check_output_folder(
+        out, [DETECTIONS, SCORES, RESULT, *parts], inputs, is_own=lambda path: has_manifest, overwrite=None
+    )
 
 
 def _open_run(out: Path, settings: Mapping[str, Any], *, resume: bool) -> Manifest:

@@ -107,6 +107,7 @@ def _score(pipeline: Pipeline, video: VideoKeyframes, out: Path, report: Callabl
         outputs=(f"{PARTS}/{result_path(out, video_id, 'csv').name}",),
         source_bytes=size,
         source_modified=modified,
+        warning=run.mismatch(),
     )
 
 

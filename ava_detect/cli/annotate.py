@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ava_detect.cli import options
 from ava_detect.cli.console import complain, say, table
 from ava_detect.cli.progress import progress_bar
-from ava_detect.errors import ConfigError
 from ava_detect.storage.addresses import without_secrets
 
 if TYPE_CHECKING:
@@ -42,12 +41,24 @@ def annotate(
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     execution: options.Execution = "auto",
-    every_seconds: Annotated[float, typer.Option("--every", metavar="SECONDS", help="Time between keyframes.")] = 1.0,
-    min_score: Annotated[float, typer.Option(metavar="F", help="Least score of an action to be written.")] = 0.0,
+    every_seconds: Annotated[
+        float,
+        typer.Option(
+            "--every",
+            parser=options.number(0.001, options.MAX_SECONDS),
+            metavar="SECONDS",
+            help="Time between keyframes.",
+        ),
+    ] = 1.0,
+    min_score: Annotated[
+        float, typer.Option(parser=options.SCORE, metavar="F", help="Least score of an action to be written.")
+    ] = 0.0,
     min_person_score: options.MinPersonScore = None,
     new_person_score: Annotated[
         float | None,
-        typer.Option(metavar="F", help="Below it a person only continues a known track; 0.6 suits builtin."),
+        typer.Option(
+            parser=options.SCORE, metavar="F", help="Below it a person only continues a known track; 0.6 suits builtin."
+        ),
     ] = None,
     start_seconds: options.StartSeconds = 0.0,
     formats: Annotated[
@@ -59,35 +70,81 @@ def annotate(
     draw: Annotated[bool, typer.Option("--draw", help="Also write an annotated mp4.")] = False,
     resume: options.Resume = True,
     workers: Annotated[
-        str | None,
-        typer.Option(metavar="N|auto", help="Processes, each with its own network. Default: 1; dataset: auto."),
+        Any,
+        typer.Option(
+            parser=options.number(1, options.MAX_WORKERS, whole=True, words=("auto",)),
+            metavar="N|auto",
+            help="Processes, each with its own network. Default: 1; dataset: auto.",
+        ),
     ] = None,
     engine: Annotated[str, typer.Option(metavar="local|ray", help="Where the work runs: docs/scale.md.")] = "local",
     address: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Of a Ray cluster; default: the environment's, or a new one.")
     ] = None,
-    cores: Annotated[int | None, typer.Option(metavar="N", help="Of each worker (1; into a folder: a share).")] = None,
+    cores: Annotated[
+        int | None,
+        typer.Option(
+            parser=options.number(1, 10_000, whole=True),
+            metavar="N",
+            help="Of each worker (1; into a folder: a share).",
+        ),
+    ] = None,
     gpus: Annotated[
         float | None,
-        typer.Option(metavar="F", help="Of each worker, or model; 0.5 is half of one (ray; default: 1 if any)."),
+        typer.Option(
+            parser=options.number(0, 1000),
+            metavar="F",
+            help="Of each worker, or model; 0.5 is half of one (ray; default: 1 if any).",
+        ),
     ] = None,
     models: Annotated[
-        int | None, typer.Option(metavar="N", help="Networks that workers share; default: each has its own.")
+        int | None,
+        typer.Option(
+            parser=options.number(1, options.MAX_WORKERS, whole=True),
+            metavar="N",
+            help="Networks that workers share; default: each has its own.",
+        ),
     ] = None,
-    model_cores: Annotated[int | None, typer.Option(metavar="N", help="Of each of --models (default 1).")] = None,
+    model_cores: Annotated[
+        int | None,
+        typer.Option(
+            parser=options.number(1, 10_000, whole=True), metavar="N", help="Of each of --models (default 1)."
+        ),
+    ] = None,
     stall_seconds: Annotated[
         float | None,
-        typer.Option("--stall-limit", metavar="SECONDS", help="A video is stopped without a keyframe (600)."),
+        typer.Option(
+            "--stall-limit",
+            parser=options.DURATION,
+            metavar="SECONDS",
+            help="A video is stopped without a keyframe (600).",
+        ),
     ] = None,
     total_seconds: Annotated[
-        float | None, typer.Option("--time-limit", metavar="SECONDS", help="A video is stopped after (default: a day).")
+        float | None,
+        typer.Option(
+            "--time-limit",
+            parser=options.DURATION,
+            metavar="SECONDS",
+            help="A video is stopped after (default: a day).",
+        ),
     ] = None,
     memory_gib: Annotated[
         float | None,
-        typer.Option("--memory-limit", metavar="GIB", help="A worker is stopped above (default: its share)."),
+        typer.Option(
+            "--memory-limit",
+            parser=options.number(0, 1_000_000, above=True),
+            metavar="GIB",
+            help="A worker is stopped above (default: its share).",
+        ),
     ] = None,
     tries: Annotated[
-        int | None, typer.Option(metavar="N", help="Before a video that ends its worker is set aside (2).")
+        int | None,
+        typer.Option(
+            parser=options.number(1, 1000, whole=True),
+            metavar="N",
+            help="Before a video that ends its worker is set aside (2).",
+        ),
     ] = None,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
@@ -116,7 +173,7 @@ def annotate(
             formats=None if formats is None else parse_formats(formats),
             draw=draw,
             resume=resume,
-            workers=None if workers is None else _workers(workers),
+            workers=workers,
             engine=engine,
             cluster=cluster_of(cores=cores, gpus=gpus, address=address, models=models, model_cores=model_cores),
             limits=limits_of(stall_seconds, total_seconds, memory_gib, tries),
@@ -128,14 +185,6 @@ def annotate(
         print_summary(summary)
         say(f"Results: {without_secrets(out)}")
     report_problems(summary)
-
-
-def _workers(text: str) -> int | Literal["auto"]:
-    if text == "auto":
-        return "auto"
-    if not text.isdigit():
-        raise ConfigError(f"`workers` is a number of processes or auto, got {text!r}")
-    return int(text)
 
 
 def print_summary(summary: AnnotateSummary) -> None:
@@ -168,12 +217,19 @@ def _row(record: VideoRecord) -> tuple[str, ...]:
 
 
 def report_problems(summary: AnnotateSummary) -> None:
-    """Name on stderr whatever did not go well, and set the exit code."""
+    """Name on stderr whatever did not go well or is worth knowing, and set the exit code."""
     for record in summary.videos:
         if record.status == "failed":
             complain(record.message)
         elif record.status == "damaged":
             complain(f"{record.source}: {record.message}; the rest is annotated")
+        elif record.message:
+            complain(f"{record.source}: {record.message}")
+        if record.warning:
+            complain(f"{record.source}: {record.warning}")
+    num_done = summary.totals.done
+    if num_done > 1 and len(summary.warned) == num_done:
+        complain(f"no person was found in any of the {num_done} videos, because the boxes meet none of their keyframes")
     if summary.interrupted:
         complain("interrupted; finished videos are whole, and the same command goes on from here")
     if not summary.all_well:

@@ -1,13 +1,18 @@
 """``ava-detect``: parse, call one function, print.
 
-Exit codes: 0 all well; 1 the work failed or part of it did (named on stderr); 2 the call was wrong. Progress goes to
-stderr, and only when that is a terminal. Heavy imports wait until a command needs them, so that ``--help`` is quick.
+Exit codes: 0 all well; 1 the work failed or part of it did (named on stderr); 2 the call was wrong; 70 a fault of ours
+(``faults``); 130 Ctrl-C. Progress goes to stderr, and only when that is a terminal. Heavy imports wait until a command
+needs them, so that ``--help`` is quick.
 """
 
 from __future__ import annotations
 
+import io
+import os
 import sys
+import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -26,9 +31,9 @@ from ava_detect.cli import (
     visualize,
     weights,
 )
-from ava_detect.cli.console import Command, complain, forget_command, say
+from ava_detect.cli.console import STANDARD_OUTPUT, Command, forget_command, say, show_warning
+from ava_detect.cli.faults import tell
 from ava_detect.environment import installed_version
-from ava_detect.errors import AvaDetectError, EngineError, MissingDependencyError, StoreError
 
 app = typer.Typer(
     name="ava-detect",
@@ -66,13 +71,38 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: Those of the command line; by default the process's.
     """
+    _escape_what_cannot_be_printed()
+    warnings.showwarning = show_warning
     try:
         app(arguments)
-    except (AvaDetectError, MissingDependencyError) as error:
-        complain(str(error))
-        sys.exit(1 if isinstance(error, StoreError | EngineError) else 2)
+    except SystemExit as finished:
+        code = finished.code
+    except Exception as error:  # Whatever it is, it ends in a sentence.
+        code = tell(error)
     finally:
         forget_command()
+    sys.exit(_flushed(code))
+
+
+def _escape_what_cannot_be_printed() -> None:
+    """Names of files may hold characters that the terminal's encoding, or any, has no form for."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _flushed(code: str | int | None) -> str | int | None:
+    """Write what is still to be printed; a reader that has gone (``| head``) is no fault, a full disk is."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # Python would try again at its end, and complain.
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if code or isinstance(error, BrokenPipeError):
+            return code or 1
+        return tell(OSError(error.errno, error.strerror, STANDARD_OUTPUT))
+    return code
 
 
 def _show_version(wanted: bool) -> None:

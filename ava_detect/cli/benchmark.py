@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,11 @@ from ava_detect.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from ava_detect.benchmark import BenchmarkResult
+
+
+def _short_sides(text: str) -> list[int]:
+    parse = options.number(32, 4096, whole=True)
+    return [parse(part.strip()) for part in text.split(",") if part.strip()]
 
 
 def benchmark(
@@ -45,34 +50,53 @@ def benchmark(
         Path | None, typer.Option(metavar="PBTXT", help="The classes that count; default: AVA's 60, or the config's.")
     ] = None,
     start_seconds: Annotated[
-        float | None, typer.Option(metavar="S", help="Where in its movie each file starts (900 for trimmed AVA files).")
+        float | None,
+        typer.Option(
+            parser=options.SECONDS, metavar="S", help="Where in its movie each file starts (900 for trimmed AVA files)."
+        ),
     ] = None,
     dialect: options.Dialect = "official",
     flip: Annotated[bool, typer.Option("--flip", help="Also score each clip mirrored; the mean counts.")] = False,
     scales: Annotated[
-        str, typer.Option(metavar="N,N,...", help="Score at these short sides, in pixels; the mean counts.")
+        Any,
+        typer.Option(
+            parser=_short_sides, metavar="N,N,...", help="Score at these short sides, in pixels; the mean counts."
+        ),
     ] = "",
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     execution: options.Execution = "auto",
     clips_per_batch: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Clips at once; default: 1 on a CPU, 8 on a GPU.")
+        int | None,
+        typer.Option(
+            parser=options.number(1, 1024, whole=True),
+            metavar="N",
+            help="Clips at once; default: 1 on a CPU, 8 on a GPU.",
+        ),
     ] = None,
     resume: options.Resume = True,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Score a network on a split: AVA's frame-mAP, or a classifier's accuracy; each stage timed apart."""
-    from ava_detect.benchmark import PeopleOptions, SplitOptions, run_benchmark
     from ava_detect.config import load_config
-    from ava_detect.models.network_options import NetworkOptions
+    from ava_detect.config.choice import config_of
+    from ava_detect.models.zoo import RANDOM_WEIGHTS, resolve
 
     if overrides and not config:
         raise typer.BadParameter("--set changes a config: name it by --config")
+    settings = load_config(config, overrides) if config and overrides else config_of(config, weights)
+    if weights != RANDOM_WEIGHTS:
+        with progress_bar(show=not quiet) as on_progress:
+            resolve(weights, on_progress)
+    # With PyTorch, which a wrong config or a file that is no weights file need not wait for.
+    from ava_detect.benchmark import PeopleOptions, SplitOptions, run_benchmark
+    from ava_detect.models.network_options import NetworkOptions
+
     try:
         with progress_bar(show=not quiet) as on_progress:
             result = run_benchmark(
-                load_config(config, overrides) if config and overrides else config,
+                settings,
                 weights,
                 out,
                 split=SplitOptions(videos, ground_truth, exclude, start_seconds),
@@ -80,7 +104,7 @@ def benchmark(
                 network=NetworkOptions(device, precision, execution, clips_per_batch),
                 dialect=dialect,
                 label_map=label_map,
-                scales=_integers(scales),
+                scales=scales or (),
                 flip=flip,
                 resume=resume,
                 on_progress=on_progress,
@@ -96,13 +120,6 @@ def benchmark(
         complain(problem)
     if not result.all_well:
         raise typer.Exit(1)
-
-
-def _integers(text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",") if part.strip()]
-    except ValueError as error:
-        raise typer.BadParameter(f"whole numbers with commas, such as 224,256,320; got {text!r}") from error
 
 
 def _print(result: BenchmarkResult) -> None:

@@ -6,32 +6,64 @@ errors name parameters (`min_score`); here they become the flags of the command 
 
 from __future__ import annotations
 
+import os
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
+import typer
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 from typer.core import TyperCommand
 
+from ava_detect.errors import AvaDetectWarning, ConfigError, shown
 from ava_detect.storage.addresses import without_secrets
+from ava_detect.storage.local_files import is_standard_output
 
-_out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True)  # of progress bars too, which are shown where it is a terminal
+# Without emoji: ":cat:" in a file's name is no picture of a cat.
+_out = Console(soft_wrap=True, emoji=False)
+err = Console(stderr=True, soft_wrap=True, emoji=False)  # of progress bars too, which are shown where it is a terminal
+# Whether a file that the running command writes arrives on stdout, where nothing else may then be printed.
+_stdout_is_taken: ContextVar[bool] = ContextVar("a file goes to stdout", default=False)
+STANDARD_OUTPUT = "the standard output"  # as errors name it
 _running: ContextVar[Command | None] = ContextVar("the command that runs", default=None)
 _PARAMETER = re.compile(r"`([a-z][a-z_]*)(?:=([^`\s]+))?`")
 
 
 def say(what: RenderableType) -> None:
-    """Print a result on stdout."""
-    _out.print(what, markup=False, highlight=False)
+    """Print a result on stdout, or on stderr where stdout gets a file."""
+    if isinstance(what, str):
+        what = "\n".join(map(shown, what.split("\n")))
+    try:
+        (err if _stdout_is_taken.get() else _out).print(what, markup=False, highlight=False)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, STANDARD_OUTPUT) from error
+
+
+def results_beside(file: Path | None) -> None:
+    """Print results on stderr from now on if ``file``, which the running command will write, is the standard output."""
+    _stdout_is_taken.set(file is not None and is_standard_output(file))
 
 
 def complain(message: str) -> None:
     """Print a problem in a line on stderr."""
-    err.print(f"ava-detect: {without_secrets(in_flags(message))}", markup=False, highlight=False)
+    err.print(f"ava-detect: {shown(without_secrets(in_flags(message)))}", markup=False, highlight=False)
+
+
+def show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+) -> None:
+    """Print a warning; ours as a problem, without the line of code that Python adds."""
+    if issubclass(category, AvaDetectWarning):
+        complain(str(message))
+    else:
+        err.print(warnings.formatwarning(message, category, filename, lineno, line), end="", markup=False)
 
 
 def table(heading: Sequence[str], rows: Iterable[Sequence[str]], *, left: Sequence[int]) -> Table:
@@ -40,7 +72,7 @@ def table(heading: Sequence[str], rows: Iterable[Sequence[str]], *, left: Sequen
     for index, name in enumerate(heading):
         columns.add_column(name, justify="left" if index in left else "right", overflow="fold")
     for row in rows:
-        columns.add_row(*map(Text, row))
+        columns.add_row(*(Text(shown(cell)) for cell in row))
     return columns
 
 
@@ -50,12 +82,42 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments of a call, after which this is the command that runs."""
         _running.set(self)
-        return super().parse_args(ctx, args)
+        self._refuse_names_like_options(args)
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            if type(error) is not typer.BadParameter or error.param is None:
+                raise
+            # In one line, as the library's own refusals.
+            raise ConfigError(f"{error.param.opts[0]}: {error.message}") from error
+
+    def _refuse_names_like_options(self, args: Sequence[str]) -> None:
+        """Say of a file such as ``-5KQ66BBWC4.mp4`` how it is named, and of an option that its value is missing."""
+        options = {option: p for p in self.params for option in (*p.opts, *p.secondary_opts) if option.startswith("-")}
+        needs_value = ""
+        for arg in args:
+            if needs_value:
+                if arg in options:
+                    raise ConfigError(
+                        f"{needs_value} needs a value, and the next word is the option {arg}; for a file of that name "
+                        f"write ./{arg}"
+                    )
+                needs_value = ""
+            elif (name := arg.partition("=")[0]) in options:
+                needs_value = "" if name != arg or getattr(options[arg], "is_flag", False) else arg
+            elif arg.startswith("-") and arg != "-":
+                if arg.startswith("--") and not os.path.lexists(arg):
+                    return  # an unknown option, or the end of all options
+                raise ConfigError(
+                    f"{shown(arg)} looks like an option, and --help lists none of that name; for a file write "
+                    f"./{shown(arg)}"
+                )
 
 
 def forget_command() -> None:
     """Note that no command runs any more."""
     _running.set(None)
+    _stdout_is_taken.set(False)
 
 
 def in_flags(message: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ava_detect.cli import options
-from ava_detect.cli.console import Command, complain, in_flags, say
+from ava_detect.cli.console import Command, complain, in_flags, results_beside, say
 from ava_detect.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -35,7 +35,9 @@ def check(
     label_map: Annotated[Path | None, typer.Option(metavar="PBTXT", help="The actions; default: AVA's 80.")] = None,
     start_seconds: options.StartSeconds = 0.0,
     fast: Annotated[bool, typer.Option("--fast", help="Trust the videos' headers; decode nothing.")] = False,
-    threads: Annotated[int, typer.Option(metavar="N", min=1, help="Videos decoded in parallel.")] = 2,
+    threads: Annotated[
+        int, typer.Option(parser=options.number(1, 256, whole=True), metavar="N", help="Videos decoded in parallel.")
+    ] = 2,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -44,8 +46,6 @@ def check(
     Exit code 0: no problem. 1: problems, each named with its places and what to do.
     """
     from ava_detect.config import SplitConfig, load_config
-    from ava_detect.datasets.checks.check_data import CheckSettings, check_data, check_splits
-    from ava_detect.structures.labels import LabelMap
 
     files = {
         "--videos": videos, "--ground-truth": ground_truth, "--proposals": proposals, "--exclude": exclude,
@@ -56,9 +56,13 @@ def check(
         raise typer.BadParameter(f"give --config or {given[0]}, not both")
     if config is None and (videos is None or ground_truth is None or overrides):
         raise typer.BadParameter("give --config FILE [--set ...], or --videos DIR and --ground-truth CSV")
+    loaded = None if config is None else load_config(config, overrides or ())
+    # With PyTorch, which a wrong config need not wait for.
+    from ava_detect.datasets.checks.check_data import CheckSettings, check_data, check_splits
+    from ava_detect.structures.labels import LabelMap
+
     with progress_bar(show=not quiet and not as_json) as on_progress:
-        if config is not None:
-            loaded = load_config(config, overrides or ())
+        if loaded is not None:
             report = check_data(loaded, decode=not fast, num_threads=threads, on_progress=on_progress)
         else:
             split = SplitConfig(
@@ -83,18 +87,22 @@ def check(
 @app.command(cls=Command)
 def synthesize(
     out: Annotated[Path, typer.Option(help="Folder for the videos and their annotations.")],
-    videos: Annotated[int, typer.Option(metavar="N", help="How many videos.")],
+    videos: Annotated[int, typer.Option(parser=options.COUNT, metavar="N", help="How many videos.")],
     seed: Annotated[
-        int, typer.Option(metavar="S", help="The same seed gives the same videos, another one others.")
+        int,
+        typer.Option(
+            parser=options.COUNT, metavar="S", help="The same seed gives the same videos, another one others."
+        ),
     ] = 0,
-    seconds: Annotated[float, typer.Option(metavar="T", help="Length of each video.")] = 8.0,
-    width: Annotated[int, typer.Option(metavar="PIXELS")] = 640,
-    height: Annotated[int, typer.Option(metavar="PIXELS")] = 360,
-    fps: Annotated[int, typer.Option(metavar="N", help="Frames a second.")] = 30,
+    seconds: Annotated[float, typer.Option(parser=options.DURATION, metavar="T", help="Length of each video.")] = 8.0,
+    width: Annotated[int, typer.Option(parser=options.COUNT, metavar="PIXELS")] = 640,
+    height: Annotated[int, typer.Option(parser=options.COUNT, metavar="PIXELS")] = 360,
+    fps: Annotated[int, typer.Option(parser=options.COUNT, metavar="N", help="Frames a second.")] = 30,
     repertoire: Annotated[
         str, typer.Option(metavar="everyday|motion_pairs", help="What is played: see docs/synthetic.md.")
     ] = "everyday",
-    processes: Annotated[int, typer.Option(metavar="N", min=1, help="Videos rendered in parallel.")] = 1,
+    processes: Annotated[int, typer.Option(parser=options.COUNT, metavar="N", help="Videos rendered in parallel.")] = 1,
+    overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -107,7 +115,7 @@ def synthesize(
         settings = WorldSettings(
             seed, num_movies=videos, seconds=seconds, fps=fps, width=width, height=height, repertoire=repertoire
         )
-        table = write_world(out, settings, num_processes=processes, on_progress=on_progress)
+        table = write_world(out, settings, num_processes=processes, overwrite=overwrite, on_progress=on_progress)
     keyframe_people = np.stack([table.video_index, table.timestamps_seconds, table.person_ids])
     people, actions = np.unique(keyframe_people, axis=1).shape[1], len(np.unique(table.action_ids))
     if as_json:
@@ -131,6 +139,7 @@ def propose(
     exclude: options.Exclude = None,
     start_seconds: options.StartSeconds = 0.0,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where the detector runs.")] = "auto",
+    overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -140,6 +149,7 @@ def propose(
     """
     from ava_detect.inference.proposals import DetectorOptions, propose_people
 
+    results_beside(out)
     with progress_bar(show=not quiet and not as_json) as on_progress:
         found = propose_people(
             videos,
@@ -148,6 +158,7 @@ def propose(
             DetectorOptions(detector, min_person_score, device),
             exclude=exclude,
             start_seconds=start_seconds,
+            overwrite=overwrite,
             on_progress=on_progress,
         )
     if as_json:

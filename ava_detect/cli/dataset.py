@@ -11,28 +11,33 @@ from typing import Annotated
 import typer
 
 from ava_detect.cli import options
-from ava_detect.cli.console import complain, say
+from ava_detect.cli.console import complain, results_beside, say
 
 
 def collect(
     dataset: Annotated[
         str, typer.Argument(metavar="DATASET", help="The --out of `annotate`: an address, or a folder.")
     ],
-    out: Annotated[Path, typer.Option(metavar="CSV|DIR", help="An AVA csv (.csv, .csv.gz), or a folder for a page.")],
+    out: Annotated[Path, typer.Option(metavar="CSV|DIR", help="An AVA csv (.csv, .csv.gz, -), or a page's folder.")],
     videos: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="For the page: a folder with the videos, where they are not here."),
     ] = None,
     only: Annotated[list[str] | None, typer.Option(metavar="ID", help="Only this video; again for more.")] = None,
-    min_score: Annotated[float, typer.Option(metavar="F", help="Actions below it are left off.")] = 0.0,
+    min_score: Annotated[
+        float, typer.Option(parser=options.SCORE, metavar="F", help="Actions below it are left off.")
+    ] = 0.0,
+    overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Make one AVA csv, or the page to scrub through, of a dataset of results."""
     from ava_detect.results.collect import collect_csv
+    from ava_detect.storage.local_files import is_stream
     from ava_detect.visualization.page.dataset_page import collect_page
 
-    if out.name.endswith((".csv", ".csv.gz")):
-        count = collect_csv(dataset, out, only=only, min_score=min_score)
+    if out.name.endswith((".csv", ".csv.gz")) or is_stream(out):
+        results_beside(out)
+        count = collect_csv(dataset, out, only=only, min_score=min_score, overwrite=overwrite)
         if not quiet:
             say(f"{count.rows} rows of {count.videos} videos: {out}")
         return
@@ -50,7 +55,7 @@ def status(
     ],
     as_json: options.AsJson = False,
 ) -> None:
-    """How far the runs into a dataset have come, from the dataset alone. Exit code 1 where videos were set aside."""
+    """How far the runs into a dataset have come, from the dataset alone. Exit code 1: videos failed or are cut."""
     from ava_detect.results.collect import dataset_status
 
     found = dataset_status(dataset)
@@ -68,5 +73,9 @@ def status(
             complain(problem)
         if found.num_failed > len(found.problems):
             complain(f"and {found.num_failed - len(found.problems)} more")
-    if found.num_failed:
+        for sentence in found.broken:
+            complain(sentence)
+        if found.num_broken > len(found.broken):
+            complain(f"and {found.num_broken - len(found.broken)} more such files")
+    if found.num_failed or found.num_broken:
         raise typer.Exit(1)

@@ -53,6 +53,7 @@ def examine() -> list[Finding]:
     checks: list[tuple[str, Callable[[], str], bool, str]] = [
         ("torch and torchvision", _torch, True, "install the two together: pip install --upgrade torch torchvision"),
         ("GPU", _gpu, False, "everything runs on the CPU; a GPU needs an NVIDIA driver that fits this torch build"),
+        ("precisions", _precisions, False, ""),
         ("video decoding and encoding", _video, True, "pip install --upgrade av"),
         ("builtin person detector", _builtin_detector, True, "pip install --upgrade --force-reinstall ava_detect"),
         ("AVA label maps", _label_maps, True, "pip install --upgrade --force-reinstall ava_detect"),
@@ -110,8 +111,22 @@ def _gpu() -> str:
         )
         raise _NotThereError(f"no CUDA device ({built}); the network runs on the CPU")
     properties = torch.cuda.get_device_properties(0)
-    bf16 = "with bf16" if torch.cuda.is_bf16_supported() else "without bf16"
-    return f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB, {bf16}"
+    return f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"
+
+
+def _precisions() -> str:
+    import torch
+
+    from ava_detect.models.network_options import bf16_unit
+
+    devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    return "; ".join(_precisions_of(device, bf16_unit(device)) for device in devices)
+
+
+def _precisions_of(device: str, unit: str) -> str:
+    if unit:
+        return f"{device}: fp32, and bf16 ({unit}), which is faster and changes scores slightly"
+    return f"{device}: fp32 only; it has no bf16 arithmetic, so --precision bf16 runs fp32 there"
 
 
 def _video() -> str:

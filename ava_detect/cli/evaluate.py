@@ -3,67 +3,107 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ava_detect.cli import options
-from ava_detect.cli.console import complain, say, table
+from ava_detect.cli.console import complain, in_flags, results_beside, say, table
+from ava_detect.storage.outputs import begins_with, check_output, check_output_folder
 
 if TYPE_CHECKING:
     from ava_detect.evaluation.runs import Evaluation
 
+# Of the files that --json writes.
+_JSON_START = b'{\n  "mAP": '
+
 
 def evaluate(
-    ground_truth: Annotated[Path, typer.Option(metavar="CSV", help="What is true: an AVA csv, plain or gzipped.")],
+    ground_truth: Annotated[
+        Path, typer.Option(metavar="FILE", help="What is true: an AVA csv, plain or gzipped, Parquet or COCO json.")
+    ],
     detections: Annotated[
         list[Path], typer.Option(metavar="CSV", help="What was found (csv or Parquet); again for runs to compare.")
     ],
     label_map: Annotated[
-        Path | None, typer.Option(metavar="PBTXT", help="The classes that count; default: AVA's 60.")
+        Path | None,
+        typer.Option(
+            metavar="PBTXT", help="The classes that count; default: those recorded with the results, else AVA's 60."
+        ),
     ] = None,
     exclude: Annotated[
         Path | None, typer.Option(metavar="CSV", help="Keyframes (video,timestamp) dropped on both sides.")
     ] = None,
     dialect: options.Dialect = "official",
     iou_thresholds: Annotated[
-        list[float] | None, typer.Option("--iou", metavar="F", help="IoU threshold; again for several.")
+        list[float] | None,
+        typer.Option(
+            "--iou", parser=options.number(0, 1, above=True), metavar="F", help="IoU threshold; again for several."
+        ),
     ] = None,
     subset: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Only these videos: a text file, one id a line.")
     ] = None,
     start_seconds: Annotated[
-        float, typer.Option(metavar="S", help="Added to the times of Parquet files, which count from the file's start.")
+        float,
+        typer.Option(
+            parser=options.SECONDS,
+            metavar="S",
+            help="Added to the times of Parquet files, which count from the file's start.",
+        ),
     ] = 0.0,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the numbers here.")] = None,
     report: Annotated[Path | None, typer.Option(metavar="DIR", help="Write a page that explains them here.")] = None,
+    overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Score detections with AVA's frame-mAP, and say why the number is what it is."""
     from ava_detect.evaluation.runs import EvaluationOptions, evaluate_runs
+    from ava_detect.results.recorded_names import own_classes
     from ava_detect.storage.local_files import write_text_atomic
 
-    thresholds = tuple(iou_thresholds or (0.5,))
-    settings = EvaluationOptions(label_map, exclude, dialect, thresholds, subset, start_seconds)
-    evaluation = evaluate_runs(ground_truth, detections, settings)
-    page = None if report is None else _write_report(report, ground_truth, evaluation)
+    inputs = {
+        "ground_truth": ground_truth, "detections": detections, "label_map": label_map, "exclude": exclude,
+        "subset": subset,
+    }  # fmt: skip
     if json_file is not None:
-        write_text_atomic(json_file, json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False) + "\n")
+        check_output(json_file, inputs, parameter="json_file", is_own=begins_with(_JSON_START), overwrite=overwrite)
+    if report is not None:
+        is_page = begins_with(b"<!DOCTYPE html>")
+        check_output_folder(report, ["index.html"], inputs, parameter="report", is_own=is_page, overwrite=overwrite)
+    results_beside(json_file)
+    thresholds = tuple(iou_thresholds or (0.5,))
+    settings = EvaluationOptions(None, exclude, dialect, thresholds, subset, start_seconds)
+    recorded = own_classes(detections, ground_truth) if label_map is None else None
+    classes = label_map if recorded is None else recorded.label_map
+    evaluation = evaluate_runs(ground_truth, detections, replace(settings, label_map=classes))
+    if recorded is not None:
+        source = f"the {len(recorded.label_map)} actions named in {recorded.source}; `label_map` chooses others"
+    elif label_map is None:
+        source = "AVA's 60 and their names, assumed because no label map was given; `label_map` names others"
+    else:
+        source = str(label_map)
+    page = None if report is None else _write_report(report, ground_truth, evaluation, in_flags(source))
+    if json_file is not None:
+        content = evaluation.to_json() | {"classes": in_flags(source)}
+        write_text_atomic(json_file, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     if not quiet:
         _print_evaluation(evaluation, page)
+        say(in_flags(f"Classes: {source}"))
     for run in evaluation.runs:
         for warning in run.warnings:
             complain(f"{run.path}: {warning}")
 
 
-def _write_report(out: Path, ground_truth: Path, evaluation: Evaluation) -> Path:
+def _write_report(out: Path, ground_truth: Path, evaluation: Evaluation, classes: str) -> Path:
     """The page on the last run, which is the new one where there are several."""
     # Plots take longer to load than most runs take to score.
     from ava_detect.visualization.report.write_report import write_report
 
     first, last = evaluation.runs[0], evaluation.runs[-1]
-    source = {"ground truth": str(ground_truth), "detections": str(last.path)}
+    source = {"ground truth": str(ground_truth), "detections": str(last.path), "classes": classes}
     if last is not first:
         source["compared with"] = str(first.path)
     comparison = evaluation.comparisons[-1] if evaluation.comparisons else None

@@ -23,17 +23,23 @@ def export(
     weights: Annotated[
         str | None, typer.Option(metavar="FILE|NAME", help="Trained weights, or 'random' to try the machinery.")
     ] = None,
+    overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Write a network for other runtimes, and check it there: ONNX, or torch.export of the backbone."""
     with progress_bar(show=not quiet) as on_progress:
-        report = export_config(config, weights, out, on_progress=on_progress)
+        report = export_config(config, weights, out, overwrite=overwrite, on_progress=on_progress)
     if not quiet:
         say(str(report))
 
 
 def export_config(
-    config: str | Path | None, weights: str | None, out: str | Path, *, on_progress: OnProgress | None = None
+    config: str | Path | None,
+    weights: str | None,
+    out: str | Path,
+    *,
+    overwrite: bool = True,
+    on_progress: OnProgress | None = None,
 ) -> ExportReport:
     """Build a config's network, load its weights, and write it: ``.onnx`` the whole detector, ``.pt2`` its backbone.
 
@@ -41,6 +47,7 @@ def export_config(
         config: A file or a name; None for the weights' own.
         weights: A file, a name of the zoo, or ``"random"``.
         out: The file to write.
+        overwrite: Whether an existing file that is no such export is replaced.
         on_progress: Told of the bytes of a download.
 
     Returns:
@@ -51,12 +58,9 @@ def export_config(
         WeightsError: The weights do not fit.
         AvaDetectError: The written network differs from its source.
     """
-    from ava_detect.config.build import build_model
     from ava_detect.config.choice import config_of
-    from ava_detect.models.action_detector import require_detector
-    from ava_detect.models.export import export_backbone, export_onnx
-    from ava_detect.models.weights import load_weights
     from ava_detect.models.zoo import RANDOM_WEIGHTS, resolve
+    from ava_detect.storage.outputs import check_output
 
     out = Path(out)
     if out.suffix not in (".onnx", ".pt2"):
@@ -65,7 +69,15 @@ def export_config(
         raise ConfigError(
             f"give `weights`, a file or a name, to export, or `weights={RANDOM_WEIGHTS}` to try an untrained network"
         )
-    model = require_detector(build_model(config_of(config, weights)))
-    if weights != RANDOM_WEIGHTS:
-        load_weights(model, resolve(weights, on_progress))
-    return export_onnx(model, out) if out.suffix == ".onnx" else export_backbone(model, out)
+    settings = config_of(config, weights)
+    settings.require_detection()
+    check_output(out, {"weights": weights, "config": config})
+    path = None if weights == RANDOM_WEIGHTS else resolve(weights, on_progress)
+    # With PyTorch, which a wrong config or a file that is no weights file need not wait for.
+    from ava_detect.config.build import build_with_weights
+    from ava_detect.models.action_detector import require_detector
+    from ava_detect.models.export import export_backbone, export_onnx
+
+    model, _ = build_with_weights(settings, path)
+    write = export_onnx if out.suffix == ".onnx" else export_backbone
+    return write(require_detector(model), out, overwrite=overwrite)

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from ava_detect.cli import options
-from ava_detect.cli.console import complain, say
+from ava_detect.cli.console import complain, results_beside, say
 from ava_detect.cli.progress import progress_bar
 
 
@@ -22,15 +22,22 @@ def hand_over(
     out: Annotated[Path, typer.Option(help="Output folder.")],
     videos: options.Videos = None,
     label_map: options.LabelMap = None,
-    min_score: Annotated[float, typer.Option(metavar="F", help="Least score of an action to be exported.")] = 0.5,
+    min_score: Annotated[
+        float, typer.Option(parser=options.SCORE, metavar="F", help="Least score of an action to be exported.")
+    ] = 0.5,
     start_seconds: options.ResultsStart = None,
+    images: Annotated[
+        bool, typer.Option("--images", help="With coco: the frames of the keyframes as JPEG, in OUT/images.")
+    ] = False,
+    overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Export results in the import format of another tool: boxes, tracks and actions."""
     from ava_detect.results.export.hand_over import hand_over
     from ava_detect.results.saved import ReadOptions
 
-    exported = hand_over(results, to, out, ReadOptions(videos, label_map, start_seconds), min_score=min_score)
+    reading = ReadOptions(videos, label_map, start_seconds)
+    exported = hand_over(results, to, out, reading, min_score=min_score, images=images, overwrite=overwrite)
     if not quiet:
         say(
             f"{exported.num_boxes:,} boxes of {exported.num_tracks:,} people in {exported.num_videos:,} videos, "
@@ -38,24 +45,38 @@ def hand_over(
         )
         for path in exported.files:
             say(str(path))
+        if exported.note:
+            say(f"Next: {exported.note}.")
 
 
 def tubes(
     results: options.Results,
-    out: Annotated[Path, typer.Option(metavar="FILE", help="A .parquet, .csv or .jsonl file.")],
-    min_peak: Annotated[float, typer.Option(metavar="F", help="Least peak score of a tube.")] = 0.5,
-    min_score: Annotated[float, typer.Option(metavar="F", help="Least score at every keyframe of a tube.")] = 0.3,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="A .parquet, .csv or .jsonl file; - for csv on stdout.")],
+    min_peak: Annotated[
+        float, typer.Option(parser=options.SCORE, metavar="F", help="Least peak score of a tube.")
+    ] = 0.5,
+    min_score: Annotated[
+        float, typer.Option(parser=options.SCORE, metavar="F", help="Least score at every keyframe of a tube.")
+    ] = 0.3,
     smoothing_seconds: Annotated[
-        float, typer.Option("--smoothing", metavar="SECONDS", help="Sigma of the Gaussian over time; 0: none.")
+        float,
+        typer.Option(
+            "--smoothing",
+            parser=options.number(0, 3600),
+            metavar="SECONDS",
+            help="Sigma of the Gaussian over time; 0: none.",
+        ),
     ] = 0.6,
     label_map: options.LabelMap = None,
     start_seconds: options.ResultsStart = None,
+    overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Find action tubes: a row per person, action and time interval, with the box and score at each keyframe."""
     from ava_detect.results.export.hand_over import find_tubes
     from ava_detect.results.saved import ReadOptions
 
+    results_beside(out)
     count = find_tubes(
         results,
         out,
@@ -63,6 +84,7 @@ def tubes(
         min_peak=min_peak,
         min_score=min_score,
         smoothing_seconds=smoothing_seconds,
+        overwrite=overwrite,
     )
     if not quiet:
         say(f"{count:,} action tubes: {out}")
@@ -80,7 +102,9 @@ def pictures(
     ground_truth: options.GroundTruth = None,
     videos: options.Videos = None,
     label_map: options.LabelMap = None,
-    min_score: Annotated[float, typer.Option(metavar="F", help="Least score of an action to be drawn.")] = 0.3,
+    min_score: Annotated[
+        float, typer.Option(parser=options.SCORE, metavar="F", help="Least score of an action to be drawn.")
+    ] = 0.3,
     start_seconds: options.ResultsStart = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -113,12 +137,20 @@ def pictures(
 def explain(
     video: Annotated[Path, typer.Argument(metavar="VIDEO", help="A video file.")],
     timestamp_seconds: Annotated[
-        float, typer.Option("--at", metavar="SECONDS", help="Keyframe, in seconds from the start of the file.")
+        float,
+        typer.Option(
+            "--at", parser=options.SECONDS, metavar="SECONDS", help="Keyframe, in seconds from the start of the file."
+        ),
     ],
     weights: Annotated[str, typer.Option(metavar="FILE|NAME", help="Trained weights (`weights list`).")],
     out: Annotated[Path, typer.Option(metavar="PNG", help="The image file to write.")],
     person: Annotated[
-        int | None, typer.Option(metavar="N", help="From 1, left to right; default: the highest score.")
+        int | None,
+        typer.Option(
+            parser=options.number(1, 100_000, whole=True),
+            metavar="N",
+            help="From 1, left to right; default: the highest score.",
+        ),
     ] = None,
     action: Annotated[
         str | None,
@@ -127,20 +159,25 @@ def explain(
     config: Annotated[str | None, typer.Option(help="A config file or a shipped one's name.")] = None,
     detector: Annotated[str | None, typer.Option(metavar="SPEC", help="Person detector, as for `annotate`.")] = None,
     device: options.Device = "auto",
+    overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Show where the network looked for one action of one person, in every pathway (Grad-CAM)."""
-    from ava_detect.annotation.explain import explain
     from ava_detect.annotation.settings import AnnotateSettings
     from ava_detect.config.choice import config_of
+
+    results_beside(out)
+    settings = AnnotateSettings(config_of(config, weights), weights, detector, device=device).with_weights_file()
+    from ava_detect.annotation.explain import explain  # with PyTorch, which wrong settings need not wait for
 
     explanation = explain(
         video,
         timestamp_seconds,
         out,
-        AnnotateSettings(config_of(config, weights), weights, detector, device=device),
+        settings,
         person=person,
         action=action,
+        overwrite=overwrite,
     )
     if not quiet:
         attention = explanation.attention

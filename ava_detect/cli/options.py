@@ -2,13 +2,64 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from ava_detect.errors import shown
+
+_MAX_SHOWN = 40
+_WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
+_DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+
+
+def number(
+    low: float, high: float, *, above: bool = False, whole: bool = False, words: tuple[str, ...] = ()
+) -> Callable[[object], Any]:
+    """Return the parser of an option that takes a number: plain digits, finite and in a range.
+
+    Args:
+        low: Smallest value.
+        high: Largest value.
+        above: Whether ``low`` itself is too small.
+        whole: Whether the number is an integer.
+        words: Text that is allowed too, and returned as it is.
+
+    Returns:
+        For the argument ``parser`` of ``typer.Option``. It raises ``typer.BadParameter`` with what is allowed.
+    """
+    kind = "a whole number" if whole else "a number"
+    span = f"above {low:,.10g}, at most {high:,.10g}" if above else f"from {low:,.10g} to {high:,.10g}"
+    allowed = f"{kind} {span}" + "".join(f", or {word}" for word in words)
+
+    def parse(value: object) -> int | float | str:
+        text = str(value)
+        if text in words:
+            return text
+        if (_WHOLE if whole else _DECIMAL).fullmatch(text) and len(text) < 400:
+            parsed = int(text) if whole else float(text)
+            if low <= parsed <= high and not (above and parsed == low):
+                return parsed
+        got = shown(text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}...")
+        raise typer.BadParameter(f"expected {allowed}, got '{got}'")
+
+    return parse
+
+
+# Beyond these ranges lie slips of the pen; each is far above what is used.
+MAX_SECONDS = 1e7
+MAX_WORKERS = 10_000
+COUNT = number(0, 10**15, whole=True)  # of which the library knows the limits
+SCORE = number(0, 1)
+SECONDS = number(0, MAX_SECONDS)
+DURATION = number(0, MAX_SECONDS, above=True)
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print problems only.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are not from an earlier run.")]
 Resume = Annotated[bool, typer.Option("--resume/--restart", help="Keep what is done, or begin anew.")]
 Overrides = Annotated[
     list[str] | None,
@@ -24,7 +75,8 @@ Execution = Annotated[
 
 # People
 MinPersonScore = Annotated[
-    float | None, typer.Option(metavar="F", help="Least score of a person; default: the config's, or the detector's.")
+    float | None,
+    typer.Option(parser=SCORE, metavar="F", help="Least score of a person; default: the config's, or the detector's."),
 ]
 Boxes = Annotated[
     str | None, typer.Option(metavar="CSV", help="People found before (AVA csv or COCO json), or their address.")
@@ -36,7 +88,8 @@ GroundTruth = Annotated[
 ]
 Exclude = Annotated[Path | None, typer.Option(metavar="CSV", help="Keyframes (video,timestamp) that are left out.")]
 StartSeconds = Annotated[
-    float, typer.Option(metavar="S", help="Where in its movie each file starts (900 for trimmed AVA files).")
+    float,
+    typer.Option(parser=SECONDS, metavar="S", help="Where in its movie each file starts (900 for trimmed AVA files)."),
 ]
 Dialect = Annotated[str, typer.Option(metavar="official|pyslowfast", help="Whose rules: see docs/evaluation.md.")]
 
@@ -50,5 +103,7 @@ LabelMap = Annotated[
 ]
 ResultsStart = Annotated[
     float | None,
-    typer.Option(metavar="S", help="Where in its movie each file starts, for csv files; default: the run's own."),
+    typer.Option(
+        parser=SECONDS, metavar="S", help="Where in its movie each file starts, for csv files; default: the run's own."
+    ),
 ]

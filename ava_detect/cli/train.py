@@ -29,9 +29,10 @@ def train(
 ) -> None:
     """Learn the weights of a config's network from its data, on one process or under torchrun."""
     from ava_detect.config import load_config
-    from ava_detect.training import train as learn
 
     settings = load_config(config, overrides or ())
+    from ava_detect.training import train as learn  # with PyTorch, which a wrong config need not wait for
+
     try:
         with progress_bar(show=not quiet) as on_progress:
             result = learn(settings, out, resume=resume, on_progress=on_progress)

@@ -25,7 +25,9 @@ def visualize(
     ground_truth: options.GroundTruth = None,
     videos: options.Videos = None,
     label_map: options.LabelMap = None,
-    min_score: Annotated[float, typer.Option(metavar="F", help="Actions below it are left off the page.")] = 0.1,
+    min_score: Annotated[
+        float, typer.Option(parser=options.SCORE, metavar="F", help="Actions below it are left off the page.")
+    ] = 0.1,
     start_seconds: options.ResultsStart = None,
     placing: Annotated[
         str,

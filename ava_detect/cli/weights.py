@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ava_detect.cli import options
-from ava_detect.cli.console import Command, say
+from ava_detect.cli.console import Command, results_beside, say
 from ava_detect.cli.progress import progress_bar
 
 app = typer.Typer(
@@ -96,14 +96,16 @@ def convert(
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write.")],
     to: Annotated[str, typer.Option(metavar="FAMILY", help="The layout of OUT; ours is safetensors.")] = "ava_detect",
     half: Annotated[bool, typer.Option("--half", help="Round to float16: half the space.")] = False,
+    overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Rewrite weights in another family's layout; every tensor keeps its bits, unless --half."""
     from ava_detect.models.weights import convert as convert_file
     from ava_detect.models.zoo import resolve
 
+    results_beside(target)
     with progress_bar(show=not quiet) as on_progress:
         path = resolve(source, on_progress)
-    report = convert_file(path, target, to=to, half=half)
+    report = convert_file(path, target, to=to, half=half, overwrite=overwrite)
     if not quiet:
         say(str(report))

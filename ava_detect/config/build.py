@@ -7,14 +7,19 @@ from pathlib import Path
 import torch
 
 from ava_detect.config import BackboneConfig, Config, LabelsConfig, load_config
+from ava_detect.config.memory import require_memory
 from ava_detect.errors import ConfigError
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
 from ava_detect.models.heads import ClassificationHead, ProjectionHead
 from ava_detect.models.laterals import LateralSettings
 from ava_detect.models.roi import RoIPool
 from ava_detect.models.slowfast import NonLocalSettings, SlowFast
-from ava_detect.structures import ClipSettings
+from ava_detect.models.weights import WeightsReport
+from ava_detect.models.weights.loading import load_file
+from ava_detect.models.weights.reading import read_weights_file
 from ava_detect.structures.labels import Action, LabelMap
+
+_MAX_SHOWN = 5
 
 
 def build_model(config: Config | str | Path, *, seed: int = 0) -> ActionDetector | ActionClassifier:
@@ -29,13 +34,36 @@ def build_model(config: Config | str | Path, *, seed: int = 0) -> ActionDetector
         The network, on the CPU.
 
     Raises:
-        ConfigError: The config cannot be found or read.
+        ConfigError: The config cannot be found or read, or its network and one clip need more memory than the machine
+            has.
     """
     config = config if isinstance(config, Config) else load_config(config)
+    require_memory(config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = _classifier(config) if config.model.task == "classification" else _detector(config)
     return model.eval()
+
+
+def build_with_weights(
+    config: Config | str | Path, weights: str | Path | None
+) -> tuple[ActionDetector | ActionClassifier, WeightsReport | None]:
+    """Build the network of a config and load its weights; a file that is no weights file is refused before.
+
+    Args:
+        config: As for ``build_model``.
+        weights: The weights file; None for the random weights.
+
+    Returns:
+        The network, in evaluation mode on the CPU, and the report on its weights; None for random ones.
+
+    Raises:
+        ConfigError: As for ``build_model``.
+        WeightsError: The file is no weights file, or does not fit the network.
+    """
+    file = None if weights is None else read_weights_file(weights)
+    model = build_model(config)
+    return model, None if file is None else load_file(model, file)
 
 
 def build_backbone(config: BackboneConfig) -> SlowFast:
@@ -83,7 +111,7 @@ def _detector(config: Config) -> ActionDetector:
         roi_pool.num_features(backbone.out_channels),
         **config.model.head.model_dump(exclude={"activation", "pool_size"}),
     )
-    return ActionDetector(backbone, roi_pool, head, _clip_settings(config))
+    return ActionDetector(backbone, roi_pool, head, config.clip.settings())
 
 
 def _classifier(config: Config) -> ActionClassifier:
@@ -98,11 +126,7 @@ def _classifier(config: Config) -> ActionClassifier:
         pool_sizes=[None if side is None else (length, side, side) for length in lengths],
         dropout=head_config.dropout,
     )
-    return ActionClassifier(backbone, head, _clip_settings(config), activation=head_config.activation)
-
-
-def _clip_settings(config: Config) -> ClipSettings:
-    return ClipSettings(**config.clip.model_dump())
+    return ActionClassifier(backbone, head, config.clip.settings(), activation=head_config.activation)
 
 
 def label_map_of(config: Config) -> LabelMap:
@@ -128,7 +152,9 @@ def label_map_of(config: Config) -> LabelMap:
     known = LabelMap.ava() if labels.map is None else LabelMap.from_pbtxt(labels.map)
     unknown = [str(action_id) for action_id in labels.ids if action_id not in known]
     if unknown:
-        raise ConfigError(f"labels.ids {', '.join(unknown)} are not in the label map {labels.map or 'of AVA'}")
+        more = f" and {len(unknown) - _MAX_SHOWN} more" if len(unknown) > _MAX_SHOWN else ""
+        shown = ", ".join(unknown[:_MAX_SHOWN]) + more
+        raise ConfigError(f"labels.ids {shown} are not in the label map {labels.map or 'of AVA'}")
     actions = known.subset(labels.ids) if labels.ids else known
     if len(actions) != num_classes:
         raise ConfigError(

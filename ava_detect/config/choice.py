@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from pydantic import ValidationError
 
 from ava_detect.config import Config, load_config
-from ava_detect.errors import ConfigError
+from ava_detect.config.loading import from_values
+from ava_detect.errors import shown
 from ava_detect.models.own_format import config_inside
 from ava_detect.models.zoo import RANDOM_WEIGHTS, find_entry, is_file, resolve
 from ava_detect.storage.addresses import is_address, without_secrets
@@ -37,16 +34,7 @@ def config_of(config: Config | str | Path | None, weights: str | Path | None = N
             return load_config(find_entry(str(weights)).config)
         inside = config_inside(resolve(weights))
         if inside is not None:
-            return _validated(inside, weights)
+            return from_values(
+                Config, inside, f"{shown(without_secrets(str(weights)))}, the config inside (give another by `config`)"
+            )
     return load_config("demo" if config is None else config)
-
-
-def _validated(inside: Mapping[str, Any], weights: str | Path) -> Config:
-    """The config inside a weights file; ``ConfigError`` where it does not fit the schema."""
-    try:
-        return Config.model_validate(inside)
-    except ValidationError as error:
-        path = without_secrets(str(weights))
-        raise ConfigError(
-            f"{path}: the config inside does not fit this release ({error.errors()[0]['msg']}); name one by `config`"
-        ) from error

@@ -2,21 +2,63 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
+from ava_detect.structures import ClipSettings
+from ava_detect.structures.clip import MAX_CLIP_FRAMES, MAX_FPS, MAX_RATE, MAX_SIDE_PIXELS, MIN_FPS, MIN_STD
+
+# Marks of the two forms of a setting that may differ by pathway, in the places of pydantic's errors.
+FOR_ALL, BY_PATHWAY = "(for all pathways)", "(by pathway)"
+STEM_STRIDE = 4  # input pixels per cell after the stem
+MAX_BLOCKS, MAX_WIDTH, MAX_KERNEL, MAX_CLASSES = 1000, 4096, 99, 100_000
+
+T = TypeVar("T")
 Pathway = Literal["slow", "fast"]
-Stages = tuple[int, int, int, int]
-Kernels = tuple[int, int, int, int, int]
-Size = tuple[int, int, int]
-Triple = tuple[float, float, float]
+
+
+def _stage_number(key: Any) -> Any:
+    """A stage number; JSON and overrides give the keys of mappings as text."""
+    return int(key) if isinstance(key, str) and key in map(str, range(100)) else key
+
+
+# Lists become tuples; their values are as strict as all others.
+AS_LIST = Field(strict=False)
+_ByForm = Discriminator(lambda value: BY_PATHWAY if isinstance(value, dict) else FOR_ALL)
+PerPathway = Annotated[Annotated[T, Tag(FOR_ALL)] | Annotated[dict[Pathway, T], Tag(BY_PATHWAY)], _ByForm]
+_Stage = Annotated[int, BeforeValidator(_stage_number)]
+ByStage = dict[Pathway, dict[_Stage, T]]
+Text = Annotated[str, Field(min_length=1)]
+
+_Depth = Annotated[int, Field(ge=1, le=MAX_BLOCKS)]
+_NumTemporal = Annotated[int, Field(ge=0, le=MAX_BLOCKS)]
+_Kernel = Annotated[int, Field(ge=1, le=MAX_KERNEL)]
+_Stride = Annotated[int, Field(ge=1, le=8)]
+_Dilation = Annotated[int, Field(ge=1, le=64)]
+_Block = Annotated[int, Field(ge=0, le=MAX_BLOCKS)]
+_Window = Annotated[int, Field(ge=1, le=MAX_SIDE_PIXELS)]
+_Group = Annotated[int, Field(ge=1, le=MAX_CLIP_FRAMES)]
+_Mean = Annotated[float, Field(ge=0, le=1)]
+_Std = Annotated[float, Field(ge=MIN_STD, le=1)]
+Depths = Annotated[tuple[_Depth, _Depth, _Depth, _Depth], AS_LIST]
+NumTemporal = Annotated[tuple[_NumTemporal, _NumTemporal, _NumTemporal, _NumTemporal], AS_LIST]
+Kernels = Annotated[tuple[_Kernel, _Kernel, _Kernel, _Kernel, _Kernel], AS_LIST]
+Strides = Annotated[tuple[_Stride, _Stride, _Stride, _Stride], AS_LIST]
+Dilations = Annotated[tuple[_Dilation, _Dilation, _Dilation, _Dilation], AS_LIST]
+Blocks = Annotated[tuple[_Block, ...], AS_LIST]
+Window = Annotated[tuple[_Window, _Window, _Window], AS_LIST]
+Means = Annotated[tuple[_Mean, _Mean, _Mean], AS_LIST]
+Stds = Annotated[tuple[_Std, _Std, _Std], AS_LIST]
 
 
 class Section(BaseModel):
-    """One mapping of a config file; an unknown key is an error."""
+    """One mapping of a config file; an unknown key is an error, and a value has the type that the schema says.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Text is not taken for a number or a truth value, nor one of these for another, and no number is NaN or infinite.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class BackboneConfig(Section):
@@ -44,25 +86,25 @@ class BackboneConfig(Section):
         nonlocal_groups: Pathway -> stage -> number of groups in time, 1 by default.
     """
 
-    pathways: tuple[Pathway, ...] = ("slow", "fast")
-    depths: Stages = (3, 4, 6, 3)
-    num_temporal: Stages | dict[Pathway, Stages] | None = None
-    temporal_kernels: Kernels | dict[Pathway, Kernels] = {"slow": (1, 1, 1, 3, 3), "fast": (5, 3, 3, 3, 3)}
-    width: int = Field(64, ge=1)
-    alpha: int = Field(4, ge=1)
-    beta_inv: int = Field(8, ge=1)
+    pathways: Annotated[tuple[Pathway, ...], AS_LIST] = ("slow", "fast")
+    depths: Depths = (3, 4, 6, 3)
+    num_temporal: PerPathway[NumTemporal] | None = None
+    temporal_kernels: PerPathway[Kernels] = {"slow": (1, 1, 1, 3, 3), "fast": (5, 3, 3, 3, 3)}
+    width: int = Field(64, ge=1, le=MAX_WIDTH)
+    alpha: int = Field(4, ge=1, le=MAX_CLIP_FRAMES)
+    beta_inv: int = Field(8, ge=1, le=MAX_WIDTH)
     slow_frames: Literal["linspace", "stride"] = "linspace"
-    fusion_ratio: int = Field(2, ge=1)
-    fusion_kernel: int = Field(7, ge=1)
+    fusion_ratio: int = Field(2, ge=1, le=64)
+    fusion_kernel: int = Field(7, ge=1, le=MAX_KERNEL)
     lateral_kind: Literal["conv", "time_to_channel", "sample"] = "conv"
     lateral_merge: Literal["concat", "sum"] = "concat"
     lateral_norm: bool = True
-    strides: Stages | dict[Pathway, Stages] = (1, 2, 2, 1)
-    dilations: Stages | dict[Pathway, Stages] = (1, 1, 1, 2)
-    nonlocal_blocks: dict[Pathway, dict[int, tuple[int, ...]]] = Field({})
+    strides: PerPathway[Strides] = (1, 2, 2, 1)
+    dilations: PerPathway[Dilations] = (1, 1, 1, 2)
+    nonlocal_blocks: ByStage[Blocks] = Field({})
     nonlocal_affinity: Literal["dot_product", "softmax"] = "dot_product"
-    nonlocal_pool: dict[Pathway, dict[int, Size]] = Field({})
-    nonlocal_groups: dict[Pathway, dict[int, int]] = Field({})
+    nonlocal_pool: ByStage[Window] = Field({})
+    nonlocal_groups: ByStage[_Group] = Field({})
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -77,8 +119,40 @@ class BackboneConfig(Section):
             missing = [p for p in self.pathways if isinstance(values, dict) and p not in values]
             if missing:
                 raise ValueError(f"{name} by pathway needs every pathway, and {missing[0]} is missing")
+        if len({*self.per_pathway("strides").values()}) > 1:
+            raise ValueError("strides must be the same in both pathways, whose maps are joined after each stage")
+        lengths = [length for kernels in self.per_pathway("temporal_kernels").values() for length in kernels]
+        even = [length for length in (self.fusion_kernel, *lengths) if length % 2 == 0]
+        if even:
+            raise ValueError(f"a kernel in time has an odd length, which keeps the number of frames, got {even[0]}")
         self._check_nonlocal_stages()
         return self
+
+    def per_pathway(self, name: str) -> dict[Pathway, tuple[int, ...]]:
+        """Return a setting that may differ by pathway.
+
+        Args:
+            name: Such as ``"strides"``.
+
+        Returns:
+            Its value for each pathway of the network.
+        """
+        value = getattr(self, name)
+        return {pathway: value[pathway] if isinstance(value, dict) else value for pathway in self.pathways}
+
+    def map_sides(self, side: int) -> list[int]:
+        """Return the sides of the feature maps after the stem and after res2..res5.
+
+        Args:
+            side: Side of the clip in pixels.
+
+        Returns:
+            Five numbers of cells, falling.
+        """
+        sides = [-(-side // STEM_STRIDE)]
+        for stride in self.per_pathway("strides")["slow"]:
+            sides.append(-(-sides[-1] // stride))
+        return sides
 
     def _check_nonlocal_stages(self) -> None:
         """Refuse non-local blocks, pools and groups where the network has no such stage or block."""
@@ -113,11 +187,11 @@ class RoIConfig(Section):
         feature_stride: Input pixels per feature cell; by default the backbone's.
     """
 
-    resolution: int = Field(7, ge=1)
+    resolution: int = Field(7, ge=1, le=64)
     aligned: bool = True
     temporal_pool: Literal["mean", "max"] = "mean"
     with_global: bool = False
-    feature_stride: int | None = Field(None, ge=1)
+    feature_stride: int | None = Field(None, ge=1, le=MAX_SIDE_PIXELS)
 
 
 class HeadConfig(Section):
@@ -132,11 +206,11 @@ class HeadConfig(Section):
             averages the whole map. Classifiers only.
     """
 
-    num_classes: int = Field(80, ge=1)
+    num_classes: int = Field(80, ge=1, le=MAX_CLASSES)
     dropout: float = Field(0.5, ge=0, lt=1)
     background_class: bool = False
     activation: Literal["softmax", "sigmoid", "none"] = "sigmoid"
-    pool_size: int | None = Field(None, ge=1)
+    pool_size: int | None = Field(None, ge=1, le=MAX_SIDE_PIXELS)
 
 
 class ModelConfig(Section):
@@ -180,20 +254,23 @@ class ClipConfig(Section):
         resize: ``opencv`` resizes as for the published networks' training; ``swscale`` is faster.
     """
 
-    num_frames: int = Field(32, ge=1)
-    sampling_rate: int = Field(2, ge=1)
-    sampling_fps: float = Field(30.0, gt=0)
-    short_side: int = Field(256, ge=32)
-    mean: Triple = (0.45, 0.45, 0.45)
-    std: Triple = (0.225, 0.225, 0.225)
+    num_frames: int = Field(32, ge=1, le=MAX_CLIP_FRAMES)
+    sampling_rate: int = Field(2, ge=1, le=MAX_RATE)
+    sampling_fps: float = Field(30.0, ge=MIN_FPS, le=MAX_FPS)
+    short_side: int = Field(256, ge=32, le=MAX_SIDE_PIXELS)
+    mean: Means = (0.45, 0.45, 0.45)
+    std: Stds = (0.225, 0.225, 0.225)
     sampling: Literal["time", "frames"] = "time"
     resize: Literal["swscale", "opencv"] = "opencv"
 
     @model_validator(mode="after")
-    def _positive(self) -> Self:
-        if min(self.std) <= 0:
-            raise ValueError(f"std must be above 0 in every channel, got {list(self.std)}")
+    def _usable(self) -> Self:
+        self.settings()
         return self
+
+    def settings(self) -> ClipSettings:
+        """Return the same settings for the rooms that know no configs."""
+        return ClipSettings(**self.model_dump())
 
 
 class DetectorConfig(Section):
@@ -204,5 +281,5 @@ class DetectorConfig(Section):
         min_score: Lowest score of a person, 0..1; by default the detector's own.
     """
 
-    spec: str = "builtin"
+    spec: Text = "builtin"
     min_score: float | None = Field(None, ge=0, le=1)

@@ -6,13 +6,20 @@ paths refer to the working directory.
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ava_detect.config.model import Section
+from ava_detect.config.model import AS_LIST, Section, Text
+from ava_detect.structures.clip import MAX_SIDE_PIXELS
 
 _LEAST_SHORT_SIDE = 32
+# Beyond these lie slips of the pen; each is far above what is used.
+_MAX_SECONDS, _MAX_EPOCHS, _MAX_BATCH, _MAX_WORKERS, _MAX_COUNT = 1e7, 100_000, 65_536, 256, 10**9
+_MAX_SEED = 4_000_000_000  # NumPy's are below 2**32, and each process adds its number
+_Side = Annotated[int, Field(ge=_LEAST_SHORT_SIDE, le=MAX_SIDE_PIXELS)]
+_Views = Annotated[int, Field(ge=1, le=1000)]
+_Epoch = Annotated[int, Field(ge=0, le=_MAX_EPOCHS)]
 
 
 class SplitConfig(Section):
@@ -26,11 +33,11 @@ class SplitConfig(Section):
         exclude: A csv of video and second, the keyframes to leave out; AVA only.
     """
 
-    annotations: str
-    videos: str | None = None
-    frames: str | None = None
-    proposals: str | None = None
-    exclude: str | None = None
+    annotations: Text
+    videos: Text | None = None
+    frames: Text | None = None
+    proposals: Text | None = None
+    exclude: Text | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -63,16 +70,16 @@ class DataConfig(Section):
     kind: Literal["ava", "kinetics", "charades"] = "ava"
     train: SplitConfig | None = None
     val: SplitConfig | None = None
-    start_seconds: float = Field(0.0, ge=0)
+    start_seconds: float = Field(0.0, ge=0, le=_MAX_SECONDS)
     min_proposal_score: float = Field(0.8, ge=0, le=1)
     match_iou: float = Field(0.9, gt=0, le=1)
-    short_side: tuple[int, int] = (256, 320)
-    crop: int | None = Field(224, ge=_LEAST_SHORT_SIDE)
+    short_side: Annotated[tuple[_Side, _Side], AS_LIST] = (256, 320)
+    crop: int | None = Field(224, ge=_LEAST_SHORT_SIDE, le=MAX_SIDE_PIXELS)
     min_visible: float = Field(0.0, ge=0, le=1)
     flip: float = Field(0.5, ge=0, le=1)
     color_jitter: float = Field(0.0, ge=0, lt=1)
-    test_views: tuple[int, int] = (10, 3)
-    num_workers: int = Field(2, ge=0)
+    test_views: Annotated[tuple[_Views, _Views], AS_LIST] = (10, 3)
+    num_workers: int = Field(2, ge=0, le=_MAX_WORKERS)
 
     @model_validator(mode="after")
     def _in_range(self) -> Self:
@@ -80,7 +87,7 @@ class DataConfig(Section):
         if not (self.crop or _LEAST_SHORT_SIDE) <= low <= high:
             least = f"crop {self.crop}" if self.crop else str(_LEAST_SHORT_SIDE)
             raise ValueError(f"short_side must be [low, high] with {least} <= low <= high, got [{low}, {high}]")
-        if self.test_views[0] < 1 or self.test_views[1] not in (1, 3):
+        if self.test_views[1] not in (1, 3):
             raise ValueError(
                 f"test_views must be at least 1 clip over time and 1 or 3 crops, got {list(self.test_views)}"
             )
@@ -120,9 +127,9 @@ class TrainConfig(Section):
         log_every: Steps between lines of the log.
     """
 
-    epochs: int = Field(20, ge=1)
-    batch_size: int = Field(64, ge=1)
-    accumulate: int = Field(1, ge=1)
+    epochs: int = Field(20, ge=1, le=_MAX_EPOCHS)
+    batch_size: int = Field(64, ge=1, le=_MAX_BATCH)
+    accumulate: int = Field(1, ge=1, le=_MAX_BATCH)
     loss: Literal["bce", "focal", "cross_entropy"] | None = None
     focal_alpha: float = Field(3.0, gt=0)
     focal_gamma: float = Field(1.0, ge=0)
@@ -131,21 +138,21 @@ class TrainConfig(Section):
     nesterov: bool = True
     weight_decay: float = Field(1e-7, ge=0)
     schedule: Literal["step", "cosine"] = "step"
-    step_epochs: tuple[int, ...] = (10, 15, 20)
+    step_epochs: Annotated[tuple[_Epoch, ...], AS_LIST] = (10, 15, 20)
     step_factor: float = Field(0.1, gt=0, lt=1)
-    warmup_epochs: float = Field(5.0, ge=0)
+    warmup_epochs: float = Field(5.0, ge=0, le=_MAX_EPOCHS)
     warmup_start: float = Field(0.000125, ge=0)
     clip_norm: float | None = Field(None, gt=0)
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     ema_decay: float | None = Field(None, gt=0, lt=1)
     sync_batchnorm: bool = False
     compile: bool = False
-    initialise: str | None = None
-    seed: int = Field(0, ge=0)
-    eval_every: int = Field(1, ge=0)
-    eval_keyframes: int | None = Field(None, ge=1)
-    save_every: int | None = Field(None, ge=1)
-    log_every: int = Field(10, ge=1)
+    initialise: Text | None = None
+    seed: int = Field(0, ge=0, le=_MAX_SEED)
+    eval_every: int = Field(1, ge=0, le=_MAX_COUNT)
+    eval_keyframes: int | None = Field(None, ge=1, le=_MAX_COUNT)
+    save_every: int | None = Field(None, ge=1, le=_MAX_COUNT)
+    log_every: int = Field(10, ge=1, le=_MAX_COUNT)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

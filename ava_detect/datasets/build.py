@@ -17,7 +17,6 @@ from ava_detect.datasets.keyframe_table import read_keyframe_table
 from ava_detect.datasets.kinetics import listed_files, read_kinetics
 from ava_detect.datasets.packed import PackedStrings
 from ava_detect.errors import ConfigError
-from ava_detect.structures import ClipSettings
 
 Split = Literal["train", "val"]
 
@@ -60,13 +59,14 @@ def _build_ava(config: Config, files: SplitConfig, *, training: bool) -> AvaData
         exclude=files.exclude,
         min_proposal_score=data.min_proposal_score,
         match_iou=data.match_iou,
+        start_seconds=data.start_seconds,
         training=training,
     )
     return AvaDataset(
         table,
         _clips_by_id(files, table.video_ids, data.start_seconds),
         label_map,
-        ClipSettings(**config.clip.model_dump()),
+        config.clip.settings(),
         augmentation=_augmentation(data) if training else None,
         seed=config.train.seed,
     )
@@ -89,7 +89,7 @@ def _build_classification(config: Config, files: SplitConfig, *, training: bool)
         clips,
         labels,
         label_map_of(config),
-        ClipSettings(**config.clip.model_dump()),
+        config.clip.settings(),
         # PySlowFast places the test clips of the two datasets differently.
         views=ViewGrid(num_clips, num_crops, last_clip_at_end=data.kind == "charades"),
         augmentation=_augmentation(data) if training else None,

@@ -7,31 +7,31 @@ the workers of a loader.
 from __future__ import annotations
 
 import os
-import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import av
 import numpy as np
 import numpy.typing as npt
 import torch
 from av.video.reformatter import VideoReformatter
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from ava_detect.datasets.extracted_frames import FrameSequence, find_frames, read_image
 from ava_detect.datasets.packed import LruCache, PackedStrings
-from ava_detect.errors import VideoError
+from ava_detect.errors import VideoError, shown
 from ava_detect.structures import Clip, ClipSettings
+from ava_detect.structures.video_ids import ByVideoId
 from ava_detect.video.clip_sampler import clip_grid_points, sample_clip
+from ava_detect.video.orientation import Orientation
 from ava_detect.video.reader import DecodedFrame, VideoReader
 from ava_detect.video.sources import videos_by_id
 from ava_detect.video.transforms import resize_short_side, short_side_size
 
 _READERS_KEPT, _FOLDERS_KEPT = 64, 1024
 _MOST_IDS_SHOWN = 3
-_FRAME_NAME = re.compile(r"(?P<prefix>.*?)(?P<number>\d+)(?P<suffix>\.(?:jpe?g|png))", re.IGNORECASE)
 _ADVICE = "'ava-detect data check' lists every such fault of a dataset before training"
 
 
@@ -149,22 +149,8 @@ class VideoClips:
             raise VideoError(f"{error}; {_ADVICE}") from error
 
 
-class _FrameNames(NamedTuple):
-    """The file names of a video's frames: ``prefix``, the number in ``digits`` digits, ``suffix``."""
-
-    prefix: str
-    digits: int
-    suffix: str
-    first: int
-    num_frames: int
-
-    def name(self, index: int) -> str:
-        """Return the file name of frame ``index``, from 0."""
-        return f"{self.prefix}{self.first + index:0{self.digits}d}{self.suffix}"
-
-
 class FrameClips:
-    """Clips of extracted frames in PySlowFast's layout: ``FOLDER/ID/ID_000001.jpg`` and so on.
+    """Clips of extracted frames: ``FOLDER/ID/ID_000001.jpg`` and so on, named as in ``extracted_frames``.
 
     The frames must have been extracted at ``settings.sampling_fps`` (30 for AVA, 24 for Charades).
     """
@@ -181,19 +167,19 @@ class FrameClips:
             VideoError: If videos have no folder; names their ids.
         """
         self._folder = Path(folder)
-        self._video_ids = PackedStrings.of(video_ids)
         self._start_seconds = start_seconds
         # Listed on first use, since a dataset has millions of frames.
-        self._names = LruCache(_FOLDERS_KEPT, self._list_frames)
-        present: set[str] = set()
+        self._sequences = LruCache(_FOLDERS_KEPT, self._find_frames)
+        present: ByVideoId[str] = ByVideoId()
         if self._folder.is_dir():
             with os.scandir(self._folder) as entries:
-                present = {entry.name for entry in entries if entry.is_dir()}
+                present = ByVideoId((entry.name, entry.name) for entry in entries if entry.is_dir())
         _check_found(folder, [name for name in video_ids if name not in present], len(video_ids))
+        self._folder_names = PackedStrings.of([present[name] for name in video_ids])
 
     def duration_seconds(self, video: int, settings: ClipSettings) -> float:
         """See ``ClipSource.duration_seconds``."""
-        return self._names[video].num_frames / settings.sampling_fps
+        return self._sequences[video].num_frames / settings.sampling_fps
 
     def to_file_seconds(self, video: int, seconds: float) -> float:
         """See ``ClipSource.to_file_seconds``."""
@@ -201,61 +187,41 @@ class FrameClips:
 
     def clip(self, video: int, file_seconds: float, settings: ClipSettings) -> Clip:
         """See ``ClipSource.clip``."""
-        folder, names = self._folder / self._video_ids[video], self._names[video]
-        last = names.num_frames - 1
-        # Points of the sampling grid are indices of frames, since the frames have the rate of the grid.
-        points = clip_grid_points(file_seconds, settings)  # [T]
-        middle = points[0] + settings.num_frames * settings.sampling_rate // 2
-        if not 0 <= middle <= last:
+        sequence = self._sequences[video]
+        last = sequence.num_frames - 1
+        if not sequence.holds(file_seconds, settings.sampling_fps):
             raise VideoError(
-                f"{folder}: second {file_seconds:g} lies outside its {last + 1} frames, which are "
+                f"{shown(sequence.folder)}: second {file_seconds:g} lies outside its {last + 1} frames, which are "
                 f"{settings.sampling_fps:g} a second; {_ADVICE}"
             )
-        # Beyond the ends, repeat the first and the last frame; read and resize each file once.
+        # Points of the sampling grid are indices of frames, since the frames have the rate of the grid. Beyond the
+        # ends, repeat the first and the last frame; read and resize each file once.
+        points = clip_grid_points(file_seconds, settings)  # [T]
         indices = [min(max(point, 0), last) for point in points]
-        images = {index: read_image(folder / names.name(index)) for index in dict.fromkeys(indices)}
+        images = {index: self._read(sequence.path(index)) for index in dict.fromkeys(indices)}
         height, width = images[indices[0]].shape[:2]
+        for index, image in images.items():
+            if image.shape[:2] != (height, width):
+                raise VideoError(
+                    f"{shown(sequence.path(index))}: {image.shape[1]}x{image.shape[0]} pixels, and "
+                    f"{shown(sequence.path(indices[0]).name)} has {width}x{height}; extract the frames again; {_ADVICE}"
+                )
         resized = dict(zip(images, _resized(images.values(), settings), strict=True))
         num_padded = sum(not 0 <= point <= last for point in points)
         frames = np.stack([resized[index] for index in indices])  # [T, H, W, 3]
         return Clip(frames, file_seconds, len(points) // 2, num_padded, (width, height))
 
-    def _list_frames(self, video: int) -> _FrameNames:
-        return _names_in(self._folder / self._video_ids[video])
+    def _find_frames(self, video: int) -> FrameSequence:
+        try:
+            return find_frames(self._folder / self._folder_names[video])
+        except VideoError as error:
+            raise VideoError(f"{error}; {_ADVICE}") from error
 
-
-def _names_in(folder: Path) -> _FrameNames:
-    """Read the naming pattern of a folder of frames, whose numbers must be consecutive."""
-    with os.scandir(folder) as entries:
-        matches = [match for entry in entries if (match := _FRAME_NAME.fullmatch(entry.name))]
-    if not matches:
-        raise VideoError(f"{folder}: there are no frames here; they are called {folder.name}_000001.jpg and so on")
-    numbers = sorted(int(match["number"]) for match in matches)
-    first = min(matches, key=lambda match: int(match["number"]))
-    if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
-        raise VideoError(
-            f"{folder}: of the frames {numbers[0]} to {numbers[-1]} only {len(numbers)} are there; extract them again"
-        )
-    return _FrameNames(first["prefix"], len(first["number"]), first["suffix"], numbers[0], len(numbers))
-
-
-def read_image(path: Path) -> npt.NDArray[np.uint8]:
-    """Read an image file.
-
-    Args:
-        path: The file.
-
-    Returns:
-        uint8 RGB ``[H, W, 3]``.
-
-    Raises:
-        VideoError: If the file cannot be read; names it.
-    """
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, UnidentifiedImageError) as error:
-        raise VideoError(f"{path}: the frame cannot be read ({error}); {_ADVICE}") from error
+    def _read(self, path: Path) -> npt.NDArray[np.uint8]:
+        try:
+            return read_image(path)
+        except VideoError as error:
+            raise VideoError(f"{error}; {_ADVICE}") from error
 
 
 def _resized(images: Iterable[npt.NDArray[np.uint8]], settings: ClipSettings) -> Iterator[npt.NDArray[np.uint8]]:
@@ -268,7 +234,7 @@ def _resized(images: Iterable[npt.NDArray[np.uint8]], settings: ClipSettings) ->
         else:
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             size = short_side_size(frame.width, frame.height, settings.short_side)
-            yield DecodedFrame(frame, 0.0, 0, reformatters).image(*size)
+            yield DecodedFrame(frame, 0.0, Orientation(), reformatters).image(*size)
 
 
 def _check_found(folder: str | Path, missing: list[str], num_wanted: int) -> None:

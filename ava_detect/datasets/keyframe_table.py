@@ -16,15 +16,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ava_detect.datasets.labelled_boxes import BoolArray, LabelledBoxes, check_fractions, label_columns
+from ava_detect.datasets.labelled_boxes import BoolArray, LabelledBoxes, label_columns
 from ava_detect.datasets.packed import PackedLists, PackedStrings
 from ava_detect.errors import FormatError
 from ava_detect.evaluation.keyframes import IntArray, KeyframeKeys, key_seconds, video_numbers
+from ava_detect.formats.annotation_files import read_ground_truth, read_person_boxes
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
-from ava_detect.formats.coco_json import read_coco_json
+from ava_detect.formats.row_checks import check_boxes
 from ava_detect.structures import Float32Array
 
 _MOST_IDS_SHOWN = 8
+_IDS_HINT = "a ground-truth file, whose column 8 holds person ids, cannot be used as proposals"
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +90,7 @@ def read_keyframe_table(
     exclude: str | Path | None = None,
     min_proposal_score: float = 0.8,
     match_iou: float = 0.9,
+    start_seconds: float = 0.0,
     training: bool = True,
 ) -> KeyframeTable:
     """Read the keyframes of an AVA or AVA-Kinetics csv.
@@ -99,23 +102,24 @@ def read_keyframe_table(
     proposals, or the true boxes where no proposals are given.
 
     Args:
-        annotations: The csv of true boxes.
+        annotations: The file of true boxes; see ``read_ground_truth``.
         action_ids: The action id of each label column. Rows of other actions keep their box and lose their label.
         proposals: A detector's boxes: AVA csv or COCO json. Boxes without a score count as having score 1.
         exclude: A csv of video and second; these keyframes are dropped.
         min_proposal_score: Least score, 0 to 1, of the proposals that are used.
         match_iou: Least IoU, 0 to 1, at which a proposal takes the labels of a true box.
+        start_seconds: Time in the movie, in seconds, at which each video starts, for annotations in Parquet.
         training: Whether the table is for training, else for testing.
 
     Returns:
         The keyframes with their boxes and labels.
 
     Raises:
-        FormatError: If a file cannot be read, has boxes in pixels or scores outside 0..1; if no keyframe is left; or
-            if none of the action ids has a label column.
+        FormatError: If a file cannot be read, or has boxes in pixels or with reversed sides, or scores outside 0..1; if
+            no keyframe is left; or if none of the action ids has a label column.
     """
-    truth_rows = read_ava_csv(annotations, last_column="person_id")
-    check_fractions(truth_rows, str(annotations))
+    truth_rows = read_ground_truth(annotations, start_seconds=start_seconds, actions_required=True)
+    check_boxes(truth_rows, annotations)
     numbering = KeyframeKeys()
     # Drop the excluded keyframes; rows without a box only list a keyframe.
     keys = numbering.of_rows(truth_rows)  # [R]
@@ -143,15 +147,9 @@ def read_keyframe_table(
 
 def _read_proposals(path: str | Path, numbering: KeyframeKeys, min_score: float) -> LabelledBoxes:
     """Read the boxes of a file of proposals, without labels; the actions in the file are ignored."""
-    table = read_coco_json(path) if Path(path).suffix.lower() == ".json" else read_ava_csv(path)
-    check_fractions(table, str(path))
+    table = read_person_boxes(path)
+    check_boxes(table, path, ids_hint=_IDS_HINT)
     scores = np.where(np.isnan(table.scores), 1.0, table.scores)
-    wrong = scores[(scores < 0) | (scores > 1)]
-    if len(wrong):
-        raise FormatError(
-            f"{path}: scores of proposals lie in 0..1, got {wrong[0]:g}; a ground-truth file, whose column 8 holds "
-            "person ids, cannot be used as proposals"
-        )
     wanted: BoolArray = ~table.is_keyframe_only & (scores >= min_score)
     table = table[wanted]
     return LabelledBoxes.of_rows(numbering.of_rows(table), table.boxes_fraction, np.full(len(table), -1, np.int16))

@@ -16,11 +16,10 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from ava_detect.errors import FormatError
 from ava_detect.evaluation.ground_truth_index import GroundTruthIndex
 from ava_detect.evaluation.keyframes import IntArray, starts_run
-from ava_detect.formats.ava_csv import AvaTable
 from ava_detect.structures import boxes as box_ops
+from ava_detect.structures.labels import NO_ACTION
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -76,6 +75,9 @@ class LabelledBoxes:
     def joined(cls, one: LabelledBoxes, other: LabelledBoxes) -> Self:
         """Combine the boxes of both; on each keyframe, those of ``one`` come first.
 
+        A box of ``other`` that equals an earlier one of its keyframe in float32, the precision of the network's input,
+        is the same person and is left out.
+
         Args:
             one: The boxes that come first.
             other: The boxes that come after them.
@@ -83,6 +85,16 @@ class LabelledBoxes:
         Returns:
             The boxes of both, sorted by keyframe.
         """
+        keys = np.concatenate([one.keys, other.keys])
+        corners = np.concatenate([one.boxes_fraction, other.boxes_fraction]).astype(np.float32).T  # [4, N + M]
+        # A stable sort makes equal boxes neighbours and puts those of ``one`` first.
+        order = np.lexsort((*corners, keys))
+        is_first = starts_run(keys[order])  # whether each box in that order differs from the one before it
+        for corner in corners:
+            is_first |= starts_run(corner[order])
+        is_new = np.empty_like(is_first)
+        is_new[order] = is_first
+        other = cls._selected(other, np.flatnonzero(is_new[len(one) :]))
         both = cls(
             np.concatenate([one.keys, other.keys]),
             np.concatenate([one.boxes_fraction, other.boxes_fraction]),
@@ -161,7 +173,7 @@ def label_columns(
     """Convert action ids to label columns.
 
     Args:
-        row_ids: int32 ``[R]``, the action id of each row; 0 means no action and does not count as unknown.
+        row_ids: int32 ``[R]``, the action id of each row; ``NO_ACTION`` does not count as unknown.
         action_ids: The action id of each label column.
 
     Returns:
@@ -175,26 +187,6 @@ def label_columns(
     unknown = {
         action_id: count
         for action_id, count in zip(ids.tolist(), counts.tolist(), strict=True)
-        if action_id not in column_of and action_id != 0
+        if action_id not in column_of and action_id != NO_ACTION
     }
     return columns[id_of_row], unknown
-
-
-def check_fractions(table: AvaTable, path: str) -> None:
-    """Refuse boxes in pixels where fractions of the frame are expected.
-
-    Args:
-        table: The rows of the file.
-        path: The file, for the error message.
-
-    Raises:
-        FormatError: If a box is in pixels; names the file, the video and the second.
-    """
-    outside = table.is_in_pixels
-    if outside.any():
-        row = int(outside.argmax())
-        raise FormatError(
-            f"{path}: boxes are fractions of the frame, 0..1, got {table.boxes_fraction[row].tolist()} in "
-            f"{table.video_ids[table.video_index[row]]} at {table.timestamps_seconds[row]:g} s; divide pixels by the "
-            "frame's width and height"
-        )

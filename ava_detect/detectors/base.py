@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -9,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from ava_detect.errors import DetectorError, suggestion
+from ava_detect.errors import DetectorError, shown, suggestion
 from ava_detect.structures import Frame, PersonBoxes
 
 Image = npt.NDArray[np.uint8]
@@ -41,6 +42,49 @@ class PersonDetector(Protocol):
             DetectorError: A frame cannot be used.
         """
         ...
+
+
+@runtime_checkable
+class ListedPeople(Protocol):
+    """A detector that looks people up by video and time, and can tell that it lists none of a video's keyframes."""
+
+    def mismatch(self, video_id: str, keyframes_seconds: npt.ArrayLike) -> str:
+        """Describe why a video has no person at all.
+
+        Args:
+            video_id: The video.
+            keyframes_seconds: Times of its keyframes from the start of the file, in seconds, ascending.
+
+        Returns:
+            A sentence with the ranges of both; empty where a keyframe is listed, with people or without.
+        """
+        ...
+
+
+def find_people(detector: PersonDetector, frames: Sequence[Frame | Image]) -> list[PersonBoxes]:
+    """Call a detector of any origin, and check what it returns.
+
+    Args:
+        detector: The detector.
+        frames: As the detector takes them.
+
+    Returns:
+        One ``PersonBoxes`` per frame.
+
+    Raises:
+        DetectorError: The detector raises it, or returns another number of results, or scores outside 0..1.
+    """
+    found = list(detector(frames))
+    if len(found) != len(frames):
+        raise DetectorError(f"detector {shown(detector.name)}: {len(found)} results for {len(frames)} frames")
+    for frame, people in zip(frames, found, strict=True):
+        outside = (people.scores < 0) | (people.scores > 1)
+        if outside.any():
+            where = f" in {shown(frame.video_id)} at {frame.timestamp_seconds:g} s" if isinstance(frame, Frame) else ""
+            raise DetectorError(
+                f"detector {shown(detector.name)}: scores lie in 0..1, got {people.scores[outside][0]:g}{where}"
+            )
+    return found
 
 
 def images_of(frames: Sequence[Frame | Image]) -> list[Image]:
@@ -116,3 +160,21 @@ def read_options(texts: Mapping[str, str], converters: Converters, where: str) -
         except ValueError as error:
             raise DetectorError(f"{where}: {name}={text!r} cannot be read ({error}); see docs/detectors.md") from error
     return values
+
+
+def finite_number(text: str) -> float:
+    """Convert an option's text to a number.
+
+    Args:
+        text: The text.
+
+    Returns:
+        The number.
+
+    Raises:
+        ValueError: The text is no number, or NaN or infinite.
+    """
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("it must be a finite number")
+    return value

@@ -23,6 +23,8 @@ from ava_detect.errors import DetectorError, shown
 from ava_detect.structures import Frame, PersonBoxes
 from ava_detect.structures.boxes import FloatArray
 
+# Scores of models in half precision may pass 1 by this much.
+_ROUNDING = 2e-3
 _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 
 
@@ -62,7 +64,8 @@ class OnnxDetector:
         self._output = OutputFormat(
             self._input.width, self._input.height, settings["person_class"], settings["coordinates"]
         )
-        self._layout = LAYOUTS[settings["layout"]]
+        self._layout_name: str = settings["layout"]
+        self._layout = LAYOUTS[self._layout_name]
         self._min_score: float = settings["min_score"]
         self._nms_iou: float = settings["nms_iou"]
         self._squares: bool = settings["views"] == "squares"
@@ -105,7 +108,19 @@ class OnnxDetector:
             raise DetectorError(
                 f"{self._path}: the model's boxes or scores hold NaN or infinity; check that layout and scale fit it"
             )
-        return boxes_xyxy, scores
+        self._check_range(scores)
+        return boxes_xyxy, np.minimum(scores, 1)
+
+    def _check_range(self, scores: FloatArray) -> None:
+        """Refuse scores that are none, which the wrong layout gives: coordinates, classes or logits."""
+        # -1 fills up the rows of models with a fixed number of boxes.
+        outside = (scores > 1 + _ROUNDING) | ((scores < -_ROUNDING) & (scores != -1))
+        if outside.any():
+            raise DetectorError(
+                f"{self._describe()}: scores lie in 0..1, and with layout={self._layout_name} they reach "
+                f"{scores[outside].min():g}..{scores[outside].max():g}; give the layout and the person_class that fit "
+                "the outputs, see docs/detectors.md"
+            )
 
     def _outputs(self, inputs: FloatArray) -> dict[str, FloatArray]:
         """The model's outputs by name; a model with a fixed batch size of 1 is run once per view."""

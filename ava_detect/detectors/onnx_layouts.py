@@ -3,9 +3,9 @@
 Shapes: n images, k candidate boxes, c classes, h x w cells of a grid. Every decoder returns boxes ``[n, k, 4]``, xyxy
 in pixels of the model's input, and scores ``[n, k]``, before any threshold or non-maximum suppression.
 
-Sources: YOLOX (Megvii, ``yolox/utils/demo_utils.py``), YOLOv8's single output, DETR and RT-DETR as their Hugging
-Face exports name and shape them, FastestDet (``utils/tool.py``, ``handle_preds``). Each layout also has the input
-format of that project as defaults, so that an unmodified export needs no option but its layout.
+Sources: YOLOX (Megvii, ``yolox/utils/demo_utils.py``), YOLOv8's single output and its form after NMS, DETR and RT-DETR
+as their Hugging Face exports name and shape them, FastestDet (``utils/tool.py``, ``handle_preds``). Each layout also
+has the input format of that project as defaults, so that an unmodified export needs no option but its layout.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from ava_detect.errors import DetectorError, shown
 from ava_detect.structures.boxes import FloatArray
 
 _YOLOX_STRIDES = (8, 16, 32)
+# x1 y1 x2 y2, score and class: no grid of boxes is as small.
+_VALUES_AFTER_NMS = 6
 
 
 @dataclass(frozen=True)
@@ -89,10 +91,30 @@ def _yolox(outputs: Outputs, output: OutputFormat) -> Decoded:
 
 
 def _yolov8(outputs: Outputs, output: OutputFormat) -> Decoded:
-    """YOLOv8: one output ``[n, 4 + c, k]`` of center, size and class scores."""
-    values = _only(outputs, ndim=3).transpose(0, 2, 1)  # [n, k, 4 + c]
+    """YOLOv8: one output ``[n, 4 + c, k]`` of center, size and class scores; boxes after NMS by their axes."""
+    given = _only(outputs, ndim=3)
+    if given.shape[2] == _VALUES_AFTER_NMS:
+        return _yolo_nms(outputs, output)
+    if _VALUES_AFTER_NMS < given.shape[2] < given.shape[1]:
+        # Read in the other direction, the coordinates of one box would be the scores of another.
+        raise DetectorError(
+            f"layout yolov8 is [n,4+c,k] with more boxes k than values of each, got {_shapes(outputs)}; with rows of "
+            "x1 y1 x2 y2, score and class it is layout=yolo_nms"
+        )
+    values = given.transpose(0, 2, 1)  # [n, k, 4 + c]
     found = _xyxy(values[..., :2], values[..., 2:4])
     return found * _unit_pixels(output), _person(values[..., 4:], output.person_class)
+
+
+def _yolo_nms(outputs: Outputs, output: OutputFormat) -> Decoded:
+    """YOLO with its own NMS, or without need of one: ``[n, k, 6]`` of corners, score and class; more may follow."""
+    values = _only(outputs, ndim=3)  # [n, k, 6 or more]
+    if values.shape[2] < _VALUES_AFTER_NMS:
+        raise DetectorError(f"expected rows of x1 y1 x2 y2, score and class, got {_shapes(outputs)}")
+    is_person = np.rint(values[..., 5]) == output.person_class  # [n, k]
+    # Scores of other classes are kept out, but seen by the check of their range.
+    scores = np.where(is_person | (values[..., 4] > 1), values[..., 4], 0)
+    return values[..., :4] * _unit_pixels(output), scores
 
 
 def _detr(outputs: Outputs, output: OutputFormat) -> Decoded:
@@ -147,6 +169,12 @@ LAYOUTS: dict[str, Layout] = {
     "yolov8": Layout(
         _yolov8,
         "[n,4+c,k]: cx cy w h, classes",
+        coordinates=("pixels", "fractions"),
+        defaults={"resize": "letterbox_center", "color": "rgb", "nms_iou": 0.7, **_UNIT_INPUT},
+    ),
+    "yolo_nms": Layout(
+        _yolo_nms,
+        "[n,k,6]: x1 y1 x2 y2, score, class, as exported with NMS",
         coordinates=("pixels", "fractions"),
         defaults={"resize": "letterbox_center", "color": "rgb", "nms_iou": 0.7, **_UNIT_INPUT},
     ),

@@ -1,7 +1,8 @@
 """The options of an ONNX model: its input format, its output layout, its thresholds.
 
 An option comes, in this order, from the caller, from the file's metadata (``metadata_props`` keys
-``ava_detect.<option>``) or from the defaults of its layout. docs/detectors.md has the tables.
+``ava_detect.<option>``, then those of Ultralytics' exports) or from the defaults of its layout. docs/detectors.md has
+the tables.
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, TypedDict
 
-from ava_detect.detectors.base import Converters, read_options
+from ava_detect.detectors.base import Converters, finite_number, read_options
 from ava_detect.detectors.onnx_layouts import LAYOUTS
+from ava_detect.detectors.ultralytics import ultralytics_options
 from ava_detect.errors import DetectorError, suggestion
 
 METADATA_PREFIX = "ava_detect."
+# Far above any detector's input; larger ones would only fill the memory.
+_MAX_SIDE = 8192
 
 
 class OnnxOptions(TypedDict, total=False):
@@ -73,6 +77,7 @@ def resolve(options: OnnxOptions, metadata: Mapping[str, str], model: str) -> di
         key.removeprefix(METADATA_PREFIX): text for key, text in metadata.items() if key.startswith(METADATA_PREFIX)
     }
     given: dict[str, Any] = {**read_options(from_file, CONVERTERS, f"metadata of {model}"), **options}
+    given = {**ultralytics_options(metadata, given, model), **given}
     if "layout" not in given:
         kinds = "; ".join(f"{name}: {layout.shapes}" for name, layout in LAYOUTS.items())
         raise DetectorError(f"{model} does not give its output layout; say layout=..., one of {kinds}")
@@ -108,8 +113,8 @@ def _size(text: str) -> tuple[int, int]:
     """Convert ``"640"`` or ``"640x384"`` to width and height."""
     width, _, height = text.lower().partition("x")
     size = int(width), int(height or width)
-    if min(size) < 1:
-        raise ValueError("a side must be at least 1 pixel")
+    if not (min(size) >= 1 and max(size) <= _MAX_SIDE):
+        raise ValueError(f"a side has 1 to {_MAX_SIDE} pixels")
     return size
 
 
@@ -122,19 +127,34 @@ def _fraction(text: str) -> float:
 
 def _channels(text: str) -> tuple[float, ...]:
     """Convert ``"0.5"`` or ``"0.485,0.456,0.406"`` to one number or one per channel."""
-    values = tuple(float(part) for part in text.split(","))
+    values = tuple(finite_number(part) for part in text.split(","))
     if len(values) not in (1, 3):
         raise ValueError(f"{len(values)} numbers instead of 1 or 3")
     return values
 
 
+def _deviations(text: str) -> tuple[float, ...]:
+    """Convert standard deviations like ``_channels``."""
+    values = _channels(text)
+    if min(values) <= 0:
+        raise ValueError("a standard deviation must be above 0")
+    return values
+
+
+def _class(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise ValueError("classes count from 0")
+    return value
+
+
 def _scale(text: str) -> float:
     """Convert ``"0.5"`` or ``"1/255"`` to a number."""
     numerator, slash, denominator = text.partition("/")
-    divisor = float(denominator) if slash else 1.0
+    divisor = finite_number(denominator) if slash else 1.0
     if divisor == 0:
         raise ValueError("a division by zero")
-    return float(numerator) / divisor
+    return finite_number(numerator) / divisor
 
 
 CONVERTERS: Converters = {
@@ -145,9 +165,9 @@ CONVERTERS: Converters = {
     "color": str,
     "scale": _scale,
     "mean": _channels,
-    "std": _channels,
+    "std": _deviations,
     "coordinates": str,
-    "person_class": int,
+    "person_class": _class,
     "nms_iou": _fraction,
     "views": str,
 }

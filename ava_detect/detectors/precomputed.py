@@ -1,4 +1,4 @@
-"""Person boxes from a file: an AVA csv (PySlowFast's proposals, ground truth) or a COCO json file."""
+"""Person boxes from a file: an AVA csv (PySlowFast's proposals, ground truth), COCO json or a pickle of mmaction2."""
 
 from __future__ import annotations
 
@@ -11,15 +11,20 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ava_detect.detectors.base import Converters, Image
-from ava_detect.errors import DetectorError, shown
-from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
-from ava_detect.formats.ava_csv_reader import LastColumn
-from ava_detect.formats.coco_json import read_coco_json
+from ava_detect.detectors.base import Converters, Image, finite_number
+from ava_detect.errors import DetectorError, FormatError, shown
+from ava_detect.formats.annotation_files import read_ground_truth, read_person_boxes
+from ava_detect.formats.ava_csv import AvaTable
+from ava_detect.formats.ava_csv_header import LastColumn
+from ava_detect.formats.row_checks import check_boxes
 from ava_detect.structures import Float32Array, Frame, PersonBoxes, boxes
+from ava_detect.structures.video_ids import ByVideoId
 
 # Greatest difference between a frame's time and the file's timestamp: writers round to hundredths.
 TIMESTAMP_TOLERANCE_SECONDS = 0.01
+# The float sum and difference of two-decimal times may miss the tolerance by a rounding.
+_TOLERANCE = TIMESTAMP_TOLERANCE_SECONDS + 1e-9
+_IDS_HINT = "if column 8 holds person ids, as in ground truth, say last_column=person_id"
 
 
 class _Video(NamedTuple):
@@ -29,11 +34,13 @@ class _Video(NamedTuple):
         timestamps_seconds: Time of the keyframe of each row, ``[R]``.
         boxes_fraction: Boxes as fractions of the frame, ``[R, 4]``.
         scores: Scores in 0..1, ``[R]``.
+        listed_seconds: Distinct times that the file lists, ascending, those without a person that is kept included.
     """
 
     timestamps_seconds: npt.NDArray[np.float64]
     boxes_fraction: Float32Array
     scores: Float32Array
+    listed_seconds: npt.NDArray[np.float64]
 
 
 class PrecomputedBoxes:
@@ -44,7 +51,7 @@ class PrecomputedBoxes:
     """
 
     needs_images: bool = False
-    spec_options: ClassVar[Converters] = {"start_seconds": float, "last_column": str, "images": str}
+    spec_options: ClassVar[Converters] = {"start_seconds": finite_number, "last_column": str, "images": str}
 
     def __init__(
         self,
@@ -59,7 +66,7 @@ class PrecomputedBoxes:
         """Read the file.
 
         Args:
-            path: An AVA csv, or a COCO json file if the name ends in ``.json``.
+            path: An AVA csv, a COCO json file if the name ends in ``.json``, or mmaction2's pickle of proposals.
             start_seconds: Time in the movie at which a video file starts; it is added to a frame's time to get the
                 file's timestamp (900 for AVA's trimmed files).
             min_score: Lowest score of a person, 0..1; None keeps all. A person without a score has the score 1.
@@ -69,17 +76,20 @@ class PrecomputedBoxes:
 
         Raises:
             FormatError: The file cannot be read.
-            DetectorError: A box is not in fractions of the frame, or a score is not in 0..1.
+            DetectorError: A box is in pixels or has reversed sides, or a score is not in 0..1 or may be a person id.
         """
         self.name = f"boxes:{Path(path).name}"
         self._path = path
         self.start_seconds = start_seconds
         self._video_starts = {} if video_starts is None else video_starts
-        if Path(path).suffix.lower() == ".json":
-            table = read_coco_json(path, images_path=images)
+        if last_column == "person_id":
+            table = read_ground_truth(path, start_seconds=start_seconds)
         else:
-            table = read_ava_csv(path, last_column=last_column)
-        self._check(table)
+            table = read_person_boxes(path, images_path=images)
+        try:
+            check_boxes(table, path, ids_hint=_IDS_HINT)
+        except FormatError as error:
+            raise DetectorError(str(error)) from None
         self._videos = _people_by_video(table, min_score)
 
     def __call__(self, frames: Sequence[Frame | Image]) -> list[PersonBoxes]:
@@ -97,6 +107,34 @@ class PrecomputedBoxes:
         """
         return [self._people(frame) for frame in frames]
 
+    def mismatch(self, video_id: str, keyframes_seconds: npt.ArrayLike) -> str:
+        """Describe why a video has no person at all: the file lists none of its keyframes.
+
+        Args:
+            video_id: The video.
+            keyframes_seconds: Times of its keyframes from the start of the file, in seconds, ascending.
+
+        Returns:
+            A sentence with the ranges of both; empty where a keyframe is listed, with people or without.
+        """
+        keyframes = np.asarray(keyframes_seconds, np.float64)
+        start = self._video_starts.get(video_id, self.start_seconds)
+        listed = self._videos[video_id].listed_seconds if video_id in self._videos else np.empty(0)
+        if not (len(keyframes) and len(listed)):
+            return ""
+        # The distance of each keyframe to the listed times on both sides of it.
+        after = np.searchsorted(listed, keyframes + start)
+        sides = listed[np.clip(np.stack([after - 1, after]), 0, len(listed) - 1)]
+        if (np.abs(sides - (keyframes + start)) <= _TOLERANCE).any():
+            return ""
+        shift = f" plus `start_seconds` {start:g}" if start else ""
+        return (
+            f"{shown(self._path)}: none of the {len(listed)} times that it lists for {shown(video_id)} is a keyframe, "
+            f"so no person was found: it lists {listed[0]:g} to {listed[-1]:g} s, and the {len(keyframes)} keyframes "
+            f"are {keyframes[0]:g} to {keyframes[-1]:g} s{shift}; `start_seconds` says where in its movie the file "
+            "starts (900 for AVA's trimmed files), and `every_seconds` how far keyframes are apart"
+        )
+
     def _people(self, frame: Frame | Image) -> PersonBoxes:
         """The persons on one frame."""
         if not isinstance(frame, Frame):
@@ -110,8 +148,7 @@ class PrecomputedBoxes:
             return PersonBoxes.empty()
         # The keyframe nearest in time, and all rows of it.
         nearest = times[np.abs(times - wanted).argmin()]
-        # The float sum and difference of two-decimal times may miss the tolerance by a rounding.
-        if abs(nearest - wanted) > TIMESTAMP_TOLERANCE_SECONDS + 1e-9:
+        if abs(nearest - wanted) > _TOLERANCE:
             return PersonBoxes.empty()
         rows = slice(np.searchsorted(times, nearest, "left"), np.searchsorted(times, nearest, "right"))
         height, width = frame.image.shape[:2]
@@ -127,24 +164,8 @@ class PrecomputedBoxes:
         examples = shown(", ".join(known[:3])) + (f" and {len(known) - 3} more" if len(known) > 3 else "")
         return f"{self._path}: no row is of the video {video_id!r}; {hint} {examples or 'no video at all'}"
 
-    def _check(self, table: AvaTable) -> None:
-        """Refuse pixels where fractions are expected, and person ids where scores are."""
-        outside = table.is_in_pixels
-        if outside.any():
-            row = int(outside.argmax())
-            raise DetectorError(
-                f"{self._path}: boxes are fractions of the frame, 0..1, got {table.boxes_fraction[row].tolist()} in "
-                f"{shown(table.video_ids[table.video_index[row]])} at {table.timestamps_seconds[row]:g} s"
-            )
-        no_score = (table.scores < 0) | (table.scores > 1)
-        if no_score.any():
-            raise DetectorError(
-                f"{self._path}: scores lie in 0..1, got {table.scores[int(no_score.argmax())]:g}; "
-                "if column 8 holds person ids, as in ground truth, say last_column=person_id"
-            )
 
-
-def _people_by_video(table: AvaTable, min_score: float | None) -> dict[str, _Video]:
+def _people_by_video(table: AvaTable, min_score: float | None) -> ByVideoId[_Video]:
     """The persons of each video, one row per person; a video whose keyframes are all empty has no rows."""
     corners = ["x1", "y1", "x2", "y2"]
     rows = pd.DataFrame(table.boxes_fraction, columns=corners)
@@ -157,12 +178,17 @@ def _people_by_video(table: AvaTable, min_score: float | None) -> dict[str, _Vid
     if min_score is not None:
         people = people[people["score"] >= min_score]
     groups = dict(iter(people.groupby("video")))
-    return {
-        video_id: _Video(
-            found["seconds"].to_numpy(np.float64),
-            found[corners].to_numpy(np.float32),
-            found["score"].to_numpy(np.float32),
+    listed = {index: np.unique(seconds) for index, seconds in rows.groupby("video")["seconds"]}
+    return ByVideoId(
+        (
+            video_id,
+            _Video(
+                found["seconds"].to_numpy(np.float64),
+                found[corners].to_numpy(np.float32),
+                found["score"].to_numpy(np.float32),
+                listed.get(index, np.empty(0)),
+            ),
         )
         for index, video_id in enumerate(table.video_ids)
         for found in [groups.get(index, people.iloc[:0])]
-    }
+    )

@@ -6,13 +6,14 @@ an address. A kind's library is imported when a detector of that kind is built, 
 
 from __future__ import annotations
 
+import stat
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from ava_detect.detectors.base import PersonDetector, read_options
-from ava_detect.errors import DetectorError, suggestion
+from ava_detect.errors import DetectorError, shown, suggestion
 from ava_detect.storage.addresses import Address, is_address, without_secrets
 from ava_detect.storage.cache import cached_copy
 
@@ -81,6 +82,27 @@ def build_detector(
     return detector
 
 
+def check_spec(spec: str) -> None:
+    """Refuse a spec that cannot be understood or whose file is not there; what it names is neither loaded nor read.
+
+    Args:
+        spec: The detector's spec.
+
+    Raises:
+        DetectorError: The spec is invalid, or there is no such file.
+    """
+    kind_name, target, _ = _parse(spec)
+    if _KINDS[kind_name].target != "FILE" or is_address(target):
+        return
+    option = "boxes" if kind_name == "boxes" else "detector"
+    try:
+        mode = Path(target).stat().st_mode
+    except (OSError, ValueError) as error:
+        raise DetectorError(f"`{option}`: there is no file {shown(target)}") from error
+    if stat.S_ISDIR(mode):
+        raise DetectorError(f"`{option}`: {shown(target)} is a folder; give a file")
+
+
 def file_of(spec: str) -> Path | None:
     """Return the local file that a detector reads; a file at an address is copied into the cache.
 
@@ -90,12 +112,12 @@ def file_of(spec: str) -> Path | None:
     Returns:
         The path; None for a kind without file, and where the file does not exist.
     """
-    kind, _, target = spec.partition("?")[0].partition(":")
+    kind, _, target = _head_and_options(spec)[0].partition(":")
     if kind not in _KINDS or _KINDS[kind].target != "FILE":
         return None
     if is_address(target):
         return cached_copy(Address(target))
-    return Path(target) if Path(target).is_file() else None
+    return Path(target) if _is_file(target) else None
 
 
 def spec_without_secrets(spec: str) -> str:
@@ -107,13 +129,29 @@ def spec_without_secrets(spec: str) -> str:
     Returns:
         The spec without secrets.
     """
-    head, mark, options = spec.partition("?")
-    return without_secrets(head) + mark + options
+    head, options = _head_and_options(spec)
+    return without_secrets(head) + (f"?{options}" if options else "")
+
+
+def _head_and_options(spec: str) -> tuple[str, str]:
+    """Split a spec before its options; a file's name may hold question marks itself."""
+    for head, _, options in ((spec, "", ""), spec.rpartition("?")):
+        if "?" in head and _is_file(head.partition(":")[2]):
+            return head, options
+    head, _, options = spec.partition("?")
+    return head, options
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return Path(path).is_file()
+    except OSError:  # such as a name that is too long
+        return False
 
 
 def _parse(spec: str) -> tuple[str, str, dict[str, str]]:
     """Split a spec into kind, target and option texts; ``DetectorError`` where one of them is invalid."""
-    head, _, tail = spec.partition("?")
+    head, tail = _head_and_options(spec)
     kind_name, _, target = head.partition(":")
     if kind_name not in _KINDS:
         forms = ", ".join(f"{name}:{kind.target}" if kind.target else name for name, kind in _KINDS.items())

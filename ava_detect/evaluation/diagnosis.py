@@ -22,20 +22,22 @@ from ava_detect.evaluation.matches import Matches
 _SUSPICIOUS_MAP = 0.01
 # Boxes are fractions of the frame. Detectors reach a little beyond it, but not to twice its size.
 _MAX_PLAUSIBLE_FRACTION = 2.0
+_FIRST_SCORES = 1000  # of which one mostly shows that not all scores are whole numbers
 
 
 def diagnose_if_suspicious(metric: FrameMAP, result: FrameMAPResult) -> list[str]:
-    """Diagnose a run whose mAP is so low (under 1%, or NaN) that the files are most likely at fault.
+    """Diagnose scores that are no scores; and, where the mAP is under 1% or NaN, what is most likely at fault.
 
     Args:
         metric: The filled metric.
         result: Its result at any IoU threshold.
 
     Returns:
-        The sentences of ``diagnose``; empty where the mAP is plausible.
+        Sentences; none where scores and mAP are plausible.
     """
     is_suspicious = math.isnan(result.mAP) or result.mAP < _SUSPICIOUS_MAP
-    return diagnose(matches_of(metric)) if is_suspicious else []
+    matches = matches_of(metric)
+    return [*_no_probabilities(matches.detections.scores), *(diagnose(matches) if is_suspicious else [])]
 
 
 def diagnose(matches: Matches) -> list[str]:
@@ -54,6 +56,21 @@ def diagnose(matches: Matches) -> list[str]:
     detection_keys = matches.keys[np.unique(matches.detections.box_keyframes)]
     truth_keys = matches.keys[np.unique(matches.truth.keyframes)]
     return [*_missed_keyframes(matches.video_ids, detection_keys, truth_keys), *_pixels(matches)]
+
+
+def _no_probabilities(scores: FloatArray) -> list[str]:
+    """Say that scores ``[R]`` lie outside 0..1, or are the whole numbers that person ids are."""
+    if not len(scores):
+        return []
+    if num_outside := int(np.count_nonzero((scores < 0) | (scores > 1))):
+        low, high = float(scores.min()), float(scores.max())
+        return [
+            f"{num_outside:,} of {len(scores):,} detections have a score outside 0..1, from {low:g} to {high:g}: only "
+            "their order counts; is column 8 a person id?"
+        ]
+    if np.isin(scores[:_FIRST_SCORES], (0, 1)).all() and np.isin(scores, (0, 1)).all() and not scores.all():
+        return ["all scores are 0 or 1; is column 8 a person id?"]
+    return []
 
 
 def _missed_keyframes(video_ids: tuple[str, ...], detection_keys: IntArray, truth_keys: IntArray) -> list[str]:

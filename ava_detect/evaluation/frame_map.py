@@ -28,8 +28,8 @@ from ava_detect.evaluation.average_precision import PrecisionRecall, Ranking
 from ava_detect.evaluation.frame_map_result import ClassResult, Dialect, FrameMAPResult, check_dialect
 from ava_detect.evaluation.matches import Matches, match
 from ava_detect.evaluation.rows import RowCollector
+from ava_detect.formats.annotation_files import iter_ground_truth
 from ava_detect.formats.ava_csv import AvaTable, iter_ava_csv, read_ava_csv
-from ava_detect.formats.ava_csv_reader import LastColumn
 from ava_detect.formats.parquet_reader import is_parquet_file, iter_parquet
 from ava_detect.structures.labels import LabelMap
 
@@ -50,7 +50,7 @@ class FrameMAP:
 
     Raises:
         ConfigError: The dialect is unknown.
-        ValueError: The threshold is out of range, or an action id of the label map is not in 1..1,000,000.
+        ValueError: The threshold is out of range.
 
     Example:
         >>> metric = FrameMAP()
@@ -182,7 +182,8 @@ def evaluate_files(
 ) -> FrameMAPResult:
     """Compute the frame-mAP of files of detections against files of ground truth.
 
-    The files are csv, plain or gzipped, or Parquet. They are read in chunks, to save memory.
+    The files are csv, plain or gzipped, or Parquet; ground truth may also be a COCO instances file whose categories are
+    the actions. They are read in chunks, to save memory.
 
     Args:
         ground_truth: One file or several.
@@ -256,29 +257,28 @@ def load_metric(
         ValueError: The threshold is out of range.
     """
     if label_map is not None and not isinstance(label_map, LabelMap):
-        label_map = LabelMap.from_pbtxt(label_map)
+        label_map = LabelMap.from_pbtxt(label_map, distinct_names=False)
     excluded = None if exclude is None else read_ava_csv(exclude)
     metric = FrameMAP(label_map, dialect, iou_threshold, exclude=excluded)
-    for path, chunk in _iter_chunks(ground_truth, "person_id", start_seconds):
-        with _errors_prefixed_with(path):
-            metric.update(ground_truth=chunk if videos is None else chunk.only_videos(videos))
-    for path, chunk in _iter_chunks(detections, "score", start_seconds):
-        with _errors_prefixed_with(path):
-            metric.update(detections=chunk if videos is None else chunk.only_videos(videos))
+    for path in _as_list(ground_truth):
+        for chunk in iter_ground_truth(path, start_seconds=start_seconds, actions_required=True):
+            with _errors_prefixed_with(path):
+                metric.update(ground_truth=chunk if videos is None else chunk.only_videos(videos))
+    for path in _as_list(detections):
+        for chunk in _iter_detections(path, start_seconds):
+            with _errors_prefixed_with(path):
+                metric.update(detections=chunk if videos is None else chunk.only_videos(videos))
     return metric
 
 
-def _iter_chunks(paths: Paths, last_column: LastColumn, start_seconds: float) -> Iterator[tuple[Path, AvaTable]]:
-    """Yield the rows of all files in chunks, each with its file; ``last_column`` is what column 8 of a csv means."""
-    for path in map(Path, [paths] if isinstance(paths, str | Path) else paths):
-        is_parquet = is_parquet_file(path)
-        chunks = (
-            iter_parquet(path, start_seconds=start_seconds)
-            if is_parquet
-            else iter_ava_csv(path, last_column=last_column)
-        )
-        for chunk in chunks:
-            yield path, chunk
+def _as_list(paths: Paths) -> list[Path]:
+    return list(map(Path, [paths] if isinstance(paths, str | Path) else paths))
+
+
+def _iter_detections(path: Path, start_seconds: float) -> Iterator[AvaTable]:
+    if is_parquet_file(path):
+        return iter_parquet(path, start_seconds=start_seconds)
+    return iter_ava_csv(path, python_scores=True)
 
 
 @contextmanager

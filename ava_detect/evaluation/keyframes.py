@@ -1,8 +1,8 @@
 """Integer keys for keyframes: equal (video, timestamp) pairs get equal keys over any number of tables.
 
 A keyframe's key is one int64: the video's number in the upper 22 bits and the timestamp in microseconds in the lower
-42, so that ``902``, ``0902`` and ``902.0000001`` are one keyframe, as in the official evaluator, whose keys have six
-decimals.
+42, so that ``902``, ``0902`` and ``902.0000001`` are one keyframe, as in the official evaluator, whose keys are
+``"%.6f"`` of the time.
 
 Shapes: R rows of a table, U runs of rows with the same keyframe and box, N keys, K distinct keyframes.
 """
@@ -16,11 +16,13 @@ import numpy.typing as npt
 
 from ava_detect.errors import FormatError
 from ava_detect.formats.ava_csv import AvaTable
+from ava_detect.structures.video_ids import ByVideoId
 
 IntArray = npt.NDArray[np.int64]
 Int32Array = npt.NDArray[np.int32]
 
 _TIME_BITS = 42
+_NEAR_HALF = 1e-2  # microseconds; the rounding error of the product is below 5e-4 within the limit
 _MICROSECONDS_LIMIT = 1 << (_TIME_BITS - 1)  # about 25 days before and after 0
 _VIDEO_LIMIT = 1 << (63 - _TIME_BITS)
 
@@ -81,12 +83,13 @@ class KeyframeKeys:
     """Assigns keys to keyframes, consistently over all tables that it is given."""
 
     def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
+        self._numbers: ByVideoId[int] = ByVideoId()
+        self._video_ids: list[str] = []
 
     @property
     def video_ids(self) -> tuple[str, ...]:
         """Ids of the videos seen so far; a key's video number is an index into them."""
-        return tuple(self._numbers)
+        return tuple(self._video_ids)
 
     def of_rows(self, table: AvaTable) -> IntArray:
         """Return the key of each row.
@@ -104,10 +107,13 @@ class KeyframeKeys:
         number_of_video = np.zeros(len(table.video_ids), np.int64)
         used = np.flatnonzero(np.bincount(table.video_index, minlength=len(table.video_ids)))
         for index in used.tolist():
-            number_of_video[index] = self._numbers.setdefault(table.video_ids[index], len(self._numbers))
+            video_id = table.video_ids[index]
+            number_of_video[index] = self._numbers.setdefault(video_id, len(self._video_ids))
+            if len(self._numbers) > len(self._video_ids):
+                self._video_ids.append(video_id)
         if len(self._numbers) > _VIDEO_LIMIT:
             raise FormatError(f"{len(self._numbers)} videos are more than the {_VIDEO_LIMIT} that fit one evaluation")
-        microseconds = np.rint(table.timestamps_seconds * 1e6)  # [R]
+        microseconds = _microseconds(table.timestamps_seconds)  # [R]
         fits = np.abs(microseconds) < _MICROSECONDS_LIMIT
         if not fits.all():
             row = int(fits.argmin())
@@ -119,6 +125,17 @@ class KeyframeKeys:
         # The offset makes the lower bits positive, so that they never borrow from the video number.
         keys += microseconds.astype(np.int64) + _MICROSECONDS_LIMIT
         return keys
+
+
+def _microseconds(seconds: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Round times ``[R]`` to whole microseconds, exactly as ``"%.6f"`` rounds their decimal values."""
+    scaled = seconds * 1e6
+    rounded = np.rint(scaled)
+    # The product is rounded itself, which decides times close to half a microsecond: those are rounded as text.
+    is_close_to_half = np.abs(np.abs(scaled - rounded) - 0.5) < _NEAR_HALF
+    for row in np.flatnonzero(is_close_to_half).tolist():
+        rounded[row] = np.rint(float(f"{seconds[row]:.6f}") * 1e6)
+    return rounded
 
 
 def video_numbers(keys: IntArray) -> IntArray:

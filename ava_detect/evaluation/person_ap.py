@@ -2,6 +2,7 @@
 
 Action detection can only be as good as the boxes it is given, so every proposal file is scored with this first. AP is
 computed by pycocotools (COCO's own evaluator: 101 recall points, 100 boxes per frame at most), on AVA's keyframes.
+Equal scores rank as in pycocotools: by keyframe, in the order of the ground truth, and on one keyframe by file order.
 
 Shapes: R rows of a table, N distinct boxes, K keyframes.
 """
@@ -17,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ava_detect.errors import MissingDependencyError
-from ava_detect.evaluation.keyframes import IntArray, KeyframeKeys
+from ava_detect.evaluation.keyframes import IntArray, KeyframeKeys, enumerate_keys
 from ava_detect.formats.ava_csv import AvaTable
 
 FloatArray = npt.NDArray[np.float64]
@@ -79,7 +80,7 @@ def person_ap(ground_truth: AvaTable, boxes: AvaTable, *, min_score: float = 0.8
         MissingDependencyError: pycocotools is not installed.
     """
     keyframe_keys = KeyframeKeys()
-    listed = np.unique(keyframe_keys.of_rows(ground_truth))  # [K]
+    listed, _ = enumerate_keys(keyframe_keys.of_rows(ground_truth))  # [K], in the order of the file
     ground_truth, boxes = ground_truth[~ground_truth.is_keyframe_only], boxes[~boxes.is_keyframe_only]
     people = _distinct_boxes(ground_truth, keyframe_keys.of_rows(ground_truth))
     proposals = _distinct_boxes(boxes, keyframe_keys.of_rows(boxes))
@@ -121,29 +122,35 @@ class _KeyframeBoxes:
 
 
 def _distinct_boxes(table: AvaTable, keys: IntArray) -> _KeyframeBoxes:
-    """Return the distinct boxes of each keyframe with their best scores; ``keys`` ``[R]`` are those of the rows."""
+    """Return the distinct boxes of each keyframe with their best scores; ``keys`` ``[R]`` are those of the rows.
+
+    Boxes are in file order, each at the first of its rows with the best score.
+    """
     scores = np.where(np.isnan(table.scores), 1.0, table.scores)
-    # Equal boxes of one keyframe become neighbours, the best score first.
+    # Equal boxes of one keyframe become neighbours, the best score first, and of equal scores the first row.
     order = np.lexsort((-scores, *table.boxes_fraction.T, keys))  # [R]
-    boxes, keys = table.boxes_fraction[order], keys[order]
+    boxes, sorted_keys = table.boxes_fraction[order], keys[order]
     is_first = np.ones(len(order), np.bool_)
-    is_first[1:] = (keys[1:] != keys[:-1]) | (boxes[1:] != boxes[:-1]).any(axis=1)
-    return _KeyframeBoxes(boxes, keys, scores[order]).select(is_first)
+    is_first[1:] = (sorted_keys[1:] != sorted_keys[:-1]) | (boxes[1:] != boxes[:-1]).any(axis=1)
+    rows = np.sort(order[is_first])
+    return _KeyframeBoxes(table.boxes_fraction[rows], keys[rows], scores[rows])
 
 
 def _evaluate(listed: IntArray, people: _KeyframeBoxes, proposals: _KeyframeBoxes) -> Any:
-    """Run and accumulate pycocotools' evaluation, without its prints; ``listed`` ``[K]`` are sorted keyframe keys."""
+    """Run and accumulate pycocotools' evaluation, without its prints; ``listed`` ``[K]`` are the keyframes' keys."""
     try:
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
     except ImportError as error:
         raise MissingDependencyError("person AP needs pycocotools: pip install pycocotools") from error
+    by_value = np.argsort(listed)  # [K], the listed keys in rising order
     with contextlib.redirect_stdout(io.StringIO()):
         truth, detections = COCO(), COCO()
         for target, boxes, scores in ((truth, people, None), (detections, proposals, proposals.scores)):
-            # A keyframe is an image; its id is its position among the sorted keys.
+            # A keyframe is an image; its id is its position among the listed keys.
             images = [{"id": image} for image in range(len(listed))]
-            annotations = _annotations(boxes.corners, np.searchsorted(listed, boxes.keys), scores)
+            image_of_box = by_value[np.searchsorted(listed, boxes.keys, sorter=by_value)]
+            annotations = _annotations(boxes.corners, image_of_box, scores)
             target.dataset = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "person"}]}
             target.createIndex()
         evaluation = COCOeval(truth, detections, "bbox")

@@ -15,10 +15,9 @@ from ava_detect.evaluation.frame_map_result import Dialect
 from ava_detect.evaluation.ground_truth_index import BoolArray, ClassArray
 from ava_detect.evaluation.keyframes import IntArray, KeyframeKeys, RowRuns, starts_run
 from ava_detect.formats.ava_csv import AvaTable
-from ava_detect.structures.labels import LabelMap
+from ava_detect.structures.labels import NO_ACTION, LabelMap
 
 OTHER_CLASS = -1
-_GREATEST_ID = 1_000_000
 # PySlowFast's keyframes are whole seconds; csv files have six decimals, so half of the last one is rounding.
 _WHOLE_SECOND_TOLERANCE = 5e-7
 
@@ -63,7 +62,7 @@ class GroundTruthRows:
         priorities: int64 ``[G]``. Of boxes that a detection overlaps equally, the box of higher priority is its
             candidate; of equal priorities, the first.
         listed: int64 ``[L]``, keyframe keys of all rows, those of other classes and those without a box included.
-        num_others: Number of boxes of classes that the label map does not have.
+        num_others: Number of boxes of classes that the label map does not have, or without an action.
     """
 
     def __init__(self) -> None:
@@ -105,16 +104,11 @@ class RowCollector:
         Args:
             label_map: The evaluated classes.
             dialect: Decides which rows are refused.
-
-        Raises:
-            ValueError: An action id of the label map is not in 1..1,000,000.
         """
         self.ground_truth = GroundTruthRows()
         self.detections = DetectionRows()
         self._keyframes = KeyframeKeys()
         self._dialect = dialect
-        if odd := [action_id for action_id in label_map.ids if not 1 <= action_id <= _GREATEST_ID]:
-            raise ValueError(f"action id {odd[0]} of the label map is not in 1..{_GREATEST_ID}; 0 means no action")
         # Action id -> class. One entry more than the greatest id, for all ids that the map does not have.
         self._class_of_id = np.full(max(label_map.ids, default=0) + 2, OTHER_CLASS, np.int16)
         self._class_of_id[list(label_map.ids)] = np.arange(len(label_map))
@@ -123,7 +117,8 @@ class RowCollector:
         """Collect the rows of a ground-truth table.
 
         Args:
-            table: R rows; a row that only lists its keyframe has no box.
+            table: R rows; a row that only lists its keyframe has no box. A box without an action is a person who does
+                none of the evaluated actions: it counts as a row of another class.
 
         Raises:
             FormatError: A row cannot be scored; the message names its video and second.
@@ -133,8 +128,6 @@ class RowCollector:
             _refuse(
                 table, is_keyframe_only, "a row that only lists its keyframe has no meaning in dialect 'pyslowfast'"
             )
-        has_no_action = (table.action_ids == 0) & ~is_keyframe_only
-        _refuse(table, has_no_action, "a ground-truth box without an action; is this a proposal file?")
         classes = self._classes(table)  # [R]
         is_evaluated = classes != OTHER_CLASS
         is_broken = is_evaluated & ~np.isfinite(table.boxes_fraction).all(axis=1)
@@ -157,7 +150,7 @@ class RowCollector:
         Raises:
             FormatError: A row cannot be scored; the message names its video and second.
         """
-        _refuse(table, table.action_ids == 0, "a detection without an action; is this a proposal file?")
+        _refuse(table, table.action_ids == NO_ACTION, "a detection without an action; is this a proposal file?")
         scores = table.scores  # [R]
         is_unscored = np.isnan(scores)
         if is_unscored.any():
@@ -215,7 +208,7 @@ class RowCollector:
     def _classes(self, table: AvaTable) -> ClassArray:
         """Return the class ``[R]`` of each row's action, ``OTHER_CLASS`` where the label map does not have it."""
         last = len(self._class_of_id) - 1
-        # Viewed as unsigned, a negative id is greater than any id of the map and falls into the last entry, too.
+        # Viewed as unsigned, NO_ACTION is greater than any id of the map and falls into the last entry, too.
         return self._class_of_id.take(np.minimum(table.action_ids.view(np.uint32), np.uint32(last)))
 
 

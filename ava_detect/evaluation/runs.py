@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ava_detect.errors import ConfigError, FormatError
+from ava_detect.errors import ConfigError, FormatError, shown
 from ava_detect.evaluation.compare import Comparison, compare
 from ava_detect.evaluation.diagnosis import diagnose_if_suspicious
 from ava_detect.evaluation.frame_map import FrameMAP, load_metric
 from ava_detect.evaluation.frame_map_result import FrameMAPResult, check_dialect
+from ava_detect.structures.labels import LabelMap
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class EvaluationOptions:
     """The settings of an evaluation, the same for all of its runs.
 
     Attributes:
-        label_map: A ``.pbtxt`` of the evaluated classes; AVA's 60 by default.
+        label_map: The evaluated classes, or their ``.pbtxt``; AVA's 60 by default.
         exclude: A csv of ``video,timestamp`` rows, keyframes that are dropped on both sides.
         dialect: Whose rules apply, ``official`` or ``pyslowfast``.
         iou_thresholds: Least IoUs of a true positive with its box, each above 0 and at most 1. The first one is that
@@ -31,7 +32,7 @@ class EvaluationOptions:
         ConfigError: The dialect is unknown, or there is no threshold or one out of range.
     """
 
-    label_map: Path | None = None
+    label_map: LabelMap | Path | None = None
     exclude: Path | None = None
     dialect: str = "official"
     iou_thresholds: tuple[float, ...] = (0.5,)
@@ -133,7 +134,10 @@ def evaluate_runs(
         )
         for path in detections
     ]
-    runs = tuple(_run(path, metric, options.iou_thresholds) for path, metric in zip(detections, metrics, strict=True))
+    shared = _same_names(metrics[0].label_map) if metrics else []
+    runs = tuple(
+        _run(path, metric, options.iou_thresholds, shared) for path, metric in zip(detections, metrics, strict=True)
+    )
     comparisons = tuple(compare(metrics[0], metric) for metric in metrics[1:])
     return Evaluation(runs, comparisons, tuple(metrics))
 
@@ -163,6 +167,16 @@ def read_subset(path: Path) -> frozenset[str]:
     return frozenset(names | {Path(name).stem for name in names})
 
 
-def _run(path: Path, metric: FrameMAP, iou_thresholds: Sequence[float]) -> Run:
+def _run(path: Path, metric: FrameMAP, iou_thresholds: Sequence[float], warnings: Sequence[str]) -> Run:
     results = metric.compute_at(iou_thresholds)
-    return Run(path, tuple(results), tuple(diagnose_if_suspicious(metric, results[0])))
+    return Run(path, tuple(results), (*warnings, *diagnose_if_suspicious(metric, results[0])))
+
+
+def _same_names(label_map: LabelMap) -> list[str]:
+    """Return a sentence for each class that has the name of an earlier one."""
+    id_of_name: dict[str, int] = {}
+    return [
+        f"ids {id_of_name[action.name]} and {action.id} of the label map are both called {shown(action.name)!r}"
+        for action in label_map
+        if id_of_name.setdefault(action.name, action.id) != action.id
+    ]

@@ -23,6 +23,7 @@ from ava_detect.formats.ava_csv_reader import iter_ava_csv, read_ava_csv
 from ava_detect.formats.ava_table import AvaTable
 from ava_detect.storage.local_files import atomic_path
 from ava_detect.structures import ActionDetections
+from ava_detect.structures.labels import NO_ACTION
 
 __all__ = [
     "AvaTable",
@@ -177,7 +178,7 @@ def _csv_text(table: AvaTable) -> bytes:
     keyframe = [video_texts.take(pa.array(table.video_index)), second_texts.take(pa.array(second_index))]  # 2 x [R]
     # Columns 3-7: the corners and the action, which is an empty cell where the row has none.
     corners = [pa.array(column).cast(pa.string()) for column in table.boxes_fraction.T.copy()]  # 4 x [R]
-    actions = _text_unless(table.action_ids == 0, pa.array(table.action_ids), "")
+    actions = _text_unless(table.action_ids == NO_ACTION, pa.array(table.action_ids), "")
     seven_columns = pc.binary_join_element_wise(*keyframe, *corners, actions, ",")
     # Column 8: the score or the person id, null where the row has neither.
     scores = _text_unless(np.isnan(table.scores), pa.array(table.scores), None)

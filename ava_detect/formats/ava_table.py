@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ava_detect.structures import ActionDetections
+from ava_detect.structures.labels import NO_ACTION
 
 # Boxes in fractions may extend a little beyond the frame; a coordinate above this is in pixels.
 LARGEST_FRACTION = 1.5
@@ -30,7 +31,7 @@ class AvaTable:
         timestamps_seconds: float64 ``[R]``, in seconds of the movie, as in the file.
         boxes_fraction: float64 ``[R, 4]`` xyxy, as in the file; NaN in a row that only lists its keyframe
             (``video_id,timestamp``).
-        action_ids: int32 ``[R]``, 0 where the row has no action.
+        action_ids: int32 ``[R]``, ``structures.labels.NO_ACTION`` where the row has no action; 0 is an id.
         scores: float64 ``[R]``, NaN where the row has no score.
         person_ids: int64 ``[R]``, -1 where the row has no person id. An id that is not a whole number from 0 up is
             represented by a number below -1, equal for equal texts of one file.
@@ -71,7 +72,7 @@ class AvaTable:
             video_ids: R video ids, with repetitions.
             timestamps_seconds: Times ``[R]`` in seconds of the movie.
             boxes_fraction: Boxes ``[R, 4]`` xyxy, fractions of the frame; NaN in rows that only list a keyframe.
-            action_ids: Action ids ``[R]``; None: no row has one.
+            action_ids: Action ids ``[R]``, ``NO_ACTION`` in rows without one; None: no row has one.
             scores: Scores ``[R]``; None: no row has one.
             person_ids: Person ids ``[R]``; None: no row has one.
 
@@ -88,7 +89,7 @@ class AvaTable:
             np.fromiter((distinct[video_id] for video_id in video_ids), np.int32, rows),
             np.asarray(timestamps_seconds, np.float64),
             np.asarray(boxes_fraction, np.float64).reshape(-1, 4),
-            np.zeros(rows, np.int32) if action_ids is None else np.asarray(action_ids, np.int32),
+            np.full(rows, NO_ACTION, np.int32) if action_ids is None else np.asarray(action_ids, np.int32),
             np.full(rows, np.nan) if scores is None else np.asarray(scores, np.float64),
             np.full(rows, -1, np.int64) if person_ids is None else np.asarray(person_ids, np.int64),
         )
@@ -191,7 +192,7 @@ class AvaTable:
     @property
     def is_keyframe_only(self) -> npt.NDArray[np.bool_]:
         """Bool ``[R]``: True for rows that only list their keyframe, with no box and no action."""
-        result: npt.NDArray[np.bool_] = (self.action_ids == 0) & np.isnan(self.boxes_fraction).all(axis=1)
+        result: npt.NDArray[np.bool_] = (self.action_ids == NO_ACTION) & np.isnan(self.boxes_fraction).all(axis=1)
         return result
 
     @property

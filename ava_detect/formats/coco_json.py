@@ -1,4 +1,4 @@
-"""Reading COCO json files of person boxes on keyframes (https://cocodataset.org/#format-data) as an AVA table.
+"""Reading COCO json files of people on keyframes (https://cocodataset.org/#format-data) as an AVA table.
 
 Two kinds of file are read: an instances file (``images``, ``annotations`` and optionally ``categories``), and a list of
 results (``[{image_id, category_id, bbox, score}]``), whose images are described in a separate instances file. Boxes are
@@ -19,8 +19,11 @@ from typing import Any, NamedTuple
 
 from ava_detect.errors import FormatError, shown
 from ava_detect.formats.ava_table import AvaTable
+from ava_detect.formats.json_values import reason_of
+from ava_detect.structures.labels import GREATEST_ACTION_ID, NO_ACTION
 
 _COCO_PERSON = 1
+_TRACK_ID_LIMIT = 1 << 62
 _KEYFRAME_NAME = re.compile(
     r"(?P<video>.+)[/_,](?P<seconds>\d{1,5}(?:\.\d+)?)(?:\.(?:jpe?g|png|bmp|webp))?", re.IGNORECASE
 )
@@ -59,10 +62,81 @@ def read_coco_json(path: str | Path, *, images_path: str | Path | None = None, c
             f"{shown(images_path or path)}: no 'images' list, so nothing says which keyframe a box is of; give the "
             "instances file that the results were made for (images=FILE)"
         )
-    found = content if isinstance(content, list) else content.get("annotations", [])
+    found = content if isinstance(content, list) else _list_of(content, "annotations", path)
     images = _images(described["images"], images_path or path)
-    wanted = _category_id(described.get("categories", []), category, images_path or path)
+    wanted = _category_id(_list_of(described, "categories", images_path or path), category, images_path or path)
     return _table(images, found, wanted, path)
+
+
+def read_coco_ground_truth(path: str | Path) -> AvaTable:
+    """Read ground truth: people with their actions, which are the categories.
+
+    A person with several actions has an annotation for each of them, with the same box. An annotation of the category
+    ``person`` is a box without an action.
+
+    Args:
+        path: An instances file. The action id of an annotation is its ``category_id``; its ``track_id``, if it has one,
+            is the id of the person.
+
+    Returns:
+        One row per annotation, in the order of the file, then one row without a box per image without annotations.
+
+    Raises:
+        FormatError: If the file cannot be read or an entry is invalid; names the file and the entry.
+    """
+    content = _load(path)
+    if not isinstance(content, dict) or not isinstance(content.get("images"), list):
+        raise FormatError(f"{shown(path)}: no 'images' list; give a COCO instances file, with images and annotations")
+    images = _images(content["images"], path)
+    categories = _list_of(content, "categories", path)
+    action_of = {}
+    for number, category in enumerate(categories):
+        where = f"{shown(path)}, category {number}"
+        category_id = category.get("id") if isinstance(category, dict) else None
+        if not isinstance(category_id, int) or not 0 <= category_id <= GREATEST_ACTION_ID:
+            raise FormatError(
+                f"{where}: its id must be a whole number from 0 to {GREATEST_ACTION_ID}, got {category!r:.200}"
+            )
+        action_of[category_id] = NO_ACTION if category.get("name") == "person" else category_id
+    # A file that does not name its categories has people only.
+    action_of = action_of or {_COCO_PERSON: NO_ACTION}
+    rows: list[tuple[_Image, tuple[float, ...], int, int]] = []
+    occupied = set()
+    for number, entry in enumerate(_list_of(content, "annotations", path)):
+        where = f"{shown(path)}, box {number}"
+        image = _image_of(entry, images, where)
+        category_id, track_id = entry.get("category_id"), entry.get("track_id", -1)
+        if not isinstance(category_id, int) or category_id not in action_of:
+            raise FormatError(f"{where}: category_id must be one of the file's categories, got {category_id!r:.80}")
+        if not isinstance(track_id, int) or not -1 <= track_id < _TRACK_ID_LIMIT:
+            raise FormatError(f"{where}: track_id must be a whole number from 0, got {track_id!r:.80}")
+        rows.append((image, _box_fraction(entry.get("bbox"), image, where), action_of[category_id], track_id))
+        occupied.add(entry["image_id"])
+    rows.extend((image, _NO_BOX, NO_ACTION, -1) for image_id, image in images.items() if image_id not in occupied)
+    return AvaTable.from_columns(
+        [image.video_id for image, *_ in rows],
+        [image.timestamp_seconds for image, *_ in rows],
+        [box for _, box, *_ in rows],
+        action_ids=[action_id for _, _, action_id, _ in rows],
+        person_ids=[track_id for *_, track_id in rows],
+    )
+
+
+def _list_of(content: Mapping[str, Any], name: str, path: str | Path) -> Sequence[Any]:
+    """Return one of the lists of a file, empty where the file does not have it."""
+    found = content.get(name, [])
+    if not isinstance(found, list):
+        raise FormatError(f"{shown(path)}: {name!r} must be a list, got {found!r:.80}")
+    return found
+
+
+def _image_of(entry: Any, images: Mapping[Any, _Image], where: str) -> _Image:
+    """Return the image of an annotation; raise ``FormatError`` where it has none."""
+    image_id = entry.get("image_id") if isinstance(entry, dict) else None
+    image = images.get(image_id) if isinstance(image_id, int | str) else None
+    if image is None:
+        raise FormatError(f"{where}: image_id must be the id of one of the {len(images)} images, got {entry!r:.200}")
+    return image
 
 
 def _table(images: Mapping[Any, _Image], found: Sequence[Any], category_id: int, path: str | Path) -> AvaTable:
@@ -70,13 +144,9 @@ def _table(images: Mapping[Any, _Image], found: Sequence[Any], category_id: int,
     occupied = set()
     for number, entry in enumerate(found):
         where = f"{shown(path)}, box {number}"
-        if not isinstance(entry, dict) or entry.get("image_id") not in images:
-            raise FormatError(
-                f"{where}: image_id must be the id of one of the {len(images)} images, got {entry!r:.200}"
-            )
+        image = _image_of(entry, images, where)
         if entry.get("category_id") != category_id:
             continue
-        image = images[entry["image_id"]]
         score = _number(entry["score"], "score", where) if "score" in entry else math.nan
         rows.append((image, _box_fraction(entry.get("bbox"), image, where), score))
         occupied.add(entry["image_id"])
@@ -92,8 +162,11 @@ def _table(images: Mapping[Any, _Image], found: Sequence[Any], category_id: int,
 def _load(path: str | Path) -> Any:
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise FormatError(f"{shown(path)}: the file cannot be read as json ({error}); give a COCO json file") from error
+    except (OSError, ValueError, RecursionError) as error:
+        reason = shown(error.strerror) if isinstance(error, OSError) else reason_of(error)
+        raise FormatError(
+            f"{shown(path)}: the file cannot be read as json ({reason}); give a COCO json file"
+        ) from error
     if not isinstance(content, dict | list):
         raise FormatError(
             f"{shown(path)}: a COCO file is an object with 'images', or a list of results, got {content!r:.80}"
@@ -107,6 +180,8 @@ def _images(entries: Sequence[Any], path: str | Path) -> dict[Any, _Image]:
         where = f"{shown(path)}, image {number}"
         if not isinstance(entry, dict) or not {"id", "width", "height"} <= entry.keys():
             raise FormatError(f"{where}: an image needs id, width and height, got {entry!r:.200}")
+        if not isinstance(entry["id"], int | str):
+            raise FormatError(f"{where}: an id is a whole number or text, got {entry['id']!r:.80}")
         if entry["id"] in images:
             raise FormatError(f"{where}: the id {entry['id']!r} is given twice; every image needs its own")
         width, height = (_number(entry[side], side, where) for side in ("width", "height"))
@@ -118,7 +193,9 @@ def _images(entries: Sequence[Any], path: str | Path) -> dict[Any, _Image]:
 
 def _keyframe(entry: Mapping[str, Any], where: str) -> tuple[str, float]:
     """Return the video id and the timestamp in seconds of an image."""
-    if "video_id" in entry and "timestamp" in entry:
+    if entry.get("video_id") is not None and entry.get("timestamp") is not None:
+        if isinstance(entry["video_id"], bool) or not isinstance(entry["video_id"], int | str):
+            raise FormatError(f"{where}: video_id is text or a whole number, got {entry['video_id']!r:.80}")
         return str(entry["video_id"]), _number(entry["timestamp"], "timestamp", where)
     match = _KEYFRAME_NAME.fullmatch(str(entry.get("file_name", "")))
     if not match:
@@ -130,7 +207,7 @@ def _keyframe(entry: Mapping[str, Any], where: str) -> tuple[str, float]:
 
 
 def _category_id(categories: Sequence[Any], name: str, path: str | Path) -> int:
-    names = {entry.get("name"): entry.get("id") for entry in categories if isinstance(entry, dict)}
+    names = {str(entry.get("name")): entry.get("id") for entry in categories if isinstance(entry, dict)}
     if not names:
         return _COCO_PERSON
     category_id = names.get(name)
@@ -155,7 +232,7 @@ def _number(value: Any, name: str, where: str) -> float:
         raise FormatError(f"{where}: {name} must be a number, got {value!r:.100}")
     try:
         number = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
         raise FormatError(f"{where}: {name} must be a finite number, got {value!r:.100}")

@@ -16,9 +16,21 @@ from typing import Any
 import numpy as np
 
 from ava_detect.errors import FormatError, shown
+from ava_detect.formats.ava_table import LARGEST_FRACTION
+from ava_detect.formats.json_values import (
+    LARGEST_INT64,
+    LARGEST_SECONDS,
+    MALFORMED,
+    check_number,
+    check_text,
+    check_type,
+    check_whole,
+    parse_json,
+    reason_of,
+)
 from ava_detect.storage.local_files import atomic_path
 from ava_detect.structures import ActionDetections
-from ava_detect.structures.labels import LabelMap
+from ava_detect.structures.labels import GREATEST_ACTION_ID, LabelMap
 
 
 @contextmanager
@@ -119,17 +131,82 @@ def read_jsonl(path: str | Path, label_map: LabelMap) -> Iterator[ActionDetectio
         FormatError: If a line is not a keyframe; names the file and the line.
     """
     column = {action_id: i for i, action_id in enumerate(label_map.ids)}
-    with Path(path).open(encoding="utf-8") as file:
-        for number, text in enumerate(file, start=1):
-            if not text.strip():
-                continue
-            try:
-                yield _keyframe_from_json(json.loads(text), column)
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise FormatError(
-                    f"{shown(path)}, line {number}: not a keyframe as this package writes it "
-                    f"({type(error).__name__}: {shown(error)})"
-                ) from error
+    for number, line in iter_lines(path):
+        try:
+            yield _keyframe_from_json(line, column)
+        except MALFORMED as error:
+            raise _not_a_keyframe(path, number, error) from error
+
+
+def iter_lines(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Read and check the lines of a file without converting them.
+
+    Args:
+        path: A file that ``jsonl_writer`` wrote, possibly edited since.
+
+    Yields:
+        The number of each line that is not blank, from 1, and its JSON value, which is one that ``keyframe_to_json``
+        may have returned.
+
+    Raises:
+        FormatError: If the file cannot be read or a line is not a keyframe; names the file and the line.
+    """
+    try:
+        # Split at line feeds only, and decode line by line, so that an error names its line.
+        with Path(path).open("rb") as file:
+            for number, text in enumerate(file, start=1):
+                if not text.strip():
+                    continue
+                try:
+                    line = parse_json(text)
+                    _check_line(line)
+                except MALFORMED as error:
+                    raise _not_a_keyframe(path, number, error) from error
+                yield number, line
+    except OSError as error:
+        raise FormatError(f"{shown(path)} cannot be read ({shown(error.strerror)})") from error
+
+
+def _not_a_keyframe(path: str | Path, number: int, error: Exception) -> FormatError:
+    return FormatError(
+        f"{shown(path)}, line {number}: not a keyframe as `ava-detect annotate` writes it ({reason_of(error)})"
+    )
+
+
+def _check_line(line: Any) -> None:
+    """Raise where the value of a line is not a keyframe with people."""
+    check_type("the line", line, dict)
+    check_text("video_id", line["video_id"])
+    check_number("timestamp_seconds", line["timestamp_seconds"], 0, LARGEST_SECONDS)
+    check_type("people", line["people"], list)
+    track_ids = set()
+    for person in line["people"]:
+        check_type("people", person, dict)
+        track_id = person["track_id"]
+        if track_id is not None:
+            check_whole("track_id", track_id, 0, LARGEST_INT64)
+            if track_id in track_ids:
+                raise ValueError(f"track_id {track_id} is given twice, and a person is on a keyframe once")
+            track_ids.add(track_id)
+        _check_box(person["box"])
+        check_number("score", person["score"], 0, 1)
+        check_type("actions", person["actions"], list)
+        for action in person["actions"]:
+            check_type("actions", action, dict)
+            check_whole("id", action["id"], 0, GREATEST_ACTION_ID)
+            check_number("score", action["score"], 0, 1)
+            check_type("name", action["name"], str)
+
+
+def _check_box(box: Any) -> None:
+    """Raise where a value is not x1, y1, x2, y2 as fractions of the frame."""
+    check_type("box", box, list)
+    if len(box) != 4:
+        raise ValueError(f"box has {len(box)} numbers, and x1, y1, x2, y2 are 4")
+    for corner in box:
+        check_number("box", corner, -LARGEST_FRACTION, LARGEST_FRACTION)
+    if box[0] > box[2] or box[1] > box[3]:
+        raise ValueError(f"box ends before it begins: x1, y1, x2, y2 are {box}")
 
 
 def _keyframe_from_json(line: dict[str, Any], column: dict[int, int]) -> ActionDetections:

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ava_detect.formats.parquet_reader import open_native
 from ava_detect.storage.local_files import atomic_path
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.labels import LabelMap
@@ -54,7 +55,11 @@ def parquet_writer(
     """
     schema = SCHEMA.with_metadata({"ava_detect.note": note} if note else None)
     buffered: list[pa.Table] = []
-    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as file:
+    with (
+        atomic_path(path) as temporary,
+        open_native(temporary, "wb") as stream,
+        pq.ParquetWriter(stream, schema, compression="zstd") as file,
+    ):
 
         def flush() -> None:
             if buffered:
@@ -91,9 +96,10 @@ def add_metadata(path: str | Path, metadata: Mapping[str, str]) -> None:
         path: The file to rewrite.
         metadata: The entries; they replace existing ones of the same name.
     """
-    with atomic_path(path) as temporary, pq.ParquetFile(path) as original:
-        schema = original.schema_arrow.with_metadata({**(original.schema_arrow.metadata or {}), **metadata})
-        with pq.ParquetWriter(temporary, schema, compression="zstd") as file:
+    with atomic_path(path) as temporary, open_native(path) as source, pq.ParquetFile(source) as original:
+        added = {name.encode(): value.encode() for name, value in metadata.items()}
+        schema = original.schema_arrow.with_metadata({**(original.schema_arrow.metadata or {}), **added})
+        with open_native(temporary, "wb") as stream, pq.ParquetWriter(stream, schema, compression="zstd") as file:
             for group in range(original.num_row_groups):
                 file.write_table(original.read_row_group(group).replace_schema_metadata(schema.metadata))
 

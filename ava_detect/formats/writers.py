@@ -10,6 +10,7 @@ from ava_detect.errors import FormatError, shown
 from ava_detect.formats.ava_csv import ava_csv_writer
 from ava_detect.formats.jsonl import jsonl_writer
 from ava_detect.formats.parquet import parquet_writer
+from ava_detect.storage.file_names import file_stem
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.labels import LabelMap
 
@@ -29,11 +30,23 @@ def parse_formats(text: str) -> tuple[str, ...]:
         FormatError: If a name is unknown or none is given.
     """
     formats = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
-    unknown = [name for name in formats if name not in RESULT_FORMATS]
-    if unknown or not formats:
-        got = shown(", ".join(unknown)) or "nothing"
-        raise FormatError(f"unknown result format {got}; give one or more of {','.join(RESULT_FORMATS)}")
+    check_formats(formats or ("nothing",))
     return formats
+
+
+def check_formats(formats: Sequence[str]) -> None:
+    """Refuse unknown result formats.
+
+    Args:
+        formats: Names, which should be from ``RESULT_FORMATS``.
+
+    Raises:
+        FormatError: If a name is unknown.
+    """
+    unknown = [name for name in formats if name not in RESULT_FORMATS]
+    if unknown:
+        got = shown(", ".join(map(str, unknown)))
+        raise FormatError(f"unknown result format {got}; give one or more of {','.join(RESULT_FORMATS)}")
 
 
 @contextmanager
@@ -93,6 +106,6 @@ def result_path(out: Path, video_id: str, suffix: str) -> Path:
         suffix: The format's suffix, without a dot.
 
     Returns:
-        ``out/VIDEO_ID.SUFFIX``.
+        ``out/VIDEO_ID.SUFFIX``, with the name that ``file_stem`` makes of an id that is no file name.
     """
-    return out / f"{video_id}.{suffix}"
+    return out / f"{file_stem(video_id)}.{suffix}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,8 +116,11 @@ def plan_keyframes(
 
     Raises:
         VideoError: There is no video at all.
-        ConfigError: No file belongs to the ground truth, two files belong to one id, or no keyframe is left.
+        ConfigError: No file belongs to the ground truth, two files belong to one id, no keyframe is left, or
+            ``start_seconds`` is no finite number.
     """
+    if not math.isfinite(start_seconds):
+        raise ConfigError(f"`start_seconds` is a number of seconds, got {start_seconds}")
     seconds_by_id = _keyframes_by_id(listed, exclude)
     if not seconds_by_id:
         raise ConfigError("the ground truth lists no keyframe, or all of them are excluded: nothing is left to process")

@@ -6,8 +6,10 @@ several clips in parallel are faster (``prefetch.py``, ``scorer.py``).
 
 from __future__ import annotations
 
+import math
 import threading
 import time
+from array import array
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import replace
@@ -18,20 +20,26 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from ava_detect.detectors.base import PersonDetector
+from ava_detect.detectors.base import ListedPeople, PersonDetector, find_people
 from ava_detect.errors import ConfigError
 from ava_detect.inference.prefetch import ordered_map, prefetch
 from ava_detect.inference.scorer import ClipScorer, Scorer, Scores
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
+from ava_detect.storage.file_names import valid_id
 from ava_detect.structures import ActionDetections, Clip, Frame, PersonBoxes
 from ava_detect.structures import boxes as box_ops
+from ava_detect.structures.clip import MAX_SIDE_PIXELS
 from ava_detect.structures.labels import LabelMap
 from ava_detect.structures.linking import Linker, max_gap_seconds
 from ava_detect.video.clip_sampler import ClipSampler, Keyframe, keyframe_times
 from ava_detect.video.reader import VideoReader
 from ava_detect.video.remote import RemoteVideo, as_video_file
 
+# A clip of 32 frames with a larger short side takes more than 2 GiB.
 _MIN_SHORT_SIDE = 32
+# Keyframes of a batch are all held at once.
+_MAX_KEYFRAMES_PER_BATCH = 1024
+_MAX_DECODER_THREADS = 256
 # Keyframes that wait for the detector, and batches that wait for the network: enough to even out their varying times.
 _KEYFRAMES_AHEAD, _BATCHES_AHEAD = 2, 1
 
@@ -39,6 +47,22 @@ _KEYFRAMES_AHEAD, _BATCHES_AHEAD = 2, 1
 ScaledKeyframe = tuple[Keyframe, ...]
 # Keyframes, and the people on each of them.
 _Batch = tuple[list[ScaledKeyframe], list[PersonBoxes]]
+
+
+def check_scales(scales: Sequence[int]) -> None:
+    """Refuse short sides at which no clip can be scored.
+
+    Args:
+        scales: Short sides in pixels.
+
+    Raises:
+        ConfigError: One is out of range, or there twice.
+    """
+    if not all(_MIN_SHORT_SIDE <= side <= MAX_SIDE_PIXELS for side in scales) or len(set(scales)) != len(scales):
+        raise ConfigError(
+            f"`scales` are short sides in pixels, each once and from {_MIN_SHORT_SIDE} to {MAX_SIDE_PIXELS}, got "
+            f"{list(scales)}"
+        )
 
 
 class Pipeline:
@@ -82,10 +106,15 @@ class Pipeline:
         scales: Sequence[int] = (),
     ) -> None:
         keyframe_times(every_seconds)
-        if any(side < _MIN_SHORT_SIDE for side in scales) or len(set(scales)) != len(scales):
+        check_scales(scales)
+        if not 0 <= new_person_score <= 1:
+            raise ConfigError(f"`new_person_score` is a score from 0 to 1, got {new_person_score}")
+        if keyframes_per_batch is not None and not 1 <= keyframes_per_batch <= _MAX_KEYFRAMES_PER_BATCH:
             raise ConfigError(
-                f"`scales` are short sides in pixels, each once and at least {_MIN_SHORT_SIDE}, got {list(scales)}"
+                f"`keyframes_per_batch` is from 1 to {_MAX_KEYFRAMES_PER_BATCH}, got {keyframes_per_batch}"
             )
+        if not 1 <= decoder_threads <= _MAX_DECODER_THREADS:
+            raise ConfigError(f"`decoder_threads` is from 1 to {_MAX_DECODER_THREADS}, got {decoder_threads}")
         self.detector = detector
         self.scorer: ClipScorer = Scorer(model) if isinstance(model, nn.Module) else model
         self.label_map = label_map or LabelMap.ava()
@@ -120,10 +149,11 @@ class Pipeline:
 
         Raises:
             VideoError: The video cannot be opened.
+            ConfigError: A time of ``at_seconds`` is not one, raised when the run comes to it.
         """
-        times = keyframe_times(self.every_seconds) if at_seconds is None else at_seconds
+        times = keyframe_times(self.every_seconds) if at_seconds is None else _ascending(at_seconds)
         video = as_video_file(source)
-        return VideoRun(self, video, video.stem if video_id is None else video_id, times)
+        return VideoRun(self, video, valid_id(video.stem) if video_id is None else video_id, times)
 
     def detect(self, keyframes: Sequence[Keyframe], video_id: str) -> list[PersonBoxes]:
         """Find the people on each keyframe.
@@ -140,7 +170,7 @@ class Pipeline:
             Frame(image, keyframe.timestamp_seconds, video_id)
             for image, keyframe in zip(images, keyframes, strict=True)
         ]
-        found = self.detector(frames)
+        found = find_people(self.detector, frames)
         return [
             _to_clip_pixels(people, image, keyframe.clip)
             for people, image, keyframe in zip(found, images, keyframes, strict=True)
@@ -199,6 +229,17 @@ class VideoRun(Iterator[ActionDetections]):
         first_pass = self._stages.first_pass
         return () if first_pass is None else first_pass.cuts_seconds
 
+    def mismatch(self) -> str:
+        """Describe why boxes of a file meet none of the keyframes returned so far.
+
+        Returns:
+            A sentence with the ranges of both; empty where they meet, and where a detector looks at pictures.
+        """
+        detector: object = self._stages.pipeline.detector
+        if not isinstance(detector, ListedPeople):
+            return ""
+        return detector.mismatch(self.video_id, self._stages.times_seconds)
+
     def timed(self, stage: str) -> AbstractContextManager[None]:
         """Return a context that adds the time of its block to ``seconds[stage]``.
 
@@ -217,13 +258,14 @@ class _Stages:
         self.clock = _StageClock("decode", "detect", "score")
         self.num_keyframes = 0
         self.num_people = 0
+        self.times_seconds = array("d")
         self.first_pass: ClipSampler | None = None
         self._video_id = video_id
-        self._pipeline = pipeline
+        self.pipeline = pipeline
 
     def run(self, times: Iterable[float]) -> Generator[ActionDetections, None, None]:
         """Decode, detect, score and link; each keyframe once it is known."""
-        pipeline, scorer = self._pipeline, self._pipeline.scorer
+        pipeline, scorer = self.pipeline, self.pipeline.scorer
         batches = prefetch(self._detected(prefetch(self._decoded(times), _KEYFRAMES_AHEAD)), _BATCHES_AHEAD)
         scored = ordered_map(self._score, batches, scorer.calls_at_once, scorer.start_thread)
         linker = Linker(max_gap_seconds=max_gap_seconds(pipeline.every_seconds), start_score=pipeline.new_person_score)
@@ -238,6 +280,7 @@ class _Stages:
                     detections = self._detections(scaled[0].clip, boxes, action_scores, action_ids)
                     linked = linker.update(detections, shot=scaled[0].shot)
                     self.num_keyframes += 1
+                    self.times_seconds.append(linked.timestamp_seconds)
                     self.num_people += len(linked)
                     yield linked
 
@@ -252,9 +295,9 @@ class _Stages:
 
     def _detected(self, keyframes: Generator[ScaledKeyframe, None, None]) -> Generator[_Batch, None, None]:
         with closing(keyframes):
-            while batch := list(islice(keyframes, self._pipeline.keyframes_per_batch)):
+            while batch := list(islice(keyframes, self.pipeline.keyframes_per_batch)):
                 with self.clock.timed("detect"):
-                    people = self._pipeline.detect([scaled[0] for scaled in batch], self._video_id)
+                    people = self.pipeline.detect([scaled[0] for scaled in batch], self._video_id)
                 yield batch, people
 
     def _score(self, batch_and_people: _Batch) -> tuple[_Batch, Scores]:
@@ -265,7 +308,7 @@ class _Stages:
             for same_scale in zip(*batch, strict=True):
                 clips = [keyframe.clip for keyframe in same_scale]
                 boxes = [_rescaled(p, of[0].clip, clip) for p, of, clip in zip(people, batch, clips, strict=True)]
-                per_scale.append(self._pipeline.scorer.score(clips, boxes))
+                per_scale.append(self.pipeline.scorer.score(clips, boxes))
             mean = [np.mean(scores, axis=0) for scores in zip(*per_scale, strict=True)]
         return batch_and_people, mean if len(per_scale) > 1 else per_scale[0]
 
@@ -277,7 +320,7 @@ class _Stages:
 
     def _keyframes(self, times: Iterable[float]) -> Iterator[ScaledKeyframe]:
         """Each keyframe at every scale, the first with the detector's image; the scales are decoded in parallel."""
-        pipeline = self._pipeline
+        pipeline = self.pipeline
         passes = []
         for index, (short_side, video) in enumerate(zip(pipeline.scales, self.readers, strict=True)):
             settings = replace(pipeline.scorer.clip_settings, short_side=short_side)
@@ -314,6 +357,18 @@ class _StageClock:
             elapsed = now - self._counted_until[stage] if num_threads else 0.0
             self.seconds[stage] = self.seconds.get(stage, 0.0) + elapsed
             self._counted_until[stage], self._num_threads[stage] = now, num_threads + change
+
+
+def _ascending(times: Iterable[float]) -> Iterator[float]:
+    """The caller's times; ``ConfigError`` at the first that is negative, not finite or before the one before it."""
+    last = 0.0
+    for time_seconds in times:
+        if not last <= time_seconds < math.inf:
+            raise ConfigError(
+                f"`at_seconds` are times in seconds, from 0 on and ascending, got {time_seconds} after {last}"
+            )
+        last = time_seconds
+        yield time_seconds
 
 
 def _image_of(keyframe: Keyframe) -> npt.NDArray[np.uint8]:

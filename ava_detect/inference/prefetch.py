@@ -6,11 +6,14 @@ For work that releases the interpreter lock: FFmpeg, ONNX Runtime and PyTorch al
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import TypeVar
+
+from ava_detect.inference.background import Background
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -55,18 +58,21 @@ def prefetch(items: Generator[T, None, None], depth: int) -> Generator[T, None, 
                     made.put(item)
                     free.acquire()
                     if closed.is_set():
-                        return
+                        raise _stopped()
                 made.put(_End())
             except BaseException as error:  # Raised again where the items are used.
                 made.put(_Failure(error))
             finally:
                 items.close()
 
-    # A daemon, so that an interpreter that ends in the middle of a video need not wait for it.
-    maker = threading.Thread(target=make, daemon=True, name="ava-detect prefetch")
+    def stop() -> None:
+        closed.set()
+        free.release()
+
+    background = Background(stop)
     try:
         # An interrupt may arrive while this waits for a thread that has already started.
-        maker.start()
+        background.start_thread(make, "prefetch")
         while True:
             item = made.get()
             if isinstance(item, _End):
@@ -76,12 +82,16 @@ def prefetch(items: Generator[T, None, None], depth: int) -> Generator[T, None, 
             free.release()
             yield item
     finally:
-        closed.set()
-        free.release()
-        with using_items:
-            items.close()
-        if maker.is_alive():
-            maker.join()
+        background.stop()
+        if not sys.is_finalizing():
+            with using_items:
+                items.close()
+        background.close()
+
+
+def _stopped() -> SystemExit:
+    """The error of a consumer in another thread when the interpreter ends, which is not the end of its items."""
+    return SystemExit("the interpreter ends")
 
 
 def ordered_map(
@@ -108,18 +118,44 @@ def ordered_map(
 def _parallel_map(
     function: Callable[[T], R], items: Iterator[T], num_threads: int, start_thread: Callable[[], None]
 ) -> Generator[R, None, None]:
-    pool = ThreadPoolExecutor(num_threads, "ava-detect map", start_thread)
+    tasks: queue.SimpleQueue[tuple[T, Future[R]] | None] = queue.SimpleQueue()
+    closed = threading.Event()
+
+    def work() -> None:
+        is_prepared = False
+        while (task := tasks.get()) is not None:
+            item, result = task
+            try:
+                if closed.is_set():
+                    raise _stopped()
+                if not is_prepared:
+                    start_thread()
+                    is_prepared = True
+                result.set_result(function(item))
+            except BaseException as error:  # Raised again where the results are used.
+                result.set_exception(error)
+
+    def stop() -> None:
+        closed.set()
+        for _ in range(num_threads):
+            tasks.put(None)
+
+    background = Background(stop)
     waiting: deque[Future[R]] = deque()
     failure: Exception | None = None
     try:
+        for _ in range(num_threads):
+            background.start_thread(work, "map")
         while True:
             try:
-                waiting.append(pool.submit(function, next(items)))
+                item = next(items)
             except StopIteration:
                 break
             except Exception as error:  # Raised below, after the results of the items before it.
                 failure = error
                 break
+            waiting.append(Future())
+            tasks.put((item, waiting[-1]))
             if len(waiting) > num_threads:
                 yield waiting.popleft().result()
         while waiting:
@@ -127,4 +163,4 @@ def _parallel_map(
         if failure is not None:
             raise failure
     finally:
-        pool.shutdown(cancel_futures=True)
+        background.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -10,16 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from av.error import FFmpegError
 
 from ava_detect.detectors import build_detector
-from ava_detect.detectors.base import PersonDetector
-from ava_detect.errors import AvaDetectError, ConfigError
+from ava_detect.detectors.base import PersonDetector, find_people
+from ava_detect.detectors.specs import check_spec
+from ava_detect.errors import AvaDetectError, ConfigError, message_of, shown
+from ava_detect.formats.annotation_files import read_ground_truth
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv, write_ava_table
 from ava_detect.formats.ava_table import shortest_decimals
 from ava_detect.inference.keyframe_plan import KeyframePlan, VideoKeyframes, plan_keyframes
 from ava_detect.inference.prefetch import prefetch
 from ava_detect.models.network_options import resolve_device
+from ava_detect.storage.outputs import check_output, first_bytes
 from ava_detect.structures import ClipSettings, Frame, PersonBoxes
 from ava_detect.structures import boxes as box_ops
 from ava_detect.structures.progress import OnProgress, Progress
@@ -86,6 +89,7 @@ def propose_people(
     *,
     exclude: str | Path | None = None,
     start_seconds: float = 0.0,
+    overwrite: bool = True,
     on_progress: OnProgress | None = None,
 ) -> Proposals:
     """Write the people that a detector finds on the keyframes of an AVA csv, as an AVA csv of proposals.
@@ -102,6 +106,7 @@ def propose_people(
         detector: Which detector finds the people; the builtin one by default.
         exclude: A csv of keyframes that are left out.
         start_seconds: Where in its movie each file starts, in seconds.
+        overwrite: Whether an existing ``out`` that holds something other than proposals is replaced.
         on_progress: Told of the keyframes.
 
     Returns:
@@ -112,34 +117,36 @@ def propose_people(
         AvaDetectError: No video could be read.
     """
     target = Path(out)
-    _check_writable(target)
-    finder = (detector or DetectorOptions()).build()
+    if target.is_dir():
+        raise ConfigError(f"`out` {out} is a folder; give the name of a csv in it")
+    inputs = {"videos": videos, "ground_truth": ground_truth, "exclude": exclude}
+    check_output(target, inputs, is_own=_is_proposals, overwrite=overwrite)
+    options = detector or DetectorOptions()
+    check_spec(options.spec)
     excluded = None if exclude is None else read_ava_csv(exclude)
     plan = plan_keyframes(
-        read_ava_csv(ground_truth, last_column="person_id"), videos, exclude=excluded, start_seconds=start_seconds
+        read_ground_truth(ground_truth, start_seconds=start_seconds),
+        videos,
+        exclude=excluded,
+        start_seconds=start_seconds,
     )
-    found, failures = _detect_in_videos(plan, finder, on_progress)
+    # The detector comes last, because it can take the most time and memory to load.
+    found, failures = _detect_in_videos(plan, options.build(), on_progress)
     problems = (*plan.missing_problems(videos, "{keyframes} have no boxes"), *failures)
     if not found:
         others = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
-        shown = "; ".join(problems[:3]) + others
-        raise AvaDetectError(f"{target} is not written, because no video could be read: {shown}")
+        first = "; ".join(problems[:3]) + others
+        raise AvaDetectError(f"{target} is not written, because no video could be read: {first}")
     table = AvaTable.concatenate([video.table for video in found])
     write_ava_table(target, table)
     num_keyframes = sum(video.num_keyframes for video in found)
     return Proposals(str(target), len(found), num_keyframes, int(np.count_nonzero(~table.is_keyframe_only)), problems)
 
 
-def _check_writable(out: Path) -> None:
-    """Raise ``ConfigError`` where the file cannot be written: before hours of work, not after."""
-    if out.is_dir():
-        raise ConfigError(f"`out` {out} is a folder; give the name of a csv in it")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"`out` {out} cannot be written to ({error.strerror or error}); choose another folder"
-        ) from error
+def _is_proposals(path: Path) -> bool:
+    """Tell whether the first rows of a file are proposals: keyframes, and people without an action."""
+    rows = list(csv.reader(first_bytes(path).decode("utf-8", "replace").splitlines()))
+    return all(len(row) == 2 or (len(row) == 8 and not row[6]) for row in rows[: max(1, len(rows) - 1)])
 
 
 @dataclass(frozen=True)
@@ -165,9 +172,8 @@ def _detect_in_videos(
     for video in plan.videos:
         try:
             found.append(_detect_in_video(video, detector, report))
-        except (ValueError, OSError, FFmpegError) as error:
-            # The errors of broken videos; the caller gets them in ``problems``.
-            problems.append(f"{error}; {video.source.video_id} has no boxes")
+        except Exception as error:  # Whatever one video does must not lose the others; the caller gets it.
+            problems.append(f"{message_of(error)}; {shown(video.source.video_id)} has no boxes")
         else:
             if found[-1].shortfall:
                 problems.append(f"{video.source.path}: {found[-1].shortfall}; the rest has its boxes")
@@ -200,7 +206,7 @@ def _people_on(detector: PersonDetector, keyframes: Sequence[Keyframe], video_id
     for keyframe in keyframes:
         assert keyframe.image is not None, "the sampler was asked for keyframe images"
         frames.append(Frame(keyframe.image, keyframe.timestamp_seconds, video_id))
-    for frame, people in zip(frames, detector(frames), strict=True):
+    for frame, people in zip(frames, find_people(detector, frames), strict=True):
         height, width = frame.image.shape[:2]
         inside = box_ops.clip(box_ops.pixels_to_fractions(people.boxes_xyxy, width, height), 1, 1).astype(np.float32)
         yield PersonBoxes(inside, people.scores)[box_ops.areas(inside) > 0]

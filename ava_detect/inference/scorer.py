@@ -14,7 +14,7 @@ import torch
 
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector, require_detector
 from ava_detect.models.execution import prepare
-from ava_detect.models.network_options import Execution, Precision
+from ava_detect.models.network_options import Execution, Precision, check_clips_per_batch
 from ava_detect.structures import Clip, ClipSettings, PersonBoxes
 from ava_detect.video.transforms import flip as mirror
 from ava_detect.video.transforms import normalize, roi_boxes
@@ -83,7 +83,7 @@ class Scorer:
         flip: Score each clip and its mirror image, and average (test-time augmentation).
 
     Raises:
-        ConfigError: The model is a classifier of whole clips.
+        ConfigError: The model is a classifier of whole clips, or ``clips_per_batch`` is out of range.
     """
 
     def __init__(
@@ -97,6 +97,7 @@ class Scorer:
         flip: bool = False,
     ) -> None:
         model = require_detector(model)
+        check_clips_per_batch(clips_per_batch)
         self.device = torch.device(device)
         self.model = model.to(self.device).eval()
         self.network = prepare(self.model, execution=execution, precision=precision, device=self.device)

@@ -20,7 +20,7 @@ from torch import Tensor
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
 from ava_detect.models.fused.backbone import FusedSlowFast
 from ava_detect.models.fused.conv import has_fused_ops
-from ava_detect.models.network_options import Execution, Precision
+from ava_detect.models.network_options import Execution, Precision, resolve_precision
 
 _DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -99,13 +99,15 @@ def prepare(
         model: The network, on ``device`` and in evaluation mode. Other modules of the same signature are accepted with
             ``auto`` and ``eager``; they run unchanged.
         execution: ``"auto"``, ``"eager"`` or ``"fused"``; see the module's docstring.
-        precision: Number type of the convolutions.
+        precision: Number type of the convolutions; fp32, with a warning, instead of bf16 where that would be emulated.
         device: Device of the network.
 
     Returns:
         The prepared network.
     """
     device = torch.device(device)
+    if device.type in ("cpu", "cuda"):
+        precision = resolve_precision(precision, device.type)
     if execution == "auto":
         is_known = isinstance(model, ActionDetector | ActionClassifier)
         execution = "fused" if is_known and has_fused_ops(device, _DTYPES[precision]) else "eager"

@@ -13,6 +13,7 @@ torch's TorchScript-based exporter writes it: the newer one requires the package
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from ava_detect.errors import AvaDetectError
 from ava_detect.models.action_detector import ActionDetector
 from ava_detect.models.roi import RoIPool
 from ava_detect.storage.local_files import atomic_path
+from ava_detect.storage.outputs import begins_with, check_output
 
 OPSET = 17
 # Greatest allowed difference of a score; measured differences are near 1e-6.
@@ -64,17 +66,19 @@ class ExportReport:
         )
 
 
-def export_onnx(model: ActionDetector, path: str | Path) -> ExportReport:
+def export_onnx(model: ActionDetector, path: str | Path, *, overwrite: bool = True) -> ExportReport:
     """Write the detector as ONNX, run it with onnxruntime at other sizes, and compare.
 
     Args:
         model: The detector, on the CPU.
         path: File to write; it is written atomically, and not at all where the outputs differ.
+        overwrite: Whether an existing file that is no such export is replaced.
 
     Returns:
         A report of the file and the largest difference.
 
     Raises:
+        ConfigError: ``path`` exists and is no such export.
         AvaDetectError: The network has the context feature, or the outputs differ by more than ``TOLERANCE``.
     """
     if model.roi_pool.with_global:
@@ -82,6 +86,7 @@ def export_onnx(model: ActionDetector, path: str | Path) -> ExportReport:
             "a network with the context feature (roi.with_global) cannot be exported as ONNX: that has no adaptive "
             "pool for maps of any size; export its backbone (.pt2), or use a config without it"
         )
+    check_output(path, {}, is_own=_has_our_metadata, overwrite=overwrite)
     scorer = _Scorer(model).eval()
     with atomic_path(path) as temporary:
         _write_onnx(_Scorer(_with_operator(model)).eval(), temporary)
@@ -89,22 +94,26 @@ def export_onnx(model: ActionDetector, path: str | Path) -> ExportReport:
             file.write(_metadata(METADATA_KEY, json.dumps(_description(model))))
         difference = _onnx_difference(scorer, temporary)
         _require_equal(difference, path)
-    return ExportReport(Path(path), f"ONNX opset {OPSET}", difference, Path(path).stat().st_size)
+        num_bytes = temporary.stat().st_size
+    return ExportReport(Path(path), f"ONNX opset {OPSET}", difference, num_bytes)
 
 
-def export_backbone(model: ActionDetector, path: str | Path) -> ExportReport:
+def export_backbone(model: ActionDetector, path: str | Path, *, overwrite: bool = True) -> ExportReport:
     """Write the backbone (clip -> features per pathway) with ``torch.export``, load it again, and compare.
 
     Args:
         model: The detector, on the CPU.
         path: File to write; it is written atomically, and not at all where the outputs differ.
+        overwrite: Whether an existing file that is no such export is replaced.
 
     Returns:
         A report of the file and the largest difference.
 
     Raises:
+        ConfigError: ``path`` exists and is no such export.
         AvaDetectError: The outputs differ by more than ``TOLERANCE`` of the largest feature.
     """
+    check_output(path, {}, is_own=begins_with(b"PK"), overwrite=overwrite)
     backbone = model.backbone.eval()
     auto = torch.export.Dim.AUTO
     free = {0: auto, 3: auto, 4: auto}
@@ -120,7 +129,16 @@ def export_backbone(model: ActionDetector, path: str | Path) -> ExportReport:
                 for ours, theirs in zip(backbone(clip), restored(clip), strict=True):
                     difference = max(difference, _difference(theirs / ours.abs().max(), ours / ours.abs().max()))
         _require_equal(difference, path)
-    return ExportReport(Path(path), "torch.export of the backbone", difference, Path(path).stat().st_size)
+        num_bytes = temporary.stat().st_size
+    return ExportReport(Path(path), "torch.export of the backbone", difference, num_bytes)
+
+
+def _has_our_metadata(path: Path) -> bool:
+    """Tell whether a file is an export of ours: its metadata is appended to the network."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - (1 << 16)))
+        return size == 0 or METADATA_KEY.encode() in file.read()
 
 
 class _Scorer(nn.Module):

@@ -5,14 +5,19 @@ Needs no PyTorch until ``resolve`` is called, so that a process that only drives
 
 from __future__ import annotations
 
+import platform
+import warnings
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
-from ava_detect.errors import ConfigError
+from ava_detect.errors import AvaDetectWarning, ConfigError
 
 Execution = Literal["auto", "eager", "fused"]
 Precision = Literal["fp32", "bf16"]
 _CLIPS_PER_BATCH = {"cpu": 1, "cuda": 8}
+_MAX_CLIPS_PER_BATCH = 1024
+_PRECISIONS: dict[str, Precision] = {"auto": "fp32", "fp32": "fp32", "bf16": "bf16"}
+_NAMES_OF_DEVICES = {"cpu": "CPU", "cuda": "GPU"}
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,9 @@ class NetworkOptions:
         precision: ``"auto"`` (fp32), ``"fp32"`` or ``"bf16"``: the number format of the convolutions.
         execution: ``"auto"`` (the fastest exact form), ``"eager"`` or ``"fused"``; see ``models/execution.py``.
         clips_per_batch: Number of clips in one forward pass, at least 1; None for 1 on a CPU and 8 on CUDA.
+
+    Raises:
+        ConfigError: ``clips_per_batch`` is out of range.
     """
 
     device: str = "auto"
@@ -31,8 +39,12 @@ class NetworkOptions:
     execution: str = "auto"
     clips_per_batch: int | None = None
 
+    def __post_init__(self) -> None:
+        if self.clips_per_batch is not None:
+            check_clips_per_batch(self.clips_per_batch)
+
     def resolve(self) -> ResolvedNetworkOptions:
-        """Replace ``"auto"`` and None by what they mean on this machine.
+        """Replace ``"auto"`` and None by what they mean on this machine, and bf16 by fp32 where it does not pay.
 
         Returns:
             The same options with a value for each.
@@ -40,12 +52,13 @@ class NetworkOptions:
         Raises:
             ConfigError: An option has an unknown value, or ``device`` is CUDA on a machine without a CUDA device.
         """
+        check_names(self.device, self.precision, self.execution)
         device = resolve_device(self.device)
         return ResolvedNetworkOptions(
             device,
-            resolve_precision(self.precision),
-            resolve_execution(self.execution),
-            self.clips_per_batch or _CLIPS_PER_BATCH[device],
+            resolve_precision(self.precision, device),
+            cast(Execution, self.execution),
+            _CLIPS_PER_BATCH[device] if self.clips_per_batch is None else self.clips_per_batch,
         )
 
 
@@ -66,6 +79,38 @@ class ResolvedNetworkOptions:
     clips_per_batch: int
 
 
+def check_clips_per_batch(number: int) -> None:
+    """Refuse a number of clips that no forward pass can have.
+
+    Args:
+        number: Number of clips in one forward pass.
+
+    Raises:
+        ConfigError: It is below 1, or above what any device holds.
+    """
+    if not 1 <= number <= _MAX_CLIPS_PER_BATCH:
+        raise ConfigError(f"`clips_per_batch` is from 1 to {_MAX_CLIPS_PER_BATCH}, got {number}")
+
+
+def check_names(device: str, precision: str, execution: str) -> None:
+    """Refuse unknown names, without PyTorch.
+
+    Args:
+        device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
+        precision: ``"auto"``, ``"fp32"`` or ``"bf16"``.
+        execution: ``"auto"``, ``"eager"`` or ``"fused"``.
+
+    Raises:
+        ConfigError: A name is unknown.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"`device` is auto, cpu or cuda, got {device!r}")
+    if precision not in _PRECISIONS:
+        raise ConfigError(f"`precision` is {', '.join(_PRECISIONS)}, got {precision!r}")
+    if execution not in get_args(Execution):
+        raise ConfigError(f"`execution` is {', '.join(get_args(Execution))}, got {execution!r}")
+
+
 def resolve_device(device: str) -> str:
     """Return the device to run on.
 
@@ -78,8 +123,7 @@ def resolve_device(device: str) -> str:
     Raises:
         ConfigError: An unknown name, or ``"cuda"`` where torch finds no CUDA device.
     """
-    if device not in ("auto", "cpu", "cuda"):
-        raise ConfigError(f"`device` is auto, cpu or cuda, got {device!r}")
+    check_names(device, "auto", "auto")
     import torch
 
     available = torch.cuda.is_available()
@@ -90,11 +134,12 @@ def resolve_device(device: str) -> str:
     return "cuda" if available and device != "cpu" else "cpu"
 
 
-def resolve_precision(precision: str) -> Precision:
-    """Return the precision to run with.
+def resolve_precision(precision: str, device: str) -> Precision:
+    """Return the precision to run with: fp32, with a warning, instead of bf16 on a device that would emulate it.
 
     Args:
         precision: ``"auto"`` or ``"fp32"`` for fp32, whose scores equal the references; ``"bf16"``.
+        device: ``"cpu"`` or ``"cuda"``.
 
     Returns:
         ``"fp32"`` or ``"bf16"``.
@@ -102,25 +147,40 @@ def resolve_precision(precision: str) -> Precision:
     Raises:
         ConfigError: An unknown name.
     """
-    known: dict[str, Precision] = {"auto": "fp32", "fp32": "fp32", "bf16": "bf16"}
-    if precision not in known:
-        raise ConfigError(f"`precision` is {', '.join(known)}, got {precision!r}")
-    return known[precision]
+    check_names("auto", precision, "auto")
+    if _PRECISIONS[precision] == "bf16" and not bf16_unit(device):
+        # Without oneDNN's kernels a convolution in bf16 takes hundreds of times as long as in fp32.
+        warnings.warn(
+            f"`precision=bf16` does not pay here, because this {_NAMES_OF_DEVICES[device]} has no bf16 arithmetic; the "
+            "network runs in fp32 instead (`ava-detect doctor` says which precisions pay)",
+            AvaDetectWarning,
+            stacklevel=2,
+        )
+        return "fp32"
+    return _PRECISIONS[precision]
 
 
-def resolve_execution(execution: str) -> Execution:
-    """Check the name of an execution.
+def bf16_unit(device: str) -> str:
+    """Return the name of a device's bf16 arithmetic.
 
     Args:
-        execution: ``"auto"``, ``"eager"`` or ``"fused"``; see ``models/execution.py``.
+        device: ``"cpu"`` or ``"cuda"``.
 
     Returns:
-        The same name.
-
-    Raises:
-        ConfigError: An unknown name.
+        The name, such as ``"AMX"``; empty where bf16 is emulated or PyTorch cannot use it, so that fp32 is faster.
     """
-    known: dict[str, Execution] = {name: name for name in get_args(Execution)}
-    if execution not in known:
-        raise ConfigError(f"`execution` is {', '.join(known)}, got {execution!r}")
-    return known[execution]
+    import torch
+
+    if device == "cuda":
+        return "CUDA" if torch.cuda.is_bf16_supported(including_emulation=False) else ""
+    # PyTorch's convolutions in bf16 are oneDNN's; its own take hundreds of times as long.
+    if not (torch.backends.mkldnn.enabled and torch.backends.mkldnn.is_available()):  # type: ignore[no-untyped-call]
+        return ""
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return ""
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return "bf16 instructions"
+    # oneDNN also takes bf16 on CPUs with AVX-512 alone, where it computes in fp32 and converts.
+    if torch.cpu._is_amx_tile_supported():
+        return "AMX"
+    return "AVX-512 BF16" if torch.cpu._is_avx512_bf16_supported() else ""

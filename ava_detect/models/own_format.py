@@ -51,7 +51,7 @@ def config_in(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
     """
     try:
         config = json.loads(metadata.get("config") or "{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # a RecursionError for lists and mappings nested too deeply
         raise WeightsError(f"{path}: the config inside is not valid JSON ({error})") from error
     if not isinstance(config, dict):
         raise WeightsError(f"{path}: the config inside is not a mapping")

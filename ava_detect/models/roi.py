@@ -30,6 +30,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 TemporalPool = Literal["mean", "max"]
+# A box takes up to 3 MB while it is pooled (2,048 channels, a map 40 cells wide).
+_BOXES_AT_ONCE = 64
 
 
 class RoIPool(nn.Module):
@@ -71,11 +73,22 @@ class RoIPool(nn.Module):
             Features ``[M, num_features]``, float32: the channels of each pathway and, with ``with_global``, those of
             the whole map.
         """
-        pooled = [self.align(pathway, rois).amax(dim=(2, 3)) for pathway in features]  # [M, C] each
+        pooled = [self._strongest(pathway, rois) for pathway in features]  # [M, C] each
         if self.with_global:
             clips = rois[:, 0].long()  # [M]
             pooled += [self._whole_map(pathway)[clips] for pathway in features]  # [M, C] each
         return torch.cat(pooled, dim=1)
+
+    def _strongest(self, features: Tensor, rois: Tensor) -> Tensor:
+        """One pathway's maximum over the bins of each box, ``[M, C]``; many boxes in parts, which bounds the memory."""
+        if len(rois) <= _BOXES_AT_ONCE:
+            return self.align(features, rois).amax(dim=(2, 3))
+        # One result that is filled: many small ones between the parts' large maps would scatter the memory.
+        strongest = torch.empty(len(rois), features.shape[1], device=features.device)
+        for start in range(0, len(rois), _BOXES_AT_ONCE):
+            part = slice(start, start + _BOXES_AT_ONCE)
+            strongest[part] = self.align(features, rois[part]).amax(dim=(2, 3))
+        return strongest
 
     def num_features(self, channels: Sequence[int]) -> int:
         """Return the length of a box's feature vector.

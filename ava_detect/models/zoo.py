@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ava_detect.errors import WeightsError, suggestion
+from ava_detect.models.file_kind import container_of
 from ava_detect.models.zoo_table import ZOO, ZooEntry
 from ava_detect.storage.addresses import Address, is_address
 from ava_detect.storage.cache import CACHE_VARIABLE, cache_dir, cache_lock, cached_copy
@@ -84,13 +85,17 @@ def resolve(name_or_path: str | Path, on_progress: OnProgress | None = None) -> 
         A local path.
 
     Raises:
-        WeightsError: The name is unknown, the file cannot be downloaded, or its hash differs from the known one.
+        WeightsError: The name is unknown, the file cannot be downloaded, its hash differs from the known one, or its
+            first bytes are not those of a weights file.
         AvaDetectError: The file at an address cannot be read.
     """
-    if is_file(name_or_path):
-        return SHIPPED.get(str(name_or_path), Path(name_or_path))
-    if is_address(name_or_path):
-        return cached_copy(Address(str(name_or_path)))
+    if is_file(name_or_path) or is_address(name_or_path):
+        is_local = is_file(name_or_path)
+        path = (
+            SHIPPED.get(str(name_or_path), Path(name_or_path)) if is_local else cached_copy(Address(str(name_or_path)))
+        )
+        container_of(path)
+        return path
     return obtain(find_entry(str(name_or_path)), on_progress)
 
 

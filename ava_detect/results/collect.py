@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import csv
 import io
-import json
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,14 +11,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ava_detect.errors import ConfigError, FormatError, shown
 from ava_detect.formats.ava_csv import ava_table_writer
+from ava_detect.formats.json_values import LARGEST_SECONDS, MALFORMED, check_number, parse_json, reason_of
 from ava_detect.formats.parquet_reader import iter_parquet
-from ava_detect.results.dataset import RECORD_KEY, START_SECONDS_KEY, ResultsDataset, StoredVideo, safe_name
-from ava_detect.results.manifest import MALFORMED, VideoRecord
+from ava_detect.results.dataset import RECORD_KEY, START_SECONDS_KEY, ResultsDataset, StoredVideo
+from ava_detect.results.manifest import VideoRecord
 from ava_detect.storage.addresses import address_of
+from ava_detect.storage.file_names import safe_name
+from ava_detect.storage.outputs import check_output, first_bytes
 
 # Number of files that are prefetched, so that the latency of an object store is paid once and not for every video.
 _READ_AHEAD = 8
@@ -64,26 +68,35 @@ class DatasetStatus:
     Attributes:
         num_done: Number of videos that have rows.
         num_damaged: Number of these whose rows are incomplete.
+        num_broken: Number of files among the rows that are cut or no rows; their videos are not done.
         num_failed: Number of videos that have failed and have no rows.
         num_videos: Number of videos in all sources; None until a run has listed all of them.
         videos_per_minute: Rate of the last ten minutes; 0 where no video was done in them.
         seconds_left: Estimated time until all videos are done; None where it is unknown.
         runs: State of each run, the most recently updated at the end.
         problems: Reasons of the first 20 failed videos.
+        broken: What is wrong with the first 20 broken files, a sentence each.
     """
 
     num_done: int
     num_damaged: int
+    num_broken: int
     num_failed: int
     num_videos: int | None
     videos_per_minute: float
     seconds_left: float | None
     runs: tuple[RunStatus, ...]
     problems: tuple[str, ...]
+    broken: tuple[str, ...]
 
 
 def collect_csv(
-    dataset: str | Path, out: str | Path, *, only: Sequence[str] | None = None, min_score: float = 0.0
+    dataset: str | Path,
+    out: str | Path,
+    *,
+    only: Sequence[str] | None = None,
+    min_score: float = 0.0,
+    overwrite: bool = True,
 ) -> Collected:
     """Write the results of all videos, or of some, into one AVA csv, atomically.
 
@@ -95,24 +108,33 @@ def collect_csv(
         out: The csv; gzipped when its name ends in ``.gz``.
         only: Ids of the wanted videos; None for all.
         min_score: Rows with a lower score, 0..1, are left out.
+        overwrite: Whether an existing ``out`` that holds something other than rows with scores is replaced.
 
     Returns:
         The numbers of videos and rows.
 
     Raises:
-        ConfigError: There is no dataset, it has no video that is done, or a wanted video is not in it.
+        ConfigError: There is no dataset, it has no video that is done, a wanted video is not in it, or ``out`` is
+            another file already.
         FormatError: A file of the dataset cannot be read.
     """
+    check_output(out, {"dataset": dataset}, is_own=_has_scores, overwrite=overwrite)
     num_videos = num_rows = 0
     with ava_table_writer(out) as write:
-        for content, _ in iter_videos(open_dataset(dataset), only):
-            start_seconds = float((content.schema_arrow.metadata or {}).get(START_SECONDS_KEY.encode(), b"0"))
-            for table in iter_parquet(content, start_seconds=start_seconds):
+        for rows in iter_videos(open_dataset(dataset), only):
+            for table in iter_parquet(rows.content, start_seconds=rows.start_seconds, name=rows.name):
                 kept = table[table.scores >= min_score] if min_score else table
                 write(kept)
                 num_rows += len(kept)
             num_videos += 1
     return Collected(num_videos, num_rows)
+
+
+def _has_scores(path: Path) -> bool:
+    """Tell whether the first rows of a file are those of an AVA csv with scores, which have a decimal point."""
+    rows = list(csv.reader(first_bytes(path).decode("utf-8", "replace").splitlines()))
+    # The last row may be cut. Of a score, person ids have neither the point nor the exponent.
+    return all(len(row) == 8 and row[6] and not row[7].isdecimal() for row in rows[: max(1, len(rows) - 1)])
 
 
 def dataset_status(dataset: str | Path) -> DatasetStatus:
@@ -129,12 +151,18 @@ def dataset_status(dataset: str | Path) -> DatasetStatus:
         FormatError: A file of the dataset cannot be read.
     """
     results, now = open_dataset(dataset), time.time()
-    num_done = num_damaged = num_recent = 0
+    num_done = num_damaged = num_broken = num_recent = 0
+    broken: list[str] = []
     first_recent = now
     problem_keys = results.problem_keys()
     # A video that failed in one run and was done by another counts as done.
     failed = set(problem_keys["failed"])
     for video in results.stored_videos():
+        if video.problem:
+            num_broken += 1
+            if len(broken) < _MAX_PROBLEMS_SHOWN:
+                broken.append(_broken(video.path, video.problem))
+            continue
         num_done += 1
         failed.discard(video.key)
         num_damaged += video.key in problem_keys["damaged"]
@@ -153,13 +181,20 @@ def dataset_status(dataset: str | Path) -> DatasetStatus:
     return DatasetStatus(
         num_done,
         num_damaged,
+        num_broken,
         len(failed),
         num_videos,
         per_minute,
         seconds_left,
         tuple(_run_status(str(run["state"]), now - float(run["updated"])) for run in runs),
         tuple(shown(record.message) for record in problems if record is not None),
+        tuple(broken),
     )
+
+
+def _broken(path: str, problem: str) -> str:
+    """Return a sentence on a file that is not the rows of a video."""
+    return f"{shown(path)} is not the rows of a video ({problem}); delete it and annotate again"
 
 
 def _run_status(state: str, seconds_ago: float) -> RunStatus:
@@ -185,7 +220,50 @@ def open_dataset(dataset: str | Path) -> ResultsDataset:
     return results
 
 
-def iter_videos(results: ResultsDataset, only: Sequence[str] | None) -> Iterator[tuple[pq.ParquetFile, VideoRecord]]:
+@dataclass(frozen=True)
+class VideoRows:
+    """The rows of one video.
+
+    Attributes:
+        name: Path of the file, for messages.
+        content: The open file.
+        record: The record of the video.
+        start_seconds: Start of the video in its movie, in seconds.
+    """
+
+    name: str
+    content: pq.ParquetFile
+    record: VideoRecord
+    start_seconds: float
+
+    @classmethod
+    def read(cls, path: str, data: bytes) -> VideoRows:
+        """Open the file of a video.
+
+        Args:
+            path: Its path.
+            data: Its bytes.
+
+        Returns:
+            The rows.
+
+        Raises:
+            FormatError: The file is not Parquet, or has no record of its video.
+        """
+        try:
+            content = pq.ParquetFile(io.BytesIO(data))
+            metadata = content.schema_arrow.metadata or {}
+            record = VideoRecord.from_json(parse_json(metadata[RECORD_KEY.encode()]))
+            start_seconds = float(metadata.get(START_SECONDS_KEY.encode(), b"0"))
+            check_number("the start in the movie", start_seconds, -LARGEST_SECONDS, LARGEST_SECONDS)
+        except (pa.ArrowException, OSError) as error:
+            raise FormatError(_broken(path, f"no whole Parquet file: {shown(error)}")) from error
+        except MALFORMED as error:
+            raise FormatError(_broken(path, f"no record of its video: {reason_of(error)}")) from error
+        return cls(path, content, record, start_seconds)
+
+
+def iter_videos(results: ResultsDataset, only: Sequence[str] | None) -> Iterator[VideoRows]:
     """Read the videos of a dataset one after another, a few files ahead.
 
     Args:
@@ -193,11 +271,11 @@ def iter_videos(results: ResultsDataset, only: Sequence[str] | None) -> Iterator
         only: Ids of the wanted videos; None for all. Only files whose names match a wanted id are read.
 
     Yields:
-        The rows and the record of each video.
+        The rows of each video.
 
     Raises:
         ConfigError: A wanted video is not in the dataset, or no video is done.
-        FormatError: A file has no record of its video.
+        FormatError: A file among the rows is cut, or something else.
     """
     missing = set(only or ())
     names = {safe_name(video_id) for video_id in missing}
@@ -206,18 +284,12 @@ def iter_videos(results: ResultsDataset, only: Sequence[str] | None) -> Iterator
         video for video in results.stored_videos() if only is None or any(_has_name(video, name) for name in names)
     )
     for video, data in _read_ahead(results, wanted):
-        content = pq.ParquetFile(io.BytesIO(data))
-        try:
-            record = VideoRecord.from_json(json.loads(content.schema_arrow.metadata[RECORD_KEY.encode()]))
-        except MALFORMED as error:
-            raise FormatError(
-                f"{shown(video.path)} holds no record of its video; annotating with `resume=False` writes it anew"
-            ) from error
+        rows = VideoRows.read(video.path, data)
         # Different ids may have the same safe name; the record has the id itself.
-        if only is None or record.video_id in only:
-            missing.discard(record.video_id)
+        if only is None or rows.record.video_id in only:
+            missing.discard(rows.record.video_id)
             is_empty = False
-            yield content, record
+            yield rows
     if missing:
         raise ConfigError(f"{results.out} holds no video called {', '.join(sorted(missing))}")
     if is_empty:
@@ -230,6 +302,8 @@ def _read_ahead(results: ResultsDataset, wanted: Iterable[StoredVideo]) -> Itera
     pool = ThreadPoolExecutor(_READ_AHEAD)
     try:
         for video in wanted:
+            if video.problem:
+                raise FormatError(_broken(video.path, video.problem))
             reading.append((video, pool.submit(results.read_rows, video)))
             if len(reading) >= _READ_AHEAD:
                 first, data = reading.popleft()

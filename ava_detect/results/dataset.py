@@ -33,8 +33,19 @@ import numpy as np
 import numpy.typing as npt
 
 from ava_detect.errors import ConfigError, FormatError, shown
-from ava_detect.results.manifest import MALFORMED, VideoRecord, check_type, refuse_other_settings
+from ava_detect.formats.json_values import (
+    LARGEST_INT64,
+    MALFORMED,
+    check_number,
+    check_type,
+    check_whole,
+    parse_json,
+    reason_of,
+)
+from ava_detect.results.manifest import VideoRecord, refuse_other_settings
+from ava_detect.results.whole_files import SMALLEST_PARQUET_BYTES, is_whole_output
 from ava_detect.storage.addresses import Address, without_secrets
+from ava_detect.storage.file_names import safe_name
 from ava_detect.storage.local_files import TEMPORARY_MARK
 from ava_detect.storage.object_store import Store
 from ava_detect.storage.retry import with_retries
@@ -45,26 +56,32 @@ from ava_detect.video.sources import SourceVideo
 RECORD_KEY, START_SECONDS_KEY = "ava_detect.record", "ava_detect.start_seconds"
 _RUN_FILE, _ROWS, _PROBLEMS, _PROGRESS = "run.json", "rows", "problems", "progress"
 _FOLDER_OF_SUFFIX = {"csv": "csv", "jsonl": "jsonl", "annotated.mp4": "drawn"}
-_KEY_LENGTH, _SHARD_LENGTH, _MAX_NAME_LENGTH = 20, 2, 60
+_KEY_LENGTH, _SHARD_LENGTH = 20, 2
 _NUM_LISTING_THREADS = 8
 # The letter k: readers that guess the type of a partition would take 00 or 13 for a number.
 _SHARD_PREFIX = "shard=k"
 _STALE_SECONDS = 24 * 3600.0
+RUN_STATES = ("running", "finished", "interrupted", "failed")
+# Of the year 2100, in seconds since 1970: beyond it lies no clock that is only set wrong.
+_LATEST_SECONDS = 4.2e9
+_KEY_OF_NAME = re.compile(r".*-(?P<key>[0-9a-f]{20})\.parquet", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class StoredVideo:
-    """The rows of one video, as a listing shows them.
+    """A file among the rows, as a listing shows it: the rows of one video.
 
     Attributes:
         path: Path of the Parquet file on its file system.
-        key: The video's key.
+        key: The video's key; empty where the name is not that of a video's rows.
         modified: Time of the last change, seconds since 1970; None where the store does not tell.
+        problem: Why these are not the rows of a video, such as "it is cut"; empty where nothing speaks against it.
     """
 
     path: str
     key: str
     modified: float | None
+    problem: str = ""
 
 
 class FinishedVideos:
@@ -141,7 +158,7 @@ class ResultsDataset:
             existing: Mapping[str, Any] | None = dataset.settings()
             if existing is None:
                 content = json.dumps({"settings": settings, **about}, indent=2, ensure_ascii=False)
-                dataset._store.create(_RUN_FILE, content.encode())
+                dataset._store.create(_RUN_FILE, content.encode(errors="backslashreplace"))
                 # Another run may have created the file first: read back which settings it has.
                 existing = dataset.settings() or settings
         except (OSError, NotImplementedError) as error:
@@ -167,11 +184,12 @@ class ResultsDataset:
         if data is None:
             return None
         try:
-            about: dict[str, Any] = json.loads(data)
+            about: dict[str, Any] = parse_json(data)
+            check_type("the record of a run", about, dict)
             check_type("settings", about["settings"], dict)
         except MALFORMED as error:
             raise FormatError(
-                f"{self.out / _RUN_FILE} is no record of a run ({shown(error)}); choose another `out`"
+                f"{self.out / _RUN_FILE} is no record of a run ({reason_of(error)}); choose another `out`"
             ) from error
         return about
 
@@ -207,9 +225,12 @@ class ResultsDataset:
             source: The video.
 
         Returns:
-            True where its rows exist.
+            True where its rows exist and, on this machine, are whole.
         """
-        return self._store.exists(self._name(_ROWS, source, "parquet"))
+        name = self._name(_ROWS, source, "parquet")
+        if self._is_local:
+            return is_whole_output(Path(self._store.connection[1], name))
+        return self._store.exists(name)
 
     def put_video(self, source: SourceVideo, outputs: Mapping[str, Path], record: VideoRecord) -> None:
         """Store the files of a video; the last step, which writes its rows atomically, makes the video done.
@@ -263,24 +284,24 @@ class ResultsDataset:
             # A file that another process removes after the listing reads as None.
             if data := self._store.read(f"{_PROGRESS}/{name}"):
                 try:
-                    counters = json.loads(data)
-                    check_type("updated", counters["updated"], int | float)
+                    counters = parse_json(data)
+                    _check_counters(counters)
                 except MALFORMED as error:
                     raise FormatError(
-                        f"{self.out / _PROGRESS / name} is no progress of a run "
-                        f"({type(error).__name__}: {shown(error)})"
+                        f"{shown(self.out / _PROGRESS / name)} is no progress of a run ({reason_of(error)}); delete "
+                        "it: it only tells how far that run has come"
                     ) from error
                 found.append(counters)
         return sorted(found, key=lambda counters: counters["updated"])
 
     def stored_videos(self) -> Iterator[StoredVideo]:
-        """List the videos that are done.
+        """List the videos that are done, and the files that lie among their rows without being any.
 
         Yields:
-            Each video, shard by shard in the order of their letters, in a shard by file name.
+            Each file, shard by shard in the order of their letters, in a shard by file name.
         """
         for shard in self._shards():
-            yield from self._videos_in_shard(shard)
+            yield from self._files_in_shard(shard)
 
     def finished(self) -> FinishedVideos:
         """List the keys of all videos that are done; shards are listed in parallel.
@@ -290,10 +311,12 @@ class ResultsDataset:
         """
 
         def list_shard(shard: str) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32]]:
-            videos = list(self._videos_in_shard(shard))
+            videos = [video for video in self._files_in_shard(shard) if not video.problem]
             keys = np.array([_number_of_key(video.key) for video in videos], np.uint64)
             order = np.argsort(keys)
-            return keys[order], np.array([video.modified or 0 for video in videos], np.uint32)[order]
+            # A clock that is set wrong must not overflow.
+            times = [min(max(video.modified or 0, 0), _LATEST_SECONDS) for video in videos]
+            return keys[order], np.array(times).astype(np.uint32)[order]
 
         shards = self._shards()
         with ThreadPoolExecutor(_NUM_LISTING_THREADS) as pool:
@@ -329,10 +352,11 @@ class ResultsDataset:
         if data is None:
             return None
         try:
-            return VideoRecord.from_json(json.loads(data))
+            return VideoRecord.from_json(parse_json(data))
         except MALFORMED as error:
             raise FormatError(
-                f"{self.out / name} is no record of a video ({type(error).__name__}: {shown(error)})"
+                f"{shown(self.out / name)} is no record of a video ({reason_of(error)}); delete it: it only tells what "
+                "became of that video"
             ) from error
 
     def read_rows(self, video: StoredVideo) -> bytes:
@@ -374,14 +398,28 @@ class ResultsDataset:
         names = self._store.names(_ROWS)
         return sorted(name.removeprefix(_SHARD_PREFIX) for name in names if name.startswith(_SHARD_PREFIX))
 
-    def _videos_in_shard(self, shard: str) -> Iterator[StoredVideo]:
+    def _files_in_shard(self, shard: str) -> Iterator[StoredVideo]:
         for info in self._store.list_infos(f"{_ROWS}/{_SHARD_PREFIX}{shard}"):
             path, modified = str(info["name"]), modified_of(info)
             name = PurePosixPath(path).name
             if name.startswith(TEMPORARY_MARK):
                 self._remove_if_stale(path, modified)
             elif name.endswith(".parquet"):
-                yield StoredVideo(path, name.removesuffix(".parquet")[-_KEY_LENGTH:], modified)
+                match = _KEY_OF_NAME.fullmatch(name)
+                key = match["key"] if match and match["key"].startswith(shard) else ""
+                yield StoredVideo(path, key, modified, self._problem_of_rows(path, key, info))
+
+    def _problem_of_rows(self, path: str, key: str, info: Mapping[str, Any]) -> str:
+        """Return why a file is not the rows of a video; an object store, which shows whole files only, is not read."""
+        if not key:
+            return "its name is not that of a video's rows"
+        if info.get("size") is not None and info["size"] < SMALLEST_PARQUET_BYTES:
+            return "it is cut"
+        return "it is cut, or no Parquet file" if self._is_local and not is_whole_output(Path(path)) else ""
+
+    @property
+    def _is_local(self) -> bool:
+        return self.out.url.lower().startswith("file:")
 
     def _remove_if_stale(self, path: str, modified: float | None) -> None:
         """Remove a temporary file whose writer must have died; on another machine only the file's age can tell."""
@@ -391,18 +429,14 @@ class ResultsDataset:
                 files.rm_file(path)
 
 
-def safe_name(video_id: str) -> str:
-    """Return the part of a video id that any file system and any tool accepts in a file name.
-
-    Args:
-        video_id: Any id.
-
-    Returns:
-        At most 60 letters, digits, dots, hyphens and underscores; different ids may have the same name.
-    """
-    plain = re.sub(r"[^A-Za-z0-9.-]+", "_", video_id)
-    # Spark and others treat names that begin with "_" or "." as hidden.
-    return plain.strip("._-")[:_MAX_NAME_LENGTH].rstrip("._-") or "video"
+def _check_counters(counters: Any) -> None:
+    """Raise where the counters of a run are not those of ``put_progress``."""
+    check_type("the progress of a run", counters, dict)
+    check_number("updated", counters["updated"], 0, _LATEST_SECONDS)
+    if counters["state"] not in RUN_STATES:
+        raise ValueError(f"state is {', '.join(RUN_STATES)}, got {counters['state']!r:.80}")
+    if counters["videos"] is not None:
+        check_whole("videos", counters["videos"], 0, LARGEST_INT64)
 
 
 def _number_of_key(key: str) -> np.uint64:
@@ -411,4 +445,4 @@ def _number_of_key(key: str) -> np.uint64:
 
 
 def _to_bytes(record: VideoRecord) -> bytes:
-    return json.dumps(asdict(record), ensure_ascii=False).encode()
+    return json.dumps(asdict(record), ensure_ascii=False).encode(errors="backslashreplace")

@@ -14,20 +14,29 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from ava_detect.errors import ConfigError, FormatError, shown
+from ava_detect.formats.json_values import (
+    LARGEST_INT64,
+    LARGEST_SECONDS,
+    MALFORMED,
+    check_number,
+    check_type,
+    check_whole,
+    parse_json,
+    reason_of,
+)
+from ava_detect.results.whole_files import is_whole_output
 from ava_detect.storage.addresses import Address, without_secrets
-from ava_detect.storage.local_files import complete_lines, write_text_atomic
+from ava_detect.storage.local_files import write_text_atomic
 from ava_detect.video.sources import SourceVideo
 
 MANIFEST = "manifest.jsonl"
 SUMMARY = "summary.json"
 Status = Literal["done", "damaged", "failed"]
 
-#: What reading a file that is not as this package writes it may raise, UnicodeDecodeError and JSONDecodeError included.
-MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
-
-_TEXTS = ("video_id", "source", "message")
+_TEXTS = ("video_id", "source", "message", "warning")
 _COUNTS = ("num_keyframes", "num_people", "num_rows", "source_bytes")
-_NUMBERS = ("source_modified", "source_fps", "source_seconds")
+# The largest value of each: a file's time may lie centuries ahead.
+_NUMBERS = {"source_modified": 1e12, "source_fps": 1e6, "source_seconds": LARGEST_SECONDS}
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,8 @@ class VideoRecord:
         source_fps: Its frame rate.
         source_seconds: Its duration in seconds.
         cuts_seconds: Times of its hard cuts, ascending.
+        warning: Why its results, though complete, are hardly what was asked for, such as boxes that meet no keyframe;
+            mostly empty.
     """
 
     video_id: str
@@ -68,9 +79,10 @@ class VideoRecord:
     source_fps: float = 0.0
     source_seconds: float = 0.0
     cuts_seconds: tuple[float, ...] = ()
+    warning: str = ""
 
     @classmethod
-    def from_json(cls, entry: Mapping[str, Any]) -> Self:
+    def from_json(cls, entry: Any) -> Self:
         """Build a record from the plain values of ``dataclasses.asdict``, as JSON gives them back.
 
         Args:
@@ -80,49 +92,44 @@ class VideoRecord:
             The record.
 
         Raises:
-            KeyError: ``outputs`` is missing.
-            TypeError: Another required field is missing, a field is unknown, or a value has the wrong type.
-            ValueError: The status is unknown.
+            KeyError: A required field or ``outputs`` is missing.
+            TypeError: A field is unknown, or a value has the wrong type.
+            ValueError: A value is out of its range.
         """
+        check_type("the record of a video", entry, dict)
+        if unknown := [name for name in entry if name not in cls.__dataclass_fields__]:
+            raise TypeError(f"{unknown[0]!r} is no field of the record of a video")
         lists = {"outputs": entry["outputs"], "cuts_seconds": entry.get("cuts_seconds", ())}
         for name, values in lists.items():
             check_type(name, values, list | tuple)
+        for name in ("video_id", "source", "status"):
+            check_type(name, entry[name], str)
         record = cls(**{**entry, **{name: tuple(values) for name, values in lists.items()}})
-        record._check_types()
+        record._check_values()
         return record
 
-    def _check_types(self) -> None:
-        """Raise where a value from a file has another type than its field."""
+    def _check_values(self) -> None:
+        """Raise where a value from a file has another type or range than its field."""
         for name in _TEXTS:
             check_type(name, getattr(self, name), str)
         for name in _COUNTS:
-            check_type(name, getattr(self, name), int)
-        for name in _NUMBERS:
-            check_type(name, getattr(self, name), int | float)
+            check_whole(name, getattr(self, name), 0, LARGEST_INT64)
+        for name, high in _NUMBERS.items():
+            check_number(name, getattr(self, name), 0, high)
         for output in self.outputs:
             check_type("outputs", output, str)
+            # A benchmark's files lie in a folder of the folder: videos/NAME.csv.
+            if not set(output).isdisjoint("\\\0") or not set(output.split("/")).isdisjoint(("", ".", "..")):
+                raise ValueError(f"outputs are names of files in the folder, got {output!r:.80}")
         for cut in self.cuts_seconds:
-            check_type("cuts_seconds", cut, int | float)
+            check_number("cuts_seconds", cut, 0, LARGEST_SECONDS)
+        if list(self.cuts_seconds) != sorted(self.cuts_seconds):
+            raise ValueError("cuts_seconds do not ascend")
         check_type("seconds", self.seconds, dict)
         for stage_seconds in self.seconds.values():
-            check_type("seconds", stage_seconds, int | float)
+            check_number("seconds", stage_seconds, 0, LARGEST_SECONDS)
         if self.status not in get_args(Status):
-            raise ValueError(f"status is {', '.join(get_args(Status))}, got {self.status!r}")
-
-
-def check_type(name: str, value: object, expected: Any) -> None:
-    """Raise where a value that was read from JSON has another type than expected.
-
-    Args:
-        name: Name of the value, for the message.
-        value: The value.
-        expected: A type or a union of types; ``bool`` is never one of them, although Python counts it as an integer.
-
-    Raises:
-        TypeError: The type differs.
-    """
-    if isinstance(value, bool) or not isinstance(value, expected):
-        raise TypeError(f"{name} holds {value!r}")
+            raise ValueError(f"status is {', '.join(get_args(Status))}, got {self.status!r:.80}")
 
 
 def failed_record(source: SourceVideo, reason: str, tries: int = 1) -> VideoRecord:
@@ -205,17 +212,36 @@ def read_manifest(folder: Path) -> ManifestContent | None:
     path = folder / MANIFEST
     if not path.is_file():
         return None
+    settings: dict[str, Any] = {}
+    records: dict[str, VideoRecord] = {}
+    number = 0
     try:
-        entries = [json.loads(line) for line in complete_lines(path)]
-        settings = entries[0]["settings"] if entries else {}
-        check_type("settings", settings, dict)
-        records = [VideoRecord.from_json(entry) for entry in entries[1:]]
+        # Without the last element, which is empty, or a line that its writer did not finish.
+        for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
+            if number == 1:
+                settings = _settings_of(parse_json(line))
+            elif line.strip():
+                record = VideoRecord.from_json(parse_json(line))
+                records[record.video_id] = record
+    except OSError as error:
+        raise FormatError(f"{shown(path)} cannot be read ({shown(error.strerror)})") from error
     except MALFORMED as error:
+        mend = "delete this line, and its video is done again, or " if number > 1 else ""
         raise FormatError(
-            f"{path} cannot be read ({type(error).__name__}: {shown(error)}), so nothing can be resumed; "
-            "`resume=False` does every video again"
+            f"{shown(path)}, line {number}, cannot be read ({reason_of(error)}); {mend}`resume=False` does every video "
+            "again"
         ) from error
-    return ManifestContent(settings, {record.video_id: record for record in records})
+    return ManifestContent(settings, records)
+
+
+def _settings_of(entry: Any) -> dict[str, Any]:
+    """Return the settings in the first line of a manifest; those that are read again are checked."""
+    check_type("the first line", entry, dict)
+    settings: dict[str, Any] = entry["settings"]
+    check_type("settings", settings, dict)
+    if "start_seconds" in settings:
+        check_number("start_seconds", settings["start_seconds"], -LARGEST_SECONDS, LARGEST_SECONDS)
+    return settings
 
 
 class Manifest:
@@ -255,10 +281,11 @@ class Manifest:
             source: The video.
 
         Returns:
-            The record; None where the video is not recorded, its file has changed since, or an output is missing.
+            The record; None where the video is not recorded, its file has changed since, or an output is missing or
+            cut.
         """
         record = self.records.get(source.video_id)
-        if record is None or not all((self.out / name).is_file() for name in record.outputs):
+        if record is None or not all(is_whole_output(self.out / name) for name in record.outputs):
             return None
         size, modified = file_state(source.path)
         is_same_file = (record.source_bytes, record.source_modified) == (size, modified)
@@ -325,16 +352,26 @@ def read_summary(folder: Path) -> tuple[str, tuple[VideoRecord, ...]]:
     path = folder / SUMMARY
     if not path.is_file():
         return "", ()
+    number = 0
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        note = content.get("note", "")
+        content = parse_json(path.read_bytes())
+        check_type("the summary", content, dict)
+        note, videos = content.get("note", ""), content.get("videos", [])
         check_type("note", note, str)
-        return note, tuple(VideoRecord.from_json(entry) for entry in content.get("videos", ()))
+        check_type("videos", videos, list)
+        records = []
+        for entry in videos:
+            number += 1
+            records.append(VideoRecord.from_json(entry))
+    except OSError as error:
+        raise FormatError(f"{shown(path)} cannot be read ({shown(error.strerror)})") from error
     except MALFORMED as error:
+        where = f", entry {number} of its videos," if number else ""
         raise FormatError(
-            f"{path} cannot be read ({type(error).__name__}: {shown(error)}); delete it, or annotate into this folder "
-            "again"
+            f"{shown(path)}{where} cannot be read ({reason_of(error)}); delete the file, which only repeats the "
+            "results, or annotate into this folder again"
         ) from error
+    return note, tuple(records)
 
 
 def file_state(path: Path | Address) -> tuple[int, float]:

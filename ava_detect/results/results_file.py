@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ava_detect.errors import FormatError, shown
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
-from ava_detect.formats.jsonl import read_jsonl
-from ava_detect.formats.parquet_reader import iter_parquet
-from ava_detect.results.manifest import MALFORMED, check_type
+from ava_detect.formats.json_values import LARGEST_INT64, LARGEST_SECONDS
+from ava_detect.formats.jsonl import iter_lines, read_jsonl
+from ava_detect.formats.parquet_reader import iter_parquet, open_native
+from ava_detect.formats.row_checks import check_boxes
 from ava_detect.results.people_table import PeopleTable
-from ava_detect.structures.labels import Action, ActionKind, LabelMap
+from ava_detect.structures.labels import NO_ACTION, Action, ActionKind, LabelMap
 
 _ACTION_SCHEMA = pa.schema([("action_id", pa.int64()), ("action_name", pa.string())])
 #: Suffixes of files of results, the format that holds most comes first.
@@ -76,30 +77,33 @@ class _JsonLinesFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.action_names: dict[int, str] = {}
-        # A dict keeps the order of first appearance.
-        videos: dict[str, None] = {}
-        # Split at line feeds only, and decode line by line, so that an error names its line.
-        with path.open("rb") as file:
-            for number, text in enumerate(file, start=1):
-                try:
-                    self._add_line(json.loads(text.decode("utf-8")), videos)
-                except MALFORMED as error:
+        # Id -> whether its people have track ids; None where there was none yet. A dict keeps the order.
+        videos: dict[str, bool | None] = {}
+        times: set[tuple[str, float]] = set()
+        for number, line in iter_lines(path):
+            video_id = line["video_id"]
+            time = (video_id, round(line["timestamp_seconds"], 6))
+            if time in times:
+                raise FormatError(
+                    f"{shown(path)}, line {number}: {shown(video_id)} already has a keyframe at {time[1]:g} s; are "
+                    "these the results of two runs?"
+                )
+            times.add(time)
+            is_tracked = videos.setdefault(video_id, None)
+            for person in line["people"]:
+                for action in person["actions"]:
+                    self.action_names[action["id"]] = action["name"]
+                has_id = person["track_id"] is not None
+                if is_tracked is not None and is_tracked is not has_id:
                     raise FormatError(
-                        f"{path}, line {number}: not a keyframe as `ava-detect annotate` writes it "
-                        f"({type(error).__name__}: {shown(error)})"
-                    ) from error
+                        f"{shown(path)}, line {number}: track_id is null for some people of {shown(video_id)} and a "
+                        "number for others; give every person one, or none"
+                    )
+                videos[video_id] = is_tracked = has_id
         self.video_ids = tuple(videos)
 
-    def _add_line(self, line: Any, videos: dict[str, None]) -> None:
-        check_type("video_id", line["video_id"], str)
-        videos[line["video_id"]] = None
-        for person in line["people"]:
-            for action in person["actions"]:
-                check_type("id", action["id"], int)
-                check_type("name", action["name"], str)
-                self.action_names[action["id"]] = action["name"]
-
     def people(self, video_id: str, label_map: LabelMap) -> PeopleTable:
+        _check_video_id(self._path, video_id, self.video_ids)
         keyframes = [keyframe for keyframe in read_jsonl(self._path, label_map) if keyframe.video_id == video_id]
         return PeopleTable.from_keyframes(keyframes, len(label_map))
 
@@ -108,41 +112,106 @@ class _TableFile:
     """A table with a row for each person and action, csv or Parquet."""
 
     def __init__(self, path: Path, table: AvaTable, start_seconds: float) -> None:
-        highest = np.nanmax(table.scores, initial=0.0)
-        if highest > 1:
-            raise FormatError(f"{path}: scores reach {highest:g}, and a score is a number from 0 to 1")
+        _check_values(path, table)
+        self._path = path
         self._table = table
         self._start_seconds = start_seconds
-        self._tracks = self._person_scores = None
+        self._tracks: npt.NDArray[np.int64] | None = None
+        self._person_scores: npt.NDArray[np.float32] | None = None
         self.video_ids = table.video_ids
-        self.action_names = {int(i): "" for i in np.unique(table.action_ids[~table.is_keyframe_only])}
+        self.action_names = {int(i): "" for i in np.unique(table.action_ids[table.action_ids != NO_ACTION])}
 
     @classmethod
     def from_parquet(cls, path: Path) -> _TableFile:
         """Read a Parquet file, with the columns that only this package writes where the file has them."""
         file = cls(path, AvaTable.concatenate(list(iter_parquet(path))), 0.0)
-        optional = {"track_id", "person_score", "action_name"} & set(pq.read_schema(path).names)
-        columns = pq.read_table(path, columns=["action_id", *optional])
-        if "action_name" in optional:
-            # The distinct pairs of id and name.
-            pairs = columns.select(["action_id", "action_name"]).cast(_ACTION_SCHEMA)
-            distinct = pairs.group_by(["action_id", "action_name"]).aggregate([]).to_pylist()
-            file.action_names = {row["action_id"]: row["action_name"] or "" for row in distinct}
-        if "track_id" in optional and not columns["track_id"].null_count:
-            file._tracks = columns["track_id"].to_numpy()
-        if "person_score" in optional:
-            file._person_scores = columns["person_score"].to_numpy()
+        try:
+            optional = {"track_id", "person_score", "action_name"} & set(pq.read_schema(open_native(path)).names)
+            columns = pq.read_table(open_native(path), columns=["action_id", *optional])
+            if "action_name" in optional:
+                # The distinct pairs of id and name.
+                pairs = columns.select(["action_id", "action_name"]).cast(_ACTION_SCHEMA)
+                distinct = pairs.group_by(["action_id", "action_name"]).aggregate([]).to_pylist()
+                file.action_names = {row["action_id"]: row["action_name"] or "" for row in distinct}
+            if "track_id" in optional:
+                file._tracks = _track_ids(path, columns["track_id"])
+            if "person_score" in optional:
+                # A cast that would change a number fails; an empty cell becomes NaN.
+                file._person_scores = columns["person_score"].cast(pa.float32()).to_numpy()
+        except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+            raise FormatError(f"{shown(path)}: the Parquet file cannot be read ({shown(error)})") from error
+        if file._person_scores is not None:
+            _check_rows(path, "person scores", file._person_scores, 0, 1)
         return file
 
     def people(self, video_id: str, label_map: LabelMap) -> PeopleTable:
+        _check_video_id(self._path, video_id, self.video_ids)
+        if video_id not in self.video_ids:
+            # A table has no row of a video without people.
+            return PeopleTable.from_keyframes((), len(label_map))
         is_of_video = self._table.video_index == self.video_ids.index(video_id)
-        return PeopleTable.from_rows(
+        people = PeopleTable.from_rows(
             self._table[is_of_video],
             label_map,
             start_seconds=self._start_seconds,
             track_ids=None if self._tracks is None else self._tracks[is_of_video],
             person_scores=None if self._person_scores is None else self._person_scores[is_of_video],
         )
+        if people.track_ids is not None:
+            _check_persons(self._path, video_id, people, people.track_ids)
+        return people
+
+
+def _check_video_id(path: Path, video_id: str, video_ids: Sequence[str]) -> None:
+    """Raise where a file has results of other videos only; an empty file may be of a video without people."""
+    if video_ids and video_id not in video_ids:
+        raise FormatError(
+            f"{shown(path)} holds no results of {shown(video_id)}, only of {shown(', '.join(video_ids[:3]))}; is it "
+            "the file of another video?"
+        )
+
+
+def _check_persons(path: Path, video_id: str, people: PeopleTable, track_ids: npt.NDArray[np.int64]) -> None:
+    """Raise where a person is on a keyframe twice; ``track_ids`` ``[P]``."""
+    appearances = np.stack([people.keyframe_of, track_ids], axis=1)  # [P, 2]
+    distinct, counts = np.unique(appearances, axis=0, return_counts=True)
+    if (counts > 1).any():
+        keyframe, track_id = distinct[int(np.argmax(counts > 1))].tolist()
+        raise FormatError(
+            f"{shown(path)}: {shown(video_id)} has person {track_id} twice at "
+            f"{people.timestamps_seconds[keyframe]:g} s, with two boxes"
+        )
+
+
+def _check_values(path: Path, table: AvaTable) -> None:
+    """Raise where a table holds something else than people with scores, in fractions of the frame."""
+    _check_rows(path, "timestamps", table.timestamps_seconds, -LARGEST_SECONDS, LARGEST_SECONDS)
+    check_boxes(table, path)
+
+
+def _check_rows(path: Path, name: str, values: npt.NDArray[Any], low: float, high: float) -> None:
+    """Raise where a value, ``[R]`` or ``[R, 4]``, is not a number from ``low`` to ``high``."""
+    is_good = ((values >= low) & (values <= high)).all(axis=tuple(range(1, values.ndim)))  # [R]
+    if not is_good.all():
+        row = int(np.argmin(is_good))
+        raise FormatError(
+            f"{shown(path)}, row {row + 1}: {name} are numbers from {low:g} to {high:g}, got {values[row].tolist()}"
+        )
+
+
+def _track_ids(path: Path, column: pa.ChunkedArray) -> npt.NDArray[np.int64] | None:
+    """Return the track id of each row, ``[R]``; None where there are none."""
+    if column.null_count == len(column):
+        return None
+    if column.null_count:
+        row = column.is_null().index(True).as_py()
+        raise FormatError(
+            f"{shown(path)}, row {row + 1}: track_id is empty, and {len(column) - column.null_count} other rows have "
+            "one; give every row one, or none"
+        )
+    values: npt.NDArray[np.int64] = column.cast(pa.int64()).to_numpy()
+    _check_rows(path, "track ids", values, 0, LARGEST_INT64)
+    return values
 
 
 def name_actions(found: Mapping[int, str], label_map: LabelMap | None) -> tuple[LabelMap, tuple[int, ...]]:

@@ -13,12 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from ava_detect.errors import FormatError, shown
+from ava_detect.errors import ConfigError, FormatError, shown
+from ava_detect.formats.json_values import LARGEST_SECONDS
 from ava_detect.results.manifest import VideoRecord, read_manifest, read_summary
 from ava_detect.results.people_table import PeopleTable
+from ava_detect.results.recorded_names import complete_label_map, recorded_names
 from ava_detect.results.results_file import RESULT_SUFFIXES, ResultsFile, name_actions, open_results
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.labels import LabelMap
+from ava_detect.structures.video_ids import composed
 from ava_detect.video.sources import LocalVideo, find_videos
 
 
@@ -70,7 +73,9 @@ class SavedVideo:
             The video.
         """
         annotated = AnnotatedFile(record.source_bytes, record.source_fps, record.source_seconds)
-        message = record.message or ("" if file is not None else "There are no results of this video.")
+        message = (
+            record.message or record.warning or ("" if file is not None else "There are no results of this video.")
+        )
         return cls(record.video_id, file, Path(record.source), annotated, record.cuts_seconds, message)
 
 
@@ -109,11 +114,19 @@ class ReadOptions:
         label_map: A ``.pbtxt`` file with the names of the actions; None for the names in the results.
         start_seconds: Time in the movie, in seconds, at which each video file starts; subtracted from the timestamps of
             csv files. None for the setting of the run.
+
+    Raises:
+        ConfigError: ``start_seconds`` is not a time.
     """
 
     videos: str | Path | None = None
     label_map: str | Path | None = None
     start_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if self.start_seconds is not None and not abs(self.start_seconds) <= LARGEST_SECONDS:
+            raise ConfigError(f"`start_seconds` is a time in seconds, got {self.start_seconds:g}")
 
     def given_label_map(self) -> LabelMap | None:
         """Read the label map of the options.
@@ -147,6 +160,8 @@ class SavedResults:
         keyframes: The keyframes in time order, with track ids. The columns of their action scores are the actions of
             ``label_map``.
         label_map: The actions of the score columns.
+        choices: The actions that the results could have had, those of ``label_map`` included: of the label map that was
+            given, of the run's settings, or AVA's where the results have its names.
         source: Path of the video file; None where it is unknown or no longer exists.
         start_seconds: Time in the movie, in seconds, at which the video file starts.
         note: A warning about the results, such as that the weights are untrained; empty where there is none.
@@ -155,6 +170,7 @@ class SavedResults:
     video_id: str
     keyframes: Sequence[ActionDetections]
     label_map: LabelMap
+    choices: LabelMap
     source: Path | None
     start_seconds: float
     note: str = ""
@@ -205,11 +221,56 @@ def read_saved_results(
             # A file with many videos is read once, as its videos are consecutive; only the last file stays in memory.
             opened = {video.file: open_results(video.file, start_seconds=start)}
         file = opened[video.file]
-        label_map, _ = name_actions({**extra_actions, **file.action_names}, given_label_map)
+        names = given_label_map
+        if names is None and file.action_names and not any(file.action_names.values()):
+            recorded = recorded_names(video.file)
+            names = None if recorded is None else recorded.label_map
+        label_map, _ = name_actions({**extra_actions, **file.action_names}, names)
         people = file.people(video.video_id, label_map).linked(video.cuts_seconds)
         keyframes = keyframes_of(video.video_id, people, label_map)
+        choices = _choices(label_map, given_label_map or complete_label_map(video.file))
         source = locate(video.video_id, video.source, moved_videos)
-        yield SavedResults(video.video_id, keyframes, label_map, source, start, run.note)
+        yield SavedResults(video.video_id, keyframes, label_map, choices, source, start, run.note)
+
+
+def _choices(label_map: LabelMap, known: LabelMap | None) -> LabelMap:
+    """Return the actions of results and of a label map; without one those of AVA, if the results have its names."""
+    actions = {action.id: action for action in label_map}
+    if known is None:
+        ava = {action.id: action.name for action in LabelMap.ava()}
+        known = LabelMap.ava() if all(ava.get(action.id) == action.name for action in label_map) else label_map
+    actions = {action.id: action for action in known} | actions
+    return LabelMap(tuple(actions[action_id] for action_id in sorted(actions)))
+
+
+def inputs_of(results: str | Path, options: ReadOptions | None = None) -> dict[str, Sequence[str | Path]]:
+    """List the files from which results are read, which no output may replace.
+
+    Args:
+        results: The folder or the results file.
+        options: Moved video files and label map.
+
+    Returns:
+        Files and folders by the names of the parameters that they come from.
+
+    Raises:
+        FormatError: The manifest of the results cannot be read.
+        VideoError: The folder of the moved videos does not exist, or holds no video.
+    """
+    options, folder = options or ReadOptions(), Path(results)
+    run = _from_manifest(folder)
+    if run is None:
+        # Whatever has the suffix of results may be read as such.
+        files = [path for suffix in RESULT_SUFFIXES for path in folder.glob(f"*{suffix}")]
+        run = SavedRun(tuple(SavedVideo(path.name, path) for path in files))
+    return {
+        "results": [results, *(video.file for video in run.videos if video.file is not None)],
+        "videos": [
+            *(video.path for video in options.moved_videos()),
+            *(video.source for video in run.videos if video.source is not None),
+        ],
+        "label_map": [] if options.label_map is None else [options.label_map],
+    }
 
 
 def keyframes_of(video_id: str, people: PeopleTable, label_map: LabelMap) -> list[ActionDetections]:
@@ -272,8 +333,9 @@ def locate(video_id: str, source: Path | None, videos: Sequence[LocalVideo]) -> 
         The first of these that exists: the file in ``videos`` with the file name of ``source``, the file in ``videos``
         with the video id, ``source`` itself. None where none exists.
     """
-    by_name = [video.path for video in videos if source is not None and video.path.name == source.name]
-    by_id = [video.path for video in videos if video.video_id == video_id]
+    name = None if source is None else composed(source.name)
+    by_name = [video.path for video in videos if composed(video.path.name) == name]
+    by_id = [video.path for video in videos if composed(video.video_id) == composed(video_id)]
     if by_name or by_id:
         return (by_name or by_id)[0]
     return source if source is not None and source.is_file() else None
@@ -330,7 +392,13 @@ def _from_files(folder: Path) -> SavedRun:
     for suffix in RESULT_SUFFIXES:
         for path in sorted(folder.glob(f"*{suffix}")):
             path_by_name.setdefault(path.name.removesuffix(suffix), path)
-    videos = [
-        SavedVideo(name, path) for _, path in sorted(path_by_name.items()) for name in open_results(path).video_ids
-    ]
-    return SavedRun(tuple(videos))
+    videos: dict[str, SavedVideo] = {}
+    for _, path in sorted(path_by_name.items()):
+        for video_id in open_results(path).video_ids:
+            if video_id in videos:
+                raise FormatError(
+                    f"{shown(path)} and {shown(videos[video_id].file)} both hold results of {shown(video_id)}; give "
+                    "one of these files"
+                )
+            videos[video_id] = SavedVideo(video_id, path)
+    return SavedRun(tuple(videos.values()))

@@ -21,9 +21,10 @@ from fsspec import AbstractFileSystem
 from ava_detect.errors import ConfigError, MissingDependencyError, shown
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
-_USER_INFO = re.compile(r"([a-z][a-z0-9+.-]*://)[^\s/@'\"]*@", re.IGNORECASE)
+# The bounds keep the search linear in texts of any length and content.
+_USER_INFO = re.compile(r"([a-z][a-z0-9+.-]{0,31}://)[^\s/@'\"]{0,1024}@", re.IGNORECASE)
 # Only in web addresses do "?" and "#" end the path; in other stores they are part of a file's name.
-_WEB_QUERY = re.compile(r"(https?://[^\s?#'\"]*)[?#][^\s'\"]*?([:;,)]*)(?=[\s'\"]|$)", re.IGNORECASE)
+_WEB_QUERY = re.compile(r"(https?://[^\s?#'\"]{0,4096})[?#]([^\s'\"]*)", re.IGNORECASE)
 # Query parameters of signed addresses: they change with every signature and do not identify the file.
 _SIGNATURES = re.compile(
     r"x-(amz|goog|ms)-.*|signature|expires|key-pair-id|policy|awsaccesskeyid|googleaccessid|sig|s[eprtv]|spr"
@@ -136,7 +137,7 @@ def address_of(path: str | Path | Address) -> Address:
     """
     if isinstance(path, Address):
         return path
-    return Address(path) if isinstance(path, str) and is_address(path) else Address(f"file://{Path(path).resolve()}")
+    return Address(path) if isinstance(path, str) and is_address(path) else Address(f"file://{os.path.realpath(path)}")
 
 
 def without_secrets(text: str) -> str:
@@ -151,10 +152,16 @@ def without_secrets(text: str) -> str:
     Returns:
         The text with ``?...`` in place of each web query and ``***`` in place of each known secret.
     """
-    text = _WEB_QUERY.sub(r"\1?...\2", _USER_INFO.sub(r"\1", text))
+    text = _WEB_QUERY.sub(_without_query, _USER_INFO.sub(r"\1", text))
     for secret in _known_secrets():
         text = text.replace(secret, "***")
     return text
+
+
+def _without_query(match: re.Match[str]) -> str:
+    """Leave out a query; punctuation at its end belongs to the sentence."""
+    query = match[2]
+    return f"{match[1]}?...{query[len(query.rstrip(':;,)')) :]}"
 
 
 def _known_secrets() -> Iterator[str]:

@@ -13,6 +13,10 @@ import numpy.typing as npt
 
 Sampling = Literal["time", "frames"]
 Resize = Literal["swscale", "opencv"]
+# What a clip may be. Beyond these lie slips of the pen (pixels as fractions, 1e9 frames), and hours of decoding.
+MAX_CLIP_FRAMES, MAX_RATE, MIN_FPS, MAX_FPS, MAX_SIDE_PIXELS = 1024, 1000, 0.1, 1000.0, 4096
+MIN_STD = 1e-4
+MAX_SPAN_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +107,7 @@ class ClipSettings:
             compares the two.
 
     Raises:
-        ValueError: If ``sampling`` or ``resize`` has another value.
+        ValueError: If a setting is out of range, NaN or infinite, or the clip lasts more than ``MAX_SPAN_SECONDS``.
     """
 
     num_frames: int = 32
@@ -120,6 +124,23 @@ class ClipSettings:
             value = getattr(self, name)
             if value not in get_args(allowed):
                 raise ValueError(f"{name} is {' or '.join(map(repr, get_args(allowed)))}, got {value!r}")
+        for name, low, high in (
+            ("num_frames", 1, MAX_CLIP_FRAMES),
+            ("sampling_rate", 1, MAX_RATE),
+            ("sampling_fps", MIN_FPS, MAX_FPS),
+            ("short_side", 1, MAX_SIDE_PIXELS),
+            ("mean", 0, 1),
+            ("std", MIN_STD, 1),
+        ):
+            value = getattr(self, name)
+            if not all(low <= number <= high for number in (value if isinstance(value, tuple | list) else (value,))):
+                raise ValueError(f"{name} must be from {low:g} to {high:g}, got {value!r}")
+        if self.span_seconds > MAX_SPAN_SECONDS:
+            raise ValueError(
+                f"a clip of {self.num_frames} frames, {self.sampling_rate} steps of 1/{self.sampling_fps:g} s apart, "
+                f"lasts {self.span_seconds:,.0f} s, more than {MAX_SPAN_SECONDS:,.0f} s; lower num_frames or "
+                "sampling_rate, or raise sampling_fps"
+            )
 
     @property
     def span_seconds(self) -> float:

@@ -2,12 +2,12 @@
 
 AVA has 80 atomic actions of three kinds: a person's pose or movement (ids 1-14), manipulation of an object (15-63) and
 interaction with a person (64-80). The 60 actions with enough examples are evaluated. Maps are read from the ``.pbtxt``
-files that AVA publishes, in both of their forms (``label { name label_id label_type }`` and ``item { name id }``).
+files that AVA publishes, in both of their forms (``label { name label_id label_type }`` and ``item { name id }``), and
+from plain lists (``label_map_text``).
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,9 +16,17 @@ from pathlib import Path
 
 from ava_detect.environment import resource_dir
 from ava_detect.errors import FormatError, shown
+from ava_detect.structures.label_map_text import GREATEST_ACTION_ID as GREATEST_ACTION_ID
+from ava_detect.structures.label_map_text import parse_label_map
+
+#: The value, in arrays of action ids, of a row that has no action. No file can hold it.
+NO_ACTION = -1
 
 AVA_80_FILE = "ava_action_list_v2.2.pbtxt"
 AVA_60_FILE = "ava_action_list_v2.2_for_activitynet_2019.pbtxt"
+_LONGEST_TEXT = 16 << 20  # characters; the label map of 32,767 actions has 3 million
+# The characters that a string of protobuf's text format cannot contain as they are.
+_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r"})
 
 
 class ActionKind(StrEnum):
@@ -42,7 +50,7 @@ class Action:
     """One atomic action.
 
     Attributes:
-        id: The id; AVA's ids count from 1.
+        id: The id, in 0..1,000,000; AVA's ids count from 1.
         name: The name, such as ``"bend/bow (at the waist)"``.
         kind: The group of actions to which it belongs.
     """
@@ -60,7 +68,7 @@ class LabelMap:
         actions: The actions. ``actions[i]`` is column ``i`` of the scores ``[N, C]`` of a model trained with this map.
 
     Raises:
-        FormatError: If two actions have the same id.
+        FormatError: If two actions have the same id, or an id is not in 0..1,000,000.
     """
 
     actions: tuple[Action, ...]
@@ -68,6 +76,8 @@ class LabelMap:
     def __post_init__(self) -> None:
         seen: set[int] = set()
         for action in self.actions:
+            if not 0 <= action.id <= GREATEST_ACTION_ID:
+                raise FormatError(f"label map: action ids lie in 0..{GREATEST_ACTION_ID}, got {action.id}")
             if action.id in seen:
                 raise FormatError(f"label map: id {action.id} is given twice; every action needs its own id")
             seen.add(action.id)
@@ -141,7 +151,7 @@ class LabelMap:
         types = {kind: text for text, kind in _KIND_OF_LABEL_TYPE.items()}
         blocks = []
         for action in self.actions:
-            name = action.name.replace("\\", "\\\\").replace('"', '\\"')
+            name = action.name.translate(_ESCAPES)
             lines = [f'  name: "{name}"', f"  label_id: {action.id}"]
             if action.kind in types:
                 lines.append(f"  label_type: {types[action.kind]}")
@@ -149,35 +159,47 @@ class LabelMap:
         return "".join(blocks)
 
     @classmethod
-    def from_pbtxt(cls, path: str | Path) -> LabelMap:
-        """Read a ``.pbtxt`` label map.
+    def from_pbtxt(cls, path: str | Path, *, distinct_names: bool = True) -> LabelMap:
+        """Read a label map: a ``.pbtxt``, or a list with a line ``1: name`` or ``1,name`` for each action.
 
         The kind of an action is its ``label_type`` where the file has one, else the kind of the action of AVA's list
         with the same id and name.
 
         Args:
             path: The file, UTF-8 text with or without a byte order mark.
+            distinct_names: Whether two actions of one name are refused. Only an evaluation, which knows actions by
+                their ids alone, needs no distinct names.
 
         Returns:
             The map, in the order of the file.
 
         Raises:
-            FormatError: If the file cannot be read or parsed; names the file and the line.
+            FormatError: If the file cannot be read or parsed, has an id that is not in 0..1,000,000, or gives an id or
+                a name to two actions; names the file and the line.
         """
         try:
-            text = Path(path).read_text(encoding="utf-8-sig")
+            with Path(path).open(encoding="utf-8-sig") as file:
+                text = file.read(_LONGEST_TEXT + 1)
         except (OSError, UnicodeDecodeError) as error:
-            raise FormatError(f"{shown(path)}: the label map cannot be read ({error}); give a .pbtxt file") from error
-        return cls.from_text(text, str(path), is_ava=Path(path).name == AVA_80_FILE)
+            raise FormatError(
+                f"{shown(path)}: the label map cannot be read ({shown(error)}); give a .pbtxt file"
+            ) from error
+        if len(text) > _LONGEST_TEXT:
+            raise FormatError(
+                f"{shown(path)}: more than {_LONGEST_TEXT:,} characters are no label map; give a .pbtxt file"
+            )
+        is_ava = Path(path).name == AVA_80_FILE
+        return cls.from_text(text, str(path), is_ava=is_ava, distinct_names=distinct_names)
 
     @classmethod
-    def from_text(cls, text: str, where: str, *, is_ava: bool = False) -> LabelMap:
-        """Parse the text of a ``.pbtxt`` label map; see ``from_pbtxt``.
+    def from_text(cls, text: str, where: str, *, is_ava: bool = False, distinct_names: bool = True) -> LabelMap:
+        """Parse the text of a label map; see ``from_pbtxt``.
 
         Args:
             text: The content of the file.
             where: The name of the file in error messages.
             is_ava: Whether the text is AVA's own list of 80 actions, from which the kinds of other lists are taken.
+            distinct_names: Whether two actions of one name are refused.
 
         Returns:
             The map, in the order of the text.
@@ -185,18 +207,17 @@ class LabelMap:
         Raises:
             FormatError: If the text cannot be parsed; names ``where`` and the line.
         """
-        where = shown(where)
-        actions = _parse_pbtxt(text, where)
+        actions = [
+            Action(entry.id, entry.name, _KIND_OF_LABEL_TYPE.get(entry.label_type, ActionKind.UNKNOWN))
+            for entry in parse_label_map(text, shown(where), distinct_names=distinct_names)
+        ]
         if not is_ava:
             known = {(a.id, a.name): a.kind for a in cls.ava()}
             actions = [
                 Action(a.id, a.name, known.get((a.id, a.name), a.kind)) if a.kind is ActionKind.UNKNOWN else a
                 for a in actions
             ]
-        try:
-            return cls(tuple(actions))
-        except FormatError as error:
-            raise FormatError(f"{where}: {error}") from None
+        return cls(tuple(actions))
 
     @classmethod
     @cache
@@ -213,54 +234,3 @@ class LabelMap:
 
 def _brief(ids: Sequence[int]) -> str:
     return ", ".join(map(str, ids)) if len(ids) <= 8 else f"{min(ids)} to {max(ids)}"
-
-
-_TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|[A-Za-z_][A-Za-z0-9_]*|[-+]?\d+|[{}:]|#[^\n]*|\S')
-_ID_FIELDS = ("id", "label_id")
-
-
-def _parse_pbtxt(text: str, path: str) -> list[Action]:
-    """Parse the subset of protobuf's text format that label maps use: blocks of ``field: value``."""
-    # (token, line number) pairs, comments left out.
-    tokens = [(m.group(), text.count("\n", 0, m.start()) + 1) for m in _TOKEN.finditer(text)]
-    tokens = [token for token in tokens if not token[0].startswith("#")]
-    actions: list[Action] = []
-    position = 0
-
-    def take(expected: str | None = None) -> tuple[str, int]:
-        nonlocal position
-        if position >= len(tokens):
-            raise FormatError(f"{path}: the label map ends in the middle of an entry")
-        token, line = tokens[position]
-        if expected is not None and token != expected:
-            raise FormatError(f"{path}, line {line}: expected {expected!r}, got {token!r}; see {AVA_80_FILE}")
-        position += 1
-        return token, line
-
-    while position < len(tokens):
-        block, line = take()
-        if block not in ("label", "item"):
-            raise FormatError(
-                f"{path}, line {line}: a label map is a list of 'item {{ name: \"...\" id: 1 }}', got {block!r}"
-            )
-        take("{")
-        fields: dict[str, str] = {}
-        while tokens[position : position + 1] and tokens[position][0] != "}":
-            field, _ = take()
-            take(":")
-            fields[field] = take()[0]
-        take("}")
-        actions.append(_action(fields, path, line))
-    if not actions:
-        raise FormatError(f"{path}: the label map is empty; it needs at least one 'item {{ name id }}'")
-    return actions
-
-
-def _action(fields: dict[str, str], path: str, line: int) -> Action:
-    id_text = next((fields[field] for field in _ID_FIELDS if field in fields), None)
-    if id_text is None or "name" not in fields or not re.fullmatch(r"[-+]?\d+", id_text):
-        raise FormatError(f"{path}, line {line}: every entry needs a name and a whole-number id, got {fields}")
-    name = fields["name"]
-    if name.startswith('"'):
-        name = re.sub(r"\\(.)", r"\1", name[1:-1])
-    return Action(int(id_text), name, _KIND_OF_LABEL_TYPE.get(fields.get("label_type", ""), ActionKind.UNKNOWN))

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
+from scipy.spatial import cKDTree
 
 from ava_detect.errors import AvaDetectError, shown
 from ava_detect.structures import ActionDetections
@@ -66,6 +67,10 @@ class _Track:
 
 
 _MAX_GAP_IN_KEYFRAMES = 2.5
+# More pairs of a track and a box are not all compared: two thousand people on a keyframe and on the one before.
+_MAX_PAIRS = 4_000_000
+# Boxes that are compared with a track then.
+_NEIGHBOURS = 16
 
 
 def max_gap_seconds(keyframe_seconds: float) -> float:
@@ -172,15 +177,9 @@ class Linker:
         Returns:
             N track ids, ``_NO_TRACK`` for a box that continues no track and may not start one.
         """
-        scores = self._similarities(boxes, now)  # [T, N]
-        # A similarity of 0 forbids a pair: too little alike, or in different shots.
-        scores[scores < self._min_similarity] = 0
-        scores[[track.shot != shot for track in self._tracks]] = 0
-        # First the boxes that could start a track, so that an uncertain box never takes a track from one of them.
-        track_of_box = _best_pairs(np.where(can_start, scores, 0))
-        # Then the others, among the tracks that are left.
-        scores[[*track_of_box.values()]] = 0
-        track_of_box |= _best_pairs(np.where(can_start, 0, scores))
+        is_crowd = len(self._tracks) * len(boxes) > _MAX_PAIRS
+        pairs = self._pairs_in_crowd if is_crowd else self._pairs
+        track_of_box = pairs(boxes, can_start, now, shot)
         track_ids = [_NO_TRACK] * len(boxes)
         for index, box in enumerate(boxes):
             if index in track_of_box:
@@ -194,14 +193,61 @@ class Linker:
                 track_ids[index] = self._num_ids
         return track_ids
 
+    def _pairs(self, boxes: Float64Array, can_start: npt.NDArray[np.bool_], now: float, shot: int) -> dict[int, int]:
+        """The pairs of the greatest total similarity, box -> track."""
+        scores = self._similarities(boxes, now)  # [T, N]
+        # A similarity of 0 forbids a pair: too little alike, or in different shots.
+        scores[scores < self._min_similarity] = 0
+        scores[[track.shot != shot for track in self._tracks]] = 0
+        # First the boxes that could start a track, so that an uncertain box never takes a track from one of them.
+        track_of_box = _best_pairs(np.where(can_start, scores, 0))
+        # Then the others, among the tracks that are left.
+        scores[[*track_of_box.values()]] = 0
+        return track_of_box | _best_pairs(np.where(can_start, 0, scores))
+
+    def _pairs_in_crowd(
+        self, boxes: Float64Array, can_start: npt.NDArray[np.bool_], now: float, shot: int
+    ) -> dict[int, int]:
+        """Pairs among thousands of people, box -> track: the most alike first, among each track's nearest boxes.
+
+        Time and memory grow with the number of people, not with its third and second power.
+        """
+        predicted, elapsed, factors = self._expectations(now)
+        number = min(_NEIGHBOURS, len(boxes))
+        _, found = cKDTree(_centres(boxes)).query(_centres(predicted), k=range(1, number + 1))
+        near = np.asarray(found)  # [T, number]
+        scores = np.concatenate(
+            [
+                factors[i] * similarities(predicted[i : i + 1], boxes[near[i]], elapsed[i : i + 1])
+                for i in range(len(predicted))
+            ]
+        )  # [T, number]
+        scores[scores < self._min_similarity] = 0
+        scores[[track.shot != shot for track in self._tracks]] = 0
+        tracks = np.repeat(np.arange(len(predicted)), number)  # [T * number], as are the others
+        near, scores = near.ravel(), scores.ravel()
+        # Boxes that could start a track come first here, too.
+        order = np.lexsort((-scores, ~can_start[near]))
+        track_of_box: dict[int, int] = {}
+        taken: set[int] = set()
+        for track, box, score in zip(tracks[order].tolist(), near[order].tolist(), scores[order].tolist(), strict=True):
+            if score > 0 and box not in track_of_box and track not in taken:
+                track_of_box[box] = track
+                taken.add(track)
+        return track_of_box
+
+    def _expectations(self, now: float) -> tuple[Float64Array, Float64Array, Float64Array]:
+        """Each track's predicted box ``[T, 4]``, the seconds since it was seen and a factor of its similarities."""
+        predicted = np.stack([track.predict(now) for track in self._tracks])  # [T, 4]
+        elapsed = np.array([now - track.seen_seconds for track in self._tracks])  # [T]
+        is_missing = np.array([track.seen_seconds < self._last_seconds for track in self._tracks])  # [T]
+        return predicted, elapsed, np.where(is_missing, _MISSING_FACTOR, 1.0)
+
     def _similarities(self, boxes: Float64Array, now: float) -> Float64Array:
         """Compute the similarity ``[T, N]`` of each track's predicted box and each new box ``[N, 4]``."""
         if not self._tracks:
             return np.zeros((0, len(boxes)))
-        predicted = np.stack([track.predict(now) for track in self._tracks])  # [T, 4]
-        elapsed = np.array([now - track.seen_seconds for track in self._tracks])  # [T]
-        is_missing = np.array([track.seen_seconds < self._last_seconds for track in self._tracks])  # [T]
-        factors = np.where(is_missing, _MISSING_FACTOR, 1.0)
+        predicted, elapsed, factors = self._expectations(now)
         return factors[:, None] * similarities(predicted, boxes, elapsed)
 
 

@@ -103,15 +103,24 @@ class TrainingLog:
         done_steps: The step of the checkpoint to resume from; later rows are dropped.
         every: Number of steps per row of ``log.csv``.
         clips_per_step: Number of clips per step.
+        scored_steps: The last step whose validation is kept; None for ``done_steps``.
     """
 
     COLUMNS = ("step", "epoch", "loss", "lr", "grad_norm", "clips_per_second", "data_wait", "memory_mib")
 
     def __init__(
-        self, out: Path, score_names: Sequence[str], *, done_steps: int, every: int, clips_per_step: int
+        self,
+        out: Path,
+        score_names: Sequence[str],
+        *,
+        done_steps: int,
+        every: int,
+        clips_per_step: int,
+        scored_steps: int | None = None,
     ) -> None:
+        scored_steps = done_steps if scored_steps is None else scored_steps
         self._steps = CsvLog(out / STEPS, self.COLUMNS, done_steps=done_steps)
-        self._scores = CsvLog(out / SCORES, ("step", "epoch", *score_names), done_steps=done_steps)
+        self._scores = CsvLog(out / SCORES, ("step", "epoch", *score_names), done_steps=scored_steps)
         self._tensorboard = TensorBoardLog(out / EVENTS, done_steps=done_steps)
         self._every = every
         self._clips_per_step = clips_per_step

@@ -20,9 +20,11 @@ from typing import Any
 
 from ava_detect.config import Config
 from ava_detect.config.build import build_model, self_contained
+from ava_detect.config.memory import require_memory, require_memory_of_processes
 from ava_detect.datasets.build import build_dataset
-from ava_detect.errors import ConfigError, DivergedError, TrainingError
-from ava_detect.models.weights import save_weights
+from ava_detect.errors import AvaDetectError, ConfigError, DivergedError, TrainingError
+from ava_detect.models.weights import inspect_file, save_weights
+from ava_detect.models.zoo import resolve
 from ava_detect.storage.addresses import Address, is_address
 from ava_detect.storage.local_files import remove_stale_temporaries
 from ava_detect.structures.progress import OnProgress, Progress
@@ -115,8 +117,17 @@ def train(
             raise TrainingError(
                 f"{files} holds a training already; continue it (`resume=True`), or choose another folder"
             )
+        if not files.exists(LAST):
+            files.check_free(_files_of(config))
         with open_processes(config.train.precision) as accelerator:
             return _Training(config, files, accelerator, resume=resume).run(on_progress)
+
+
+def _files_of(config: Config) -> dict[str, list[Any]]:
+    """The files that a training reads, by the sections of the config."""
+    splits = {"data.train": config.data.train, "data.val": config.data.val}
+    files = {name: list(split.model_dump().values()) for name, split in splits.items() if split is not None}
+    return files | {"train.initialise": [config.train.initialise]}
 
 
 def _require_local_data(config: Config) -> None:
@@ -144,6 +155,7 @@ class _Training:
     def __init__(self, config: Config, files: RunFiles, accelerator: Any, *, resume: bool) -> None:
         self.config, self.settings, self.files, self.accelerator = config, config.train, files, accelerator
         self.notes: list[str] = []
+        self._refuse_before_loading(resume=resume)
         self.clips = build_dataset(config, "train", training=True)
         self.sampler = StepSampler(
             len(self.clips),
@@ -166,9 +178,23 @@ class _Training:
         self.score: float | None = None
         self.best: tuple[float, int] | None = None
         self._is_best = False
+        self._validation_is_pending = False
         self._has_checkpoint = state is not None
         if state is not None:
             self._restore(state)
+
+    def _refuse_before_loading(self, *, resume: bool) -> None:
+        """Refuse what the machine cannot hold, and a file to start from that is no weights file."""
+        data, settings = self.config.data, self.settings
+        require_memory(
+            self.config,
+            num_clips=max(1, settings.batch_size // (settings.accumulate * self.accelerator.num_processes)),
+            short_side=data.crop or data.short_side[0],
+            device=self.accelerator.device.type,
+        )
+        require_memory_of_processes(data.num_workers, "data.num_workers")
+        if settings.initialise is not None and not resume:
+            inspect_file(resolve(settings.initialise))
 
     def _build_validation(self) -> Validation | None:
         if not self.settings.eval_every:
@@ -218,6 +244,9 @@ class _Training:
             num_workers=self.config.data.num_workers,
             pin_memory=self.accelerator.device.type == "cuda",
         )
+        if self._validation_is_pending:
+            # The run that wrote the checkpoint stopped before or during its validation.
+            self._validate(log)
         while self.step < self.num_steps:
             rate = self._one_step(batches, log)
             ends_epoch = self.step % self.sampler.steps_per_epoch == 0
@@ -225,10 +254,13 @@ class _Training:
             is_saved = ends_epoch or (self.settings.save_every and self.step % self.settings.save_every == 0)
             if is_saved and log is not None:
                 log.end_interval()
-            if ends_epoch and self._validation_is_due():
-                self._validate(log)
+            self._validation_is_pending = ends_epoch and self._validation_is_due()
+            if self._validation_is_pending:
+                self.learner.synchronise_buffers()
             if is_saved:
                 self._save()
+            if self._validation_is_pending:
+                self._validate(log)
             if on_progress is not None and self.accelerator.is_main_process:
                 figures = {"epoch": self.epoch, "loss": self.loss, "learning_rate": rate}
                 if self.score is not None:
@@ -274,16 +306,26 @@ class _Training:
         return epoch % self.settings.eval_every == 0 or self.step == self.num_steps
 
     def _validate(self, log: TrainingLog | None) -> None:
-        """Score the network, and note whether it is the best so far."""
+        """Score the network, note whether it is the best so far, and save it with its score.
+
+        The checkpoint was saved before, so that a validation that fails loses no step.
+        """
         assert self.validation is not None
-        self.learner.synchronise_buffers()
-        score = self.validation(self.learner.evaluated, self.accelerator)
+        try:
+            score = self.validation(self.learner.evaluated, self.accelerator)
+        except AvaDetectError as error:
+            raise TrainingError(
+                f"the validation after step {self.step}: {error} (nothing is lost: {self.files.path_of(LAST)} holds "
+                "the training; correct this, then continue it with `resume=True`)"
+            ) from error
         self.score = score.value
         self._is_best = self.best is None or math.isnan(self.best[0]) or score.value > self.best[0]
         if self._is_best:
             self.best = (score.value, self.step // self.sampler.steps_per_epoch)
         if log is not None:
             log.add_score(self.step, self.epoch, score)
+        self._validation_is_pending = False
+        self._save()
 
     def _save(self) -> None:
         """Write the checkpoint, and the weights if they are the best so far or nothing is validated."""
@@ -298,6 +340,7 @@ class _Training:
             "loss": self.loss,
             "score": self.score,
             "best": self.best,
+            "validation_pending": self._validation_is_pending,
             "random": states,
             **self.learner.state_dict(),
         }
@@ -317,6 +360,8 @@ class _Training:
         self.learner.load_state_dict(state)
         self.step, self.loss, self.score = state["step"], state["loss"], state["score"]
         self.best = None if state["best"] is None else tuple(state["best"])
+        # Checkpoints of earlier versions were written after the validation.
+        self._validation_is_pending = state.get("validation_pending", False)
         states = state["random"]
         if len(states) == self.accelerator.num_processes:
             restore_random_states(states[self.accelerator.process_index])
@@ -338,6 +383,8 @@ class _Training:
             folder,
             detail_names(self.config),
             done_steps=self.step,
+            # The row of a pending validation is written again.
+            scored_steps=self.step - 1 if self._validation_is_pending else self.step,
             every=self.settings.log_every,
             clips_per_step=self.settings.batch_size,
         )

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ava_detect.errors import ConfigError, MissingDependencyError
+from ava_detect.models.network_options import resolve_precision
 
 
 @contextmanager
@@ -17,7 +18,7 @@ def open_processes(precision: str) -> Iterator[Any]:
     """Set up Accelerate for one training, and reset its process-wide state afterwards.
 
     Args:
-        precision: ``"fp32"``, ``"bf16"`` or ``"fp16"``.
+        precision: ``"fp32"``, ``"bf16"`` (fp32 instead, with a warning, where it would be emulated) or ``"fp16"``.
 
     Yields:
         An ``accelerate.Accelerator``, which knows the device, the precision and the other processes.
@@ -35,6 +36,8 @@ def open_processes(precision: str) -> Iterator[Any]:
         ) from error
     if precision == "fp16" and not torch.accelerator.is_available():
         raise ConfigError("train.precision fp16 needs a GPU; on a CPU choose bf16 or fp32")
+    if precision == "bf16" and not torch.accelerator.is_available():
+        precision = resolve_precision(precision, "cpu")
     creates_group = not torch.distributed.is_initialized()
     # Without a GPU Accelerate joins the other processes only with cpu=True.
     accelerator = Accelerator(

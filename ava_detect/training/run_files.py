@@ -9,7 +9,7 @@ in the scratch folder and are uploaded with the next checkpoint.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +18,7 @@ from typing import Self
 from ava_detect.errors import ConfigError, StoreError
 from ava_detect.storage.addresses import Address, address_of, is_address, without_secrets
 from ava_detect.storage.object_store import Store
+from ava_detect.storage.outputs import begins_with, check_output_folder
 from ava_detect.storage.scratch import disk_full_as_store_error, scratch_folder
 
 LAST, BEST, WEIGHTS = "last.pt", "best.pt", "model.safetensors"
@@ -85,6 +86,20 @@ class RunFiles:
             return (self.folder / name).exists()
         with self._refusal_as_config_error("read from"):
             return self._store.exists(name)
+
+    def check_free(self, inputs: Mapping[str, object]) -> None:
+        """Refuse a local folder with files of other origin that the training would replace.
+
+        Args:
+            inputs: What the training reads, as ``check_output`` takes it.
+
+        Raises:
+            ConfigError: There is such a file, or the folder cannot be written to.
+        """
+        if self._store is None:
+            names = (LAST, BEST, WEIGHTS, STEPS, SCORES)
+            # A training that ended before its first checkpoint has left its logs.
+            check_output_folder(self.folder, names, inputs, is_own=begins_with(b"step,", b"epoch,"), overwrite=None)
 
     def fetch(self, name: str) -> Path | None:
         """Return a local path of a file that an earlier run wrote; from an address it is downloaded.

@@ -30,7 +30,8 @@ from ava_detect.datasets.samples import Sample, collate, network_input
 from ava_detect.evaluation.clip_scores import average_precisions, top_k_accuracy
 from ava_detect.evaluation.frame_map import FrameMAP
 from ava_detect.evaluation.keyframes import KeyframeKeys
-from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
+from ava_detect.formats.annotation_files import read_ground_truth
+from ava_detect.formats.ava_csv import AvaTable
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.labels import LabelMap
@@ -131,7 +132,7 @@ class FrameMapValidation(Validation):
         assert config.data.val is not None
         self._ava = clips
         self._evaluated = _evaluated_classes(clips.label_map)
-        self._truth = self._read_truth(config.data.val.annotations)
+        self._truth = self._read_truth(config.data.val.annotations, config.data.start_seconds)
 
     def outcome(self, index: int, sample: Sample, scores: Floats) -> ActionDetections:
         """Return the people of a keyframe: boxes as the annotations or proposals have them, and action scores.
@@ -164,9 +165,9 @@ class FrameMapValidation(Validation):
         per_class = {entry.name: entry.ap for entry in result.per_class.values()}
         return Score(result.mAP, {FRAME_MAP: result.mAP} | per_class)
 
-    def _read_truth(self, annotations: str) -> AvaTable:
+    def _read_truth(self, annotations: str, start_seconds: float) -> AvaTable:
         """The rows of the annotations that lie on the chosen keyframes."""
-        table = read_ava_csv(annotations, last_column="person_id")
+        table = read_ground_truth(annotations, start_seconds=start_seconds)
         videos, seconds = zip(*map(self._video_and_second, self._indices), strict=True)
         # Number the keyframes of both tables alike, then keep the rows whose number was chosen.
         numbering = KeyframeKeys()

@@ -38,6 +38,9 @@ from ava_detect.video.transforms import resize, short_side_size, size_within
 # Computed times have rounding errors far below this fraction of a grid step; a time that should be exactly half a step
 # is still rounded up.
 _ROUNDING_SLACK = 1e-6
+# Videos with more pictures per second are not to be expected, and each of the keyframes between two pictures costs a
+# clip; a time beyond the upper limit could not be counted in steps of the grid.
+_MIN_EVERY_SECONDS, _MAX_EVERY_SECONDS = 0.001, 1e9
 # Size limits, in pixels, of a detector's image: the largest that the field's detectors use (Detectron's test size).
 KEYFRAME_SHORT_SIDE, KEYFRAME_LONG_SIDE = 800, 1333
 
@@ -81,10 +84,15 @@ def keyframe_times(every_seconds: float) -> Iterator[float]:
         An iterator over 0, ``every_seconds``, ``2 * every_seconds``, ...
 
     Raises:
-        AvaDetectError: If ``every_seconds`` is not a positive finite number.
+        AvaDetectError: If ``every_seconds`` is not a positive finite number, or below a millisecond.
     """
     if not (every_seconds > 0 and math.isfinite(every_seconds)):
         raise AvaDetectError(f"keyframes must be a positive number of seconds apart, got {every_seconds}; try 1")
+    if not _MIN_EVERY_SECONDS <= every_seconds <= _MAX_EVERY_SECONDS:
+        raise AvaDetectError(
+            f"keyframes are {_MIN_EVERY_SECONDS:g} to {_MAX_EVERY_SECONDS:g} seconds apart, got {every_seconds:g}; "
+            "try 1"
+        )
     return (i * every_seconds for i in count())
 
 

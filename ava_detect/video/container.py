@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import stat
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from io import RawIOBase
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import av
 import av.error
 from av.container import InputContainer
+from av.stream import Disposition
 
 from ava_detect.errors import VideoError, shown
+from ava_detect.video.clock import PacketTimes
 from ava_detect.video.remote import RemoteVideo
 
 _MAX_READ_ERRORS_IN_A_ROW = 64
+# Two streams of a film are interleaved within seconds; a still picture comes once in all of these.
+_MAX_PROBED_PACKETS = 1000
+_COVER = Disposition.attached_pic
+_STILLS = Disposition.still_image | Disposition.timed_thumbnails
 # Metadata that is not UTF-8, such as a title, must not prevent reading: the default of PyAV 19, an option before.
 _OPEN_OPTIONS: dict[str, Any] = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
 
@@ -31,6 +41,18 @@ class Damage:
     packets: int = 0
 
 
+def ffmpeg_path(path: str | Path) -> str:
+    """Return a path of this machine as FFmpeg takes it: a colon in a name does not make it a protocol.
+
+    Args:
+        path: The path.
+
+    Returns:
+        The path as a ``file:`` URL of FFmpeg.
+    """
+    return f"file:{path}"
+
+
 def open_container(path: Path | RemoteVideo) -> InputContainer:
     """Open a video file for reading.
 
@@ -41,18 +63,15 @@ def open_container(path: Path | RemoteVideo) -> InputContainer:
         The open container; a context manager.
 
     Raises:
-        VideoError: If the file does not exist, is a folder or cannot be opened as a video.
+        VideoError: If the file does not exist, is a folder, pipe, device or socket, or cannot be opened as a video.
         StoreError: If the store of a remote file does not answer.
     """
     file: str | RawIOBase | BinaryIO
     if isinstance(path, RemoteVideo):
         file = path.open_file()
-    elif not path.exists():
-        raise VideoError(f"{shown(path)}: there is no such file")
-    elif path.is_dir():
-        raise VideoError(f"{shown(path)} is a folder, not a video file")
     else:
-        file = str(path)
+        _require_file(path)
+        file = ffmpeg_path(path)
     try:
         container: InputContainer = av.open(file, **_OPEN_OPTIONS)
     except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -65,33 +84,88 @@ def open_container(path: Path | RemoteVideo) -> InputContainer:
     return container
 
 
+def _require_file(path: Path) -> None:
+    """Refuse a path that is no regular file before it is opened: a pipe would wait for its writer for ever."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise VideoError(f"{shown(path)}: there is no such file") from None
+    except (OSError, ValueError) as error:
+        reason = shown(getattr(error, "strerror", None) or error)
+        raise VideoError(f"{shown(path)} cannot be read ({reason})") from error
+    if stat.S_ISREG(mode):
+        return
+    if stat.S_ISDIR(mode):
+        raise VideoError(f"{shown(path)} is a folder, not a video file")
+    kinds = ((stat.S_ISFIFO, "pipe"), (stat.S_ISSOCK, "socket"), (stat.S_ISCHR, "device"), (stat.S_ISBLK, "device"))
+    kind = next((name for is_kind, name in kinds if is_kind(mode)), "special file")
+    raise VideoError(
+        f"{shown(path)} is a {kind}, not a file; videos are read more than once, so save the video to a file first"
+    )
+
+
 def choose_stream(container: InputContainer, path: Path | RemoteVideo, num_threads: int) -> av.VideoStream:
-    """Select the video stream with the largest frames, ignoring cover images, and set its decoder threads.
+    """Select the film among the video streams, and set its decoder threads.
+
+    Cover images are ignored. A stream of more than one picture comes before a still picture, then the default stream
+    before others, then the one with the largest frames.
 
     Args:
         container: The open container.
-        path: The file, named in the error message.
+        path: The file.
         num_threads: Number of decoder threads, at least 1.
 
     Returns:
         The stream.
 
     Raises:
-        VideoError: If the container has no video stream.
+        VideoError: If the container has no video stream that can be decoded.
     """
-    streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
+    # Streams of unknown codecs have no codec context.
+    known = [stream for stream in container.streams.video if stream.codec_context is not None]
+    streams = [stream for stream in known if not stream.disposition & _COVER]
     if not streams:
-        kinds = sorted({stream.type for stream in container.streams})
-        raise VideoError(
-            f"{shown(path)} holds no video, only {', '.join(kinds) or 'nothing'}; give a file with a picture"
-        )
-    stream = max(streams, key=lambda candidate: candidate.width * candidate.height)
+        raise VideoError(f"{shown(path)} {_what_it_holds(container, bool(known))}; give a file with a picture")
+    if len(streams) > 1:
+        stills = _still_streams(streams, path)
+        streams.sort(key=lambda stream: -stream.width * stream.height)
+        streams.sort(key=lambda stream: (stream.index in stills, not stream.disposition & Disposition.default))
+    stream = streams[0]
     stream.thread_type = "AUTO"
     stream.codec_context.thread_count = num_threads
     return stream
 
 
-def decode_frames(container: InputContainer, stream: av.VideoStream, damage: Damage) -> Iterator[av.VideoFrame]:
+def _what_it_holds(container: InputContainer, has_cover: bool) -> str:
+    """Describe a container without a video stream that can be decoded."""
+    kinds = sorted({stream.type for stream in container.streams})
+    if has_cover:
+        others = [kind for kind in kinds if kind != "video"]
+        return f"holds no video, only {', '.join([*others, 'a cover picture'])}"
+    if "video" in kinds:
+        return "holds video of a codec that FFmpeg does not know"
+    return f"holds no video, only {', '.join(kinds) or 'nothing'}"
+
+
+def _still_streams(streams: Sequence[av.VideoStream], path: Path | RemoteVideo) -> set[int]:
+    """Return the indices of the streams that hold one picture, or are marked as still pictures or thumbnails."""
+    marked = {stream.index for stream in streams if stream.disposition & _STILLS}
+    num_pictures = Counter({stream.index: stream.frames for stream in streams})
+    unknown = {stream.index for stream in streams if not stream.frames}
+    if unknown:
+        # The container does not count its pictures. Another one is read, whose position does not matter.
+        with open_container(path) as probe, suppress(av.error.FFmpegError):
+            probed = [probe.streams[index] for index in sorted(unknown)]
+            for packet in islice(probe.demux(probed), _MAX_PROBED_PACKETS):
+                num_pictures[packet.stream.index] += bool(packet.size)
+                if all(num_pictures[index] > 1 for index in unknown):
+                    break
+    return marked | {index for index, number in num_pictures.items() if number <= 1}
+
+
+def decode_frames(
+    container: InputContainer, stream: av.VideoStream, damage: Damage, times: PacketTimes
+) -> Iterator[av.VideoFrame]:
     """Decode the frames of a stream from the container's current position, skipping damaged packets.
 
     Decoding ends after 65 read errors in a row.
@@ -100,6 +174,7 @@ def decode_frames(container: InputContainer, stream: av.VideoStream, damage: Dam
         container: The open container.
         stream: One of its video streams.
         damage: The counter for packets that cannot be read or decoded; increased while iterating.
+        times: Gets every packet before it is decoded.
 
     Yields:
         Frames in display order.
@@ -118,19 +193,18 @@ def decode_frames(container: InputContainer, stream: av.VideoStream, damage: Dam
             packets = container.demux(stream)
             continue
         errors_in_a_row = 0
-        yield from _decode(packet, damage)
-    yield from _decode(None, damage, stream)
-
-
-def _decode(
-    packet: av.Packet[av.VideoStream] | None, damage: Damage, stream: av.VideoStream | None = None
-) -> Iterator[av.VideoFrame]:
-    """Yield the frames that a packet completes; without a packet, the frames left in the decoder of ``stream``."""
+        times.feed(packet)
+        try:
+            frames = packet.decode()
+        except av.error.FFmpegError:
+            damage.packets += 1
+            times.lose(packet)
+            continue
+        for frame in frames:
+            if isinstance(frame, av.VideoFrame):
+                yield frame
+    # Reading ended in errors: the frames left in the decoder.
     try:
-        frames = packet.decode() if packet is not None else stream.codec_context.decode(None) if stream else []
+        yield from stream.codec_context.decode(None)
     except av.error.FFmpegError:
         damage.packets += 1
-        return
-    for frame in frames:
-        if isinstance(frame, av.VideoFrame):
-            yield frame

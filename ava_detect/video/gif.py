@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from ava_detect.errors import shown
 from ava_detect.storage.local_files import atomic_path
+from ava_detect.video.container import ffmpeg_path
 
 # A GIF stores frame durations in hundredths of a second; browsers slow down frames shorter than two of them.
 MAX_FPS = 50
@@ -48,7 +49,7 @@ class GifWriter:
 
     def __enter__(self) -> Self:
         temporary = self._stack.enter_context(atomic_path(self._path))
-        self._container = self._stack.enter_context(av.open(str(temporary), "w", format="gif"))
+        self._container = self._stack.enter_context(av.open(ffmpeg_path(temporary), "w", format="gif"))
         return self
 
     def write(self, image: npt.NDArray[np.uint8]) -> None:

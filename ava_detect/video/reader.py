@@ -1,12 +1,14 @@
 """Streaming video decoding with PyAV: upright frames with their times, in bounded memory.
 
 Time model: seconds from the start of the video stream, as float. They are presentation times where the container stores
-them. Where it stores none (raw streams) or only decoding times (AVI, whose frames are decoded in display order), a
-frame's time is its number divided by the frame rate. Times always increase: where a container's times do not, a frame
-gets the time of the frame before it plus one frame period. ``tests/video/test_reader.py`` reads files of each kind.
+them. Where it stores only decoding times (AVI), the n-th frame has the n-th smallest of these; where it stores none
+(raw streams), a frame's time is its number divided by the frame rate. Times always increase: where a container's times
+do not, a frame gets the time of the frame before it plus one frame period. Time stamps that jump are joined (see
+``clock``).
+``tests/video/test_reader.py`` reads files of each kind.
 
-Pixel model: frames are rotated as the container's metadata says and stretched to square pixels; width and height are
-those that a player shows.
+Pixel model: frames are rotated and mirrored as the container's metadata says and stretched to square pixels; width and
+height are those that a player shows.
 
 Damaged packets are counted and skipped; decoding continues after them.
 
@@ -17,10 +19,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import cast
 
 import av
 import av.error
@@ -30,13 +34,12 @@ from av.video.reformatter import VideoReformatter
 
 from ava_detect.errors import VideoError, shown
 from ava_detect.structures import Frame
+from ava_detect.video.clock import Clock, PacketTimes, average_fps
 from ava_detect.video.container import Damage, choose_stream, decode_frames, open_container
 from ava_detect.video.cuts import THUMBNAIL_HEIGHT, THUMBNAIL_WIDTH, Thumbnail
+from ava_detect.video.orientation import Orientation
 from ava_detect.video.remote import RemoteVideo, as_video_file
 
-# Containers without presentation times: their demuxers report decoding times, or none.
-_CONTAINERS_WITHOUT_TIMES = frozenset({"avi", "h264", "hevc", "m4v", "mjpeg", "mpegvideo", "obu"})
-_FALLBACK_FPS = Fraction(25)
 # Pixel formats with one byte per pixel in separate Y, U and V planes: their thumbnails need no conversion.
 _EIGHT_BIT_PLANAR = frozenset(f"yuv{j}{layout}p" for j in ("", "j") for layout in (420, 422, 444))
 # An undamaged file may end a frame earlier or later than its header says; a larger difference is reported.
@@ -51,9 +54,11 @@ class VideoInfo:
         width: Frame width, pixels, after rotation and stretching to square pixels.
         height: Frame height, pixels, likewise.
         rotation_degrees: Counter-clockwise rotation from the stored frame, applied in ``width`` and ``height``.
+        is_mirrored: Whether the stored frame is mirrored left to right before it is rotated.
         sample_aspect: Width over height of a stored pixel, applied in ``width`` and ``height``.
         average_fps: Average frame rate, frames per second; 25 where the container has none.
-        duration_seconds: Duration; None where the container has none.
+        duration_seconds: Duration from the first frame on; None where the container has none. Once a whole pass has
+            joined jumps of the time stamps, the duration without them.
         codec: FFmpeg's name of the codec.
         container: FFmpeg's name of the container format.
     """
@@ -61,11 +66,23 @@ class VideoInfo:
     width: int
     height: int
     rotation_degrees: int
+    is_mirrored: bool
     sample_aspect: float
     average_fps: float
     duration_seconds: float | None
     codec: str
     container: str
+
+    @property
+    def unstretched_size(self) -> tuple[int, int]:
+        """Width and height of an upright frame in the file's own pixels, which need not be square.
+
+        Programs that cut frames out of a video, such as FFmpeg and OpenCV, turn them upright but do not stretch them.
+        """
+        is_turned = round(self.rotation_degrees / 90) % 2 == 1
+        width, height = (self.height, self.width) if is_turned else (self.width, self.height)
+        width, height = round(width / max(self.sample_aspect, 1)), round(height * min(self.sample_aspect, 1))
+        return (height, width) if is_turned else (width, height)
 
 
 class DecodedFrame:
@@ -74,21 +91,21 @@ class DecodedFrame:
     Args:
         frame: The frame as decoded.
         timestamp_seconds: Time from the start of the video stream.
-        turns: Number of counter-clockwise quarter turns that make the frame upright.
+        orientation: The steps that make the frame upright.
         reformatters: Converters by stored (width, height), shared by the frames of a pass.
     """
 
-    __slots__ = ("_frame", "_reformatters", "_turns", "timestamp_seconds")
+    __slots__ = ("_frame", "_orientation", "_reformatters", "timestamp_seconds")
 
     def __init__(
         self,
         frame: av.VideoFrame,
         timestamp_seconds: float,
-        turns: int,
+        orientation: Orientation,
         reformatters: dict[tuple[int, int], VideoReformatter],
     ) -> None:
         self._frame = frame
-        self._turns = turns
+        self._orientation = orientation
         self._reformatters = reformatters
         self.timestamp_seconds = timestamp_seconds
 
@@ -107,17 +124,17 @@ class DecodedFrame:
         Returns:
             uint8 RGB ``[height, width, 3]``.
         """
-        stored = (height, width) if self._turns % 2 else (width, height)
+        stored = (height, width) if self._orientation.swaps_sides else (width, height)
         # A reformatter keeps swscale's tables between calls only while the size stays the same: one for each size.
         reformatter = self._reformatters.setdefault(stored, VideoReformatter())
         resized = reformatter.reformat(self._frame, *stored, format="rgb24", interpolation="AREA", threads=1)
-        return np.ascontiguousarray(np.rot90(resized.to_ndarray(), self._turns))
+        return self._orientation.upright(cast(npt.NDArray[np.uint8], resized.to_ndarray()))
 
     def thumbnail(self) -> Thumbnail:
         """Sample evenly spaced pixels of the stored frame, for shot detection.
 
         Returns:
-            YUV uint8 ``[3, 36, 64]``, not rotated.
+            YUV uint8 ``[3, 36, 64]``, neither rotated nor mirrored.
         """
         frame = self._frame
         if frame.format.name not in _EIGHT_BIT_PLANAR:
@@ -147,8 +164,9 @@ def _sample_offsets(height: int, width: int, line_size: int) -> npt.NDArray[np.i
 class VideoReader:
     """Decodes the frames of one video file, on this machine or at an address (``s3://`` ...), in display order.
 
-    Of several video streams, the one with the largest frames is decoded; cover images are ignored. Each pass over the
-    frames opens the file again. After a full pass ``num_frames``, ``damaged_packets`` and ``end_seconds`` describe it.
+    Of several video streams, the film is decoded: cover and still pictures come last, the default stream first, then
+    the one with the largest frames. Each pass over the frames opens the file again. After a full pass ``num_frames``,
+    ``damaged_packets``, ``end_seconds``, ``damage`` and ``time_jumps`` describe it.
 
     Args:
         path: The file's path or address, or an open remote video.
@@ -176,22 +194,71 @@ class VideoReader:
         self.path = as_video_file(path)
         self.num_frames = 0
         self.end_seconds = 0.0
+        self._first_seconds = 0.0
         self._damage = Damage()
         self._num_threads = num_threads
         with open_container(self.path) as container:
             stream = choose_stream(container, self.path, num_threads)
-            damage = Damage()
-            first = next(decode_frames(container, stream, damage), None)
+            clock, damage = Clock.of(container, stream), Damage()
+            first = next(decode_frames(container, stream, damage, PacketTimes(clock)), None)
             if first is None:
                 raise VideoError(f"{shown(self.path)}: no picture could be decoded ({damage.packets} damaged packets)")
-            self._clock = _Clock.of(container, stream, first)
-            self._turns = round(first.rotation / 90) % 4
-            self.info = _describe(container, stream, first)
+            self._clock = clock.starting_with(stream, first)
+            self._orientation = Orientation.of(first)
+            self.info = self._describe(container, stream, first)
+            is_doubtful = self._clock.is_doubtful(container.size)
+        self._times = PacketTimes(self._clock)
+        if is_doubtful:
+            scanned = self._scanned_times
+            if scanned.jumps:
+                # The container's rate is pictures over a duration of hours.
+                duration, period = scanned.end_seconds - self._clock.origin, scanned.period_seconds
+                self._clock = replace(self._clock, duration_seconds=duration, period=period)
+                fps = scanned.num_packets / duration if duration > 0 else 1 / period
+                self.info = replace(self.info, duration_seconds=duration, average_fps=fps)
+
+    @cached_property
+    def _scanned_times(self) -> PacketTimes:
+        """The time stamps of the whole file, read without decoding."""
+        times = PacketTimes(self._clock)
+        with open_container(self.path) as container, suppress(av.error.FFmpegError):
+            for packet in container.demux(choose_stream(container, self.path, 1)):
+                times.feed(packet)
+        return times
+
+    def _describe(
+        self, container: av.container.InputContainer, stream: av.VideoStream, first: av.VideoFrame
+    ) -> VideoInfo:
+        """Collect the properties of the video from its container, its stream and the first decoded frame."""
+        aspect = Fraction(stream.sample_aspect_ratio or 1)
+        # Pixels become square by enlarging one side, so that none is lost.
+        width, height = round(first.width * max(aspect, Fraction(1))), round(first.height / min(aspect, Fraction(1)))
+        if self._orientation.swaps_sides:
+            width, height = height, width
+        return VideoInfo(
+            width=width,
+            height=height,
+            rotation_degrees=self._orientation.rotation_degrees,
+            is_mirrored=self._orientation.is_mirrored,
+            sample_aspect=float(aspect),
+            average_fps=average_fps(stream, self._clock),
+            duration_seconds=self._clock.duration_seconds,
+            codec=stream.codec_context.name,
+            container=container.format.name,
+        )
 
     @property
     def damaged_packets(self) -> int:
         """Number of packets of the last pass that could not be read or decoded."""
         return self._damage.packets
+
+    @property
+    def start_seconds(self) -> float:
+        """Time that a player shows at the first frame: the start of the video stream on the file's clock, at least 0.
+
+        Sound may begin before the picture; the times of this package count from the picture.
+        """
+        return max(self._clock.origin, 0.0)
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield every frame at full size."""
@@ -234,27 +301,19 @@ class VideoReader:
         yield displayed
 
     def frame_times(self) -> npt.NDArray[np.float64]:
-        """Read the presentation times of all frames from the packets, without decoding.
+        """Find the times of all frames that can be decoded; this decodes the whole file.
 
         The frame on display at time t has the number ``searchsorted(times, t, "right") - 1``, also in other tools and
-        where the frame rate varies.
+        where the frame rate varies. Packets do not show which of them are damaged and give no frame, so they are not
+        enough.
 
         Returns:
             float64 ``[F]``, in seconds from the start of the video stream, ascending.
 
         Raises:
-            VideoError: If the file cannot be read to its end.
+            VideoError: If the file cannot be opened.
         """
-        with open_container(self.path) as container:
-            stream = choose_stream(container, self.path, 1)
-            try:
-                packets = [packet for packet in container.demux(stream) if packet.size and not packet.is_discard]
-            except av.error.FFmpegError as error:
-                raise VideoError(f"{shown(self.path)} cannot be read to its end ({shown(error)})") from error
-        seconds = [self._clock.seconds(packet) for packet in packets]
-        if None in seconds:
-            return np.arange(len(seconds), dtype=np.float64) * self._clock.period
-        return np.sort(np.array(seconds, np.float64))
+        return np.array([frame.timestamp_seconds for frame in self.decode()], np.float64)
 
     def damage(self) -> str:
         """Describe the damage that the last pass found; call it after a full pass.
@@ -266,100 +325,59 @@ class VideoReader:
         if self.damaged_packets:
             plural = "s" if self.damaged_packets > 1 else ""
             parts.append(f"{self.damaged_packets} damaged packet{plural} had to be left out")
+        if self._first_seconds > _SHORTFALL_SECONDS:
+            parts.append(f"no picture can be decoded before {self._first_seconds:.2f} s, and that one is shown instead")
         declared = self.info.duration_seconds
-        if declared is not None and declared - self.end_seconds > _SHORTFALL_SECONDS:
+        if declared is not None and declared - self.end_seconds > _SHORTFALL_SECONDS and not self._times.jumps:
             parts.append(f"the video ends at {self.end_seconds:.2f} s of the {declared:.2f} s that its header promises")
         return " and ".join(parts)
 
+    def time_jumps(self) -> str:
+        """Describe the jumps of the time stamps that the last pass joined; call it after a full pass.
+
+        Returns:
+            A clause for a message; empty if there were none.
+        """
+        jumps = self._times.jumps
+        if not jumps:
+            return ""
+        seconds, by_seconds = jumps[0]
+        others = f" and {len(jumps) - 1} times more" if len(jumps) > 1 else ""
+        return (
+            f"its time stamps jump by {by_seconds:+,.2f} s at {max(0.0, seconds - self._clock.origin):.2f} s{others}; "
+            "the parts were joined, and times are counted through"
+        )
+
     def _decode_pass(self, from_seconds: float) -> Generator[DecodedFrame, None, None]:
         """Decode all frames from a position at or before ``from_seconds``, with strictly increasing times."""
-        self._damage = Damage()
-        self.num_frames, self.end_seconds = 0, 0.0
+        clock = self._clock
+        starts_at_zero = clock.by_order or from_seconds <= 0
+        if from_seconds > 0 and clock.allows_jumps and self._scanned_times.jumps:
+            # Seeking goes by the file's own time stamps.
+            from_seconds, starts_at_zero = 0.0, True
+        damage, times = Damage(), PacketTimes(clock)
+        self._damage, self._times = damage, times
+        self.num_frames, self.end_seconds, self._first_seconds = 0, 0.0, 0.0
         reformatters: dict[tuple[int, int], VideoReformatter] = {}
-        period, previous = self._clock.period, -math.inf
+        previous = -math.inf
         with open_container(self.path) as container:
             stream = choose_stream(container, self.path, self._num_threads)
-            self._clock.seek(container, stream, from_seconds)
-            for frame in decode_frames(container, stream, self._damage):
-                seconds = self._clock.seconds(frame)
+            clock.seek(container, stream, from_seconds)
+            for frame in decode_frames(container, stream, damage, times):
+                if clock.has_decoding_times:
+                    seconds = times.take_decoding_seconds(stream.codec_context.reorder_depth + self._num_threads - 1)
+                else:
+                    seconds = clock.seconds(frame)
                 if seconds is None or seconds <= previous:
-                    seconds = max(previous + period, 0.0)
+                    seconds = max(previous + clock.period, 0.0)
+                if not self.num_frames and starts_at_zero:
+                    self._first_seconds = seconds
                 previous = seconds
                 self.num_frames += 1
-                self.end_seconds = seconds + self._clock.duration(frame)
-                yield DecodedFrame(frame, seconds, self._turns, reformatters)
-
-
-@dataclass(frozen=True)
-class _Clock:
-    """Converts the time stamps of one file to seconds.
-
-    Attributes:
-        by_order: Whether times are computed from frame numbers, because the container stores no presentation times.
-        origin: The time stamp, in seconds, that counts as 0.
-        period: Usual time from frame to frame, in seconds.
-        duration_seconds: Duration according to the container; None where it has none.
-    """
-
-    by_order: bool
-    origin: float
-    period: float
-    duration_seconds: float | None
-
-    @classmethod
-    def of(cls, container: av.container.InputContainer, stream: av.VideoStream, first: av.VideoFrame) -> _Clock:
-        """Derive the clock from the container, its stream and the first decoded frame."""
-        rate = Fraction(stream.guessed_rate or stream.average_rate or _FALLBACK_FPS)
-        by_order = first.pts is None or container.format.name in _CONTAINERS_WITHOUT_TIMES
-        origin = 0.0
-        if first.pts is None or stream.time_base is None:
-            if first.duration and first.time_base:
-                rate = 1 / (first.duration * first.time_base)
-        else:
-            start = first.pts if stream.start_time is None else min(first.pts, stream.start_time)
-            origin = float(start * stream.time_base)
-        return cls(by_order, origin, float(1 / rate), _duration(container, stream))
-
-    def seconds(self, frame: av.VideoFrame | av.Packet[av.VideoStream]) -> float | None:
-        """Return the presentation time of a frame or packet; None if it has no plausible one."""
-        if self.by_order or frame.pts is None or frame.time_base is None:
-            return None
-        seconds = float(frame.pts * frame.time_base) - self.origin
-        # A time far beyond the declared end is a corrupt time stamp, not a long pause.
-        broken = self.duration_seconds is not None and seconds > 2 * self.duration_seconds + 10
-        return None if broken else seconds
-
-    def duration(self, frame: av.VideoFrame) -> float:
-        """Return the time in seconds for which a frame is on display."""
-        duration = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 0.0
-        return duration if duration > 0 else self.period
-
-    def seek(self, container: av.container.InputContainer, stream: av.VideoStream, seconds: float) -> None:
-        """Seek to a keyframe of the codec at or before ``seconds``; not if frames are numbered from the first."""
-        if seconds > 0 and not self.by_order and stream.time_base is not None:
-            container.seek(int((seconds + self.origin) / float(stream.time_base)), stream=stream, backward=True)
-
-
-def _duration(container: av.container.InputContainer, stream: av.VideoStream) -> float | None:
-    if stream.duration is not None and stream.time_base is not None:
-        return float(stream.duration * stream.time_base)
-    return container.duration / av.time_base if container.duration else None
-
-
-def _describe(container: av.container.InputContainer, stream: av.VideoStream, first: av.VideoFrame) -> VideoInfo:
-    """Collect the properties of a video from its container, its stream and the first decoded frame."""
-    aspect = Fraction(stream.sample_aspect_ratio or 1)
-    # Pixels become square by enlarging one side, so that none is lost.
-    width, height = round(first.width * max(aspect, Fraction(1))), round(first.height / min(aspect, Fraction(1)))
-    if round(first.rotation / 90) % 2:
-        width, height = height, width
-    return VideoInfo(
-        width=width,
-        height=height,
-        rotation_degrees=int(first.rotation),
-        sample_aspect=float(aspect),
-        average_fps=float(stream.average_rate or stream.guessed_rate or _FALLBACK_FPS),
-        duration_seconds=_duration(container, stream),
-        codec=stream.codec_context.name,
-        container=container.format.name,
-    )
+                self.end_seconds = seconds + clock.display_seconds(frame)
+                yield DecodedFrame(frame, seconds, self._orientation, reformatters)
+        if times.jumps and starts_at_zero:
+            self.info = replace(self.info, duration_seconds=self.end_seconds)
+        if clock.num_indexed and times.num_packets == clock.num_indexed:
+            # Nothing is missing: the last picture stays on display for the chunks without a picture after it.
+            self.end_seconds = max(self.end_seconds, clock.duration_seconds or 0.0)

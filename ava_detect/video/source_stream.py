@@ -30,8 +30,17 @@ from ava_detect.errors import FormatError, VideoError, shown
 from ava_detect.storage.addresses import Address, address_of, is_address, without_secrets
 from ava_detect.storage.object_store import directory
 from ava_detect.storage.retry import with_retries
+from ava_detect.video.folders import (
+    VIDEO_SUFFIXES,
+    PassedOver,
+    escape_existing,
+    local_files_of,
+    no_video,
+    real_path,
+    videos_below,
+)
 from ava_detect.video.remote import RemoteVideo
-from ava_detect.video.sources import VIDEO_SUFFIXES, SourceVideo
+from ava_detect.video.sources import SourceVideo
 
 LIST_SUFFIXES = (".txt", ".csv", ".csv.gz", ".txt.gz", ".parquet")
 _COLUMNS = ("video_id", "uri", "start_seconds")
@@ -88,64 +97,101 @@ def _file_name(text: str) -> str:
 
 def _on_disk(path: Path, inside_out: Address | None) -> Iterator[SourceVideo]:
     """Yield the videos of a path of this machine."""
-    if path.is_dir():
-        yield from _at_least_one(_below(path, inside_out), f"the folder {path}")
-    elif not path.exists() and glob.has_magic(str(path)):
-        found = sorted(Path(p) for p in glob.glob(str(path), recursive=True) if Path(p).is_file())  # noqa: PTH207
-        videos = (SourceVideo(p, p.stem, modified=p.stat().st_mtime) for p in found)
-        yield from _at_least_one(videos, f"the pattern {path}")
+    # Where the functions of ``Path`` raise (a name that is too long, links in circles), these answer False.
+    if os.path.isdir(path):  # noqa: PTH112
+        yield from _reporting_passed_over(f"the folder {path}", lambda passed: _below(path, inside_out, passed))
+    elif not os.path.lexists(path) and glob.has_magic(str(path)):
+        is_output = _is_below(fsspec.filesystem("file"), inside_out)
+
+        def videos(passed_over: PassedOver) -> Iterator[SourceVideo]:
+            for found in local_files_of(str(path), passed_over):
+                if not passed_over.is_output(is_output(real_path(found)), str(found)):
+                    yield _local_video(found, found.stem)
+
+        yield from _reporting_passed_over(f"the pattern {path}", videos)
     else:
-        yield SourceVideo(path, path.stem, modified=path.stat().st_mtime if path.exists() else None)
+        yield _local_video(path, path.stem)
 
 
-def _below(folder: Path, inside_out: Address | None) -> Iterator[SourceVideo]:
+def _local_video(path: Path, video_id: str) -> SourceVideo:
+    """Describe a file of this machine, which need not exist."""
+    try:
+        modified = path.stat().st_mtime
+    except (OSError, ValueError):
+        modified = None
+    return SourceVideo(path, video_id, modified=modified)
+
+
+def _below(folder: Path, inside_out: Address | None, passed_over: PassedOver) -> Iterator[SourceVideo]:
     """Yield the videos of a local folder, folder by folder."""
     is_output = _is_below(fsspec.filesystem("file"), inside_out)
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        # os.walk visits the folders in the order of this list.
-        folders.sort()
-        paths = [Path(parent) / name for name in sorted(names) if Path(name).suffix.lower() in VIDEO_SUFFIXES]
-        kept = ((p.relative_to(folder).as_posix(), p) for p in paths if not is_output(p.resolve().as_posix()))
-        for video_id, path in _with_ids(kept):
-            yield SourceVideo(path, video_id, modified=path.stat().st_mtime)
+    for paths in videos_below(folder, passed_over):
+        kept = [p for p in paths if not passed_over.is_output(is_output(real_path(p)), str(p))]
+        for video_id, path in _with_ids((p.relative_to(folder).as_posix(), p) for p in kept):
+            yield _local_video(path, video_id)
 
 
 def _at_address(address: Address, inside_out: Address | None) -> Iterator[SourceVideo]:
     """Yield the videos of an address: a glob, a file or a folder; a web address is always a file."""
     files, root = address.open()
     is_web = address.url.lower().startswith(("http://", "https://"))
-    if not is_web and glob.has_magic(root):
-        found = with_retries(lambda: files.glob(root, detail=True), address)
-        kept = [info for info in found.values() if info["type"] == "file"]
-        videos = (_from_info(files, info, PurePosixPath(info["name"]).stem) for info in kept)
-        yield from _at_least_one(videos, f"the pattern {address}")
+
+    def exists(path: str) -> bool:
+        return with_retries(lambda: bool(files.exists(path)), address)
+
+    # A name with brackets that exists is that file; only other names are globs.
+    if not is_web and glob.has_magic(root) and not exists(root):
+        is_output = _is_below(files, inside_out)
+
+        def videos(passed_over: PassedOver) -> Iterator[SourceVideo]:
+            found = with_retries(lambda: files.glob(escape_existing(root, exists), detail=True), address)
+            for info in found.values():
+                name = str(info["name"])
+                is_video = info["type"] == "file" and not passed_over.is_macos_data(name)
+                if is_video and not passed_over.is_output(is_output(name), name):
+                    yield _from_info(files, info, PurePosixPath(name).stem)
+
+        yield from _reporting_passed_over(f"the pattern {address}", videos)
     elif is_web or address.suffix.lower() in VIDEO_SUFFIXES or not with_retries(lambda: files.isdir(root), address):
         yield SourceVideo(address, address.stem)
     else:
-        yield from _at_least_one(_below_address(files, root, inside_out), f"the folder {address}")
+        yield from _reporting_passed_over(
+            f"the folder {address}", lambda passed: _below_address(files, root, inside_out, passed)
+        )
 
 
-def _below_address(files: AbstractFileSystem, root: str, inside_out: Address | None) -> Iterator[SourceVideo]:
+def _below_address(
+    files: AbstractFileSystem, root: str, inside_out: Address | None, passed_over: PassedOver
+) -> Iterator[SourceVideo]:
     """Yield the videos of a remote folder, depth first: its own videos as its listing arrives, then its folders'."""
     is_output = _is_below(files, inside_out)
     root = root.rstrip("/")
     stack = [root]
     while stack:
         folders: list[str] = []
-        found = _videos_in(files, stack.pop(), folders)
-        kept = ((name[len(root) + 1 :], info) for name, info in found if not is_output(name))
+        found = _videos_in(files, stack.pop(), folders, passed_over)
+        kept = (
+            (name[len(root) + 1 :], info) for name, info in found if not passed_over.is_output(is_output(name), name)
+        )
         for video_id, info in _with_ids(kept):
             yield _from_info(files, info, video_id)
         stack += sorted(folders, reverse=True)
 
 
-def _videos_in(files: AbstractFileSystem, path: str, folders: list[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _videos_in(
+    files: AbstractFileSystem, path: str, folders: list[str], passed_over: PassedOver
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield the path and metadata of each video of one directory; append the paths of its folders to ``folders``."""
     for info in directory(files, path):
         name = str(info["name"]).rstrip("/")
-        if info["type"] == "directory":
+        is_folder = info["type"] == "directory"
+        if not is_folder and PurePosixPath(name).suffix.lower() not in VIDEO_SUFFIXES:
+            continue
+        if passed_over.is_macos_data(name):
+            continue
+        if is_folder:
             folders.append(name)
-        elif PurePosixPath(name).suffix.lower() in VIDEO_SUFFIXES:
+        else:
             yield name, info
 
 
@@ -217,14 +263,16 @@ def _with_id(stem: str, num_same_stem: int, name: str, file: T) -> tuple[str, T]
     return (stem if num_same_stem == 1 else name), file
 
 
-def _at_least_one(videos: Iterable[SourceVideo], source: str) -> Iterator[SourceVideo]:
-    """Yield the videos; raise ``VideoError`` if there are none."""
+def _reporting_passed_over(source: str, find: Callable[[PassedOver], Iterator[SourceVideo]]) -> Iterator[SourceVideo]:
+    """Yield the videos of a source and warn about what was passed over; ``VideoError`` if there are no videos."""
+    passed_over = PassedOver(source)
     empty = True
-    for video in videos:
+    for video in find(passed_over):
         empty = False
         yield video
+    passed_over.warn()
     if empty:
-        raise VideoError(f"{shown(source)} holds no video; looked for {' '.join(sorted(VIDEO_SUFFIXES))}")
+        raise no_video(source)
 
 
 def _listed(source: str | Path) -> Iterator[SourceVideo]:

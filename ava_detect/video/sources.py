@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -12,9 +13,10 @@ from pathlib import Path
 
 from ava_detect.errors import VideoError, shown
 from ava_detect.storage.addresses import Address
+from ava_detect.storage.file_names import valid_id
+from ava_detect.structures.video_ids import ByVideoId, composed
+from ava_detect.video.folders import PassedOver, local_files_of, no_video, real_path, videos_below
 
-_SUFFIXES = "mp4 m4v mov mkv webm avi mpg mpeg ts mts m2ts wmv flv ogv 3gp h264 264 hevc 265 y4m mxf"
-VIDEO_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
 # Kinetics' download tools name a clip by its video and its start and end in seconds: ID_000012_000022.
 _CLIP_NAME = re.compile(r"(?P<video>.+)_(?P<start>\d{6})_\d{6}")
 
@@ -37,10 +39,13 @@ class SourceVideo:
     modified: float | None = None
     problem: str = ""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "video_id", valid_id(self.video_id))
+
     @property
     def location(self) -> str:
         """The location of the file for messages and records: the absolute path, or the address without secrets."""
-        return str(self.path) if isinstance(self.path, Address) else str(self.path.resolve())
+        return str(self.path) if isinstance(self.path, Address) else real_path(self.path)
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,8 @@ def find_videos(sources: Iterable[str | Path], *, inside_out: Path | None = None
     """Find the videos of files, folders and globs.
 
     A video's id is its file's stem; if two videos share the stem, the file name; if they share that too, the file name
-    after the folder's name; and as a last resort a hash is appended. Ids that differ only in case count as equal.
+    after the folder's name; and as a last resort a hash is appended. Ids that differ only in case, or in Unicode's form
+    of the same letters, count as equal.
 
     Args:
         sources: Files, folders (searched recursively, by suffix) and globs. A file is accepted with any suffix, and if
@@ -70,14 +76,17 @@ def find_videos(sources: Iterable[str | Path], *, inside_out: Path | None = None
 
     Raises:
         VideoError: If a folder or glob contains no video, there is no source, or none of the files exists.
+
+    Warns:
+        PassedOverWarning: If files of a folder or glob are left out.
     """
-    paths: dict[Path, Path] = {}
+    paths: dict[str, Path] = {}
     for source in sources:
         for path in _expand(source, inside_out):
-            paths.setdefault(path.resolve(), path)
+            paths.setdefault(real_path(path), path)
     if not paths:
         raise VideoError("no video was named; give files, folders or globs")
-    if not any(path.exists() for path in paths.values()):
+    if not any(os.path.exists(path) for path in paths.values()):  # noqa: PTH110
         raise VideoError(f"there is no such file: {', '.join(shown(path) for path in paths.values())}")
     return _named(list(paths.values()))
 
@@ -95,7 +104,7 @@ class VideoFile:
     start_seconds: float | None = None
 
 
-def videos_by_id(source: str | Path) -> dict[str, list[VideoFile]]:
+def videos_by_id(source: str | Path) -> ByVideoId[list[VideoFile]]:
     """Find the video files of a folder or glob by the ids under which annotations may refer to them.
 
     The ids of a file are its stem, its name, and for a clip ``ID_000012_000022`` (the naming of Kinetics) also ``ID``.
@@ -109,35 +118,40 @@ def videos_by_id(source: str | Path) -> dict[str, list[VideoFile]]:
     Raises:
         VideoError: If the folder or file does not exist, or there is no video.
     """
-    by_name: dict[str, list[VideoFile]] = {}
-    clips: dict[str, list[VideoFile]] = {}
+    by_name: ByVideoId[list[VideoFile]] = ByVideoId()
+    clips: ByVideoId[list[VideoFile]] = ByVideoId()
     paths = _expand(source, None)
-    if not paths[0].exists():
+    if not os.path.exists(paths[0]):  # noqa: PTH110
         raise VideoError(f"there is no such file: {shown(source)}")
     for path in paths:
-        for name in {path.stem, path.name}:
+        for name in {valid_id(path.stem), valid_id(path.name)}:
             by_name.setdefault(name, []).append(VideoFile(path))
         if match := _CLIP_NAME.fullmatch(path.stem):
             clips.setdefault(match["video"], []).append(VideoFile(path, float(match["start"])))
-    return clips | by_name
+    return ByVideoId([*clips.items(), *by_name.items()])
 
 
 def _expand(source: str | Path, inside_out: Path | None) -> list[Path]:
     """Return the sorted video files of a folder or glob; any other source as it is."""
-    path = Path(source)
-    if path.is_dir():
-        found = [p for p in path.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file()]
-        kind = "folder"
-    elif not path.exists() and glob.has_magic(str(source)):
-        found = [Path(p) for p in glob.glob(str(source), recursive=True) if Path(p).is_file()]  # noqa: PTH207
-        kind = "pattern"
+    # Where the functions of ``Path`` raise (a name that is too long, links in circles), these answer False.
+    if os.path.isdir(source):  # noqa: PTH112
+        kind, passed_over = "folder", PassedOver(shown(source))
+        found = [path for paths in videos_below(Path(source), passed_over) for path in paths]
+    elif not os.path.lexists(source) and glob.has_magic(str(source)):
+        kind, passed_over = "pattern", PassedOver(shown(source))
+        found = local_files_of(str(source), passed_over)
     else:
-        return [path]
-    if inside_out is not None:
-        found = [p for p in found if not p.resolve().is_relative_to(inside_out.resolve())]
-    if not found:
-        raise VideoError(f"the {kind} {shown(source)} holds no video; looked for {' '.join(sorted(VIDEO_SUFFIXES))}")
-    return sorted(found)
+        return [Path(source)]
+    out = None if inside_out is None else Path(real_path(inside_out))
+    kept = [
+        path
+        for path in found
+        if out is None or not passed_over.is_output(Path(real_path(path)).is_relative_to(out), str(path))
+    ]
+    passed_over.warn()
+    if not kept:
+        raise no_video(f"the {kind} {source}")
+    return sorted(kept)
 
 
 def _named(paths: list[Path]) -> list[LocalVideo]:
@@ -145,12 +159,16 @@ def _named(paths: list[Path]) -> list[LocalVideo]:
     video_ids = [path.stem for path in paths]
     for name in (_file_name, _folder_and_file_name, _name_and_hash):
         # Result files are named by these ids, and file systems may ignore case.
-        counts = Counter(video_id.casefold() for video_id in video_ids)
+        counts = Counter(_compared(video_id) for video_id in video_ids)
         video_ids = [
-            name(path) if counts[video_id.casefold()] > 1 else video_id
+            name(path) if counts[_compared(video_id)] > 1 else video_id
             for path, video_id in zip(paths, video_ids, strict=True)
         ]
     return [LocalVideo(path, video_id) for path, video_id in zip(paths, video_ids, strict=True)]
+
+
+def _compared(video_id: str) -> str:
+    return composed(video_id.casefold())
 
 
 def _file_name(path: Path) -> str:
@@ -158,9 +176,9 @@ def _file_name(path: Path) -> str:
 
 
 def _folder_and_file_name(path: Path) -> str:
-    return f"{path.resolve().parent.name}__{path.name}"
+    return f"{Path(real_path(path)).parent.name}__{path.name}"
 
 
 def _name_and_hash(path: Path) -> str:
     """Return a name that differs for any two paths, also for those that differ only in case."""
-    return f"{_folder_and_file_name(path)}-{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
+    return f"{_folder_and_file_name(path)}-{hashlib.sha256(os.fsencode(real_path(path))).hexdigest()[:8]}"

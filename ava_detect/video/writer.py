@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ava_detect.errors import shown
 from ava_detect.storage.local_files import atomic_path
+from ava_detect.video.container import ffmpeg_path
 
 
 class VideoWriter:
@@ -49,7 +50,9 @@ class VideoWriter:
 
     def __enter__(self) -> Self:
         temporary = self._stack.enter_context(atomic_path(self._path))
-        self._container = self._stack.enter_context(av.open(str(temporary), "w", options={"movflags": "+faststart"}))
+        self._container = self._stack.enter_context(
+            av.open(ffmpeg_path(temporary), "w", options={"movflags": "+faststart"})
+        )
         if self._title:
             self._container.metadata["title"] = self._title
         return self

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ava_detect.errors import AvaDetectError, VideoError
+from ava_detect.storage.outputs import check_output
 from ava_detect.structures import ActionDetections, Frame
 from ava_detect.structures.labels import LabelMap
 from ava_detect.structures.linking import Linker, max_gap_seconds
@@ -131,6 +132,7 @@ def draw_video(
         AvaDetectError: Frames or keyframes are not in time order, or a drawn action is not in ``label_map``.
     """
     options = options or DrawOptions()
+    check_output(path, {"frames": getattr(frames, "path", None)}, parameter="path")
     fps = output_fps(fps)
     with VideoWriter(path, fps) as writer:
         num_frames = 0
@@ -173,6 +175,7 @@ def draw_gif(
         AvaDetectError: Frames or keyframes are not in time order, or a drawn action is not in ``label_map``.
     """
     options = options or DrawOptions()
+    check_output(path, {"frames": getattr(frames, "path", None)}, parameter="path")
     with GifWriter(path, fps) as writer:
         num_frames = 0
         resized = (_reduced(frame, long_side) for frame in at_constant_rate(frames, fps))

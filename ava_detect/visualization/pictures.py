@@ -10,20 +10,34 @@ import numpy as np
 
 from ava_detect.errors import AvaDetectError, ConfigError
 from ava_detect.evaluation.frame_map import FrameMAP
-from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
+from ava_detect.formats.annotation_files import read_ground_truth
+from ava_detect.formats.ava_csv import AvaTable
+from ava_detect.formats.row_checks import check_boxes
 from ava_detect.results.people_table import PeopleTable
-from ava_detect.results.saved import ReadOptions, SavedResults, keyframes_of, read_saved_results, with_columns_of
+from ava_detect.results.saved import (
+    ReadOptions,
+    SavedResults,
+    inputs_of,
+    keyframes_of,
+    open_run,
+    read_saved_results,
+    with_columns_of,
+)
+from ava_detect.storage.file_names import file_stems
+from ava_detect.storage.outputs import check_output_folder
 from ava_detect.structures import ActionDetections
-from ava_detect.structures.labels import Action, LabelMap
+from ava_detect.structures.labels import NO_ACTION, Action, LabelMap
 from ava_detect.structures.progress import OnProgress, Progress
 from ava_detect.structures.tubes import action_tubes, median_spacing
 from ava_detect.video.cuts import ShotCounter
 from ava_detect.video.reader import VideoReader
 from ava_detect.visualization.contact_sheet import write_contact_sheet
 from ava_detect.visualization.draw import DrawOptions, draw_gif, draw_video
+from ava_detect.visualization.plots import FILE_NAME as PLOTS_FILE
 from ava_detect.visualization.plots import PlottedVideo, write_plots
 
 PICTURES = ("video", "gif", "contact-sheet", "plots")
+_SUFFIXES = {"video": ".annotated.mp4", "gif": ".gif", "contact-sheet": ".sheet.png"}
 
 
 @dataclass(frozen=True)
@@ -72,18 +86,26 @@ def make_pictures(
     unknown = [kind for kind in kinds if kind not in PICTURES]
     if unknown or not kinds:
         raise ConfigError(f"pictures are {', '.join(PICTURES)}; got {', '.join(unknown) or 'nothing'}")
-    out = Path(out)
-    truth = None if ground_truth is None else read_ava_csv(ground_truth, last_column="person_id")
+    out, inputs = Path(out), inputs_of(results, options)
+    truth = None
+    if ground_truth is not None:
+        start_seconds = open_run(Path(results)).start_seconds(None if options is None else options.start_seconds)
+        truth = read_ground_truth(ground_truth, start_seconds=start_seconds)
+        check_boxes(truth, ground_truth)
     # The label maps also get the actions that only the ground truth has.
-    truth_actions = () if truth is None else np.unique(truth.action_ids[truth.action_ids != 0]).tolist()
+    truth_actions = () if truth is None else np.unique(truth.action_ids[truth.action_ids != NO_ACTION]).tolist()
     saved_videos = list(read_saved_results(results, options, also_actions=truth_actions))
     files: list[Path] = []
     problems: list[str] = []
+    stems = file_stems(saved.video_id for saved in saved_videos)
+    suffixes = [suffix for kind, suffix in _SUFFIXES.items() if kind in kinds]
+    names = [f"{stem}{suffix}" for stem in stems.values() for suffix in suffixes]
+    check_output_folder(out, names + [PLOTS_FILE] * ("plots" in kinds), inputs | {"ground_truth": [ground_truth]})
     for index, saved in enumerate(saved_videos):
         if on_progress is not None:
             on_progress(Progress("videos", index, len(saved_videos), saved.video_id))
         try:
-            files += _write_video_pictures(saved, out, kinds, truth, min_score)
+            files += _write_video_pictures(saved, out / stems[saved.video_id], kinds, truth, min_score)
         except AvaDetectError as error:
             problems.append(str(error))
     if "plots" in kinds:
@@ -92,24 +114,25 @@ def make_pictures(
 
 
 def _write_video_pictures(
-    saved: SavedResults, out: Path, kinds: Sequence[str], truth: AvaTable | None, min_score: float
+    saved: SavedResults, stem: Path, kinds: Sequence[str], truth: AvaTable | None, min_score: float
 ) -> Iterator[Path]:
-    """Write the pictures of one video; yields each path once its file is complete."""
+    """Write the pictures of one video as ``STEM.*``; yields each path once its file is complete."""
+    paths = {kind: stem.with_name(f"{stem.name}{suffix}") for kind, suffix in _SUFFIXES.items()}
     options = DrawOptions(ground_truth=_truth_keyframes(saved, truth), min_score=min_score, banner=saved.note)
     if "video" in kinds or "gif" in kinds:
         # Finding the cuts decodes the whole video, which a contact sheet does not need.
         spacing, cuts = median_spacing(saved.keyframes), _find_cuts(saved.video())
         options = replace(options, keyframe_seconds=spacing, cuts_seconds=cuts)
     if "video" in kinds:
-        reader, path = VideoReader(saved.video()), out / f"{saved.video_id}.annotated.mp4"
+        reader, path = VideoReader(saved.video()), paths["video"]
         draw_video(reader, saved.keyframes, path, reader.info.average_fps, saved.label_map, options)
         yield path
     if "gif" in kinds:
-        path = out / f"{saved.video_id}.gif"
+        path = paths["gif"]
         draw_gif(VideoReader(saved.video()), saved.keyframes, path, saved.label_map, options)
         yield path
     if "contact-sheet" in kinds:
-        path = out / f"{saved.video_id}.sheet.png"
+        path = paths["contact-sheet"]
         write_contact_sheet(saved.video(), saved.keyframes, path, saved.label_map, options)
         yield path
 

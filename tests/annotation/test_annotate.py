@@ -15,7 +15,7 @@ from networks import SMALL_CONFIG, lively_model, save_pyslowfast, small_config_f
 from poison import plugin
 from processes import ava_detect, interruptible, run_python
 from tolerances import BOX_FRACTIONS, MILLISECOND_SECONDS
-from videos import constant_rate, write_numbered_video
+from videos import constant_rate, write_numbered_video, write_parts
 
 from ava_detect.annotation.annotate import annotate_videos
 from ava_detect.annotation.engines.base import Limits
@@ -237,6 +237,31 @@ def test_bad_videos_are_reported_and_the_others_go_on(work, shared):
     assert (again["broken"], again["gone"]) == ("damaged", "failed")
 
 
+def test_a_video_put_together_of_parts_is_done_and_the_joint_is_said(work, run_cli):
+    write_parts(work / "parts.ts", 0, 36000)
+    write_boxes(work / "boxes.csv", [("parts", second, BOX) for second in range(2)])
+    code, _, error = run_cli("annotate", work / "parts.ts", "--out", work / "out", *options(work))
+    assert code == 0
+    assert f"ava-detect: {work / 'parts.ts'}: its time stamps jump by +35,99" in error
+    (record,) = json.loads((work / "out" / "summary.json").read_text())["videos"]
+    assert (record["status"], record["num_keyframes"], record["num_people"]) == ("done", 2, 2)
+    assert record["source_seconds"] == pytest.approx(2, abs=0.1)
+
+
+def test_what_a_folder_passes_over_is_said_on_the_command_line(work, run_cli):
+    videos = work / "videos"
+    (videos / "._one.mp4").write_bytes(b"macOS")
+    call = ("annotate", videos, "--out", videos / "out", *options(work))
+    code, _, error = run_cli(*call)
+    assert (code, error) == (0, f"ava-detect: {videos}: passed over 1 file of macOS's own data (._one.mp4)\n")
+    shutil.copy(videos / "two.mp4", videos / "out" / "two.annotated.mp4")
+    code, _, error = run_cli(*call)
+    drawn = videos / "out" / "two.annotated.mp4"
+    assert code == 0
+    assert f"(._one.mp4) and 1 file inside --out, where results are written ({drawn})\n" in error
+    assert "Warning" not in error
+
+
 def test_processes_give_the_bytes_of_one(work):
     (work / "videos" / "text.mp4").write_text("no video\n")
     alone = run(work)
@@ -309,7 +334,21 @@ def test_min_score_leaves_people_without_actions(work):
         ({"precision": "fp8"}, "`precision` is auto, fp32, bf16, got 'fp8'"),
         ({"min_score": 2}, "`min_score` is a score from 0 to 1, got 2"),
         ({"new_person_score": 60}, "`new_person_score` is a score from 0 to 1, got 60"),
-        ({"workers": 0}, "`workers` is at least 1, got 0"),
+        ({"workers": 0}, "`workers` is at least 1 and at most 10,000, got 0"),
+        ({"workers": 10**30}, "`workers` is at least 1 and at most 10,000, got 1000000"),
+        ({"workers": "3"}, "`workers` is a number of processes or auto, got '3'"),
+        ({"every_seconds": 1e-7}, "keyframes are 0.001 to 1e.09 seconds apart, got 1e-07; try 1"),
+        ({"every_seconds": 1e300}, r"keyframes are .* apart, got 1e\+300"),
+        ({"every_seconds": float("nan")}, "keyframes must be a positive number of seconds apart, got nan"),
+        ({"start_seconds": float("nan")}, "`start_seconds` is a number of seconds, got nan"),
+        ({"start_seconds": float("inf")}, "`start_seconds` is a number of seconds, got inf"),
+        ({"min_score": float("nan")}, "`min_score` is a score from 0 to 1, got nan"),
+        ({"min_person_score": float("nan")}, "`min_person_score` is a score from 0 to 1, got nan"),
+        ({"min_person_score": 7}, "`min_person_score` is a score from 0 to 1, got 7"),
+        ({"formats": ("csv", "xlsx")}, "unknown result format xlsx; give one or more of csv,jsonl,parquet"),
+        ({"formats": "cvs"}, "unknown result format cvs"),
+        ({"execution": "fusd"}, "`execution` is auto, eager, fused, got 'fusd'"),
+        ({"boxes": "."}, r"`boxes`: .* is a folder; give a file"),
         ({"cluster": ClusterSettings(address="auto")}, "`address` and `gpus` are for `engine=ray`"),
         ({"boxes": "gone.csv", "workers": 2}, r"gone\.csv"),  # seen by another process
     ],
@@ -318,6 +357,51 @@ def test_a_wrong_call_is_refused_before_any_work(work, settings, message):
     with pytest.raises(AvaDetectError, match=message):
         run(work, **settings)
     assert not (work / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"boxes": "gone.csv"}, {"boxes": None, "detector": "onnx:gone.onnx"}, {"formats": ("xlsx",)}, {"device": "tpu"}],
+)
+def test_a_wrong_call_is_refused_before_weights_are_downloaded_or_a_network_is_built(work, settings, monkeypatch):
+    monkeypatch.setattr("ava_detect.annotation.settings.resolve", lambda *_: pytest.fail("weights were resolved"))
+    with pytest.raises(AvaDetectError):
+        run(work, **{"weights": "slowfast_r50_8x8", **settings})
+
+
+@pytest.mark.parametrize("boxes", ["video,0,0.1,0.1,0.2,nonsense\n", '{"images": 3}'])
+def test_boxes_that_cannot_be_read_are_refused_before_a_network_is_built(work, boxes, monkeypatch):
+    monkeypatch.setattr("ava_detect.annotation.video_annotator.build_model", lambda *_: pytest.fail("it was built"))
+    (work / "bad.json" if boxes.startswith("{") else work / "bad.csv").write_text(boxes)
+    with pytest.raises(AvaDetectError, match=r"bad\."):
+        run(work, boxes=work / ("bad.json" if boxes.startswith("{") else "bad.csv"))
+
+
+@pytest.mark.parametrize("more", [{}, {"workers": 2}], ids=["one process", "workers"])
+def test_boxes_that_meet_no_keyframe_are_a_warning_of_the_video_and_the_run(work, more):
+    write_boxes(work / "late.csv", [(name, 900 + second, BOX) for name in ("one", "two") for second in range(2)])
+    sources = [work / "videos" / "one.mp4", work / "videos" / "two.mp4"]
+    summary = run(work, *sources, boxes=work / "late.csv", **more)
+    assert [record.status for record in summary.videos] == ["done", "done"]
+    assert all("it lists 900 to 901 s" in record.warning for record in summary.videos)
+    assert not summary.all_well
+    again = run(work, *sources, boxes=work / "late.csv")
+    assert [record.warning for record in again.warned] == [record.warning for record in summary.warned]
+    met = run(work, *sources, out="met", boxes=work / "late.csv", start_seconds=900)
+    assert met.all_well and met.totals.people == 3
+
+
+def test_boxes_that_meet_no_keyframe_are_said_by_the_command(work, run_cli):
+    write_boxes(work / "late.csv", [(name, 900 + second, BOX) for name in SECONDS for second in range(2)])
+    arguments = [*options(work)[:-1], str(work / "late.csv")]
+    code, _, err = run_cli("annotate", str(work / "videos"), "--out", str(work / "out"), *arguments)
+    assert code == 1
+    assert err.count("--start-seconds says where in its movie the file starts") == 3
+    assert "no person was found in any of the 3 videos, because the boxes meet none of their keyframes" in err
+    dataset = (work / "dataset").as_uri()
+    code, _, err = run_cli("annotate", str(work / "videos"), "--out", dataset, *arguments, "--workers", "1")
+    assert code == 1
+    assert err.count("it lists 900 to 901 s") == 3
 
 
 def test_weights_bring_the_config_they_were_trained_with(work):
@@ -351,7 +435,7 @@ def test_an_output_that_cannot_be_written_is_refused(work):
 def test_devices_and_precisions():
     assert resolve_device("cpu") == "cpu"
     assert resolve_device("auto") in ("cpu", "cuda")
-    assert resolve_precision("auto") == "fp32"
+    assert resolve_precision("auto", "cpu") == "fp32"
 
 
 PEAK_MEMORY = """

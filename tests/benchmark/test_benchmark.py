@@ -313,7 +313,7 @@ def wrong_calls():
             r"`dialect` is official or pyslowfast, got 'oficial' \(did you mean 'official'",
         ),
         "both": ({"detector": "builtin"}, "`boxes` gives the people, so there is nothing for a `detector` to find"),
-        "scales": ({"scales": [224, 224]}, "`scales` are short sides in pixels, each once and at least 32"),
+        "scales": ({"scales": [224, 224]}, "`scales` are short sides in pixels, each once and from 32 to 4096"),
         "precision": ({"precision": "fp8"}, "`precision` is auto, fp32, bf16"),
         "boxes": ({"boxes": "gone.csv"}, "gone.csv"),
         "videos": ({"videos": "gone"}, "there is no such file: gone"),

@@ -129,5 +129,5 @@ def test_the_networks_own_scale_alone_changes_nothing(tmp_path):
 
 @pytest.mark.parametrize("scales", [[16], [224, 224]])
 def test_scales_that_are_none_are_refused(scales):
-    with pytest.raises(ConfigError, match="`scales` are short sides in pixels, each once and at least 32, got"):
+    with pytest.raises(ConfigError, match="`scales` are short sides in pixels, each once and from 32 to 4096, got"):
         Pipeline(FixedDetector(BOX), lively_model(), scales=scales)

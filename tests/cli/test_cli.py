@@ -84,7 +84,7 @@ def wrong_calls(work):
         "no weights": ((video, *out), "there are no weights: give --weights FILE"),
         "unknown config": ((video, *out, "--config", "demoo", "--weights", "random"), "did you mean 'demo'?"),
         "wrong weights": ((video, *out, "--weights", work / "torch.pyth"), "is not a readable torch checkpoint"),
-        "every 0": ((video, *out, *good, "--every", 0), "a positive number of seconds apart, got 0"),
+        "every 0": ((video, *out, *good, "--every", 0), "--every: expected a number from 0.001 to 10,000,000, got '0'"),
         "format": ((video, *out, *good, "--format", "xml"), "unknown result format xml"),
         "detector": ((video, *out, "--weights", "random", "--detector", "yolo"), "there is no kind 'yolo'"),
         "bad csv": ((video, *out, *good[:4], "--boxes", work / "bad.csv"), "bad.csv, line 2"),

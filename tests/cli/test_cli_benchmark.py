@@ -62,8 +62,8 @@ def test_what_is_missing_is_named_and_the_exit_code_is_1(run_cli, work, tmp_path
     ("more", "message"),
     [
         (("--dialect", "offical"), "did you mean 'official'?"),
-        (("--scales", "big"), "whole numbers with commas"),
-        (("--scales", "8"), "scales are short sides in pixels"),
+        (("--scales", "big"), "--scales: expected a whole number from 32 to 4,096, got 'big'"),
+        (("--scales", "8"), "--scales: expected a whole number from 32 to 4,096, got '8'"),
         (("--videos", "gone"), "there is no such file: gone"),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ava_detect.cli.app import app
-from ava_detect.cli.console import with_flags
+from ava_detect.cli.console import complain, say, with_flags
 
 
 def command(*names: str):
@@ -38,5 +38,11 @@ def test_parameters_become_flags(names, message, expected):
 
 
 def test_an_error_of_the_library_is_told_in_flags(run_cli, tmp_path):
-    code, _, err = run_cli("annotate", tmp_path, "--out", tmp_path / "out", "--weights", "random", "--min-score", 2)
-    assert (code, err) == (2, "ava-detect: --min-score is a score from 0 to 1, got 2.0\n")
+    code, _, err = run_cli("annotate", tmp_path, "--out", tmp_path / "out", "--weights", "random", "--engine", "rai")
+    assert (code, err) == (2, "ava-detect: --engine is local or ray, got 'rai' (did you mean 'ray'?)\n")
+
+
+def test_a_name_that_looks_like_an_emoji_is_shown_as_it_is(capsys):
+    say("a:x:b")
+    complain("c:smile:d")
+    assert capsys.readouterr() == ("a:x:b\n", "ava-detect: c:smile:d\n")

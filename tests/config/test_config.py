@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import inspect
+import json
+import random
 import re
 
 import pytest
@@ -9,6 +11,8 @@ import yaml
 
 from ava_detect.config import BackboneConfig, Config, HeadConfig, RoIConfig, SplitConfig, config_names, load_config
 from ava_detect.config.build import build_model, label_map_of, self_contained
+from ava_detect.config.loading import from_values
+from ava_detect.config.memory import weight_bytes
 from ava_detect.datasets.synthetic.planning import ACTION_IDS as SYNTHETIC_IDS
 from ava_detect.datasets.synthetic.scene import Repertoire
 from ava_detect.environment import resource_dir
@@ -54,6 +58,8 @@ def test_every_shipped_config_builds_and_has_its_row(name):
     assert re.search(rf"^\| `{name}` \|", readme, re.MULTILINE), f"configs/README.md has no row for {name}"
     sizes = sum(p.numel() for p in model.parameters()), len(model.state_dict())
     assert sizes == PUBLISHED_SIZES.get(name, sizes)
+    # The estimate leaves out the batch norms and the non-local blocks, and is never above the network's true size.
+    assert 0.89 < weight_bytes(config) / (4 * sizes[0]) <= 1
     rounded = round(sizes[0] / 1e6, 2), sizes[1]
     assert rounded == PUBLISHED_MILLIONS.get(name, rounded)
     assert model.clip_settings.num_frames == config.clip.num_frames
@@ -97,7 +103,55 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_the_callers_random_stat
         ("modle: 3\n", "line 1: unknown key 'modle' (did you mean 'model'?)"),
         ("clip:\n  num_frames: 31\n", "clip.num_frames 31 does not divide by model.backbone.alpha 4"),
         ("clip:\n  num_frames: 32\n  short_side: abc\n", "line 3: clip.short_side: input should be a valid integer"),
-        ("clip: {std: [0, 1, 1]}\n", "line 1: clip: std must be above 0 in every channel"),
+        (
+            "clip:\n  std: [0.2,\n    0, 1]\n",
+            "line 3: clip.std.1: input should be greater than or equal to 0.0001, got 0",
+        ),
+        ("clip: {std: [.nan, 1, 1]}\n", "line 1: clip.std.0: input should be a finite number, got nan"),
+        ("clip: {mean: [123.7, 116.3, 103.5]}\n", "line 1: clip.mean.0: input should be less than or equal to 1, got"),
+        ("clip: {num_frames: 1024, sampling_rate: 1000}\n", "lasts 34,133 s, more than 3,600 s; lower num_frames"),
+        ("train: {learning_rate: .inf}\n", "train.learning_rate: input should be a finite number, got inf"),
+        ("train: {epochs: true}\n", "train.epochs: input should be a valid integer, got true; write it in digits"),
+        ("train: {epochs: '5'}\n", "train.epochs: input should be a valid integer, got '5'; write it in digits"),
+        ("train: {nesterov: 1}\n", "train.nesterov: input should be a valid boolean, got 1; write true or false"),
+        (
+            "data: {val: {annotations: 5, videos: v}}",
+            "data.val.annotations: input should be a valid string, got 5; put",
+        ),
+        (
+            "train: {epochs: 1000000000000}\n",
+            "train.epochs: input should be less than or equal to 100000, got 10000000",
+        ),
+        ("train: {batch_size: 1000000000}\n", "train.batch_size: input should be less than or equal to 65536, got 10"),
+        ("train: {seed: 9999999999}\n", "train.seed: input should be less than or equal to 4000000000, got 9999999999"),
+        ("data: {num_workers: 1000000}\n", "data.num_workers: input should be less than or equal to 256, got 1000000"),
+        (
+            "model:\n  backbone: {depths: [1000000, 1, 1, 1]}",
+            "line 2: model.backbone.depths.0: input should be less than",
+        ),
+        ("model:\n  backbone: {depths: [1, 1, 0, 1]}", "line 2: model.backbone.depths.2: input should be greater than"),
+        (
+            "model: {backbone: {strides: [1, 2, '2', 1]}}",
+            "line 1: model.backbone.strides.2: input should be a valid int",
+        ),
+        (
+            "model: {backbone: {strides: {slow: [1, 0, 2, 1], fast: [1, 2, 2, 1]}}}",
+            "model.backbone.strides.slow.1: input",
+        ),
+        (
+            "model: {backbone: {fusion_kernel: 6}}",
+            "a kernel in time has an odd length, which keeps the number of frames",
+        ),
+        (
+            "model: {backbone: {nonlocal_blocks: {slow: {4: [0]}}, nonlocal_groups: {slow: {4: 3}}}}",
+            "the 8 frames of slow res4 do not divide into nonlocal_groups 3",
+        ),
+        (
+            "clip: {num_frames: 1000000000}\n",
+            "clip.num_frames: input should be less than or equal to 1024, got 10000000",
+        ),
+        ("labels: {ids: [4, 5, 4]}", "ids names action 4 more than once"),
+        ("".join(f"key{n}: 1\n" for n in range(9)), "and 4 more problems"),
         ("model: {backbone: {pathways: [fast]}}", "pathways must be [slow, fast] or [slow], got ['fast']"),
         ("model: {backbone: {pathways: [slow]}}", "alpha must be 1, got 4"),
         ("model: {backbone: {width: 10}}", "width 10 does not divide by beta_inv 8"),
@@ -140,10 +194,24 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_the_callers_random_stat
             )
             for kind in ("kinetics", "charades")
         ),
+        (
+            "model: {backbone: {strides: {slow: [1, 2, 2, 1], fast: [1, 2, 1, 1]}}}",
+            "line 1: model.backbone: strides must be the same in both pathways, whose maps are joined",
+        ),
+        (
+            "model: {task: classification, head: {pool_size: 9}}\ndata: {kind: kinetics}\nclip: {short_side: 112}\n",
+            "model.head.pool_size 9 is more than the 7 cells of res5 at clip.short_side 112; lower it",
+        ),
+        (
+            "model: {backbone: {nonlocal_blocks: {slow: {4: [0]}}, nonlocal_pool: {slow: {4: [1, 99, 2]}}}}",
+            "model.backbone.nonlocal_pool of slow res4 is 99 cells wide, and the map there has 16 at clip.short_side",
+        ),
         ("train: {batch_size: 10, accumulate: 4}", "batch_size 10 does not divide by accumulate 4"),
         ("train: {step_epochs: [15, 10]}", "step_epochs must rise, got [15, 10]"),
         ("train: {momentum: 0}", "nesterov needs a momentum above 0"),
         ("model: {backbone: {lateral_kind: conv3}}", "model.backbone.lateral_kind: input should be 'conv'"),
+        ("hello\n", "train, got text"),
+        ("5\n", "train, got a number or a truth value"),
         ("- a\n", "a config is a mapping of description, model, clip, detector, labels, data, train, got a list"),
         ("a: [", "cannot be read as YAML"),
         ("description: x\nclip: 5\n", "line 2: clip: input should be a valid dictionary"),
@@ -172,6 +240,18 @@ def test_an_override_takes_the_place_of_the_file(tmp_path):
     [
         ("train.epochs", "an override is section.key=value, for example train.epochs=10; got 'train.epochs'"),
         ("train.epochs=many", "the override 'train.epochs=many': train.epochs: input should be a valid integer"),
+        ("train.epochs=1.5", "the override 'train.epochs=1.5': train.epochs: input should be a valid integer, got 1.5"),
+        (
+            "train.learning_rate=.nan",
+            "the override 'train.learning_rate=.nan': train.learning_rate: input should be a fin",
+        ),
+        (
+            "train={epochs: 1, epochs: 2}",
+            "the value of 'train={epochs: 1, epochs: 2}': the key 'epochs' is there twice",
+        ),
+        ("description.x=2", "the override 'description.x=2': description is \"A small SlowFast of the synthetic world"),
+        ("clip.num_frames=15", "the override 'clip.num_frames=15': clip.num_frames 15 does not divide by"),
+        ("train.epochs=" + "[" * 5000, "the value of 'train.epochs=[[["),
         ("train.epoch=2", "the override 'train.epoch=2': unknown key 'train.epoch' (did you mean 'epochs'?)"),
         ("train.epochs=[", "the value of 'train.epochs=[' cannot be read as YAML"),
         ("data.train.videos=v", "the override 'data.train.videos=v': data.train.annotations: field required"),
@@ -254,6 +334,23 @@ def test_an_empty_config_is_the_defaults(tmp_path):
     assert load_config(path) == Config()
 
 
+def test_numbers_of_stages_are_keys_in_a_file_in_json_and_in_overrides(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("model: {backbone: {nonlocal_blocks: {slow: {4: [0], 5: [1]}}}}\n")
+    config = load_config(path, ["model.backbone.nonlocal_blocks.slow.4=[2]"])
+    assert config.model.backbone.nonlocal_blocks == {"slow": {4: (2,), 5: (1,)}}
+    assert Config.model_validate(json.loads(config.model_dump_json())) == config
+
+
+@pytest.mark.parametrize("name", ["folder", "x" * 5000, "x\0y", "/dev/zero"])
+def test_a_name_that_is_no_file_is_refused(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ConfigError, match=r"a folder|no name of a config file|neither a config file nor") as error:
+        load_config(name)
+    assert str(error.value).isprintable()
+
+
 def test_an_unknown_name_suggests_the_nearest():
     with pytest.raises(ConfigError, match=r"neither a config file nor .* \(did you mean 'slowfast_r50_32x2'\?\)"):
         load_config("slowfast_r50_32")
@@ -277,3 +374,69 @@ def test_a_classifier_is_refused_as_config_and_as_model():
     detector.require_detection()
     model = build_model(detector)
     assert require_detector(model) is model
+
+
+def test_values_that_are_no_file_are_refused_with_their_origin_and_key():
+    """A config inside a weights file, and a section that another room puts together."""
+    with pytest.raises(ConfigError, match=r"^w\.pth: clip\.std\.0: input should be a finite number, got nan$"):
+        from_values(Config, {"clip": {"std": [float("nan"), 1, 1]}}, "w.pth")
+    with pytest.raises(ConfigError, match=r"^w\.pth: input should be a valid dictionary or instance of Config, got 5"):
+        from_values(Config, 5, "w.pth")
+    with pytest.raises(ConfigError, match=r"^mine: unknown key 'video' \(did you mean 'videos'\?\)"):
+        from_values(SplitConfig, {"annotations": "a.csv", "video": "v"}, "mine")
+    with pytest.raises(ConfigError, match=r"^mine: exclude: string should have at least 1 character, got ''"):
+        from_values(SplitConfig, {"annotations": "a.csv", "videos": "v", "exclude": ""}, "mine")
+
+
+def test_of_many_unknown_ids_a_few_are_named():
+    ids = list(range(1001, 1081))
+    with pytest.raises(ConfigError, match=r"labels\.ids 1001, 1002, 1003, 1004, 1005 and 75 more are not in the label"):
+        label_map_of(Config.model_validate({"labels": {"ids": ids}}))
+
+
+def any_config(draw):
+    """A small config with settings of every kind, whether they fit each other or not."""
+
+    def four(values):
+        return [draw.choice(values) for _ in range(4)]
+
+    def by_pathway(value):
+        return value() if draw.random() < 0.5 else {"slow": value(), "fast": value()}
+
+    task = draw.choice(["detection", "classification"])
+    backbone = {
+        "depths": four([1, 1, 2]), "width": draw.choice([2, 4, 8]), "beta_inv": draw.choice([1, 2]),
+        "alpha": draw.choice([1, 2, 4]), "num_temporal": by_pathway(lambda: four([0, 1, 5])),
+        "temporal_kernels": by_pathway(lambda: [draw.choice([1, 3, 9]) for _ in range(5)]),
+        "strides": four([1, 2, 3]), "dilations": by_pathway(lambda: four([1, 2, 64])),
+        "fusion_kernel": draw.choice([1, 5, 99]), "lateral_kind": draw.choice(["conv", "time_to_channel", "sample"]),
+        "lateral_merge": draw.choice(["concat", "sum"]), "lateral_norm": draw.random() < 0.5,
+    }  # fmt: skip
+    if draw.random() < 0.2:
+        backbone |= {"pathways": ["slow"], "alpha": 1}
+    if draw.random() < 0.5:
+        pathway, stage = draw.choice(["slow", "fast"]), draw.choice([2, 3, 4, 5])
+        pool, groups = [draw.choice([1, 2, 3]) for _ in range(3)], draw.choice([1, 2])
+        for name, value in (("blocks", [0]), ("pool", pool), ("groups", groups)):
+            backbone[f"nonlocal_{name}"] = {pathway: {stage: value}}
+    model = {"task": task, "backbone": backbone, "head": {"num_classes": draw.choice([1, 3])}}
+    if task == "detection":
+        model["roi"] = {"resolution": draw.choice([1, 7, 64]), "with_global": draw.random() < 0.5}
+    else:
+        model["head"]["pool_size"] = draw.choice([None, 1, 2])
+    clip = {"num_frames": draw.choice([4, 8, 12]), "short_side": draw.choice([32, 64])}
+    return {"model": model, "clip": clip, "data": {"kind": "ava" if task == "detection" else "kinetics"}}
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_a_config_that_is_accepted_is_a_network_that_runs(seed):
+    try:
+        config = from_values(Config, any_config(random.Random(seed)), "any")
+    except ConfigError:
+        return
+    side = config.clip.short_side
+    clip = torch.rand(1, 3, config.clip.num_frames, side, side + 16, generator=torch.Generator().manual_seed(seed))
+    model = build_model(config)
+    with torch.inference_mode():
+        rois = () if config.model.task == "classification" else (torch.tensor([[0.0, 0.0, 0.0, 10.0, 10.0]]),)
+        assert model(clip, *rois).isfinite().all()

@@ -12,6 +12,7 @@ from ava_detect.detectors.detectron2 import Detectron2Detector
 from ava_detect.detectors.onnx import OnnxDetector
 from ava_detect.detectors.onnx_layouts import LAYOUTS
 from ava_detect.detectors.precomputed import PrecomputedBoxes
+from ava_detect.detectors.specs import check_spec, file_of
 from ava_detect.detectors.torchvision import TorchvisionDetector
 from ava_detect.errors import AvaDetectError, DetectorError
 from ava_detect.storage.cache import CACHE_VARIABLE
@@ -115,3 +116,36 @@ def test_the_page_on_detectors_states_each_layout_as_it_is(name):
     assert row.endswith(f"| {layout.defaults['nms_iou']:g} |")
     assert layout.defaults["resize"] in row
     assert layout.defaults.get("color", "`color`").upper() in row.upper()
+
+
+def test_a_file_whose_name_holds_a_question_mark_is_found(tmp_path):
+    path = tmp_path / "why?.csv"
+    path.write_text("a,900,0.1,0.1,0.5,0.5,,0.5\n")
+    check_spec(f"boxes:{path}")
+    assert file_of(f"boxes:{path}") == path
+    frame = Frame(np.zeros((10, 10, 3), np.uint8), 0.0, "a")
+    assert len(build_detector(f"boxes:{path}?start_seconds=900")([frame])[0]) == 1
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("boxes:gone.csv", r"`boxes`: there is no file gone\.csv"),
+        ("onnx:gone.onnx?layout=yolox", r"`detector`: there is no file gone\.onnx"),
+        ("onnx:.", "is a folder; give a file"),
+        ("boxes:" + "x" * 5000, "there is no file xxx"),
+        ("boxes:a\0b.csv", r"there is no file a\\x00b\.csv"),
+        ("bultin", "did you mean 'builtin'"),
+    ],
+)
+def test_specs_are_checked_without_loading_anything(spec, message):
+    with pytest.raises(DetectorError, match=message):
+        check_spec(spec)
+
+
+@pytest.mark.parametrize("option", ["start_seconds=nan", "start_seconds=inf", "min_score=nan"])
+def test_numbers_that_are_none_are_refused(tmp_path, option):
+    path = tmp_path / "boxes.csv"
+    path.write_text("a,900,0.1,0.1,0.5,0.5,,0.5\n")
+    with pytest.raises(DetectorError, match=option.split("=")[0]):
+        build_detector(f"boxes:{path}?{option}")

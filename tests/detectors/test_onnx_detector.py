@@ -101,7 +101,7 @@ def test_values_that_are_not_there(make_onnx, options, message):
         ({"ava_detect.mean": "1,2"}, r"mean='1,2' cannot be read \(2 numbers instead of 1 or 3\)"),
         ({"ava_detect.scale": "1/0"}, r"scale='1/0' cannot be read \(a division by zero\)"),
         ({"ava_detect.size": "big"}, r"size='big' cannot be read"),
-        ({"ava_detect.size": "0x3"}, r"size='0x3' cannot be read \(a side must be at least 1 pixel\)"),
+        ({"ava_detect.size": "0x3"}, r"size='0x3' cannot be read \(a side has 1 to 8192 pixels\)"),
         ({"ava_detect.nms_iou": "60"}, r"nms_iou='60' cannot be read \(it must be in 0\.\.1\)"),
     ],
 )
@@ -169,3 +169,50 @@ def test_output_names_of_a_file_are_shown_escaped(make_onnx):
     with pytest.raises(DetectorError) as error:
         OnnxDetector(make_onnx({"odd\n\x1bname": np.zeros((1, 2, 3))}))
     assert r"gives odd\n\x1bname" in str(error.value) and "\n" not in str(error.value)
+
+
+# What Ultralytics' exporter writes.
+ULTRALYTICS = {"task": "detect", "stride": "32", "names": "{0: 'car', 1: 'person'}", "imgsz": "[32, 64]"}
+AFTER_NMS = np.zeros((1, 300, 6), np.float32)
+AFTER_NMS[0, :3] = [[8, 4, 24, 28, 0.7, 1], [0, 0, 9, 9, 0.9, 0], [40, 4, 56, 28, 0.6, 1]]
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [ULTRALYTICS, {**ULTRALYTICS, "args": "{'nms': True}"}, {**ULTRALYTICS, "end2end": "True"}],
+)
+def test_an_ultralytics_export_with_nms_needs_no_option(make_onnx, metadata):
+    """Its axes or its metadata say the layout; the class and the size of the input are in the metadata."""
+    path = make_onnx({"output0": AFTER_NMS}, shape=("n", 3, "h", "w"), metadata=metadata)
+    found = OnnxDetector(path)([np.zeros((32, 64, 3), np.uint8)])[0]
+    assert found.boxes_xyxy.tolist() == [[8, 4, 24, 28], [40, 4, 56, 28]]
+    np.testing.assert_allclose(found.scores, [0.7, 0.6])
+
+
+def test_options_come_before_an_exporters_metadata(make_onnx):
+    path = make_onnx({"output0": AFTER_NMS}, shape=("n", 3, 32, 64), metadata=ULTRALYTICS)
+    found = OnnxDetector(path, layout="yolov8", person_class=0)([np.zeros((32, 64, 3), np.uint8)])[0]
+    assert found.boxes_xyxy.tolist() == [[0, 0, 9, 9]]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        (
+            {"names": "{0: 'car', 1: 'dog'}"},
+            r"none of its 2 classes is called person \(car, dog\); say person_class=INDEX",
+        ),
+        ({"task": "classify"}, "the model's task is classify; give one for detect, segment, pose"),
+    ],
+)
+def test_an_export_that_finds_no_persons_is_refused(make_onnx, metadata, message):
+    with pytest.raises(DetectorError, match=message):
+        OnnxDetector(make_onnx({"output0": AFTER_NMS}, shape=("n", 3, 32, 64), metadata={**ULTRALYTICS, **metadata}))
+
+
+@pytest.mark.parametrize("score", [1.5, 164.0, -0.4])
+def test_scores_that_are_none_are_refused(make_onnx, score):
+    """Coordinates, classes or logits, which another layout takes for scores."""
+    path = make_onnx({"boxes": ANSWERS["boxes"], "scores": np.full_like(ANSWERS["scores"], score)})
+    with pytest.raises(DetectorError, match=rf"scores lie in 0\.\.1, and with layout=xyxy_scores they reach {score:g}"):
+        OnnxDetector(path, **SAID)([FRAME])

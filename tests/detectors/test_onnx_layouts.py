@@ -67,10 +67,27 @@ def test_yolox_with_another_grid_says_what_to_say():
 
 
 def test_yolov8_is_turned_and_has_no_objectness():
-    values = np.array([[10, 20, 4, 6, 0.1, 0.9], [30, 8, 2, 2, 0.7, 0.2]], np.float32).T[None]
+    values = np.zeros((1, 6, 21), np.float32)
+    values[0, :, :2] = np.array([[10, 20, 4, 6, 0.1, 0.9], [30, 8, 2, 2, 0.7, 0.2]]).T
     found, scores = decode("yolov8", {"output0": values})
-    assert found.tolist() == [[[8, 17, 12, 23], [29, 7, 31, 9]]]
-    np.testing.assert_allclose(scores, [[0.1, 0.7]])
+    assert found[:, :2].tolist() == [[[8, 17, 12, 23], [29, 7, 31, 9]]]
+    np.testing.assert_allclose(scores[:, :2], [[0.1, 0.7]])
+
+
+@pytest.mark.parametrize("layout", ["yolov8", "yolo_nms"])
+def test_boxes_after_nms_are_known_by_their_six_values(layout):
+    values = np.zeros((1, 300, 6), np.float32)
+    values[0, :3] = [[8, 17, 12, 23, 0.7, 0], [1, 2, 3, 4, 0.9, 2], [29, 7, 31, 9, 0.6, 0]]
+    found, scores = decode(layout, {"output0": values})
+    assert found[0, [0, 2]].tolist() == [[8, 17, 12, 23], [29, 7, 31, 9]]
+    np.testing.assert_allclose(scores[0, :4], [0.7, 0, 0.6, 0])
+
+
+def test_values_after_the_class_are_left_out():
+    """Masks or key points of the models that find these, too."""
+    values = np.array([[[8, 17, 12, 23, 0.7, 0, 99, 98, 97]]], np.float32)
+    found, scores = decode("yolo_nms", {"output0": values, "masks": np.zeros((1, 32, 8, 8))})
+    assert (found.tolist(), scores.tolist()) == ([[[8, 17, 12, 23]]], [[np.float32(0.7)]])
 
 
 def test_detr_takes_shares_among_classes_and_nothing():
@@ -107,6 +124,8 @@ def test_fastestdet_by_hand():
             {"a": np.zeros((1, 6, 3)), "b": np.zeros((1, 6, 3))},
             r"one output with 3 axes, got a \[1, 6, 3\], b",
         ),
+        ("yolov8", {"a": np.zeros((1, 300, 84))}, r"more boxes k than values of each, got a \[1, 300, 84\]"),
+        ("yolo_nms", {"a": np.zeros((1, 84, 5))}, r"expected rows of x1 y1 x2 y2, score and class"),
         ("xyxy_scores", {"a": np.zeros((1, 5, 4))}, r"expected boxes \[n,k,4\] and scores.*got a \[1, 5, 4\]"),
         ("xyxy_scores", {"boxes": np.zeros((1, 5, 4)), "s": np.zeros((1, 6))}, "of the same n and k"),
         ("rtdetr", {"boxes": np.zeros((1, 5, 4)), "s": np.zeros((1, 5, 2))}, "person_class must be 0 to 1 .* got 7"),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ava_detect.evaluation.diagnosis import diagnose
+from ava_detect.evaluation.diagnosis import diagnose, diagnose_if_suspicious
 from ava_detect.evaluation.frame_map import FrameMAP, matches_of
 from ava_detect.formats.ava_csv import AvaTable
 
@@ -47,6 +47,27 @@ def test_ground_truth_in_pixels_and_without_evaluated_actions():
     found = table(["a"], [902], scores=[0.9])
     assert "boxes of the ground truth" in diagnosis(table(["a"], [902], (4, 3, 20, 22)), found)[0]
     assert diagnosis(table(["a"], [902], action=2), found) == ["there is no ground truth of an evaluated action"]
+
+
+@pytest.mark.parametrize(
+    ("scores", "sentences"),
+    [
+        (
+            [117, 0.5, -np.inf],
+            [
+                "2 of 3 detections have a score outside 0..1, from -inf to 117: only their order counts; is column 8 a "
+                "person id?"
+            ],
+        ),
+        ([0, 1, 1], ["all scores are 0 or 1; is column 8 a person id?"]),
+        ([1, 1, 1], []),
+        ([0, 1, 0.5], []),
+    ],
+)
+def test_scores_that_are_none_are_said_whatever_the_map(scores, sentences):
+    metric = FrameMAP()
+    metric.update(ground_truth=TRUTH, detections=table(["a", "a", "b"], [902, 903, 902], scores=scores))
+    assert diagnose_if_suspicious(metric, metric.compute()) == sentences
 
 
 def test_an_ordinary_run_has_no_diagnosis():

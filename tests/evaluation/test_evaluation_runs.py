@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from processes import WITHOUT_TORCH, run_python
 
 from ava_detect.formats.ava_csv import AvaTable, write_ava_table
-from ava_detect.structures.labels import LabelMap
+from ava_detect.formats.jsonl import write_jsonl
+from ava_detect.structures import ActionDetections
+from ava_detect.structures.labels import Action, LabelMap
 
 BOX, ELSEWHERE = (0.1, 0.1, 0.5, 0.9), (0.6, 0.1, 0.9, 0.9)
 
@@ -99,6 +104,115 @@ def test_a_score_of_nothing_says_why(run_cli, work):
     assert code == 0
     assert "mAP 0.00" in out
     assert "early.csv: no detection lies on a keyframe that has ground truth: in video 'a' the detections" in err
+
+
+OWN = {0: "knead", 1: "fold", 7: "bake"}
+
+
+@pytest.fixture
+def own(work):
+    """Runs of three own actions, whose ids AVA has too, except 0."""
+    truth = AvaTable.from_columns(["a"] * 3, [902] * 3, [BOX] * 3, [0, 1, 7], person_ids=[0] * 3)
+    found = AvaTable.from_columns(["a"] * 2, [902] * 2, [BOX] * 2, [0, 1], scores=[0.9, 0.8])
+    write_ava_table(work / "truth.csv", truth)
+    write_ava_table(work / "found.csv", found)
+    return work
+
+
+def own_map(ids=tuple(OWN)) -> LabelMap:
+    return LabelMap(tuple(Action(i, OWN[i]) for i in ids))
+
+
+def named_by_jsonl(work):
+    scores = np.array([[0.9, 0.8]], np.float32)
+    boxes, one = np.array([BOX], np.float32), np.ones(1, np.float32)
+    keyframe = ActionDetections("a", 902, boxes, one, scores, np.array([0, 1]))
+    write_jsonl(work / "found.jsonl", [keyframe], own_map((0, 1)))
+    return "found.jsonl", {"0": "knead", "1": "fold", "7": "action 7"}
+
+
+def named_by_run(work):
+    settings = {"config": {"labels": {"text": own_map().to_pbtxt()}}}
+    (work / "manifest.jsonl").write_text(json.dumps({"settings": settings}) + "\n")
+    named_by_jsonl(work)  # the label map of the run is complete, and comes first
+    return "manifest.jsonl", {str(i): name for i, name in OWN.items()}
+
+
+def named_by_label_map(work):
+    (work / "label_map.pbtxt").write_text(own_map().to_pbtxt())
+    return "label_map.pbtxt", {str(i): name for i, name in OWN.items()}
+
+
+@pytest.mark.parametrize("record", [named_by_jsonl, named_by_run, named_by_label_map])
+def test_the_names_beside_the_results_are_the_classes(run_cli, own, record):
+    file, names = record(own)
+    code, out, err = call(run_cli, own, "found", json=own / "result.json")
+    assert (code, err) == (0, "")
+    result = json.loads((own / "result.json").read_text())
+    assert {i: one["name"] for i, one in result["per_class"].items()} == names
+    assert result["mAP"] == pytest.approx(2 / 3)  # the class that was not found counts, named or not
+    assert f"Classes: the 3 actions named in {own / file}; --label-map chooses others" in out
+
+
+def test_that_avas_classes_are_assumed_is_said(run_cli, own):
+    code, out, _ = call(run_cli, own, "found", json=own / "result.json")
+    said = "AVA's 60 and their names, assumed because no label map was given; --label-map names others"
+    assert code == 0 and f"Classes: {said}" in out
+    assert json.loads((own / "result.json").read_text())["classes"] == said
+    (own / "mine.pbtxt").write_text(own_map().to_pbtxt())
+    assert "assumed" not in call(run_cli, own, "found", label_map=own / "mine.pbtxt")[1]
+
+
+def test_avas_names_beside_the_results_change_nothing(run_cli, work):
+    (work / "label_map.pbtxt").write_text(LabelMap.ava().subset([12, 14, 17]).to_pbtxt())
+    call(run_cli, work, "poor", json=work / "result.json")
+    assert len(json.loads((work / "result.json").read_text())["per_class"]) == 60
+
+
+def test_runs_that_name_one_id_differently_need_a_label_map(run_cli, own):
+    for name, action in (("one", "knead"), ("two", "fold")):
+        (own / name).mkdir()
+        write_ava_table(own / name / "run.csv", AvaTable.from_columns(["a"], [902], [BOX], [0], scores=[0.9]))
+        (own / name / "label_map.pbtxt").write_text(LabelMap((Action(0, action),)).to_pbtxt())
+    code, _, err = call(run_cli, own, "one/run", "two/run")
+    assert code == 2
+    assert f"id 0 is 'knead' in {own / 'one' / 'label_map.pbtxt'} and 'fold' in" in err and "(--label-map)" in err
+
+
+def test_two_classes_of_one_name_are_scored_and_named(run_cli, work):
+    (work / "twice.pbtxt").write_text("item { id: 12 name: 'x' } item { id: 80 name: 'x' }")
+    code, _, err = call(run_cli, work, "poor", label_map=work / "twice.pbtxt")
+    assert code == 0
+    assert "poor.csv: ids 12 and 80 of the label map are both called 'x'" in err
+
+
+def test_ground_truth_in_any_format_gives_the_same(run_cli, own):
+    """A csv, Parquet and COCO json, whose categories are the actions, of the same three boxes."""
+    corners = [float(np.float32(value)) for value in BOX]
+    rows = [{"video_id": "a", "timestamp_seconds": 2.0, "action_id": i} for i in OWN]
+    table = pa.Table.from_pylist([row | dict(zip(("x1", "y1", "x2", "y2"), corners, strict=True)) for row in rows])
+    pq.write_table(table, own / "truth.parquet")
+    width, height = BOX[2] - BOX[0], BOX[3] - BOX[1]
+    box = [1000 * value for value in (BOX[0], BOX[1], width, height)]
+    coco = {
+        "images": [{"id": 5, "video_id": "a", "timestamp": 902, "width": 1000, "height": 1000}],
+        "categories": [{"id": i, "name": name} for i, name in OWN.items()],
+        "annotations": [{"image_id": 5, "category_id": i, "bbox": box, "track_id": 0} for i in OWN],
+    }
+    (own / "truth.json").write_text(json.dumps(coco))
+    (own / "mine.pbtxt").write_text(own_map().to_pbtxt())
+    for name in ("truth.csv", "truth.parquet", "truth.json"):
+        arguments = ("--detections", own / "found.csv", "--label-map", own / "mine.pbtxt", "--start-seconds", "900")
+        code, out, err = run_cli("evaluate", "--ground-truth", own / name, *arguments)
+        assert (code, err) == (0, ""), name
+        assert "mAP 66.67 @ IoU 0.5 over 3 classes and 1 keyframes" in out, name
+
+
+def test_ground_truth_without_any_action_is_refused(run_cli, work):
+    write_ava_table(work / "truth.csv", AvaTable.from_columns(["a"], [902], [BOX]))
+    code, _, err = call(run_cli, work, "poor")
+    assert code == 2
+    assert "truth.csv: no box of the ground truth has an action; is this a file of proposals?" in err
 
 
 def test_quiet_prints_nothing(run_cli, work):

@@ -24,7 +24,7 @@ from ava_detect.evaluation.frame_map_result import Dialect
 from ava_detect.formats.ava_csv import AvaTable, write_ava_csv, write_ava_table
 from ava_detect.formats.parquet import write_parquet
 from ava_detect.structures import ActionDetections
-from ava_detect.structures.labels import Action, ActionKind, LabelMap
+from ava_detect.structures.labels import NO_ACTION, Action, ActionKind, LabelMap
 
 LEFT, RIGHT, WHOLE = (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0), (0.0, 0.0, 1.0, 1.0)
 # Not in the order of the ids, as a label map need not be.
@@ -242,7 +242,7 @@ def test_excluded_keyframes_leave_on_both_sides() -> None:
 
 
 def test_a_listed_keyframe_without_boxes_makes_false_positives() -> None:
-    truth = AvaTable.from_columns(["v", "v"], [1, 2], [LEFT, (np.nan,) * 4], [12, 0])
+    truth = AvaTable.from_columns(["v", "v"], [1, 2], [LEFT, (np.nan,) * 4], [12, NO_ACTION])
     metric = FrameMAP(LABELS)
     found: list[Row] = [("v", 2.0, LEFT, 12, 0.9), ("v", 1.0, LEFT, 12, 0.5), ("v", 3.0, LEFT, 12, 0.99)]
     metric.update(ground_truth=truth, detections=detection_table(found))
@@ -266,7 +266,6 @@ def test_a_missing_score_is_one_or_refused() -> None:
     ("table", "side", "message"),
     [
         (AvaTable.from_columns(["v"], [1], [LEFT]), "detections", "a detection without an action; is this a proposal"),
-        (AvaTable.from_columns(["v"], [1], [LEFT]), "ground_truth", "a ground-truth box without an action"),
         (AvaTable.from_columns(["v"], [1], [(0, 0, np.inf, 1)], [12]), "ground_truth", "no finite number"),
         (AvaTable.from_columns(["v"], [3e6], [LEFT], [12]), "detections", "timestamp 3e.06 is no time in a movie"),
         (AvaTable.from_columns(["v"] * 3, [1] * 3, [LEFT] * 3), "detections", r"\(2 more rows like it\)"),
@@ -289,8 +288,25 @@ def test_settings_are_checked() -> None:
         FrameMAP(LABELS, "voc")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="iou_threshold must be above 0 and at most 1, got 0"):
         FrameMAP(LABELS, iou_threshold=0)
-    with pytest.raises(ValueError, match=r"action id 0 of the label map is not in 1\.\.1000000; 0 means no action"):
-        FrameMAP(LabelMap((Action(0, "run"),)))
+
+
+def test_id_0_is_an_id_like_any_other() -> None:
+    metric = FrameMAP(LabelMap((Action(0, "run"), Action(1, "walk"))))
+    found: list[Row] = [("v", 1.0, LEFT, 0, 0.9), ("v", 1.0, RIGHT, 1, 0.8)]
+    metric.update(ground_truth=truth_table([("v", 1.0, LEFT, 0, 0), ("v", 1.0, LEFT, 1, 0)]))
+    metric.update(detections=detection_table(found))
+    assert [result.ap for result in metric.compute().per_class.values()] == [1, 0]
+
+
+@pytest.mark.parametrize("dialect", ["official", "pyslowfast"])
+def test_a_person_without_an_action_does_none_of_the_evaluated_ones(dialect: Dialect) -> None:
+    idle = AvaTable.from_columns(["v", "w"], [1, 1], [LEFT, LEFT], [12, NO_ACTION])
+    metric = FrameMAP(LABELS, dialect)
+    found: list[Row] = [("w", 1.0, LEFT, 12, 0.9), ("v", 1.0, LEFT, 12, 0.5)]
+    metric.update(ground_truth=idle, detections=detection_table(found))
+    result = metric.compute()
+    assert result.per_class[12].ap == 0.5  # the detection of the idle person is wrong
+    assert result.ignored["ground_truth_of_other_actions"] == 1
 
 
 def test_the_result_prints_and_becomes_json() -> None:

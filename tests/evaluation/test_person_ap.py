@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ava_detect.errors import MissingDependencyError
 from ava_detect.evaluation.person_ap import person_ap
 from ava_detect.formats.ava_csv import AvaTable
+from ava_detect.structures.labels import NO_ACTION
 
 LEFT, RIGHT, NOBODY = (0.0, 0.0, 0.25, 1.0), (0.5, 0.0, 0.75, 1.0), (0.8, 0.0, 1.0, 0.5)
 
@@ -23,7 +29,9 @@ def boxes(rows: list[tuple[int, tuple[float, ...], float]]) -> AvaTable:
 def truth() -> AvaTable:
     """Three people on two keyframes, one of them with two actions; a third keyframe is listed and empty."""
     nothing = (np.nan,) * 4
-    return AvaTable.from_columns(["v"] * 5, [1, 1, 1, 2, 3], [LEFT, LEFT, RIGHT, LEFT, nothing], [12, 80, 12, 12, 0])
+    return AvaTable.from_columns(
+        ["v"] * 5, [1, 1, 1, 2, 3], [LEFT, LEFT, RIGHT, LEFT, nothing], [12, 80, 12, 12, NO_ACTION]
+    )
 
 
 def test_perfect_boxes(truth: AvaTable) -> None:
@@ -67,3 +75,59 @@ def test_without_pycocotools_there_is_a_sentence(truth: AvaTable, monkeypatch: p
     monkeypatch.setitem(sys.modules, "pycocotools.coco", None)
     with pytest.raises(MissingDependencyError, match="pip install pycocotools"):
         person_ap(truth, boxes([(1, LEFT, 0.9)]))
+
+
+def test_equal_scores_rank_by_file_order() -> None:
+    """pycocotools sorts stably: of two boxes with one score, the first one of the file is the better one."""
+    truth = AvaTable.from_columns(["v"], [1], [RIGHT], [12])
+    assert person_ap(truth, boxes([(1, RIGHT, 0.9), (1, LEFT, 0.9)])).ap_50 == pytest.approx(1)
+    assert person_ap(truth, boxes([(1, LEFT, 0.9), (1, RIGHT, 0.9)])).ap_50 == pytest.approx(0.5)
+    # A box of several rows has the place of its best row.
+    assert person_ap(truth, boxes([(1, LEFT, 0.5), (1, RIGHT, 0.9), (1, LEFT, 0.9)])).ap_50 == pytest.approx(1)
+
+
+CORNERS = st.sampled_from([LEFT, RIGHT, (0.0, 0.0, 0.2, 1.0), (0.05, 0.0, 0.3, 1.0), (0.5, 0.0, 0.7, 0.9)])
+SECONDS = st.sampled_from([1, 2, 3, 7])
+SCORES = st.sampled_from([0.25, 0.5, 0.75])
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(st.tuples(SECONDS, CORNERS), min_size=1, max_size=8, unique=True),
+    st.lists(st.tuples(SECONDS, CORNERS, SCORES), max_size=10, unique_by=lambda row: row[:2]),
+)
+def test_pycocotools_itself_gives_the_same(people: list[Any], found: list[Any]) -> None:
+    """The rows as a person would write them into COCO files: ids and rows in the order of the files."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    images = list(dict.fromkeys(second for second, _ in people))
+
+    def entry(number: int, second: int, corners: Any, **more: Any) -> dict[str, Any]:
+        x1, y1, x2, y2 = corners
+        box, area = [x1, y1, x2 - x1, y2 - y1], (x2 - x1) * (y2 - y1)
+        place = {"id": number, "image_id": images.index(second), "category_id": 1, "iscrowd": 0}
+        return place | {"bbox": box, "area": area} | more
+
+    truth = COCO()
+    truth.dataset = {
+        "info": {},
+        "images": [{"id": number, "width": 1, "height": 1} for number in range(len(images))],
+        "annotations": [entry(number, *row) for number, row in enumerate(people, 1)],
+        "categories": [{"id": 1, "name": "person"}],
+    }
+    rows = [entry(number, *row[:2], score=row[2]) for number, row in enumerate(found, 1) if row[0] in images]
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth.createIndex()
+        evaluation = COCOeval(truth, truth.loadRes(rows) if rows else COCO(), "bbox")
+        evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
+        evaluation.params.maxDets = [100]
+        evaluation.evaluate()
+        evaluation.accumulate()
+    expected = np.array(evaluation.eval["precision"])[:, :, 0, 0, 0]
+    seconds, corners = zip(*people, strict=True)
+    result = person_ap(
+        AvaTable.from_columns(["v"] * len(people), seconds, corners, [12] * len(people)),
+        boxes(found) if found else AvaTable.empty(),
+    )
+    assert (result.ap_50, result.ap) == (expected[0].mean(), expected.mean())

@@ -79,6 +79,16 @@ def _changed(where: str, index: int, **changes):
         (_changed("annotations", 0, bbox=[1, 2, -3, 4]), "box 0: bbox must have a width and height above 0"),
         (_changed("annotations", 2, score=None), "box 2: score must be a number, got None"),
         ({"images": [{"id": 1}]}, "image 0: an image needs id, width and height"),
+        (_changed("images", 1, video_id=None), "image 1: an image needs video_id and timestamp, or a file_name"),
+        (_changed("images", 1, timestamp=None), "image 1: an image needs video_id and timestamp, or a file_name"),
+        (_changed("images", 1, video_id=[1]), r"image 1: video_id is text or a whole number, got \[1\]"),
+        (_changed("images", 1, width=10**400), "image 1: width must be a finite number"),
+        (_changed("images", 1, height=None), "image 1: height must be a number, got None"),
+        (_changed("annotations", 0, bbox=None), r"box 0: bbox must be \[x, y, width, height\] in pixels, got None"),
+        (_changed("annotations", 0, bbox=[0, 0, None, 1]), "box 0: bbox must be a number, got None"),
+        (_changed("annotations", 0, image_id=None), "box 0: image_id must be the id of one of the 3 images"),
+        ("[" * 100_000, r"cannot be read as json \(it is nested too deep\)"),
+        ('{"images": [' + "9" * 5000 + "]}", r"cannot be read as json \(a number has thousands of digits\)"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_place(write, content, message):

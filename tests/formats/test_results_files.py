@@ -94,7 +94,7 @@ def test_a_bad_line_is_named(tmp_path, line):
     write_jsonl(path, [keyframe()], THREE)
     with path.open("a") as file:
         file.write(line + "\n")
-    with pytest.raises(FormatError, match=r"a\.jsonl, line 2: not a keyframe as this package writes it"):
+    with pytest.raises(FormatError, match=r"a\.jsonl, line 2: not a keyframe as `ava-detect annotate` writes it"):
         list(read_jsonl(path, THREE))
 
 

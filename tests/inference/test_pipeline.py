@@ -15,7 +15,7 @@ from videos import constant_rate, frame_number, write_numbered_video
 
 from ava_detect.config import Config
 from ava_detect.config.build import build_model
-from ava_detect.errors import ConfigError, VideoError
+from ava_detect.errors import ConfigError, DetectorError, VideoError
 from ava_detect.inference.pipeline import Pipeline
 from ava_detect.inference.scorer import Scorer
 from ava_detect.structures import ClipSettings
@@ -331,3 +331,10 @@ def test_a_classifier_is_refused():
     classifier = build_model(Config.model_validate({"model": {"task": "classification", "backbone": small}}))
     with pytest.raises(ConfigError, match=r"this model is a classifier: .* whose model\.task is detection"):
         Pipeline(FixedDetector(), classifier)
+
+
+@pytest.mark.parametrize("score", [1.01, 164.0, -0.1])
+def test_a_detectors_scores_outside_0_to_1_are_refused(video, model, score):
+    detector = FixedDetector(PEOPLE[0], scores=[score])
+    with pytest.raises(DetectorError, match=rf"detector fixed: scores lie in 0\.\.1, got {score:g} in .* at 0 s"):
+        next(Pipeline(detector, model)(video))

@@ -14,7 +14,7 @@ from videos import constant_rate, frame_number, write_numbered_video
 from ava_detect.benchmark import PeopleOptions, SplitOptions, run_benchmark
 from ava_detect.datasets.keyframe_table import read_keyframe_table
 from ava_detect.detectors import build_detector
-from ava_detect.errors import AvaDetectError, ConfigError
+from ava_detect.errors import AvaDetectError, ConfigError, DetectorError, FormatError
 from ava_detect.evaluation.person_ap import person_ap
 from ava_detect.formats.ava_csv import read_ava_csv
 from ava_detect.inference import proposals as propose
@@ -93,9 +93,9 @@ def test_every_reader_of_boxes_reads_the_proposals(videos, tmp_path, detector):
     propose_people(videos, truth, out)
     assert "b,0000\n" in out.read_text()
     trained_on = read_keyframe_table(truth, action_ids=[12], proposals=out, min_proposal_score=0.8)
-    assert [len(trained_on.boxes_fraction(i)) for i in range(3)] == [2, 2, 1]
-    # The proposal lies on the true box, so it has its label.
-    assert [trained_on.label_matrix(i).tolist() for i in range(3)] == [[[1], [1]], [[1], [1]], [[1]]]
+    # The detector's boxes are the true ones, so that they are the same people.
+    assert [len(trained_on.boxes_fraction(i)) for i in range(3)] == [1, 1, 1]
+    assert [trained_on.label_matrix(i).tolist() for i in range(3)] == [[[1]], [[1]], [[1]]]
     given = build_detector(f"boxes:{out}")
     black = np.zeros((10, 10, 3), np.uint8)
     assert [len(p) for p in given([Frame(black, 1.0, "a"), Frame(black, 0.0, "b")])] == [2, 0]
@@ -167,3 +167,29 @@ def test_a_place_that_cannot_be_written_is_found_before_the_work(videos, tmp_pat
     with pytest.raises(ConfigError, match="cannot be written to"):
         propose_people(videos, truth, truth / "out.csv")
     assert detector.seen == []
+
+
+@pytest.mark.parametrize("error", [RuntimeError("out of memory"), MemoryError(), KeyError("odd"), DetectorError("bad")])
+def test_a_video_on_which_the_detector_fails_in_any_way_loses_no_other(videos, tmp_path, detector, monkeypatch, error):
+    def fail_on_a(frames):
+        if frames[0].video_id == "a":
+            raise error
+        return detector(frames)
+
+    fail_on_a.name = "fails"
+    monkeypatch.setattr(propose, "build_detector", lambda *_, **__: fail_on_a)
+    found = propose_people(videos, truth_of(tmp_path, ("a", 1), ("b", 1)), tmp_path / "out.csv")
+    assert (found.videos, len(found.problems)) == (1, 1)
+    assert "a has no boxes" in found.problems[0]
+    assert set(read_ava_csv(tmp_path / "out.csv").video_ids) == {"b"}
+
+
+def test_a_wrong_call_is_refused_before_the_detector_is_built(videos, tmp_path, monkeypatch):
+    monkeypatch.setattr(propose, "build_detector", lambda *_, **__: pytest.fail("it was built"))
+    truth = truth_of(tmp_path, ("a", 1))
+    with pytest.raises(DetectorError, match=r"`detector`: there is no file gone\.onnx"):
+        propose_people(videos, truth, tmp_path / "out.csv", DetectorOptions("onnx:gone.onnx"))
+    with pytest.raises(ConfigError, match="`start_seconds` is a number of seconds, got nan"):
+        propose_people(videos, truth, tmp_path / "out.csv", start_seconds=float("nan"))
+    with pytest.raises(FormatError):
+        propose_people(videos, tmp_path / "gone.csv", tmp_path / "out.csv")

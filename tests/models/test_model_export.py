@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from dataclasses import asdict
 
 import numpy as np
@@ -9,6 +10,7 @@ import onnxruntime
 import pytest
 import torch
 from networks import SMALL_CONFIG, lively_model, save_pyslowfast, small_config_file
+from processes import ava_detect
 from tolerances import FP32_SCORES
 
 from ava_detect.cli.export import export_config
@@ -186,3 +188,12 @@ def test_the_context_feature_has_no_onnx(tmp_path):
     model = lively_model(model={**SMALL_CONFIG["model"], "roi": {"with_global": True}})
     with pytest.raises(AvaDetectError, match="no adaptive pool for maps of any size"):
         export.export_onnx(model, tmp_path / "a.onnx")
+
+
+def test_the_command_exports_in_a_process_of_its_own(tmp_path):
+    """What other tests have imported must not be what makes it work: torchvision registers operators when imported."""
+    out = tmp_path / "small.onnx"
+    arguments = ava_detect("export", out, "--config", small_config_file(tmp_path), "--weights", "random")
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert out.stat().st_size > 1000

@@ -176,3 +176,18 @@ def test_autocast_does_not_coarsen_the_bins():
     with torch.autocast("cpu", torch.bfloat16):
         inside = RoIPool(feature_stride=1)([features], BOX)
     assert torch.equal(inside, RoIPool(feature_stride=1)([features], BOX))
+
+
+def test_many_boxes_are_pooled_in_parts_with_the_same_numbers(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    features = [torch.rand(2, 6, 2, 5, 7, generator=generator), torch.rand(2, 3, 4, 5, 7, generator=generator)]
+    corners = torch.rand(150, 2, 2, generator=generator).sort(dim=1).values * 80
+    rois = torch.cat([torch.arange(150.0).remainder(2)[:, None], corners.flatten(1)], dim=1)
+    whole, sizes = RoIPool(), []
+    monkeypatch.setattr("ava_detect.models.roi._BOXES_AT_ONCE", 1000)
+    expected = whole(features, rois)
+    monkeypatch.undo()
+    align = RoIPool.align
+    monkeypatch.setattr(RoIPool, "align", lambda *arguments: sizes.append(len(arguments[2])) or align(*arguments))
+    assert torch.equal(whole(features, rois), expected)
+    assert max(sizes) <= 64 and sum(sizes) == 2 * 150

@@ -126,9 +126,12 @@ def test_a_download_is_whole_noted_and_used_again_offline(entry, server, cache):
 
 def test_a_path_is_itself(tmp_path):
     file = tmp_path / "mine.pyth"
-    file.write_bytes(b"x")
+    file.write_bytes(b"PK\x03\x04")
     assert zoo.resolve(file) == file
     assert zoo.resolve(str(file)) == file
+    file.write_bytes(b"no weights")
+    with pytest.raises(WeightsError, match=r"mine\.pyth is not a weights file: it is of an unknown kind"):
+        zoo.resolve(file)
 
 
 def test_an_unknown_name_names_the_nearest():

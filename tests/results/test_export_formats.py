@@ -8,7 +8,9 @@ from __future__ import annotations
 import csv
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree
 
 import numpy as np
@@ -23,15 +25,16 @@ from ava_detect.results.export.annotated_video import AnnotatedVideo
 from ava_detect.results.export.coco import write_coco
 from ava_detect.results.export.cvat import write_cvat
 from ava_detect.results.export.fiftyone import write_fiftyone
-from ava_detect.results.export.label_studio import write_label_studio
+from ava_detect.results.export.label_studio import storage_note, write_label_studio
 from ava_detect.results.export.tubes import write_tubes
 from ava_detect.results.export.via import write_via
 from ava_detect.structures import ActionDetections
-from ava_detect.structures.labels import LabelMap
+from ava_detect.structures.labels import Action, LabelMap
 from ava_detect.structures.tubes import action_tubes
 
 AVA = LabelMap.ava()
 STAND, READ = 12, 48
+FEW = LabelMap((*AVA.subset([STAND, READ, 80]), Action(7, "score"), Action(9, "track_id"), Action(81, "stand")))
 WIDTH, HEIGHT, FPS, NUM_FRAMES = 200, 100, 10, 40
 
 
@@ -60,6 +63,100 @@ def video(tmp_path: Path) -> AnnotatedVideo:
     tubes = list(action_tubes(keyframes, smoothing_seconds=0))
     times = np.arange(NUM_FRAMES) / FPS
     return AnnotatedVideo("a.b", path, WIDTH, HEIGHT, times, AVA, keyframes, tubes, min_score=0.5)
+
+
+def with_own_classes(video: AnnotatedVideo) -> AnnotatedVideo:
+    """The same video, where person 1 does the class 7 "score" and one of two classes called "stand"."""
+    ids = np.array(FEW.ids, np.int64)
+    scores = np.array([[0.9 if action.id in (7, 81) else 0.1 for action in FEW]], np.float32)
+    boxes = np.array([ONE], np.float32)
+    keyframes = [
+        ActionDetections("v", float(t), boxes, np.ones(1, np.float32), scores, ids, np.array([1])) for t in range(2)
+    ]
+    tubes = list(action_tubes(keyframes, smoothing_seconds=0))
+    return replace(video, label_map=FEW, keyframes=keyframes, tubes=tubes)
+
+
+OWN_NAMES = ["score (7)", "track_id (9)", "stand (12)", "read", "watch (a person)", "stand (81)"]
+
+
+def test_own_classes_in_every_tool(video: AnnotatedVideo, tmp_path: Path) -> None:
+    """Classes called like an attribute of the tool, twice the same name, and those that nobody does."""
+    videos, out = [with_own_classes(video)], tmp_path / "out"
+    labels, xml = write_cvat(videos, out)
+    choices = [attribute["name"] for attribute in json.loads(labels.read_text())[0]["attributes"]]
+    assert choices == ["score", *OWN_NAMES]
+    (track,) = ElementTree.parse(xml).getroot().findall("track")
+    texts = {a.get("name"): a.text for a in track[0].findall("attribute")}
+    assert texts == {"score": "1.000", "score (7)": "true", "stand (81)": "true"}
+    (path,) = write_coco(videos, out)
+    attributes = json.loads(path.read_text())["annotations"][0]["attributes"]
+    assert attributes == {"track_id": 1, "score (7)": 0.9, "stand (81)": 0.9}
+    tasks, config = write_label_studio(videos, out)
+    assert [e.get("value") for e in ElementTree.parse(config).getroot().findall("TimelineLabels/Label")] == OWN_NAMES
+    spans = [r for r in json.loads(tasks.read_text())[0]["predictions"][0]["result"] if r["type"] == "timelinelabels"]
+    assert [span["value"]["timelinelabels"] for span in spans] == [["score (7)"], ["stand (81)"]]
+    labels = write_fiftyone(videos, out)[1]
+    person = json.loads(labels.read_text())["frames"]["1"]["objects"]["objects"][0]
+    assert [attribute["name"] for attribute in person["attrs"]["attrs"]] == ["score (7)", "stand (81)"]
+    (path,) = write_via(videos, out)
+    project = json.loads(path.read_text())
+    assert list(project["attribute"]["2"]["options"].values()) == OWN_NAMES
+    assert project["metadata"]["1_0"]["av"] == {"1": "1", "2": "7,81"}
+    assert project["metadata"]["1_2"]["av"] == {"3": "1: score (7)"}
+
+
+def test_boxes_in_the_pixels_that_each_tool_sees(video: AnnotatedVideo, tmp_path: Path) -> None:
+    """Pixels twice as wide as they are high: CVAT and FFmpeg see frames 100 wide, a player shows them 200 wide."""
+    wide, out = replace(video, unstretched_size=(100, 100)), tmp_path / "out"
+    root = ElementTree.parse(write_cvat([wide], out)[1]).getroot()
+    assert [root.findtext(f"meta/task/original_size/{side}") for side in ("width", "height")] == ["100", "100"]
+    box = root.findall("track")[1].find("box")
+    assert box is not None and (box.get("xtl"), box.get("ytl"), box.get("xbr")) == ("60.00", "50.00", "100.00")
+    content = json.loads(write_coco([wide], out)[0].read_text())
+    assert (content["images"][0]["width"], content["images"][0]["height"]) == (100, 100)
+    assert content["annotations"][2]["bbox"] == [60, 50, 40, 50]
+    np.testing.assert_allclose(read_coco_json(out / "instances.json").boxes_fraction[0], ONE, atol=WRITTEN_BOXES)
+    project = json.loads(write_via([wide], out)[0].read_text())
+    assert [2, 120.0, 50.0, 80.0, 50.0] in [entry["xy"] for entry in project["metadata"].values()]
+
+
+def test_times_on_the_clock_of_a_player(video: AnnotatedVideo, tmp_path: Path) -> None:
+    """Pictures from 3 s on: VIA and Label Studio show the player's time, CVAT and FiftyOne number the frames."""
+    late, out = replace(video, start_seconds=3.0), tmp_path / "out"
+    times = [entry["z"] for entry in json.loads(write_via([late], out)[0].read_text())["metadata"].values()]
+    assert times == [[3.0], [4.0], [4.0], [6.0], [3.0, 6.5], [3.5, 4.5], [3.5, 4.5]]
+    results = json.loads(write_label_studio([late], out)[0].read_text())[0]["predictions"][0]["result"]
+    steps = results[0]["value"]["sequence"]
+    assert [(step["frame"], step["time"]) for step in steps] == [(31, 3), (41, 4), (46, 4.5), (61, 6), (66, 6.5)]
+    assert results[0]["value"]["framesCount"] == 70 and results[2]["value"]["ranges"] == [{"start": 31, "end": 66}]
+    assert write_cvat([late], out / "late")[1].read_text() == write_cvat([video], out / "now")[1].read_text()
+
+
+def test_label_studio_numbers_frames_by_time(video: AnnotatedVideo, tmp_path: Path) -> None:
+    """Frames at 0, 0.2 ... 0.8, then at 1 + i / 30: the average is 17.4 a second, and 1.5 s is frame 27 by time."""
+    times = np.concatenate([np.arange(5) / 5, 1 + np.arange(30) / 30])
+    moments = [keyframe(t, {1: ONE}) for t in (0, 0.4, 1.5)]
+    uneven = replace(video, frame_times=times, keyframes=moments, tubes=())
+    (task,) = json.loads(write_label_studio([uneven], tmp_path)[0].read_text())
+    fps = task["data"]["fps"]
+    steps = [s for s in task["predictions"][0]["result"][0]["value"]["sequence"] if s["enabled"]]
+    assert [step["frame"] for step in steps] == [round(t * fps) + 1 for t in (0, 0.4, 1.5)] == [1, 8, 27]
+
+
+def test_label_studio_finds_videos_below_one_root(video: AnnotatedVideo, tmp_path: Path) -> None:
+    odd = tmp_path / "more videos" / "b & c#1.mp4"
+    odd.parent.mkdir()
+    odd.touch()
+    videos = [video, replace(video, video_id="b", path=odd)]
+    tasks = json.loads(write_label_studio(videos, tmp_path / "out")[0].read_text())
+    found = [parse_qs(urlsplit(task["data"]["video"]).query)["d"][0] for task in tasks]
+    root = tmp_path.parent
+    assert found == [f"{tmp_path.name}/videos/a.b.mp4", f"{tmp_path.name}/more videos/b & c#1.mp4"]
+    assert all((root / name).is_file() for name in found)
+    note = storage_note(videos)
+    assert "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true" in note
+    assert f"LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={root}, and add {tmp_path} to" in note
 
 
 def test_frames_sizes_and_when_people_leave(video: AnnotatedVideo) -> None:
@@ -116,16 +213,18 @@ def test_cvat_tracks(video: AnnotatedVideo, tmp_path: Path) -> None:
         "stand": "true",
         "read": "true",
     }
-    assert {a.get("name"): a.text for a in one[0].findall("attribute")}["read"] == "false"
+    # What person 1 never does is false by default.
+    assert {a.get("name") for a in one[0].findall("attribute")} == {"score", "stand"}
     spec = json.loads(labels.read_text())
     declared = {e.findtext("name") for e in root.iter("attribute") if e.find("name") is not None}
-    assert {a["name"] for a in spec[0]["attributes"]} == declared == {"score", "stand", "read"}
+    assert {a["name"] for a in spec[0]["attributes"]} == declared == {"score", *(action.name for action in AVA)}
+    assert {e.findtext("default_value") for e in root.iter("attribute") if e.findtext("name") == "read"} == {"false"}
 
 
 def test_label_studio_tasks(video: AnnotatedVideo, tmp_path: Path) -> None:
     tasks, config = write_label_studio([video], tmp_path / "out")
     (task,) = json.loads(tasks.read_text())
-    assert task["data"]["video"] == "/data/local-files/?d=a.b.mp4" and task["data"]["fps"] == 10
+    assert task["data"]["video"] == "/data/local-files/?d=videos/a.b.mp4" and task["data"]["fps"] == 10
     results = task["predictions"][0]["result"]
     people = [r for r in results if r["type"] == "videorectangle"]
     steps = [(s["frame"], s["enabled"]) for s in people[0]["value"]["sequence"]]
@@ -142,7 +241,7 @@ def test_label_studio_tasks(video: AnnotatedVideo, tmp_path: Path) -> None:
     view = ElementTree.parse(config).getroot()
     names = {element.get("name") for element in view}
     assert {r["from_name"] for r in results} <= names and {r["to_name"] for r in results} <= names
-    assert [label.get("value") for label in view.findall("TimelineLabels/Label")] == ["stand", "read"]
+    assert [label.get("value") for label in view.findall("TimelineLabels/Label")] == [action.name for action in AVA]
 
 
 def test_fiftyone_manifest_and_labels(video: AnnotatedVideo, tmp_path: Path) -> None:
@@ -156,7 +255,13 @@ def test_fiftyone_manifest_and_labels(video: AnnotatedVideo, tmp_path: Path) -> 
     assert (one["index"], two["index"]) == (1, 2)
     assert two["bounding_box"]["bottom_right"] == {"x": 1.0, "y": 1.0}
     assert {a["name"]: a["value"] for a in two["attrs"]["attrs"]} == {"stand": 0.9, "read": 0.6}
-    assert [e["support"]["ranges"] for e in content["events"]["events"]] == ["1-36", "6-16", "6-16"]
+    events = content["events"]["events"]
+    assert [e["support"]["ranges"] for e in events] == ["1-36", "6-16", "6-16"]
+    assert [[(a["name"], a["value"]) for a in e["attrs"]["attrs"]] for e in events] == [
+        [("person", 1)],
+        [("person", 2)],
+        [("person", 2)],
+    ]
 
 
 def test_fiftyone_takes_no_dots_in_names(video: AnnotatedVideo, tmp_path: Path) -> None:
@@ -187,7 +292,7 @@ def test_via_project(video: AnnotatedVideo, tmp_path: Path) -> None:
         ([0.5, 1.5], {"3": "2: stand"}),
         ([0.5, 1.5], {"3": "2: read"}),
     ]
-    assert project["attribute"]["2"]["options"] == {"12": "stand", "48": "read"}
+    assert project["attribute"]["2"]["options"] == {str(action.id): action.name for action in AVA}
 
 
 def test_tubes_in_every_format_say_the_same(video: AnnotatedVideo, tmp_path: Path) -> None:

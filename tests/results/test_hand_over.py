@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
+from xml.etree import ElementTree
 
+import av
 import numpy as np
 import pytest
 import typer
 from people import detections
 from PIL import Image
 from typer.testing import CliRunner
-from videos import constant_rate, write_numbered_video
+from videos import constant_rate, frame_number, numbered_frame, write_numbered_video
 
 from ava_detect.cli import hand_over as commands
 from ava_detect.errors import AvaDetectError, ConfigError, FormatError
 from ava_detect.formats.ava_csv import AvaTable, write_ava_csv, write_ava_table
-from ava_detect.formats.jsonl import write_jsonl
+from ava_detect.formats.jsonl import read_jsonl, write_jsonl
 from ava_detect.results.export.hand_over import TOOLS, find_tubes, hand_over
 from ava_detect.results.saved import ReadOptions, read_saved_results, with_columns_of
 from ava_detect.structures import ActionDetections
-from ava_detect.structures.labels import LabelMap
+from ava_detect.structures.labels import Action, LabelMap
+from ava_detect.video.reader import VideoReader
+from ava_detect.visualization.page.write_page import visualize
 from ava_detect.visualization.pictures import make_pictures
 
 STAND, SWIM, WALK = 12, 13, 14
@@ -102,6 +108,136 @@ def test_a_video_that_has_moved(results: Path, tmp_path: Path) -> None:
     assert hand_over(results, "cvat", tmp_path / "out", ReadOptions(elsewhere)).num_boxes == 3
 
 
+UNSAFE = ("../../x", "/tmp/x", "..", "", "a\0b", "A", "a", "..\\\\..\\\\y", "e\u0301", "\u00e9", "x" * 300)
+
+
+@pytest.mark.parametrize("tool", [*TOOLS, "images", "pictures", "page"])
+def test_no_id_leads_out_of_the_folder(results: Path, tmp_path: Path, tool: str) -> None:
+    """Ids that are paths, or names that meet on some file systems: a file for each, all of them inside."""
+    unsafe = tmp_path / "deep" / "deeper" / "unsafe"
+    unsafe.mkdir(parents=True)
+    lines = []
+    for number, video_id in enumerate(UNSAFE):
+        keyframes = [replace(k, video_id=video_id) for k in read_jsonl(results / "one.jsonl", LabelMap.ava())]
+        write_jsonl(unsafe / f"{number}.jsonl", keyframes, LabelMap.ava())
+        source, outputs = str(tmp_path / "one.mp4"), [f"{number}.jsonl"]
+        lines.append({"video_id": video_id, "source": source, "status": "done", "outputs": outputs})
+    manifest = "".join(f"{json.dumps(line)}\n" for line in [{"settings": {}}, *lines])
+    (unsafe / "manifest.jsonl").write_text(manifest)
+    before = set(tmp_path.rglob("*"))
+    out = tmp_path / "deep" / "deeper" / "out"
+    if tool == "page":
+        assert visualize(unsafe, out, placing="refer").all_well
+    elif tool == "pictures":
+        made = make_pictures(unsafe, out, ["contact-sheet"])
+        assert made.problems == () and len(set(made.files)) == len(UNSAFE)
+    else:
+        done = hand_over(unsafe, "coco" if tool == "images" else tool, out, images=tool == "images")
+        assert len(set(done.files)) == len(done.files) and all(path.is_relative_to(out) for path in done.files)
+    new = set(tmp_path.rglob("*")) - before
+    assert all(path.resolve().is_relative_to(out) for path in new)
+    named = [path for path in new if path.is_file() and tool in ("cvat", "fiftyone") and path.name[0] not in "lm"]
+    assert len(named) in (0, len(UNSAFE)), "a file for each"
+    for path in (path for path in named if path.suffix == ".xml"):
+        ElementTree.parse(path)
+
+
+def write_anamorphic(path: Path, sample_aspect: Fraction) -> Path:
+    """30 numbered frames of 160x96, 10 a second, whose pixels are not square."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = sample_aspect
+        for number in range(30):
+            frame = av.VideoFrame.from_ndarray(numbered_frame(number, 160, 96), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def one_person(path: Path, video_id: str) -> Path:
+    keyframes = [
+        detections([(0.25, 0.25, 0.5, 0.75)], [{STAND: 0.9}], video_id=video_id, seconds=float(t), track_ids=[1])
+        for t in range(3)
+    ]
+    write_jsonl(path, keyframes, LabelMap.ava())
+    return path
+
+
+def test_pictures_of_coco_have_the_pixels_of_its_boxes(tmp_path: Path) -> None:
+    """Of anamorphic video they are those that FFmpeg cuts, not stretched, and show the frames of the keyframes."""
+    video = write_anamorphic(tmp_path / "v.mp4", Fraction(4, 3))
+    assert VideoReader(video).info.width == 213
+    results, out = one_person(tmp_path / "v.jsonl", "v"), tmp_path / "out"
+    done = hand_over(results, "coco", out, ReadOptions(tmp_path), images=True)
+    content = json.loads((out / "instances.json").read_text())
+    assert done.files == (out / "instances.json", out / "images")
+    assert [(image["width"], image["height"]) for image in content["images"]] == [(160, 96)] * 3
+    assert content["annotations"][0]["bbox"] == [40, 24, 40, 48]
+    for image in content["images"]:
+        with Image.open(out / "images" / image["file_name"]) as picture:
+            assert picture.size == (160, 96) and frame_number(np.array(picture)) == image["frame"]
+    hand_over(results, "coco", out, ReadOptions(tmp_path), images=True)
+    (out / "images" / "v" / "0001.jpg").write_bytes(b"\xff\xd8\xff my own")
+    with pytest.raises(ConfigError, match=r"0001\.jpg exists"):
+        hand_over(results, "coco", out, ReadOptions(tmp_path), images=True)
+    with pytest.raises(ConfigError, match="`images` is for `to=coco`; cvat shows the videos themselves"):
+        hand_over(results, "cvat", out, ReadOptions(tmp_path), images=True)
+
+
+def test_a_video_that_starts_late_has_the_times_of_its_player(tmp_path: Path) -> None:
+    video = write_numbered_video(tmp_path / "v.mp4", [3 + i / 10 for i in range(30)], rate=10)
+    assert VideoReader(video).start_seconds == 3
+    hand_over(one_person(tmp_path / "v.jsonl", "v"), "via", tmp_path / "out", ReadOptions(tmp_path))
+    entries = json.loads((tmp_path / "out" / "via_project.json").read_text())["metadata"].values()
+    assert [entry["z"] for entry in entries if entry["xy"]] == [[3.0], [4.0], [5.0]]
+
+
+@pytest.mark.parametrize(
+    ("size", "turn", "aspect", "unstretched"),
+    [((213, 96), 0, 4 / 3, (160, 96)), ((96, 213), 90, 4 / 3, (96, 160)), ((160, 192), 180, 0.5, (160, 96))],
+)
+def test_upright_frames_in_the_files_own_pixels(
+    size: tuple[int, int], turn: int, aspect: float, unstretched: tuple[int, int], tmp_path: Path
+) -> None:
+    info = VideoReader(write_anamorphic(tmp_path / "v.mp4", Fraction(1))).info
+    assert info.unstretched_size == (160, 96)
+    turned = replace(info, width=size[0], height=size[1], rotation_degrees=turn, sample_aspect=aspect)
+    assert turned.unstretched_size == unstretched
+
+
+def test_correctors_may_choose_any_class(results: Path, tmp_path: Path) -> None:
+    def offered(results: Path, **options: object) -> list[str]:
+        hand_over(results, "via", tmp_path / "out", ReadOptions(tmp_path, **options))  # type: ignore[arg-type]
+        project = json.loads((tmp_path / "out" / "via_project.json").read_text())
+        return list(project["attribute"]["2"]["options"].values())
+
+    # A run that wrote only the actions that it found: with AVA's names, of own classes, and with a label map beside it.
+    few = replace(read_one(results), action_scores=np.ones((1, 2), np.float32), action_ids=np.array([STAND, WALK]))
+    write_jsonl(results / "one.jsonl", [few], LabelMap.ava())
+    assert offered(results / "one.jsonl") == [action.name for action in LabelMap.ava()]
+    own = LabelMap((Action(STAND, "hop"), Action(WALK, "walk"), Action(99, "juggle")))
+    write_jsonl(results / "one.jsonl", [few], own)
+    assert offered(results / "one.jsonl") == ["hop", "walk"]
+    (tmp_path / "own.pbtxt").write_text(own.to_pbtxt())
+    assert offered(results / "one.jsonl", label_map=tmp_path / "own.pbtxt") == ["hop", "walk", "juggle"]
+    lines = (results / "manifest.jsonl").read_text().splitlines()
+    lines[0] = json.dumps({"settings": {"config": {"labels": {"text": own.to_pbtxt()}}}})
+    (results / "manifest.jsonl").write_text("".join(f"{line}\n" for line in lines[:2]))
+    assert offered(results) == ["hop", "walk", "juggle"]
+
+
+def read_one(results: Path) -> ActionDetections:
+    return next(read_jsonl(results / "one.jsonl", LabelMap.ava()))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300])
+def test_a_start_that_is_no_time_is_refused(value: float) -> None:
+    with pytest.raises(ConfigError, match="`start_seconds` is a time in seconds, got"):
+        ReadOptions(start_seconds=value)
+
+
 def test_faults(results: Path, tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"`to` is coco, cvat, .*, got 'cvta' \(did you mean 'cvat'\?\)"):
         hand_over(results, "cvta", tmp_path)
@@ -157,6 +293,8 @@ def test_commands(results: Path, tmp_path: Path) -> None:
     code, output = run("hand-over", results, "--to", "coco", "--out", tmp_path / "coco")
     assert code == 0 and "3 boxes of 1 people in 2 videos, 1 action tubes." in output
     assert (tmp_path / "coco" / "instances.json").is_file()
+    code, output = run("hand-over", results, "--to", "label-studio", "--out", tmp_path / "tasks")
+    assert code == 0 and "Next: start Label Studio with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and" in output
     code, output = run("tubes", results, "--out", tmp_path / "tubes.csv", "--min-peak", 0.5)
     assert code == 0 and output.startswith("1 action tubes:")
     code, output = run("pictures", results, "--out", tmp_path / "pictures", "--plots", "--quiet")

@@ -83,5 +83,7 @@ def test_other_settings_are_refused_with_both_named(source, out):
 
 def test_a_manifest_that_cannot_be_read_is_a_sentence(out):
     (out / MANIFEST).write_text("hello\n")
-    with pytest.raises(FormatError, match=r"manifest\.jsonl cannot be read .* `resume=False` does every video again"):
+    with pytest.raises(
+        FormatError, match=r"manifest\.jsonl, line 1, cannot be read .* `resume=False` does every video"
+    ):
         Manifest(out, {}, resume=True)

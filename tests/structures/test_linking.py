@@ -248,3 +248,32 @@ def test_the_gap_bridges_one_keyframe_without_the_person() -> None:
     """At two and a half intervals, two keyframes around a missed one link, and three around two missed ones do not."""
     assert max_gap_seconds(1.0) == 2.5
     assert 2 * 0.2 < max_gap_seconds(0.2) < 3 * 0.2
+
+
+def test_thousands_of_people_are_linked_as_few_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where people do not overlap, the nearest pairs are those of the greatest total similarity."""
+    chance = np.random.default_rng(0)
+    places = [(0.02 * column, 0.02 * row) for column in range(12) for row in range(10)]
+    moved = [(x + dx, y + dy) for (x, y), (dx, dy) in zip(places, chance.uniform(0, 0.004, (120, 2)), strict=True)]
+    frames = [[person(x, y, 0.01, 0.015) for x, y in where] for where in (places, moved, moved[5:], places)]
+
+    def ids() -> list[list[int]]:
+        linker = Linker(start_score=0.5)
+        scores = [chance.permutation([0.9] * (len(frame) - 9) + [0.2] * 9).tolist() for frame in frames]
+        linked = [linker.update(keyframe(t, frame, scores=scores[t])) for t, frame in enumerate(frames)]
+        return [found.track_ids.tolist() for found in linked if found.track_ids is not None]
+
+    state = chance.bit_generator.state
+    expected = ids()
+    monkeypatch.setattr("ava_detect.structures.linking._MAX_PAIRS", 0)
+    chance.bit_generator.state = state
+    assert ids() == expected
+
+
+def test_a_crowd_takes_no_time_that_grows_with_its_third_power() -> None:
+    """Twenty thousand people would take hours and 20 GB where every pair is compared."""
+    linker = Linker()
+    corners = np.random.default_rng(0).random((2500, 2)) * 0.9
+    boxes = [person(x, y, 0.05, 0.05) for x, y in corners]
+    first = link(linker, 0, *boxes)
+    assert link(linker, 1, *boxes) == first

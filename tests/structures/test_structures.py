@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -94,3 +96,24 @@ def test_a_frame_is_a_picture():
 
 def test_a_clip_of_the_recipe_spans_two_seconds():
     assert ClipSettings().span_seconds == pytest.approx(64 / 30)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"num_frames": 0}, "num_frames must be from 1 to 1024, got 0"),
+        ({"num_frames": 10**9}, "num_frames must be from 1 to 1024, got 1000000000"),
+        ({"sampling_rate": 0}, "sampling_rate must be from 1 to 1000, got 0"),
+        ({"sampling_fps": float("nan")}, "sampling_fps must be from 0.1 to 1000, got nan"),
+        ({"sampling_fps": float("inf")}, "sampling_fps must be from 0.1 to 1000, got inf"),
+        ({"short_side": -1}, "short_side must be from 1 to 4096, got -1"),
+        ({"mean": (123.7, 116.3, 103.5)}, "mean must be from 0 to 1, got (123.7, 116.3, 103.5)"),
+        ({"std": (float("nan"), 1, 1)}, "std must be from 0.0001 to 1, got (nan, 1, 1)"),
+        ({"std": (0.2, 0, 0.2)}, "std must be from 0.0001 to 1, got (0.2, 0, 0.2)"),
+        ({"num_frames": 1024, "sampling_fps": 0.1}, "lasts 20,480 s, more than 3,600 s; lower num_frames or"),
+        ({"sampling": "pts"}, "sampling is 'time' or 'frames', got 'pts'"),
+    ],
+)
+def test_clip_settings_out_of_range_are_refused(setting, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        ClipSettings(**setting)

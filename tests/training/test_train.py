@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+import re
 import signal
 import sys
 from functools import cache
@@ -14,10 +15,10 @@ import torch
 from processes import run_python
 from safetensors.torch import load_file
 
-from ava_detect.errors import ConfigError, DivergedError, MissingDependencyError, TrainingError
+from ava_detect.errors import ConfigError, DivergedError, FormatError, MissingDependencyError, TrainingError
 from ava_detect.training import loop, train
 from ava_detect.training.checkpoint import load_checkpoint
-from ava_detect.training.validation import Score
+from ava_detect.training.validation import FrameMapValidation, Score
 
 SAME_AFTER_RESUME = ("step", "epoch", "loss", "lr", "grad_norm")
 
@@ -209,6 +210,52 @@ def test_the_best_epoch_is_kept_beside_the_last(small_config, val_split, tmp_pat
     for name, value in load_file(tmp_path / "model.safetensors").items():
         assert torch.equal(value, best["model"][name])
     assert any(not torch.equal(best["model"][name], last["model"][name]) for name in best["model"])
+
+
+def test_a_validation_that_fails_loses_no_epoch(small_config, val_split, tmp_path, read_once, monkeypatch):
+    config = small_config(data={"val": val_split}, train={"epochs": 2})
+    expected = train(config, tmp_path / "undisturbed")
+    calls = []
+
+    def fail_at_the_second(self, outcomes, score=FrameMapValidation.score):
+        calls.append(len(outcomes))
+        if len(calls) == 2:
+            raise FormatError("truth.csv, line 3: no")
+        return score(self, outcomes)
+
+    monkeypatch.setattr(FrameMapValidation, "score", fail_at_the_second)
+    last = tmp_path / "out" / "last.pt"
+    message = f"the validation after step 4: truth.csv, line 3: no (nothing is lost: {last} holds the training; correct"
+    with pytest.raises(TrainingError, match=re.escape(message)):
+        train(config, tmp_path / "out")
+    assert load_checkpoint(last)["step"] == 4
+    resumed = train(config, tmp_path / "out", resume=True)
+    assert len(calls) == 3  # what was missing is made up for, and no step is repeated
+    assert (resumed.steps, resumed.score, resumed.best_epoch) == (4, expected.score, expected.best_epoch)
+    folders = tmp_path / "undisturbed", tmp_path / "out"
+    assert_equal(*((folder / "validation.csv").read_text() for folder in folders))
+    assert_equal(*(load_checkpoint(folder / "last.pt") for folder in folders))
+    assert_equal(*(load_file(folder / "model.safetensors") for folder in folders))
+
+
+def test_a_score_whose_checkpoint_was_not_written_is_written_once(
+    small_config, val_split, tmp_path, read_once, monkeypatch
+):
+    config = small_config(data={"val": val_split}, train={"epochs": 1})
+    save = loop.save_checkpoint
+
+    def killed_after_the_validation(path, state):
+        if state["score"] is not None:
+            raise KeyboardInterrupt
+        save(path, state)
+
+    monkeypatch.setattr(loop, "save_checkpoint", killed_after_the_validation)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path)
+    assert (tmp_path / "validation.csv").read_text().count("\n") == 2
+    monkeypatch.setattr(loop, "save_checkpoint", save)
+    assert train(config, tmp_path, resume=True).best_epoch == 1
+    assert (tmp_path / "validation.csv").read_text().count("\n") == 2
 
 
 def test_the_process_is_left_as_it_was(small_config, tmp_path, read_once):

@@ -19,6 +19,8 @@ from ava_detect.errors import WeightsError
 from ava_detect.evaluation.frame_map import evaluate_files
 from ava_detect.formats.ava_csv import read_ava_csv, write_ava_table
 from ava_detect.models.weights import load_weights, save_weights
+from ava_detect.results.people_table import columns_of
+from ava_detect.structures.labels import NO_ACTION, LabelMap
 from ava_detect.training import train
 from ava_detect.training.initialise import initialise
 from ava_detect.training.validation import build_validation, chosen_clips, detail_names
@@ -37,7 +39,9 @@ def write_boxes(truth, path) -> None:
     moments = np.stack([table.video_index, table.timestamps_seconds, table.person_ids], axis=1)
     first = np.unique(moments, axis=0, return_index=True)[1]
     chosen = table[np.sort(first)]
-    write_ava_table(path, replace(chosen, action_ids=0 * chosen.action_ids, person_ids=np.full(len(first), -1)))
+    write_ava_table(
+        path, replace(chosen, action_ids=np.full_like(chosen.action_ids, NO_ACTION), person_ids=np.full(len(first), -1))
+    )
 
 
 def test_annotating_with_the_weights_gives_the_map_of_the_validation(small_config, small_world, val_split, tmp_path):
@@ -55,6 +59,43 @@ def test_annotating_with_the_weights_gives_the_map_of_the_validation(small_confi
     assert float(best["frame_mAP"]) == result.score
     for entry in found.per_class.values():
         assert float(best[entry.name]) == pytest.approx(entry.ap, abs=1e-6, nan_ok=True)
+
+
+def test_actions_numbered_from_zero_keep_their_ids(small_config, small_world, tmp_path):
+    """In the label map, the annotations, training, the weights, the results and the score."""
+    table = read_ava_csv(small_world / "ground_truth.csv", last_column="person_id")
+    # The most frequent action comes first, and gets the id 0.
+    known = LabelMap.from_pbtxt(small_world / "label_map.pbtxt")
+    known = LabelMap(tuple(sorted(known, key=lambda action: -np.count_nonzero(table.action_ids == action.id))))
+    label_map = LabelMap(tuple(replace(action, id=column) for column, action in enumerate(known)))
+    (tmp_path / "map.pbtxt").write_text(label_map.to_pbtxt())
+    truth, people = tmp_path / "truth.csv", tmp_path / "people.csv"
+    write_ava_table(truth, replace(table, action_ids=columns_of(table.action_ids, known).astype(np.int32)))
+    counts = np.bincount(columns_of(table.action_ids, known), minlength=len(known))
+    # A person without an action, whose cell is empty, is not of class 0.
+    negative = tmp_path / "with_negative.csv"
+    negative.write_text(truth.read_text() + "movie_000,0002,0.4,0.4,0.5,0.5,,99\n")
+    write_boxes(negative, people)
+    split = {"annotations": str(negative), "videos": str(small_world / "videos")}
+    config = small_config(
+        labels={"map": str(tmp_path / "map.pbtxt")},
+        data={"train": split, "val": split},
+        train={"epochs": 1, "learning_rate": 0.2},
+    )
+    dataset = build_dataset(config, "train", training=False)
+    marked = sum(dataset.table.label_matrix(index).sum(axis=0) for index in range(len(dataset)))
+    np.testing.assert_array_equal(marked, counts)
+    assert dataset.table.unknown_labels == {}
+
+    result = train(config, tmp_path / "out")
+    annotate_videos(
+        [str(small_world / "videos")], tmp_path / "annotated", weights=result.weights, boxes=people, formats=("csv",)
+    )
+    detections = sorted((tmp_path / "annotated").rglob("*.csv"))
+    assert set(read_ava_csv(detections[0]).action_ids.tolist()) == set(range(len(label_map)))
+    found = evaluate_files(truth, detections, label_map=label_map)
+    assert found.mAP == pytest.approx(result.score, abs=1e-6)
+    assert found.per_class[0].num_gt == counts[0] > 0
 
 
 def test_a_few_keyframes_are_drawn_once_and_scored_alone(small_config, val_split):

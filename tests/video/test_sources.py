@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import os
+import unicodedata
+import warnings
+
 import pytest
 
-from ava_detect.errors import VideoError
+from ava_detect.errors import PassedOverWarning, VideoError
+from ava_detect.storage.addresses import Address
+from ava_detect.video.source_stream import stream_videos
 from ava_detect.video.sources import find_videos, videos_by_id
 
 
@@ -55,8 +61,10 @@ def test_the_runs_own_results_are_no_sources(tree):
     out = tree / "out"
     out.mkdir()
     (out / "a.annotated.mp4").touch()
-    assert not any("out" in source.path.parts for source in find_videos([tree], inside_out=out))
-    with pytest.raises(VideoError, match="holds no video"):
+    with pytest.warns(PassedOverWarning, match=r"passed over 1 file inside `out`.*\(.*a\.annotated\.mp4\)"):
+        found = find_videos([tree], inside_out=out)
+    assert not any("out" in source.path.parts for source in found)
+    with pytest.raises(VideoError, match="holds no video"), pytest.warns(PassedOverWarning, match="inside `out`"):
         find_videos([out], inside_out=out)
 
 
@@ -116,3 +124,131 @@ def test_a_name_of_its_own_goes_before_a_piece_cut_out(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(VideoError, match="holds no video"):
         videos_by_id(tmp_path / "empty")
+
+
+NFC, NFD = (unicodedata.normalize(form, "café über 가") for form in ("NFC", "NFD"))
+
+
+def found_by(find, *sources):
+    """The paths that either way of finding videos finds, relative to the first source where it is a folder."""
+    return sorted(os.path.relpath(video.path, sources[0]) for video in find(sources))
+
+
+@pytest.mark.parametrize("find", [find_videos, stream_videos])
+def test_what_macos_writes_beside_files_is_passed_over_with_a_word(tmp_path, find):
+    for name in ("clip.mp4", "._clip.mp4", "deep/._x.avi", "deep/x.avi", "__MACOSX/deep/._x.avi", "__MACOSX/odd.mp4"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    message = r"passed over 3 files of macOS's own data \(first (__MACOSX|\._clip\.mp4)\)"
+    with pytest.warns(PassedOverWarning, match=message):
+        assert found_by(find, tmp_path) == ["clip.mp4", "deep/x.avi"]
+    with pytest.warns(PassedOverWarning, match=r"passed over 1 file of macOS's own data \(.*__MACOSX/odd\.mp4\)"):
+        assert [video.path for video in find([f"{tmp_path}/**/*.mp4"])] == [tmp_path / "clip.mp4"]
+    # A file that is named is read, whatever its name.
+    assert [video.video_id for video in find([tmp_path / "._clip.mp4"])] == ["._clip"]
+
+
+def test_macos_data_in_a_bucket_are_passed_over(tmp_path, memory_files):
+    for name in ("a.mp4", "._a.mp4", "__MACOSX/._a.mp4"):
+        memory_files(name)
+    with pytest.warns(PassedOverWarning, match=r"passed over 2 files of macOS's own data \(first .*\._a\.mp4\)"):
+        assert [video.video_id for video in stream_videos([f"memory://{tmp_path.name}"])] == ["a"]
+
+
+@pytest.mark.parametrize("find", [find_videos, stream_videos])
+def test_linked_folders_are_followed_and_circles_end(tmp_path, find):
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    for name in ("in/a.mp4", "in/deep/b.mp4", "elsewhere/c.mp4"):
+        (tmp_path / name).touch()
+    (tmp_path / "in" / "deep" / "up").symlink_to(tmp_path / "in")
+    (tmp_path / "in" / "deep" / "itself").symlink_to("itself")
+    (tmp_path / "in" / "linked").symlink_to(tmp_path / "elsewhere")
+    with pytest.warns(PassedOverWarning, match=r"passed over 1 folder linked to one read already .*deep/up"):
+        assert found_by(find, tmp_path / "in") == ["a.mp4", "deep/b.mp4", "linked/c.mp4"]
+
+
+@pytest.mark.parametrize("find", [find_videos, stream_videos])
+def test_links_that_lead_nowhere_are_left_for_the_run_to_report(tmp_path, find):
+    (tmp_path / "a.mp4").touch()
+    (tmp_path / "gone.mp4").symlink_to("nothing")
+    (tmp_path / "circle.mp4").symlink_to("circle.mp4")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    assert found_by(find, tmp_path) == ["a.mp4", "circle.mp4", "gone.mp4", "pipe.mp4"]
+    assert len(list(find([f"{tmp_path}/*.mp4"]))) == 4
+    # Each alone, too; their places are known without being followed.
+    assert [video.location for video in stream_videos([tmp_path / "circle.mp4"])] == [str(tmp_path / "circle.mp4")]
+
+
+@pytest.mark.parametrize("find", [find_videos, stream_videos])
+@pytest.mark.parametrize("name", ["x" * 300 + ".mp4", "a\0b.mp4"])
+def test_names_that_no_file_can_have_are_no_files(tmp_path, find, name):
+    (tmp_path / "a.mp4").touch()
+    assert len(list(find([tmp_path / "a.mp4", tmp_path / name]))) == 2
+
+
+@pytest.mark.parametrize("suffix", ["asf", "vob", "3g2", "mpe", "MPE", "m2v", "f4v", "dv", "divx", "qt"])
+@pytest.mark.parametrize("find", [find_videos, stream_videos])
+def test_films_of_all_kinds_are_found(tmp_path, find, suffix):
+    (tmp_path / f"a.{suffix}").touch()
+    assert found_by(find, tmp_path) == [f"a.{suffix}"]
+
+
+@pytest.mark.parametrize("find", [find_videos, stream_videos])
+def test_parts_of_a_pattern_that_exist_as_written_are_no_pattern(tmp_path, find):
+    for name in ("day[1]/a.mp4", "day1/b.mp4", "day[1]/take[2].mp4", "day[1]/take2.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert [video.path.name for video in find([f"{tmp_path}/day[1]/take[2].mp4"])] == ["take[2].mp4"]
+    assert [video.path.name for video in find([f"{tmp_path}/day[1]/a*.mp4"])] == ["a.mp4"]
+    assert [video.path.name for video in find([f"{tmp_path}/day[0-9]/*.mp4"])] == ["b.mp4"]
+
+
+@pytest.fixture
+def memory_files(tmp_path):
+    import fsspec
+
+    files = fsspec.filesystem("memory")
+    yield lambda name: files.pipe_file(f"/{tmp_path.name}/{name}", b"x")
+    files.rm(f"/{tmp_path.name}", recursive=True)
+
+
+def test_brackets_in_an_address_are_a_name_where_that_exists(tmp_path, memory_files):
+    for name in ("take[1].mp4", "take1.mp4", "take2.mp4", "day[2]/a.mp4", "day2/b.mp4"):
+        memory_files(name)
+    root = f"memory://{tmp_path.name}"
+
+    def names(*sources):
+        return [Address(str(video.path)).name for video in stream_videos(sources)]
+
+    assert names(f"{root}/take[1].mp4") == ["take[1].mp4"]
+    assert names(f"{root}/take[12].mp4") == ["take1.mp4", "take2.mp4"]
+    assert names(f"{root}/day[2]") == ["a.mp4"]
+    assert names(f"{root}/day[2]/*.mp4") == ["a.mp4"]
+    assert names(f"{root}/day[0-9]/*.mp4") == ["b.mp4"]
+
+
+def test_both_forms_of_an_accent_name_the_same_video(tmp_path):
+    (tmp_path / f"{NFD}.mp4").touch()
+    files = videos_by_id(tmp_path)
+    assert NFC in files
+    assert NFD in files
+    assert files[NFC][0].path.name == f"{NFD}.mp4"
+    assert files.get(f"{NFC}.mp4") == files[NFD]
+    # The id is written as the file is called.
+    assert [video.video_id for video in find_videos([tmp_path])] == [NFD]
+
+
+def test_files_that_differ_only_in_the_form_of_an_accent_have_different_ids(tmp_path):
+    for name in (NFC, NFD):
+        (tmp_path / f"{name}.mp4").touch()
+    ids = [unicodedata.normalize("NFC", video.video_id).casefold() for video in find_videos([tmp_path])]
+    assert len(set(ids)) == 2
+    assert len(videos_by_id(tmp_path)[NFC]) == 2
+
+
+def test_nothing_is_said_of_a_folder_of_which_all_is_read(tree):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        find_videos([tree])
+        list(stream_videos([tree]))

@@ -57,11 +57,14 @@ class Limits:
     tries: int = 2
 
     def __post_init__(self) -> None:
-        if self.stall_seconds <= 0 or self.total_seconds <= 0 or self.tries < 1:
+        # Written so that NaN is refused, too.
+        if not (self.stall_seconds > 0 and self.total_seconds > 0 and self.tries >= 1):
             raise ConfigError(
                 f"limits are positive seconds and at least one try, got {self.stall_seconds:g} s, "
                 f"{self.total_seconds:g} s and {self.tries} tries"
             )
+        if self.memory_bytes is not None and not self.memory_bytes > 0:
+            raise ConfigError(f"a memory limit is above 0, got {self.memory_bytes} bytes")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterable
+from functools import partial
 
 from ava_detect.annotation.engines.base import (
     Heartbeat,
@@ -26,6 +27,7 @@ from ava_detect.annotation.engines.base import (
 from ava_detect.annotation.engines.local_servers import LocalServers
 from ava_detect.annotation.engines.watched_process import WatchedProcess
 from ava_detect.errors import EngineError
+from ava_detect.inference.background import Background
 
 
 class LocalEngine:
@@ -121,11 +123,19 @@ class LocalEngine:
             finally:
                 process.close()
 
-        threads = [threading.Thread(target=run_worker, args=(process,), daemon=True) for process in processes]
+        def stop() -> None:
+            # Kill the processes: threads that wait for a reply wake up, and can be joined.
+            closed.set()
+            if servers is not None:
+                servers.interrupt()
+            for process in processes:
+                process.interrupt()
+
+        background = Background(stop)
         try:
-            for thread in threads:
-                thread.start()
-            num_running = len(threads)
+            for process in processes:
+                background.start_thread(partial(run_worker, process), "worker")
+            num_running = len(processes)
             while num_running:
                 outcome = outcomes.get()
                 if isinstance(outcome, BaseException):
@@ -135,14 +145,7 @@ class LocalEngine:
                 else:
                     yield outcome
         finally:
-            # Kill the processes first: threads that wait for a reply wake up, and can be joined.
-            closed.set()
-            if servers is not None:
-                servers.interrupt()
-            for process in processes:
-                process.interrupt()
-            for thread in threads:
-                thread.join()
+            background.close()
             if servers is not None:
                 servers.close()
 

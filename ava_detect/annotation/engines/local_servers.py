@@ -6,11 +6,13 @@ import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from ava_detect.annotation.engines.base import MAX_SERVER_LOSSES, Ask, Heartbeat, Limits, ServiceFactory, Stopped
 from ava_detect.annotation.engines.watched_process import WatchedProcess
 from ava_detect.errors import AvaDetectError, EngineError
+from ava_detect.inference.background import Background
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,7 @@ class LocalServers:
         self._on_failure = on_failure
         # None: no server will become free again.
         self._free: queue.SimpleQueue[WatchedProcess[Any, Any] | None] = queue.SimpleQueue()
-        self._starting = [
-            threading.Thread(target=self._start, args=(process,), daemon=True) for process in self._processes
-        ]
+        self._background = Background(self.interrupt)
         self._lock = threading.Lock()
         self._started = False
 
@@ -64,8 +64,8 @@ class LocalServers:
         with self._lock:
             started, self._started = self._started, True
         if not started:
-            for thread in self._starting:
-                thread.start()
+            for process in self._processes:
+                self._background.start_thread(partial(self._start, process), "server start")
 
     def ask(self, request: Any) -> Any:
         """Send a request to the first server that is free; from any thread. See ``base.Ask``.
@@ -109,10 +109,7 @@ class LocalServers:
 
     def close(self) -> None:
         """End all processes and their threads, when no request is open."""
-        self.interrupt()
-        if self._started:
-            for thread in self._starting:
-                thread.join()
+        self._background.close()
         for process in self._processes:
             process.close()
 

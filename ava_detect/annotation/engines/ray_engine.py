@@ -8,11 +8,15 @@ reserves its cores and its GPU while Ray restarts it.
 
 from __future__ import annotations
 
+import os
 import pickle
+import re
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ava_detect.annotation.engines.base import (
@@ -36,6 +40,10 @@ if TYPE_CHECKING:
 Count = Callable[[Outcome[Any, Any]], Mapping[str, float]]
 
 _WAIT_SECONDS = 5.0
+_TOKEN_ADVICE = (
+    "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN (or RAY_AUTH_TOKEN_PATH, or the file ~/.ray/auth_token) to that of the "
+    "cluster's head, where `ray get-auth-token` prints it"
+)
 _SECONDS_BETWEEN_SIZE_CHECKS = 30.0
 # An item whose actors die this often may be what kills them.
 _MAX_LOSSES = 5
@@ -96,7 +104,7 @@ class RayEngine:
         """Run work over items; see ``Engine.run``.
 
         Raises:
-            ConfigError: No such cluster answers.
+            ConfigError: No such cluster answers, or it does not accept this process.
         """
         waiting = WorkQueue(items, self._limits.tries)
         if waiting.is_empty():
@@ -108,8 +116,10 @@ class RayEngine:
                 ray.init(
                     address=self._address, log_to_driver=False, include_dashboard=False if not self._address else None
                 )
-            except (ConnectionError, ValueError, RuntimeError) as error:
-                raise ConfigError(f"no Ray cluster answers at {self._address or 'this machine'} ({error})") from error
+            except getattr(ray.exceptions, "AuthenticationError", ()) as error:  # since Ray 2.52
+                raise ConfigError(f"{self._place()} wants a token, and {_token_here()}; {_TOKEN_ADVICE}") from error
+            except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+                raise ConfigError(self._refusal(error)) from error
         with ExitStack() as stack:
             if is_ours:
                 stack.callback(ray.shutdown)
@@ -125,6 +135,21 @@ class RayEngine:
                     counters.add(self._count(outcome))
                 yield outcome
 
+    def _place(self) -> str:
+        return f"the Ray cluster at {self._address or 'this machine'}"
+
+    def _refusal(self, error: Exception) -> str:
+        """Why no cluster could be joined: nothing listens, or what listens does not accept this process.
+
+        Ray's own error is the same for both: it writes that a token is missing or wrong into its log only.
+        """
+        if not any(_listens(*found) for found in re.findall(r"([\w.-]+):(\d+)", f"{self._address} {error}")):
+            return f"no Ray cluster answers at {self._address or 'this machine'} ({error})"
+        return (
+            f"{self._place()} can be reached and does not accept this process ({error}): mostly it wants a token, and "
+            f"{_token_here()}; {_TOKEN_ADVICE}; or its version of Ray is another than {self._ray.__version__} here"
+        )
+
     def _start_servers(self, service_factory: ServiceFactory | None) -> RayServers | None:
         if self.servers is None or service_factory is None:
             return None
@@ -137,6 +162,27 @@ class RayEngine:
         if asked is not None:
             return asked
         return 1.0 if self._ray.cluster_resources().get("GPU", 0) >= 1 else 0.0
+
+
+def _listens(host: str, port: str) -> bool:
+    """Whether something accepts connections there."""
+    try:
+        with socket.create_connection((host, int(port)), timeout=_WAIT_SECONDS):
+            return True
+    except (OSError, ValueError, OverflowError):
+        return False
+
+
+def _token_here() -> str:
+    """What this process has of Ray's token authentication, as a clause."""
+    variables = [name for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH") if os.environ.get(name)]
+    has_file = (Path.home() / ".ray" / "auth_token").is_file()
+    if not variables and not has_file:
+        return "there is none here"
+    if os.environ.get("RAY_AUTH_MODE", "").lower() not in ("", "token"):
+        return "RAY_AUTH_MODE is not token here"
+    source = variables[0] if variables else "~/.ray/auth_token"
+    return f"the one here ({source}) is not the cluster's"
 
 
 class _Pool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -43,7 +44,8 @@ class ClusterSettings:
     model_cores: int = 1
 
     def __post_init__(self) -> None:
-        if self.cores < 1 or (self.gpus is not None and self.gpus < 0):
+        # Written so that NaN is refused, too.
+        if self.cores < 1 or (self.gpus is not None and not 0 <= self.gpus < math.inf):
             raise ConfigError(f"a worker has at least 1 core and no less than 0 GPUs, got {self.cores} and {self.gpus}")
         if self.model_cores < 1 or (self.models is not None and self.models < 1):
             raise ConfigError(
@@ -95,10 +97,15 @@ def limits_of(
 
     Returns:
         The limits with the defaults for the others; None where no option was given.
+
+    Raises:
+        ConfigError: A limit is not positive.
     """
     given = {"stall_seconds": stall_seconds, "total_seconds": total_seconds, "tries": tries}
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if memory_gib is not None:
+        if not 0 < memory_gib < math.inf:
+            raise ConfigError(f"`memory_gib` is a number of GiB above 0, got {memory_gib}")
         changes["memory_bytes"] = int(memory_gib * (1 << 30))
     return replace(Limits(), **changes) if changes else None
 

@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any, Generic
@@ -23,6 +23,7 @@ import psutil
 from ava_detect.annotation.engines import messages
 from ava_detect.annotation.engines.base import Ask, Heartbeat, Item, Limits, Result, Stopped, WorkFactory
 from ava_detect.errors import AvaDetectError, MissingDependencyError, StoreError, message_of
+from ava_detect.inference.background import Background
 from ava_detect.storage.scratch import remove_abandoned_folders
 
 _POLL_SECONDS = 0.2
@@ -49,7 +50,8 @@ class WatchedProcess(Generic[Item, Result]):
         self._make_work = work_factory
         self._limits = limits
         self._ask = ask
-        self._asking = ThreadPoolExecutor(1, "ava-detect asking")
+        # Otherwise multiprocessing would wait for the child when the interpreter ends.
+        self._background = Background(self.interrupt)
         self._process: SpawnProcess | None = None
         self._pipe: Connection | None = None
         # The thread that closes may be another than the one that waits for a result.
@@ -66,6 +68,7 @@ class WatchedProcess(Generic[Item, Result]):
         if self._process is not None and self._process.is_alive():
             return
         self.end()
+        self._background.begin()
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         with self._lock:
@@ -123,9 +126,8 @@ class WatchedProcess(Generic[Item, Result]):
 
     def close(self) -> None:
         """End the child and release what it held; for the thread that waits for results."""
-        self.interrupt()
+        self._background.close()
         self.end()
-        self._asking.shutdown(wait=False)
 
     def _send(self, message: _Message) -> None:
         assert self._pipe is not None, "a started child has a pipe"
@@ -161,7 +163,16 @@ class WatchedProcess(Generic[Item, Result]):
 
     def _answer(self, request: Any, limits: Limits) -> None:
         """Answer a request of the child, which may go on with its item meanwhile and stays under the watchdog."""
-        answer: Future[Any] = self._asking.submit(self._ask, request)
+        answer: Future[Any] = Future()
+
+        def ask() -> None:
+            try:
+                answer.set_result(self._ask(request))
+            except BaseException as error:  # Raised again below.
+                answer.set_exception(error)
+
+        # Nothing waits for this thread: a server may be stuck in what the child asked.
+        threading.Thread(target=ask, daemon=True, name="ava-detect asking").start()
         while not wait([answer], _POLL_SECONDS).done:
             if self._closed:
                 raise self._death()

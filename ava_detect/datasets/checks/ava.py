@@ -5,16 +5,16 @@ Shapes: R rows of the annotations, V annotated videos.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from ava_detect.config import SplitConfig
 from ava_detect.datasets.checks.report import SplitSummary
-from ava_detect.datasets.checks.rows import BoolArray, RowFindings, check_ground_truth, check_proposals
+from ava_detect.datasets.checks.rows import RowFindings, check_ground_truth, check_proposals
 from ava_detect.datasets.checks.split import CheckedSplit
 from ava_detect.datasets.checks.videos import (
     VideoFacts,
@@ -23,13 +23,13 @@ from ava_detect.datasets.checks.videos import (
     end_seconds,
     media_of,
 )
+from ava_detect.datasets.keyframe_table import read_keyframe_table
 from ava_detect.errors import FormatError
-from ava_detect.evaluation.keyframes import IntArray, KeyframeKeys
+from ava_detect.evaluation.keyframes import IntArray, KeyframeKeys, key_seconds
+from ava_detect.formats.annotation_files import read_ground_truth, read_person_boxes
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
-from ava_detect.formats.coco_json import read_coco_json
+from ava_detect.formats.row_checks import BoolArray
 from ava_detect.structures.labels import LabelMap
-
-_ROUNDING_SECONDS = 1e-6
 
 
 class AvaSplit(CheckedSplit):
@@ -50,8 +50,10 @@ class AvaSplit(CheckedSplit):
         super().__init__(name, folder, media_of(files))
         self._files = files
         self._min_proposal_score = min_proposal_score
+        self._start_seconds = start_seconds
         self._numbering = KeyframeKeys()
-        self._table, self._keys = self._read(files.annotations, "person_id") or (
+        read_truth = partial(read_ground_truth, start_seconds=start_seconds, actions_required=True)
+        self._table, self._keys = self._read(files.annotations, read_truth) or (
             AvaTable.empty(),
             np.zeros(0, np.int64),
         )
@@ -64,7 +66,7 @@ class AvaSplit(CheckedSplit):
         """See ``CheckedSplit.video_ids``."""
         return self._table.video_ids
 
-    def check_rows(self, known_ids: Iterable[int]) -> None:
+    def check_rows(self, known_ids: Iterable[int], scored_ids: Sequence[int]) -> None:
         """See ``CheckedSplit.check_rows``."""
         rows = RowFindings(self.name, self._files.annotations, self._table)
         check_ground_truth(rows, known_ids=known_ids, starts_seconds=self._starts, keys=self._keys)
@@ -73,18 +75,23 @@ class AvaSplit(CheckedSplit):
             self._check_exclusions(self._files.exclude)
         if self._files.proposals is not None:
             self._check_proposals(self._files.proposals)
+        if not self.has_problem:
+            self._check_as_training(scored_ids)
 
     def check_files(self, facts: Mapping[Path, VideoFacts], min_fps: float) -> None:
         """See ``CheckedSplit.check_files``."""
         self.findings += check_names(self.name, self.video_ids, self.media, self.folder)
         fact_of = {video: facts[path] for video, path in self.paths.items()}
         self.findings += check_facts(self.name, fact_of.values(), min_fps)
-        # Rows at or past the end of their video, in seconds of the movie.
-        ends = self._starts + np.array([end_seconds(fact_of.get(video)) for video in self.video_ids])  # [V]
-        past = self._used & (self._table.timestamps_seconds >= _per_row(ends, self._table) - _ROUNDING_SECONDS)  # [R]
-        # Count keyframes, not rows, and report each video once, at its first such keyframe.
-        keyframes = first_of_each(self._keys, past)  # [R]
-        num_past = np.bincount(self._table.video_index[keyframes], minlength=len(ends))  # [V]
+        # One row for each keyframe whose time is past the end of its video: those that training cannot read.
+        seconds = key_seconds(self._keys) - (self._starts[self._table.video_index] if len(self._table) else 0)  # [R]
+        keyframes = first_of_each(self._keys, self._used & (seconds >= 0))  # [R]
+        facts_of = [fact_of.get(video) for video in self.video_ids]
+        for row in np.flatnonzero(keyframes).tolist():
+            fact = facts_of[self._table.video_index[row]]
+            keyframes[row] = fact is not None and not fact.error and not fact.holds(float(seconds[row]))
+        num_past = np.bincount(self._table.video_index[keyframes], minlength=len(self.video_ids))  # [V]
+        ends = self._starts + np.array([end_seconds(fact) for fact in facts_of])  # [V], seconds of the movie
 
         def detail(row: int) -> str:
             video = int(self._table.video_index[row])
@@ -109,8 +116,23 @@ class AvaSplit(CheckedSplit):
             rows_of_class={action_id: rows_of.get(action_id, 0) for action_id in label_map.ids},
         )
 
+    def _check_as_training(self, action_ids: Sequence[int]) -> None:
+        """Read the files as training or, for a split called "val", a test does, which may refuse them as a whole."""
+        try:
+            read_keyframe_table(
+                self._files.annotations,
+                action_ids=action_ids,
+                proposals=self._files.proposals,
+                exclude=self._files.exclude,
+                min_proposal_score=self._min_proposal_score,
+                start_seconds=self._start_seconds,
+                training=self.name != "val",
+            )
+        except FormatError as error:
+            self.note("unusable-annotations", [str(error)], unit="file")
+
     def _check_exclusions(self, path: str) -> None:
-        if (read := self._read(path, "score")) is None:
+        if (read := self._read(path, read_ava_csv)) is None:
             return
         excluded, keys = read
         rows = RowFindings(self.name, path, excluded)
@@ -119,7 +141,7 @@ class AvaSplit(CheckedSplit):
         self._used = ~np.isin(self._keys, keys)
 
     def _check_proposals(self, path: str) -> None:
-        if (read := self._read(path, "score")) is None:
+        if (read := self._read(path, read_person_boxes)) is None:
             return
         proposals, keys = read
         rows = RowFindings(self.name, path, proposals)
@@ -139,11 +161,10 @@ class AvaSplit(CheckedSplit):
         rows.add("keyframe-without-proposals", first, lambda row: detail, unit="keyframe")
         self.findings += rows.findings()
 
-    def _read(self, path: str, last_column: Literal["score", "person_id"]) -> tuple[AvaTable, IntArray] | None:
-        """Read a csv or COCO json: rows and their keyframe keys; where it cannot be read, add a finding."""
-        is_json = Path(path).suffix.lower() == ".json"
+    def _read(self, path: str, read: Callable[[str], AvaTable]) -> tuple[AvaTable, IntArray] | None:
+        """Read a file: rows and their keyframe keys; where it cannot be read, add a finding."""
         try:
-            table = read_coco_json(path) if is_json else read_ava_csv(path, last_column=last_column)
+            table = read(path)
             return table, self._numbering.of_rows(table)
         except FormatError as error:
             self.note("unreadable-file", [str(error)], unit="file")
@@ -164,8 +185,3 @@ def first_of_each(groups: npt.NDArray[np.integer], chosen: BoolArray) -> BoolArr
     first = np.zeros(len(chosen), np.bool_)
     first[rows[np.unique(groups[rows], return_index=True)[1]]] = True  # unique returns first occurrences
     return first
-
-
-def _per_row(per_video: npt.NDArray[np.float64], table: AvaTable) -> npt.NDArray[np.float64]:
-    """Spread values of videos ``[V]`` over the rows ``[R]``."""
-    return per_video[table.video_index] if len(table) else np.zeros(0)

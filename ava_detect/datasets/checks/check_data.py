@@ -22,6 +22,7 @@ from ava_detect.structures.labels import LabelMap
 from ava_detect.structures.progress import OnProgress
 
 _KINDS_OF_DATASET = ("ava", "kinetics", "charades")
+_DEFAULT_SAMPLING_FPS = 30.0  # of extracted frames in PySlowFast's layout
 _DEFAULT_MIN_FPS = 15.0  # every second frame of 30 a second, as AVA's networks sample
 
 
@@ -34,12 +35,14 @@ class CheckSettings:
         start_seconds: The start of each file in seconds of the movie that it was cut from; AVA only.
         min_proposal_score: Least score, 0 to 1, of the proposals that training uses; AVA only.
         min_fps: Frames per second that the network samples; videos with a lower rate are reported.
+        sampling_fps: Frames per second of extracted frames.
     """
 
     kind: Literal["ava", "kinetics", "charades"] = "ava"
     start_seconds: float = 0.0
     min_proposal_score: float = 0.0
     min_fps: float = _DEFAULT_MIN_FPS
+    sampling_fps: float = _DEFAULT_SAMPLING_FPS
 
     def __post_init__(self) -> None:
         if self.kind not in _KINDS_OF_DATASET:
@@ -77,6 +80,7 @@ def check_data(
         start_seconds=data.start_seconds,
         min_proposal_score=data.min_proposal_score,
         min_fps=config.clip.sampling_fps / config.clip.sampling_rate,
+        sampling_fps=config.clip.sampling_fps,
     )
     return check_splits(
         splits,
@@ -123,10 +127,12 @@ def check_splits(
     known = frozenset(label_map.ids if known_ids is None else known_ids)
     loaded = [_load(name, files, len(label_map), settings) for name, files in splits.items()]
     for split in loaded:
-        split.check_rows(known)
+        split.check_rows(known, label_map.ids)
     # Examine each file once, also where splits share it.
     paths = [path for split in loaded for path in split.paths.values()]
-    facts = examine_all(paths, decode=decode, num_threads=num_threads, on_progress=on_progress)
+    facts = examine_all(
+        paths, decode=decode, sampling_fps=settings.sampling_fps, num_threads=num_threads, on_progress=on_progress
+    )
     for split in loaded:
         split.check_files(facts, settings.min_fps)
     _check_across(loaded)
@@ -145,7 +151,7 @@ def _load(name: str, files: SplitConfig, num_classes: int, settings: CheckSettin
         return AvaSplit(
             name, files, start_seconds=settings.start_seconds, min_proposal_score=settings.min_proposal_score
         )
-    return ListSplit(name, files, kind=settings.kind, num_classes=num_classes)
+    return ListSplit(name, files, kind=settings.kind, num_classes=num_classes, sampling_fps=settings.sampling_fps)
 
 
 def _check_across(splits: Sequence[CheckedSplit]) -> None:

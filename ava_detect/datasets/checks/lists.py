@@ -15,10 +15,8 @@ import torch
 from ava_detect.config import SplitConfig
 from ava_detect.datasets.charades import read_charades
 from ava_detect.datasets.checks.report import PLACES_SHOWN, Finding, SplitSummary
-from ava_detect.datasets.checks.rows import BoolArray, line_numbers
 from ava_detect.datasets.checks.split import CheckedSplit
 from ava_detect.datasets.checks.videos import (
-    FRAMES_PER_SECOND,
     VideoFacts,
     check_facts,
     check_names,
@@ -29,6 +27,7 @@ from ava_detect.datasets.classification import TimedLabels
 from ava_detect.datasets.kinetics import read_kinetics
 from ava_detect.datasets.packed import PackedLists
 from ava_detect.errors import ConfigError, FormatError
+from ava_detect.formats.row_checks import BoolArray, line_numbers
 from ava_detect.structures.labels import LabelMap
 from ava_detect.video.sources import VideoFile
 
@@ -40,7 +39,7 @@ _ANY_LABEL = 1 << 15  # more than any list has, so that the readers accept the l
 class ListSplit(CheckedSplit):
     """A list of videos whose labels are columns of the model, from 0."""
 
-    def __init__(self, name: str, files: SplitConfig, *, kind: ListKind, num_classes: int) -> None:
+    def __init__(self, name: str, files: SplitConfig, *, kind: ListKind, num_classes: int, sampling_fps: float) -> None:
         """Read the list and find the videos.
 
         Args:
@@ -48,6 +47,7 @@ class ListSplit(CheckedSplit):
             files: The list and the folder of the videos or frames.
             kind: The format of the list.
             num_classes: Number of the model's label columns.
+            sampling_fps: Frames per second of extracted frames and of a frame list.
 
         Raises:
             ConfigError: If a Kinetics split names frames, which training refuses too.
@@ -60,6 +60,7 @@ class ListSplit(CheckedSplit):
         self._annotations = files.annotations
         self._kind = kind
         self._num_classes = num_classes
+        self._sampling_fps = sampling_fps
         self._videos, self._labels = self._read()
         if kind == "kinetics":
             self.media = _by_path(folder, media, self._videos)
@@ -72,7 +73,7 @@ class ListSplit(CheckedSplit):
         """See ``CheckedSplit.video_ids``."""
         return list(dict.fromkeys(self._videos))
 
-    def check_rows(self, known_ids: Iterable[int]) -> None:
+    def check_rows(self, known_ids: Iterable[int], scored_ids: Sequence[int]) -> None:
         """See ``CheckedSplit.check_rows``. Labels are columns, so that the ids of the actions do not matter."""
         outside = self._columns >= self._num_classes
         self._add_labels(
@@ -114,7 +115,7 @@ class ListSplit(CheckedSplit):
         try:
             if self._kind == "kinetics":
                 return read_kinetics(self._annotations, _ANY_LABEL)
-            return read_charades(self._annotations, _ANY_LABEL, frames_per_second=FRAMES_PER_SECOND)
+            return read_charades(self._annotations, _ANY_LABEL, frames_per_second=self._sampling_fps)
         except FormatError as error:
             self.note("unreadable-file", [str(error)], unit="file")
             empty = PackedLists.of(np.zeros(0, np.int16), np.zeros(0, np.int64))

@@ -34,6 +34,11 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "unreadable-file": Kind("problem", "a file of annotations cannot be read", "correct the line that is named"),
+    "unusable-annotations": Kind(
+        "problem",
+        "annotations that training refuses as a whole",
+        "give the label map that they belong to, and keep keyframes with people",
+    ),
     "missing-video": Kind(
         "problem",
         "annotated, but there is no video of that name",
@@ -58,7 +63,16 @@ KINDS: Mapping[str, Kind] = {
         "frames come at uneven times",
         "`clip.sampling=time` needs no change; other tools, and `clip.sampling=frames`, assume even times",
     ),
-    "missing-frames": Kind("problem", "numbers are left out among the extracted frames", "extract the frames again"),
+    "unusable-frames": Kind(
+        "problem",
+        "extracted frames that training cannot read: numbers left out, broken images, other names",
+        "extract the frames again, as VIDEO/VIDEO_000001.jpg or VIDEO/img_00001.jpg and on",
+    ),
+    "time-jump": Kind(
+        "note",
+        "time stamps jump, as in a file put together of parts",
+        "the parts are joined here; other tools may show other times, so re-encode the file if they are to agree",
+    ),
     "second-outside": Kind(
         "problem",
         "seconds before the video starts, or outside AVA's 902 to 1798",
@@ -102,6 +116,11 @@ KINDS: Mapping[str, Kind] = {
     ),
     "proposals-of-other-video": Kind(
         "note", "proposals of videos that are not annotated", "they are not used; compare the names"
+    ),
+    "score-is-id": Kind(
+        "problem",
+        "scores of 0 where all scores are 0 or 1",
+        "column 8 of proposals is the person's score, not an id; leave the column out where every box counts",
     ),
     "score-outside": Kind(
         "problem",

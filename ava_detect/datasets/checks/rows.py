@@ -5,11 +5,7 @@ Shapes: R rows of a file, V videos.
 
 from __future__ import annotations
 
-import gzip
-import io
 from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +15,8 @@ from ava_detect.datasets.checks.report import PLACES_SHOWN, Finding
 from ava_detect.evaluation.keyframes import IntArray
 from ava_detect.formats.ava_csv import AvaTable
 from ava_detect.formats.ava_table import LARGEST_FRACTION
-
-BoolArray = npt.NDArray[np.bool_]
+from ava_detect.formats.row_checks import BoolArray, are_scores_ids, is_outside_scores, line_numbers
+from ava_detect.structures.labels import NO_ACTION
 
 AVA_START_SECONDS = 900.0
 AVA_SECONDS = (902.0, 1798.0)  # annotations/ava_included_timestamps_v2.2.txt
@@ -87,38 +83,6 @@ class RowFindings:
         return f"{self._path}{line}: {self.keyframe(row)}: {detail}"
 
 
-def line_numbers(path: str | Path, rows: Iterable[int], num_rows: int) -> dict[int, int]:
-    """Find the lines of some rows of a csv.
-
-    The readers skip blank lines and at most one header: one more line than rows means a header.
-
-    Args:
-        path: The csv, plain or gzipped; a json file has no lines of rows.
-        rows: The rows, from 0.
-        num_rows: Number of rows in the file.
-
-    Returns:
-        The line number, from 1, of each row; empty for a json file.
-    """
-    if Path(path).suffix.lower() == ".json":
-        return {}
-    wanted = set(rows)
-    # Whether there is a header is known only at the end: keep the line of the next row too.
-    near = wanted | {row + 1 for row in wanted}
-    line_of: dict[int, int] = {}
-    count = 0  # lines that are not blank
-    with Path(path).open("rb") as raw:
-        is_gzip = raw.peek(2).startswith(b"\x1f\x8b")
-        binary: Any = gzip.GzipFile(fileobj=raw) if is_gzip else raw
-        for number, text in enumerate(io.TextIOWrapper(binary, encoding="utf-8-sig", errors="replace"), 1):
-            if text.strip():
-                if count in near:
-                    line_of[count] = number
-                count += 1
-    header = count - num_rows  # 0 or 1 lines
-    return {row: line_of[row + header] for row in wanted}
-
-
 def check_ground_truth(
     rows: RowFindings, *, known_ids: Iterable[int], starts_seconds: npt.NDArray[np.float64], keys: IntArray
 ) -> None:
@@ -139,10 +103,9 @@ def check_ground_truth(
     ava = starts == AVA_START_SECONDS
     outside = (seconds < starts) | ava & ((seconds < AVA_SECONDS[0]) | (seconds > AVA_SECONDS[1]))
     rows.add("second-outside", outside, lambda row: f"the video starts at second {starts[row]:g}")
-    # Actions: 0 means that a box has none.
-    unknown = boxed & (table.action_ids != 0) & ~np.isin(table.action_ids, list(known_ids))
+    unknown = boxed & (table.action_ids != NO_ACTION) & ~np.isin(table.action_ids, list(known_ids))
     rows.add("unknown-action", unknown, lambda row: f"action {table.action_ids[row]}")
-    rows.add("box-without-action", boxed & (table.action_ids == 0), lambda row: "no action")
+    rows.add("box-without-action", boxed & (table.action_ids == NO_ACTION), lambda row: "no action")
     _check_persons(rows, keys)
     copies = boxed & repeats(pd.DataFrame({"key": keys, **_corners(table), "action": table.action_ids}))
     rows.add("duplicate-row", copies, lambda row: f"action {table.action_ids[row]} again, {_box(table, row)}")
@@ -156,7 +119,8 @@ def check_proposals(rows: RowFindings) -> None:
     """
     scores = rows.table.scores
     check_boxes(rows, ~rows.table.is_keyframe_only)
-    rows.add("score-outside", (scores < 0) | (scores > 1), lambda row: f"score {scores[row]:g}")
+    rows.add("score-outside", is_outside_scores(rows.table), lambda row: f"score {scores[row]:g}")
+    rows.add("score-is-id", are_scores_ids(rows.table), lambda row: f"score {scores[row]:g}")
 
 
 def check_boxes(rows: RowFindings, boxed: BoolArray) -> None:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from ava_detect.datasets.checks.report import PLACES_SHOWN, Finding, SplitSummary
+from ava_detect.datasets.checks.report import KINDS, PLACES_SHOWN, Finding, SplitSummary
 from ava_detect.datasets.checks.videos import VideoFacts
 from ava_detect.structures.labels import LabelMap
 from ava_detect.video.sources import VideoFile
@@ -41,11 +41,12 @@ class CheckedSplit(ABC):
         """The ids of the annotated videos."""
 
     @abstractmethod
-    def check_rows(self, known_ids: Iterable[int]) -> None:
+    def check_rows(self, known_ids: Iterable[int], scored_ids: Sequence[int]) -> None:
         """Check what the annotations alone can tell.
 
         Args:
             known_ids: The ids of the actions that exist.
+            scored_ids: The ids of the actions that are learnt and scored.
         """
 
     @abstractmethod
@@ -73,6 +74,11 @@ class CheckedSplit(ABC):
     def paths(self) -> dict[str, Path]:
         """The file or frame folder of each annotated video that exists, by video id."""
         return {video: self.media[video][0].path for video in self.video_ids if video in self.media}
+
+    @property
+    def has_problem(self) -> bool:
+        """Whether a problem was found so far."""
+        return any(KINDS[finding.kind].level == "problem" for finding in self.findings)
 
     def note(self, kind: str, places: Sequence[str], unit: str = "video") -> None:
         """Add a finding that belongs to no row; nothing if there are no locations.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +13,10 @@ import numpy as np
 
 from ava_detect.config import SplitConfig
 from ava_detect.datasets.checks.report import PLACES_SHOWN, Finding
+from ava_detect.datasets.extracted_frames import FrameSequence, find_frames, read_image
 from ava_detect.errors import VideoError, suggestion
 from ava_detect.structures.progress import OnProgress, Progress
+from ava_detect.structures.video_ids import ByVideoId
 from ava_detect.video.reader import VideoReader
 from ava_detect.video.sources import VideoFile, videos_by_id
 
@@ -24,7 +25,7 @@ from ava_detect.video.sources import VideoFile, videos_by_id
 _UNEVEN_PERIODS = 0.5
 _UNEVEN_SHARE = 0.01
 _FPS_TOLERANCE = 0.01
-FRAMES_PER_SECOND = 30.0  # of extracted frames in PySlowFast's layout
+_ROUNDING_SECONDS = 1e-6  # training's tolerance at the end of a video
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,10 @@ class VideoFacts:
         frames_per_second: Average frame rate; None if unknown.
         is_uneven: Whether frames come at uneven times.
         damage: Description of damaged or missing parts; empty if there are none.
-        gaps: Description of missing frame numbers; empty if there are none.
+        jumps: Description of jumps of the time stamps; empty if there are none.
         error: Why the file cannot be opened; empty if it can.
+        is_folder: Whether the video is a folder of extracted frames.
+        frames: The frames of such a folder; None if training cannot read it.
     """
 
     path: Path
@@ -46,11 +49,26 @@ class VideoFacts:
     frames_per_second: float | None = None
     is_uneven: bool = False
     damage: str = ""
-    gaps: str = ""
+    jumps: str = ""
     error: str = ""
+    is_folder: bool = False
+    frames: FrameSequence | None = None
+
+    def holds(self, file_seconds: float) -> bool:
+        """Return whether a training can read the clip around a time, which is at least 0.
+
+        Args:
+            file_seconds: The time, in seconds from the start of the file.
+
+        Returns:
+            Whether it can; True where the end of the file is unknown.
+        """
+        if self.frames is not None and self.frames_per_second is not None:
+            return self.frames.holds(file_seconds, self.frames_per_second)
+        return self.end_seconds is None or file_seconds < self.end_seconds - _ROUNDING_SECONDS
 
 
-def media_of(files: SplitConfig) -> dict[str, list[VideoFile]]:
+def media_of(files: SplitConfig) -> ByVideoId[list[VideoFile]]:
     """List the video files or frame folders of a split.
 
     Args:
@@ -64,19 +82,20 @@ def media_of(files: SplitConfig) -> dict[str, list[VideoFile]]:
     try:
         return videos_by_id(files.videos)
     except VideoError:
-        return {}
+        return ByVideoId()
 
 
-def _frame_folders(folder: str | Path) -> dict[str, list[VideoFile]]:
+def _frame_folders(folder: str | Path) -> ByVideoId[list[VideoFile]]:
     """Return the folders of extracted frames in a folder; their names are the video ids."""
     folders = Path(folder).iterdir() if Path(folder).is_dir() else ()
-    return {path.name: [VideoFile(path)] for path in sorted(folders) if path.is_dir()}
+    return ByVideoId((path.name, [VideoFile(path)]) for path in sorted(folders) if path.is_dir())
 
 
 def examine_all(
     paths: Iterable[Path],
     *,
     decode: bool,
+    sampling_fps: float,
     num_threads: int,
     on_progress: OnProgress | None = None,
 ) -> dict[Path, VideoFacts]:
@@ -84,7 +103,8 @@ def examine_all(
 
     Args:
         paths: The files and folders; repeated ones are examined once.
-        decode: Whether to decode files to their end; see ``examine_video``.
+        decode: Whether to decode files to their end, and to read all extracted frames.
+        sampling_fps: Frames per second of extracted frames.
         num_threads: Number of files examined in parallel, from 1.
         on_progress: Called after each file.
 
@@ -93,8 +113,14 @@ def examine_all(
     """
     distinct = list(dict.fromkeys(paths))
     facts: dict[Path, VideoFacts] = {}
+
+    def examine(path: Path) -> VideoFacts:
+        if path.is_dir():
+            return examine_frames(path, sampling_fps, decode=decode)
+        return examine_video(path, decode=decode)
+
     with ThreadPoolExecutor(num_threads) as pool:
-        for fact in pool.map(lambda p: examine_frames(p) if p.is_dir() else examine_video(p, decode=decode), distinct):
+        for fact in pool.map(examine, distinct):
             facts[fact.path] = fact
             if on_progress is not None:
                 on_progress(Progress("videos", len(facts), len(distinct)))
@@ -119,9 +145,10 @@ def examine_video(path: Path, *, decode: bool) -> VideoFacts:
         times = np.array([frame.timestamp_seconds for frame in video.decode()])  # [frames]
     except VideoError as error:
         return VideoFacts(path, error=str(error))
-    if damage := video.damage():
+    damage, jumps = video.damage(), video.time_jumps()
+    if damage or jumps:
         # The remaining frames say nothing about the original frame rate.
-        return VideoFacts(path, video.end_seconds, video.info.average_fps, damage=damage)
+        return VideoFacts(path, video.end_seconds, video.info.average_fps, damage=damage, jumps=jumps)
     periods = np.diff(times)  # [frames - 1], seconds
     if not len(periods):
         return VideoFacts(path, video.end_seconds, video.info.average_fps)
@@ -131,22 +158,38 @@ def examine_video(path: Path, *, decode: bool) -> VideoFacts:
     return VideoFacts(path, video.end_seconds, rate, is_uneven=float(uneven.mean()) > _UNEVEN_SHARE)
 
 
-def examine_frames(folder: Path) -> VideoFacts:
-    """Examine a folder of frames ``VIDEO_000001.jpg`` and so on, 30 per second.
+def examine_frames(folder: Path, sampling_fps: float, *, decode: bool) -> VideoFacts:
+    """Examine a folder of extracted frames as training reads it.
 
     Args:
         folder: The folder, named like the video.
+        sampling_fps: Frames per second.
+        decode: Whether to read every image, which alone shows damaged ones and other sizes.
 
     Returns:
-        Its end and its missing numbers; a folder without frames has an ``error``.
+        What was measured; a folder that training cannot read has an ``error``.
     """
-    pattern = re.compile(re.escape(folder.name) + r"_(\d{6})\.jpg")
-    numbers = {int(match[1]) for path in folder.iterdir() if (match := pattern.fullmatch(path.name))}
-    if not numbers:
-        return VideoFacts(folder, error=f"{folder} holds no frame; they are called {folder.name}_000001.jpg and so on")
-    absent = sorted(set(range(1, max(numbers) + 1)) - numbers)
-    gaps = f"{len(absent)} numbers are left out, the first is {absent[0]}" if absent else ""
-    return VideoFacts(folder, max(numbers) / FRAMES_PER_SECOND, FRAMES_PER_SECOND, gaps=gaps)
+    try:
+        frames = find_frames(folder)
+    except VideoError as error:
+        return VideoFacts(folder, is_folder=True, error=str(error))
+    damage = _damage_of(frames) if decode else ""
+    end_seconds = frames.num_frames / sampling_fps
+    return VideoFacts(folder, end_seconds, sampling_fps, damage=damage, is_folder=True, frames=frames)
+
+
+def _damage_of(frames: FrameSequence) -> str:
+    """Describe the first image that cannot be read or has another size than the first one; empty if there is none."""
+    size = None
+    for index in range(frames.num_frames):
+        try:
+            height, width = read_image(frames.path(index)).shape[:2]
+        except VideoError as error:
+            return str(error)
+        if size not in (None, (width, height)):
+            return f"{frames.path(index).name} has {width}x{height} pixels, the frames before have {size[0]}x{size[1]}"
+        size = width, height
+    return ""
 
 
 def check_names(split: str, wanted: Iterable[str], files: Mapping[str, list[VideoFile]], folder: str) -> list[Finding]:
@@ -190,11 +233,12 @@ def check_facts(split: str, facts: Iterable[VideoFacts], min_fps: float) -> list
     places: dict[str, list[str]] = {}
     for fact in facts:
         if fact.error:
-            places.setdefault("unreadable-video", []).append(fact.error)
+            places.setdefault("unusable-frames" if fact.is_folder else "unreadable-video", []).append(fact.error)
         if fact.damage:
-            places.setdefault("damaged-video", []).append(f"{fact.path}: {fact.damage}")
-        if fact.gaps:
-            places.setdefault("missing-frames", []).append(f"{fact.path}: {fact.gaps}")
+            kind = "unusable-frames" if fact.is_folder else "damaged-video"
+            places.setdefault(kind, []).append(f"{fact.path}: {fact.damage}")
+        if fact.jumps:
+            places.setdefault("time-jump", []).append(f"{fact.path}: {fact.jumps}")
         if fact.frames_per_second is not None and fact.frames_per_second < min_fps - _FPS_TOLERANCE:
             text = f"{fact.path}: {fact.frames_per_second:.4g}, the network samples {min_fps:g}"
             places.setdefault("frame-rate", []).append(text)

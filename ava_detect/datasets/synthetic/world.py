@@ -6,6 +6,7 @@ Shapes: H height, W width of the frames.
 from __future__ import annotations
 
 import multiprocessing
+import re
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -15,18 +16,27 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ava_detect.config.memory import require_memory_of_processes
 from ava_detect.datasets.synthetic.planning import ACTION_IDS, MAX_PEOPLE, plan_movie
 from ava_detect.datasets.synthetic.scene import Repertoire
 from ava_detect.datasets.synthetic.stage import SeenPerson, Stage
 from ava_detect.errors import AvaDetectError
 from ava_detect.formats.ava_csv import AvaTable, write_ava_table
 from ava_detect.storage.local_files import remove_stale_temporaries, write_text_atomic
+from ava_detect.storage.outputs import check_output_folder, first_bytes
 from ava_detect.structures import boxes
 from ava_detect.structures.labels import LabelMap
 from ava_detect.structures.progress import OnProgress, Progress
 from ava_detect.video.writer import VideoWriter
 
-MIN_SIDE_PIXELS = 64
+MIN_SIDE_PIXELS, MAX_SIDE_PIXELS = 64, 4096
+MAX_FPS = 240
+MIN_SECONDS, MAX_SECONDS = 0.001, 3600.0
+MAX_MOVIES = 100_000
+MAX_SEED = 10**12
+MAX_PROCESSES = 256
+_TITLE = "ava_detect synthetic world"
+_FILES = ("ground_truth.csv", "label_map.pbtxt", "excluded.csv")
 _SEED_STRIDE = 1_000_003  # between worlds, so that the worlds of neighbouring seeds share no movie
 _TIME_EPSILON_FRAMES = 1e-6
 
@@ -39,12 +49,12 @@ class WorldSettings:
     """Content and format of a world's movies.
 
     Attributes:
-        seed: Seed of the world, from 0: equal settings give equal movies.
-        num_movies: Number of movies, from 1.
-        seconds: Length of each movie in seconds, above 0.
-        fps: Frames per second, from 1.
-        width: Width of the frames in pixels, even and at least 64.
-        height: Height of the frames in pixels, even and at least 64.
+        seed: Seed of the world, 0 to 10**12: equal settings give equal movies.
+        num_movies: Number of movies, 1 to 100,000.
+        seconds: Length of each movie in seconds, 0.001 to 3600; it has at least one frame.
+        fps: Frames per second, 1 to 240.
+        width: Width of the frames in pixels, even, 64 to 4096.
+        height: Height of the frames in pixels, even, 64 to 4096.
         num_people: Number of people in every shot, 1 to 4, or to 3 with "motion_pairs"; None draws it for each shot.
         repertoire: "everyday", or "motion_pairs" for actions that differ only by their cadence.
 
@@ -62,24 +72,26 @@ class WorldSettings:
     repertoire: str = Repertoire.EVERYDAY
 
     def __post_init__(self) -> None:
-        if self.num_movies < 1:
-            raise AvaDetectError(f"num_movies must be at least 1, got {self.num_movies}")
-        if self.seed < 0:
-            raise AvaDetectError(f"seed must be a whole number from 0, got {self.seed}")
-        if not self.seconds > 0:
-            raise AvaDetectError(f"seconds must be above 0, got {self.seconds}")
-        if self.fps < 1:
-            raise AvaDetectError(f"fps must be a whole number from 1, got {self.fps}")
-        if min(self.width, self.height) < MIN_SIDE_PIXELS or self.width % 2 or self.height % 2:
+        if not 1 <= self.num_movies <= MAX_MOVIES:
+            raise AvaDetectError(f"the number of movies must be from 1 to {MAX_MOVIES:,}, got {self.num_movies:,}")
+        if not 0 <= self.seed <= MAX_SEED:
+            raise AvaDetectError(f"`seed` must be a whole number from 0 to {MAX_SEED:,}, got {self.seed}")
+        if not 1 <= self.fps <= MAX_FPS:
+            raise AvaDetectError(f"`fps` must be a whole number from 1 to {MAX_FPS}, got {self.fps}")
+        if not MIN_SECONDS <= self.seconds <= MAX_SECONDS:
+            raise AvaDetectError(f"`seconds` must be from {MIN_SECONDS} to {MAX_SECONDS:,.0f}, got {self.seconds:g}")
+        sides = (self.width, self.height)
+        if not MIN_SIDE_PIXELS <= min(sides) <= max(sides) <= MAX_SIDE_PIXELS or any(side % 2 for side in sides):
             raise AvaDetectError(
-                f"width and height must be even and at least {MIN_SIDE_PIXELS}, got {self.width}x{self.height}"
+                f"`width` and `height` must be even and from {MIN_SIDE_PIXELS} to {MAX_SIDE_PIXELS} pixels, got "
+                f"{self.width}x{self.height}"
             )
         if self.repertoire not in list(Repertoire):
-            raise AvaDetectError(f"repertoire must be one of {', '.join(Repertoire)}, got {self.repertoire!r}")
+            raise AvaDetectError(f"`repertoire` must be one of {', '.join(Repertoire)}, got {self.repertoire!r}")
         most = MAX_PEOPLE[Repertoire(self.repertoire)]
         if self.num_people is not None and not 1 <= self.num_people <= most:
             raise AvaDetectError(
-                f"num_people must be 1 to {most}, or None to let the seed choose, got {self.num_people}"
+                f"`num_people` must be 1 to {most}, or None to let the seed choose, got {self.num_people}"
             )
 
 
@@ -96,11 +108,11 @@ def film_frames(
     """Render the frames of one movie; only one shot is in memory at a time.
 
     Args:
-        seed: Seed of the movie, from 0.
-        seconds: Length in seconds, above 0.
-        fps: Frames per second, from 1.
-        width: Width in pixels, even and at least 64.
-        height: Height in pixels, even and at least 64.
+        seed: Seed of the movie; ``WorldSettings`` has the range of each setting.
+        seconds: Length in seconds.
+        fps: Frames per second.
+        width: Width in pixels, even.
+        height: Height in pixels, even.
         num_people: Number of people in every shot; None draws it for each shot.
         repertoire: "everyday" or "motion_pairs"; see ``WorldSettings``.
 
@@ -137,11 +149,11 @@ def render_movie(
 
     Args:
         path: The file; its name without the suffix is the video id.
-        seed: Seed of the movie, from 0.
-        seconds: Length in seconds, above 0.
-        fps: Frames per second, from 1.
-        width: Width in pixels, even and at least 64.
-        height: Height in pixels, even and at least 64.
+        seed: Seed of the movie; ``WorldSettings`` has the range of each setting.
+        seconds: Length in seconds.
+        fps: Frames per second.
+        width: Width in pixels, even.
+        height: Height in pixels, even.
         num_people: Number of people in every shot; None draws it for each shot.
         repertoire: "everyday" or "motion_pairs"; see ``WorldSettings``.
 
@@ -163,7 +175,7 @@ def render_movie(
         num_people=num_people,
         repertoire=repertoire,
     )
-    with VideoWriter(path, fps, title=f"ava_detect synthetic world, seed {seed}") as writer:
+    with VideoWriter(path, fps, title=f"{_TITLE}, seed {seed}") as writer:
         for index, (timestamp_seconds, image, people) in enumerate(frames):
             writer.write(image)
             if index % fps == 0:
@@ -176,6 +188,7 @@ def write_world(
     settings: WorldSettings,
     *,
     num_processes: int = 1,
+    overwrite: bool = False,
     on_progress: OnProgress | None = None,
 ) -> AvaTable:
     """Write movies and their annotations into a folder that is laid out like AVA.
@@ -184,29 +197,34 @@ def write_world(
     ``label_map.pbtxt``, the actions of this world with AVA's ids; and ``excluded.csv``, empty because every whole
     second is annotated. The ground truth is written last: if it exists, the movies are complete.
 
-    An older world in the folder is replaced movie by movie.
+    An older world in the folder is replaced movie by movie. Files of the same names that are not of such a world, such
+    as a ground truth made by hand, are refused.
 
     Args:
         folder: The folder; created if it does not exist.
         settings: Content and format of the movies.
-        num_processes: Number of processes that render movies in parallel, from 1; the result is the same. A script that
-            asks for more than 1 needs the usual ``if __name__ == "__main__":``.
+        num_processes: Number of processes that render movies in parallel, 1 to 256; the result is the same. A
+            script that asks for more than 1 needs the usual ``if __name__ == "__main__":``.
+        overwrite: Whether files of these names that are not of an older world are replaced.
         on_progress: Called after each movie.
 
     Returns:
         The ground truth of all movies.
 
     Raises:
-        AvaDetectError: If ``num_processes`` is below 1, or the folder contains a video that would not be part of the
-            new world.
+        AvaDetectError: If ``num_processes`` is out of range, the folder contains a video that would not be part of the
+            new world, or one of the files exists and is not of an older world.
 
     Example:
         >>> write_world("world", WorldSettings(seed=1, num_movies=40, seconds=30), num_processes=2)
     """
-    if num_processes < 1:
-        raise AvaDetectError(f"num_processes must be at least 1, got {num_processes}")
+    if not 1 <= num_processes <= MAX_PROCESSES:
+        raise AvaDetectError(f"the number of processes must be from 1 to {MAX_PROCESSES}, got {num_processes:,}")
+    require_memory_of_processes(num_processes, "num_processes")
     folder = Path(folder)
     paths = [folder / "videos" / f"movie_{index:03d}.mp4" for index in range(settings.num_movies)]
+    names = [*(str(path.relative_to(folder)) for path in paths), *_FILES]
+    check_output_folder(folder, names, {}, is_own=_is_of_a_world, overwrite=overwrite)
     _clear_for(folder, paths)
     render = partial(
         render_movie,
@@ -235,6 +253,18 @@ def _clear_for(folder: Path, paths: list[Path]) -> None:
             f"{foreign[0]} is not part of a world of {len(paths)} movies; remove it or choose another folder"
         )
     (folder / "ground_truth.csv").unlink(missing_ok=True)
+
+
+def _is_of_a_world(path: Path) -> bool:
+    """Tell whether an existing file is one that ``write_world`` wrote."""
+    head = first_bytes(path, 1 << 16)
+    if path.suffix == ".mp4":
+        return _TITLE.encode() in head
+    if path.suffix == ".pbtxt":
+        known = (LabelMap.ava().subset(action_ids).to_pbtxt().encode() for action_ids in ACTION_IDS.values())
+        return any(head == text[: len(head)] for text in known)
+    # The ground truth of movies without a person is as empty as the excluded keyframes.
+    return not head or (path.name == "ground_truth.csv" and re.match(rb"movie_\d{3,},", head) is not None)
 
 
 def _run_all(jobs: list[partial[AvaTable]], num_processes: int, on_progress: OnProgress) -> list[AvaTable]:

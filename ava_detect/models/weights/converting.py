@@ -26,6 +26,7 @@ from ava_detect.models.weights.loading import family_of, our_names
 from ava_detect.models.weights.reading import WeightsFile, read_weights_file
 from ava_detect.models.weights.renaming import COUNTER, last_blocks
 from ava_detect.storage.local_files import atomic_path
+from ava_detect.storage.outputs import check_output
 
 # Rows of detection heads: AVA's 80 actions, and mmaction2's 81. Other heads are assumed to be classifiers'.
 _DETECTION_ROWS = (80, 81)
@@ -90,7 +91,13 @@ def save_weights(model: nn.Module, path: str | Path, *, config: Mapping[str, Any
 
 
 def convert(
-    source: str | Path, target: str | Path, *, to: str, family: str = "auto", half: bool = False
+    source: str | Path,
+    target: str | Path,
+    *,
+    to: str,
+    family: str = "auto",
+    half: bool = False,
+    overwrite: bool = True,
 ) -> ConversionReport:
     """Write the weights of a file in the layout of another family, without building a model.
 
@@ -103,11 +110,13 @@ def convert(
         to: Family of the target, a key of ``FAMILIES``.
         family: Family of the source's names, a key of ``FAMILIES``, or ``"auto"`` to recognise it.
         half: Whether to round the numbers to float16, in half the space; loading converts them to float32 again.
+        overwrite: Whether an existing ``target`` is replaced.
 
     Returns:
         A report of the tensors.
 
     Raises:
+        ConfigError: ``target`` is the source, or exists and ``overwrite`` is False.
         WeightsError: The source cannot be read, a tensor is unknown to either family, or a number is beyond float16's
             range. Nothing is then written.
     """
@@ -115,6 +124,7 @@ def convert(
         raise WeightsError(
             f"no weights family is called {to!r}; known: {', '.join(FAMILIES)}{suggestion(to, FAMILIES)}"
         )
+    check_output(target, {"source": source}, parameter="target", is_own=lambda path: False, overwrite=overwrite)
     file = read_weights_file(source)
     family = family_of(file, family)
     state = _our_state(file, family)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ava_detect.errors import WeightsError, shown, suggestion
 from ava_detect.models.weights.checkpoint_settings import BACKBONE_SETTINGS, CHECKED_SETTINGS, settings_of_model
 from ava_detect.models.weights.key_map import FAMILIES, map_for_writing, recognise, translate
-from ava_detect.models.weights.reading import WeightsFile, read_weights_file
+from ava_detect.models.weights.reading import WeightsFile, impossible_numbers, read_weights_file
 from ava_detect.models.weights.renaming import COUNTER, last_blocks
 from ava_detect.models.weights.report import Shape, WeightsReport
 
@@ -49,6 +49,23 @@ def load_weights(
     task = _Task(model, str(path), inflate=inflate, skip_head=False)
     file = read_weights_file(path)
     return task.run(file, family, CHECKED_SETTINGS, strict=strict, override_settings=override_settings)
+
+
+def load_file(model: nn.Module, file: WeightsFile) -> WeightsReport:
+    """Fill ``model`` from a file that was read before, as ``load_weights`` does by default.
+
+    Args:
+        model: An ``ActionDetector`` or ``ActionClassifier``; unchanged where an error is raised.
+        file: The content of the file.
+
+    Returns:
+        The report.
+
+    Raises:
+        WeightsError: As in ``load_weights``.
+    """
+    task = _Task(model, str(file.path), inflate=False, skip_head=False)
+    return task.run(file, "auto", CHECKED_SETTINGS, strict=True, override_settings=False)
 
 
 def initialise_from_classifier(
@@ -226,16 +243,16 @@ class _Task:
         return None
 
     def _check_values(self, name: str, tensor: Tensor, want: Tensor) -> None:
-        """Refuse NaN, infinity, and integers in place of floats; ``name`` is the file's."""
+        """Refuse numbers that no network has, and integers in place of floats; ``name`` is the file's."""
         if tensor.is_floating_point() != want.is_floating_point():
             raise WeightsError(
                 f"{self.path}: {shown(name)} holds {_word(tensor.dtype)} numbers, and the model has "
                 f"{_word(want.dtype)} there; nothing was loaded"
             )
-        if tensor.is_floating_point() and not all(bool(part.isfinite().all()) for part in _in_parts(tensor)):
+        if what := impossible_numbers(tensor):
             raise WeightsError(
-                f"{self.path}: {shown(name)} holds NaN or infinite values, so every score would be invalid; use an "
-                "earlier checkpoint of that training; nothing was loaded"
+                f"{self.path}: {shown(name)} holds {what}, so every score would be invalid; download the file again, "
+                "or use an earlier checkpoint of that training; nothing was loaded"
             )
 
 
@@ -243,11 +260,6 @@ def _conversions(fitting: dict[str, Tensor], wanted: dict[str, Tensor]) -> list[
     """Notes on the number types that differ between file and model."""
     pairs = {(tensor.dtype, wanted[name].dtype) for name, tensor in fitting.items() if tensor.is_floating_point()}
     return sorted(f"{_word(got)} numbers were converted to {_word(want)}" for got, want in pairs if got != want)
-
-
-def _in_parts(tensor: Tensor) -> tuple[Tensor, ...]:
-    """Flat views of at most 65,536 numbers each, so that checking one takes little memory."""
-    return torch.split(tensor.reshape(-1), 2**16)
 
 
 def _word(dtype: torch.dtype) -> str:

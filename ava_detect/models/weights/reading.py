@@ -1,10 +1,8 @@
-"""Open a weights file: recognise its container by the first bytes, and read the tensors and settings inside.
-
-The suffix is not used: several ``.pkl`` files of PySlowFast's zoo are torch files.
-"""
+"""Open a weights file, and read the tensors and settings inside."""
 
 from __future__ import annotations
 
+import math
 import mmap
 import warnings
 from collections.abc import Mapping
@@ -18,24 +16,16 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ava_detect.errors import WeightsError, shown
+from ava_detect.models.file_kind import container_of
 from ava_detect.models.own_format import OUR_FORMAT, OUR_VERSION, config_in
 from ava_detect.models.weights.checkpoint_settings import CheckpointSettings, settings_of_config, settings_of_pyslowfast
-from ava_detect.models.weights.pickles import NumpyPickle, PickleRefusedError
-from ava_detect.models.weights.torch_files import LEGACY_MAGIC, load_torch
+from ava_detect.models.weights.torch_files import count_checksums, load_torch
+from ava_detect.storage.pickles import NumpyPickle, PickleRefusedError
 
 # Keys under which trainers store the weights: PySlowFast and pytorchvideo, mmaction2 and Lightning, others.
 _STATE_KEYS = ("model_state", "state_dict", "model_state_dict", "model")
+_LARGEST_WEIGHT = 1e18
 _IGNORED_BLOBS = ("momentum", "lr", "model_iter")
-_OTHER_KINDS = {
-    b"<": "a web page (often a login or an error page)",
-    b"version https://git-lfs": "a Git LFS pointer, not the file it points to",
-    b"\x1f\x8b": "a gzip archive; unpack it first",
-    b"BZh": "a bzip2 archive; unpack it first",
-    b"\xfd7zXZ": "an xz archive; unpack it first",
-    b"7z\xbc\xaf": "a 7z archive; unpack it first",
-    b"\x89HDF": "an HDF5 file",
-    b"{": "JSON text",
-}
 
 
 @dataclass(frozen=True)
@@ -51,6 +41,7 @@ class WeightsFile:
         config: The config in a file of our own format, as plain data.
         cfg_text: PySlowFast's ``cfg`` text.
         notes: Remarks on the reading, one sentence each.
+        num_checksums: Number of parts whose checksums agree; 0 where the container has none.
     """
 
     path: Path
@@ -61,6 +52,7 @@ class WeightsFile:
     config: Mapping[str, Any] | None = None
     cfg_text: str | None = None
     notes: list[str] = field(default_factory=list)
+    num_checksums: int = 0
 
 
 def read_weights_file(path: str | Path) -> WeightsFile:
@@ -76,34 +68,31 @@ def read_weights_file(path: str | Path) -> WeightsFile:
         WeightsError: The file cannot be read; the message gives the reason in one sentence.
     """
     path = Path(path)
-    if path.is_dir():
-        raise WeightsError(f"{path} is a folder; give the weights file in it")
-    if not path.is_file():
-        raise WeightsError(f"{path}: there is no such weights file")
-    with path.open("rb") as file:
-        head = file.read(64)
-    if not head:
-        raise WeightsError(f"{path} is empty; download it again")
-    if head.startswith(b"PK\x03\x04"):
-        return _from_torch(path, is_zip=True)
-    if head.startswith(LEGACY_MAGIC):
-        return _from_torch(path, is_zip=False)
-    if head[8:9] == b"{":
+    container = container_of(path)
+    if container == "safetensors":
         return _from_safetensors(path)
-    if head[:1] in (b"\x80", b"(", b"}"):
+    if container == "caffe2":
         return _from_caffe2(path)
-    raise WeightsError(
-        f"{path} is not a weights file: it is {_describe(head)}; give a checkpoint of torch.save (.pyth, .pth), "
-        "a caffe2 .pkl or a .safetensors file"
-    )
+    return _from_torch(path, is_zip=container == "torch")
 
 
-def _describe(head: bytes) -> str:
-    """The kind of a file that is not a weights file, by its first bytes, for a message."""
-    for start, what in _OTHER_KINDS.items():
-        if head.lstrip().lower().startswith(start) or head.startswith(start):
-            return what
-    return "of an unknown kind (it begins with " + repr(head[:8]) + ")"
+def impossible_numbers(tensor: Tensor) -> str:
+    """Describe numbers that no trained network has: the file is damaged, or its training had diverged.
+
+    Args:
+        tensor: A tensor of a file.
+
+    Returns:
+        What it holds, ``NaN or infinite values`` or ``values up to 3.4e+38``; empty where it holds neither.
+    """
+    if not tensor.is_floating_point() or not tensor.numel():
+        return ""
+    # 8-bit floats have no minimum of their own.
+    low, high = torch.aminmax(tensor if tensor.element_size() > 1 else tensor.float())
+    largest = max(-low.item(), high.item())
+    if largest <= _LARGEST_WEIGHT:
+        return ""
+    return f"values up to {largest:.2g}" if math.isfinite(largest) else "NaN or infinite values"
 
 
 def _from_torch(path: Path, *, is_zip: bool) -> WeightsFile:
@@ -121,7 +110,15 @@ def _from_torch(path: Path, *, is_zip: bool) -> WeightsFile:
     if cfg_text is not None and settings is None:
         notes.append("its 'cfg' is not readable YAML, so its settings could not be compared with the model's")
     text = cfg_text if isinstance(cfg_text, str) else None
-    return WeightsFile(path, container, state, settings or CheckpointSettings(), cfg_text=text, notes=notes)
+    return WeightsFile(
+        path,
+        container,
+        state,
+        settings or CheckpointSettings(),
+        cfg_text=text,
+        notes=notes,
+        num_checksums=count_checksums(path) if is_zip else 0,
+    )
 
 
 def _find_state(content: Any, path: Path) -> tuple[dict[str, Tensor], list[str]]:

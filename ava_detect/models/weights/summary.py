@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ava_detect.errors import shown
+from ava_detect.errors import WeightsError, shown
 from ava_detect.models.weights.checkpoint_settings import CheckpointSettings
 from ava_detect.models.weights.key_map import FAMILIES, recognise
 from ava_detect.models.weights.loading import our_names
-from ava_detect.models.weights.reading import read_weights_file
+from ava_detect.models.weights.reading import WeightsFile, impossible_numbers, read_weights_file
+from ava_detect.storage.local_files import sha256_of
 
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 _MAX_NAMES = 5  # in a printed row
@@ -35,6 +36,7 @@ class FileSummary:
         ignored: Entries that are not weights.
         notes: Other remarks, one sentence each.
         config: The config in the file, for files of our own format.
+        checked: What was compared to find damage, and what could not be.
     """
 
     path: str
@@ -50,6 +52,7 @@ class FileSummary:
     ignored: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     config: dict[str, Any] | None = None
+    checked: str = ""
 
     def __str__(self) -> str:
         dtypes = ", ".join(f"{count} {dtype}" for dtype, count in self.dtypes.items())
@@ -61,6 +64,7 @@ class FileSummary:
             "parameters": f"{self.num_parameters:,}",
             "head": "none" if self.head_rows is None else f"{self.head_rows} rows",
             "settings": settings or "none inside; the config decides",
+            "checked": self.checked,
         }
         for title, names in (("unknown", self.unknown), ("ignored", self.ignored)):
             if names:
@@ -80,9 +84,16 @@ def inspect_file(path: str | Path) -> FileSummary:
         Its main properties.
 
     Raises:
-        WeightsError: The file cannot be read; the message gives the reason in one sentence.
+        WeightsError: The file cannot be read, or holds NaN or numbers that no network has; the message gives the reason
+            in one sentence.
     """
     file = read_weights_file(path)
+    for name, tensor in file.tensors.items():
+        if what := impossible_numbers(tensor):
+            raise WeightsError(
+                f"{path}: {shown(name)} holds {what}, and no trained network has these: the file is damaged, or its "
+                "training had diverged; download it again, or use an earlier checkpoint"
+            )
     family = recognise(file.tensors.keys())
     names = our_names(file, family) if family else dict.fromkeys(file.tensors)
     heads = [file.tensors[name] for name, ours in names.items() if ours == "head.projection.weight"]
@@ -101,6 +112,17 @@ def inspect_file(path: str | Path) -> FileSummary:
         ignored=file.ignored,
         notes=tuple(file.notes),
         config=None if file.config is None else dict(file.config),
+        checked=_checked(file),
+    )
+
+
+def _checked(file: WeightsFile) -> str:
+    """Describe what reading a file has compared."""
+    if file.num_checksums:
+        return f"sizes, number ranges, and the checksums of all {file.num_checksums} parts"
+    return (
+        "sizes and number ranges; the file has no checksums, so changed bytes may go unnoticed: compare its sha256 "
+        f"{sha256_of(file.path)} with its publisher's"
     )
 
 

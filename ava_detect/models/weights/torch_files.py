@@ -21,10 +21,8 @@ from typing import Any
 import torch
 
 from ava_detect.errors import WeightsError, shown
-from ava_detect.models.weights.pickles import Global, PickleRefusedError, PlainPickle
+from ava_detect.storage.pickles import Global, PickleRefusedError, PlainPickle
 
-# The first pickle of torch's older format: its magic number, protocol 2.
-LEGACY_MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 # Errors that torch and zipfile raise on damaged bytes, collected with random damage (tests/models/weights).
 _DAMAGE = (
     *(RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError),
@@ -32,6 +30,8 @@ _DAMAGE = (
 )
 _PICKLES_BEFORE_CONTENT = 3  # magic number, protocol version, system info
 _MAX_STRUCTURE_BYTES = 64 * 2**20
+# Of a zip archive; the last two fields are the lengths of the name and of the extra field.
+_LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 _ITEM_BYTES = {
     **dict.fromkeys(("DoubleStorage", "LongStorage", "ComplexFloatStorage"), 8),
     **dict.fromkeys(("FloatStorage", "IntStorage", "QInt32Storage"), 4),
@@ -51,8 +51,8 @@ def load_torch(path: Path, *, is_zip: bool) -> Any:
         The object, with its tensors on the CPU.
 
     Raises:
-        WeightsError: The file is damaged, declares more data than it has, or contains more than tensors and plain
-            values.
+        WeightsError: The file is damaged (in the current format the checksum of every part is compared), declares more
+            data than it has, or contains more than tensors and plain values.
     """
     try:
         if is_zip:
@@ -76,6 +76,24 @@ def load_torch(path: Path, *, is_zip: bool) -> Any:
     except _DAMAGE as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise WeightsError(f"{path} is not a readable torch checkpoint ({shown(reason)}); download it again") from error
+
+
+def count_checksums(path: Path) -> int:
+    """Count the parts of a file of torch's current format whose checksums ``load_torch`` compares.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The number of parts; 0 for a file that was saved without checksums (``torch.serialization.set_crc32_options``).
+    """
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+    return len(entries) if _has_checksums(entries) else 0
+
+
+def _has_checksums(entries: list[zipfile.ZipInfo]) -> bool:
+    return any(entry.CRC for entry in entries)
 
 
 @dataclass(frozen=True)
@@ -179,7 +197,7 @@ def _check_extent(storage: _Storage, offset: int, shape: tuple[int, ...], stride
 
 
 def _check_zip(path: Path) -> None:
-    """Refuse an archive whose entries or storages declare more bytes than the file has."""
+    """Refuse an archive that declares more bytes than the file has, or whose parts do not have their checksums."""
     size = path.stat().st_size
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
@@ -196,13 +214,29 @@ def _check_zip(path: Path) -> None:
         structure = names[("data.pkl",)]
         if structure.file_size > _MAX_STRUCTURE_BYTES:
             raise PickleRefusedError(f"its structure alone takes {structure.file_size} bytes")
-        probe = _SizeProbe(archive.read(structure))
+        if _has_checksums(entries) and (damaged := archive.testzip()) is not None:
+            raise PickleRefusedError(f"the checksum of its part {damaged} differs: bytes in it have changed")
+        # Not by the archive's own reader, which would compare a checksum that may not be there.
+        probe = _SizeProbe(_content(path, structure))
     probe.load()
     for key, num_bytes in probe.bytes_of_storage.items():
         record = names.get(("data", key))
         if record is None or record.file_size < num_bytes:
             got = "is missing" if record is None else f"has {record.file_size}"
             raise PickleRefusedError(f"it declares a storage of {num_bytes} bytes that {got}")
+
+
+def _content(path: Path, entry: zipfile.ZipInfo) -> bytes:
+    """Read a part that is stored as it is."""
+    with path.open("rb") as file:
+        file.seek(entry.header_offset)
+        header = file.read(_LOCAL_HEADER.size)
+        if len(header) < _LOCAL_HEADER.size:
+            raise PickleRefusedError("it is cut")
+        # The name and the extra field stand between header and content.
+        *_, name_bytes, extra_bytes = _LOCAL_HEADER.unpack(header)
+        file.seek(name_bytes + extra_bytes, 1)
+        return file.read(entry.file_size)
 
 
 def _check_legacy(path: Path) -> None:

@@ -1,4 +1,12 @@
-"""One video and its results in the form of annotation tools: tracks of boxes in pixels, on numbered frames."""
+"""One video and its results in the form of annotation tools: tracks of boxes in pixels, on numbered frames.
+
+Pixels: boxes are in pixels of the upright frame as players show it, with square pixels. Tools that decode the frames
+themselves, or are given frames that FFmpeg cut, see the upright frame in the file's own pixels instead: on anamorphic
+video it is narrower or lower (``unstretched_box``).
+
+Times: seconds from the first frame. A player's clock starts earlier where sound begins before the picture
+(``player_seconds``).
+"""
 
 from __future__ import annotations
 
@@ -14,6 +22,7 @@ from ava_detect.structures import ActionDetections
 from ava_detect.structures.boxes import clip, fractions_to_pixels
 from ava_detect.structures.labels import Action, LabelMap
 from ava_detect.structures.tubes import ActionTube, median_spacing
+from ava_detect.video.reader import VideoReader
 
 # Half a step of the grid on which keyframes are cut: a keyframe at 1 s shows the frame of 1.001 s in a 29.97 fps file.
 _HALF_GRID_STEP_SECONDS = 1 / 60
@@ -26,7 +35,7 @@ class Sighting(NamedTuple):
         track_id: Id of the person.
         frame: Number of the frame that the keyframe shows, from 0.
         timestamp_seconds: Time of the keyframe from the start of the file.
-        box_xyxy: x1, y1, x2, y2 in pixels of the whole frame.
+        box_xyxy: x1, y1, x2, y2 in square pixels of the whole frame.
         person_score: Score of the person detection, 0..1.
         actions: The person's actions with their scores, 0..1, the highest first.
     """
@@ -46,13 +55,15 @@ class AnnotatedVideo:
     Attributes:
         video_id: Id of the video.
         path: Its file.
-        width: Width of an upright frame in pixels.
-        height: Height of an upright frame in pixels.
+        width: Width of an upright frame in square pixels, as players show it.
+        height: Height of an upright frame in square pixels.
         frame_times: float64 ``[num_frames]``, time of each frame in seconds, ascending.
-        label_map: The actions of the results.
+        label_map: The actions that may be chosen, those of the results included.
         keyframes: Keyframes with track ids, in time order.
         tubes: Action tubes: person, action, and the time from start to end.
         min_score: Actions with a lower score, 0..1, are left out of the sightings.
+        unstretched_size: Width and height of an upright frame in the file's own pixels; None where these are square.
+        start_seconds: Time that a player shows at the first frame.
         spacing_seconds: Usual time from keyframe to keyframe; computed.
     """
 
@@ -65,6 +76,8 @@ class AnnotatedVideo:
     keyframes: Sequence[ActionDetections]
     tubes: Sequence[ActionTube]
     min_score: float
+    unstretched_size: tuple[int, int] | None = None
+    start_seconds: float = 0.0
     spacing_seconds: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -86,6 +99,60 @@ class AnnotatedVideo:
     def duration_seconds(self) -> float:
         """Time from the first frame to the end of the last, in seconds."""
         return self.num_frames / self.fps
+
+    @property
+    def decoded_size(self) -> tuple[int, int]:
+        """Width and height of an upright frame in the file's own pixels."""
+        return self.unstretched_size or (self.width, self.height)
+
+    def unstretched_box(self, sighting: Sighting) -> tuple[float, float, float, float]:
+        """Return a person's box in the file's own pixels.
+
+        Args:
+            sighting: The person.
+
+        Returns:
+            x1, y1, x2, y2 in pixels of a frame of ``decoded_size``.
+        """
+        width, height = self.decoded_size
+        x1, y1, x2, y2 = sighting.box_xyxy
+        across, down = width / self.width, height / self.height
+        return round(x1 * across, 3), round(y1 * down, 3), round(x2 * across, 3), round(y2 * down, 3)
+
+    def player_seconds(self, seconds: float) -> float:
+        """Convert a time to the clock of a player.
+
+        Args:
+            seconds: Time from the first frame.
+
+        Returns:
+            Seconds on the file's own clock, to microseconds.
+        """
+        return round(seconds + self.start_seconds, 6)
+
+    def images(self, frames: Sequence[int]) -> Iterator[npt.NDArray[np.uint8]]:
+        """Decode frames.
+
+        Args:
+            frames: Numbers of the frames, ascending.
+
+        Yields:
+            The upright image of each frame in the file's own pixels, uint8 RGB ``[height, width, 3]``. Where a frame is
+            damaged, that of the frame before it.
+        """
+        width, height = self.decoded_size
+        displayed, wanted = None, list(frames)[::-1]
+        for decoded in VideoReader(self.path).decode():
+            # Half a millisecond: containers round time stamps.
+            while wanted and displayed and decoded.timestamp_seconds > self.frame_times[wanted[-1]] + 0.0005:
+                yield displayed.image(width, height)
+                wanted.pop()
+            displayed = decoded
+            if not wanted:
+                return
+        if displayed is not None:
+            for _ in wanted:
+                yield displayed.image(width, height)
 
     def frame_at(self, timestamp_seconds: float) -> int:
         """Return the frame that a keyframe shows.
@@ -165,7 +232,7 @@ class AnnotatedVideo:
 
 
 def actions_of(videos: Sequence[AnnotatedVideo]) -> list[Action]:
-    """List the actions that occur in the sightings or tubes of any of the videos.
+    """List the actions that may be chosen in any of the videos, whether they occur or not.
 
     Args:
         videos: The videos.
@@ -175,7 +242,5 @@ def actions_of(videos: Sequence[AnnotatedVideo]) -> list[Action]:
     """
     found: dict[int, Action] = {}
     for video in videos:
-        for sighting in video.sightings():
-            found.update((action.id, action) for action, _ in sighting.actions)
-        found.update((tube.action_id, video.label_map.by_id(tube.action_id)) for tube in video.tubes)
+        found.update((action.id, action) for action in video.label_map)
     return [found[action_id] for action_id in sorted(found)]

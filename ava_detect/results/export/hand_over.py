@@ -6,15 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ava_detect.errors import AvaDetectError, FormatError, suggestion
+from ava_detect.errors import AvaDetectError, ConfigError, FormatError, suggestion
+from ava_detect.results.export import coco, via
 from ava_detect.results.export.annotated_video import AnnotatedVideo
-from ava_detect.results.export.coco import write_coco
-from ava_detect.results.export.cvat import write_cvat
-from ava_detect.results.export.fiftyone import write_fiftyone
-from ava_detect.results.export.label_studio import write_label_studio
-from ava_detect.results.export.tubes import write_tubes
+from ava_detect.results.export.coco import image_names, write_coco, write_images
+from ava_detect.results.export.cvat import LABELS_FILE, write_cvat
+from ava_detect.results.export.fiftyone import MANIFEST_FILE, write_fiftyone
+from ava_detect.results.export.label_studio import CONFIG_FILE, TASKS_FILE, storage_note, write_label_studio
+from ava_detect.results.export.tubes import is_tubes_file, write_tubes
 from ava_detect.results.export.via import write_via
-from ava_detect.results.saved import ReadOptions, SavedResults, read_saved_results
+from ava_detect.results.saved import ReadOptions, SavedResults, inputs_of, read_saved_results
+from ava_detect.storage.file_names import file_stems
+from ava_detect.storage.outputs import begins_with, check_output, check_output_folder
 from ava_detect.structures.labels import Action, LabelMap
 from ava_detect.structures.tubes import ActionTube, action_tubes
 from ava_detect.video.reader import VideoReader
@@ -28,6 +31,26 @@ TOOLS: dict[str, Writer] = {
     "via": write_via,
 }
 
+_FILE_NAMES: dict[str, tuple[str, ...]] = {
+    "coco": (coco.FILE_NAME,),
+    "cvat": (LABELS_FILE,),
+    "label-studio": (TASKS_FILE, CONFIG_FILE),
+    "fiftyone": (MANIFEST_FILE,),
+    "via": (via.FILE_NAME,),
+}
+# How the files begin that the writers write. The tools begin theirs otherwise, and people's corrections are in those.
+_STARTS = (
+    b'{"info": {"description": "People and their actions, found by ava_detect"',
+    b'[\n  {\n    "name": "person",',
+    b"<?xml version='1.0' encoding='utf-8'?>\n<annotations>",
+    b'[\n {\n  "data": {\n   "video": ',
+    b"<View>",
+    b'{\n  "type": "eta.core.datasets.LabeledVideoDataset"',
+    b'{"filename": ',
+    b'{"project": {"pid": "__VIA_PROJECT_ID__"',
+    coco.IMAGE_START,
+)
+
 
 @dataclass(frozen=True)
 class HandOver:
@@ -39,6 +62,7 @@ class HandOver:
         num_tracks: Number of people (tracks).
         num_boxes: Number of boxes; a person has one per keyframe.
         num_tubes: Number of action tubes.
+        note: What the tool needs to find the videos, a clause; empty where it needs nothing.
     """
 
     files: tuple[Path, ...]
@@ -46,6 +70,7 @@ class HandOver:
     num_tracks: int
     num_boxes: int
     num_tubes: int
+    note: str = ""
 
 
 def hand_over(
@@ -55,6 +80,8 @@ def hand_over(
     options: ReadOptions | None = None,
     *,
     min_score: float = 0.5,
+    images: bool = False,
+    overwrite: bool = False,
 ) -> HandOver:
     """Export saved results to the files of another tool.
 
@@ -65,6 +92,8 @@ def hand_over(
         options: How the results are read back.
         min_score: Least score of an action, and least peak score of a tube, 0..1. People without any action are
             exported, too.
+        images: Write the frames of the keyframes as JPEG images, too; for ``coco``.
+        overwrite: Whether files of the same names that are not from an earlier export are replaced.
 
     Returns:
         The files and the numbers of things in them.
@@ -72,29 +101,47 @@ def hand_over(
     Raises:
         FormatError: The tool is unknown, there are no results, or a video's file, whose size and frame times are
             needed, is missing.
+        ConfigError: A file of the export is one of the inputs, or exists and is not from an earlier export; or
+            ``images`` is given for a tool that reads the videos.
         AvaDetectError: ``min_score`` is out of range.
         VideoError: A video cannot be opened.
     """
     if to not in TOOLS:
         raise FormatError(f"`to` is {', '.join(TOOLS)}, got {to!r}{suggestion(to, TOOLS)}")
+    if images and to != "coco":
+        raise ConfigError(f"`images` is for `to=coco`; {to} shows the videos themselves")
     if not 0 <= min_score <= 1:
         raise AvaDetectError(f"`min_score` is a score from 0 to 1, got {min_score:g}")
     saved = read_saved_results(results, options)
     annotated = [_annotated(video_results, min_score) for video_results in saved]
     if not annotated:
         raise FormatError(f"{results}: none of its videos has results, so there is nothing to hand over")
+    names = _names_of(to, [video.video_id for video in annotated])
+    names += image_names(annotated) if images else []
+    inputs = inputs_of(results, options)
+    check_output_folder(out, names, inputs, is_own=begins_with(*_STARTS), overwrite=overwrite)
     files = TOOLS[to](annotated, Path(out))
+    if images:
+        files += write_images(annotated, Path(out))
     return HandOver(
         tuple(files),
         len(annotated),
         sum(len(video.tracks()) for video in annotated),
         sum(1 for video in annotated for _ in video.sightings()),
         sum(len(video.tubes) for video in annotated),
+        storage_note(annotated) if to == "label-studio" else "",
     )
 
 
+def _names_of(to: str, video_ids: Sequence[str]) -> list[str]:
+    """Return the names of the files that a tool's writer will write."""
+    stems = file_stems(video_ids).values()
+    of_videos = {"cvat": [f"{stem}.xml" for stem in stems], "fiftyone": [f"labels/{stem}.json" for stem in stems]}
+    return [*_FILE_NAMES[to], *of_videos.get(to, [])]
+
+
 def _annotated(saved: SavedResults, min_score: float) -> AnnotatedVideo:
-    """Add size and frame times of the video's file, and the action tubes, to saved results."""
+    """Add size, clock and frame times of the video's file, and the action tubes, to saved results."""
     path = saved.video()
     reader = VideoReader(path)
     tubes = tuple(action_tubes(saved.keyframes, min_peak=min_score, min_score=min(0.3, min_score)))
@@ -104,10 +151,12 @@ def _annotated(saved: SavedResults, min_score: float) -> AnnotatedVideo:
         reader.info.width,
         reader.info.height,
         reader.frame_times(),
-        saved.label_map,
+        saved.choices,
         saved.keyframes,
         tubes,
         min_score,
+        reader.info.unstretched_size,
+        reader.start_seconds,
     )
 
 
@@ -119,24 +168,28 @@ def find_tubes(
     min_peak: float = 0.5,
     min_score: float = 0.3,
     smoothing_seconds: float = 0.6,
+    overwrite: bool = True,
 ) -> int:
     """Find the action tubes of saved results and write them to a file; the network need not run again.
 
     Args:
         results: A folder that ``annotate_videos`` wrote, or one file of results.
-        file: A ``.parquet``, ``.csv`` or ``.jsonl`` file.
+        file: A ``.parquet``, ``.csv`` or ``.jsonl`` file; csv where it is a pipe or ``-``, the standard output.
         options: How the results are read back.
         min_peak: Least peak score of a tube, ``min_score``..1.
         min_score: Score, 0..1, that a tube has throughout.
         smoothing_seconds: Standard deviation of the Gaussian that smooths scores over time; 0 for none.
+        overwrite: Whether an existing ``file`` that holds something other than tubes is replaced.
 
     Returns:
         Number of tubes.
 
     Raises:
         FormatError: There are no results, or the suffix of ``file`` is another one.
+        ConfigError: ``file`` is one of the results, or another file already.
         AvaDetectError: A setting is out of range.
     """
+    check_output(file, inputs_of(results, options), is_own=is_tubes_file, overwrite=overwrite)
     tubes: list[ActionTube] = []
     actions: dict[int, Action] = {}
     for saved in read_saved_results(results, options):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ import pyarrow.parquet as pq
 
 from ava_detect.errors import FormatError
 from ava_detect.formats.jsonl import shortest_decimal
-from ava_detect.storage.local_files import atomic_path
+from ava_detect.formats.parquet_reader import open_native
+from ava_detect.storage.local_files import atomic_path, is_stream
+from ava_detect.storage.outputs import first_bytes
 from ava_detect.structures.labels import LabelMap
 from ava_detect.structures.tubes import ActionTube
 
@@ -40,12 +43,15 @@ SCHEMA = pa.schema(
     ]
 )
 
+# Of tubes as csv or jsonl.
+_FIRST_LINE = re.compile(rb"""%s\n|\{"video_id": "(?:[^"\\]|\\.)*", "track_id": """ % ",".join(SCHEMA.names).encode())
+
 
 def write_tubes(path: str | Path, tubes: Iterable[ActionTube], label_map: LabelMap) -> int:
     """Write tubes in the format of the file's suffix, atomically.
 
     Args:
-        path: The file; its suffix is one of ``TUBE_FORMATS``.
+        path: The file; its suffix is one of ``TUBE_FORMATS``, and a pipe or ``-`` gets csv.
         tubes: The tubes.
         label_map: Names and kinds of their actions.
 
@@ -55,13 +61,14 @@ def write_tubes(path: str | Path, tubes: Iterable[ActionTube], label_map: LabelM
     Raises:
         FormatError: The suffix is another one.
     """
-    suffix = Path(path).suffix.removeprefix(".")
+    suffix = "csv" if is_stream(Path(path)) else Path(path).suffix.removeprefix(".")
     if suffix not in TUBE_FORMATS:
         raise FormatError(f"{path}: tubes are written as .{', .'.join(TUBE_FORMATS)}; give the file one of these ends")
     rows = [_row(tube, label_map) for tube in tubes]
     with atomic_path(path) as temporary:
         if suffix == "parquet":
-            pq.write_table(pa.Table.from_pylist(rows, SCHEMA), temporary, compression="zstd")
+            with open_native(temporary, "wb") as stream:
+                pq.write_table(pa.Table.from_pylist(rows, SCHEMA), stream, compression="zstd")
         elif suffix == "jsonl":
             lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
             temporary.write_text("".join(lines), encoding="utf-8")
@@ -71,6 +78,25 @@ def write_tubes(path: str | Path, tubes: Iterable[ActionTube], label_map: LabelM
                 table.writeheader()
                 table.writerows({**row, **{name: json.dumps(row[name]) for name in _LISTS}} for row in rows)
     return len(rows)
+
+
+def is_tubes_file(path: Path) -> bool:
+    """Tell whether an existing file is one that ``write_tubes`` wrote.
+
+    Args:
+        path: The file.
+
+    Returns:
+        True for tubes in the format of its suffix, and for an empty file.
+    """
+    if path.suffix != ".parquet":
+        head = first_bytes(path)
+        return not head or _FIRST_LINE.match(head) is not None
+    try:
+        with open_native(path) as file:
+            return bool(pq.read_schema(file).names == SCHEMA.names)
+    except (OSError, pa.ArrowException):
+        return False
 
 
 def _row(tube: ActionTube, label_map: LabelMap) -> dict[str, Any]:

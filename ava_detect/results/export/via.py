@@ -1,17 +1,19 @@
 """A project of the VGG Image Annotator 3 (https://www.robots.ox.ac.uk/~vgg/software/via/), for its video annotator.
 
 Every person on a keyframe is a region with the attributes ``person`` (the track id) and ``actions`` (checkboxes).
-Every action tube is a segment of the timeline in a row such as ``3: talk to``. The project has the absolute path of
+Every action tube is a segment of the timeline in a row such as ``3: talk to``. Times are those of the browser's player,
+whose clock may start before the picture. The project has the absolute path of
 each video; when a video has been moved, VIA asks for it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ava_detect.results.export.action_names import tool_names
 from ava_detect.results.export.annotated_video import AnnotatedVideo, actions_of
 from ava_detect.storage.local_files import write_text_atomic
 
@@ -33,9 +35,10 @@ def write_via(videos: Sequence[AnnotatedVideo], out: Path) -> list[Path]:
     Returns:
         The path of the file.
     """
+    names = tool_names(actions_of(videos))
     metadata: dict[str, Any] = {}
     for number, video in enumerate(videos, start=1):
-        for entry in [*_regions(video), *_spans(video)]:
+        for entry in [*_regions(video), *_spans(video, names)]:
             metadata[f"{number}_{len(metadata)}"] = {"vid": str(number), "flg": 0, **entry}
     numbers = [str(number) for number in range(1, len(videos) + 1)]
     project = {
@@ -60,7 +63,7 @@ def write_via(videos: Sequence[AnnotatedVideo], out: Path) -> list[Path]:
                 "gtimeline_visible_row_count": "8",
             },
         },
-        "attribute": _attributes(videos),
+        "attribute": _attributes(names),
         "file": {number: _file(number, video) for number, video in zip(numbers, videos, strict=True)},
         "view": {number: {"fid_list": [number]} for number in numbers},
         "metadata": metadata,
@@ -70,8 +73,8 @@ def write_via(videos: Sequence[AnnotatedVideo], out: Path) -> list[Path]:
     return [path]
 
 
-def _attributes(videos: Sequence[AnnotatedVideo]) -> dict[str, Any]:
-    options = {str(action.id): action.name for action in actions_of(videos)}
+def _attributes(names: Mapping[int, str]) -> dict[str, Any]:
+    options = {str(action_id): name for action_id, name in names.items()}
     in_frame, in_time = "FILE1_Z1_XY1", "FILE1_Z2_XY0"
     return {
         _PERSON: _attribute("person", in_frame, _TEXT, "Who: the same number is the same person", {}),
@@ -102,7 +105,7 @@ def _regions(video: AnnotatedVideo) -> list[dict[str, Any]]:
         x1, y1, x2, y2 = sighting.box_xyxy
         entries.append(
             {
-                "z": [round(sighting.timestamp_seconds, 6)],
+                "z": [video.player_seconds(sighting.timestamp_seconds)],
                 "xy": [_RECTANGLE, x1, y1, round(x2 - x1, 3), round(y2 - y1, 3)],
                 "av": {
                     _PERSON: str(sighting.track_id),
@@ -113,12 +116,15 @@ def _regions(video: AnnotatedVideo) -> list[dict[str, Any]]:
     return entries
 
 
-def _spans(video: AnnotatedVideo) -> list[dict[str, Any]]:
+def _spans(video: AnnotatedVideo, names: Mapping[int, str]) -> list[dict[str, Any]]:
     return [
         {
-            "z": [round(tube.start_seconds, 6), round(min(tube.end_seconds, video.duration_seconds), 6)],
+            "z": [
+                video.player_seconds(tube.start_seconds),
+                video.player_seconds(min(tube.end_seconds, video.duration_seconds)),
+            ],
             "xy": [],
-            "av": {_SPAN: f"{tube.track_id}: {video.label_map.name(tube.action_id)}"},
+            "av": {_SPAN: f"{tube.track_id}: {names[tube.action_id]}"},
         }
         for tube in video.tubes
     ]

@@ -42,9 +42,9 @@ def collect_page(
     saved = []
     with scratch_folder(out) as folder:
         # The page reads results from files: one parquet file per video.
-        for number, (content, record) in enumerate(iter_videos(results, only)):
+        for number, rows in enumerate(iter_videos(results, only)):
             file = folder / f"{number}.parquet"
-            pq.write_table(content.read(), file)
-            saved.append(SavedVideo.from_record(record, file))
+            pq.write_table(rows.content.read(), file)
+            saved.append(SavedVideo.from_record(rows.record, file))
         run = SavedRun(tuple(saved), about["settings"], about.get("note", ""))
         return write_page(run, Path(out), results.out.name, options)

@@ -5,8 +5,9 @@ Data are written as ``.js`` scripts, not as JSON, because browsers do not load J
 
 from __future__ import annotations
 
+import filecmp
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 from ava_detect.errors import ConfigError
 from ava_detect.storage.local_files import atomic_path, write_text_atomic
+from ava_detect.storage.outputs import check_output_folder, refuse_inputs_inside
 from ava_detect.visualization.chips import TRACK_COLOURS
 from ava_detect.visualization.page import packing
 from ava_detect.visualization.page.media import MEDIA, PageVideo
@@ -56,21 +58,33 @@ def key_of(index: int) -> str:
     return f"{index + 1:04d}"
 
 
-def start_folder(page: Path) -> None:
+def start_folder(page: Path, inputs: Mapping[str, object]) -> None:
     """Copy the static files (HTML, scripts, styles) into the folder, and delete the data and media of an earlier page.
 
     Args:
         page: The folder of the page.
+        inputs: What the page is made of, by parameters, as ``check_output`` takes it.
 
     Raises:
-        ConfigError: The folder has an ``index.html`` that is not from such a page and would be overwritten.
+        ConfigError: The folder has a file that is not from such a page and would be overwritten, or an input lies among
+            the files of an earlier page, which would be deleted.
     """
-    if (page / _LIST_SCRIPT).is_file():
+    sources = sorted(_STATIC.iterdir())
+    is_page = (page / _LIST_SCRIPT).is_file()
+
+    check_output_folder(page, [source.name for source in sources], inputs)
+    for source in sources:
+        path = page / source.name
+        # An interrupted page has no list yet.
+        if not is_page and path.exists() and not filecmp.cmp(path, source, shallow=False):
+            article = "an" if source.name[0] in "aeiou" else "a"
+            raise ConfigError(f"{page} has {article} {source.name} that is not this page's; choose another `out`")
+    if is_page:
+        for name in (_DATA, MEDIA):
+            refuse_inputs_inside(page / name, inputs)
         for name in (_DATA, MEDIA):
             shutil.rmtree(page / name, ignore_errors=True)
-    elif (page / "index.html").exists():
-        raise ConfigError(f"{page} has an index.html that is not this page's; choose another `out`")
-    for source in sorted(_STATIC.iterdir()):
+    for source in sources:
         with atomic_path(page / source.name) as temporary:
             shutil.copyfile(source, temporary)
 

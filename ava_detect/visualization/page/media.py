@@ -2,7 +2,8 @@
 
 Browsers play H.264 (8 bit, 4:2:0) in mp4, and VP8, VP9 and AV1 in webm. Such a file is linked, copied or referred to
 unchanged. Any other file is transcoded to a proxy of at most 720p, without sound. A proxy is also made where the
-browser's timestamps would differ from ours: the video does not start at 0, or is not the file's first video stream.
+browser's timestamps or picture would differ from ours: the video does not start at 0, is not the file's first video
+stream, or is stored mirrored, which browsers ignore.
 """
 
 from __future__ import annotations
@@ -191,7 +192,7 @@ def _playable_suffix(path: Path, info: VideoInfo) -> str | None:
         pixel_format = stream.codec_context.pix_fmt
         starts_late = abs(float((stream.start_time or 0) * (stream.time_base or 0))) > _LATE_START_SECONDS
         is_first = stream == container.streams.video[0]
-    if starts_late or not is_first:
+    if starts_late or not is_first or info.is_mirrored:
         return None
     if "mp4" in info.container.split(",") and info.codec == "h264" and pixel_format in ("yuv420p", "yuvj420p"):
         return ".mp4"

@@ -10,10 +10,14 @@ from typing import Any, cast, get_args
 import numpy as np
 
 from ava_detect.errors import AvaDetectError, ConfigError, VideoError, suggestion
-from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
+from ava_detect.formats.annotation_files import read_ground_truth
+from ava_detect.formats.ava_csv import AvaTable
+from ava_detect.formats.row_checks import check_boxes
 from ava_detect.results.people_table import PeopleTable
+from ava_detect.results.recorded_names import recorded_names
 from ava_detect.results.results_file import ResultsFile, name_actions, open_results
 from ava_detect.results.saved import ReadOptions, SavedRun, SavedVideo, locate, open_run
+from ava_detect.structures.labels import NO_ACTION
 from ava_detect.structures.progress import OnProgress, Progress
 from ava_detect.visualization.page.folder import VideoEntry, finish_folder, key_of, start_folder, write_video
 from ava_detect.visualization.page.media import (
@@ -27,6 +31,11 @@ from ava_detect.visualization.page.media import (
 )
 from ava_detect.visualization.page.packing import VideoContent
 from ava_detect.visualization.page.truth import judge
+
+_ASSUMED_AVA = (
+    "The results have no names of actions, so AVA's are shown: if the actions are others, give the label map that the "
+    "results were made with (`label_map`)."
+)
 
 
 @dataclass(frozen=True)
@@ -153,7 +162,16 @@ def write_page(
         AvaDetectError: The ground truth has none of the videos.
     """
     writer = _Writer(out, run, options)
-    start_folder(out)
+    inputs = {
+        "results": [entry.file for entry in run.videos if entry.file is not None],
+        "videos": [
+            *([] if options.reading.videos is None else [options.reading.videos]),
+            *(entry.source for entry in run.videos if entry.source is not None),
+        ],
+        "label_map": options.reading.label_map,
+        "ground_truth": options.ground_truth,
+    }
+    start_folder(out, inputs)
     listed, summaries = [], []
     for index, entry in enumerate(run.videos):
 
@@ -181,10 +199,11 @@ class _Writer:
         reading = options.reading
         self._out = out
         self._label_map = reading.given_label_map()
-        self._truth = None if options.ground_truth is None else _read_truth(Path(options.ground_truth), run.videos)
         self._videos = reading.moved_videos()
         self._min_score = options.min_score
         self._start_seconds = run.start_seconds(reading.start_seconds)
+        truth = self._truth_path = options.ground_truth
+        self._truth = None if truth is None else _read_truth(Path(truth), run.videos, self._start_seconds)
         self._placing = cast(Placing, options.placing)
         self._opened: tuple[Path, ResultsFile] | None = None
 
@@ -215,10 +234,16 @@ class _Writer:
         names = dict(results.action_names)
         # Actions that only the ground truth has get their default names.
         if truth_rows is not None:
-            names = {int(i): "" for i in np.unique(truth_rows.action_ids[truth_rows.action_ids != 0])} | names
-        label_map, unknown = name_actions(names, self._label_map)
+            names = {int(i): "" for i in np.unique(truth_rows.action_ids[truth_rows.action_ids != NO_ACTION])} | names
+        given = self._label_map
+        if given is None and names and not any(names.values()):
+            if (recorded := recorded_names(file, self._truth_path)) is not None:
+                given = recorded.label_map
+            else:
+                notices.append(_ASSUMED_AVA)
+        label_map, unknown = name_actions(names, given)
         if unknown:
-            notices.append(_unknown_ids_notice(unknown, self._label_map is not None))
+            notices.append(_unknown_ids_notice(unknown, given is not None))
         people = results.people(entry.video_id, label_map).linked(cuts)
         if not len(people):
             notices.append("No person was found in this video.")
@@ -264,9 +289,10 @@ class _Writer:
         return video, True
 
 
-def _read_truth(path: Path, videos: Sequence[SavedVideo]) -> AvaTable:
+def _read_truth(path: Path, videos: Sequence[SavedVideo], start_seconds: float) -> AvaTable:
     """Read the ground truth of the videos; raise ``AvaDetectError`` where it has none of them."""
-    table = read_ava_csv(path, last_column="person_id")
+    table = read_ground_truth(path, start_seconds=start_seconds)
+    check_boxes(table, path)
     ids = {entry.video_id for entry in videos}
     if not ids & set(table.video_ids):
         in_truth = ", ".join(table.video_ids[:3]) or "none"

@@ -59,7 +59,7 @@ def asked_for(monkeypatch):
     return run
 
 
-FACTS = NetworkFacts({"sha256": None}, "cpu")
+FACTS = NetworkFacts({"sha256": None}, "cpu", "fp32")
 
 
 SETTINGS = AnnotateSettings(

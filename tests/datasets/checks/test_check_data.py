@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from videos import constant_rate, write_numbered_video
+from videos import constant_rate, write_numbered_video, write_parts
 
 from ava_detect.config import Config, SplitConfig
 from ava_detect.datasets.checks.check_data import CheckSettings, check_data, check_splits
@@ -104,6 +105,12 @@ def movie(world: Path, number: int) -> Path:
     return world / "videos" / f"movie_{number:03d}.mp4"
 
 
+def number_the_people(world: Path) -> None:
+    """Write person ids in place of the proposals' scores: one person of id 0, the others of id 1."""
+    rows = rows_of(world, "proposals.csv")
+    write_rows(world, [[*row[:7], str(int(number > 0))] for number, row in enumerate(rows)], "proposals.csv")
+
+
 def keep_rows(world: Path, keep: Callable[[list[str]], bool], name: str) -> None:
     write_rows(world, [row for row in rows_of(world, name) if keep(row)], name)
 
@@ -149,6 +156,11 @@ FAULTS = [
         lambda w: write_numbered_video(movie(w, 2), constant_rate(41, 10), rate=10),
         "movie_002.mp4: 10, the network samples 15",
     ),
+    Fault(
+        "time-jump",
+        lambda w: write_parts(movie(w, 2), 0, 3600, num_frames=40),
+        "movie_002.mp4: its time stamps jump by +3",
+    ),
     Fault("variable-frame-rate", lambda w: write_numbered_video(movie(w, 2), uneven(62)), "movie_002.mp4"),
     Fault("second-outside", with_row(set_cells(second="-3")), "second -3: the video starts at second 0"),
     Fault("box-in-pixels", with_row(set_cells(x1="10", y1="10", x2="90", y2="70")), "box 10,10,90,70"),
@@ -181,6 +193,7 @@ FAULTS = [
         "movie_001, second 2: no proposal with a score of 0.8",
     ),
     Fault("proposals-of-other-video", with_row(set_cells(video="film_7"), "proposals.csv"), "proposals.csv: film_7"),
+    Fault("score-is-id", lambda w: number_the_people(w), "proposals.csv, line 1: movie_000, second 0: score 0"),
     Fault("score-outside", with_row(set_cells(last="87"), "proposals.csv"), "score 87"),
 ]  # fmt: skip
 
@@ -272,15 +285,15 @@ def test_extracted_frames_are_counted(world):
         for number in range(1, 30 * SECONDS + 1):
             (frames / video / f"{video}_{number:06d}.jpg").touch()
     split = {"train": {"annotations": str(world / "ground_truth.csv"), "frames": str(frames)}}
-    assert check_data(config_of(world, **split)).findings == ()
+    assert check_data(config_of(world, **split), decode=False).findings == ()
     (frames / "movie_000" / "movie_000_000033.jpg").unlink()
     for number in range(61, 30 * SECONDS + 1):
         (frames / "movie_001" / f"movie_001_{number:06d}.jpg").unlink()
     shutil.rmtree(frames / "movie_002")
-    report = check_data(config_of(world, **split))
-    assert set(report.kinds) == {"missing-frames", "second-past-end", "missing-video"}
+    report = check_data(config_of(world, **split), decode=False)
+    assert set(report.kinds) == {"unusable-frames", "second-past-end", "missing-video"}
     places = " ".join(place for finding in report.findings for place in finding.places)
-    assert "movie_000: 1 numbers are left out, the first is 33" in places
+    assert "movie_000: of the frames 1 to 120 only 119 are there, the first that is missing is 33" in places
     assert "the video ends at second 2.00" in places
 
 
@@ -333,9 +346,19 @@ def test_millions_of_rows_take_seconds(tmp_path):
     assert report.kinds == {"missing-video": 100}
 
 
+@pytest.mark.parametrize(("in_csv", "on_disk"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_the_form_of_an_accent_makes_no_missing_video(world, in_csv, on_disk):
+    # As an archive made on macOS and a table typed elsewhere.
+    form = unicodedata.normalize
+    movie(world, 1).rename(movie(world, 1).with_name(f"{form(on_disk, 'müv')}.mp4"))
+    csv = world / "ground_truth.csv"
+    csv.write_text(csv.read_text().replace("movie_001", form(in_csv, "müv")), encoding="utf-8")
+    assert not {"missing-video", "unannotated-video"} & set(check(world).kinds)
+
+
 def test_every_kind_of_rows_and_files_has_a_planted_fault():
     is_keyframe_only = {"label-outside", "action-backwards"}
-    elsewhere = {"split-leak", "missing-frames"}
+    elsewhere = {"split-leak", "unusable-frames", "unusable-annotations"}
     assert {fault.kind for fault in FAULTS} | is_keyframe_only | elsewhere == set(KINDS)
 
 

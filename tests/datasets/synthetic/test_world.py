@@ -53,7 +53,7 @@ def test_the_same_seed_gives_the_same_pictures_and_boxes() -> None:
 
 
 def test_a_long_movie_is_not_planned_or_kept_as_a_whole() -> None:
-    _, image, people = next(film_frames(seed=0, seconds=1e9, width=64, height=64))
+    _, image, people = next(film_frames(seed=0, seconds=3600, width=64, height=64))
     assert image.shape == (64, 64, 3)
     assert people
 
@@ -164,14 +164,23 @@ def test_a_world_that_was_broken_off_has_no_ground_truth(tmp_path: Path, monkeyp
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"seconds": 0}, "seconds must be above 0, got 0"),
-        ({"fps": 0}, "fps must be a whole number from 1, got 0"),
-        ({"width": 321}, "must be even and at least 64, got 321x180"),
-        ({"height": 32}, "must be even and at least 64, got 320x32"),
-        ({"num_people": 5}, "num_people must be 1 to 4, or None to let the seed choose, got 5"),
-        ({"num_people": 4, "repertoire": "motion_pairs"}, "num_people must be 1 to 3, or None to let the seed choose"),
-        ({"repertoire": "sports"}, "repertoire must be one of everyday, motion_pairs, got 'sports'"),
-        ({"seed": -1}, "seed must be a whole number from 0, got -1"),
+        ({"seconds": 0}, "`seconds` must be from 0.001 to 3,600, got 0"),
+        ({"seconds": float("nan")}, "`seconds` must be from 0.001 to 3,600, got nan"),
+        ({"seconds": float("inf")}, "`seconds` must be from 0.001 to 3,600, got inf"),
+        ({"seconds": 1e-9}, "`seconds` must be from 0.001 to 3,600, got 1e-09"),
+        ({"fps": 10**9}, "`fps` must be a whole number from 1 to 240, got 1000000000"),
+        ({"width": 10**6}, "`width` and `height` must be even and from 64 to 4096 pixels, got 1000000x180"),
+        ({"seed": 10**30}, "`seed` must be a whole number from 0 to 1,000,000,000,000, got 1000"),
+        ({"fps": 0}, "`fps` must be a whole number from 1 to 240, got 0"),
+        ({"width": 321}, "must be even and from 64 to 4096 pixels, got 321x180"),
+        ({"height": 32}, "must be even and from 64 to 4096 pixels, got 320x32"),
+        ({"num_people": 5}, "`num_people` must be 1 to 4, or None to let the seed choose, got 5"),
+        (
+            {"num_people": 4, "repertoire": "motion_pairs"},
+            "`num_people` must be 1 to 3, or None to let the seed choose",
+        ),
+        ({"repertoire": "sports"}, "`repertoire` must be one of everyday, motion_pairs, got 'sports'"),
+        ({"seed": -1}, "`seed` must be a whole number from 0 to 1,000,000,000,000, got -1"),
     ],
 )
 def test_settings_out_of_range_are_named_and_leave_no_file(tmp_path: Path, settings: dict, words: str) -> None:
@@ -181,8 +190,8 @@ def test_settings_out_of_range_are_named_and_leave_no_file(tmp_path: Path, setti
 
 
 def test_a_world_needs_a_movie(tmp_path: Path) -> None:
-    with pytest.raises(AvaDetectError, match="num_movies must be at least 1, got 0"):
+    with pytest.raises(AvaDetectError, match="the number of movies must be from 1 to 100,000, got 0"):
         write_world(tmp_path, WorldSettings(seed=0, num_movies=0))
-    with pytest.raises(AvaDetectError, match="num_processes must be at least 1, got 0"):
+    with pytest.raises(AvaDetectError, match="the number of processes must be from 1 to 256, got 0"):
         write_world(tmp_path, WorldSettings(seed=0), num_processes=0)
     assert list(tmp_path.iterdir()) == []

@@ -282,6 +282,7 @@ def test_filters_by_action_person_score_and_kind(open_page):
     page.locator("#score").fill("0.3")
     page.select_option("#person", "2")
     assert on_screen() == {"Person 2": ["read"]}
+    page.wait_for_selector("#hits button")
     assert page.locator("#hits .time").all_inner_texts() == ["0:02 – 0:05"]
     page.select_option("#person", "")
     page.locator("#actions label", has_text="read").click()

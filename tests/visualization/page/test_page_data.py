@@ -17,7 +17,7 @@ from ava_detect.formats.jsonl import write_jsonl
 from ava_detect.formats.parquet import write_parquet
 from ava_detect.results.people_table import PeopleTable
 from ava_detect.results.results_file import name_actions, open_results
-from ava_detect.structures.labels import Action, ActionKind, LabelMap
+from ava_detect.structures.labels import NO_ACTION, Action, ActionKind, LabelMap
 from ava_detect.visualization.page.packing import VideoContent, describe, pieces, script
 from ava_detect.visualization.page.truth import judge
 
@@ -56,7 +56,7 @@ def test_ground_truth_keeps_keyframes_without_people():
         ["v"] * 4,
         [902, 903, 903, 904],
         [[0.1, 0.1, 0.5, 0.5], [0.1, 0.1, 0.5, 0.5], [0.1, 0.1, 0.5, 0.5], [np.nan] * 4],
-        [WALK, WALK, STAND, 0],
+        [WALK, WALK, STAND, NO_ACTION],
         person_ids=[7, 7, 7, -1],
     )
     people = PeopleTable.from_rows(rows, AVA, start_seconds=900)
@@ -82,12 +82,12 @@ def test_names_are_the_files_or_the_label_maps():
 
 def test_files_that_are_no_results(tmp_path):
     bad = tmp_path / "bad.jsonl"
-    bad.write_text('{"video_id": "v", "people": []}\n{"video_id": "v"}\n')
+    bad.write_text('{"video_id": "v", "timestamp_seconds": 0, "people": []}\n{"video_id": "v"}\n')
     with pytest.raises(FormatError, match=r"bad\.jsonl, line 2: not a keyframe as `ava-detect annotate` writes it"):
         open_results(bad)
     percent = tmp_path / "percent.csv"
     percent.write_text("v,0902,0,0,1,1,12,97\n")
-    with pytest.raises(FormatError, match="scores reach 97, and a score is a number from 0 to 1"):
+    with pytest.raises(FormatError, match=r"percent\.csv, line 1: scores lie in 0\.\.1, got 97 in v at 902 s"):
         open_results(percent)
     with pytest.raises(FormatError, match="there is no such file of results"):
         open_results(tmp_path / "none.csv")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from videos import constant_rate, frame_number, write_numbered_video
+from videos import constant_rate, frame_number, numbered_frame, write_frames, write_numbered_video
 
 from ava_detect.video.reader import VideoReader
 from ava_detect.visualization.page.media import AnnotatedFile, PageVideo, differences, place_video, write_thumbnail
@@ -42,13 +42,16 @@ def test_where_no_link_is_possible_there_is_a_copy(mp4, tmp_path, monkeypatch):
     assert (tmp_path / "page" / video.source).read_bytes() == mp4.read_bytes()
 
 
-@pytest.mark.parametrize("name", ["a.mkv", "ten_bit.mp4", "late.mp4", "big.mkv"])
+@pytest.mark.parametrize("name", ["a.mkv", "ten_bit.mp4", "late.mp4", "big.mkv", "mirrored.mp4"])
 def test_any_other_video_gets_a_copy_that_browsers_play(tmp_path, name):
     path = tmp_path / name
     size = (1600, 960) if name == "big.mkv" else (160, 96)
     times = [0.5 + t for t in constant_rate(30, 10)] if name == "late.mp4" else constant_rate(30, 10)
     if name == "ten_bit.mp4":
         _write_ten_bit(path)
+    elif name == "mirrored.mp4":
+        stored = [np.fliplr(numbered_frame(number, *size)) for number in range(30)]
+        write_frames(path, stored, times, rate=10, display_matrix=(-1, 0, 0, 1))
     else:
         write_numbered_video(path, times, rate=10, width=size[0], height=size[1])
     seconds = []

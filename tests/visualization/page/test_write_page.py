@@ -22,8 +22,8 @@ from ava_detect.cli.visualize import visualize as command
 from ava_detect.errors import ConfigError, FormatError
 from ava_detect.formats.ava_csv import write_ava_csv
 from ava_detect.formats.jsonl import write_jsonl
-from ava_detect.results.saved import ReadOptions
-from ava_detect.structures.labels import LabelMap
+from ava_detect.results.saved import ReadOptions, read_saved_results
+from ava_detect.structures.labels import Action, LabelMap
 from ava_detect.visualization.page.write_page import visualize
 
 
@@ -184,6 +184,19 @@ def test_ids_without_a_name_are_shown_by_their_number(movie, tmp_path):
     assert read_piece(tmp_path / "page", "0001/meta")["actions"][79]["name"] == "action 80"
 
 
+def test_that_avas_names_are_assumed_is_said_and_recorded_names_are_taken(movie, tmp_path):
+    write_ava_csv(tmp_path / "all.csv", movie_keyframes("walk"))
+    (said,) = notices(visualize(tmp_path / "all.csv", tmp_path / "page", ReadOptions(movie.parent)))
+    assert said[0].startswith("The results have no names of actions, so AVA's are shown")
+    assert "give the label map that the results were made with (`label_map`)" in said[0]
+    own = LabelMap(tuple(Action(action.id, f"step {action.id}") for action in AVA))
+    (tmp_path / "label_map.pbtxt").write_text(own.to_pbtxt())
+    assert notices(visualize(tmp_path / "all.csv", tmp_path / "named", ReadOptions(movie.parent))) == [()]
+    assert read_piece(tmp_path / "named", "0001/meta")["actions"][3]["name"] == "step 4"
+    (saved,) = read_saved_results(tmp_path / "all.csv", ReadOptions(movie.parent))
+    assert saved.label_map.name(4) == "step 4"
+
+
 def test_ground_truth_of_other_times_and_of_other_videos(movie, tmp_path):
     results = write_results(tmp_path / "results", {"walk": movie, "again": movie})
     truth = write_ground_truth(tmp_path / "truth.csv", "walk", start_seconds=900)
@@ -219,7 +232,7 @@ def test_wrong_settings(tmp_path):
 
 def test_a_damaged_manifest_is_named(tmp_path):
     (tmp_path / "manifest.jsonl").write_text('{"settings": {}}\n{"video_id": 3}\n')
-    with pytest.raises(FormatError, match=r"manifest\.jsonl cannot be read \(KeyError: 'outputs'\)"):
+    with pytest.raises(FormatError, match=r"manifest\.jsonl, line 2, cannot be read \(outputs is missing\)"):
         visualize(tmp_path, tmp_path / "page")
 
 

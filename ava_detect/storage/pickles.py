@@ -62,7 +62,13 @@ class Global:
 
 
 class PlainPickle:
-    """Interprets one pickle on a stack machine; subclasses define the results of names, calls and persistent ids."""
+    """Interprets one pickle on a stack machine; subclasses define the results of names, calls and persistent ids.
+
+    Attributes:
+        max_opcodes: Largest number of operations, because a byte of pickle can create a far larger object.
+    """
+
+    max_opcodes: int = MAX_OPCODES
 
     def __init__(self, data: bytes | mmap.mmap, start: int = 0) -> None:
         """Prepare the interpreter; ``load`` runs it.
@@ -90,7 +96,7 @@ class PlainPickle:
             return self._run()
         except PickleRefusedError:
             raise
-        except (ValueError, IndexError, KeyError, TypeError, OverflowError) as error:
+        except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise PickleRefusedError("damaged or incomplete pickle data") from error
 
     def admit(self, name: Global) -> Any:
@@ -168,8 +174,8 @@ class PlainPickle:
         else:
             stream, base = self._data[self._start :], self._start
         for count, (opcode, argument, position) in enumerate(pickletools.genops(stream)):
-            if count > MAX_OPCODES:
-                raise PickleRefusedError(f"it holds more than {MAX_OPCODES} operations")
+            if count > self.max_opcodes:
+                raise PickleRefusedError(f"it holds more than {self.max_opcodes} operations")
             position = (position or 0) + base
             if opcode.name == "STOP":
                 self.end = position + 1
