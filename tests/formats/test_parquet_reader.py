@@ -65,7 +65,7 @@ def test_scores_and_persons_may_be_absent(tmp_path: Path) -> None:
         ({"x1": ["a", "b", "c"]}, "column x1 holds string, numbers are expected"),
         (
             {"score": [0.5, float("nan"), 0.5]},
-            "row 2: column score holds nan, a number from -1e+09 to 1e+09 is expected",
+            "row 2: column score holds nan, a number from -1e+09 to 1e+09",
         ),
     ],
 )
