@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class AvaDetectError(ValueError):
@@ -137,3 +139,35 @@ def suggestion(got: str, allowed: Iterable[str]) -> str:
     """
     near = get_close_matches(got, list(allowed), n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def special_file(path: str | os.PathLike[str]) -> str:
+    """Tell a file that cannot be read twice, and of which reading may never end, from others.
+
+    Args:
+        path: A path of this machine.
+
+    Returns:
+        ``pipe``, ``socket`` or ``device``; empty for a file or a folder.
+
+    Raises:
+        OSError: There is nothing there, or it cannot be looked at.
+    """
+    mode = Path(path).stat().st_mode
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+        return ""
+    return "pipe" if stat.S_ISFIFO(mode) else "socket" if stat.S_ISSOCK(mode) else "device"
+
+
+def require_file(path: str | os.PathLike[str]) -> None:
+    """Refuse a pipe, a socket or a device as an input, before it is opened: a pipe waits for its writer for ever.
+
+    Args:
+        path: A path of this machine.
+
+    Raises:
+        OSError: It is one of these; or there is nothing there, or it cannot be looked at.
+    """
+    if kind := special_file(path):
+        reason = f"it is a {kind}, not a file, and would be read more than once; save it to a file"
+        raise OSError(errno.EINVAL, reason, str(path))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ava_detect.errors import AvaDetectError, FormatError, shown
+from ava_detect.errors import AvaDetectError, FormatError, require_file, shown, special_file
 from ava_detect.formats.ava_csv import read_ava_csv
 from ava_detect.formats.coco_json import read_coco_json
 from ava_detect.formats.jsonl import read_jsonl
@@ -96,3 +98,19 @@ def test_foreign_text_in_errors_is_escaped(tmp_path: Path, fault: str) -> None:
     assert isinstance(error.value, AvaDetectError | FormatError) or fault == "detections"
     assert ESCAPED in str(error.value)
     assert str(error.value).isprintable()
+
+
+def test_pipes_devices_and_sockets_are_no_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the path of a socket may be no longer than about 100 letters
+    Path("file").touch()
+    os.mkfifo("pipe")
+    Path("linked").symlink_to("pipe")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("socket")
+    paths = ["file", ".", "pipe", "linked", "/dev/null", "socket"]
+    assert [special_file(path) for path in paths] == ["", "", "pipe", "pipe", "device", "socket"]
+    require_file("file")
+    with pytest.raises(OSError, match=r"it is a pipe, not a file, and would be read more than once; .*: 'linked'"):
+        require_file("linked")
+    with pytest.raises(FileNotFoundError):
+        require_file("gone")

@@ -82,7 +82,7 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments of a call, after which this is the command that runs."""
         _running.set(self)
-        self._refuse_names_like_options(args)
+        self._refuse_doubtful_words(args)
         try:
             return super().parse_args(ctx, args)
         except typer.BadParameter as error:
@@ -91,11 +91,16 @@ class Command(TyperCommand):
             # In one line, as the library's own refusals.
             raise ConfigError(f"{error.param.opts[0]}: {error.message}") from error
 
-    def _refuse_names_like_options(self, args: Sequence[str]) -> None:
-        """Say of a file such as ``-5KQ66BBWC4.mp4`` how it is named, and of an option that its value is missing."""
+    def _refuse_doubtful_words(self, args: Sequence[str]) -> None:
+        """Say of a file such as ``-5KQ66BBWC4.mp4`` how it is named, and of an option that it lacks its value.
+
+        An empty value, of a variable of the shell that is not set, would be read as the folder where one stands.
+        """
         options = {option: p for p in self.params for option in (*p.opts, *p.secondary_opts) if option.startswith("-")}
         needs_value = ""
         for arg in args:
+            if not arg or (arg.endswith("=") and arg[:-1] in options):
+                raise ConfigError(f"{needs_value or arg[:-1] or 'an argument'} is empty; give a value, or leave it out")
             if needs_value:
                 if arg in options:
                     raise ConfigError(

@@ -22,7 +22,7 @@ import torch
 
 from ava_detect.datasets.classification import TimedLabels
 from ava_detect.datasets.packed import PackedLists
-from ava_detect.errors import FormatError
+from ava_detect.errors import FormatError, require_file
 
 _ACTION = re.compile(r"c(?P<column>\d{3}) (?P<start>\d+(?:\.\d+)?) (?P<end>\d+(?:\.\d+)?)")
 _FRAME_LIST_HEADER = "original_vido_id"  # spelt so in PySlowFast's files
@@ -53,6 +53,7 @@ def read_charades(path: str | Path, num_classes: int, *, frames_per_second: floa
             the video.
     """
     try:
+        require_file(path)
         with Path(path).open(encoding="utf-8-sig", newline="") as file:
             if file.readline().startswith(_FRAME_LIST_HEADER):
                 video_ids, actions = _read_frame_list(path, frames_per_second)

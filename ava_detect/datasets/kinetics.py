@@ -9,7 +9,7 @@ import torch
 
 from ava_detect.datasets.classification import TimedLabels
 from ava_detect.datasets.packed import PackedLists
-from ava_detect.errors import FormatError, VideoError
+from ava_detect.errors import FormatError, VideoError, require_file
 
 _MOST_FILES_SHOWN = 3
 
@@ -33,6 +33,7 @@ def read_kinetics(path: str | Path, num_classes: int) -> tuple[list[str], TimedL
     videos: list[str] = []
     labels: list[int] = []
     try:
+        require_file(path)
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise FormatError(f"{path}: the list cannot be read ({error}); give a csv of path and label") from error

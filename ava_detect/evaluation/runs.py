@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ava_detect.errors import ConfigError, FormatError, shown
+from ava_detect.errors import ConfigError, FormatError, require_file, shown
 from ava_detect.evaluation.compare import Comparison, compare
 from ava_detect.evaluation.diagnosis import diagnose_if_suspicious
 from ava_detect.evaluation.frame_map import FrameMAP, load_metric
@@ -156,6 +156,7 @@ def read_subset(path: Path) -> frozenset[str]:
         FormatError: The file cannot be read, or is empty.
     """
     try:
+        require_file(path)
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise FormatError(

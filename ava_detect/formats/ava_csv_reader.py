@@ -35,7 +35,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from ava_detect.errors import FormatError, shown
+from ava_detect.errors import FormatError, require_file, shown
 from ava_detect.formats.ava_csv_header import COLUMNS, LastColumn, looks_like_header, standard_columns
 from ava_detect.formats.ava_csv_rows import PERSON_ID_LIMIT, RowParser
 from ava_detect.formats.ava_csv_runs import MARGIN_BYTES, find_runs
@@ -125,6 +125,7 @@ def _blocks(path: Path, reader: _BlockReader) -> Iterator[tuple[bytearray, int, 
     All blocks share one buffer, for speed: a block is valid until the next one is requested. The buffer has at least
     ``MARGIN_BYTES`` before and after each block.
     """
+    require_file(path)
     with path.open("rb") as raw:
         head = raw.peek(4)
         for magic, file_type in _OTHER_FILE_TYPES.items():

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ava_detect.errors import FormatError, shown
+from ava_detect.errors import FormatError, require_file, shown
 from ava_detect.formats.ava_table import AvaTable
 from ava_detect.formats.json_values import reason_of
 from ava_detect.structures.labels import GREATEST_ACTION_ID, NO_ACTION
@@ -161,6 +161,7 @@ def _table(images: Mapping[Any, _Image], found: Sequence[Any], category_id: int,
 
 def _load(path: str | Path) -> Any:
     try:
+        require_file(path)
         content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         reason = shown(error.strerror) if isinstance(error, OSError) else reason_of(error)

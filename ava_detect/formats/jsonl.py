@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ava_detect.errors import FormatError, shown
+from ava_detect.errors import FormatError, require_file, shown
 from ava_detect.formats.ava_table import LARGEST_FRACTION
 from ava_detect.formats.json_values import (
     LARGEST_INT64,
@@ -153,6 +153,7 @@ def iter_lines(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """
     try:
         # Split at line feeds only, and decode line by line, so that an error names its line.
+        require_file(path)
         with Path(path).open("rb") as file:
             for number, text in enumerate(file, start=1):
                 if not text.strip():

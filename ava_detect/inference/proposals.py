@@ -19,6 +19,7 @@ from ava_detect.errors import AvaDetectError, ConfigError, message_of, shown
 from ava_detect.formats.annotation_files import read_ground_truth
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv, write_ava_table
 from ava_detect.formats.ava_table import shortest_decimals
+from ava_detect.formats.row_checks import check_boxes
 from ava_detect.inference.keyframe_plan import KeyframePlan, VideoKeyframes, plan_keyframes
 from ava_detect.inference.prefetch import prefetch
 from ava_detect.models.network_options import resolve_device
@@ -124,12 +125,9 @@ def propose_people(
     options = detector or DetectorOptions()
     check_spec(options.spec)
     excluded = None if exclude is None else read_ava_csv(exclude)
-    plan = plan_keyframes(
-        read_ground_truth(ground_truth, start_seconds=start_seconds),
-        videos,
-        exclude=excluded,
-        start_seconds=start_seconds,
-    )
+    truth = read_ground_truth(ground_truth, start_seconds=start_seconds)
+    check_boxes(truth, ground_truth)
+    plan = plan_keyframes(truth, videos, exclude=excluded, start_seconds=start_seconds)
     # The detector comes last, because it can take the most time and memory to load.
     found, failures = _detect_in_videos(plan, options.build(), on_progress)
     problems = (*plan.missing_problems(videos, "{keyframes} have no boxes"), *failures)

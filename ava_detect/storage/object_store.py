@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from fsspec import AbstractFileSystem
 
+from ava_detect.errors import require_file
 from ava_detect.storage.addresses import Address
 from ava_detect.storage.local_files import TEMPORARY_MARK, atomic_path
 from ava_detect.storage.retry import with_retries
@@ -121,6 +122,7 @@ class Store:
         files, root = self.connection
         data: bytes | None = None
         with suppress(FileNotFoundError):
+            _require_file(files, f"{root}/{name}")
             data = with_retries(lambda: files.cat_file(f"{root}/{name}"), self.address / name)
         return data
 
@@ -299,7 +301,15 @@ def download(address: Address, target: Path) -> None:
     _copy(files, path, target, address)
 
 
+def _require_file(files: AbstractFileSystem, path: str) -> None:
+    """Refuse a pipe or a device in a folder of this machine; stores have none."""
+    if "file" in (files.protocol if isinstance(files.protocol, tuple) else (files.protocol,)):
+        require_file(path)
+
+
 def _copy(files: AbstractFileSystem, path: str, target: Path, address: Address) -> None:
+    _require_file(files, path)
+
     def copy() -> None:
         size = files.info(path)["size"]
         with atomic_path(target) as temporary:

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from ava_detect.environment import resource_dir
-from ava_detect.errors import FormatError, shown
+from ava_detect.errors import FormatError, require_file, shown
 from ava_detect.structures.label_map_text import GREATEST_ACTION_ID as GREATEST_ACTION_ID
 from ava_detect.structures.label_map_text import parse_label_map
 
@@ -178,6 +178,7 @@ class LabelMap:
                 a name to two actions; names the file and the line.
         """
         try:
+            require_file(path)
             with Path(path).open(encoding="utf-8-sig") as file:
                 text = file.read(_LONGEST_TEXT + 1)
         except (OSError, UnicodeDecodeError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -17,7 +16,7 @@ import av.error
 from av.container import InputContainer
 from av.stream import Disposition
 
-from ava_detect.errors import VideoError, shown
+from ava_detect.errors import VideoError, shown, special_file
 from ava_detect.video.clock import PacketTimes
 from ava_detect.video.remote import RemoteVideo
 
@@ -87,21 +86,18 @@ def open_container(path: Path | RemoteVideo) -> InputContainer:
 def _require_file(path: Path) -> None:
     """Refuse a path that is no regular file before it is opened: a pipe would wait for its writer for ever."""
     try:
-        mode = path.stat().st_mode
+        kind = special_file(path)
     except FileNotFoundError:
         raise VideoError(f"{shown(path)}: there is no such file") from None
     except (OSError, ValueError) as error:
         reason = shown(getattr(error, "strerror", None) or error)
         raise VideoError(f"{shown(path)} cannot be read ({reason})") from error
-    if stat.S_ISREG(mode):
-        return
-    if stat.S_ISDIR(mode):
+    if kind:
+        raise VideoError(
+            f"{shown(path)} is a {kind}, not a file; videos are read more than once, so save the video to a file first"
+        )
+    if path.is_dir():
         raise VideoError(f"{shown(path)} is a folder, not a video file")
-    kinds = ((stat.S_ISFIFO, "pipe"), (stat.S_ISSOCK, "socket"), (stat.S_ISCHR, "device"), (stat.S_ISBLK, "device"))
-    kind = next((name for is_kind, name in kinds if is_kind(mode)), "special file")
-    raise VideoError(
-        f"{shown(path)} is a {kind}, not a file; videos are read more than once, so save the video to a file first"
-    )
 
 
 def choose_stream(container: InputContainer, path: Path | RemoteVideo, num_threads: int) -> av.VideoStream:

@@ -58,7 +58,7 @@ COMMANDS = {
             "gone truth": (["--ground-truth", "gone.csv"], "gone.csv"),
             "bad truth": (["--ground-truth", "bad.csv"], "bad.csv, line 1"),
             "bad boxes": (["--boxes", "bad.csv"], "bad.csv, line 1"),
-            "empty boxes": (["--boxes", ""], "string should have at least 1 character"),
+            "empty boxes": (["--boxes", ""], "--boxes is empty"),
             "bad exclude": (["--exclude", "gone.csv"], "gone.csv"),
             "bad classes": (["--label-map", "bad.pbtxt"], "bad.pbtxt"),
             "scales": (["--scales", "32,32"], "--scales are short sides in pixels, each once"),
