@@ -12,7 +12,7 @@ in a process of its own. A case is determined by the seed, its number and ``--on
     no process left running; every input unchanged, and nothing written but --out;
     where the command fails, the spoiled file or option is named; where nothing can be meant, it does fail.
 
-``--warm`` forks the calls from a process that has loaded everything: about three times as fast, but it hides imports
+``--warm`` forks the calls from a process that has loaded everything: about six times as fast, but it hides imports
 that fail and modules that a fresh process would load too late. Exit code 0: no failure. 1: failures, each printed.
 """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,16 @@ def test_a_call_that_overlooks_what_nothing_can_read_is_found(planted, tmp_path)
 @pytest.mark.parametrize("fault", ["well", "1", "2"])
 def test_a_right_answer_and_a_sentence_are_no_faults(planted, tmp_path, fault):
     assert _found(planted, tmp_path, fault) == []
+
+
+def test_python_keeps_no_cut_bytecode_of_a_call_on_a_full_disk(tmp_path):
+    program = tmp_path / "imports.py"
+    program.write_text("import large\n")
+    (tmp_path / "large.py").write_text("VALUES = " + repr(list(range(9000))) + "\n")
+    case = replace(_case(tmp_path / "case", "well", False), file_size=6000)
+    outcome, _ = Campaign(0, tmp_path).check(case, FreshRunner([sys.executable, str(program)]))
+    assert outcome.code == 0, outcome.stderr
+    assert not list(tmp_path.glob("__pycache__/*"))
 
 
 def test_every_command_has_good_calls():

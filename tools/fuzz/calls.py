@@ -127,8 +127,10 @@ CALLS: Sequence[Call] = (
     Call("tubes", "{found.csv} --out {>tubes.csv}"),
     *_HAND_OVER,
     Call("hand-over", "{found.csv} --to coco --out {>coco} --videos {videos}"),
-    Call("explain", "{movie_000.mp4} --at 1 --weights demo --out {>seen.png} --person 1 --action walk", cost=4),
-    Call("explain", "{movie_000.mp4} --at 1 --weights {caffe2.pkl} --config {config.yaml} --out {>seen.png}", cost=4),
+    Call("explain", "{movie_000.mp4} --at 1 --detector boxes:{boxes.csv} --weights demo --out {>seen.png} --person 1 "
+         "--action walk", cost=4),
+    Call("explain", "{movie_000.mp4} --at 1 --detector boxes:{boxes.csv} --weights {caffe2.pkl} --config {config.yaml} "
+         "--out {>seen.png}", cost=4),
     Call("collect", "{dataset} --out {>all.csv} --min-score 0"),
     Call("collect", "{dataset} --out {>page} --videos {videos} --only movie_000"),
     Call("status", "{dataset}"),

@@ -139,7 +139,10 @@ class Campaign:
     def _environment(self, case: Case) -> dict[str, str]:
         """The environment of a call: no network, its own home and folder of temporary files."""
         passed = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
+        # Python itself puts cut bytecode in its cache where the disk is full, and later fails on it.
+        no_bytecode = {} if case.file_size is None else {"PYTHONDONTWRITEBYTECODE": "1"}
         return {
+            **no_bytecode,
             **{name: os.environ[name] for name in passed if name in os.environ},
             "HOME": str(case.root / "home"),
             "XDG_CACHE_HOME": str(case.root / "home" / "cache"),

@@ -20,6 +20,7 @@ _CRASHES = ("Traceback (most recent call last)", "Fatal Python error", "Segmenta
             "Error in sys.excepthook")  # fmt: skip
 # onnxruntime's own.
 _NOT_OURS = ("tmp/.ses",)
+_SAYS_NOTHING = ("", "Aborted.")  # the latter is typer's answer to an EOFError from anywhere
 _TEMPORARY_MARK = ".unfinished-"
 _MOST_HASHED = 10**8
 
@@ -97,7 +98,7 @@ def _of_the_message(case: Case, outcome: Outcome) -> Iterator[tuple[str, str]]:
     text = outcome.stdout + outcome.stderr
     if outcome.code == 0 and case.must_fail:
         yield "accepted in silence", case.what
-    elif outcome.code and not text.strip():
+    elif outcome.code and text.strip() in _SAYS_NOTHING:
         yield "no message", f"exit code {outcome.code}"
     elif outcome.code and case.call.code == 0 and case.named and not any(name in text for name in case.named):
         yield "not named", f"{' or '.join(case.named[:3])[:200]} in {_last_line(outcome)!r}"

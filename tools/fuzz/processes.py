@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -108,7 +109,10 @@ class FreshRunner:
                 pid, status, usage = os.wait4(process.pid, os.WNOHANG)
                 if pid:
                     process.returncode = os.waitstatus_to_exitcode(status)
-                    result.append((process.returncode, usage.ru_maxrss))
+                    # A forked process starts with its parent's peak, which says nothing about the call.
+                    inherited = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+                    peak = usage.ru_maxrss if usage.ru_maxrss > inherited else 0
+                    result.append((process.returncode, peak))
                 return bool(pid)
 
             watch = _Watch(process.pid, limits)

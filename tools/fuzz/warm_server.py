@@ -50,6 +50,7 @@ def _become(call: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(call["env"])
     tempfile.tempdir = None
+    sys.dont_write_bytecode = "PYTHONDONTWRITEBYTECODE" in os.environ
     for number, name in ((0, os.devnull), (1, call["stdout"]), (2, call["stderr"])):
         flags = os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         opened = os.open(name, flags, 0o644)
