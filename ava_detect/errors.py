@@ -159,15 +159,18 @@ def special_file(path: str | os.PathLike[str]) -> str:
     return "pipe" if stat.S_ISFIFO(mode) else "socket" if stat.S_ISSOCK(mode) else "device"
 
 
-def require_file(path: str | os.PathLike[str]) -> None:
+def require_file(path: str | os.PathLike[str], *, max_bytes: int | None = None) -> None:
     """Refuse a pipe, a socket or a device as an input, before it is opened: a pipe waits for its writer for ever.
 
     Args:
         path: A path of this machine.
+        max_bytes: The most bytes that a file of the kind may have, which is then read as a whole; None for no limit.
 
     Raises:
-        OSError: It is one of these; or there is nothing there, or it cannot be looked at.
+        OSError: It is one of these, or larger; or there is nothing there, or it cannot be looked at.
     """
     if kind := special_file(path):
         reason = f"it is a {kind}, not a file, and would be read more than once; save it to a file"
         raise OSError(errno.EINVAL, reason, str(path))
+    if max_bytes is not None and (size := Path(path).stat().st_size) > max_bytes:
+        raise OSError(errno.EFBIG, f"it has {size:,} bytes, and such a file has at most {max_bytes:,}", str(path))

@@ -114,3 +114,11 @@ def test_pipes_devices_and_sockets_are_no_files(tmp_path, monkeypatch):
         require_file("linked")
     with pytest.raises(FileNotFoundError):
         require_file("gone")
+
+
+def test_a_file_beyond_the_limit_is_refused(tmp_path):
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(1001)
+    require_file(tmp_path / "large", max_bytes=1001)
+    with pytest.raises(OSError, match=r"it has 1,001 bytes, and such a file has at most 1,000: '.*large'"):
+        require_file(tmp_path / "large", max_bytes=1000)

@@ -37,7 +37,8 @@ def diagnose_if_suspicious(metric: FrameMAP, result: FrameMAPResult) -> list[str
     """
     is_suspicious = math.isnan(result.mAP) or result.mAP < _SUSPICIOUS_MAP
     matches = matches_of(metric)
-    return [*_no_probabilities(matches.detections.scores), *(diagnose(matches) if is_suspicious else [])]
+    always = [*_no_probabilities(matches.detections.scores), *_no_boxes(matches)]
+    return [*always, *(diagnose(matches) if is_suspicious else [])]
 
 
 def diagnose(matches: Matches) -> list[str]:
@@ -71,6 +72,17 @@ def _no_probabilities(scores: FloatArray) -> list[str]:
     if np.isin(scores[:_FIRST_SCORES], (0, 1)).all() and np.isin(scores, (0, 1)).all() and not scores.all():
         return ["all scores are 0 or 1; is column 8 a person id?"]
     return []
+
+
+def _no_boxes(matches: Matches) -> list[str]:
+    """Say on which side boxes have a corner that is NaN or infinite; they overlap with no other."""
+    sides = {"detections": matches.detections.boxes, "ground truth": matches.truth.boxes}
+    counts = {side: int(np.count_nonzero(~np.isfinite(boxes).all(axis=1))) for side, boxes in sides.items()}
+    return [
+        f"{count:,} of the {len(sides[side]):,} boxes of the {side} have a NaN or infinite corner, and match none"
+        for side, count in counts.items()
+        if count
+    ]
 
 
 def _missed_keyframes(video_ids: tuple[str, ...], detection_keys: IntArray, truth_keys: IntArray) -> list[str]:

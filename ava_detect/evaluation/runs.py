@@ -14,6 +14,8 @@ from ava_detect.evaluation.frame_map import FrameMAP, load_metric
 from ava_detect.evaluation.frame_map_result import FrameMAPResult, check_dialect
 from ava_detect.structures.labels import LabelMap
 
+_MAX_LIST_BYTES = 1 << 26  # of a list of video ids
+
 
 @dataclass(frozen=True)
 class EvaluationOptions:
@@ -156,7 +158,7 @@ def read_subset(path: Path) -> frozenset[str]:
         FormatError: The file cannot be read, or is empty.
     """
     try:
-        require_file(path)
+        require_file(path, max_bytes=_MAX_LIST_BYTES)
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise FormatError(

@@ -23,6 +23,8 @@ from ava_detect.formats.json_values import reason_of
 from ava_detect.structures.labels import GREATEST_ACTION_ID, NO_ACTION
 
 _COCO_PERSON = 1
+_MAX_BYTES = 1 << 30  # parsed, a file takes several times its size
+_HEAD_LENGTH = 1024
 _TRACK_ID_LIMIT = 1 << 62
 _KEYFRAME_NAME = re.compile(
     r"(?P<video>.+)[/_,](?P<seconds>\d{1,5}(?:\.\d+)?)(?:\.(?:jpe?g|png|bmp|webp))?", re.IGNORECASE
@@ -161,8 +163,13 @@ def _table(images: Mapping[Any, _Image], found: Sequence[Any], category_id: int,
 
 def _load(path: str | Path) -> Any:
     try:
-        require_file(path)
-        content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        require_file(path, max_bytes=_MAX_BYTES)
+        with Path(path).open(encoding="utf-8-sig") as file:
+            # The first letters tell another kind of file before all of it is read.
+            head = file.read(_HEAD_LENGTH)
+            if head.lstrip()[:1] not in ("{", "["):
+                raise ValueError("it does not begin with { or [")
+            content = json.loads(head + file.read())
     except (OSError, ValueError, RecursionError) as error:
         reason = shown(error.strerror) if isinstance(error, OSError) else reason_of(error)
         raise FormatError(

@@ -38,8 +38,11 @@ def is_parquet_file(path: str | Path) -> bool:
     """
     if not Path(path).is_file():
         return False
-    with Path(path).open("rb") as file:
-        return file.read(4) == b"PAR1"
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(4) == b"PAR1"
+    except OSError:  # which reading it as another kind of file names
+        return False
 
 
 def open_native(path: str | Path, mode: str = "rb") -> pa.NativeFile:

@@ -30,6 +30,7 @@ _DESCRIPTORS = re.compile(r"/dev/fd|/proc/(?P<process>\d+)(/task/\d+)?/fd")
 _MAX_LINKS = 40
 # Errors of writing, of which Python tells no file name. Every other error without a name may be one of reading.
 _WRITE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NATIVE_WRITE_ERROR = re.compile(r"\(os error (\d+)\)")  # as libraries in Rust tell it
 
 
 @contextmanager
@@ -195,12 +196,14 @@ def _errors_of(target: Path, temporary: Path) -> Iterator[None]:
 
 
 def _write_error(error: BaseException | None, temporary: Path) -> OSError | None:
-    """Return the first error in a chain that is of writing ``temporary``: torch raises others on top of it."""
+    """Return the first error in a chain that is of writing ``temporary``: torch and safetensors raise others for it."""
     while error is not None:
         if isinstance(error, OSError) and error.errno is not None:
             names = {str(name) for name in (error.filename, error.filename2) if name is not None}
             if str(temporary) in names or (not names and error.errno in _WRITE_ERRORS):
                 return error
+        if (found := _NATIVE_WRITE_ERROR.search(str(error))) and int(found[1]) in _WRITE_ERRORS:
+            return OSError(int(found[1]), os.strerror(int(found[1])))
         error = error.__cause__ or error.__context__
     return None
 

@@ -18,6 +18,7 @@ from ava_detect.storage.addresses import Address
 from ava_detect.storage.local_files import TEMPORARY_MARK, atomic_path
 from ava_detect.storage.retry import with_retries
 
+_MAX_SMALL_BYTES = 1 << 28
 _KEYS_PER_PAGE = 1000  # the maximum of S3's ListObjectsV2
 # Schemes whose uploads are atomic: an object exists only once it is complete. Elsewhere an upload goes to a temporary
 # name and is renamed.
@@ -122,7 +123,7 @@ class Store:
         files, root = self.connection
         data: bytes | None = None
         with suppress(FileNotFoundError):
-            _require_file(files, f"{root}/{name}")
+            _require_file(files, f"{root}/{name}", max_bytes=_MAX_SMALL_BYTES)
             data = with_retries(lambda: files.cat_file(f"{root}/{name}"), self.address / name)
         return data
 
@@ -301,10 +302,10 @@ def download(address: Address, target: Path) -> None:
     _copy(files, path, target, address)
 
 
-def _require_file(files: AbstractFileSystem, path: str) -> None:
-    """Refuse a pipe or a device in a folder of this machine; stores have none."""
+def _require_file(files: AbstractFileSystem, path: str, max_bytes: int | None = None) -> None:
+    """Refuse a pipe, a device or too large a file in a folder of this machine."""
     if "file" in (files.protocol if isinstance(files.protocol, tuple) else (files.protocol,)):
-        require_file(path)
+        require_file(path, max_bytes=max_bytes)
 
 
 def _copy(files: AbstractFileSystem, path: str, target: Path, address: Address) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
 import random
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ import numpy as np
 import torch
 
 from ava_detect.config import Config
-from ava_detect.errors import TrainingError
+from ava_detect.errors import TrainingError, shown
 from ava_detect.storage.local_files import atomic_path
 
 FORMAT = 1
@@ -48,8 +46,8 @@ def load_checkpoint(path: Path, *, name: object = None) -> dict[str, Any]:
     name = path if name is None else name
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
+    except Exception as error:  # whatever PyTorch's readers of zip files and pickles make of damaged bytes
+        reason = shown(next(iter(str(error).splitlines()), type(error).__name__))
         raise TrainingError(
             f"{name} cannot be read as a checkpoint ({reason}); start a new training in another folder"
         ) from error

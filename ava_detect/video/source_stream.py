@@ -14,6 +14,7 @@ import io
 import math
 import os
 import unicodedata
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -26,7 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec import AbstractFileSystem
 
-from ava_detect.errors import FormatError, VideoError, shown
+from ava_detect.errors import FormatError, VideoError, require_file, shown
 from ava_detect.storage.addresses import Address, address_of, is_address, without_secrets
 from ava_detect.storage.object_store import directory
 from ava_detect.storage.retry import with_retries
@@ -299,12 +300,15 @@ def _opened(source: str | Path) -> Iterator[IO[bytes]]:
             stored: Any = opened.enter_context(RemoteVideo(address)).open_file()
             file = opened.enter_context(io.BufferedReader(stored))
         else:
+            require_file(source)
             file = opened.enter_context(Path(source).open("rb"))
         if _file_name(str(source)).lower().endswith(".gz"):
             file = opened.enter_context(gzip.open(file))
         try:
             yield file
-        except (pa.ArrowInvalid, UnicodeDecodeError, csv.Error, gzip.BadGzipFile) as error:
+        except (pa.ArrowException, UnicodeDecodeError, csv.Error, EOFError, zlib.error, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # of the machine or the store, and not of what the list holds
             reason = shown(without_secrets(str(error)))
             raise FormatError(f"{shown(address)} cannot be read as a list of videos ({reason})") from error
 

@@ -24,7 +24,7 @@ from ava_detect.results.saved import (
     with_columns_of,
 )
 from ava_detect.storage.file_names import file_stems
-from ava_detect.storage.outputs import check_output_folder
+from ava_detect.storage.outputs import begins_with, check_output_folder
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.labels import NO_ACTION, Action, LabelMap
 from ava_detect.structures.progress import OnProgress, Progress
@@ -100,7 +100,10 @@ def make_pictures(
     stems = file_stems(saved.video_id for saved in saved_videos)
     suffixes = [suffix for kind, suffix in _SUFFIXES.items() if kind in kinds]
     names = [f"{stem}{suffix}" for stem in stems.values() for suffix in suffixes]
-    check_output_folder(out, names + [PLOTS_FILE] * ("plots" in kinds), inputs | {"ground_truth": [ground_truth]})
+    inputs |= {} if ground_truth is None else {"ground_truth": [ground_truth]}
+    check_output_folder(out, names, inputs)
+    if "plots" in kinds:
+        check_output_folder(out, [PLOTS_FILE], inputs, is_own=begins_with(b"<!DOCTYPE html>"), overwrite=None)
     for index, saved in enumerate(saved_videos):
         if on_progress is not None:
             on_progress(Progress("videos", index, len(saved_videos), saved.video_id))

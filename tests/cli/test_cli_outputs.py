@@ -44,8 +44,8 @@ def template(tmp_path_factory):
     mine = folder / "mine"
     (mine / "videos").mkdir(parents=True)
     for name in (
-        "ground_truth.csv", "index.html", "instances.json", "labels.json", "tasks.json", "manifest.json", "one.csv",
-        "via_project.json", "videos/movie_000.mp4", "detections.csv", "model.safetensors", "w.pyth", "x.onnx", "x.png",
+        "ground_truth.csv", "index.html", "plots.html", "instances.json", "labels.json", "tasks.json", "manifest.json",
+        "one.csv", "via_project.json", "videos/movie_000.mp4", "detections.csv", "model.safetensors", "w.pyth", "x.onnx", "x.png",
         "x.json", "x.jsonl", "summary.json",
     ):  # fmt: skip
         (mine / name).write_text("by hand")
@@ -98,6 +98,8 @@ REFUSED = {
     "visualize over a page": ("visualize", "results", "--out", "mine"),
     "visualize into a file": ("visualize", "results", "--out", "gt.csv"),
     "collect": ("collect", "results", "--out", "gt.csv"),
+    "collect a page into its dataset": ("collect", "results", "--out", "./results"),
+    "plots over a foreign page": ("pictures", "results", "--out", "mine", "--plots"),
     "convert on itself": ("weights", "convert", "mine/w.pyth", "mine/w.pyth", "--overwrite"),
     "convert on other weights": ("weights", "convert", "mine/w.pyth", "mine/model.safetensors"),
     "export": ("export", "mine/x.onnx", "--config", "small.yaml", "--weights", "random"),

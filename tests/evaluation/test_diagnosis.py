@@ -70,6 +70,16 @@ def test_scores_that_are_none_are_said_whatever_the_map(scores, sentences):
     assert diagnose_if_suspicious(metric, metric.compute()) == sentences
 
 
+def test_boxes_that_are_none_are_counted_whatever_the_map():
+    metric = FrameMAP()
+    found = table(["a", "a", "b"], [902, 903, 902], scores=[0.9, 0.8, 0.7])
+    found.boxes_fraction[:2, 1] = (np.nan, -np.inf)
+    metric.update(ground_truth=TRUTH, detections=found)
+    assert "2 of the 3 boxes of the detections have a NaN or infinite corner, and match none" in (
+        diagnose_if_suspicious(metric, metric.compute())
+    )
+
+
 def test_an_ordinary_run_has_no_diagnosis():
     rng = np.random.default_rng(0)
     found = table(["a", "a", "b"], [902, 903, 902], scores=rng.random(3))

@@ -66,7 +66,7 @@ def _changed(where: str, index: int, **changes):
     ("content", "message"),
     [
         ("{", r"cannot be read as json"),
-        ("3", "a COCO file is an object with 'images', or a list of results, got 3"),
+        ("3", "it does not begin with \\{ or \\["),
         (
             _changed("images", 0, file_name="v_000123.jpg"),
             r"image 0: .* ends in its second, .* got file_name 'v_000123",

@@ -55,7 +55,11 @@ def test_another_training_is_refused_naming_both_values(tmp_path):
     assert message.startswith(str(tmp_path / "last.pt"))
 
 
-@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 cut off"])
+# A pickle of a text that is not UTF-8.
+NO_TEXT = b"\x80\x02X\x03\x00\x00\x00\xff\xfe\xfd."
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 cut off", NO_TEXT])
 def test_a_damaged_checkpoint_is_refused_in_a_sentence(tmp_path, content):
     path = tmp_path / "last.pt"
     path.write_bytes(content)

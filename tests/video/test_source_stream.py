@@ -14,6 +14,16 @@ from ava_detect.storage.addresses import Address
 from ava_detect.video.source_stream import stream_videos
 
 
+def damaged_parquet() -> bytes:
+    """A Parquet file whose footer is no metadata, which pyarrow tells as an OSError without a number."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({"uri": ["a.mp4"]}), sink)
+    content = bytearray(sink.getvalue().to_pybytes())
+    length = int.from_bytes(content[-8:-4], "little")
+    content[-8 - length : -8] = b"\xff" * length
+    return bytes(content)
+
+
 @pytest.fixture
 def store(tmp_path):
     files = fsspec.filesystem("memory")
@@ -97,6 +107,13 @@ def test_a_bad_row_is_named_and_the_others_come(tmp_path):
     [
         ("l.csv", b"id,where\n1,2\n", FormatError, r"l\.csv: no column uri; .* this one has id, where"),
         ("l.parquet", b"nonsense", FormatError, "cannot be read as a list of videos"),
+        ("l.parquet", damaged_parquet(), FormatError, r"l\.parquet cannot be read as a list of videos"),
+        (
+            "l.txt.gz",
+            gzip.compress(b"a.mp4\n" * 9)[:-12],
+            FormatError,
+            r"l\.txt\.gz cannot be read as a list of videos",
+        ),
         ("l.txt", b"\xff\xfe\x00", FormatError, "cannot be read as a list of videos"),
         ("l.txt", b"# nothing\n", VideoError, "lists no video"),
         ("l.csv", None, VideoError, "there is no such list of videos"),

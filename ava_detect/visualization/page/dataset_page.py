@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from ava_detect.results.collect import iter_videos, open_dataset
 from ava_detect.results.saved import ReadOptions, SavedRun, SavedVideo
+from ava_detect.storage.outputs import refuse_same_address
 from ava_detect.storage.scratch import scratch_folder
 from ava_detect.visualization.page.write_page import PageOptions, VisualizeSummary, write_page
 
@@ -34,8 +35,9 @@ def collect_page(
         The files and notices of the page.
 
     Raises:
-        ConfigError: There is no dataset, or a video of ``only`` is not in it.
+        ConfigError: There is no dataset, a video of ``only`` is not in it, or ``out`` is the dataset.
     """
+    refuse_same_address(out, {"dataset": dataset})
     results = open_dataset(dataset)
     about = results.about() or {}
     options = PageOptions(ReadOptions(videos=videos), min_score=min_score)
