@@ -7,16 +7,40 @@ writes is an error with its name, what was got and what is allowed; the caller a
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Iterator
+from itertools import count
+from typing import IO, Any
 
 from ava_detect.errors import shown
 
 #: The exceptions that reading a file may raise that is not as this package writes it, UnicodeDecodeError included.
 MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
+_LONGEST_LINE_BYTES = 1 << 28
 LARGEST_INT64 = 2**63 - 1
 LARGEST_INT32 = 2**31 - 1
 #: Largest time that is taken for one, 31 years in seconds.
 LARGEST_SECONDS = 1e9
+
+
+def iter_whole_lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Read a file line by line, and never more than 256 MiB at once: a file of zeros is one line without end.
+
+    Args:
+        file: An open binary file.
+
+    Yields:
+        The number of each line, from 1, and the line with its line feed; the last may have none.
+
+    Raises:
+        ValueError: A line is longer.
+    """
+    for number in count(1):
+        line = file.readline(_LONGEST_LINE_BYTES + 1)
+        if not line:
+            return
+        if len(line) > _LONGEST_LINE_BYTES:
+            raise ValueError(f"line {number} has more than {_LONGEST_LINE_BYTES:,} bytes")
+        yield number, line
 
 
 def parse_json(data: bytes) -> Any:

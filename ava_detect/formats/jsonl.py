@@ -25,6 +25,7 @@ from ava_detect.formats.json_values import (
     check_text,
     check_type,
     check_whole,
+    iter_whole_lines,
     parse_json,
     reason_of,
 )
@@ -155,7 +156,7 @@ def iter_lines(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
         # Split at line feeds only, and decode line by line, so that an error names its line.
         require_file(path)
         with Path(path).open("rb") as file:
-            for number, text in enumerate(file, start=1):
+            for number, text in iter_whole_lines(file):
                 if not text.strip():
                     continue
                 try:
@@ -166,6 +167,10 @@ def iter_lines(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 yield number, line
     except OSError as error:
         raise FormatError(f"{shown(path)} cannot be read ({shown(error.strerror)})") from error
+    except ValueError as error:
+        if isinstance(error, FormatError):
+            raise
+        raise FormatError(f"{shown(path)} cannot be read ({error})") from error
 
 
 def _not_a_keyframe(path: str | Path, number: int, error: Exception) -> FormatError:

@@ -21,6 +21,7 @@ from ava_detect.formats.json_values import (
     check_number,
     check_type,
     check_whole,
+    iter_whole_lines,
     parse_json,
     reason_of,
 )
@@ -216,13 +217,15 @@ def read_manifest(folder: Path) -> ManifestContent | None:
     records: dict[str, VideoRecord] = {}
     number = 0
     try:
-        # Without the last element, which is empty, or a line that its writer did not finish.
-        for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
-            if number == 1:
-                settings = _settings_of(parse_json(line))
-            elif line.strip():
-                record = VideoRecord.from_json(parse_json(line))
-                records[record.video_id] = record
+        with path.open("rb") as file:
+            for number, line in iter_whole_lines(file):
+                if not line.endswith(b"\n"):
+                    break  # its writer did not finish it
+                if number == 1:
+                    settings = _settings_of(parse_json(line))
+                elif line.strip():
+                    record = VideoRecord.from_json(parse_json(line))
+                    records[record.video_id] = record
     except OSError as error:
         raise FormatError(f"{shown(path)} cannot be read ({shown(error.strerror)})") from error
     except MALFORMED as error:

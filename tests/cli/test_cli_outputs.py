@@ -45,8 +45,8 @@ def template(tmp_path_factory):
     (mine / "videos").mkdir(parents=True)
     for name in (
         "ground_truth.csv", "index.html", "plots.html", "instances.json", "labels.json", "tasks.json", "manifest.json",
-        "one.csv", "via_project.json", "videos/movie_000.mp4", "detections.csv", "model.safetensors", "w.pyth", "x.onnx", "x.png",
-        "x.json", "x.jsonl", "summary.json",
+        "one.csv", "via_project.json", "videos/movie_000.mp4", "detections.csv", "model.safetensors", "w.pyth",
+        "x.onnx", "x.png", "x.json", "x.jsonl", "summary.json",
     ):  # fmt: skip
         (mine / name).write_text("by hand")
     return folder
