@@ -86,8 +86,8 @@ def explain(
     people = people[people.boxes_xyxy[:, 0].argsort(kind="stable")]
     if not len(people):
         raise AvaDetectError(
-            f"{shown(video)}: the detector {shown(settings.detector_spec)} finds no person at {timestamp_seconds:g} s, so "
-            "nothing is explained"
+            f"{shown(video)}: the detector {shown(settings.detector_spec)} finds no person at {timestamp_seconds:g} s, "
+            "so nothing is explained"
         )
     if person is not None and not 1 <= person <= len(people):
         raise AvaDetectError(f"`person` counts from 1, left to right, to {len(people)} here; got {person}")

@@ -51,7 +51,7 @@ def test_the_likeliest_action_of_the_surest_person_is_the_default(settings: Anno
         (0, {"person": 3}, "`person` counts from 1, left to right, to 2 here; got 3"),
         (0, {"action": "hand wav"}, r"got 'hand wav' \(did you mean 'hand wave'\?\)"),
         (9, {}, "second 9 lies outside the video"),
-        (0.5, {}, "the detector boxes:.* finds no person at 0\.5 s"),
+        (0.5, {}, r"the detector boxes:.* finds no person at 0\.5 s"),
     ],
 )
 def test_faults(settings: AnnotateSettings, tmp_path: Path, at: float, choice: dict, message: str) -> None:
