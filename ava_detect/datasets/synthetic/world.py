@@ -33,7 +33,8 @@ MIN_SIDE_PIXELS, MAX_SIDE_PIXELS = 64, 4096
 MAX_FPS = 240
 MIN_SECONDS, MAX_SECONDS = 0.001, 3600.0
 MAX_MOVIES = 100_000
-MAX_SEED = 10**12
+MAX_WORLD_SEED = 10**12
+MAX_SEED = 2**63 - 1  # of one movie, which in a world is the world's seed many times over
 MAX_PROCESSES = 256
 _TITLE = "ava_detect synthetic world"
 _FILES = ("ground_truth.csv", "label_map.pbtxt", "excluded.csv")
@@ -218,6 +219,8 @@ def write_world(
     Example:
         >>> write_world("world", WorldSettings(seed=1, num_movies=40, seconds=30), num_processes=2)
     """
+    if settings.seed > MAX_WORLD_SEED:
+        raise AvaDetectError(f"`seed` must be a whole number from 0 to {MAX_WORLD_SEED:,}, got {settings.seed}")
     if not 1 <= num_processes <= MAX_PROCESSES:
         raise AvaDetectError(f"the number of processes must be from 1 to {MAX_PROCESSES}, got {num_processes:,}")
     require_memory_of_processes(num_processes, "num_processes")

@@ -170,7 +170,7 @@ def test_a_world_that_was_broken_off_has_no_ground_truth(tmp_path: Path, monkeyp
         ({"seconds": 1e-9}, "`seconds` must be from 0.001 to 3,600, got 1e-09"),
         ({"fps": 10**9}, "`fps` must be a whole number from 1 to 240, got 1000000000"),
         ({"width": 10**6}, "`width` and `height` must be even and from 64 to 4096 pixels, got 1000000x180"),
-        ({"seed": 10**30}, "`seed` must be a whole number from 0 to 1,000,000,000,000, got 1000"),
+        ({"seed": 10**30}, "`seed` must be a whole number from 0 to 9,223,372,036,854,775,807, got 1000"),
         ({"fps": 0}, "`fps` must be a whole number from 1 to 240, got 0"),
         ({"width": 321}, "must be even and from 64 to 4096 pixels, got 321x180"),
         ({"height": 32}, "must be even and from 64 to 4096 pixels, got 320x32"),
@@ -195,3 +195,13 @@ def test_a_world_needs_a_movie(tmp_path: Path) -> None:
     with pytest.raises(AvaDetectError, match="the number of processes must be from 1 to 256, got 0"):
         write_world(tmp_path, WorldSettings(seed=0), num_processes=0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_every_seed_of_a_world_that_is_taken_can_be_rendered(tmp_path) -> None:
+    """The seeds of its movies are a million times as large."""
+    tiny = {"num_movies": 1, "seconds": 0.2, "fps": 5, "width": 64, "height": 64}
+    for seed in (20261129, 10**12):
+        assert len(write_world(tmp_path / str(seed), WorldSettings(seed=seed, **tiny)))
+    with pytest.raises(AvaDetectError, match=r"`seed` must be a whole number from 0 to 1,000,000,000,000, got 1000"):
+        write_world(tmp_path / "beyond", WorldSettings(seed=10**12 + 1, **tiny))
+    assert not (tmp_path / "beyond").exists()
