@@ -180,7 +180,7 @@ def test_a_world_that_was_broken_off_has_no_ground_truth(tmp_path: Path, monkeyp
             "`num_people` must be 1 to 3, or None to let the seed choose",
         ),
         ({"repertoire": "sports"}, "`repertoire` must be one of everyday, motion_pairs, got 'sports'"),
-        ({"seed": -1}, "`seed` must be a whole number from 0 to 1,000,000,000,000, got -1"),
+        ({"seed": -1}, "`seed` must be a whole number from 0 to 9,223,372,036,854,775,807, got -1"),
     ],
 )
 def test_settings_out_of_range_are_named_and_leave_no_file(tmp_path: Path, settings: dict, words: str) -> None:
