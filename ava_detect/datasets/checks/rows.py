@@ -96,7 +96,7 @@ def check_ground_truth(
     """
     table = rows.table
     boxed = ~table.is_keyframe_only  # [R], the others only list a keyframe
-    check_boxes(rows, boxed)
+    check_row_boxes(rows, boxed)
     # Seconds before the video starts; of AVA's movies, also seconds outside the annotated part.
     seconds = table.timestamps_seconds
     starts = starts_seconds[table.video_index] if len(table) else seconds  # [R]
@@ -118,12 +118,12 @@ def check_proposals(rows: RowFindings) -> None:
         rows: The rows, and where the findings go.
     """
     scores = rows.table.scores
-    check_boxes(rows, ~rows.table.is_keyframe_only)
+    check_row_boxes(rows, ~rows.table.is_keyframe_only)
     rows.add("score-outside", is_outside_scores(rows.table), lambda row: f"score {scores[row]:g}")
     rows.add("score-is-id", are_scores_ids(rows.table), lambda row: f"score {scores[row]:g}")
 
 
-def check_boxes(rows: RowFindings, boxed: BoolArray) -> None:
+def check_row_boxes(rows: RowFindings, boxed: BoolArray) -> None:
     """Add boxes in pixels, boxes outside the frame, and boxes without area.
 
     Args:
