@@ -11,6 +11,7 @@ import typer
 from ava_detect.cli import options
 from ava_detect.cli.console import Command, complain, in_flags, results_beside, say
 from ava_detect.cli.progress import progress_bar
+from ava_detect.errors import ConfigError, shown
 
 if TYPE_CHECKING:
     from ava_detect.datasets.checks.report import DataReport
@@ -63,7 +64,10 @@ def check(
 
     with progress_bar(show=not quiet and not as_json) as on_progress:
         if loaded is not None:
-            report = check_data(loaded, decode=not fast, num_threads=threads, on_progress=on_progress)
+            try:
+                report = check_data(loaded, decode=not fast, num_threads=threads, on_progress=on_progress)
+            except ConfigError as error:
+                raise ConfigError(f"{shown(config)}: {error}") from error
         else:
             split = SplitConfig(
                 annotations=str(ground_truth),

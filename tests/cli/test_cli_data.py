@@ -105,3 +105,10 @@ def test_check_says_what_it_needs(run, arguments, said):
     result = run("check", *arguments)
     assert result.exit_code == 2
     assert said in " ".join(result.stderr.replace("│", " ").split())
+
+
+def test_a_config_without_data_is_named(run_cli, tmp_path):
+    (tmp_path / "bare.yaml").write_text("{}\n")
+    code, out, err = run_cli("data", "check", "--config", tmp_path / "bare.yaml")
+    assert (code, out) == (2, "")
+    assert err.startswith(f"ava-detect: {tmp_path / 'bare.yaml'}: this config names no data; give data.train")
