@@ -142,7 +142,7 @@ def suggestion(got: str, allowed: Iterable[str]) -> str:
 
 
 def special_file(path: str | os.PathLike[str]) -> str:
-    """Tell a file that cannot be read twice, and of which reading may never end, from others.
+    """Return the kind of a special file, which cannot be read twice and may never end.
 
     Args:
         path: A path of this machine.

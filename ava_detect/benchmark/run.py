@@ -108,7 +108,7 @@ def run_benchmark(
         short_side=max(scales, default=config.clip.short_side),
         device=resolved.device,
     )
-    # Whatever may be wrong with the data is said before the network is loaded.
+    # Errors in the data are reported before the network is loaded.
     prepare = _DetectorTest.prepare if config.model.task == "detection" else _ClassifierTest.prepare
     test: _DetectorTest | _ClassifierTest = prepare(config, options, resolved)
     loaded = _load_network(config, weights, resolved, on_progress)

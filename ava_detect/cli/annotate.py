@@ -217,7 +217,7 @@ def _row(record: VideoRecord) -> tuple[str, ...]:
 
 
 def report_problems(summary: AnnotateSummary) -> None:
-    """Name on stderr whatever did not go well or is worth knowing, and set the exit code."""
+    """Print failures, damage and warnings on stderr, and set the exit code."""
     for record in summary.videos:
         if record.status == "failed":
             complain(record.message)

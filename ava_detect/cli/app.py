@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         app(arguments)
     except SystemExit as finished:
         code = finished.code
-    except Exception as error:  # Whatever it is, it ends in a sentence.
+    except Exception as error:  # Also a fault of the program ends in a sentence.
         code = tell(error)
     finally:
         forget_command()

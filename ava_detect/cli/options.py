@@ -52,7 +52,7 @@ def number(
 # Beyond these ranges lie slips of the pen; each is far above what is used.
 MAX_SECONDS = 1e7
 MAX_WORKERS = 10_000
-COUNT = number(0, 10**15, whole=True)  # of which the library knows the limits
+COUNT = number(0, 10**15, whole=True)  # the library checks the limits of each option
 SCORE = number(0, 1)
 SECONDS = number(0, MAX_SECONDS)
 DURATION = number(0, MAX_SECONDS, above=True)

@@ -22,7 +22,7 @@ from ava_detect.evaluation.matches import Matches
 _SUSPICIOUS_MAP = 0.01
 # Boxes are fractions of the frame. Detectors reach a little beyond it, but not to twice its size.
 _MAX_PLAUSIBLE_FRACTION = 2.0
-_FIRST_SCORES = 1000  # of which one mostly shows that not all scores are whole numbers
+_FIRST_SCORES = 1000  # tried first: one of them mostly shows that not all scores are whole numbers
 
 
 def diagnose_if_suspicious(metric: FrameMAP, result: FrameMAPResult) -> list[str]:

@@ -1,4 +1,4 @@
-"""Reading ground truth and person boxes, whatever the format of the file: one rule for every command.
+"""Reading ground truth and person boxes in every supported format: one rule for all commands.
 
 ``data check``, training, ``evaluate``, ``benchmark``, ``visualize`` and ``pictures`` read these files by the functions
 here, so that what one of them accepts the others accept, too.

@@ -1,6 +1,6 @@
 """The columns of an AVA csv: the standard order, or the order in which the file's header line names them.
 
-A header is read by its names, whatever their order. Each name must be a known name of a column. Any other name (a frame
+A header is read by its names, in any order. Each name must be a known name of a column. Any other name (a frame
 number, a box as x, y, width and height, pixels, a language that this module does not know) is refused, because in the
 standard order the rows would then silently mean something else.
 """

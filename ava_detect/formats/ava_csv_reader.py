@@ -45,7 +45,7 @@ from ava_detect.structures.labels import GREATEST_ACTION_ID, NO_ACTION
 _BLOCK_BYTES = 2 << 20
 _PARSER_BYTES = 512 << 10  # block size of pyarrow's parser, which parses its blocks in parallel threads
 _LONGEST_LINE_BYTES = 32 << 20
-_RUNS_WIDTH = 8  # cells of the rows of which runs are found
+_RUNS_WIDTH = 8  # cells of a row in the reader of runs
 _BOM = b"\xef\xbb\xbf"
 _MIN_HEXADECIMAL_LENGTH = len("0x0")
 _ZERO_X = int.from_bytes(b"0x", "little")

@@ -170,7 +170,7 @@ def _detect_in_videos(
     for video in plan.videos:
         try:
             found.append(_detect_in_video(video, detector, report))
-        except Exception as error:  # Whatever one video does must not lose the others; the caller gets it.
+        except Exception as error:  # One video must not lose the others; the caller gets the error.
             problems.append(f"{message_of(error)}; {shown(video.source.video_id)} has no boxes")
         else:
             if found[-1].shortfall:

@@ -35,7 +35,7 @@ def container_of(path: str | Path) -> Container:
         What the first bytes say; the rest of the file may still be damaged.
 
     Raises:
-        WeightsError: There is no such file, or it is of another kind; the message says of which.
+        WeightsError: There is no such file, or it is of another kind, which the message names.
     """
     path = Path(path)
     if path.is_dir():

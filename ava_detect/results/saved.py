@@ -260,7 +260,7 @@ def inputs_of(results: str | Path, options: ReadOptions | None = None) -> dict[s
     options, folder = options or ReadOptions(), Path(results)
     run = _from_manifest(folder)
     if run is None:
-        # Whatever has the suffix of results may be read as such.
+        # All files with the suffix of results may be read as results.
         files = [path for suffix in RESULT_SUFFIXES for path in folder.glob(f"*{suffix}")]
         run = SavedRun(tuple(SavedVideo(path.name, path) for path in files))
     return {

@@ -4,8 +4,8 @@ Every function that writes files whose names its caller chose, or knows beforeha
 work: an output is checked against the inputs by file, not by name, so that links, relative paths and file systems that
 ignore case make no difference.
 
-In Python, a file that the caller names is replaced whatever it holds, unless ``overwrite`` is False, and the commands
-have False for their default; files in a folder of which the caller only names the folder are not replaced in either.
+In Python, a file that the caller names is replaced, also a foreign one, unless ``overwrite`` is False; the commands
+have False as their default. Foreign files in an output folder are not replaced by either unless that was asked for.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def check_output(
 
     Args:
         out: The file to write. A device, a pipe or ``-`` is never refused.
-        inputs: What is read, by the names of the caller's parameters: files, folders, globs, addresses, lists of them.
+        inputs: The inputs, by the names of the caller's parameters: files, folders, globs, addresses, lists of them.
             Any other value, such as None or the name of a shipped config, is passed over.
         parameter: The caller's parameter that names the output, for the message.
         is_own: Tells of an existing file whether an earlier call of the same kind wrote it, so that it may be replaced;
@@ -67,7 +67,7 @@ def check_output_folder(
     Args:
         out: The folder.
         names: The names of the files, relative to ``out``.
-        inputs: What is read, as for ``check_output``.
+        inputs: The inputs, as for ``check_output``.
         parameter: The caller's parameter that names the folder, for the message.
         is_own: As for ``check_output``.
         overwrite: As for ``check_output``.
@@ -131,7 +131,7 @@ def refuse_inputs_inside(folder: Path, inputs: Mapping[str, Input], *, parameter
 
     Args:
         folder: The folder to be deleted.
-        inputs: What is read, as for ``check_output``.
+        inputs: The inputs, as for ``check_output``.
         parameter: The caller's parameter that names the output, for the message.
 
     Raises:
@@ -155,7 +155,7 @@ def refuse_same_address(out: object, inputs: Mapping[str, Input], *, parameter: 
 
     Args:
         out: A folder or an address.
-        inputs: What is read, as for ``check_output``.
+        inputs: The inputs, as for ``check_output``.
         parameter: The caller's parameter that names the output, for the message.
 
     Raises:

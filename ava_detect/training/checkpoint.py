@@ -46,7 +46,7 @@ def load_checkpoint(path: Path, *, name: object = None) -> dict[str, Any]:
     name = path if name is None else name
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever PyTorch's readers of zip files and pickles make of damaged bytes
+    except Exception as error:  # damaged bytes raise many types in PyTorch's zip and pickle readers
         reason = shown(next(iter(str(error).splitlines()), type(error).__name__))
         raise TrainingError(
             f"{name} cannot be read as a checkpoint ({reason}); start a new training in another folder"

@@ -58,7 +58,7 @@ def test_an_open_iterator_does_not_keep_the_process(what, way):
 
 
 def test_a_thread_that_takes_items_is_not_told_that_they_ended():
-    """Whoever writes results must not take the end of the interpreter for the end of the video."""
+    """A consumer that writes results must not take the end of the interpreter for the end of the video."""
     script = _ENDLESS + (
         "run = prefetch(passed_on(prefetch(items(), 2)), 2)\n"
         "def take():\n"

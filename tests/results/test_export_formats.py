@@ -81,7 +81,7 @@ OWN_NAMES = ["score (7)", "track_id (9)", "stand (12)", "read", "watch (a person
 
 
 def test_own_classes_in_every_tool(video: AnnotatedVideo, tmp_path: Path) -> None:
-    """Classes called like an attribute of the tool, twice the same name, and those that nobody does."""
+    """Classes called like an attribute of the tool, twice the same name, and those that do not occur."""
     videos, out = [with_own_classes(video)], tmp_path / "out"
     labels, xml = write_cvat(videos, out)
     choices = [attribute["name"] for attribute in json.loads(labels.read_text())[0]["attributes"]]

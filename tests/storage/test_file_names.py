@@ -1,4 +1,4 @@
-"""Whatever a video is called, its files stay in the folder and meet no other video's."""
+"""The files of a video stay in the output folder and never collide with those of another, for any video id."""
 
 from __future__ import annotations
 

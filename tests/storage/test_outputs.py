@@ -1,4 +1,4 @@
-"""An output never costs its caller an input, nor a file of which the caller did not think."""
+"""An output never costs its caller an input, nor a foreign file."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ class GoodInputs:
 
     def _make_results(self, path: Path) -> None:
         videos = self.part("videos")
-        # With true boxes, because the detector finds nobody in some of the tiny movies.
+        # With true boxes, because the detector finds no person in some of the tiny movies.
         people = ("--boxes", self.part("boxes.csv"))
         _call("annotate", videos, "--out", path, "--weights", "demo", "--format", "csv,jsonl,parquet", *people)
         for file in (path / "summary.json", path / "manifest.jsonl"):

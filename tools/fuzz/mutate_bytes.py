@@ -1,4 +1,4 @@
-"""Mutations of files whatever they hold, and of binary containers: videos, Parquet, pickles, safetensors, ONNX.
+"""Mutations of files of any kind, and of binary containers: videos, Parquet, pickles, safetensors, ONNX.
 
 A mutation takes the bytes of a good file and a random generator, and gives the bytes of a bad one. Those of ``SURE``
 give files that nothing can read, so a command that ends well has not looked.

@@ -23,7 +23,7 @@ from typing import Protocol
 import psutil
 
 _TICK_SECONDS = 0.05
-_CEILING = 20.0  # times the time limit, whatever the machine is doing
+_CEILING = 20.0  # times the time limit, however busy the machine is
 _GRACE_SECONDS = 5.0
 _MOST_PROCESSES = 48
 _LAUNCHER = """
