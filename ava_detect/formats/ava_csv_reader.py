@@ -36,6 +36,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from ava_detect.errors import FormatError, require_file, shown
+from ava_detect.formats.arrow_files import native_copy
 from ava_detect.formats.ava_csv_header import COLUMNS, LastColumn, looks_like_header, standard_columns
 from ava_detect.formats.ava_csv_rows import PERSON_ID_LIMIT, RowParser
 from ava_detect.formats.ava_csv_runs import MARGIN_BYTES, find_runs
@@ -213,7 +214,7 @@ class _BlockReader:
         """Parse csv text into pyarrow columns by name, without unused ones; raises ``pa.ArrowInvalid``."""
         names = [name or f"unused {number}" for number, name in enumerate(columns)]
         parsed = pa_csv.read_csv(
-            pa.BufferReader(pa.py_buffer(block)),
+            native_copy(block),
             read_options=pa_csv.ReadOptions(column_names=names, block_size=_PARSER_BYTES),
             # Only an empty cell is a null; "nan" in particular is a number.
             convert_options=pa_csv.ConvertOptions(

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ava_detect.formats.parquet_reader import open_native
+from ava_detect.formats.arrow_files import open_native
 from ava_detect.storage.local_files import atomic_path
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.labels import LabelMap

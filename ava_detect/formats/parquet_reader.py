@@ -5,7 +5,6 @@ Shapes: R rows of a batch.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ava_detect.errors import FormatError, shown
+from ava_detect.formats.arrow_files import open_native
 from ava_detect.formats.ava_table import AvaTable, shortest_decimals
 from ava_detect.formats.json_values import LARGEST_INT64, LARGEST_SECONDS
 from ava_detect.structures.labels import GREATEST_ACTION_ID
@@ -43,19 +43,6 @@ def is_parquet_file(path: str | Path) -> bool:
             return file.read(4) == b"PAR1"
     except OSError:  # which reading it as another kind of file names
         return False
-
-
-def open_native(path: str | Path, mode: str = "rb") -> pa.NativeFile:
-    """Open a file for pyarrow, which takes a path only if it is UTF-8.
-
-    Args:
-        path: The file.
-        mode: ``"rb"`` or ``"wb"``.
-
-    Returns:
-        The open file; a context manager.
-    """
-    return pa.OSFile(os.fsencode(path), mode)
 
 
 def iter_parquet(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ava_detect.errors import ConfigError, FormatError, shown
+from ava_detect.formats.arrow_files import native_copy
 from ava_detect.formats.ava_csv import ava_table_writer
 from ava_detect.formats.json_values import LARGEST_SECONDS, MALFORMED, check_number, parse_json, reason_of
 from ava_detect.formats.parquet_reader import iter_parquet
@@ -251,7 +251,7 @@ class VideoRows:
             FormatError: The file is not Parquet, or has no record of its video.
         """
         try:
-            content = pq.ParquetFile(io.BytesIO(data))
+            content = pq.ParquetFile(native_copy(data))
             metadata = content.schema_arrow.metadata or {}
             record = VideoRecord.from_json(parse_json(metadata[RECORD_KEY.encode()]))
             start_seconds = float(metadata.get(START_SECONDS_KEY.encode(), b"0"))

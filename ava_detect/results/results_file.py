@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ava_detect.errors import FormatError, shown
+from ava_detect.formats.arrow_files import open_native
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
 from ava_detect.formats.json_values import LARGEST_INT64, LARGEST_SECONDS
 from ava_detect.formats.jsonl import iter_lines, read_jsonl
-from ava_detect.formats.parquet_reader import iter_parquet, open_native
+from ava_detect.formats.parquet_reader import iter_parquet
 from ava_detect.formats.row_checks import check_boxes
 from ava_detect.results.people_table import PeopleTable
 from ava_detect.structures.labels import NO_ACTION, Action, ActionKind, LabelMap

@@ -316,11 +316,12 @@ def _opened(source: str | Path) -> Iterator[IO[bytes]]:
 def _rows(file: Any, file_name: str, list_name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield the position (``"line 3"``) and the cells by column of each row; ``list_name``: for error messages."""
     if file_name.endswith(".parquet"):
-        table = pq.ParquetFile(file)
+        # One thread, this one: another that lets go of Python's file while the process ends would abort it.
+        table = pq.ParquetFile(file, pre_buffer=False)
         _check_columns(table.schema_arrow.names, list_name)
         wanted = [column for column in _COLUMNS if column in table.schema_arrow.names]
         first = 1
-        for batch in table.iter_batches(_ROWS_PER_PIECE, columns=wanted):
+        for batch in table.iter_batches(_ROWS_PER_PIECE, columns=wanted, use_threads=False):
             for number, row in enumerate(batch.to_pylist(), start=first):
                 yield f"row {number}", row
             first += batch.num_rows

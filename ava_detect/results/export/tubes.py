@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ava_detect.errors import FormatError
+from ava_detect.formats.arrow_files import open_native
 from ava_detect.formats.jsonl import shortest_decimal
-from ava_detect.formats.parquet_reader import open_native
 from ava_detect.storage.local_files import atomic_path, is_stream
 from ava_detect.storage.outputs import first_bytes
 from ava_detect.structures.labels import LabelMap
