@@ -16,8 +16,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
-from scipy.spatial import cKDTree
 
 from ava_detect.errors import AvaDetectError, shown
 from ava_detect.structures import ActionDetections
@@ -212,6 +210,8 @@ class Linker:
 
         Time and memory grow with the number of people, not with its third and second power.
         """
+        from scipy.spatial import cKDTree  # slow to import, and few videos have so many people
+
         predicted, elapsed, factors = self._expectations(now)
         number = min(_NEIGHBOURS, len(boxes))
         _, found = cKDTree(_centres(boxes)).query(_centres(predicted), k=range(1, number + 1))
@@ -253,6 +253,8 @@ class Linker:
 
 def _best_pairs(scores: Float64Array) -> dict[int, int]:
     """Match tracks to boxes, ``scores`` ``[T, N]``: box -> track, of the pairs above 0 with the greatest total."""
+    from scipy.optimize import linear_sum_assignment  # slow to import: a fifth of a second for all who link nobody
+
     tracks, boxes = linear_sum_assignment(scores, maximize=True)
     return {int(box): int(track) for track, box in zip(tracks, boxes, strict=True) if scores[track, box] > 0}
 
