@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from ava_detect.config import BackboneConfig, Config, LabelsConfig, load_config
 from ava_detect.config.memory import require_memory
@@ -20,6 +24,12 @@ from ava_detect.models.weights.reading import read_weights_file
 from ava_detect.structures.labels import Action, LabelMap
 
 _MAX_SHOWN = 5
+# The functions with which layers draw their first weights: two thirds of the time to build a network.
+_RANDOM = (
+    Tensor.normal_,
+    Tensor.uniform_,
+    *(getattr(nn.init, name) for name in ("normal_", "uniform_", "kaiming_normal_", "kaiming_uniform_")),
+)
 
 
 def build_model(config: Config | str | Path, *, seed: int = 0) -> ActionDetector | ActionClassifier:
@@ -41,8 +51,7 @@ def build_model(config: Config | str | Path, *, seed: int = 0) -> ActionDetector
     require_memory(config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = _classifier(config) if config.model.task == "classification" else _detector(config)
-    return model.eval()
+        return _network(config)
 
 
 def build_with_weights(
@@ -61,9 +70,26 @@ def build_with_weights(
         ConfigError: As for ``build_model``.
         WeightsError: The file is no weights file, or does not fit the network.
     """
-    file = None if weights is None else read_weights_file(weights)
-    model = build_model(config)
-    return model, None if file is None else load_file(model, file)
+    if weights is None:
+        return build_model(config), None
+    file = read_weights_file(weights)
+    config = config if isinstance(config, Config) else load_config(config)
+    require_memory(config)
+    with _NoRandomNumbers():
+        model = _network(config)
+    return model, load_file(model, file)
+
+
+class _NoRandomNumbers(TorchFunctionMode):
+    """Leaves memory as it is where random weights would fill it: ``load_file`` fills all of it, or raises."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in _RANDOM:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def build_backbone(config: BackboneConfig) -> SlowFast:
@@ -100,6 +126,11 @@ def build_backbone(config: BackboneConfig) -> SlowFast:
             groups=config.nonlocal_groups,
         ),
     )
+
+
+def _network(config: Config) -> ActionDetector | ActionClassifier:
+    model = _classifier(config) if config.model.task == "classification" else _detector(config)
+    return model.eval()
 
 
 def _detector(config: Config) -> ActionDetector:
