@@ -50,8 +50,9 @@ def annotate_videos(
 ) -> AnnotateSummary:
     """Annotate videos into a folder or a dataset.
 
-    A folder gets ``NAME.csv``, ``NAME.jsonl`` and ``NAME.parquet`` per video, a manifest and a ``summary.json``. Where ``out`` is an
-    address, or ``engine`` is ``"ray"``, the results are a Parquet dataset (``results/dataset.py``, docs/scale.md).
+    A folder gets ``NAME.csv``, ``NAME.jsonl`` and ``NAME.parquet`` per video, a manifest and a ``summary.json``. Where
+    ``out`` is an address, or ``engine`` is ``"ray"``, the results are a Parquet dataset (``results/dataset.py``,
+    docs/scale.md).
 
     A video that fails is recorded and the others go on. Ctrl-C ends the run early with ``interrupted`` set.
 
