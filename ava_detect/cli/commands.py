@@ -66,16 +66,15 @@ class Command(TyperCommand):
 
 def _no_option(arg: str, options: dict[str, Any]) -> str:
     """Say of ``-oDIR``, ``-out`` and ``-5KQ66BBWC4.mp4`` what they may have meant; each may be a file's name."""
-    known, near = options.get(arg[:2]), suggestion(f"-{arg}", options)
-    if known is not None and not near:
-        value = "" if getattr(known, "is_flag", False) else f" {arg[2:].removeprefix('=')}"
-        meant = f"write {arg[:2]}{shown(value)} with a space, " if value else f"give {arg[:2]} by itself, "
+    text = f"{shown(arg)} looks like an option, and --help lists none of that name"
+    known = options.get(arg[:2])
+    if known is None or f"-{arg}" in options:
+        return f"{text}{suggestion(f'-{arg}', options)}; for a file write ./{shown(arg)}"
+    if getattr(known, "is_flag", False):
+        meant = f"give {arg[:2]} by itself"
     else:
-        meant = ""
-    return (
-        f"{shown(arg)} looks like an option, and --help lists none of that name{near}; {meant}"
-        f"{'or ' if meant else ''}for a file write ./{shown(arg)}"
-    )
+        meant = f"write {arg[:2]} {shown(arg[2:].removeprefix('='))} with a space"
+    return f"{text}; {meant}, or for a file write ./{shown(arg)}"
 
 
 class Group(TyperGroup):
