@@ -64,7 +64,7 @@ def annotate(
     formats: Annotated[
         str | None,
         typer.Option(
-            "--format", help="Of csv, jsonl, parquet; several with commas. Default: csv,jsonl; dataset: parquet."
+            "--format", help="Of csv, jsonl, parquet; several with commas. Default: all three; dataset: parquet."
         ),
     ] = None,
     draw: Annotated[bool, typer.Option("--draw", help="Also write an annotated mp4.")] = False,
@@ -192,8 +192,8 @@ def print_summary(summary: AnnotateSummary) -> None:
     if summary.num_before is not None:
         _print_totals(summary)
         return
-    heading = ("video", "keyframes", "people", "rows", "seconds", "")
-    say(table(heading, map(_row, summary.videos), left=(0, 5)))
+    heading = ("video", "keyframes", "people", "boxes", "rows", "seconds", "")
+    say(table(heading, map(_row, summary.videos), left=(0, 6)))
     if summary.note:
         say(f"NOTE: {summary.note}.")
 
@@ -204,16 +204,21 @@ def _print_totals(summary: AnnotateSummary) -> None:
     before = f", {summary.num_before} were done before" if summary.num_before else ""
     say(
         f"{totals.done} videos done, {totals.damaged} damaged, {totals.failed} failed{before}: {totals.keyframes} "
-        f"keyframes, {totals.people} people, {totals.rows} rows"
+        f"keyframes, {_known(totals.people)} people, {totals.boxes} boxes, {totals.rows} rows"
     )
     if summary.note:
         say(f"NOTE: {summary.note}.")
 
 
 def _row(record: VideoRecord) -> tuple[str, ...]:
-    counts: tuple[Any, ...] = (record.num_keyframes, record.num_people, record.num_rows)
+    counts = (record.num_keyframes, _known(record.num_people), record.num_boxes, record.num_rows)
     seconds = f"{sum(record.seconds.values()):.1f}"
     return (record.video_id, *map(str, counts), seconds, "" if record.status == "done" else record.status)
+
+
+def _known(count: int | None) -> int | str:
+    """A count, or a mark where it is unknown: results of earlier versions have no number of people."""
+    return "?" if count is None else count
 
 
 def report_problems(summary: AnnotateSummary) -> None:
