@@ -20,8 +20,8 @@ from torch.nn import functional
 
 # Several threads may share one network; only one of them may reorder its weights.
 _PACKING = threading.Lock()
-# Weights converted together: they stay in a core's cache, and their memory is used again for the next ones. Whole layers
-# at once take twice as long, because the system has to clear fresh memory for each.
+# Weights converted together: they stay in a core's cache, and their memory is used again for the next ones. A whole
+# layer at once takes twice as long, because the system has to clear fresh memory for it.
 _WEIGHTS_AT_ONCE = 1 << 15
 
 
