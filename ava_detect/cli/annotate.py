@@ -11,6 +11,7 @@ from ava_detect.cli import options
 from ava_detect.cli.console import complain, say, table
 from ava_detect.cli.progress import progress_bar
 from ava_detect.storage.addresses import without_secrets
+from ava_detect.storage.outputs import DEFAULT_OUT
 
 if TYPE_CHECKING:
     from ava_detect.annotation.summary import AnnotateSummary
@@ -23,17 +24,10 @@ def annotate(
     ],
     out: Annotated[
         str, typer.Option(metavar="DIR|ADDRESS", help="Folder for the results, or an address (s3://...): a dataset.")
-    ],
-    config: Annotated[
-        str | None,
-        typer.Option(help="A config file or a shipped one's name; default: the weights' own, or demo."),
-    ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE|NAME", help="Trained weights or their address (`weights list`), or 'random' to try."
-        ),
-    ] = None,
+    ] = DEFAULT_OUT,
+    config: options.WeightsConfig = None,
+    weights: options.Weights = None,
+    overrides: options.Overrides = None,
     detector: Annotated[
         str | None, typer.Option(metavar="SPEC", help="builtin, onnx:FILE, torchvision:NAME, detectron2:CONFIG.")
     ] = None,
@@ -160,6 +154,7 @@ def annotate(
             out,
             config=config,
             weights=weights,
+            overrides=overrides or (),
             detector=detector,
             boxes=boxes,
             min_person_score=min_person_score,

@@ -27,9 +27,7 @@ def benchmark(
     weights: Annotated[
         str, typer.Option(metavar="FILE|NAME", help="Trained weights (`weights list`), or 'random' to try.")
     ],
-    config: Annotated[
-        str | None, typer.Option(help="A config file or a shipped one's name; default: the weights' own.")
-    ] = None,
+    config: options.WeightsConfig = None,
     overrides: options.Overrides = None,
     videos: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Video files named by their ids; default: the config's data.val.")
@@ -79,26 +77,22 @@ def benchmark(
     quiet: options.Quiet = False,
 ) -> None:
     """Score a network on a split: AVA's frame-mAP, or a classifier's accuracy; each stage timed apart."""
-    from ava_detect.config import load_config
-    from ava_detect.config.choice import config_of
-    from ava_detect.models.zoo import RANDOM_WEIGHTS, resolve
+    from ava_detect.config.choice import choose_network
 
-    if overrides and not config:
-        raise typer.BadParameter("--set changes a config: name it by --config")
-    settings = load_config(config, overrides) if config and overrides else config_of(config, weights)
-    if weights != RANDOM_WEIGHTS:
-        with progress_bar(show=not quiet) as on_progress:
-            resolve(weights, on_progress)
-    # With PyTorch, which a wrong config or a file that is no weights file need not wait for.
+    # What is wrong about them is said before PyTorch is loaded.
+    choice = choose_network(weights, config, overrides=overrides or (), device=device)
+    with progress_bar(show=not quiet) as on_progress:
+        choice.weights_file(on_progress)
     from ava_detect.benchmark import PeopleOptions, SplitOptions, run_benchmark
     from ava_detect.models.network_options import NetworkOptions
 
     try:
         with progress_bar(show=not quiet) as on_progress:
             result = run_benchmark(
-                settings,
+                config,
                 weights,
                 out,
+                overrides=overrides or (),
                 split=SplitOptions(videos, ground_truth, exclude, start_seconds),
                 people=PeopleOptions(boxes, detector, min_person_score),
                 network=NetworkOptions(device, precision, execution, clips_per_batch),

@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperCommand
 
-from ava_detect.errors import AvaDetectWarning, ConfigError, shown
+from ava_detect.errors import AvaDetectWarning, ChoiceWarning, ConfigError, shown
 from ava_detect.storage.addresses import without_secrets
 from ava_detect.storage.local_files import is_standard_output
 
@@ -30,6 +30,7 @@ err = Console(stderr=True, soft_wrap=True, emoji=False)  # of progress bars too,
 # Whether a file that the running command writes arrives on stdout, where nothing else may then be printed.
 _stdout_is_taken: ContextVar[bool] = ContextVar("a file goes to stdout", default=False)
 STANDARD_OUTPUT = "the standard output"  # as errors name it
+_is_quiet: ContextVar[bool] = ContextVar("the command prints problems only", default=False)
 _running: ContextVar[Command | None] = ContextVar("the command that runs", default=None)
 _PARAMETER = re.compile(r"`([a-z][a-z_]*)(?:=([^`\s]+))?`")
 
@@ -59,8 +60,11 @@ def complain(message: str) -> None:
 def show_warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
 ) -> None:
-    """Print a warning; ours as a problem, without the line of code that Python adds."""
-    if issubclass(category, AvaDetectWarning):
+    """Print a warning; ours as a problem, or a choice as it is, without the line of code that Python adds."""
+    if issubclass(category, ChoiceWarning):
+        if not _is_quiet.get():
+            err.print(shown(without_secrets(in_flags(str(message)))), markup=False, highlight=False)
+    elif issubclass(category, AvaDetectWarning):
         complain(str(message))
     else:
         err.print(warnings.formatwarning(message, category, filename, lineno, line), end="", markup=False)
@@ -90,6 +94,11 @@ class Command(TyperCommand):
                 raise
             # In one line, as the library's own refusals.
             raise ConfigError(f"{error.param.opts[0]}: {error.message}") from error
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command, with ``--quiet`` for what is printed outside of it too."""
+        _is_quiet.set(bool(ctx.params.get("quiet")))
+        return super().invoke(ctx)
 
     def _refuse_doubtful_words(self, args: Sequence[str]) -> None:
         """Say of a file such as ``-5KQ66BBWC4.mp4`` how it is named, and of an option that it lacks its value.
@@ -123,6 +132,7 @@ def forget_command() -> None:
     """Note that no command runs any more."""
     _running.set(None)
     _stdout_is_taken.set(False)
+    _is_quiet.set(False)
 
 
 def in_flags(message: str) -> str:

@@ -142,8 +142,8 @@ def explain(
             "--at", parser=options.SECONDS, metavar="SECONDS", help="Keyframe, in seconds from the start of the file."
         ),
     ],
-    weights: Annotated[str, typer.Option(metavar="FILE|NAME", help="Trained weights (`weights list`).")],
     out: Annotated[Path, typer.Option(metavar="PNG", help="The image file to write.")],
+    weights: options.Weights = None,
     person: Annotated[
         int | None,
         typer.Option(
@@ -156,7 +156,8 @@ def explain(
         str | None,
         typer.Option(metavar="ID|NAME", help="Action to explain; default: the person's highest-scoring one."),
     ] = None,
-    config: Annotated[str | None, typer.Option(help="A config file or a shipped one's name.")] = None,
+    config: options.WeightsConfig = None,
+    overrides: options.Overrides = None,
     detector: Annotated[str | None, typer.Option(metavar="SPEC", help="Person detector, as for `annotate`.")] = None,
     device: options.Device = "auto",
     overwrite: options.Overwrite = False,
@@ -164,10 +165,16 @@ def explain(
 ) -> None:
     """Show where the network looked for one action of one person, in every pathway (Grad-CAM)."""
     from ava_detect.annotation.settings import AnnotateSettings
-    from ava_detect.config.choice import config_of
+    from ava_detect.config.choice import choose_network
 
     results_beside(out)
-    settings = AnnotateSettings(config_of(config, weights), weights, detector, device=device).with_weights_file()
+    choice = choose_network(weights, config, overrides=overrides or (), device=device)
+    settings = AnnotateSettings(
+        choice.config, choice.weights, detector, device=device, overrides=choice.overrides
+    )
+    choice.announce()
+    with progress_bar(show=not quiet) as on_progress:
+        settings = settings.with_weights_file(on_progress)
     from ava_detect.annotation.explain import explain  # with PyTorch, which wrong settings need not wait for
 
     explanation = explain(

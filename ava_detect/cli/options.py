@@ -73,6 +73,17 @@ Execution = Annotated[
     str, typer.Option(metavar="auto|eager|fused", help="How the network is run; auto is the fastest that is exact.")
 ]
 
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE|NAME",
+        help="A checkpoint, its address, or a name (`weights list`); default: the recommended ones for the device.",
+    ),
+]
+WeightsConfig = Annotated[
+    str | None, typer.Option(help="A config file or a shipped one's name; default: the one that the weights belong to.")
+]
+
 # People
 MinPersonScore = Annotated[
     float | None,
