@@ -14,7 +14,7 @@ from typing import Literal
 import typer
 
 from ava_detect.cli import options
-from ava_detect.cli.console import say, table
+from ava_detect.cli.console import say_table
 from ava_detect.environment import versions
 
 State = Literal["ok", "missing", "broken"]
@@ -32,7 +32,7 @@ class Finding:
 
 
 def doctor(as_json: options.AsJson = False) -> None:
-    """Say what is installed, what runs on what, and what is missing."""
+    """Check the installation and say what is missing."""
     findings = examine()
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
@@ -43,7 +43,7 @@ def doctor(as_json: options.AsJson = False) -> None:
             rows.append((mark, finding.name, finding.detail))
             if finding.state != "ok" and finding.advice:
                 rows.append(("", "", f"try: {finding.advice}"))
-        say(table(("", "what", "found"), rows, left=(0, 1, 2)))
+        say_table(("", "what", "found"), rows, left=(0, 1, 2))
     if any(finding.required and finding.state != "ok" for finding in findings):
         raise typer.Exit(1)
 

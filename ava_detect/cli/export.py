@@ -20,15 +20,13 @@ if TYPE_CHECKING:
 
 def export(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="FILE.onnx: the whole detector; FILE.pt2: its backbone.")],
-    config: options.WeightsConfig = None,
-    weights: Annotated[
-        str | None, typer.Option(metavar="FILE|NAME", help="Trained weights, or 'random' to try the machinery.")
-    ] = None,
+    weights: Annotated[str | None, options.weights_option()] = None,
+    config: options.Config = None,
     overrides: options.Overrides = None,
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Write a network for other runtimes, and check it there: ONNX, or torch.export of the backbone."""
+    """Write a network as ONNX or for torch.export, and check it there."""
     with progress_bar(show=not quiet) as on_progress:
         report = export_config(
             config, weights, out, overrides=overrides or (), overwrite=overwrite, on_progress=on_progress
