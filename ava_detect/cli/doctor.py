@@ -16,7 +16,7 @@ from typing import Literal
 import typer
 
 from ava_detect.cli import options
-from ava_detect.cli.console import say, table
+from ava_detect.cli.console import say, say_table
 from ava_detect.environment import extras, install_line, libraries_of, pip_line, versions
 
 # What each extra of setup.cfg brings, and the disk space that it takes beside the package itself.
@@ -48,14 +48,14 @@ class Finding:
 
 
 def doctor(as_json: options.AsJson = False) -> None:
-    """Say what is installed, what runs on what, and what is missing."""
+    """Check the installation and say what is missing."""
     findings = examine()
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
         marks = {"ok": "ok", "missing": "-", "broken": "BROKEN"}
         rows = [(marks[finding.state], finding.name, finding.detail) for finding in findings]
-        say(table(("", "what", "found"), rows, left=(0, 1, 2)))
+        say_table(("", "what", "found"), rows, left=(0, 1, 2))
         # Outside the table, where a command stays in one piece.
         advice = [f"  {f.name}: {f.advice}" for f in findings if f.state != "ok" and f.advice]
         if advice:

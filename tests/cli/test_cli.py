@@ -37,7 +37,9 @@ def test_version_and_help(run_cli):
 def test_annotate_says_what_it_did(run_cli, work):
     code, out, err = run_cli("annotate", work / "one.mp4", "--out", work / "out", *options(work))
     assert (code, err) == (0, "")
-    assert "one" in out
+    heading, row = (line.split() for line in out.splitlines()[:2])
+    assert heading == ["video", "keyframes", "people", "boxes", "rows", "seconds"]
+    assert row[:5] == ["one", "2", "1", "2", "160"]
     assert "NOTE: untrained network (random weights): the action scores mean nothing." in out
     assert f"Results: {work / 'out'}" in out
     assert (work / "out" / "one.csv").is_file()
