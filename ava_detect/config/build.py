@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +19,15 @@ from ava_detect.models.laterals import LateralSettings
 from ava_detect.models.roi import RoIPool
 from ava_detect.models.slowfast import NonLocalSettings, SlowFast
 from ava_detect.models.weights import WeightsReport
+from ava_detect.models.weights.checkpoint_settings import settings_of_overrides
 from ava_detect.models.weights.loading import load_file
 from ava_detect.models.weights.reading import read_weights_file
 from ava_detect.structures.labels import Action, LabelMap
 
 _MAX_SHOWN = 5
-# The functions with which layers draw their first weights: two thirds of the time to build a network.
-_RANDOM = (
-    Tensor.normal_,
-    Tensor.uniform_,
-    *(getattr(nn.init, name) for name in ("normal_", "uniform_", "kaiming_normal_", "kaiming_uniform_")),
-)
+# The functions with which layers draw their first weights: most of the time to build a network.
+_INITIALISERS = ("normal_", "uniform_", "kaiming_normal_", "kaiming_uniform_")
+_RANDOM = (Tensor.normal_, Tensor.uniform_, *(getattr(nn.init, name) for name in _INITIALISERS))
 
 
 def build_model(config: Config | str | Path, *, seed: int = 0) -> ActionDetector | ActionClassifier:
@@ -51,17 +49,34 @@ def build_model(config: Config | str | Path, *, seed: int = 0) -> ActionDetector
     require_memory(config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return _network(config)
+        model = _network(config)
+    return model.eval()
+
+
+def tensor_shapes(config: Config) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a network's tensors, without the memory and time of building it.
+
+    Args:
+        config: The config.
+
+    Returns:
+        Our name of the tensor -> its shape.
+    """
+    with torch.device("meta"), _NoRandomNumbers():
+        model = _network(config)
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
 
 
 def build_with_weights(
-    config: Config | str | Path, weights: str | Path | None
+    config: Config | str | Path, weights: str | Path | None, overrides: Sequence[str] = ()
 ) -> tuple[ActionDetector | ActionClassifier, WeightsReport | None]:
     """Build the network of a config and load its weights; a file that is no weights file is refused before.
 
     Args:
         config: As for ``build_model``.
         weights: The weights file; None for the random weights.
+        overrides: ``section.key=value`` each, which are in ``config`` already: contradicting settings inside the file
+            give way to them, and all others are an error.
 
     Returns:
         The network, in evaluation mode on the CPU, and the report on its weights; None for random ones.
@@ -76,12 +91,12 @@ def build_with_weights(
     config = config if isinstance(config, Config) else load_config(config)
     require_memory(config)
     with _NoRandomNumbers():
-        model = _network(config)
-    return model, load_file(model, file)
+        model = _network(config).eval()
+    return model, load_file(model, file, settings_of_overrides(overrides))
 
 
 class _NoRandomNumbers(TorchFunctionMode):
-    """Leaves memory as it is where random weights would fill it: ``load_file`` fills all of it, or raises."""
+    """Leaves memory as it is where random weights would fill it: for a caller that fills all of it, or none."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -129,8 +144,7 @@ def build_backbone(config: BackboneConfig) -> SlowFast:
 
 
 def _network(config: Config) -> ActionDetector | ActionClassifier:
-    model = _classifier(config) if config.model.task == "classification" else _detector(config)
-    return model.eval()
+    return _classifier(config) if config.model.task == "classification" else _detector(config)
 
 
 def _detector(config: Config) -> ActionDetector:
