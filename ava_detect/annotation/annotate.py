@@ -17,12 +17,10 @@ from ava_detect.annotation.settings import AnnotateSettings, RunOptions
 from ava_detect.annotation.summary import AnnotateSummary
 from ava_detect.config.choice import config_of
 from ava_detect.errors import ConfigError
-from ava_detect.formats.writers import parse_formats
+from ava_detect.formats.writers import DEFAULT_FORMATS, parse_formats
 from ava_detect.storage.addresses import address_of, is_address
 from ava_detect.storage.outputs import refuse_same_address
 from ava_detect.structures.progress import OnProgress
-
-_FORMATS = ("csv", "jsonl")
 
 
 def annotate_videos(
@@ -52,8 +50,9 @@ def annotate_videos(
 ) -> AnnotateSummary:
     """Annotate videos into a folder or a dataset.
 
-    A folder gets ``NAME.csv``, ``NAME.jsonl`` ... per video, a manifest and a ``summary.json``. Where ``out`` is an
-    address, or ``engine`` is ``"ray"``, the results are a Parquet dataset (``results/dataset.py``, docs/scale.md).
+    A folder gets ``NAME.csv``, ``NAME.jsonl`` and ``NAME.parquet`` per video, a manifest and a ``summary.json``. Where
+    ``out`` is an address, or ``engine`` is ``"ray"``, the results are a Parquet dataset (``results/dataset.py``,
+    docs/scale.md).
 
     A video that fails is recorded and the others go on. Ctrl-C ends the run early with ``interrupted`` set.
 
@@ -78,8 +77,8 @@ def annotate_videos(
         min_score: Actions with a lower score, in 0..1, are not written.
         start_seconds: Where in its movie each file starts, in seconds: added to the csv's timestamps, and to the time
             at which ``boxes`` are looked up.
-        formats: Of ``csv``, ``jsonl``, ``parquet``; by default the first two, and for a dataset, which is Parquet
-            itself, none beside it.
+        formats: Of ``csv``, ``jsonl``, ``parquet``; by default all three, and for a dataset, which is Parquet itself,
+            none beside it.
         draw: Also write ``NAME.annotated.mp4``.
         resume: Skip videos that are finished in ``out``; the settings must then be the same.
         workers: Number of worker processes, each with a network and a share of the cores; ``"auto"`` for as many as the
@@ -124,7 +123,7 @@ def annotate_videos(
         # A dataset is Parquet by itself.
         formats=tuple(name for name in formats or () if name != "parquet")
         if is_dataset
-        else tuple(formats or _FORMATS),
+        else tuple(formats or DEFAULT_FORMATS),
         draw=draw,
     )
     listed = [sources] if isinstance(sources, str | Path) else list(sources)

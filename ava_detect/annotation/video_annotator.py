@@ -155,6 +155,7 @@ def _record(
         message=" and ".join(filter(None, (damage, run.video.time_jumps()))),
         num_keyframes=run.num_keyframes,
         num_people=run.num_people,
+        num_boxes=run.num_boxes,
         num_rows=num_rows,
         seconds={stage: round(seconds, 3) for stage, seconds in run.seconds.items()},
         outputs=tuple(names),

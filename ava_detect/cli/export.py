@@ -19,14 +19,12 @@ if TYPE_CHECKING:
 
 def export(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="FILE.onnx: the whole detector; FILE.pt2: its backbone.")],
-    config: Annotated[str, typer.Option(help="A config file, or the name of one that ships.")],
-    weights: Annotated[
-        str | None, typer.Option(metavar="FILE|NAME", help="Trained weights, or 'random' to try the machinery.")
-    ] = None,
+    config: Annotated[str, options.config_option()],
+    weights: Annotated[str | None, options.weights_option()] = None,
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Write a network for other runtimes, and check it there: ONNX, or torch.export of the backbone."""
+    """Write a network as ONNX or for torch.export, and check it there."""
     with progress_bar(show=not quiet) as on_progress:
         report = export_config(config, weights, out, overwrite=overwrite, on_progress=on_progress)
     if not quiet:
