@@ -91,14 +91,18 @@ def _open_address(address: Address, options: ReadOptions) -> ResultsSource:
     if with_retries(lambda: files.info(path), address)["type"] != "directory":
         return _Copied(address, options, is_folder=False)
     dataset = ResultsDataset(address)
-    return _Copied(address, options, is_folder=True) if dataset.about() is None else _Dataset(dataset, options)
+    return (
+        _Copied(address, options, is_folder=True)
+        if dataset.about() is None
+        else _Dataset(dataset, options, str(address))
+    )
 
 
 def _open_local(path: Path, options: ReadOptions) -> ResultsSource:
     if path.is_dir():
         dataset = ResultsDataset(address_of(path))
         if dataset.about() is not None:
-            return _Dataset(dataset, options)
+            return _Dataset(dataset, options, str(path))
     return _Files(path, options, str(path))
 
 
@@ -176,9 +180,9 @@ def _copy_folder(store: Store, folder: Path) -> None:
 class _Dataset:
     """A dataset, of any size: its videos are listed and read when they are needed."""
 
-    def __init__(self, dataset: ResultsDataset, options: ReadOptions) -> None:
+    def __init__(self, dataset: ResultsDataset, options: ReadOptions, name: str) -> None:
         about = dataset.about() or {}
-        self.name = str(dataset.out)
+        self.name = name
         self.note = str(about.get("note", ""))
         self._dataset = dataset
         self._label_map = label_map_of_settings(about["settings"])

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # Names that are compared with an unknown one.
 _MAX_NAMES = 1000
+# Videos among which one with people is looked for, to show a picture.
+_MAX_EXAMPLES = 10
 
 
 def read_results(
@@ -122,6 +124,11 @@ class ResultSet:
             if self._only is None or saved.video_id in self._only:
                 yield saved_video(saved)
 
+    def _example(self) -> VideoResult | None:
+        """The first video with people, if one of the first few has any; else the first."""
+        videos = list(islice(self, _MAX_EXAMPLES))
+        return next((video for video in videos if video.num_people), videos[0] if videos else None)
+
     def __getitem__(self, video: str | int) -> VideoResult:
         """Return one video, by its name or by its position."""
         if isinstance(video, int):
@@ -181,7 +188,7 @@ class ResultSet:
         }
 
     def draw(self, frame: Frame | None = None) -> RGBImage:
-        """Draw the people on a frame of one of the videos, or a sheet of drawn keyframes of the first video.
+        """Draw the people on a frame of one of the videos, or keyframes of the first video with people on one sheet.
 
         Args:
             frame: A frame with its time and the name of its video, as ``VideoReader`` gives them.
@@ -194,14 +201,14 @@ class ResultSet:
         """
         if not (frame is None or isinstance(frame, Frame)):
             raise AvaDetectError(f"`frame` is a Frame with its time and its video, got {type(frame).__name__}")
-        video = next(self._videos(None if frame is None else frame.video_id), None)
+        video = self._example() if frame is None else next(self._videos(frame.video_id), None)
         if video is None:
             wanted = "video" if frame is None else f"video {frame.video_id!r}"
             raise AvaDetectError(f"{shown(self.name)} holds no {wanted}, so there is nothing to draw")
         return video.draw(frame)
 
     def show(self) -> None:
-        """Show a sheet of drawn keyframes of the first video: in a notebook, or in the program for images.
+        """Show a sheet of drawn keyframes of the first video with people: in a notebook, or as an image file.
 
         Raises:
             AvaDetectError: There is no video, it is not known where its file is, or there is no screen.
@@ -216,8 +223,8 @@ class ResultSet:
     def _repr_html_(self) -> str:
         from ava_detect.visualization.notebook import paragraph
 
-        first = next(iter(self), None)
+        example = self._example()
         title = f"{shown(self.name)}: {counted(len(self), 'video', 'videos')}"
         more = f"and {counted(len(self) - 1, 'more video', 'more videos')}: iterate over them" if len(self) > 1 else ""
-        body = "" if first is None else first._repr_html_()
+        body = "" if example is None else example._repr_html_()
         return paragraph(title) + body + paragraph(more)
