@@ -11,6 +11,7 @@ from ava_detect.cli import completion, options
 from ava_detect.cli.console import complain, say, say_table
 from ava_detect.cli.progress import progress_bar
 from ava_detect.storage.addresses import without_secrets
+from ava_detect.storage.outputs import DEFAULT_OUT
 
 if TYPE_CHECKING:
     from ava_detect.annotation.summary import AnnotateSummary
@@ -29,8 +30,8 @@ def annotate(
         options.out_option(
             "DIR|ADDRESS", "Folder for the results. An address (s3://...) holds a dataset of Parquet files."
         ),
-    ],
-    weights: Annotated[str | None, options.weights_option()] = None,
+    ] = DEFAULT_OUT,
+    weights: Annotated[str | None, options.weights_option(recommended=True)] = None,
     detector: options.Detector = None,
     formats: Annotated[
         str | None,
@@ -50,6 +51,7 @@ def annotate(
         ),
     ] = False,
     config: options.Config = None,
+    overrides: options.Overrides = None,
     boxes: options.Boxes = None,
     min_person_score: options.MinPersonScore = None,
     new_person_score: Annotated[
@@ -193,6 +195,7 @@ def annotate(
             out,
             config=config,
             weights=weights,
+            overrides=overrides or (),
             detector=detector,
             boxes=boxes,
             min_person_score=min_person_score,

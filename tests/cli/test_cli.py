@@ -87,7 +87,7 @@ def wrong_calls(work):
     return {
         "missing file": ((work / "gone.mp4", *out, *good), "there is no such file"),
         "folder without videos": ((work / "empty", *out, *good), "holds no video"),
-        "no weights": ((video, *out), "there are no weights: give --weights FILE"),
+        "no weights": ((video, *out, "--config", "demo"), "there are no weights: give --weights FILE"),
         "unknown config": ((video, *out, "--config", "demoo", "--weights", "random"), "did you mean 'demo'?"),
         "wrong weights": ((video, *out, "--weights", work / "torch.pyth"), "is not a readable torch checkpoint"),
         "every 0": ((video, *out, *good, "--every", 0), "--every: expected a number from 0.001 to 10,000,000, got '0'"),
