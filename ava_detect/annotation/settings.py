@@ -15,7 +15,7 @@ from ava_detect.errors import ConfigError, shown, suggestion
 from ava_detect.formats.writers import check_formats
 from ava_detect.models.network_options import check_names
 from ava_detect.models.zoo import note_on_weights, weights_file
-from ava_detect.storage.local_files import sha256_of
+from ava_detect.storage.file_hashes import sha256_of
 from ava_detect.structures.clip import keyframe_times
 from ava_detect.structures.progress import OnProgress, Progress
 
@@ -86,6 +86,11 @@ class AnnotateSettings:
     def detector_spec(self) -> str:
         """The detector's spec: the one that was given, else the config's."""
         return self.detector or self.config.detector.spec
+
+    @property
+    def least_person_score(self) -> float | None:
+        """The least score of a person: the one that was given, else the config's; None for the detector's own."""
+        return self.config.detector.min_score if self.min_person_score is None else self.min_person_score
 
     def with_weights_file(self, on_progress: OnProgress | None = None) -> AnnotateSettings:
         """Return the same settings with the path of a weights file instead of its name or address.

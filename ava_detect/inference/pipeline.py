@@ -22,7 +22,7 @@ from torch import nn
 
 from ava_detect.detectors.base import ListedPeople, PersonDetector, find_people
 from ava_detect.errors import ConfigError
-from ava_detect.inference.prefetch import ordered_map, prefetch
+from ava_detect.inference.prefetch import ordered_map, prefetch, start_prefetch
 from ava_detect.inference.scorer import ClipScorer, Scorer, Scores
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
 from ava_detect.storage.file_names import valid_id
@@ -194,7 +194,9 @@ class VideoRun(Iterator[ActionDetections]):
     def __init__(self, pipeline: Pipeline, source: Path | RemoteVideo, video_id: str, times: Iterable[float]) -> None:
         # The threads hold the stages and never the run, so that a run which is dropped ends its threads.
         self._stages = _Stages(pipeline, source, video_id)
-        self._results = self._stages.run(times)
+        self._started: Generator[_Batch, None, None] | None = None
+        self._batches = self._stages.batches(times)
+        self._results = self._stages.run(prefetch(self._batches, _BATCHES_AHEAD))
         self.video = self._stages.readers[0]
         self.video_id = video_id
 
@@ -204,9 +206,19 @@ class VideoRun(Iterator[ActionDetections]):
     def __next__(self) -> ActionDetections:
         return next(self._results)
 
+    def start(self) -> None:
+        """Begin to decode and to find people now, and not when the first keyframe is asked for; then ``close`` the run.
+
+        The pipeline's scorer may be replaced until then: only its ``clip_settings`` and ``clips_per_batch`` are used.
+        """
+        self._started = start_prefetch(self._batches, _BATCHES_AHEAD)
+        self._results = self._stages.run(self._started)
+
     def close(self) -> None:
         """Stop the run and its threads."""
         self._results.close()
+        if self._started is not None:
+            self._started.close()
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -269,10 +281,13 @@ class _Stages:
         self._video_id = video_id
         self.pipeline = pipeline
 
-    def run(self, times: Iterable[float]) -> Generator[ActionDetections, None, None]:
-        """Decode, detect, score and link; each keyframe once it is known."""
+    def batches(self, times: Iterable[float]) -> Generator[_Batch, None, None]:
+        """Decode and detect."""
+        return self._detected(prefetch(self._decoded(times), _KEYFRAMES_AHEAD))
+
+    def run(self, batches: Generator[_Batch, None, None]) -> Generator[ActionDetections, None, None]:
+        """Score and link; each keyframe once it is known."""
         pipeline, scorer = self.pipeline, self.pipeline.scorer
-        batches = prefetch(self._detected(prefetch(self._decoded(times), _KEYFRAMES_AHEAD)), _BATCHES_AHEAD)
         scored = ordered_map(self._score, batches, scorer.calls_at_once, scorer.start_thread)
         linker = Linker(max_gap_seconds=max_gap_seconds(pipeline.every_seconds), start_score=pipeline.new_person_score)
         action_ids = np.array(pipeline.label_map.ids, np.int64)
