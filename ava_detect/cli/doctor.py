@@ -179,7 +179,7 @@ def _configs() -> str:
 
 def _detectron2() -> str:
     if find_spec("detectron2") is None:
-        from ava_detect.detectors.detectron2 import INSTALL_LINE
+        from ava_detect.detectors.libraries import INSTALL_LINES
 
-        raise _NotThereError("not installed; only the detectron2:CONFIG detectors need it", INSTALL_LINE)
+        raise _NotThereError("not installed; only the detectron2:CONFIG detectors need it", INSTALL_LINES["detectron2"])
     return version("detectron2")
