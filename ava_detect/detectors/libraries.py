@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
+from ava_detect.environment import pip_line
 from ava_detect.errors import MissingDependencyError, shown
 
-# How to install each library. Ultralytics is under AGPL-3.0, the others under Apache-2.0.
-INSTALL_LINES = {
-    "detectron2": "python -m pip install 'git+https://github.com/facebookresearch/detectron2.git'",
-    "transformers": "python -m pip install transformers",
-    "ultralytics": "python -m pip install ultralytics",
+# What pip installs for each library. Ultralytics is under AGPL-3.0, the others under Apache-2.0.
+_SOURCES = {
+    "detectron2": "git+https://github.com/facebookresearch/detectron2.git",  # no index has it
+    "transformers": "transformers",
+    "ultralytics": "ultralytics",
 }
+
+
+def install_command(name: str) -> str:
+    """Return the command that installs a library.
+
+    Args:
+        name: ``"detectron2"``, ``"transformers"`` or ``"ultralytics"``.
+    """
+    return pip_line(_SOURCES[name])
 
 
 def is_installed(name: str) -> bool:
@@ -33,7 +43,7 @@ def require_library(name: str) -> None:
     """Refuse a detector whose library is not installed; nothing is imported.
 
     Args:
-        name: The library, a key of ``INSTALL_LINES``.
+        name: The library, as for ``install_command``.
 
     Raises:
         MissingDependencyError: It is not installed.
@@ -41,7 +51,7 @@ def require_library(name: str) -> None:
     if not is_installed(name):
         raise MissingDependencyError(
             f"the detectors {name}:... need the library {name}, which is not installed; "
-            f"install it with: {INSTALL_LINES[name]}"
+            f"install it with: {install_command(name)}"
         )
 
 
@@ -49,10 +59,12 @@ def not_importable(name: str, error: ImportError) -> MissingDependencyError:
     """Return the error for an optional library whose import failed.
 
     Args:
-        name: The library, a key of ``INSTALL_LINES``.
+        name: The library, as for ``install_command``.
         error: The error of the import.
 
     Returns:
         An error whose message has the reason and the line that installs the library.
     """
-    return MissingDependencyError(f"{name} cannot be imported ({shown(error)}); install it with: {INSTALL_LINES[name]}")
+    return MissingDependencyError(
+        f"{name} cannot be imported ({shown(error)}); install it with: {install_command(name)}"
+    )

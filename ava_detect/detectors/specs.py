@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ava_detect.detectors.base import PersonDetector, read_options
-from ava_detect.detectors.libraries import INSTALL_LINES, is_installed, require_library
+from ava_detect.detectors.libraries import install_command, is_installed, require_library
 from ava_detect.errors import DetectorError, shown, suggestion
 from ava_detect.storage.addresses import Address, is_address, without_secrets
 from ava_detect.storage.cache import cached_copy
@@ -79,6 +79,11 @@ _LOOKS_LIKE = {
     r"[\w.-]+/[\w.-]+": "transformers",
 }
 _SAVED_WEIGHTS = "model.safetensors"
+
+
+def spec_beginnings() -> list[str]:
+    """Return how specs begin: the kinds, with a colon where a target follows."""
+    return [f"{name}:" if kind.target else name for name, kind in _KINDS.items()]
 
 
 def build_detector(
@@ -193,7 +198,7 @@ def _meant(head: str) -> str:
     kind = kinds.get(kind_name.casefold()) if colon else _kind_of(head)
     if kind:
         library = _KINDS[kind].library
-        needs = "" if not library or is_installed(library) else f" It needs {library}: {INSTALL_LINES[library]}"
+        needs = "" if not library or is_installed(library) else f" It needs {library}: {install_command(library)}"
         return f" (did you mean {kind + ':' + (target if colon else head)!r}?{needs})"
     return suggestion(kind_name, _KINDS)
 
