@@ -131,8 +131,8 @@ def detector_option(default: str = "the config's") -> Any:
         "-d",
         metavar="SPEC",
         help=(
-            "What finds the people: builtin, ultralytics:yolo11n, transformers:PekingU/rtdetr_r50vd, onnx:FILE and others; "
-            f"'?classes=dog' for other actors (docs/detectors.md); default: {default}."
+            "What finds the people: builtin, ultralytics:yolo11n, transformers:OWNER/NAME, onnx:FILE, torchvision:NAME "
+            f"(docs/detectors.md); 'SPEC?classes=dog' for other actors; default: {default}."
         ),
         autocompletion=completion.detector_specs,
         rich_help_panel=PEOPLE,
