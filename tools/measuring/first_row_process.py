@@ -31,12 +31,12 @@ STAGES = {
     "network folded": ("inference.scorer.prepare",),
     "detector built": ("detectors.specs.build_detector",),
     "video opened": ("video.reader.VideoReader.__init__",),
-    "first keyframe detected": ("inference.pipeline.Pipeline.detect",),
+    "first keyframe detected": ("inference.pipeline.Pipeline.detect", "inference.stages.detect_people"),
     "first clip scored": ("inference.scorer.Scorer.score",),
     "kernels' weight order": ("models.fused.conv.FusedConv._pack",),
 }
 # Decoding is a generator, so its time is that of the first ``next``.
-GENERATORS = {"first clip decoded": ("inference.pipeline._Stages._decoded",)}
+GENERATORS = {"first clip decoded": ("inference.pipeline._Stages._decoded", "inference.stages.Stages._decoded")}
 # Stages whose calls are added up.
 SUMMED = ("kernels' weight order",)
 LIBRARIES = ("torch", "onnxruntime", "av", "cv2", "numpy", "scipy", "pandas", "pyarrow", "fsspec", "pydantic", "typer")
