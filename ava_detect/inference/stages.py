@@ -53,6 +53,9 @@ class StageSettings(Protocol):
     scales: tuple[int, ...]
     note: str
 
+    def detect(self, keyframes: Sequence[Keyframe], video_id: str) -> list[PersonBoxes]:
+        """Find the people on each keyframe; see ``Pipeline.detect``."""
+
 
 def detect_people(detector: PersonDetector, keyframes: Sequence[Keyframe], video_id: str) -> list[PersonBoxes]:
     """Find the people on each keyframe.
@@ -77,7 +80,16 @@ def detect_people(detector: PersonDetector, keyframes: Sequence[Keyframe], video
 
 
 class Stages:
-    """The stages of one video, each a generator over the one before it, and their counters."""
+    """The stages of one video, each a generator over the one before it, and their counters.
+
+    Args:
+        pipeline: The detector, the scorer and their settings.
+        source: The video file.
+        video_id: The video's name.
+
+    Raises:
+        VideoError: The video cannot be opened.
+    """
 
     def __init__(self, pipeline: StageSettings, source: Path | RemoteVideo, video_id: str) -> None:
         # One reader per scale, because a reader counts what is damaged in its own pass.
@@ -95,7 +107,14 @@ class Stages:
         self.pipeline = pipeline
 
     def run(self, times: Iterable[float]) -> Generator[KeyframeResult, None, None]:
-        """Decode, detect, score and link; each keyframe once it is known."""
+        """Decode, detect, score and link.
+
+        Args:
+            times: The keyframes' times in seconds, ascending.
+
+        Yields:
+            Each keyframe, once it is known.
+        """
         pipeline, scorer = self.pipeline, self.pipeline.scorer
         batches = prefetch(self._detected(prefetch(self._decoded(times), _KEYFRAMES_AHEAD)), _BATCHES_AHEAD)
         scored = ordered_map(self._score, batches, scorer.calls_at_once, scorer.start_thread)
@@ -131,7 +150,7 @@ class Stages:
         with closing(keyframes):
             while batch := list(islice(keyframes, self.pipeline.keyframes_per_batch)):
                 with self.clock.timed("detect"):
-                    people = detect_people(self.pipeline.detector, [scaled[0] for scaled in batch], self._video_id)
+                    people = self.pipeline.detect([scaled[0] for scaled in batch], self._video_id)
                 yield batch, people
 
     def _score(self, batch_and_people: _Batch) -> tuple[_Batch, Scores]:

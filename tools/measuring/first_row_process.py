@@ -31,7 +31,7 @@ STAGES = {
     "network folded": ("inference.scorer.prepare",),
     "detector built": ("detectors.specs.build_detector",),
     "video opened": ("video.reader.VideoReader.__init__",),
-    "first keyframe detected": ("inference.pipeline.Pipeline.detect", "inference.stages.detect_people"),
+    "first keyframe detected": ("inference.pipeline.Pipeline.detect",),
     "first clip scored": ("inference.scorer.Scorer.score",),
     "kernels' weight order": ("models.fused.conv.FusedConv._pack",),
 }
