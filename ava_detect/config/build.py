@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from ava_detect.config import BackboneConfig, Config, LabelsConfig, load_config
 from ava_detect.config.memory import require_memory
@@ -56,7 +58,7 @@ def tensor_shapes(config: Config) -> dict[str, tuple[int, ...]]:
     Returns:
         Our name of the tensor -> its shape.
     """
-    with torch.device("meta"):
+    with torch.device("meta"), _WithoutInitialisation():
         model = _network(config)
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
 
@@ -118,6 +120,18 @@ def build_backbone(config: BackboneConfig) -> SlowFast:
             groups=config.nonlocal_groups,
         ),
     )
+
+
+class _WithoutInitialisation(TorchFunctionMode):
+    """Leaves out random initialisation, for which PyTorch loads its compiler where tensors have no memory."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in (torch.Tensor.normal_, torch.Tensor.uniform_) or getattr(func, "__module__", "") == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def _network(config: Config) -> ActionDetector | ActionClassifier:
