@@ -18,6 +18,10 @@ from ava_detect.storage.file_names import MANIFEST
 from ava_detect.structures.labels import NO_ACTION, LabelMap
 
 LABEL_MAP = "label_map.pbtxt"
+ASSUMED_AVA = (
+    "The results have no names of actions, so AVA's are shown: if the actions are others, give the label map that the "
+    "results were made with (`label_map`)."
+)
 
 
 @dataclass(frozen=True)
