@@ -18,6 +18,7 @@ from ava_detect.models.weights import WeightsReport
 from ava_detect.models.zoo import RANDOM_WEIGHTS
 from ava_detect.results.manifest import VideoRecord, file_state
 from ava_detect.storage.addresses import Address
+from ava_detect.storage.file_names import DRAWN_SUFFIX
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.progress import VideoPosition
 from ava_detect.video.reader import VideoReader
@@ -118,7 +119,7 @@ class VideoAnnotator:
             damage = run.video.damage()
             names = [result_path(out, name, suffix).name for suffix in settings.formats]
             if settings.draw:
-                names.append(self._draw(run, keyframes, result_path(out, name, "annotated.mp4")))
+                names.append(self._draw(run, keyframes, result_path(out, name, DRAWN_SUFFIX)))
             if isinstance(video, RemoteVideo) and video.failure is not None:
                 # The decoder may have taken a broken connection for the end of the file.
                 raise video.failure
