@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from ava_detect.annotation.settings import AnnotateSettings
-from ava_detect.detectors import PersonDetector, build_detector
+from ava_detect.detectors import PersonDetector
 from ava_detect.detectors.specs import runs_on_onnxruntime
+from ava_detect.inference.people_detector import people_detector
 from ava_detect.models.zoo import RANDOM_WEIGHTS
 from ava_detect.storage.file_hashes import sha256_of
 from ava_detect.video.sources import SourceVideo
@@ -55,7 +56,7 @@ def give_head_start(settings: AnnotateSettings, first: SourceVideo | None) -> He
     if settings.weights is not None and settings.weights != RANDOM_WEIGHTS:
         hashed = threads.submit(sha256_of, settings.weights)
     if runs_on_onnxruntime(settings.detector_spec):
-        build = partial(build_detector, settings.detector_spec, min_score=settings.least_person_score)
+        build = partial(people_detector, settings.config, settings.detector, min_person_score=settings.min_person_score)
         detector = threads.submit(build)
     threads.shutdown(wait=False)
     return HeadStart(first, detector, hashed)

@@ -87,11 +87,6 @@ class AnnotateSettings:
         """The detector's spec: the one that was given, else the config's."""
         return self.detector or self.config.detector.spec
 
-    @property
-    def least_person_score(self) -> float | None:
-        """The least score of a person: the one that was given, else the config's; None for the detector's own."""
-        return self.config.detector.min_score if self.min_person_score is None else self.min_person_score
-
     def with_weights_file(self, on_progress: OnProgress | None = None) -> AnnotateSettings:
         """Return the same settings with the path of a weights file instead of its name or address.
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ava_detect.annotation.head_start import HeadStart
 from ava_detect.annotation.settings import AnnotateSettings
-from ava_detect.config.build import build_with_weights, label_map_of
-from ava_detect.detectors import build_detector
+from ava_detect.config.build import label_map_of
 from ava_detect.detectors.precomputed import PrecomputedBoxes
 from ava_detect.formats.writers import result_path, results_writer
+from ava_detect.inference import build
+from ava_detect.inference.people_detector import people_detector
 from ava_detect.inference.pipeline import Pipeline, VideoRun
 from ava_detect.inference.scorer import ClipScorer, PlannedScorer, Scorer
 from ava_detect.models.network_options import NetworkOptions, ResolvedNetworkOptions, resolve_device
@@ -20,6 +21,7 @@ from ava_detect.models.weights import WeightsReport
 from ava_detect.models.zoo import RANDOM_WEIGHTS
 from ava_detect.results.manifest import VideoRecord, file_state
 from ava_detect.storage.addresses import Address
+from ava_detect.storage.file_names import DRAWN_SUFFIX
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.progress import VideoPosition
 from ava_detect.video.reader import VideoReader
@@ -60,15 +62,16 @@ class VideoAnnotator:
         if head_start is not None and head_start.detector is not None:
             detector = head_start.detector.result()
         else:
-            detector = build_detector(
-                settings.detector_spec,
-                min_score=settings.least_person_score,
-                num_threads=num_threads,
+            detector = people_detector(
+                config,
+                settings.detector,
+                min_person_score=settings.min_person_score,
                 device=self.device,
+                num_threads=num_threads,
             )
         self.precision = settings.precision
         self._boxes_start_seconds = detector.start_seconds if isinstance(detector, PrecomputedBoxes) else 0.0
-        network = _network_options(settings)
+        network = _network_options(settings).resolve()
         planned = PlannedScorer(config.clip.settings(), config.model.head.num_classes, network.clips_per_batch)
         self.pipeline = Pipeline(
             detector,
@@ -171,7 +174,7 @@ class VideoAnnotator:
             damage = run.video.damage()
             names = [result_path(out, name, suffix).name for suffix in settings.formats]
             if settings.draw:
-                names.append(self._draw(run, keyframes, result_path(out, name, "annotated.mp4")))
+                names.append(self._draw(run, keyframes, result_path(out, name, DRAWN_SUFFIX)))
             if isinstance(video, RemoteVideo) and video.failure is not None:
                 # The decoder may have taken a broken connection for the end of the file.
                 raise video.failure
@@ -231,21 +234,13 @@ def build_scorer(settings: AnnotateSettings) -> tuple[Scorer, WeightsReport | No
     Returns:
         The scorer, and the report on the weights file; None for an untrained network.
     """
-    return _scorer(settings, _network_options(settings))
+    return _scorer(settings, _network_options(settings).resolve())
 
 
-def _network_options(settings: AnnotateSettings) -> ResolvedNetworkOptions:
-    return NetworkOptions(settings.device, settings.precision, settings.execution).resolve()
+def _network_options(settings: AnnotateSettings) -> NetworkOptions:
+    return NetworkOptions(settings.device, settings.precision, settings.execution)
 
 
 def _scorer(settings: AnnotateSettings, network: ResolvedNetworkOptions) -> tuple[Scorer, WeightsReport | None]:
     path = None if settings.weights == RANDOM_WEIGHTS else settings.weights
-    model, report = build_with_weights(settings.config, path, settings.overrides)
-    scorer = Scorer(
-        model,
-        device=network.device,
-        precision=network.precision,
-        execution=network.execution,
-        clips_per_batch=network.clips_per_batch,
-    )
-    return scorer, report
+    return build.build_scorer(settings.config, path, NetworkOptions(**asdict(network)), settings.overrides)
