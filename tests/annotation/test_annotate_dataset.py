@@ -27,6 +27,7 @@ from ava_detect.results.dataset import ResultsDataset
 from ava_detect.storage.addresses import Address
 from ava_detect.visualization.page.dataset_page import collect_page
 
+pytestmark = pytest.mark.usefixtures("warm_workers")
 SECONDS = {"one": 3.2, "deep/two": 1.0, "three": 2.5}
 
 
