@@ -274,7 +274,7 @@ def run_child(precision: str, job: str, *arguments: str) -> None:
             precision=precision,
             every_seconds=float(every_seconds),
         )
-        assert summary.all_well and summary.videos[0].num_people > 0, "the video could not be annotated"
+        assert summary.all_well and summary.videos[0].num_boxes > 0, "the video could not be annotated"
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10))
 
 

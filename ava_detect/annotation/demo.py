@@ -66,7 +66,6 @@ def run_demo(out: str | Path, *, on_progress: OnProgress | None = None) -> DemoR
         world / "videos",
         results,
         weights="demo",
-        formats=("csv", "jsonl", "parquet"),
         draw=True,
         resume=False,
         on_progress=on_progress,

@@ -23,7 +23,6 @@ from ava_detect.structures.progress import VideoPosition
 from ava_detect.video.reader import VideoReader
 from ava_detect.video.remote import RemoteVideo
 from ava_detect.video.sources import SourceVideo
-from ava_detect.visualization.draw import DrawOptions, draw_video
 
 
 class VideoAnnotator:
@@ -127,6 +126,8 @@ class VideoAnnotator:
 
     def _draw(self, run: VideoRun, keyframes: list[ActionDetections], path: Path) -> str:
         """A second pass over the video, drawn; returns the file's name."""
+        from ava_detect.visualization.draw import DrawOptions, draw_video  # slow to import, and few runs draw
+
         options = DrawOptions(
             banner=self.settings.note,
             keyframe_seconds=self.settings.every_seconds,
@@ -155,6 +156,7 @@ def _record(
         message=" and ".join(filter(None, (damage, run.video.time_jumps()))),
         num_keyframes=run.num_keyframes,
         num_people=run.num_people,
+        num_boxes=run.num_boxes,
         num_rows=num_rows,
         seconds={stage: round(seconds, 3) for stage, seconds in run.seconds.items()},
         outputs=tuple(names),
@@ -177,9 +179,8 @@ def build_scorer(settings: AnnotateSettings) -> tuple[Scorer, WeightsReport | No
         The scorer, and the report on the weights file; None for an untrained network.
     """
     network = NetworkOptions(settings.device, settings.precision, settings.execution).resolve()
-    model, report = build_with_weights(
-        settings.config, None if settings.weights == RANDOM_WEIGHTS else settings.weights
-    )
+    path = None if settings.weights == RANDOM_WEIGHTS else settings.weights
+    model, report = build_with_weights(settings.config, path, settings.overrides)
     scorer = Scorer(
         model,
         device=network.device,

@@ -166,7 +166,7 @@ def _counts(plan: KeyframePlan, records: list[VideoRecord]) -> dict[str, int]:
         "videos_damaged": sum(record.status == "damaged" for record in records),
         "keyframes": plan.num_keyframes,
         "clips": sum(record.num_keyframes for record in records),
-        "people": sum(record.num_people for record in records),
+        "boxes": sum(record.num_boxes for record in records),
         "rows": sum(record.num_rows for record in records),
     }
 

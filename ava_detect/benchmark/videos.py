@@ -102,6 +102,7 @@ def _score(pipeline: Pipeline, video: VideoKeyframes, out: Path, report: Callabl
         message=shortfall,
         num_keyframes=run.num_keyframes,
         num_people=run.num_people,
+        num_boxes=run.num_boxes,
         num_rows=num_rows,
         seconds={stage: round(seconds, 3) for stage, seconds in run.seconds.items()},
         outputs=(f"{PARTS}/{result_path(out, video_id, 'csv').name}",),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from ava_detect.config import BackboneConfig, Config, LabelsConfig, load_config
 from ava_detect.config.memory import require_memory
@@ -15,11 +19,15 @@ from ava_detect.models.laterals import LateralSettings
 from ava_detect.models.roi import RoIPool
 from ava_detect.models.slowfast import NonLocalSettings, SlowFast
 from ava_detect.models.weights import WeightsReport
+from ava_detect.models.weights.checkpoint_settings import settings_of_overrides
 from ava_detect.models.weights.loading import load_file
 from ava_detect.models.weights.reading import read_weights_file
 from ava_detect.structures.labels import Action, LabelMap
 
 _MAX_SHOWN = 5
+# The functions with which layers draw their first weights: most of the time to build a network.
+_INITIALISERS = ("normal_", "uniform_", "kaiming_normal_", "kaiming_uniform_")
+_RANDOM = (Tensor.normal_, Tensor.uniform_, *(getattr(nn.init, name) for name in _INITIALISERS))
 
 
 def build_model(config: Config | str | Path, *, seed: int = 0) -> ActionDetector | ActionClassifier:
@@ -41,18 +49,34 @@ def build_model(config: Config | str | Path, *, seed: int = 0) -> ActionDetector
     require_memory(config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = _classifier(config) if config.model.task == "classification" else _detector(config)
+        model = _network(config)
     return model.eval()
 
 
+def tensor_shapes(config: Config) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a network's tensors, without the memory and time of building it.
+
+    Args:
+        config: The config.
+
+    Returns:
+        Our name of the tensor -> its shape.
+    """
+    with torch.device("meta"), _NoRandomNumbers():
+        model = _network(config)
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+
+
 def build_with_weights(
-    config: Config | str | Path, weights: str | Path | None
+    config: Config | str | Path, weights: str | Path | None, overrides: Sequence[str] = ()
 ) -> tuple[ActionDetector | ActionClassifier, WeightsReport | None]:
     """Build the network of a config and load its weights; a file that is no weights file is refused before.
 
     Args:
         config: As for ``build_model``.
         weights: The weights file; None for the random weights.
+        overrides: ``section.key=value`` each, which are in ``config`` already: contradicting settings inside the file
+            give way to them, and all others are an error.
 
     Returns:
         The network, in evaluation mode on the CPU, and the report on its weights; None for random ones.
@@ -61,9 +85,26 @@ def build_with_weights(
         ConfigError: As for ``build_model``.
         WeightsError: The file is no weights file, or does not fit the network.
     """
-    file = None if weights is None else read_weights_file(weights)
-    model = build_model(config)
-    return model, None if file is None else load_file(model, file)
+    if weights is None:
+        return build_model(config), None
+    file = read_weights_file(weights)
+    config = config if isinstance(config, Config) else load_config(config)
+    require_memory(config)
+    with _NoRandomNumbers():
+        model = _network(config).eval()
+    return model, load_file(model, file, settings_of_overrides(overrides))
+
+
+class _NoRandomNumbers(TorchFunctionMode):
+    """Leaves memory as it is where random weights would fill it: for a caller that fills all of it, or none."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in _RANDOM:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def build_backbone(config: BackboneConfig) -> SlowFast:
@@ -100,6 +141,10 @@ def build_backbone(config: BackboneConfig) -> SlowFast:
             groups=config.nonlocal_groups,
         ),
     )
+
+
+def _network(config: Config) -> ActionDetector | ActionClassifier:
+    return _classifier(config) if config.model.task == "classification" else _detector(config)
 
 
 def _detector(config: Config) -> ActionDetector:

@@ -15,6 +15,8 @@ from ava_detect.structures import ActionDetections
 from ava_detect.structures.labels import LabelMap
 
 RESULT_FORMATS = ("csv", "jsonl", "parquet")
+#: Those of a folder of results where none are named.
+DEFAULT_FORMATS = ("csv", "jsonl", "parquet")
 
 
 def parse_formats(text: str) -> tuple[str, ...]:

@@ -220,8 +220,13 @@ class VideoRun(Iterator[ActionDetections]):
 
     @property
     def num_people(self) -> int:
-        """Number of people on those keyframes."""
-        return self._stages.num_people
+        """Number of different people on those keyframes: of distinct tracks."""
+        return len(self._stages.track_ids)
+
+    @property
+    def num_boxes(self) -> int:
+        """Number of boxes on those keyframes; a person has one on each."""
+        return self._stages.num_boxes
 
     @property
     def cuts_seconds(self) -> tuple[float, ...]:
@@ -257,7 +262,8 @@ class _Stages:
         self.readers = [VideoReader(source, num_threads=pipeline.decoder_threads) for _ in pipeline.scales]
         self.clock = _StageClock("decode", "detect", "score")
         self.num_keyframes = 0
-        self.num_people = 0
+        self.num_boxes = 0
+        self.track_ids: set[int] = set()
         self.times_seconds = array("d")
         self.first_pass: ClipSampler | None = None
         self._video_id = video_id
@@ -281,7 +287,9 @@ class _Stages:
                     linked = linker.update(detections, shot=scaled[0].shot)
                     self.num_keyframes += 1
                     self.times_seconds.append(linked.timestamp_seconds)
-                    self.num_people += len(linked)
+                    self.num_boxes += len(linked)
+                    if linked.track_ids is not None:
+                        self.track_ids.update(linked.track_ids.tolist())
                     yield linked
 
     def _decoded(self, times: Iterable[float]) -> Generator[ScaledKeyframe, None, None]:

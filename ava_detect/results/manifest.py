@@ -35,7 +35,7 @@ SUMMARY = "summary.json"
 Status = Literal["done", "damaged", "failed"]
 
 _TEXTS = ("video_id", "source", "message", "warning")
-_COUNTS = ("num_keyframes", "num_people", "num_rows", "source_bytes")
+_COUNTS = ("num_keyframes", "num_boxes", "num_rows", "source_bytes")
 # The largest value of each: a file's time may lie centuries ahead.
 _NUMBERS = {"source_modified": 1e12, "source_fps": 1e6, "source_seconds": LARGEST_SECONDS}
 
@@ -53,8 +53,9 @@ class VideoRecord:
             results.
         message: The missing part of a damaged video, or the reason of a failed one; empty for a done one.
         num_keyframes: Number of annotated keyframes.
-        num_people: Number of people on them; a person counts once per keyframe.
-        num_rows: Number of rows in the results, one for each person and action.
+        num_people: Number of different people on them, which are the distinct tracks; None where that was not counted,
+            as in records of earlier versions.
+        num_rows: Number of rows in the results, one for each box and action.
         seconds: Time spent per stage, in seconds.
         outputs: Names of the video's files in the output folder.
         source_bytes: Size of the annotated file.
@@ -64,6 +65,7 @@ class VideoRecord:
         cuts_seconds: Times of its hard cuts, ascending.
         warning: Why its results, though complete, are hardly what was asked for, such as boxes that meet no keyframe;
             mostly empty.
+        num_boxes: Number of boxes on the keyframes; a person has one on each.
     """
 
     video_id: str
@@ -71,7 +73,7 @@ class VideoRecord:
     status: Status
     message: str = ""
     num_keyframes: int = 0
-    num_people: int = 0
+    num_people: int | None = 0
     num_rows: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
@@ -81,6 +83,7 @@ class VideoRecord:
     source_seconds: float = 0.0
     cuts_seconds: tuple[float, ...] = ()
     warning: str = ""
+    num_boxes: int = 0
 
     @classmethod
     def from_json(cls, entry: Any) -> Self:
@@ -100,6 +103,9 @@ class VideoRecord:
         check_type("the record of a video", entry, dict)
         if unknown := [name for name in entry if name not in cls.__dataclass_fields__]:
             raise TypeError(f"{unknown[0]!r} is no field of the record of a video")
+        if "num_boxes" not in entry and "num_people" in entry:
+            # Earlier versions called the boxes people, and did not count people.
+            entry = {**entry, "num_boxes": entry["num_people"], "num_people": None}
         lists = {"outputs": entry["outputs"], "cuts_seconds": entry.get("cuts_seconds", ())}
         for name, values in lists.items():
             check_type(name, values, list | tuple)
@@ -115,6 +121,8 @@ class VideoRecord:
             check_type(name, getattr(self, name), str)
         for name in _COUNTS:
             check_whole(name, getattr(self, name), 0, LARGEST_INT64)
+        if self.num_people is not None:
+            check_whole("num_people", self.num_people, 0, LARGEST_INT64)
         for name, high in _NUMBERS.items():
             check_number(name, getattr(self, name), 0, high)
         for output in self.outputs:
@@ -158,7 +166,9 @@ class Totals:
         damaged: Number of videos with incomplete results.
         failed: Number of videos without results.
         keyframes: Number of annotated keyframes.
-        people: Number of people on them; a person counts once per keyframe.
+        people: Number of different people on them, counted in each video; None where that is unknown of a video, as in
+            results of earlier versions.
+        boxes: Number of boxes on them; a person has one on each keyframe.
         rows: Number of rows in the results.
         seconds: Time spent per stage, in seconds.
     """
@@ -167,7 +177,8 @@ class Totals:
     damaged: int = 0
     failed: int = 0
     keyframes: int = 0
-    people: int = 0
+    people: int | None = 0
+    boxes: int = 0
     rows: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -179,7 +190,9 @@ class Totals:
         """
         setattr(self, record.status, getattr(self, record.status) + 1)
         self.keyframes += record.num_keyframes
-        self.people += record.num_people
+        is_known = self.people is not None and record.num_people is not None
+        self.people = (self.people or 0) + (record.num_people or 0) if is_known else None
+        self.boxes += record.num_boxes
         self.rows += record.num_rows
         for stage, value in record.seconds.items():
             self.seconds[stage] = round(self.seconds.get(stage, 0.0) + value, 3)

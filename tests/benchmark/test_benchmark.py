@@ -84,7 +84,7 @@ def test_only_the_keyframes_of_the_ground_truth_are_looked_at(world, tmp_path):
     result = bench(world, tmp_path)
     assert result.all_well
     assert keyframes_of(tmp_path) == [("one", 0.0), ("one", 2.0), ("three", 1.0), ("two", 1.0)]
-    assert (result.counts["clips"], result.counts["people"], result.counts["rows"]) == (4, 12, 12 * 80)
+    assert (result.counts["clips"], result.counts["boxes"], result.counts["rows"]) == (4, 12, 12 * 80)
     # The ground truth begins with "one" and names "three" before "two"; so do the detections.
     assert read_ava_csv(tmp_path / "detections.csv").video_ids == ("one", "three", "two")
 
@@ -129,14 +129,14 @@ def test_scores_are_those_of_annotate(world, tmp_path):
 def test_true_boxes(world, tmp_path):
     # This dialect keeps all detections of a keyframe, so every true box is found.
     result = bench(world, tmp_path, boxes="ground-truth", dialect="pyslowfast")
-    assert result.counts["people"] == 8
+    assert result.counts["boxes"] == 8
     boxes = np.unique(read_ava_csv(tmp_path / "detections.csv").boxes_fraction.round(5), axis=0)
     np.testing.assert_allclose(boxes, [[float(x) for x in box.split(",")] for box in BOXES], atol=WRITTEN_BOXES)
     assert all(result.score.per_class[action].num_tp == 4 for action in (12, 14, 17))
 
 
 def test_people_below_the_least_score_are_left_out(world, tmp_path):
-    assert bench(world, tmp_path, min_person_score=0.5).counts["people"] == 8
+    assert bench(world, tmp_path, min_person_score=0.5).counts["boxes"] == 8
 
 
 def test_a_detector_finds_the_people_where_no_boxes_are_given(world, tmp_path):
@@ -172,7 +172,7 @@ def test_pieces_that_tools_cut_out_of_a_movie_start_where_their_names_say(world,
         world, tmp_path, videos=videos, ground_truth=tmp_path / "truth.csv", dialect="pyslowfast",
         boxes=boxes if boxes == "ground-truth" else tmp_path / boxes,
     )  # fmt: skip
-    assert (result.problems, result.counts["people"]) == ((), 4)
+    assert (result.problems, result.counts["boxes"]) == ((), 4)
     assert keyframes_of(tmp_path) == [("one", 14.0), ("two", 301.0)]
     assert all(result.score.per_class[action].num_tp == 2 for action in (12, 14, 17))
 

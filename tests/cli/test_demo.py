@@ -24,7 +24,7 @@ def test_the_demo_finds_its_people_and_names_what_they_do(tmp_path):
     assert result.score.num_classes >= 8
     assert result.score.mAP >= 0.85
     assert [path.split(".", 1)[1] for path in record.outputs] == ["csv", "jsonl", "parquet", "annotated.mp4"]
-    assert len(read_ava_csv(result.results / record.outputs[0])) == 20 * record.num_people
+    assert len(read_ava_csv(result.results / record.outputs[0])) == 20 * record.num_boxes
     assert sum(1 for _ in VideoReader(result.results / record.outputs[-1]).decode()) == DEMO_SECONDS * 30
     truth = read_ava_csv(result.world / "ground_truth.csv", last_column="person_id")
     assert sorted(set(truth.timestamps_seconds.tolist())) == list(range(int(DEMO_SECONDS)))

@@ -57,7 +57,8 @@ def test_people_with_low_scores_are_left_out_unless_they_continue_a_track(video,
     for new_person_score, counts in ((0.6, [1] * 6), (0.5, [2] * 6)):
         run = Pipeline(FixedDetector(*PEOPLE), model, new_person_score=new_person_score)(video)
         assert [len(keyframe) for keyframe in run] == counts
-        assert run.num_people == sum(counts)
+        # The video has three hard cuts, after each of which a person is counted as another.
+        assert (run.num_boxes, run.num_people) == (sum(counts), 4 * counts[0])
 
 
 def test_every_second_has_its_people(video, model, calls_at_once):
@@ -72,7 +73,8 @@ def test_every_second_has_its_people(video, model, calls_at_once):
         assert keyframe.action_scores.shape == (2, 80)
         assert ((keyframe.action_scores > 0) & (keyframe.action_scores < 1)).all()
         assert len(set(keyframe.track_ids.tolist())) == 2
-    assert (run.num_keyframes, run.num_people) == (6, 12)
+    tracks = {track for keyframe in keyframes for track in keyframe.track_ids.tolist()}
+    assert (run.num_keyframes, run.num_boxes, run.num_people) == (6, 12, len(tracks))
     assert min(run.seconds.values()) > 0
     assert run.video.damage() == ""
     # The clips differ, so the scores must.

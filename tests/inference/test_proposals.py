@@ -105,7 +105,7 @@ def test_every_reader_of_boxes_reads_the_proposals(videos, tmp_path, detector):
     scored = run_benchmark(
         config, "random", tmp_path / "b", split=SplitOptions(videos, truth), people=PeopleOptions(out)
     )
-    assert (scored.problems, scored.counts["people"], scored.counts["clips"]) == ((), 4, 3)
+    assert (scored.problems, scored.counts["boxes"], scored.counts["clips"]) == ((), 4, 3)
 
 
 def test_pieces_that_tools_cut_out_of_a_movie_start_where_their_name_says(videos, tmp_path, detector):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from ava_detect.errors import ConfigError, FormatError
-from ava_detect.results.manifest import MANIFEST, Manifest, VideoRecord, file_state
+from ava_detect.results.manifest import MANIFEST, Manifest, Totals, VideoRecord, file_state
 from ava_detect.video.sources import LocalVideo
 
 _NEW = {"source_fps", "source_seconds", "cuts_seconds"}
@@ -49,6 +49,24 @@ def test_what_is_known_of_the_source_is_kept_and_may_be_missing(source, out):
     old = {name: value for name, value in json.loads(line).items() if name not in _NEW}
     (out / MANIFEST).write_text(f"{head}\n{json.dumps(old)}\n")
     assert Manifest(out, {}, resume=True).finished(source) == record_of(source)
+
+
+def test_records_of_earlier_versions_have_boxes_under_the_name_of_people(source, out):
+    """Their ``num_people`` is a number of boxes, and the number of people is unknown, also in the sums."""
+    Manifest(out, {}, resume=True).add(replace(record_of(source), num_people=2, num_boxes=5))
+    head, line = (out / MANIFEST).read_text().splitlines()
+    old = json.loads(line) | {"num_people": 5}
+    del old["num_boxes"]
+    (out / MANIFEST).write_text(f"{head}\n{json.dumps(old)}\n")
+    # Twice, because the run writes what it has read in the new form.
+    for _ in range(2):
+        record = Manifest(out, {}, resume=True).finished(source)
+        assert record is not None
+        assert (record.num_people, record.num_boxes) == (None, 5)
+    totals = Totals()
+    for one in (replace(record, num_people=3), record, replace(record, num_people=3)):
+        totals.add(one)
+    assert (totals.people, totals.boxes) == (None, 15)
 
 
 @pytest.mark.parametrize("change", ["source changed", "output gone", "restart", "failed", "another file"])

@@ -186,5 +186,9 @@ def _counter_amounts(outcome: Outcome[Any, VideoRecord]) -> dict[str, float]:
     if record is None:
         return {"ava_detect_videos_failed": 1.0}
     stages = {f"ava_detect_{stage}_seconds": seconds for stage, seconds in record.seconds.items()}
-    numbers = {"ava_detect_keyframes": record.num_keyframes, "ava_detect_people": record.num_people}
+    numbers = {
+        "ava_detect_keyframes": record.num_keyframes,
+        "ava_detect_people": record.num_people or 0,
+        "ava_detect_boxes": record.num_boxes,
+    }
     return {f"ava_detect_videos_{record.status}": 1.0, **numbers, **stages}

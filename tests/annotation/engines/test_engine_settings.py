@@ -70,12 +70,12 @@ def test_contradictory_settings_are_refused(name, workers, settings, message):
 
 
 def test_what_a_video_adds_to_rays_counters():
-    record = VideoRecord("a", "a.mp4", "done", num_keyframes=4, num_people=9, seconds={"decode": 1.5, "score": 2.0})
+    record = VideoRecord("a", "a.mp4", "done", num_keyframes=4, num_people=3, num_boxes=9, seconds={"decode": 1.5})
     assert engine_settings._counter_amounts(Outcome("a", record)) == {
         "ava_detect_videos_done": 1.0,
         "ava_detect_keyframes": 4,
-        "ava_detect_people": 9,
+        "ava_detect_people": 3,
+        "ava_detect_boxes": 9,
         "ava_detect_decode_seconds": 1.5,
-        "ava_detect_score_seconds": 2.0,
     }
     assert engine_settings._counter_amounts(Outcome("a", None, "it broke")) == {"ava_detect_videos_failed": 1.0}
