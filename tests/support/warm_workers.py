@@ -13,7 +13,7 @@ import site
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.context import ForkServerProcess
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,9 +30,8 @@ _LOADED = [
 ]
 
 
-class _Context(ForkServerContext):
-    def Process(self, *, target: Callable[..., None], **more: Any) -> ForkServerProcess:  # type: ignore[override]
-        return ForkServerProcess(target=functools.partial(_run, dict(os.environ), target), **more)
+def _process(*, target: Callable[..., None], **more: Any) -> ForkServerProcess:
+    return ForkServerProcess(target=functools.partial(_run, dict(os.environ), target), **more)
 
 
 def _run(environment: Mapping[str, str], target: Callable[..., None], *arguments: Any) -> None:
@@ -51,10 +50,7 @@ def _run(environment: Mapping[str, str], target: Callable[..., None], *arguments
 
 def use_warm_workers(patch: pytest.MonkeyPatch) -> None:
     """Start the workers and servers of runs on this machine as such forks."""
-    context = _Context()
-    context.set_forkserver_preload(_LOADED)
-    patch.setattr(
-        watched_process,
-        "multiprocessing",
-        SimpleNamespace(**{**vars(multiprocessing), "get_context": lambda _: context}),
-    )
+    multiprocessing.set_forkserver_preload(_LOADED)
+    context = SimpleNamespace(Pipe=multiprocessing.Pipe, Process=_process)
+    ours = SimpleNamespace(**{**vars(multiprocessing), "get_context": lambda method: context})
+    patch.setattr(watched_process, "multiprocessing", ours)
