@@ -46,6 +46,44 @@ def say(what: RenderableType) -> None:
         raise OSError(error.errno, error.strerror, STANDARD_OUTPUT) from error
 
 
+def counted(number: int | None, noun: str, plural: str = "") -> str:
+    """Return a number with its noun in the singular or the plural: ``1 video``, ``2 videos``, ``? people``.
+
+    Args:
+        number: The number; None where it is unknown.
+        noun: The singular.
+        plural: The plural, where it is not the singular with an ``s``.
+    """
+    text = "?" if number is None else f"{number:,}"
+    return f"{text} {noun if number == 1 else plural or noun + 's'}"
+
+
+def print_markdown(text: str, *, paged: bool = False) -> bool:
+    """Print a text in Markdown: laid out in a terminal, as it is elsewhere.
+
+    Args:
+        text: The text.
+        paged: Whether to page through it, which only a terminal can.
+
+    Returns:
+        Whether it was printed.
+    """
+    if not _out.is_terminal:
+        if not paged:
+            say(text)
+        return not paged
+    from rich.markdown import Markdown
+
+    # Soft wrapping, which keeps file names in one piece, would not fill paragraphs and tables.
+    console, rendered = Console(emoji=False), Markdown(text, hyperlinks=False)
+    if paged:
+        with console.pager(styles=True):
+            console.print(rendered)
+    else:
+        console.print(rendered)
+    return True
+
+
 def results_beside(file: Path | None) -> None:
     """Print results on stderr from now on if ``file``, which the running command will write, is the standard output."""
     _stdout_is_taken.set(file is not None and is_standard_output(file))
