@@ -255,6 +255,7 @@ def test_lists_and_addresses_go_into_a_folder_too(place, tmp_path):
         "manifest.jsonl",
         "one.csv",
         "one.jsonl",
+        "one.parquet",
         "summary.json",
     ]
     assert annotate_videos([f"file://{place}/videos/one.mp4"], tmp_path / "out", **plain).videos == summary.videos
