@@ -130,7 +130,9 @@ def _of_run(path: Path) -> RecordedNames | None:
         content = read_manifest(path.parent)
     except FormatError:
         return None
-    config: Any = {} if content is None else content.settings.get("config")
+    settings: Any = {} if content is None else content.settings
+    # A benchmark records the sections of its config one by one.
+    config = settings.get("config", settings)
     labels = config.get("labels") if isinstance(config, Mapping) else None
     if not isinstance(labels, Mapping):
         return None
