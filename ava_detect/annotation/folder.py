@@ -58,9 +58,9 @@ def annotate_folder(
     Raises:
         ConfigError: The call is wrong; nothing has been written then.
     """
-    local = settings.with_weights_file(run.on_progress)
     videos = _videos_of(sources, out)
     _check_free(out, videos, settings)
+    local = settings.with_weights_file(run.on_progress)  # perhaps after a download
     if run.workers is None or (run.workers == "auto" and len(videos) == 1):
         run = replace(run, workers=1)
     in_this_process = run.workers == 1 and run.cluster is None and run.limits is None

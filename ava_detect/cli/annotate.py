@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ava_detect.cli import options
-from ava_detect.cli.console import complain, say, table
+from ava_detect.cli import completion, options
+from ava_detect.cli.console import complain, say, say_table
 from ava_detect.cli.progress import progress_bar
 from ava_detect.storage.addresses import without_secrets
+from ava_detect.storage.outputs import DEFAULT_OUT
 
 if TYPE_CHECKING:
     from ava_detect.annotation.summary import AnnotateSummary
@@ -19,82 +20,107 @@ if TYPE_CHECKING:
 
 def annotate(
     sources: Annotated[
-        list[str], typer.Argument(metavar="SOURCE...", help="Video files, folders, globs, addresses, or lists of them.")
+        list[str],
+        typer.Argument(
+            metavar="SOURCE...", help="Video files, folders, globs, addresses, or text files that list them."
+        ),
     ],
     out: Annotated[
-        str, typer.Option(metavar="DIR|ADDRESS", help="Folder for the results, or an address (s3://...): a dataset.")
-    ],
-    config: Annotated[
-        str | None,
-        typer.Option(help="A config file or a shipped one's name; default: the weights' own, or demo."),
-    ] = None,
-    weights: Annotated[
+        str,
+        options.out_option(
+            "DIR|ADDRESS", "Folder for the results. An address (s3://...) holds a dataset of Parquet files."
+        ),
+    ] = DEFAULT_OUT,
+    weights: Annotated[str | None, options.weights_option(recommended=True)] = None,
+    detector: options.Detector = None,
+    formats: Annotated[
         str | None,
         typer.Option(
-            metavar="FILE|NAME", help="Trained weights or their address (`weights list`), or 'random' to try."
+            "--format",
+            "-f",
+            metavar="LIST",
+            help="Files to write, of csv, jsonl and parquet, with commas; default: all three; for a dataset parquet.",
+            autocompletion=completion.of_list("csv", "jsonl", "parquet"),
+            rich_help_panel=options.COMMON,
         ),
     ] = None,
-    detector: Annotated[
-        str | None, typer.Option(metavar="SPEC", help="builtin, onnx:FILE, torchvision:NAME, detectron2:CONFIG.")
-    ] = None,
+    draw: Annotated[
+        bool,
+        typer.Option(
+            "--draw", help="Also write each video with boxes and actions drawn, as mp4.", rich_help_panel=options.COMMON
+        ),
+    ] = False,
+    config: options.Config = None,
+    overrides: options.Overrides = None,
     boxes: options.Boxes = None,
-    device: options.Device = "auto",
-    precision: options.Precision = "auto",
-    execution: options.Execution = "auto",
+    min_person_score: options.MinPersonScore = None,
+    new_person_score: Annotated[
+        float | None,
+        typer.Option(
+            parser=options.SCORE,
+            metavar="SCORE",
+            help="A box below it never starts a new track, only continues one; 0.6 suits builtin.",
+            rich_help_panel=options.PEOPLE,
+        ),
+    ] = None,
     every_seconds: Annotated[
         float,
         typer.Option(
             "--every",
             parser=options.number(0.001, options.MAX_SECONDS),
             metavar="SECONDS",
-            help="Time between keyframes.",
+            help="Time between keyframes, at which people are found and scored.",
+            rich_help_panel=options.SCORES,
         ),
     ] = 1.0,
-    min_score: Annotated[
-        float, typer.Option(parser=options.SCORE, metavar="F", help="Least score of an action to be written.")
-    ] = 0.0,
-    min_person_score: options.MinPersonScore = None,
-    new_person_score: Annotated[
-        float | None,
-        typer.Option(
-            parser=options.SCORE, metavar="F", help="Below it a person only continues a known track; 0.6 suits builtin."
-        ),
-    ] = None,
+    min_score: Annotated[float, options.min_score_option("Leave out actions that score less.")] = 0.0,
     start_seconds: options.StartSeconds = 0.0,
-    formats: Annotated[
-        str | None,
-        typer.Option(
-            "--format", help="Of csv, jsonl, parquet; several with commas. Default: all three; dataset: parquet."
-        ),
-    ] = None,
-    draw: Annotated[bool, typer.Option("--draw", help="Also write an annotated mp4.")] = False,
-    resume: options.Resume = True,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    execution: options.Execution = "auto",
     workers: Annotated[
         Any,
         typer.Option(
+            "--workers",
+            "-j",
             parser=options.number(1, options.MAX_WORKERS, whole=True, words=("auto",)),
             metavar="N|auto",
-            help="Processes, each with its own network. Default: 1; dataset: auto.",
+            help="Processes that share the videos, each with its own network; default: 1, for a dataset auto.",
+            rich_help_panel=options.SPEED,
         ),
-    ] = None,
-    engine: Annotated[str, typer.Option(metavar="local|ray", help="Where the work runs: docs/scale.md.")] = "local",
-    address: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Of a Ray cluster; default: the environment's, or a new one.")
     ] = None,
     cores: Annotated[
         int | None,
         typer.Option(
             parser=options.number(1, 10_000, whole=True),
             metavar="N",
-            help="Of each worker (1; into a folder: a share).",
+            help="CPU cores of each worker; default: its share, for a dataset 1.",
+            rich_help_panel=options.SPEED,
         ),
     ] = None,
     gpus: Annotated[
         float | None,
         typer.Option(
             parser=options.number(0, 1000),
-            metavar="F",
-            help="Of each worker, or model; 0.5 is half of one (ray; default: 1 if any).",
+            metavar="NUMBER",
+            help="With --engine ray: GPUs of each worker, or each of --models; 0.5 is half a GPU; default: 1 if any.",
+            rich_help_panel=options.MANY,
+        ),
+    ] = None,
+    engine: Annotated[
+        str,
+        typer.Option(
+            **options.choice("local", "ray"),
+            help="Run on this machine, or on a Ray cluster: docs/scale.md.",
+            rich_help_panel=options.MANY,
+        ),
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Address of the Ray cluster; default: the environment's, or a new one.",
+            rich_help_panel=options.MANY,
         ),
     ] = None,
     models: Annotated[
@@ -102,13 +128,17 @@ def annotate(
         typer.Option(
             parser=options.number(1, options.MAX_WORKERS, whole=True),
             metavar="N",
-            help="Networks that workers share; default: each has its own.",
+            help="Networks that the workers share; default: each worker has its own.",
+            rich_help_panel=options.MANY,
         ),
     ] = None,
     model_cores: Annotated[
         int | None,
         typer.Option(
-            parser=options.number(1, 10_000, whole=True), metavar="N", help="Of each of --models (default 1)."
+            parser=options.number(1, 10_000, whole=True),
+            metavar="N",
+            help="CPU cores of each of --models; default: 1.",
+            rich_help_panel=options.MANY,
         ),
     ] = None,
     stall_seconds: Annotated[
@@ -117,7 +147,8 @@ def annotate(
             "--stall-limit",
             parser=options.DURATION,
             metavar="SECONDS",
-            help="A video is stopped without a keyframe (600).",
+            help="Give a video up when no keyframe is finished for so long; default: 600.",
+            rich_help_panel=options.MANY,
         ),
     ] = None,
     total_seconds: Annotated[
@@ -126,7 +157,8 @@ def annotate(
             "--time-limit",
             parser=options.DURATION,
             metavar="SECONDS",
-            help="A video is stopped after (default: a day).",
+            help="Give a video up after so long; default: a day.",
+            rich_help_panel=options.MANY,
         ),
     ] = None,
     memory_gib: Annotated[
@@ -135,7 +167,8 @@ def annotate(
             "--memory-limit",
             parser=options.number(0, 1_000_000, above=True),
             metavar="GIB",
-            help="A worker is stopped above (default: its share).",
+            help="Stop a worker that uses more memory; default: its share of the machine's.",
+            rich_help_panel=options.MANY,
         ),
     ] = None,
     tries: Annotated[
@@ -143,13 +176,15 @@ def annotate(
         typer.Option(
             parser=options.number(1, 1000, whole=True),
             metavar="N",
-            help="Before a video that ends its worker is set aside (2).",
+            help="Give a video up when its worker has ended so often; default: 2.",
+            rich_help_panel=options.MANY,
         ),
     ] = None,
+    resume: options.Resume = True,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Annotate videos: rows of people and actions, a drawn copy, a summary."""
+    """Find the people in videos and score what each of them does."""
     from ava_detect.annotation.annotate import annotate_videos
     from ava_detect.annotation.engines.settings import cluster_of, limits_of
     from ava_detect.formats.writers import parse_formats
@@ -160,6 +195,7 @@ def annotate(
             out,
             config=config,
             weights=weights,
+            overrides=overrides or (),
             detector=detector,
             boxes=boxes,
             min_person_score=min_person_score,
@@ -193,7 +229,7 @@ def print_summary(summary: AnnotateSummary) -> None:
         _print_totals(summary)
         return
     heading = ("video", "keyframes", "people", "boxes", "rows", "seconds", "")
-    say(table(heading, map(_row, summary.videos), left=(0, 6)))
+    say_table(heading, map(_row, summary.videos), left=(0, 6))
     if summary.note:
         say(f"NOTE: {summary.note}.")
 

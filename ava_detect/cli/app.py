@@ -11,7 +11,7 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Annotated
 
@@ -31,38 +31,50 @@ from ava_detect.cli import (
     visualize,
     weights,
 )
-from ava_detect.cli.console import STANDARD_OUTPUT, Command, forget_command, say, show_warning
-from ava_detect.cli.faults import tell
+from ava_detect.cli.commands import Command, Group, UsageError, refusal
+from ava_detect.cli.console import STANDARD_OUTPUT, complain, forget_command, say, show_warning
+from ava_detect.cli.faults import WRONG_CALL, tell
 from ava_detect.environment import installed_version
 
+_NAME = "ava-detect"
+
+
+class _Commands(Group):
+    examples = (
+        "ava-detect annotate video.mp4 --out results",
+        "ava-detect visualize results --out page",
+        "ava-detect evaluate --ground-truth truth.csv --detections results/video.csv",
+    )
+
+
 app = typer.Typer(
-    name="ava-detect",
+    name=_NAME,
+    cls=_Commands,
     help="Find every person in a video and say, once a second, what each one is doing.",
-    no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 
-
-for command in (
-    annotate.annotate,
-    demo.demo,
-    evaluate.evaluate,
-    benchmark.benchmark,
-    train.train,
-    visualize.visualize,
-    hand_over.pictures,
-    hand_over.tubes,
-    hand_over.hand_over,
-    hand_over.explain,
-    dataset.collect,
-    dataset.status,
-    export.export,
-    doctor.doctor,
-):
-    app.command(command.__name__.replace("_", "-"), cls=Command)(command)
-app.add_typer(weights.app)
-app.add_typer(data.app)
+# In the order and under the headings of ``--help``.
+_COMMANDS: dict[str, Sequence[Callable[..., None] | typer.Typer]] = {
+    "Start here": (annotate.annotate, visualize.visualize, evaluate.evaluate),
+    "Go on with results": (
+        hand_over.pictures,
+        hand_over.tubes,
+        hand_over.hand_over,
+        hand_over.explain,
+        dataset.status,
+        dataset.collect,
+    ),
+    "Networks": (weights.app, benchmark.benchmark, train.train, export.export),
+    "Data and installation": (demo.demo, data.app, doctor.doctor),
+}
+for panel, members in _COMMANDS.items():
+    for member in members:
+        if isinstance(member, typer.Typer):
+            app.add_typer(member, rich_help_panel=panel)
+        else:
+            app.command(member.__name__.replace("_", "-"), cls=Command, rich_help_panel=panel)(member)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -74,9 +86,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _escape_what_cannot_be_printed()
     warnings.showwarning = show_warning
     try:
-        app(arguments)
-    except SystemExit as finished:
+        code = app(arguments, prog_name=_NAME, standalone_mode=False) or 0
+    except SystemExit as finished:  # of completion
         code = finished.code
+    except UsageError as error:
+        complain(refusal(error))
+        code = WRONG_CALL
     except Exception as error:  # Also a fault of the program ends in a sentence.
         code = tell(error)
     finally:
@@ -114,7 +129,8 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say the version and stop.")
+        bool,
+        typer.Option("--version", "-V", callback=_show_version, is_eager=True, help="Print the version and stop."),
     ] = False,
 ) -> None:
     pass

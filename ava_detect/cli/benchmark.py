@@ -23,44 +23,68 @@ def _short_sides(text: str) -> list[int]:
 
 
 def benchmark(
-    out: Annotated[Path, typer.Option(help="Folder for the results.")],
-    weights: Annotated[
-        str, typer.Option(metavar="FILE|NAME", help="Trained weights (`weights list`), or 'random' to try.")
-    ],
-    config: Annotated[
-        str | None, typer.Option(help="A config file or a shipped one's name; default: the weights' own.")
-    ] = None,
-    overrides: options.Overrides = None,
+    out: Annotated[Path, options.out_option("DIR", "Folder for the results.")],
+    weights: Annotated[str, options.weights_option()],
     videos: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Video files named by their ids; default: the config's data.val.")
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Video files named by their ids; default: those of data.val in the config.",
+            rich_help_panel=options.COMMON,
+        ),
     ] = None,
     ground_truth: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="What is true; default: the config's data.val.")
+        Path | None,
+        typer.Option(
+            "--ground-truth",
+            "-g",
+            metavar="CSV",
+            help="What is true, an AVA csv; default: that of data.val in the config.",
+            rich_help_panel=options.COMMON,
+        ),
     ] = None,
+    config: options.Config = None,
+    overrides: options.Overrides = None,
     boxes: Annotated[
         str | None,
-        typer.Option(metavar="CSV|ground-truth", help="People found before (AVA csv, COCO json), or the true ones."),
+        typer.Option(
+            metavar="CSV|ground-truth",
+            help="Use these boxes of people instead of a detector: an AVA csv, COCO json, or the true ones.",
+            rich_help_panel=options.PEOPLE,
+        ),
     ] = None,
-    detector: Annotated[
-        str | None, typer.Option(metavar="SPEC", help="Who finds the people; default: the config's detector.")
-    ] = None,
+    detector: options.Detector = None,
     min_person_score: options.MinPersonScore = None,
     exclude: options.Exclude = None,
     label_map: Annotated[
-        Path | None, typer.Option(metavar="PBTXT", help="The classes that count; default: AVA's 60, or the config's.")
+        Path | None,
+        typer.Option(
+            metavar="PBTXT",
+            help="The classes that count; default: AVA's 60, or the config's.",
+            rich_help_panel=options.TRUTH,
+        ),
     ] = None,
     start_seconds: Annotated[
         float | None,
         typer.Option(
-            parser=options.SECONDS, metavar="S", help="Where in its movie each file starts (900 for trimmed AVA files)."
+            parser=options.SECONDS,
+            metavar="SECONDS",
+            help=f"{options.START_HELP}; default: the config's.",
+            rich_help_panel=options.SCORES,
         ),
     ] = None,
     dialect: options.Dialect = "official",
-    flip: Annotated[bool, typer.Option("--flip", help="Also score each clip mirrored; the mean counts.")] = False,
+    flip: Annotated[
+        bool,
+        typer.Option("--flip", help="Also score each clip mirrored; the mean counts.", rich_help_panel=options.SCORES),
+    ] = False,
     scales: Annotated[
         Any,
         typer.Option(
-            parser=_short_sides, metavar="N,N,...", help="Score at these short sides, in pixels; the mean counts."
+            parser=_short_sides,
+            metavar="N,N,...",
+            help="Score at these short sides, in pixels; the mean counts.",
+            rich_help_panel=options.SCORES,
         ),
     ] = "",
     device: options.Device = "auto",
@@ -71,34 +95,31 @@ def benchmark(
         typer.Option(
             parser=options.number(1, 1024, whole=True),
             metavar="N",
-            help="Clips at once; default: 1 on a CPU, 8 on a GPU.",
+            help="Clips scored at once; default: 1 on a CPU, 8 on a GPU.",
+            rich_help_panel=options.SPEED,
         ),
     ] = None,
     resume: options.Resume = True,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Score a network on a split: AVA's frame-mAP, or a classifier's accuracy; each stage timed apart."""
-    from ava_detect.config import load_config
-    from ava_detect.config.choice import config_of
-    from ava_detect.models.zoo import RANDOM_WEIGHTS, resolve
+    """Measure a network on a labelled split: its score and its speed."""
+    from ava_detect.config.choice import choose_network
 
-    if overrides and not config:
-        raise typer.BadParameter("--set changes a config: name it by --config")
-    settings = load_config(config, overrides) if config and overrides else config_of(config, weights)
-    if weights != RANDOM_WEIGHTS:
-        with progress_bar(show=not quiet) as on_progress:
-            resolve(weights, on_progress)
-    # With PyTorch, which a wrong config or a file that is no weights file need not wait for.
+    # What is wrong about them is said before PyTorch is loaded.
+    choice = choose_network(weights, config, overrides=overrides or (), device=device)
+    with progress_bar(show=not quiet) as on_progress:
+        choice.weights_file(on_progress)
     from ava_detect.benchmark import PeopleOptions, SplitOptions, run_benchmark
     from ava_detect.models.network_options import NetworkOptions
 
     try:
         with progress_bar(show=not quiet) as on_progress:
             result = run_benchmark(
-                settings,
+                config,
                 weights,
                 out,
+                overrides=overrides or (),
                 split=SplitOptions(videos, ground_truth, exclude, start_seconds),
                 people=PeopleOptions(boxes, detector, min_person_score),
                 network=NetworkOptions(device, precision, execution, clips_per_batch),

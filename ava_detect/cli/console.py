@@ -6,21 +6,20 @@ errors name parameters (`min_score`); here they become the flags of the command 
 
 from __future__ import annotations
 
-import os
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-import typer
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 from typer.core import TyperCommand
 
-from ava_detect.errors import AvaDetectWarning, ConfigError, shown
+from ava_detect.errors import AvaDetectWarning, ChoiceWarning, shown
 from ava_detect.storage.addresses import without_secrets
 from ava_detect.storage.local_files import is_standard_output
 
@@ -30,7 +29,8 @@ err = Console(stderr=True, soft_wrap=True, emoji=False)  # of progress bars too,
 # Whether a file that the running command writes arrives on stdout, where nothing else may then be printed.
 _stdout_is_taken: ContextVar[bool] = ContextVar("a file goes to stdout", default=False)
 STANDARD_OUTPUT = "the standard output"  # as errors name it
-_running: ContextVar[Command | None] = ContextVar("the command that runs", default=None)
+_is_quiet: ContextVar[bool] = ContextVar("the command prints problems only", default=False)
+_running: ContextVar[TyperCommand | None] = ContextVar("the command that runs", default=None)
 _PARAMETER = re.compile(r"`([a-z][a-z_]*)(?:=([^`\s]+))?`")
 
 
@@ -59,64 +59,59 @@ def complain(message: str) -> None:
 def show_warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
 ) -> None:
-    """Print a warning; ours as a problem, without the line of code that Python adds."""
-    if issubclass(category, AvaDetectWarning):
+    """Print a warning; ours as a problem, or a choice as it is, without the line of code that Python adds."""
+    if issubclass(category, ChoiceWarning):
+        if not _is_quiet.get():
+            err.print(shown(without_secrets(in_flags(str(message)))), markup=False, highlight=False)
+    elif issubclass(category, AvaDetectWarning):
         complain(str(message))
     else:
         err.print(warnings.formatwarning(message, category, filename, lineno, line), end="", markup=False)
 
 
-def table(heading: Sequence[str], rows: Iterable[Sequence[str]], *, left: Sequence[int]) -> Table:
-    """Lay out columns of text; those of ``left`` begin at the left, numbers end at the right."""
-    columns = Table(box=None, pad_edge=False, header_style="bold")
-    for index, name in enumerate(heading):
-        columns.add_column(name, justify="left" if index in left else "right", overflow="fold")
-    for row in rows:
-        columns.add_row(*(Text(shown(cell)) for cell in row))
+def say_table(heading: Sequence[str], rows: Iterable[Sequence[str]], *, left: Collection[int]) -> None:
+    """Print a table: a row a line, columns two spaces apart; long text is folded only in a terminal.
+
+    Args:
+        heading: Names of the columns.
+        rows: Their cells.
+        left: Columns of text, which begin at the left; numbers end at the right.
+    """
+    lines = [tuple(heading), *(tuple(map(shown, row)) for row in rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+    if _out.is_terminal and sum(widths) + 2 * (len(widths) - 1) > _out.width:
+        say(_folded(lines, left))
+        return
+    for line in lines:
+        cells = [
+            set_cell_size(cell, width) if index in left else " " * (width - cell_len(cell)) + cell
+            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        say("  ".join(cells).rstrip())
+
+
+def _folded(lines: Sequence[Sequence[str]], left: Collection[int]) -> Table:
+    """The same in the terminal's width: numbers keep their line, text is folded."""
+    columns = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
+    # The names in the first column are copied by people: they keep their line, too, where that leaves room.
+    name_is_short = 2 * max(cell_len(line[0]) for line in lines) <= _out.width
+    for index, name in enumerate(lines[0]):
+        is_whole = name_is_short if index == 0 else index not in left
+        columns.add_column(name, justify="left" if index in left else "right", no_wrap=is_whole, overflow="fold")
+    for line in lines[1:]:
+        columns.add_row(*map(Text, line))
     return columns
 
 
-class Command(TyperCommand):
-    """A command whose errors and problems are told in its own flags."""
+def begin_command(command: TyperCommand) -> None:
+    """Note which command runs: messages are told in its flags."""
+    _running.set(command)
+    _is_quiet.set(False)
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the arguments of a call, after which this is the command that runs."""
-        _running.set(self)
-        self._refuse_doubtful_words(args)
-        try:
-            return super().parse_args(ctx, args)
-        except typer.BadParameter as error:
-            if type(error) is not typer.BadParameter or error.param is None:
-                raise
-            # In one line, as the library's own refusals.
-            raise ConfigError(f"{error.param.opts[0]}: {error.message}") from error
 
-    def _refuse_doubtful_words(self, args: Sequence[str]) -> None:
-        """Say of a file such as ``-5KQ66BBWC4.mp4`` how it is named, and of an option that it lacks its value.
-
-        An empty value, of a variable of the shell that is not set, would be read as the folder where one stands.
-        """
-        options = {option: p for p in self.params for option in (*p.opts, *p.secondary_opts) if option.startswith("-")}
-        needs_value = ""
-        for arg in args:
-            if not arg or (arg.endswith("=") and arg[:-1] in options):
-                raise ConfigError(f"{needs_value or arg[:-1] or 'an argument'} is empty; give a value, or leave it out")
-            if needs_value:
-                if arg in options:
-                    raise ConfigError(
-                        f"{needs_value} needs a value, and the next word is the option {arg}; for a file of that name "
-                        f"write ./{arg}"
-                    )
-                needs_value = ""
-            elif (name := arg.partition("=")[0]) in options:
-                needs_value = "" if name != arg or getattr(options[arg], "is_flag", False) else arg
-            elif arg.startswith("-") and arg != "-":
-                if arg.startswith("--") and not os.path.lexists(arg):
-                    return  # an unknown option, or the end of all options
-                raise ConfigError(
-                    f"{shown(arg)} looks like an option, and --help lists none of that name; for a file write "
-                    f"./{shown(arg)}"
-                )
+def be_quiet(quiet: bool) -> None:
+    """Note whether the running command prints problems only."""
+    _is_quiet.set(quiet)
 
 
 def forget_command() -> None:

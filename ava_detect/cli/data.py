@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ava_detect.cli import options
-from ava_detect.cli.console import Command, complain, in_flags, results_beside, say
+from ava_detect.cli import completion, options
+from ava_detect.cli.commands import Command, Group
+from ava_detect.cli.console import complain, in_flags, results_beside, say
 from ava_detect.cli.progress import progress_bar
 from ava_detect.errors import ConfigError, shown
 
@@ -18,31 +19,62 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="data",
-    help="Data sets: look for faults before training, find people's boxes, render a world whose truth is known.",
+    help="Check data sets, find their people, render synthetic ones.",
     no_args_is_help=True,
+    cls=Group,
 )
 
 
 @app.command(cls=Command)
 def check(
     config: Annotated[
-        str | None, typer.Option(metavar="FILE|NAME", help="Check the splits of this config; or name files below.")
+        str | None,
+        typer.Option(
+            "--config",
+            "-c",
+            metavar="FILE|NAME",
+            help="Check the splits of this config; or give --videos and --ground-truth.",
+            autocompletion=completion.config_names,
+            rich_help_panel=options.COMMON,
+        ),
     ] = None,
     overrides: options.Overrides = None,
-    videos: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the videos.")] = None,
-    ground_truth: Annotated[Path | None, typer.Option(metavar="CSV", help="An AVA csv.")] = None,
-    proposals: Annotated[Path | None, typer.Option(metavar="CSV", help="A detector's boxes: csv or COCO json.")] = None,
+    videos: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the videos.", rich_help_panel=options.COMMON)
+    ] = None,
+    ground_truth: Annotated[
+        Path | None,
+        typer.Option("--ground-truth", "-g", metavar="CSV", help="An AVA csv.", rich_help_panel=options.COMMON),
+    ] = None,
+    proposals: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="A detector's boxes: csv or COCO json.", rich_help_panel=options.PEOPLE),
+    ] = None,
     exclude: options.Exclude = None,
-    label_map: Annotated[Path | None, typer.Option(metavar="PBTXT", help="The actions; default: AVA's 80.")] = None,
+    label_map: Annotated[
+        Path | None,
+        typer.Option(metavar="PBTXT", help="The actions; default: AVA's 80.", rich_help_panel=options.TRUTH),
+    ] = None,
     start_seconds: options.StartSeconds = 0.0,
-    fast: Annotated[bool, typer.Option("--fast", help="Trust the videos' headers; decode nothing.")] = False,
+    fast: Annotated[
+        bool,
+        typer.Option("--fast", help="Trust the videos' headers; decode nothing.", rich_help_panel=options.SPEED),
+    ] = False,
     threads: Annotated[
-        int, typer.Option(parser=options.number(1, 256, whole=True), metavar="N", help="Videos decoded in parallel.")
+        int,
+        typer.Option(
+            "--threads",
+            "-j",
+            parser=options.number(1, 256, whole=True),
+            metavar="N",
+            help="Videos decoded in parallel.",
+            rich_help_panel=options.SPEED,
+        ),
     ] = 2,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Look for whatever would stop or spoil a training: files, videos, boxes, names, seconds, labels.
+    """Look for what would stop or spoil a training: files, videos, boxes, names, seconds, labels.
 
     Exit code 0: no problem. 1: problems, each named with its places and what to do.
     """
@@ -90,27 +122,66 @@ def check(
 
 @app.command(cls=Command)
 def synthesize(
-    out: Annotated[Path, typer.Option(help="Folder for the videos and their annotations.")],
-    videos: Annotated[int, typer.Option(parser=options.COUNT, metavar="N", help="How many videos.")],
+    out: Annotated[Path, options.out_option("DIR", "Folder for the videos and their annotations.")],
+    videos: Annotated[
+        int,
+        typer.Option(parser=options.COUNT, metavar="N", help="How many videos.", rich_help_panel=options.COMMON),
+    ],
+    seconds: Annotated[
+        float,
+        typer.Option(
+            parser=options.DURATION, metavar="SECONDS", help="Length of each video.", rich_help_panel=options.COMMON
+        ),
+    ] = 8.0,
+    repertoire: Annotated[
+        str,
+        typer.Option(
+            **options.choice("everyday", "motion_pairs"),
+            help="Which actions are played: docs/synthetic.md.",
+            rich_help_panel=options.COMMON,
+        ),
+    ] = "everyday",
     seed: Annotated[
         int,
         typer.Option(
-            parser=options.COUNT, metavar="S", help="The same seed gives the same videos, another one others."
+            parser=options.COUNT,
+            metavar="N",
+            help="The same seed gives the same videos, another one others.",
+            rich_help_panel=options.COMMON,
         ),
     ] = 0,
-    seconds: Annotated[float, typer.Option(parser=options.DURATION, metavar="T", help="Length of each video.")] = 8.0,
-    width: Annotated[int, typer.Option(parser=options.COUNT, metavar="PIXELS")] = 640,
-    height: Annotated[int, typer.Option(parser=options.COUNT, metavar="PIXELS")] = 360,
-    fps: Annotated[int, typer.Option(parser=options.COUNT, metavar="N", help="Frames a second.")] = 30,
-    repertoire: Annotated[
-        str, typer.Option(metavar="everyday|motion_pairs", help="What is played: see docs/synthetic.md.")
-    ] = "everyday",
-    processes: Annotated[int, typer.Option(parser=options.COUNT, metavar="N", help="Videos rendered in parallel.")] = 1,
+    width: Annotated[
+        int,
+        typer.Option(
+            parser=options.COUNT, metavar="PIXELS", help="Width of the frames.", rich_help_panel=options.COMMON
+        ),
+    ] = 640,
+    height: Annotated[
+        int,
+        typer.Option(
+            parser=options.COUNT, metavar="PIXELS", help="Height of the frames.", rich_help_panel=options.COMMON
+        ),
+    ] = 360,
+    fps: Annotated[
+        int,
+        typer.Option(parser=options.COUNT, metavar="N", help="Frames a second.", rich_help_panel=options.COMMON),
+    ] = 30,
+    processes: Annotated[
+        int,
+        typer.Option(
+            "--processes",
+            "-j",
+            parser=options.COUNT,
+            metavar="N",
+            help="Videos rendered in parallel.",
+            rich_help_panel=options.SPEED,
+        ),
+    ] = 1,
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Render videos of puppet people whose actions and boxes are known exactly, with annotations as AVA has them."""
+    """Render videos of puppet people with exact boxes and actions, annotated as AVA is."""
     import numpy as np
 
     from ava_detect.datasets.synthetic.world import WorldSettings, write_world
@@ -133,21 +204,35 @@ def synthesize(
 
 @app.command(cls=Command)
 def propose(
-    videos: Annotated[Path, typer.Option(metavar="DIR", help="Videos, named by their ids.")],
-    ground_truth: Annotated[Path, typer.Option(metavar="CSV", help="Whose keyframes are looked at: an AVA csv.")],
-    out: Annotated[Path, typer.Option(metavar="CSV", help="Where the boxes go.")],
-    detector: Annotated[
-        str, typer.Option(metavar="SPEC", help="Who finds the people: see docs/detectors.md.")
-    ] = "builtin",
+    videos: Annotated[
+        Path, typer.Option(metavar="DIR", help="Videos, named by their ids.", rich_help_panel=options.COMMON)
+    ],
+    ground_truth: Annotated[
+        Path,
+        typer.Option(
+            "--ground-truth",
+            "-g",
+            metavar="CSV",
+            help="An AVA csv: people are found on its keyframes.",
+            rich_help_panel=options.COMMON,
+        ),
+    ],
+    out: Annotated[Path, options.out_option("CSV", "The file to write the boxes to.")],
+    detector: Annotated[str, options.detector_option("builtin")] = "builtin",
     min_person_score: options.MinPersonScore = None,
     exclude: options.Exclude = None,
     start_seconds: options.StartSeconds = 0.0,
-    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where the detector runs.")] = "auto",
+    device: Annotated[
+        str,
+        typer.Option(
+            **options.choice("auto", "cpu", "cuda"), help="Where the detector runs.", rich_help_panel=options.SPEED
+        ),
+    ] = "auto",
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Write down whom a person detector finds on annotated keyframes: `proposals` for a training or a benchmark.
+    """Find the people on annotated keyframes: `proposals` for a training or a benchmark.
 
     Exit code 0: every keyframe was looked at. 1: a video or a part of one is missing, and is named.
     """

@@ -18,19 +18,26 @@ def collect(
     dataset: Annotated[
         str, typer.Argument(metavar="DATASET", help="The --out of `annotate`: an address, or a folder.")
     ],
-    out: Annotated[Path, typer.Option(metavar="CSV|DIR", help="An AVA csv (.csv, .csv.gz, -), or a page's folder.")],
+    out: Annotated[
+        Path, options.out_option("CSV|DIR", "An AVA csv (.csv, .csv.gz, - for the terminal), or a page's folder.")
+    ],
     videos: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="For the page: a folder with the videos, where they are not here."),
+        typer.Option(
+            metavar="DIR",
+            help="For the page: a folder with the videos, if they have moved.",
+            rich_help_panel=options.COMMON,
+        ),
     ] = None,
-    only: Annotated[list[str] | None, typer.Option(metavar="ID", help="Only this video; again for more.")] = None,
-    min_score: Annotated[
-        float, typer.Option(parser=options.SCORE, metavar="F", help="Actions below it are left off.")
-    ] = 0.0,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID", help="Only this video; repeat it for several.", rich_help_panel=options.COMMON),
+    ] = None,
+    min_score: Annotated[float, options.min_score_option("Leave out actions that score less.")] = 0.0,
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Make one AVA csv, or the page to scrub through, of a dataset of results."""
+    """Make one csv, or one page, of the results of many videos."""
     from ava_detect.results.collect import collect_csv
     from ava_detect.storage.local_files import is_stream
     from ava_detect.visualization.page.dataset_page import collect_page
@@ -55,7 +62,10 @@ def status(
     ],
     as_json: options.AsJson = False,
 ) -> None:
-    """How far the runs into a dataset have come, from the dataset alone. Exit code 1: videos failed or are cut."""
+    """Say how many videos of a run are done, and which failed.
+
+    Exit code 1: videos failed or are cut.
+    """
     from ava_detect.results.collect import dataset_status
 
     found = dataset_status(dataset)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from ava_detect.cli import options
 from ava_detect.cli.annotate import print_summary, report_problems
 from ava_detect.cli.console import err, say
@@ -14,10 +12,10 @@ from ava_detect.cli.progress import progress_bar
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for the movie and its results.")] = Path("demo_results"),
+    out: Annotated[Path, options.out_option("DIR", "Folder for the movie and its results.")] = Path("demo_results"),
     quiet: options.Quiet = False,
 ) -> None:
-    """Render a short movie whose truth is known, annotate it, and say where everything is."""
+    """Try it on a rendered movie, without any download."""
     from ava_detect.annotation.demo import run_demo
 
     if not quiet:

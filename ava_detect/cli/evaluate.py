@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ava_detect.cli import options
-from ava_detect.cli.console import complain, in_flags, results_beside, say, table
+from ava_detect.cli.console import complain, in_flags, results_beside, say, say_table
 from ava_detect.storage.outputs import begins_with, check_output, check_output_folder
 
 if TYPE_CHECKING:
@@ -22,44 +22,77 @@ _JSON_START = b'{\n  "mAP": '
 
 def evaluate(
     ground_truth: Annotated[
-        Path, typer.Option(metavar="FILE", help="What is true: an AVA csv, plain or gzipped, Parquet or COCO json.")
+        Path,
+        typer.Option(
+            "--ground-truth",
+            "-g",
+            metavar="FILE",
+            help="What is true: an AVA csv, plain or gzipped, Parquet or COCO json.",
+            rich_help_panel=options.COMMON,
+        ),
     ],
     detections: Annotated[
-        list[Path], typer.Option(metavar="CSV", help="What was found (csv or Parquet); again for runs to compare.")
+        list[Path],
+        typer.Option(
+            metavar="FILE",
+            help="What was found: csv or Parquet; repeat it to compare runs.",
+            rich_help_panel=options.COMMON,
+        ),
     ],
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Write a page that explains the numbers here.", rich_help_panel=options.COMMON
+        ),
+    ] = None,
     label_map: Annotated[
         Path | None,
         typer.Option(
-            metavar="PBTXT", help="The classes that count; default: those recorded with the results, else AVA's 60."
+            metavar="PBTXT",
+            help="The classes that count; default: those recorded with the results, else AVA's 60.",
+            rich_help_panel=options.TRUTH,
         ),
     ] = None,
     exclude: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="Keyframes (video,timestamp) dropped on both sides.")
+        Path | None,
+        typer.Option(
+            metavar="CSV", help="Keyframes (video,timestamp) dropped on both sides.", rich_help_panel=options.TRUTH
+        ),
+    ] = None,
+    subset: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Only these videos: a text file, one id a line.", rich_help_panel=options.TRUTH
+        ),
     ] = None,
     dialect: options.Dialect = "official",
     iou_thresholds: Annotated[
         list[float] | None,
         typer.Option(
-            "--iou", parser=options.number(0, 1, above=True), metavar="F", help="IoU threshold; again for several."
+            "--iou",
+            parser=options.number(0, 1, above=True),
+            metavar="IOU",
+            help="Least overlap of a match; repeat it for several; default: 0.5.",
+            rich_help_panel=options.TRUTH,
         ),
-    ] = None,
-    subset: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Only these videos: a text file, one id a line.")
     ] = None,
     start_seconds: Annotated[
         float,
         typer.Option(
             parser=options.SECONDS,
-            metavar="S",
+            metavar="SECONDS",
             help="Added to the times of Parquet files, which count from the file's start.",
+            rich_help_panel=options.SCORES,
         ),
     ] = 0.0,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the numbers here.")] = None,
-    report: Annotated[Path | None, typer.Option(metavar="DIR", help="Write a page that explains them here.")] = None,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Write the numbers here.", rich_help_panel=options.FILES),
+    ] = None,
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Score detections with AVA's frame-mAP, and say why the number is what it is."""
+    """Measure results against ground truth: AVA's frame-mAP."""
     from ava_detect.evaluation.runs import EvaluationOptions, evaluate_runs
     from ava_detect.results.recorded_names import own_classes
     from ava_detect.storage.local_files import write_text_atomic
@@ -114,7 +147,7 @@ def _print_evaluation(evaluation: Evaluation, report: Path | None) -> None:
     """One run: its classes. Several: the first one's classes, and what each later one changes."""
     first = evaluation.runs[0].results[0]
     heading, *rows = first.rows()
-    say(table(heading, rows, left=(1, 2)))
+    say_table(heading, rows, left=(1, 2))
     kinds = ", ".join(f"{kind}: {100 * mean:.2f}" for kind, mean in first.mean_per_kind.items())
     say(kinds)
     for comparison in evaluation.comparisons:

@@ -11,28 +11,39 @@ from typing import Annotated
 
 import typer
 
-from ava_detect.cli import options
+from ava_detect.cli import completion, options
 from ava_detect.cli.console import complain, results_beside, say
 from ava_detect.cli.progress import progress_bar
 
 
 def hand_over(
     results: options.Results,
-    to: Annotated[str, typer.Option(metavar="TOOL", help="coco, cvat, label-studio, fiftyone or via.")],
-    out: Annotated[Path, typer.Option(help="Output folder.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="TOOL",
+            help="coco, cvat, label-studio, fiftyone or via.",
+            autocompletion=completion.tools,
+            rich_help_panel=options.COMMON,
+        ),
+    ],
+    out: Annotated[Path, options.out_option("DIR", "Output folder.")],
     videos: options.Videos = None,
     label_map: options.LabelMap = None,
-    min_score: Annotated[
-        float, typer.Option(parser=options.SCORE, metavar="F", help="Least score of an action to be exported.")
-    ] = 0.5,
+    min_score: Annotated[float, options.min_score_option("Leave out actions that score less.")] = 0.5,
     start_seconds: options.ResultsStart = None,
     images: Annotated[
-        bool, typer.Option("--images", help="With coco: the frames of the keyframes as JPEG, in OUT/images.")
+        bool,
+        typer.Option(
+            "--images",
+            help="With coco: also write the frames of the keyframes as JPEG, in OUT/images.",
+            rich_help_panel=options.COMMON,
+        ),
     ] = False,
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Export results in the import format of another tool: boxes, tracks and actions."""
+    """Export results to CVAT, Label Studio, FiftyOne, VIA or COCO json."""
     from ava_detect.results.export.hand_over import hand_over
     from ava_detect.results.saved import ReadOptions
 
@@ -51,20 +62,24 @@ def hand_over(
 
 def tubes(
     results: options.Results,
-    out: Annotated[Path, typer.Option(metavar="FILE", help="A .parquet, .csv or .jsonl file; - for csv on stdout.")],
+    out: Annotated[
+        Path, options.out_option("FILE", "A .parquet, .csv or .jsonl file; - for csv on the standard output.")
+    ],
     min_peak: Annotated[
-        float, typer.Option(parser=options.SCORE, metavar="F", help="Least peak score of a tube.")
+        float,
+        typer.Option(
+            parser=options.SCORE, metavar="SCORE", help="Least peak score of a tube.", rich_help_panel=options.SCORES
+        ),
     ] = 0.5,
-    min_score: Annotated[
-        float, typer.Option(parser=options.SCORE, metavar="F", help="Least score at every keyframe of a tube.")
-    ] = 0.3,
+    min_score: Annotated[float, options.min_score_option("Least score at every keyframe of a tube.")] = 0.3,
     smoothing_seconds: Annotated[
         float,
         typer.Option(
             "--smoothing",
             parser=options.number(0, 3600),
             metavar="SECONDS",
-            help="Sigma of the Gaussian over time; 0: none.",
+            help="Sigma of the Gaussian that smooths scores over time; 0: none.",
+            rich_help_panel=options.SCORES,
         ),
     ] = 0.6,
     label_map: options.LabelMap = None,
@@ -72,7 +87,7 @@ def tubes(
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Find action tubes: a row per person, action and time interval, with the box and score at each keyframe."""
+    """Write who did what from when to when, as one table."""
     from ava_detect.results.export.hand_over import find_tubes
     from ava_detect.results.saved import ReadOptions
 
@@ -92,23 +107,33 @@ def tubes(
 
 def pictures(
     results: options.Results,
-    out: Annotated[Path, typer.Option(help="Folder for the pictures.")],
-    video: Annotated[bool, typer.Option("--video", help="An mp4 of each video with boxes and labels.")] = False,
-    gif: Annotated[bool, typer.Option("--gif", help="A GIF of each video with boxes and labels.")] = False,
-    contact_sheet: Annotated[
-        bool, typer.Option("--contact-sheet", help="Selected keyframes of a video in one image.")
+    out: Annotated[Path, options.out_option("DIR", "Folder for the pictures.")],
+    video: Annotated[
+        bool,
+        typer.Option("--video", help="An mp4 of each video with boxes and labels.", rich_help_panel=options.COMMON),
     ] = False,
-    plots: Annotated[bool, typer.Option("--plots", help="An HTML page of plots over all videos.")] = False,
+    gif: Annotated[
+        bool,
+        typer.Option("--gif", help="A GIF of each video with boxes and labels.", rich_help_panel=options.COMMON),
+    ] = False,
+    contact_sheet: Annotated[
+        bool,
+        typer.Option(
+            "--contact-sheet", help="Selected keyframes of a video in one image.", rich_help_panel=options.COMMON
+        ),
+    ] = False,
+    plots: Annotated[
+        bool,
+        typer.Option("--plots", help="An HTML page of plots over all videos.", rich_help_panel=options.COMMON),
+    ] = False,
     ground_truth: options.GroundTruth = None,
     videos: options.Videos = None,
     label_map: options.LabelMap = None,
-    min_score: Annotated[
-        float, typer.Option(parser=options.SCORE, metavar="F", help="Least score of an action to be drawn.")
-    ] = 0.3,
+    min_score: Annotated[float, options.min_score_option("Leave out actions that score less.")] = 0.3,
     start_seconds: options.ResultsStart = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Draw results: videos, GIFs, contact sheets, plots. By default: contact sheets and plots."""
+    """Draw results as videos, GIFs, contact sheets or plots."""
     from ava_detect.results.saved import ReadOptions
     from ava_detect.visualization.pictures import make_pictures
 
@@ -139,35 +164,49 @@ def explain(
     timestamp_seconds: Annotated[
         float,
         typer.Option(
-            "--at", parser=options.SECONDS, metavar="SECONDS", help="Keyframe, in seconds from the start of the file."
+            "--at",
+            parser=options.SECONDS,
+            metavar="SECONDS",
+            help="Keyframe, in seconds from the start of the file.",
+            rich_help_panel=options.COMMON,
         ),
     ],
-    weights: Annotated[str, typer.Option(metavar="FILE|NAME", help="Trained weights (`weights list`).")],
-    out: Annotated[Path, typer.Option(metavar="PNG", help="The image file to write.")],
+    out: Annotated[Path, options.out_option("PNG", "The image file to write.")],
+    weights: Annotated[str | None, options.weights_option(random=False, recommended=True)] = None,
     person: Annotated[
         int | None,
         typer.Option(
             parser=options.number(1, 100_000, whole=True),
             metavar="N",
-            help="From 1, left to right; default: the highest score.",
+            help="Number of the person, from 1, left to right; default: the one with the highest score.",
+            rich_help_panel=options.PEOPLE,
         ),
     ] = None,
     action: Annotated[
         str | None,
-        typer.Option(metavar="ID|NAME", help="Action to explain; default: the person's highest-scoring one."),
+        typer.Option(
+            metavar="ID|NAME",
+            help="Action to explain; default: the person's highest-scoring one.",
+            rich_help_panel=options.PEOPLE,
+        ),
     ] = None,
-    config: Annotated[str | None, typer.Option(help="A config file or a shipped one's name.")] = None,
-    detector: Annotated[str | None, typer.Option(metavar="SPEC", help="Person detector, as for `annotate`.")] = None,
+    config: options.Config = None,
+    overrides: options.Overrides = None,
+    detector: options.Detector = None,
     device: options.Device = "auto",
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Show where the network looked for one action of one person, in every pathway (Grad-CAM)."""
+    """Draw where the network looked for an action (Grad-CAM)."""
     from ava_detect.annotation.settings import AnnotateSettings
-    from ava_detect.config.choice import config_of
+    from ava_detect.config.choice import choose_network
 
     results_beside(out)
-    settings = AnnotateSettings(config_of(config, weights), weights, detector, device=device).with_weights_file()
+    choice = choose_network(weights, config, overrides=overrides or (), device=device)
+    settings = AnnotateSettings(choice.config, choice.weights, detector, device=device, overrides=choice.overrides)
+    choice.announce()
+    with progress_bar(show=not quiet) as on_progress:
+        settings = settings.with_weights_file(on_progress)
     from ava_detect.annotation.explain import explain  # with PyTorch, which wrong settings need not wait for
 
     explanation = explain(

@@ -9,7 +9,19 @@ from typing import Annotated, Any
 
 import typer
 
+from ava_detect.cli import completion
 from ava_detect.errors import shown
+
+# The panels of --help, in this order on every page. Each option names its own (``rich_help_panel``).
+COMMON = "Common"  # what most calls give; also whatever is required
+PEOPLE = "People"  # who is found, and by what
+SCORES = "Times and scores"  # when it is looked, and what is kept
+TRUTH = "Ground truth"  # what is right, and how it is compared
+NETWORK = "Network"  # config and settings of what scores the actions
+SPEED = "Speed"  # device, precision, processes on this machine
+MANY = "Many videos"  # clusters, shared networks, limits of a video
+FILES = "Files and printing"  # what is written where, what is replaced, what is said
+PANELS = (COMMON, PEOPLE, SCORES, TRUTH, NETWORK, SPEED, MANY, FILES)
 
 _MAX_SHOWN = 40
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
@@ -57,53 +69,216 @@ SCORE = number(0, 1)
 SECONDS = number(0, MAX_SECONDS)
 DURATION = number(0, MAX_SECONDS, above=True)
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Print problems only.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are not from an earlier run.")]
-Resume = Annotated[bool, typer.Option("--resume/--restart", help="Keep what is done, or begin anew.")]
+
+def choice(*words: str) -> dict[str, Any]:
+    """Return the arguments of ``typer.Option`` for an option that takes one of a few words.
+
+    Args:
+        words: The words; the library checks them.
+
+    Returns:
+        The metavar that lists them, and their completion.
+    """
+    return {"metavar": "|".join(words), "autocompletion": completion.of_words(*words)}
+
+
+def out_option(metavar: str, text: str) -> Any:
+    """Return the option --out of a command.
+
+    Args:
+        metavar: What it takes, such as ``DIR``.
+        text: Its help.
+
+    Returns:
+        For ``Annotated``.
+    """
+    return typer.Option("--out", "-o", metavar=metavar, help=text, rich_help_panel=COMMON)
+
+
+def weights_option(*, random: bool = True, recommended: bool = False) -> Any:
+    """Return the option --weights of a command.
+
+    Args:
+        random: Whether an untrained network is allowed.
+        recommended: Whether the default are the zoo's recommended weights.
+
+    Returns:
+        For ``Annotated``.
+    """
+    text = "Trained weights: a file, its address, or a name from `ava-detect weights list`"
+    text += "; default: those recommended for this machine" if recommended else ""
+    return typer.Option(
+        "--weights",
+        "-w",
+        metavar="FILE|NAME",
+        help=f"{text}; 'random' tries the machinery." if random else f"{text}.",
+        autocompletion=completion.weights_names if random else completion.listed_weights,
+        rich_help_panel=COMMON,
+    )
+
+
+def detector_option(default: str = "the config's") -> Any:
+    """Return the option --detector of a command.
+
+    Args:
+        default: What its help says of the default.
+
+    Returns:
+        For ``Annotated``.
+    """
+    return typer.Option(
+        "--detector",
+        "-d",
+        metavar="SPEC",
+        help=f"What finds the people: builtin, onnx:FILE, torchvision:NAME (docs/detectors.md); default: {default}.",
+        autocompletion=completion.detector_specs,
+        rich_help_panel=PEOPLE,
+    )
+
+
+def min_score_option(text: str) -> Any:
+    """Return the option --min-score of a command, for actions.
+
+    Args:
+        text: Its help.
+
+    Returns:
+        For ``Annotated``.
+    """
+    return typer.Option(parser=SCORE, metavar="SCORE", help=text, rich_help_panel=SCORES)
+
+
+def config_option(*, required: bool = True) -> Any:
+    """Return the option --config of a command.
+
+    Args:
+        required: Whether the command needs one; otherwise the default is the weights' own.
+
+    Returns:
+        For ``Annotated``.
+    """
+    text = "The network's config: a file, or the name of one that ships"
+    return typer.Option(
+        "--config",
+        "-c",
+        metavar="FILE|NAME",
+        help=f"{text}." if required else f"{text}; default: that of the weights.",
+        autocompletion=completion.config_names,
+        rich_help_panel=COMMON if required else NETWORK,
+    )
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel=FILES)]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print problems only.", rich_help_panel=FILES)]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite", help="Replace files that are not from an earlier run.", rich_help_panel=FILES),
+]
+Resume = Annotated[
+    bool,
+    typer.Option("--resume/--restart", help="Keep what is done, or do everything again.", rich_help_panel=FILES),
+]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="A setting in the place of the config's."),
+    typer.Option(
+        "--set",
+        metavar="SECTION.KEY=VALUE",
+        help="Change one setting of the config; repeat it for several.",
+        rich_help_panel=NETWORK,
+    ),
 ]
 
 # The network
-Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where the network runs.")]
-Precision = Annotated[str, typer.Option(metavar="auto|fp32|bf16", help="auto is fp32.")]
+Config = Annotated[str | None, config_option(required=False)]
+Device = Annotated[
+    str,
+    typer.Option(**choice("auto", "cpu", "cuda"), help="Where the network runs.", rich_help_panel=SPEED),
+]
+Precision = Annotated[
+    str,
+    typer.Option(
+        **choice("auto", "fp32", "bf16"),
+        help="Arithmetic of the network; auto is fp32, bf16 is faster and less exact.",
+        rich_help_panel=SPEED,
+    ),
+]
 Execution = Annotated[
-    str, typer.Option(metavar="auto|eager|fused", help="How the network is run; auto is the fastest that is exact.")
+    str,
+    typer.Option(
+        **choice("auto", "eager", "fused"),
+        help="How the network is run; auto is the fastest that is exact.",
+        rich_help_panel=SPEED,
+    ),
 ]
 
 # People
+Detector = Annotated[str | None, detector_option()]
 MinPersonScore = Annotated[
     float | None,
-    typer.Option(parser=SCORE, metavar="F", help="Least score of a person; default: the config's, or the detector's."),
+    typer.Option(
+        parser=SCORE,
+        metavar="SCORE",
+        help="Leave out people whose box scores less; default: the config's, or the detector's.",
+        rich_help_panel=PEOPLE,
+    ),
 ]
 Boxes = Annotated[
-    str | None, typer.Option(metavar="CSV", help="People found before (AVA csv or COCO json), or their address.")
+    str | None,
+    typer.Option(
+        metavar="CSV",
+        help="Use these boxes of people instead of a detector: an AVA csv or COCO json, or its address.",
+        rich_help_panel=PEOPLE,
+    ),
 ]
 
 # Ground truth
 GroundTruth = Annotated[
-    Path | None, typer.Option(metavar="CSV", help="What is true (an AVA csv): errors are then marked.")
+    Path | None,
+    typer.Option(metavar="CSV", help="What is true, an AVA csv: errors are then marked.", rich_help_panel=TRUTH),
 ]
-Exclude = Annotated[Path | None, typer.Option(metavar="CSV", help="Keyframes (video,timestamp) that are left out.")]
+Exclude = Annotated[
+    Path | None,
+    typer.Option(metavar="CSV", help="Leave out these keyframes (rows of video,timestamp).", rich_help_panel=TRUTH),
+]
+START_HELP = "Where in its movie each file starts: 900 for trimmed AVA files"
 StartSeconds = Annotated[
     float,
-    typer.Option(parser=SECONDS, metavar="S", help="Where in its movie each file starts (900 for trimmed AVA files)."),
+    typer.Option(parser=SECONDS, metavar="SECONDS", help=f"{START_HELP}.", rich_help_panel=SCORES),
 ]
-Dialect = Annotated[str, typer.Option(metavar="official|pyslowfast", help="Whose rules: see docs/evaluation.md.")]
+Dialect = Annotated[
+    str,
+    typer.Option(
+        **choice("official", "pyslowfast"), help="Whose rules are used: docs/evaluation.md.", rich_help_panel=TRUTH
+    ),
+]
 
 # Saved results
-Results = Annotated[Path, typer.Argument(metavar="RESULTS", help="The --out of `annotate`, or one file of results.")]
+Results = Annotated[
+    Path,
+    typer.Argument(metavar="RESULTS", help="The folder that `annotate` wrote (its --out), or one file of results."),
+]
 Videos = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Where the videos are, if not where they were annotated.")
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Where the videos are, if they have moved since they were annotated.",
+        rich_help_panel=COMMON,
+    ),
 ]
 LabelMap = Annotated[
-    Path | None, typer.Option(metavar="PBTXT", help="Names of the actions; default: those in the results, or AVA's.")
+    Path | None,
+    typer.Option(
+        metavar="PBTXT",
+        help="Names of the actions; default: those in the results, or AVA's.",
+        rich_help_panel=SCORES,
+    ),
 ]
 ResultsStart = Annotated[
     float | None,
     typer.Option(
-        parser=SECONDS, metavar="S", help="Where in its movie each file starts, for csv files; default: the run's own."
+        parser=SECONDS,
+        metavar="SECONDS",
+        help="For csv files: where in its movie each file starts; default: the run's own.",
+        rich_help_panel=SCORES,
     ),
 ]

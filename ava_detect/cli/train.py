@@ -18,16 +18,21 @@ if TYPE_CHECKING:
 
 
 def train(
-    config: Annotated[str, typer.Option(metavar="FILE", help="A config file, or the name of one that ships.")],
+    config: Annotated[str, options.config_option()],
     out: Annotated[
-        str, typer.Option(metavar="DIR|ADDRESS", help="Where weights, checkpoints and logs go: a folder, s3://...")
+        str, options.out_option("DIR|ADDRESS", "Where weights, checkpoints and logs go: a folder, or s3://...")
     ],
     overrides: options.Overrides = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in OUT, if any.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Go on from the checkpoint in --out, if there is one.", rich_help_panel=options.FILES
+        ),
+    ] = False,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Learn the weights of a config's network from its data, on one process or under torchrun."""
+    """Train a config's network on its data."""
     from ava_detect.config import load_config
 
     settings = load_config(config, overrides or ())

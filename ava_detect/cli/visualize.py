@@ -21,24 +21,25 @@ if TYPE_CHECKING:
 
 def visualize(
     results: options.Results,
-    out: Annotated[Path, typer.Option(help="Folder for the page.")],
+    out: Annotated[Path, options.out_option("DIR", "Folder for the page.")],
     ground_truth: options.GroundTruth = None,
     videos: options.Videos = None,
     label_map: options.LabelMap = None,
-    min_score: Annotated[
-        float, typer.Option(parser=options.SCORE, metavar="F", help="Actions below it are left off the page.")
-    ] = 0.1,
+    min_score: Annotated[float, options.min_score_option("Leave actions that score less off the page.")] = 0.1,
     start_seconds: options.ResultsStart = None,
     placing: Annotated[
         str,
         typer.Option(
-            "--videos-by", metavar="link|copy|refer", help="Put the videos beside the page, or leave them in place."
+            "--videos-by",
+            **options.choice("link", "copy", "refer"),
+            help="Put the videos beside the page, by link or copy, or refer to where they are.",
+            rich_help_panel=options.FILES,
         ),
     ] = "link",
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Write a page to look at results: the videos with boxes, a timeline, a search. It opens from disk."""
+    """Look at results in a browser: boxes, timeline, search."""
     from ava_detect.results.saved import ReadOptions
     from ava_detect.visualization.page.write_page import visualize as write_page
 

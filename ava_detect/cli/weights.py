@@ -9,42 +9,45 @@ from typing import Annotated
 
 import typer
 
-from ava_detect.cli import options
-from ava_detect.cli.console import Command, results_beside, say
+from ava_detect.cli import completion, options
+from ava_detect.cli.commands import Command, Group
+from ava_detect.cli.console import results_beside, say, say_table
 from ava_detect.cli.progress import progress_bar
 
 app = typer.Typer(
     name="weights",
-    help="Weights of the field: find, get, look into and convert them.",
+    help="List, download, inspect and convert trained weights.",
     no_args_is_help=True,
+    cls=Group,
 )
 
 
 @app.command("list", cls=Command)
 def list_weights(as_json: options.AsJson = False) -> None:
-    """The checkpoints known by name, with the figures that their authors published."""
+    """List the checkpoints known by name, and their published figures."""
     from ava_detect.models.zoo import SHIPPED, cached_path
     from ava_detect.models.zoo_table import ZOO
 
     if as_json:
         print(json.dumps([asdict(entry) for entry in ZOO.values()], indent=2))
         return
-    rows = [("name", "config", "trained on", "published", "here")]
-    rows += [(name, name, "the synthetic world", "", "with the package") for name in SHIPPED]
+    rows = [(name, name, "the synthetic world", "", "with the package") for name in SHIPPED]
     for entry in ZOO.values():
         figure = "" if entry.published is None else f"{entry.published:g} {entry.metric}"
         rows.append((entry.name, entry.config, entry.data, figure, "yes" if cached_path(entry).is_file() else ""))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        say("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+    say_table(("name", "config", "trained on", "published", "here"), rows, left=range(5))
     say("Published figures are quoted from the authors' pages; none was measured here.")
 
 
 @app.command(cls=Command)
 def show(
-    name: Annotated[str, typer.Argument(help="A name of `weights list`.")], as_json: options.AsJson = False
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="A name of `weights list`.", autocompletion=completion.listed_weights),
+    ],
+    as_json: options.AsJson = False,
 ) -> None:
-    """Everything that is known of one checkpoint."""
+    """Show what is known of one checkpoint."""
     from ava_detect.models.zoo import cached_path, find_entry
 
     entry = find_entry(name)
@@ -69,8 +72,14 @@ def show(
 
 
 @app.command(cls=Command)
-def get(name: Annotated[str, typer.Argument(help="A name of `weights list`.")], quiet: options.Quiet = False) -> None:
-    """Bring a checkpoint into the cache, verify it, and print where it is."""
+def get(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="A name of `weights list`.", autocompletion=completion.listed_weights),
+    ],
+    quiet: options.Quiet = False,
+) -> None:
+    """Download a checkpoint into the cache, and print where it is."""
     from ava_detect.models.zoo import find_entry, obtain
 
     entry = find_entry(name)
@@ -80,8 +89,15 @@ def get(name: Annotated[str, typer.Argument(help="A name of `weights list`.")], 
 
 
 @app.command(cls=Command)
-def inspect(file: Annotated[str, typer.Argument(metavar="FILE|NAME", help="A weights file of any family.")]) -> None:
-    """Look into a weights file: whose it is, what it holds, which settings travel with it."""
+def inspect(
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE|NAME", help="A weights file of any family.", autocompletion=completion.listed_weights
+        ),
+    ],
+) -> None:
+    """Show a file's family, tensors and settings."""
     from ava_detect.models.weights import inspect_file
     from ava_detect.models.zoo import resolve
 
@@ -92,14 +108,32 @@ def inspect(file: Annotated[str, typer.Argument(metavar="FILE|NAME", help="A wei
 
 @app.command(cls=Command)
 def convert(
-    source: Annotated[str, typer.Argument(metavar="IN", help="A weights file, or a name of `weights list`.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="IN",
+            help="A weights file, or a name of `weights list`.",
+            autocompletion=completion.listed_weights,
+        ),
+    ],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write.")],
-    to: Annotated[str, typer.Option(metavar="FAMILY", help="The layout of OUT; ours is safetensors.")] = "ava_detect",
-    half: Annotated[bool, typer.Option("--half", help="Round to float16: half the space.")] = False,
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="FAMILY",
+            help="The layout of OUT; ours is safetensors.",
+            autocompletion=completion.weights_families,
+            rich_help_panel=options.COMMON,
+        ),
+    ] = "ava_detect",
+    half: Annotated[
+        bool,
+        typer.Option("--half", help="Round to float16: half the space.", rich_help_panel=options.COMMON),
+    ] = False,
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Rewrite weights in another family's layout; every tensor keeps its bits, unless --half."""
+    """Write weights in another family's layout."""
     from ava_detect.models.weights import convert as convert_file
     from ava_detect.models.zoo import resolve
 

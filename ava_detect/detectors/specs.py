@@ -44,6 +44,11 @@ _KINDS = {
 }
 
 
+def spec_beginnings() -> list[str]:
+    """Return how specs begin: the kinds, with a colon where a target follows."""
+    return [f"{name}:" if kind.target else name for name, kind in _KINDS.items()]
+
+
 def build_detector(
     spec: str, *, min_score: float | None = None, num_threads: int | None = None, device: str = "cpu"
 ) -> PersonDetector:

@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ava_detect.errors import FormatError, shown
+from ava_detect.errors import FormatError, require_file, shown
 from ava_detect.formats.ava_table import AvaTable
 from ava_detect.storage.pickles import NumpyPickle, PickleRefusedError
 
 _SUFFIXES = (".pkl", ".pickle")
 # The first byte of every binary pickle, which no text in UTF-8 begins with.
 _FIRST_BYTE = b"\x80"
+# The file is read as a whole; a million keyframes take less.
+_MAX_BYTES = 1 << 30
 _FORM = "a dictionary of 'VIDEO,SECOND' to rows of x1 y1 x2 y2 and a score, in fractions of the frame"
 
 
@@ -61,6 +63,7 @@ def read_proposal_pickle(path: str | Path) -> AvaTable:
         FormatError: If the file cannot be read, holds more than numbers, or has another form.
     """
     try:
+        require_file(path, max_bytes=_MAX_BYTES)
         content = _ProposalPickle(Path(path).read_bytes()).load()
     except PickleRefusedError as error:
         raise FormatError(

@@ -20,6 +20,7 @@ from pathlib import Path
 from threading import get_ident
 from typing import IO
 
+from ava_detect.errors import require_file
 from ava_detect.storage.scratch import scratch_folder
 
 TEMPORARY_MARK = ".unfinished-"
@@ -277,6 +278,10 @@ def sha256_of(path: str | Path) -> str:
 
     Returns:
         64 hexadecimal digits.
+
+    Raises:
+        OSError: The file cannot be read, or is a pipe or a device, which may have no end.
     """
+    require_file(path)
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -256,3 +256,10 @@ def test_a_keyframe_without_people_that_are_kept_is_met(tmp_path):
     path.write_text("a,902\nb,3,0.1,0.1,0.2,0.2,,0.1\n")
     detector = PrecomputedBoxes(path, min_score=0.5)
     assert detector.mismatch("a", [901, 902]) == detector.mismatch("b", [2, 3]) == ""
+
+
+def test_a_device_without_an_end_is_no_pickle_of_proposals(tmp_path):
+    endless = tmp_path / "boxes.pkl"
+    endless.symlink_to("/dev/zero")
+    with pytest.raises(FormatError, match=r"boxes.pkl cannot be read \(it is a device, not a file"):
+        PrecomputedBoxes(endless)

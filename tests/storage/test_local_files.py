@@ -236,3 +236,9 @@ def test_a_full_disk_is_found_in_the_text_of_a_library_in_rust(tmp_path):
     assert caught.value.filename == str(tmp_path / "w.safetensors")
     with pytest.raises(RuntimeError), atomic_path(tmp_path / "w.safetensors"):
         raise RuntimeError("I/O error: no such file (os error 2)")
+
+
+def test_a_pipe_has_no_hash(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="it is a pipe, not a file"):
+        sha256_of(tmp_path / "pipe")
