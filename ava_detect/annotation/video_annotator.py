@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 
 from ava_detect.annotation.settings import AnnotateSettings
@@ -49,6 +50,7 @@ class VideoAnnotator:
             device=self.device,
         )
         label_map = label_map_of(config)
+        self._written = settings.score_rules.for_classes(label_map)
         # The network comes last, because it takes the most time and memory to load.
         self.precision = settings.precision
         if scorer is None:
@@ -104,15 +106,15 @@ class VideoAnnotator:
                     settings.formats,
                     self.pipeline.label_map,
                     start_seconds=start_seconds,
-                    min_score=settings.min_score,
                     note=settings.note,
                 )
             )
-            for keyframe in run:
-                write(keyframe)
-                num_rows += int((keyframe.action_scores >= settings.min_score).sum())
+            for scored in run:
+                keyframe, kept = self._written(scored)
+                write(keyframe, kept)
+                num_rows += int(kept.sum())
                 if settings.draw:
-                    keyframes.append(keyframe)
+                    keyframes.append(self._written.drawn(keyframe, kept))
                 if heartbeat is not None:
                     duration = run.video.info.duration_seconds
                     heartbeat(VideoPosition(source.video_id, keyframe.timestamp_seconds, duration))
@@ -132,6 +134,8 @@ class VideoAnnotator:
             keyframe_seconds=self.settings.every_seconds,
             cuts_seconds=run.cuts_seconds,
         )
+        if self._written.least_drawn is not None:
+            options = replace(options, min_score=self._written.least_drawn)
         with run.timed("draw"):
             draw_video(
                 VideoReader(run.video.path),

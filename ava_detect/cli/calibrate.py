@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ava_detect.cli import options
-from ava_detect.cli.console import complain, in_flags, results_beside, say, table
+from ava_detect.cli.console import complain, in_flags, results_beside, say, say_table
 from ava_detect.errors import ConfigError
 from ava_detect.storage.outputs import begins_with, check_output, check_output_folder
 
@@ -26,37 +26,62 @@ def calibrate(
     detections: Annotated[
         list[Path],
         typer.Option(
-            metavar="CSV|DIR", help="What was found, with all scores: a file, or a folder of annotate or benchmark."
+            metavar="FILE|DIR",
+            help="What was found, with all scores: csv, Parquet, or a run's folder; may be repeated.",
+            rich_help_panel=options.COMMON,
         ),
     ],
     ground_truth: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="What is true: an AVA csv, Parquet or COCO json; default: the benchmark's."),
+        typer.Option(
+            "--ground-truth",
+            "-g",
+            metavar="FILE",
+            help="What is true: an AVA csv, Parquet or COCO json; default: the benchmark's.",
+            rich_help_panel=options.COMMON,
+        ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the calibration here (JSON).")] = None,
+    out: Annotated[Path | None, options.out_option("FILE", "Write the calibration here, as JSON.")] = None,
     beside: Annotated[
         Path | None,
-        typer.Option(metavar="WEIGHTS", help="Write WEIGHTS.calibration.json, which --thresholds beside finds."),
+        typer.Option(
+            metavar="WEIGHTS",
+            help="Write it to WEIGHTS.calibration.json, where `annotate --thresholds beside` finds it.",
+            rich_help_panel=options.COMMON,
+        ),
     ] = None,
     check: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write nothing, but measure this calibration on these detections."),
+        typer.Option(metavar="FILE", help="Measure this calibration, and write none.", rich_help_panel=options.COMMON),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write a page with reliability plots here.", rich_help_panel=options.COMMON),
     ] = None,
     precision: Annotated[
         float | None,
         typer.Option(
             parser=options.number(0, 1, above=True),
-            metavar="F",
+            metavar="SHARE",
             help="Thresholds that reach this precision; default: those of the best F1.",
+            rich_help_panel=options.SCORES,
         ),
     ] = None,
     method: Annotated[
-        str, typer.Option(metavar="isotonic|platt|none", help="How scores become probabilities.")
+        str,
+        typer.Option(
+            **options.choice("isotonic", "platt", "none"),
+            help="How scores become probabilities.",
+            rich_help_panel=options.SCORES,
+        ),
     ] = "isotonic",
     folds: Annotated[
         int,
         typer.Option(
-            parser=options.number(0, 1000, whole=True), metavar="K", help="Measure on held-out videos, in K parts."
+            parser=options.number(0, 1000, whole=True),
+            metavar="K",
+            help="Measure on held-out videos, in K parts.",
+            rich_help_panel=options.SCORES,
         ),
     ] = 0,
     min_positives: Annotated[
@@ -65,23 +90,34 @@ def calibrate(
             parser=options.number(1, 10**9, whole=True),
             metavar="N",
             help="Classes with fewer true positives get what all classes together get.",
+            rich_help_panel=options.SCORES,
         ),
     ] = 10,
+    start_seconds: options.ResultsStart = None,
     label_map: Annotated[
         Path | None,
-        typer.Option(metavar="PBTXT", help="The classes; default: those recorded with the results, else AVA's 80."),
+        typer.Option(
+            metavar="PBTXT",
+            help="The classes; default: those recorded with the results, else AVA's 80.",
+            rich_help_panel=options.TRUTH,
+        ),
     ] = None,
     exclude: options.Exclude = None,
-    iou: Annotated[
-        float, typer.Option(parser=options.number(0, 1, above=True), metavar="F", help="IoU threshold.")
-    ] = 0.5,
     subset: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Only these videos: a text file, one id a line.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Only these videos: a text file, one id a line.", rich_help_panel=options.TRUTH
+        ),
     ] = None,
-    start_seconds: options.ResultsStart = None,
-    report: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write a page with reliability plots here.")
-    ] = None,
+    iou: Annotated[
+        float,
+        typer.Option(
+            parser=options.number(0, 1, above=True),
+            metavar="IOU",
+            help="Least overlap of a match.",
+            rich_help_panel=options.TRUTH,
+        ),
+    ] = 0.5,
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
@@ -217,7 +253,7 @@ def _print(fitted: FittedCalibration, classes: str) -> None:
         values = (after.precision, before.f1, after.f1, before.error, after.error)
         name = one.name if len(one.name) <= 24 else f"{one.name[:23]}…"
         rows.append((str(one.id), name, str(one.num_gt), f"{threshold}{mark}", *map(_percent, values)))
-    say(table(heading, rows, left=(1,)))
+    say_table(heading, rows, left=(1,))
     for line in _sums(fitted):
         say(in_flags(line))
     say(in_flags(f"Classes: {classes}"))

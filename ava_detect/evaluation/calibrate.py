@@ -173,11 +173,12 @@ def _load(
 def _fit(found: VideoScores, options: CalibrationOptions, reasons: Sequence[str] = ()) -> tuple[ClassCalibration, ...]:
     """Fit every class; ``reasons``: what may be wrong with the files."""
     pooled = found.pooled() if found.classes else None
-    if pooled is None or pooled.num_tp < options.min_positives:
+    num_tp = 0 if pooled is None else pooled.num_tp
+    if pooled is None or num_tp < options.min_positives:
         why = f" ({'; '.join(reasons)})" if reasons else ""
         raise AvaDetectError(
-            f"{0 if pooled is None else pooled.num_tp} detections are true positives, and a calibration needs at least {options.min_positives} "
-            f"in all{why}; give more videos with ground truth, or lower `min_positives`"
+            f"{num_tp} detections are true positives, and a calibration needs at least {options.min_positives} in all"
+            f"{why}; give more videos with ground truth, or lower `min_positives`"
         )
     of_all = _fit_counts(pooled.counts(), pooled.num_gt, options)
     fitted = []

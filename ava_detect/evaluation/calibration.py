@@ -7,10 +7,11 @@ Shapes: N people, C actions.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -37,6 +38,8 @@ FORMAT = "ava_detect.calibration"
 VERSION = 1
 #: How every file of this kind begins.
 FILE_START = b'{\n  "format": "' + FORMAT.encode() + b'"'
+#: In the place of a file: the one beside the weights.
+BESIDE = "beside"
 _MAX_BYTES = 1 << 28
 _BASES = ("class", "pooled")
 _COUNTS = ("num_gt", "num_det", "num_tp")
@@ -123,6 +126,7 @@ class Calibration:
         videos: Ids of the videos that it was fitted to, ascending.
         weights_sha256: Hash of the weights whose scores it was fitted to; None where it is unknown.
         sources: How it was made: the files and their hashes, versions.
+        path: The file that it was read from, for messages; empty where it was not.
 
     Example:
         >>> calibration = Calibration.load("calibration.json")
@@ -137,6 +141,7 @@ class Calibration:
     videos: tuple[str, ...] = ()
     weights_sha256: str | None = None
     sources: Mapping[str, Any] = field(default_factory=dict)
+    path: str = field(default="", compare=False)
 
     @property
     def thresholds(self) -> dict[int, float | None]:
@@ -175,17 +180,22 @@ class Calibration:
                 calibrated[..., columns] = score_map(values[..., columns])
         return calibrated
 
-    def require_classes(self, label_map: LabelMap, where: str = "the calibration") -> None:
+    @property
+    def sha256(self) -> str:
+        """Hash of what decides results: the classes with their thresholds and maps."""
+        text = json.dumps([self.method, [one.to_json() for one in self.classes]])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def require_classes(self, label_map: LabelMap) -> None:
         """Refuse a network with other classes.
 
         Args:
             label_map: The actions of the network.
-            where: What to call this calibration in the message.
 
         Raises:
             ConfigError: An action is missing on one side, or has another name.
         """
-        require_same_classes({one.id: one.name for one in self.classes}, label_map, where)
+        require_same_classes({one.id: one.name for one in self.classes}, label_map, self.path or "the calibration")
 
     def to_json(self) -> dict[str, Any]:
         """Return a dict for ``json.dumps``, the content of the file."""
@@ -225,7 +235,7 @@ class Calibration:
         """
         try:
             require_file(path, max_bytes=_MAX_BYTES)
-            return cls.from_json(parse_json(Path(path).read_bytes()))
+            return replace(cls.from_json(parse_json(Path(path).read_bytes())), path=str(path))
         except OSError as error:
             raise FormatError(f"{shown(path)} cannot be read ({shown(error.strerror or error)})") from error
         except MALFORMED as error:

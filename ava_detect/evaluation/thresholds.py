@@ -78,17 +78,16 @@ class Thresholds:
         return cls.load(value) if number is None else cls(number)
 
     @classmethod
-    def from_calibration(cls, calibration: Calibration, source: str = "the calibration") -> Self:
+    def from_calibration(cls, calibration: Calibration) -> Self:
         """Take the thresholds of a calibration.
 
         Args:
             calibration: The calibration.
-            source: Where it is from, for messages.
 
         Returns:
             Its thresholds.
         """
-        return cls(None, calibration.thresholds, calibration, source)
+        return cls(None, calibration.thresholds, calibration, calibration.path or "the calibration")
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -128,7 +127,7 @@ class Thresholds:
         except MALFORMED as error:
             raise FormatError(f"{shown(path)} holds no thresholds ({reason_of(error)}); {_HOW}") from error
         if "format" in content and content["format"] == FORMAT:
-            return cls.from_calibration(Calibration.load(path), str(path))
+            return cls.from_calibration(Calibration.load(path))
         return cls._from_pairs(((f"entry {key!r:.40}", str(key), value) for key, value in content.items()), path)
 
     @classmethod
@@ -176,7 +175,7 @@ class Thresholds:
             ConfigError: The classes are not the network's, or one of them has no threshold.
         """
         if self.calibration is not None:
-            self.calibration.require_classes(label_map, self.source)
+            self.calibration.require_classes(label_map)
         by_id = dict(self.by_id or {})
         if self.default is not None:
             by_id = dict.fromkeys(label_map.ids, self.default) | by_id
