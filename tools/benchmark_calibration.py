@@ -38,8 +38,8 @@ def main() -> None:
         write_world(world, WorldSettings(arguments.seed, num_movies, arguments.seconds))
     label_map = world / "label_map.pbtxt"
     run = run_benchmark(
-        "demo", "demo", out / "run", split=SplitOptions(world / "videos", truth), people=PeopleOptions(detector="builtin"),
-        label_map=label_map,
+        "demo", "demo", out / "run", split=SplitOptions(world / "videos", truth),
+        people=PeopleOptions(detector="builtin"), label_map=label_map,
     )  # fmt: skip
     movies = [f"movie_{index:03d}" for index in range(num_movies)]
     fit_list, held_out_list = out / "fit.txt", out / "held_out.txt"

@@ -242,17 +242,17 @@ def _write_report(report: Path, fitted: FittedCalibration, truth: Path, source: 
 def _print(fitted: FittedCalibration, classes: str) -> None:
     """A row for each class that has ground truth or detections, then the sums."""
     calibration, measures = fitted.calibration, fitted.measures
-    heading = ("id", "action", "truth", "threshold", "precision", "F1 at 0.5", "F1", "error", "error")
+    heading = ("id", "action", "truth", "threshold", "precision", "F1 at 0.5", "F1", "error before", "error")
     rows = []
     for one, measured in zip(calibration.classes, measures.classes, strict=True):
         before, after = measured.before, measured.after
-        if not one.num_gt and not one.num_det:
+        if not before.num_gt and not before.reliability.counts.any():
             continue
         mark = "" if one.basis == "class" else "*"
         threshold = "none" if one.threshold is None else f"{one.threshold:.3f}"
         values = (after.precision, before.f1, after.f1, before.error, after.error)
         name = one.name if len(one.name) <= 24 else f"{one.name[:23]}…"
-        rows.append((str(one.id), name, str(one.num_gt), f"{threshold}{mark}", *map(_percent, values)))
+        rows.append((str(one.id), name, str(before.num_gt), f"{threshold}{mark}", *map(_percent, values)))
     say_table(heading, rows, left=(1,))
     for line in _sums(fitted):
         say(in_flags(line))

@@ -107,7 +107,7 @@ def calibrate_files(
     # A network scores every person for every class, so a class without any score is none of the network's.
     found = replace(found, classes=tuple(one for one in found.classes if len(one.scores)))
     reasons = diagnose_if_suspicious(metric, metric.compute())
-    classes = _fit(found, options, reasons)
+    classes = fit_classes(found, options, reasons)
     measures = _measure(found, classes, options)
     calibration = Calibration(
         classes,
@@ -170,8 +170,22 @@ def _load(
     )
 
 
-def _fit(found: VideoScores, options: CalibrationOptions, reasons: Sequence[str] = ()) -> tuple[ClassCalibration, ...]:
-    """Fit every class; ``reasons``: what may be wrong with the files."""
+def fit_classes(
+    found: VideoScores, options: CalibrationOptions, reasons: Sequence[str] = ()
+) -> tuple[ClassCalibration, ...]:
+    """Fit every class.
+
+    Args:
+        found: The scores of the videos to fit to.
+        options: How to fit.
+        reasons: What may be wrong with the files, in sentences, for the message of the error.
+
+    Returns:
+        The calibration of each class.
+
+    Raises:
+        AvaDetectError: There are too few true positives in all.
+    """
     pooled = found.pooled() if found.classes else None
     num_tp = 0 if pooled is None else pooled.num_tp
     if pooled is None or num_tp < options.min_positives:
@@ -225,7 +239,7 @@ def _measure(
     for fold in range(folds):
         is_held_out = fold_of_video == fold
         try:
-            fitted = _fit(found.of_videos(~is_held_out), options)
+            fitted = fit_classes(found.of_videos(~is_held_out), options)
         except ConfigError:
             raise
         except AvaDetectError as error:

@@ -51,11 +51,13 @@ class Reliability:
         Returns:
             The bins.
         """
-        values = np.asarray(probabilities, np.float64)
+        values, rights = np.asarray(probabilities, np.float64), np.asarray(is_right, np.float64)
+        # In ascending order, so that the last bits of the sums do not depend on the order of the rows.
+        order = np.argsort(values, kind="stable")
+        values, rights = values[order], rights[order]
         bins = np.minimum((values * NUM_BINS).astype(np.int64), NUM_BINS - 1)
-        weights = (None, np.asarray(is_right, np.float64), values)
-        counts, rights, sums = (np.bincount(bins, w, minlength=NUM_BINS).astype(np.float64) for w in weights)
-        return cls(counts, rights, sums)
+        columns = (np.bincount(bins, w, minlength=NUM_BINS).astype(np.float64) for w in (None, rights, values))
+        return cls(*columns)
 
     def __add__(self, other: Reliability) -> Reliability:
         """Return the bins of both together."""

@@ -54,7 +54,7 @@ class ScoreCounts:
         """
         distinct, index = np.unique(np.asarray(scores, np.float64), return_inverse=True)
         totals = np.bincount(index, minlength=len(distinct)).astype(np.float64)
-        rights = np.bincount(index, np.asarray(is_right, np.float64), minlength=len(distinct))
+        rights = np.bincount(index, np.asarray(is_right, np.float64), minlength=len(distinct)).astype(np.float64)
         return cls(distinct, totals, rights)
 
 
@@ -187,8 +187,14 @@ class PlattMap:
 
         # The loss is convex; the bound keeps a class whose scores rank backwards from being turned round.
         bounds = [(0.0, _LARGEST_PARAMETER), (-_LARGEST_PARAMETER, _LARGEST_PARAMETER)]
-        settings = {"ftol": 1e-15, "gtol": 1e-9, "maxiter": 1000}
-        found = minimize(loss_and_gradient, np.array([1.0, 0.0]), jac=True, bounds=bounds, options=settings)
+        found = minimize(
+            loss_and_gradient,
+            np.array([1.0, 0.0]),
+            method="L-BFGS-B",
+            jac=True,
+            bounds=bounds,
+            options={"ftol": 1e-15, "gtol": 1e-9, "maxiter": 1000},
+        )
         return cls(float(found.x[0]), float(found.x[1]))
 
     def to_json(self) -> dict[str, Any]:

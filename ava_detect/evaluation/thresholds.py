@@ -176,9 +176,10 @@ class Thresholds:
         """
         if self.calibration is not None:
             self.calibration.require_classes(label_map)
-        by_id = dict(self.by_id or {})
+        by_id: dict[int, float | None] = {}
         if self.default is not None:
-            by_id = dict.fromkeys(label_map.ids, self.default) | by_id
+            by_id.update(dict.fromkeys(label_map.ids, self.default))
+        by_id.update(self.by_id or {})
         require_same_classes(dict.fromkeys(by_id), label_map, self.source)
         values = (by_id[action_id] for action_id in label_map.ids)
         # A file's decimals are those of a float32, as the network's scores are.

@@ -31,12 +31,15 @@ def f1_at(rows, num_gt: int, threshold: float) -> float:
 
 
 def test_the_threshold_of_best_f1_by_hand():
-    """Five people do it. At 0.9: 2/6; 0.8: 4/7; 0.6: 4/8; 0.5: 6/9; 0.3: 6/10; 0.2: 8/11, the best; 0.1: 8/12."""
+    """Five people do it. At 0.9: 2/6; 0.8: 4/7; 0.6: 4/8; 0.5: 6/9; 0.3: 6/10; 0.2: 8/11, the best; 0.1: 8/12.
+
+    The threshold is half-way from 0.2 to 0.1.
+    """
     rows = [(0.9, True), (0.8, True), (0.6, False), (0.5, True), (0.3, False), (0.2, True), (0.1, False)]
-    assert best_f1_threshold(counts_of(rows), num_gt=5) == 0.2
+    assert best_f1_threshold(counts_of(rows), num_gt=5) == pytest.approx(0.15)
     assert f1_at(rows, 5, 0.2) == pytest.approx(8 / 11)
     # Ten people: at 0.2 8/16, still the best.
-    assert best_f1_threshold(counts_of(rows), num_gt=10) == 0.2
+    assert best_f1_threshold(counts_of(rows), num_gt=10) == pytest.approx(0.15)
 
 
 def test_the_threshold_of_a_precision_by_hand():
@@ -48,8 +51,8 @@ def test_the_threshold_of_a_precision_by_hand():
 
 def test_equal_scores_stand_and_fall_together():
     rows = [(0.7, True), (0.5, True), (0.5, False), (0.5, False)]
-    # At 0.7: 2/3 with two people; at 0.5: 4/6, the same, so the greater threshold.
-    assert best_f1_threshold(counts_of(rows), num_gt=2) == 0.7
+    # At 0.7: 2/3 with two people; at 0.5: 4/6, the same, so the greater threshold, half-way between the two.
+    assert best_f1_threshold(counts_of(rows), num_gt=2) == pytest.approx(0.6)
     assert precision_threshold(counts_of(rows), 0.6) == 0.7
 
 
@@ -123,7 +126,16 @@ def test_scores_are_those_of_the_network_whatever_the_file(tmp_path):
     """0.7 in a csv is the float32 nearest to it, which is less than 0.7."""
     (one, _) = loaded(tmp_path, of_class(12, [(0.7, True)])).classes
     assert one.scores.tolist() == [float(np.float32(0.7))] != [0.7]
-    assert best_f1_threshold(one.counts(), 1) == 0.7
+    assert precision_threshold(one.counts(), 1) == 0.7
+    # Below the only score there is 0.
+    assert best_f1_threshold(one.counts(), 1) == 0.35
+
+
+def test_between_neighbouring_scores_there_is_no_half_way():
+    low = np.float32(0.7)
+    high = np.nextafter(low, np.float32(1))
+    threshold = best_f1_threshold(ScoreCounts.of([high, low], [True, False]), 1)
+    assert low < np.float32(threshold) <= high
 
 
 def test_logits_are_no_scores(tmp_path):
