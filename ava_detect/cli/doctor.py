@@ -22,11 +22,12 @@ from ava_detect.environment import extras, install_line, libraries_of, pip_line,
 # What each extra of setup.cfg brings, and the disk space that it takes beside the package itself.
 EXTRAS = {
     "s3": ("videos and results in S3 and stores that speak its protocol (s3://)", "40 MB"),
-    "gcs": ("videos and results in Google Cloud Storage (gs://)", "30 MB"),
+    "gcs": ("videos and results in Google Cloud Storage (gs://)", "60 MB"),
     "http": ("videos on web servers (http://, https://)", "15 MB"),
     "ray": ("clusters: --engine ray", "250 MB"),
+    "supervision": ("results as supervision.Detections, and its boxes as people", "10 MB"),
     "train": ("training on several processes or GPUs, TensorBoard logs", "80 MB"),
-    "test": ("what the tests of a checkout need", "950 MB"),
+    "test": ("what the tests of a checkout need", "1 GB"),
     "dev": ("linter and type checker of a checkout", "100 MB"),
 }
 _NO_GPU = (
