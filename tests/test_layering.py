@@ -109,10 +109,11 @@ def test_the_torch_free_rooms_load_no_torch():
     run_python(script)
 
 
-def test_one_file_imports_detectron2():
+@pytest.mark.parametrize("library", ["detectron2", "transformers", "ultralytics"])
+def test_one_file_imports_each_library_of_detectors(library):
     importers = {
         path.relative_to(PACKAGE).as_posix()
         for path in FILES
-        if any(name.split(".")[0] == "detectron2" for name in imported_modules(path))
+        if any(name.split(".")[0] == library for name in imported_modules(path))
     }
-    assert importers == {"detectors/detectron2.py"}
+    assert importers == {f"detectors/{library}.py"}

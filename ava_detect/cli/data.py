@@ -254,8 +254,8 @@ def propose(
         print(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
     elif not quiet:
         say(f"{found.videos:,} videos, {found.keyframes:,} keyframes, {found.people:,} people: {found.out}")
-    for problem in found.problems:
-        complain(problem)
+    for sentence in (*found.notes, *found.problems):
+        complain(sentence)
     if found.problems:
         raise typer.Exit(1)
 

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ava_detect.detectors.base import Converters, Image, finite_number
+from ava_detect.detectors.classes import Wanted, chosen_classes, read_classes
 from ava_detect.errors import DetectorError, FormatError, shown
-from ava_detect.formats.annotation_files import read_ground_truth, read_person_boxes
+from ava_detect.formats.annotation_files import is_coco_file, read_ground_truth, read_person_boxes
 from ava_detect.formats.ava_csv import AvaTable
 from ava_detect.formats.ava_csv_header import LastColumn
 from ava_detect.formats.row_checks import check_boxes
@@ -50,7 +51,12 @@ class PrecomputedBoxes:
     """
 
     needs_images: bool = False
-    spec_options: ClassVar[Converters] = {"start_seconds": finite_number, "last_column": str, "images": str}
+    spec_options: ClassVar[Converters] = {
+        "start_seconds": finite_number,
+        "last_column": str,
+        "images": str,
+        "classes": read_classes,
+    }
 
     def __init__(
         self,
@@ -60,6 +66,7 @@ class PrecomputedBoxes:
         min_score: float | None = None,
         last_column: LastColumn = "score",
         images: str | Path | None = None,
+        classes: Wanted | None = None,
         video_starts: Mapping[str, float] | None = None,
     ) -> None:
         """Read the file.
@@ -71,20 +78,28 @@ class PrecomputedBoxes:
             min_score: Lowest score of a person, 0..1; None keeps all. A person without a score has the score 1.
             last_column: Content of column 8 of a csv, ``"score"`` or ``"person_id"`` (ground truth).
             images: The instances file that belongs to a COCO results list.
+            classes: The categories of a COCO file that are the actors, by id or name; by default person.
             video_starts: Video id -> ``start_seconds`` of that video, where it differs.
 
         Raises:
             FormatError: The file cannot be read.
-            DetectorError: A box is in pixels or has reversed sides, or a score is not in 0..1 or may be a person id.
+            DetectorError: A box is in pixels or has reversed sides, a score is not in 0..1 or may be a person id, or
+                the file has no such category.
         """
         self.name = f"boxes:{Path(path).name}"
         self._path = path
         self.start_seconds = start_seconds
         self._video_starts = {} if video_starts is None else video_starts
+        if classes is not None and (last_column == "person_id" or not is_coco_file(path)):
+            raise DetectorError(
+                f"{path}: its boxes have no classes; only those of a COCO json have them, so leave classes out"
+            )
         if last_column == "person_id":
             table = read_ground_truth(path, start_seconds=start_seconds)
         else:
-            table = read_person_boxes(path, images_path=images)
+            table = read_person_boxes(
+                path, images_path=images, choose=lambda names: chosen_classes(classes, names, str(path), unnamed=1)
+            )
         try:
             check_boxes(table, path, ids_hint=_IDS_HINT)
         except FormatError as error:

@@ -17,6 +17,10 @@ from ava_detect.results.results_file import name_actions, open_results
 from ava_detect.structures.labels import NO_ACTION, LabelMap
 
 LABEL_MAP = "label_map.pbtxt"
+ASSUMED_AVA = (
+    "The results have no names of actions, so AVA's are shown: if the actions are others, give the label map that the "
+    "results were made with (`label_map`)."
+)
 
 
 @dataclass(frozen=True)
