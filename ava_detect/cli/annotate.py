@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ava_detect.cli import completion, options
-from ava_detect.cli.console import complain, say, say_table
+from ava_detect.cli.console import complain, counted, say, say_table
 from ava_detect.cli.progress import progress_bar
 from ava_detect.storage.addresses import without_secrets
 from ava_detect.storage.outputs import DEFAULT_OUT
@@ -265,10 +265,17 @@ def print_summary(summary: AnnotateSummary) -> None:
 def _print_totals(summary: AnnotateSummary) -> None:
     """Of a dataset, whose videos may be millions."""
     totals = summary.totals
-    before = f", {summary.num_before} were done before" if summary.num_before else ""
+    num_before = summary.num_before
+    before = f", {num_before:,} {'was' if num_before == 1 else 'were'} done before" if num_before else ""
+    found = (
+        counted(totals.keyframes, "keyframe"),
+        counted(totals.people, "person", "people"),
+        counted(totals.boxes, "box", "boxes"),
+        counted(totals.rows, "row"),
+    )
     say(
-        f"{totals.done} videos done, {totals.damaged} damaged, {totals.failed} failed{before}: {totals.keyframes} "
-        f"keyframes, {_known(totals.people)} people, {totals.boxes} boxes, {totals.rows} rows"
+        f"{counted(totals.done, 'video')} done, {totals.damaged:,} damaged, {totals.failed:,} failed{before}: "
+        + ", ".join(found)
     )
     if summary.note:
         say(f"NOTE: {summary.note}.")

@@ -46,6 +46,18 @@ def say(what: RenderableType) -> None:
         raise OSError(error.errno, error.strerror, STANDARD_OUTPUT) from error
 
 
+def counted(number: int | None, noun: str, plural: str = "") -> str:
+    """Return a number with its noun in the singular or the plural: ``1 video``, ``2 videos``, ``? people``.
+
+    Args:
+        number: The number; None where it is unknown.
+        noun: The singular.
+        plural: The plural, where it is not the singular with an ``s``.
+    """
+    text = "?" if number is None else f"{number:,}"
+    return f"{text} {noun if number == 1 else plural or noun + 's'}"
+
+
 def print_markdown(text: str, *, paged: bool = False) -> bool:
     """Print a text in Markdown: laid out in a terminal, as it is elsewhere.
 

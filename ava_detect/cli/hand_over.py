@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from ava_detect.cli import completion, options
-from ava_detect.cli.console import complain, results_beside, say
+from ava_detect.cli.console import complain, counted, results_beside, say
 from ava_detect.cli.progress import progress_bar
 
 
@@ -51,8 +51,8 @@ def hand_over(
     exported = hand_over(results, to, out, reading, min_score=min_score, images=images, overwrite=overwrite)
     if not quiet:
         say(
-            f"{exported.num_boxes:,} boxes of {exported.num_tracks:,} people in {exported.num_videos:,} videos, "
-            f"{exported.num_tubes:,} action tubes."
+            f"{counted(exported.num_boxes, 'box', 'boxes')} of {counted(exported.num_tracks, 'person', 'people')} in "
+            f"{counted(exported.num_videos, 'video')}, {counted(exported.num_tubes, 'action tube')}."
         )
         for path in exported.files:
             say(str(path))
@@ -102,7 +102,7 @@ def tubes(
         overwrite=overwrite,
     )
     if not quiet:
-        say(f"{count:,} action tubes: {out}")
+        say(f"{counted(count, 'action tube')}: {out}")
 
 
 def pictures(
