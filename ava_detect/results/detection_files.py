@@ -9,7 +9,8 @@ from typing import Any
 
 from ava_detect.errors import FormatError, shown
 from ava_detect.formats.json_values import MALFORMED, check_type, parse_json, reason_of
-from ava_detect.results.manifest import MANIFEST, ManifestContent, read_manifest
+from ava_detect.results.manifest import ManifestContent, read_manifest
+from ava_detect.storage.file_names import MANIFEST
 
 _BENCHMARK_RESULT, _BENCHMARK_DETECTIONS = "result.json", "detections.csv"
 _SUFFIXES = (".csv", ".parquet")
