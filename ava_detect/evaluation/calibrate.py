@@ -22,7 +22,7 @@ from ava_detect.evaluation.diagnosis import diagnose_if_suspicious
 from ava_detect.evaluation.frame_map import FrameMAP, load_metric
 from ava_detect.evaluation.runs import EvaluationOptions, read_subset
 from ava_detect.evaluation.score_maps import METHODS, ScoreCounts, check_method
-from ava_detect.storage.local_files import sha256_of
+from ava_detect.storage.file_hashes import sha256_of
 from ava_detect.structures.labels import Action, LabelMap
 
 MIN_POSITIVES = 10
