@@ -243,6 +243,6 @@ def _check_found(folder: str | Path, missing: list[str], num_wanted: int) -> Non
         more = len(missing) - _MOST_IDS_SHOWN
         ids = shown(", ".join(missing[:_MOST_IDS_SHOWN])) + (f" and {more} more" if more > 0 else "")
         raise VideoError(
-            f"{shown(folder)}: {len(missing)} of the {num_wanted} videos that the annotations name are not there: {ids}; "
-            "get them, or leave their rows out ('ava-detect data check' lists them all)"
+            f"{shown(folder)}: {len(missing)} of the {num_wanted} videos that the annotations name are not there: "
+            f"{ids}; get them, or leave their rows out ('ava-detect data check' lists them all)"
         )

@@ -75,7 +75,8 @@ def listed_files(folder: str | Path, videos: list[str]) -> list[str]:
         more = len(missing) - _MOST_FILES_SHOWN
         names = shown(", ".join(missing[:_MOST_FILES_SHOWN])) + (f" and {more} more" if more > 0 else "")
         raise VideoError(
-            f"{len(missing)} of {len(files)} listed videos are not there: {names}; paths are relative to {shown(folder)}"
+            f"{len(missing)} of {len(files)} listed videos are not there: {names}; paths are relative to "
+            f"{shown(folder)}"
         )
     return [str(file) for file in files]
 
