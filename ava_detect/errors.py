@@ -127,6 +127,20 @@ def shown(text: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
 
 
+def counted(number: int, singular: str, plural: str = "") -> str:
+    """Return a number with its noun: ``"1 video"``, ``"2 videos"``, ``"1,234 boxes"``.
+
+    Args:
+        number: How many.
+        singular: The noun for one.
+        plural: The noun for any other number; by default ``singular`` with an s.
+
+    Returns:
+        The number, with commas between thousands, and the noun.
+    """
+    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+
+
 def suggestion(got: str, allowed: Iterable[str]) -> str:
     """Return a hint with the allowed name that is most similar to ``got``.
 

@@ -59,19 +59,21 @@ def annotate_folder(
         ConfigError: The call is wrong; nothing has been written then.
     """
     local = settings.with_weights_file(run.on_progress)
+    run.report_stage("looking for videos")
     videos = _videos_of(sources, out)
     _check_free(out, videos, settings)
     if run.workers is None or (run.workers == "auto" and len(videos) == 1):
         run = replace(run, workers=1)
     in_this_process = run.workers == 1 and run.cluster is None and run.limits is None
     if in_this_process:
-        # PyTorch is loaded only in a process that runs a network.
+        run.report_stage("loading PyTorch")  # only in a process that runs a network
         from ava_detect.annotation.video_annotator import VideoAnnotator
 
-        annotator = VideoAnnotator(local)
+        annotator = VideoAnnotator(local, on_stage=run.report_stage)
         facts = facts_of(annotator)
         local = facts.settings_of(local)
     else:
+        run.report_stage("checking the network")
         facts = check_network(local)
         local = facts.settings_of(local)
         engine_work = _engine_work(local, out, len(videos), run, facts)
@@ -88,6 +90,7 @@ def annotate_folder(
                     record = failed_record(video, message_of(error))
                 folder_run.finish(record)
         elif folder_run.waiting:
+            run.report_stage("starting the workers")
             with closing(_on_engine(engine_work, folder_run)) as records:
                 for record in records:
                     folder_run.finish(record)
@@ -104,6 +107,8 @@ class _FolderRun:
     def __init__(self, videos: Sequence[SourceVideo], manifest: Manifest, run: RunOptions) -> None:
         self._videos, self._manifest, self._run = videos, manifest, run
         self._finished: dict[str, VideoRecord] = {}
+        self._num_failed = 0
+        self.num_before = 0
         self.interrupted = False
         self.waiting: list[SourceVideo] = []
         try:
@@ -112,13 +117,14 @@ class _FolderRun:
                 if record is None:
                     self.waiting.append(video)
                 else:
+                    self.num_before += 1
                     self._count(record)
         except KeyboardInterrupt:  # raised by the caller's ``on_progress``
             self.interrupted, self.waiting = True, []
 
     def heartbeat(self, position: VideoPosition) -> None:
         """Report how far a video has come."""
-        self._run.report(Progress("videos", len(self._finished), len(self._videos), *position))
+        self._report(position.video_id, position=position)
 
     def finish(self, record: VideoRecord) -> None:
         """Add a video to the manifest, and count it."""
@@ -127,8 +133,24 @@ class _FolderRun:
 
     def _count(self, record: VideoRecord) -> None:
         self._finished[record.video_id] = record
-        done, total = len(self._finished), len(self._videos)
-        self._run.report(Progress("videos", done, total, record.video_id, result=record))
+        self._num_failed += record.status == "failed"
+        self._report(record.video_id, result=record)
+
+    def _report(self, name: str, position: VideoPosition | None = None, result: VideoRecord | None = None) -> None:
+        _, second, duration, stage = position or VideoPosition(name, 0.0, None)
+        progress = Progress(
+            "videos",
+            len(self._finished),
+            len(self._videos),
+            name,
+            second,
+            duration,
+            failed=self._num_failed,
+            done_before=self.num_before,
+            result=result,
+            stage=stage,
+        )
+        self._run.report(progress)
 
     def summary(self, weights: dict[str, Any], note: str) -> AnnotateSummary:
         """The outcome so far, with the videos in the order of the sources."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from ava_detect.models.weights import WeightsReport
 from ava_detect.models.zoo import RANDOM_WEIGHTS
 from ava_detect.results.manifest import VideoRecord, file_state
 from ava_detect.storage.addresses import Address
-from ava_detect.structures import ActionDetections
+from ava_detect.structures import ActionDetections, Frame
 from ava_detect.structures.progress import VideoPosition
 from ava_detect.video.reader import VideoReader
 from ava_detect.video.remote import RemoteVideo
@@ -33,15 +34,21 @@ class VideoAnnotator:
         settings: What decides the results.
         num_threads: Number of threads of the detector, by default the number of cores; the network's are PyTorch's.
         scorer: Has the network; by default it is built here.
+        on_stage: Told what is being loaded.
     """
 
     def __init__(
-        self, settings: AnnotateSettings, num_threads: int | None = None, scorer: ClipScorer | None = None
+        self,
+        settings: AnnotateSettings,
+        num_threads: int | None = None,
+        scorer: ClipScorer | None = None,
+        on_stage: Callable[[str], None] = lambda stage: None,
     ) -> None:
         config, least = settings.config, settings.min_person_score
         self.settings = settings
         self.device = resolve_device(settings.device)
         self.weights_report: WeightsReport | None = None
+        on_stage("loading the person detector")
         detector = build_detector(
             settings.detector_spec,
             min_score=config.detector.min_score if least is None else least,
@@ -52,6 +59,7 @@ class VideoAnnotator:
         # The network comes last, because it takes the most time and memory to load.
         self.precision = settings.precision
         if scorer is None:
+            on_stage("loading the network")
             scorer, self.weights_report = build_scorer(settings)
             self.precision = scorer.network.precision
         self._boxes_start_seconds = detector.start_seconds if isinstance(detector, PrecomputedBoxes) else 0.0
@@ -76,7 +84,8 @@ class VideoAnnotator:
         Args:
             source: The video.
             out: The folder.
-            heartbeat: Called after every keyframe.
+            heartbeat: Called when the video is opened, after every keyframe, and once per second of video while it is
+                drawn.
             name: Name of the files without their suffixes; by default the video's id.
 
         Returns:
@@ -86,6 +95,12 @@ class VideoAnnotator:
             Exception: Whatever the video, the detector or the network raises.
         """
         settings, name = self.settings, source.video_id if name is None else name
+
+        def report(second: float, duration: float | None, stage: str = "") -> None:
+            if heartbeat is not None:
+                heartbeat(VideoPosition(source.video_id, second, duration, stage))
+
+        report(0.0, None, "opening")
         start_seconds = settings.start_seconds if source.start_seconds is None else source.start_seconds
         if isinstance(self.pipeline.detector, PrecomputedBoxes):
             own = self._boxes_start_seconds if source.start_seconds is None else source.start_seconds
@@ -113,19 +128,23 @@ class VideoAnnotator:
                 num_rows += int((keyframe.action_scores >= settings.min_score).sum())
                 if settings.draw:
                     keyframes.append(keyframe)
-                if heartbeat is not None:
-                    duration = run.video.info.duration_seconds
-                    heartbeat(VideoPosition(source.video_id, keyframe.timestamp_seconds, duration))
+                report(keyframe.timestamp_seconds, run.video.info.duration_seconds)
             damage = run.video.damage()
             names = [result_path(out, name, suffix).name for suffix in settings.formats]
             if settings.draw:
-                names.append(self._draw(run, keyframes, result_path(out, name, "annotated.mp4")))
+                names.append(self._draw(run, keyframes, result_path(out, name, "annotated.mp4"), report))
             if isinstance(video, RemoteVideo) and video.failure is not None:
                 # The decoder may have taken a broken connection for the end of the file.
                 raise video.failure
         return _record(source, state, run, damage, num_rows, names)
 
-    def _draw(self, run: VideoRun, keyframes: list[ActionDetections], path: Path) -> str:
+    def _draw(
+        self,
+        run: VideoRun,
+        keyframes: list[ActionDetections],
+        path: Path,
+        report: Callable[[float, float | None, str], None],
+    ) -> str:
         """A second pass over the video, drawn; returns the file's name."""
         options = DrawOptions(
             banner=self.settings.note,
@@ -134,7 +153,7 @@ class VideoAnnotator:
         )
         with run.timed("draw"):
             draw_video(
-                VideoReader(run.video.path),
+                _reported(VideoReader(run.video.path), report),
                 keyframes,
                 path,
                 run.video.info.average_fps,
@@ -142,6 +161,16 @@ class VideoAnnotator:
                 options,
             )
         return path.name
+
+
+def _reported(video: VideoReader, report: Callable[[float, float | None, str], None]) -> Iterator[Frame]:
+    """The frames of a video that is being drawn, with a report per second."""
+    reported = -math.inf
+    for frame in video:
+        if frame.timestamp_seconds >= reported + 1:
+            reported = frame.timestamp_seconds
+            report(reported, video.info.duration_seconds, "drawing")
+        yield frame
 
 
 def _record(

@@ -183,11 +183,11 @@ def annotate(
     quiet: options.Quiet = False,
 ) -> None:
     """Find the people in videos and score what each of them does."""
-    from ava_detect.annotation.annotate import annotate_videos
-    from ava_detect.annotation.engines.settings import cluster_of, limits_of
-    from ava_detect.formats.writers import parse_formats
-
     with progress_bar(show=not quiet) as on_progress:
+        from ava_detect.annotation.annotate import annotate_videos
+        from ava_detect.annotation.engines.settings import cluster_of, limits_of
+        from ava_detect.formats.writers import parse_formats
+
         summary = annotate_videos(
             sources,
             out,

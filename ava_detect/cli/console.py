@@ -30,6 +30,7 @@ err = Console(stderr=True, soft_wrap=True, emoji=False)  # of progress bars too,
 _stdout_is_taken: ContextVar[bool] = ContextVar("a file goes to stdout", default=False)
 STANDARD_OUTPUT = "the standard output"  # as errors name it
 _running: ContextVar[TyperCommand | None] = ContextVar("the command that runs", default=None)
+_words: ContextVar[tuple[str, ...]] = ContextVar("the words of the call", default=())
 _PARAMETER = re.compile(r"`([a-z][a-z_]*)(?:=([^`\s]+))?`")
 
 
@@ -99,9 +100,15 @@ def _folded(lines: Sequence[Sequence[str]], left: Collection[int]) -> Table:
     return columns
 
 
-def begin_command(command: TyperCommand) -> None:
-    """Note which command runs: messages are told in its flags."""
+def begin_command(command: TyperCommand, words: Sequence[str]) -> None:
+    """Note which command runs, whose flags messages are told in, and the words of its call after the program's name."""
     _running.set(command)
+    _words.set(tuple(words))
+
+
+def running_words() -> tuple[str, ...]:
+    """Return the words of the call that runs, after the program's name."""
+    return _words.get()
 
 
 def forget_command() -> None:
