@@ -1,14 +1,22 @@
-"""Query the environment: installed versions, data files shipped with the package, usable CPU cores.
+"""Query the environment: installed versions, extras and how to install them, shipped files, usable CPU cores.
 
 Versions are read from package metadata, so that no library, such as torch, has to be imported.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
+import shlex
+import shutil
+import sys
+from importlib.metadata import Distribution, PackageNotFoundError, distribution, version
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 # Required libraries by their distribution names (as in `pip install`), which can differ from their import names.
 LIBRARIES = ("torch", "torchvision", "numpy", "av", "onnxruntime", "pyarrow", "pandas", "scipy", "pillow", "pydantic")
@@ -43,11 +51,121 @@ def installed_version() -> str:
         return "unknown"
 
 
+def libraries_of(extra: str) -> dict[str, str | None]:
+    """Return what an extra requires, and what of it is installed.
+
+    Args:
+        extra: Name of the extra.
+
+    Returns:
+        By requirement, such as ``"accelerate>=1.0"``: the installed version; None where the library is absent or its
+        version too low. Empty in a source tree that was never installed.
+    """
+    from packaging.requirements import Requirement  # only ``doctor`` and errors need it
+
+    found: dict[str, str | None] = {}
+    installed = _distribution()
+    for requirement in map(Requirement, (None if installed is None else installed.requires) or ()):
+        marker, requirement.marker = requirement.marker, None
+        if marker is None or marker.evaluate({"extra": ""}) or not marker.evaluate({"extra": extra}):
+            continue
+        try:
+            its_version = version(requirement.name)
+        except PackageNotFoundError:
+            its_version = ""
+        is_here = bool(its_version) and requirement.specifier.contains(its_version, prereleases=True)
+        found[str(requirement)] = its_version if is_here else None
+    return found
+
+
+def extras() -> list[str]:
+    """Return the names of the extras, in the order of the package's metadata.
+
+    Returns:
+        The names; empty in a source tree that was never installed.
+    """
+    installed = _distribution()
+    return [] if installed is None else installed.metadata.get_all("Provides-Extra") or []
+
+
+def install_line(extra: str = "") -> str:
+    """Return the command that adds an extra to this copy of the package, or installs it again.
+
+    Args:
+        extra: Name of the extra, such as ``"train"``; empty to install again what is there already.
+
+    Returns:
+        The command: it names the checkout, the wheel or the repository that this copy came from; if that is not there
+        any more, the libraries of the extra.
+    """
+    installed = _distribution()
+    origin = None if installed is None else installed.read_text("direct_url.json")
+    suffix = f"[{extra}]" if extra else ""
+    if installed is None:
+        source = [f"{_PACKAGE.parent}{suffix}"]  # a source tree that was never installed
+    elif origin is None:
+        source = [f"ava_detect{suffix}"]  # installed by its name, which therefore works again
+    else:
+        source = _source(json.loads(origin), suffix)
+    again = [] if extra else ["--force-reinstall", "--no-deps"]
+    return pip_line(*again, *(source or libraries_of(extra) or [f"ava_detect{suffix}"]))
+
+
+def _source(origin: dict[str, Any], suffix: str) -> list[str]:
+    """Return pip's arguments for an origin (``direct_url.json``, PEP 610); none where it is not there any more."""
+    url = str(origin["url"])
+    if "vcs_info" in origin:
+        revision = origin["vcs_info"].get("requested_revision") or origin["vcs_info"]["commit_id"]
+        return [f"ava_detect{suffix} @ {origin['vcs_info']['vcs']}+{url}@{revision}"]
+    if not url.startswith("file:"):
+        return [f"ava_detect{suffix} @ {url}"]
+    path = Path(url2pathname(urlsplit(url).path))
+    if not path.exists():
+        return []
+    is_editable = origin.get("dir_info", {}).get("editable", False)
+    return [*["--editable"] * is_editable, f"{path}{suffix}"]
+
+
+def pip_line(*arguments: str) -> str:
+    """Return a command that installs something beside this copy of the package.
+
+    Args:
+        arguments: Arguments of ``pip install``, without quotes.
+
+    Returns:
+        The command: by ``pip`` where the shell's own is the one of this Python, else by this Python, or by ``uv`` where
+        that installed the package.
+    """
+    words = " ".join(arg if arg.startswith("-") else _quoted(arg) for arg in arguments)
+    installed = _distribution()
+    installer = "" if installed is None else (installed.read_text("INSTALLER") or "").strip()
+    python = _quoted(sys.executable)
+    if installer == "uv" or find_spec("pip") is None:
+        return f"uv pip install --python {python} {words}"
+    shells_own = shutil.which("pip")
+    is_ours = shells_own is not None and Path(shells_own).parent == Path(sys.executable).parent
+    return f"{'pip' if is_ours else f'{python} -m pip'} install {words}"
+
+
+def _quoted(argument: str) -> str:
+    """Quote an argument for a shell where it needs it: in double quotes, which all shells know, if they suffice."""
+    if shlex.quote(argument) == argument:
+        return argument
+    return shlex.quote(argument) if set(argument) & set('"$`\\!') and os.name != "nt" else f'"{argument}"'
+
+
+def _distribution() -> Distribution | None:
+    try:
+        return distribution("ava_detect")
+    except PackageNotFoundError:
+        return None
+
+
 def resource_dir(name: str) -> Path:
     """Return the path of a data folder that ships with the package.
 
     Args:
-        name: ``"configs"`` or ``"annotations"``.
+        name: ``"configs"``, ``"annotations"`` or ``"docs"``.
 
     Returns:
         The folder inside the installed package, or at the top of a source checkout.

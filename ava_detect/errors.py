@@ -58,6 +58,10 @@ class AvaDetectWarning(UserWarning):
     """Something that was done otherwise than asked; the message is a sentence that says what and why."""
 
 
+class ChoiceWarning(AvaDetectWarning):
+    """Something that the caller did not name, such as the weights; the message says what was chosen and why."""
+
+
 class PassedOverWarning(AvaDetectWarning):
     """Files of a folder or pattern that were left out; the message says which and why."""
 
@@ -142,7 +146,7 @@ def counted(number: int, singular: str, plural: str = "") -> str:
 
 
 def suggestion(got: str, allowed: Iterable[str]) -> str:
-    """Return a hint with the allowed name that is most similar to ``got``.
+    """Return a hint with the allowed name that is most similar to ``got``; capitals make no difference.
 
     Args:
         got: The unknown name.
@@ -151,8 +155,11 @@ def suggestion(got: str, allowed: Iterable[str]) -> str:
     Returns:
         ``" (did you mean 'builtin'?)"``, or an empty string when no name is similar.
     """
-    near = get_close_matches(got, list(allowed), n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+    by_lower_case: dict[str, str] = {}
+    for name in allowed:
+        by_lower_case.setdefault(name.lower(), name)
+    near = get_close_matches(got.lower(), by_lower_case, n=1)
+    return f" (did you mean {by_lower_case[near[0]]!r}?)" if near else ""
 
 
 def special_file(path: str | os.PathLike[str]) -> str:

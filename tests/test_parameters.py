@@ -12,8 +12,8 @@ PACKAGE = Path(ava_detect.__file__).parent
 # Of functions that are no command and no public name.
 MAX_INTERNAL = 8
 MAX_PUBLIC = 12
-# The one public function that takes more: the whole of the command `annotate` in one call.
-WITHOUT_LIMIT = {"annotate_videos"}
+# Those that take more: the whole of a command in one call.
+WITHOUT_LIMIT = {"annotate_videos", "run_benchmark"}
 
 
 def functions() -> Iterator[tuple[str, str, int]]:

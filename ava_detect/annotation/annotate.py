@@ -15,20 +15,22 @@ from ava_detect.annotation.engines.settings import ClusterSettings
 from ava_detect.annotation.folder import annotate_folder
 from ava_detect.annotation.settings import AnnotateSettings, RunOptions
 from ava_detect.annotation.summary import AnnotateSummary
-from ava_detect.config.choice import config_of
+from ava_detect.config import Config
+from ava_detect.config.choice import choose_network
 from ava_detect.errors import ConfigError
 from ava_detect.formats.writers import DEFAULT_FORMATS, parse_formats
 from ava_detect.storage.addresses import address_of, is_address
-from ava_detect.storage.outputs import refuse_same_address
+from ava_detect.storage.outputs import DEFAULT_OUT, refuse_same_address
 from ava_detect.structures.progress import OnProgress
 
 
 def annotate_videos(
     sources: str | Path | Iterable[str | Path],
-    out: str | Path,
+    out: str | Path = DEFAULT_OUT,
     *,
-    config: str | None = None,
-    weights: str | None = None,
+    config: Config | str | Path | None = None,
+    weights: str | Path | None = None,
+    overrides: Sequence[str] = (),
     detector: str | None = None,
     boxes: str | Path | None = None,
     min_person_score: float | None = None,
@@ -59,11 +61,13 @@ def annotate_videos(
     Args:
         sources: Files, folders (searched recursively), globs, addresses of these (``s3://`` ...) and lists of videos
             (docs/scale.md).
-        out: The folder, or the address of the dataset.
-        config: A file, or a name in ``configs/``; by default the config inside ``weights``, or the zoo's, else
-            ``demo``.
+        out: The folder, or the address of the dataset; by default ``ava_results`` in the current folder.
+        config: A config, a file, or a name in ``configs/``; by default that of the weights: the zoo's, the one inside
+            the file, or the one in ``configs/`` whose network and settings the file has (docs/weights.md).
         weights: A checkpoint file or its address, ``"demo"``, a name of the zoo (downloaded into the cache when it is
-            not there), or ``"random"`` for an untrained network, which every output then says.
+            not there), or ``"random"`` for an untrained network, which every output then says. By default the weights
+            that the zoo recommends for the device (docs/zoo.md); a ``ChoiceWarning`` says which.
+        overrides: ``section.key=value`` each, in place of the config's values and of settings inside ``weights``.
         detector: A spec (docs/detectors.md); by default the config's.
         boxes: A csv or COCO json of people instead of a detector, or its address.
         min_person_score: People with a lower score, in 0..1, are left out; by default the config's, else the
@@ -97,7 +101,7 @@ def annotate_videos(
         ConfigError: The call is wrong; raised before any work, as are other errors of type ``AvaDetectError``.
 
     Example:
-        >>> summary = annotate_videos("videos/", "results", weights="demo")
+        >>> summary = annotate_videos("videos/", weights="demo")
         >>> summary.totals.done, summary.all_well
     """
     is_dataset = is_address(out) or engine != "local"
@@ -108,9 +112,11 @@ def annotate_videos(
     if boxes is not None:
         detector = f"boxes:{boxes}" + (f"?start_seconds={start_seconds}" if start_seconds else "")
     run = RunOptions(resume, workers, engine, cluster, limits, on_progress)
+    choice = choose_network(weights, config, overrides=overrides, device=device)
     settings = AnnotateSettings(
-        config=config_of(config, weights),
-        weights=None if weights is None else str(weights),
+        config=choice.config,
+        weights=choice.weights,
+        overrides=choice.overrides,
         detector=detector,
         min_person_score=min_person_score,
         new_person_score=new_person_score,
@@ -126,8 +132,9 @@ def annotate_videos(
         else tuple(formats or DEFAULT_FORMATS),
         draw=draw,
     )
+    choice.announce()
     listed = [sources] if isinstance(sources, str | Path) else list(sources)
     if is_dataset:
-        refuse_same_address(out, {"sources": listed, "boxes": boxes, "weights": weights})
+        refuse_same_address(out, {"sources": listed, "boxes": boxes, "weights": choice.weights})
         return annotate_dataset(listed, address_of(out), settings, run)
     return annotate_folder(listed, Path(out), settings, run)

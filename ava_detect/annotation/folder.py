@@ -58,10 +58,10 @@ def annotate_folder(
     Raises:
         ConfigError: The call is wrong; nothing has been written then.
     """
-    local = settings.with_weights_file(run.on_progress)
     run.report_stage("looking for videos")
     videos = _videos_of(sources, out)
     _check_free(out, videos, settings)
+    local = settings.with_weights_file(run.on_progress)  # perhaps after a download
     if run.workers is None or (run.workers == "auto" and len(videos) == 1):
         run = replace(run, workers=1)
     in_this_process = run.workers == 1 and run.cluster is None and run.limits is None
@@ -158,7 +158,15 @@ class _FolderRun:
         totals = Totals()
         for record in records:
             totals.add(record)
-        return AnnotateSummary(self._manifest.settings, weights, note, totals, tuple(records), self.interrupted)
+        return AnnotateSummary(
+            self._manifest.settings,
+            weights,
+            note,
+            totals,
+            tuple(records),
+            self.interrupted,
+            num_kept=self.num_before,
+        )
 
 
 def _videos_of(sources: Sequence[str | Path], out: Path) -> list[SourceVideo]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ava_detect.annotation.engines.base import Ask
 from ava_detect.annotation.settings import AnnotateSettings
 from ava_detect.errors import ConfigError
-from ava_detect.models.zoo import RANDOM_WEIGHTS, resolve
+from ava_detect.models.zoo import RANDOM_WEIGHTS
 from ava_detect.storage.local_files import sha256_of
 from ava_detect.structures import Clip, ClipSettings, PersonBoxes
 
@@ -121,10 +121,8 @@ def require_same_weights(settings: AnnotateSettings, weights_sha256: str | None)
     Raises:
         ConfigError: The file on this machine has another hash.
     """
-    if settings.weights is None or settings.weights == RANDOM_WEIGHTS:
-        return settings
-    settings = replace(settings, weights=str(resolve(settings.weights)))
-    if sha256_of(str(settings.weights)) != weights_sha256:
+    settings = settings.with_weights_file()
+    if settings.weights != RANDOM_WEIGHTS and sha256_of(settings.weights) != weights_sha256:
         raise ConfigError(
             f"{settings.weights} on this machine is another file than where the run was started (by SHA-256); give "
             "weights that all machines share"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 from ava_detect.annotation.engines.base import Limits
@@ -15,7 +14,7 @@ from ava_detect.detectors import specs
 from ava_detect.errors import ConfigError, shown, suggestion
 from ava_detect.formats.writers import check_formats
 from ava_detect.models.network_options import check_names
-from ava_detect.models.zoo import RANDOM_WEIGHTS, note_on_weights, resolve
+from ava_detect.models.zoo import note_on_weights, weights_file
 from ava_detect.storage.local_files import sha256_of
 from ava_detect.structures.clip import keyframe_times
 from ava_detect.structures.progress import OnProgress, Progress, report_stage
@@ -30,7 +29,7 @@ class AnnotateSettings:
 
     Attributes:
         config: The network, its clips and its detector.
-        weights: A checkpoint file, a name of the zoo, or ``random``.
+        weights: A checkpoint file, its address, a name of the zoo, or ``random``.
         detector: A detector's spec; None for the config's.
         min_person_score: People with a lower score, in 0..1, are left out; None for the config's, or the detector's.
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -42,13 +41,15 @@ class AnnotateSettings:
         draw: Also write an annotated mp4.
         execution: ``auto``, ``eager`` or ``fused``.
         new_person_score: People with a lower score, in 0..1, are kept only if they were seen before.
+        overrides: ``section.key=value`` each, which are in ``config`` already: contradicting settings inside the
+            weights file give way to them.
 
     Raises:
         ConfigError: A setting is wrong, as far as that can be told without any work.
     """
 
     config: Config
-    weights: str | None
+    weights: str
     detector: str | None = None
     min_person_score: float | None = None
     device: str = "auto"
@@ -60,13 +61,9 @@ class AnnotateSettings:
     draw: bool = False
     execution: str = "auto"
     new_person_score: float | None = None
+    overrides: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.weights is None:
-            raise ConfigError(
-                "there are no weights: give `weights=FILE` (a checkpoint trained with the config), a name that "
-                f"`ava-detect weights list` shows, or `weights={RANDOM_WEIGHTS}` to try an untrained network"
-            )
         self.config.require_detection()
         require_memory(self.config)
         for name in ("min_score", "min_person_score", "new_person_score"):
@@ -99,9 +96,8 @@ class AnnotateSettings:
         Raises:
             WeightsError: The name is unknown, or the file cannot be had.
         """
-        if self.weights is None or self.weights == RANDOM_WEIGHTS:
-            return self
-        return replace(self, weights=str(Path(resolve(self.weights, on_progress)).resolve()))
+        path = weights_file(self.weights, on_progress)
+        return self if path is None else replace(self, weights=str(path.resolve()))
 
     def fingerprint(self, weights: dict[str, Any]) -> dict[str, Any]:
         """Return the settings with file contents instead of file names, so that a changed file is a changed setting.
@@ -110,6 +106,7 @@ class AnnotateSettings:
             weights: ``sha256`` and ``source`` of the weights.
         """
         resolved = asdict(self)
+        del resolved["overrides"]  # the config has their values
         # How the weights were trained changes no result.
         resolved["config"] = self.config.model_dump(mode="json", exclude={"description", "data", "train"})
         resolved["detector"] = specs.spec_without_secrets(self.detector_spec)

@@ -22,6 +22,7 @@ class AnnotateSummary:
             that failed, are damaged or have a warning.
         interrupted: Whether Ctrl-C ended the run early.
         num_before: Number of videos of a dataset that earlier runs had finished, in no sum; None for a folder.
+        num_kept: Number of ``videos`` of a folder that an earlier run had finished; they are in the sums.
     """
 
     settings: dict[str, Any]
@@ -31,6 +32,7 @@ class AnnotateSummary:
     videos: tuple[VideoRecord, ...]
     interrupted: bool
     num_before: int | None = None
+    num_kept: int = 0
 
     @property
     def all_well(self) -> bool:

@@ -207,9 +207,8 @@ def build_scorer(settings: AnnotateSettings) -> tuple[Scorer, WeightsReport | No
         The scorer, and the report on the weights file; None for an untrained network.
     """
     network = NetworkOptions(settings.device, settings.precision, settings.execution).resolve()
-    model, report = build_with_weights(
-        settings.config, None if settings.weights == RANDOM_WEIGHTS else settings.weights
-    )
+    path = None if settings.weights == RANDOM_WEIGHTS else settings.weights
+    model, report = build_with_weights(settings.config, path, settings.overrides)
     scorer = Scorer(
         model,
         device=network.device,

@@ -19,7 +19,7 @@ from ava_detect.benchmark.videos import DETECTIONS, PARTS
 from ava_detect.benchmark.view_scorer import ViewScorer
 from ava_detect.config import Config, SplitConfig
 from ava_detect.config.build import build_with_weights, label_map_of
-from ava_detect.config.choice import config_of
+from ava_detect.config.choice import NetworkChoice, choose_network
 from ava_detect.config.loading import from_values
 from ava_detect.config.memory import require_memory
 from ava_detect.datasets.base import ClipDataset
@@ -46,6 +46,7 @@ def run_benchmark(
     weights: str | Path,
     out: str | Path,
     *,
+    overrides: Sequence[str] = (),
     split: SplitOptions | None = None,
     people: PeopleOptions | None = None,
     network: NetworkOptions | None = None,
@@ -67,6 +68,7 @@ def run_benchmark(
         config: A config, a config file, or a name in ``configs/``; None for the config that belongs to ``weights``.
         weights: A checkpoint file, a name that ``ava-detect weights list`` shows, or ``"random"``.
         out: Output folder; it gets ``result.json`` and the detections or scores.
+        overrides: ``section.key=value`` each, in place of the config's values and of settings inside ``weights``.
         split: The videos and annotations; None for the config's ``data.val``.
         people: Detectors only: where the person boxes come from; None for the config's proposals or detector.
         network: Where and how the network runs; None for ``NetworkOptions()``.
@@ -96,7 +98,8 @@ def run_benchmark(
         split or SplitOptions(), people or PeopleOptions(), dialect, label_map, tuple(scales), flip
     )
     inputs = {"config": config, "weights": weights, "label_map": label_map}
-    config = _with_split(config_of(config, weights), options)
+    choice = choose_network(weights, config, overrides=overrides).announce()
+    config = _with_split(choice.config, options)
     if (files := config.data.val) is not None:
         inputs |= {"ground_truth": files.annotations, "videos": files.videos}
         inputs |= {"boxes": files.proposals, "exclude": files.exclude}
@@ -111,7 +114,7 @@ def run_benchmark(
     # Errors in the data are reported before the network is loaded.
     prepare = _DetectorTest.prepare if config.model.task == "detection" else _ClassifierTest.prepare
     test: _DetectorTest | _ClassifierTest = prepare(config, options, resolved)
-    loaded = _load_network(config, weights, resolved, on_progress)
+    loaded = _load_network(config, choice, resolved, on_progress)
     result = test.run(loaded, Path(out), resume, on_progress)
     if str(weights) == zoo.RANDOM_WEIGHTS:
         result = replace(result, notes=(UNTRAINED_NOTE, *result.notes))
@@ -174,10 +177,10 @@ class _LoadedNetwork:
 
 
 def _load_network(
-    config: Config, weights: str | Path, options: ResolvedNetworkOptions, on_progress: OnProgress | None
+    config: Config, choice: NetworkChoice, options: ResolvedNetworkOptions, on_progress: OnProgress | None
 ) -> _LoadedNetwork:
-    path = None if str(weights) == zoo.RANDOM_WEIGHTS else zoo.resolve(weights, on_progress)
-    model, report = build_with_weights(config, path)
+    path = choice.weights_file(on_progress)
+    model, report = build_with_weights(config, path, choice.overrides)
     description: dict[str, Any] = {"source": zoo.RANDOM_WEIGHTS, "sha256": None, "trained": False}
     if path is not None and report is not None:
         description = {"source": str(path.resolve()), "sha256": sha256_of(path), "trained": True}

@@ -9,8 +9,11 @@ import typer
 
 from ava_detect.cli import completion, options
 from ava_detect.cli.console import complain, say, say_table
+from ava_detect.cli.next_step import file_word, say_next
 from ava_detect.cli.progress import progress_bar
+from ava_detect.errors import counted
 from ava_detect.storage.addresses import without_secrets
+from ava_detect.storage.outputs import DEFAULT_OUT
 
 if TYPE_CHECKING:
     from ava_detect.annotation.summary import AnnotateSummary
@@ -29,8 +32,8 @@ def annotate(
         options.out_option(
             "DIR|ADDRESS", "Folder for the results. An address (s3://...) holds a dataset of Parquet files."
         ),
-    ],
-    weights: Annotated[str | None, options.weights_option()] = None,
+    ] = DEFAULT_OUT,
+    weights: Annotated[str | None, options.weights_option(recommended=True)] = None,
     detector: options.Detector = None,
     formats: Annotated[
         str | None,
@@ -50,6 +53,7 @@ def annotate(
         ),
     ] = False,
     config: options.Config = None,
+    overrides: options.Overrides = None,
     boxes: options.Boxes = None,
     min_person_score: options.MinPersonScore = None,
     new_person_score: Annotated[
@@ -193,6 +197,7 @@ def annotate(
             out,
             config=config,
             weights=weights,
+            overrides=overrides or (),
             detector=detector,
             boxes=boxes,
             min_person_score=min_person_score,
@@ -217,7 +222,22 @@ def annotate(
     elif not quiet:
         print_summary(summary)
         say(f"Results: {without_secrets(out)}")
-    report_problems(summary)
+    complain_of(summary)
+    if not (as_json or quiet):
+        _say_next(summary, out)
+    if not summary.all_well:
+        raise typer.Exit(1)
+
+
+def _say_next(summary: AnnotateSummary, out: str) -> None:
+    """Print how the results are looked at, if there are any."""
+    is_dataset = summary.num_before is not None
+    if summary.totals.done + summary.totals.damaged + (summary.num_before or 0) == 0:
+        return
+    if is_dataset:
+        say_next("Look at the results", "collect", file_word(without_secrets(out)), "--out", "page")
+    else:
+        say_next("Look at the results", "visualize", file_word(out))
 
 
 def print_summary(summary: AnnotateSummary) -> None:
@@ -227,18 +247,34 @@ def print_summary(summary: AnnotateSummary) -> None:
         return
     heading = ("video", "keyframes", "people", "boxes", "rows", "seconds", "")
     say_table(heading, map(_row, summary.videos), left=(0, 6))
+    if summary.num_kept:
+        _say_kept(summary.num_kept, len(summary.videos))
     if summary.note:
         say(f"NOTE: {summary.note}.")
 
 
+def _say_kept(num_kept: int, num_videos: int) -> None:
+    """Print how many videos an earlier run had done, and how they are done again."""
+    if num_kept < num_videos:
+        were = f"{num_kept:,} of {counted(num_videos, 'video')} {'was' if num_kept == 1 else 'were'}"
+    else:
+        were = "The video was" if num_videos == 1 else f"All {num_videos:,} videos were"
+    say(f"{were} done before; --restart does {'it' if num_kept == 1 else 'them'} again.")
+
+
 def _print_totals(summary: AnnotateSummary) -> None:
     """Of a dataset, whose videos may be millions."""
-    totals = summary.totals
-    before = f", {summary.num_before} were done before" if summary.num_before else ""
-    say(
-        f"{totals.done} videos done, {totals.damaged} damaged, {totals.failed} failed{before}: {totals.keyframes} "
-        f"keyframes, {_known(totals.people)} people, {totals.boxes} boxes, {totals.rows} rows"
-    )
+    totals, num_before = summary.totals, summary.num_before or 0
+    num_new = totals.done + totals.damaged + totals.failed
+    if num_new or not num_before:
+        people = "?" if totals.people is None else f"{totals.people:,}"
+        say(
+            f"{counted(totals.done, 'video')} done, {totals.damaged:,} damaged, {totals.failed:,} failed: "
+            f"{counted(totals.keyframes, 'keyframe')}, {people} {'person' if totals.people == 1 else 'people'}, "
+            f"{counted(totals.boxes, 'box', 'boxes')}, {counted(totals.rows, 'row')}"
+        )
+    if num_before:
+        _say_kept(num_before, num_before + num_new)
     if summary.note:
         say(f"NOTE: {summary.note}.")
 
@@ -254,8 +290,8 @@ def _known(count: int | None) -> int | str:
     return "?" if count is None else count
 
 
-def report_problems(summary: AnnotateSummary) -> None:
-    """Print failures, damage and warnings on stderr, and set the exit code."""
+def complain_of(summary: AnnotateSummary) -> None:
+    """Print failures, damage and warnings on stderr."""
     for record in summary.videos:
         if record.status == "failed":
             complain(record.message)
@@ -270,5 +306,3 @@ def report_problems(summary: AnnotateSummary) -> None:
         complain(f"no person was found in any of the {num_done} videos, because the boxes meet none of their keyframes")
     if summary.interrupted:
         complain("interrupted; finished videos are whole, and the same command goes on from here")
-    if not summary.all_well:
-        raise typer.Exit(1)

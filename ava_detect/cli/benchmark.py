@@ -104,26 +104,22 @@ def benchmark(
     quiet: options.Quiet = False,
 ) -> None:
     """Measure a network on a labelled split: its score and its speed."""
-    from ava_detect.config import load_config
-    from ava_detect.config.choice import config_of
-    from ava_detect.models.zoo import RANDOM_WEIGHTS, resolve
+    from ava_detect.config.choice import choose_network
 
-    if overrides and not config:
-        raise typer.BadParameter("--set changes a config: name it by --config")
-    settings = load_config(config, overrides) if config and overrides else config_of(config, weights)
-    if weights != RANDOM_WEIGHTS:
-        with progress_bar(show=not quiet) as on_progress:
-            resolve(weights, on_progress)
-    # With PyTorch, which a wrong config or a file that is no weights file need not wait for.
+    # What is wrong about them is said before PyTorch is loaded.
+    choice = choose_network(weights, config, overrides=overrides or (), device=device)
+    with progress_bar(show=not quiet) as on_progress:
+        choice.weights_file(on_progress)
     from ava_detect.benchmark import PeopleOptions, SplitOptions, run_benchmark
     from ava_detect.models.network_options import NetworkOptions
 
     try:
         with progress_bar(show=not quiet) as on_progress:
             result = run_benchmark(
-                settings,
+                config,
                 weights,
                 out,
+                overrides=overrides or (),
                 split=SplitOptions(videos, ground_truth, exclude, start_seconds),
                 people=PeopleOptions(boxes, detector, min_person_score),
                 network=NetworkOptions(device, precision, execution, clips_per_batch),

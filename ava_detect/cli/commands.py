@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from ava_detect.cli.console import begin_command
+from ava_detect.cli.console import be_quiet, begin_command
 from ava_detect.cli.help_page import print_help
 from ava_detect.errors import ConfigError, shown, suggestion
 
@@ -34,6 +34,11 @@ class Command(TyperCommand):
                 raise
             # In one line, as the library's own refusals.
             raise ConfigError(f"{error.param.opts[0]}: {error.message}") from error
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; ``--quiet`` also holds for the library's warnings of what it chose."""
+        be_quiet(bool(ctx.params.get("quiet")))
+        return super().invoke(ctx)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the page of help."""

@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperCommand
 
-from ava_detect.errors import AvaDetectWarning, shown
+from ava_detect.errors import AvaDetectWarning, ChoiceWarning, shown
 from ava_detect.storage.addresses import without_secrets
 from ava_detect.storage.local_files import is_standard_output
 
@@ -29,6 +29,7 @@ err = Console(stderr=True, soft_wrap=True, emoji=False)  # of progress bars too,
 # Whether a file that the running command writes arrives on stdout, where nothing else may then be printed.
 _stdout_is_taken: ContextVar[bool] = ContextVar("a file goes to stdout", default=False)
 STANDARD_OUTPUT = "the standard output"  # as errors name it
+_is_quiet: ContextVar[bool] = ContextVar("the command prints problems only", default=False)
 _running: ContextVar[TyperCommand | None] = ContextVar("the command that runs", default=None)
 _words: ContextVar[tuple[str, ...]] = ContextVar("the words of the call", default=())
 _PARAMETER = re.compile(r"`([a-z][a-z_]*)(?:=([^`\s]+))?`")
@@ -59,8 +60,11 @@ def complain(message: str) -> None:
 def show_warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
 ) -> None:
-    """Print a warning; ours as a problem, without the line of code that Python adds."""
-    if issubclass(category, AvaDetectWarning):
+    """Print a warning; ours as a problem, or a choice as it is, without the line of code that Python adds."""
+    if issubclass(category, ChoiceWarning):
+        if not _is_quiet.get():
+            err.print(shown(without_secrets(in_flags(str(message)))), markup=False, highlight=False)
+    elif issubclass(category, AvaDetectWarning):
         complain(str(message))
     else:
         err.print(warnings.formatwarning(message, category, filename, lineno, line), end="", markup=False)
@@ -104,11 +108,17 @@ def begin_command(command: TyperCommand, words: Sequence[str]) -> None:
     """Note which command runs, whose flags messages are told in, and the words of its call after the program's name."""
     _running.set(command)
     _words.set(tuple(words))
+    _is_quiet.set(False)
 
 
 def running_words() -> tuple[str, ...]:
     """Return the words of the call that runs, after the program's name."""
     return _words.get()
+
+
+def be_quiet(quiet: bool) -> None:
+    """Note whether the running command prints problems only."""
+    _is_quiet.set(quiet)
 
 
 def forget_command() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Literal
@@ -14,9 +16,23 @@ from typing import Literal
 import typer
 
 from ava_detect.cli import options
-from ava_detect.cli.console import say_table
-from ava_detect.environment import versions
+from ava_detect.cli.console import say, say_table
+from ava_detect.environment import extras, install_line, libraries_of, pip_line, versions
 
+# What each extra of setup.cfg brings, and the disk space that it takes beside the package itself.
+EXTRAS = {
+    "s3": ("videos and results in S3 and stores that speak its protocol (s3://)", "40 MB"),
+    "gcs": ("videos and results in Google Cloud Storage (gs://)", "30 MB"),
+    "http": ("videos on web servers (http://, https://)", "15 MB"),
+    "ray": ("clusters: --engine ray", "250 MB"),
+    "train": ("training on several processes or GPUs, TensorBoard logs", "80 MB"),
+    "test": ("what the tests of a checkout need", "950 MB"),
+    "dev": ("linter and type checker of a checkout", "100 MB"),
+}
+_NO_GPU = (
+    "everything runs on the CPU; a GPU needs an NVIDIA driver that fits this torch build. Without a GPU a CPU build of "
+    "torch saves 4 GB of disk space: https://pytorch.org/get-started/locally/ has its line"
+)
 State = Literal["ok", "missing", "broken"]
 
 
@@ -37,13 +53,13 @@ def doctor(as_json: options.AsJson = False) -> None:
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
-        rows = []
-        for finding in findings:
-            mark = {"ok": "ok", "missing": "-", "broken": "BROKEN"}[finding.state]
-            rows.append((mark, finding.name, finding.detail))
-            if finding.state != "ok" and finding.advice:
-                rows.append(("", "", f"try: {finding.advice}"))
+        marks = {"ok": "ok", "missing": "-", "broken": "BROKEN"}
+        rows = [(marks[finding.state], finding.name, finding.detail) for finding in findings]
         say_table(("", "what", "found"), rows, left=(0, 1, 2))
+        # Outside the table, where a command stays in one piece.
+        advice = [f"  {f.name}: {f.advice}" for f in findings if f.state != "ok" and f.advice]
+        if advice:
+            say("\n".join(["", "For what is missing, try:", *advice]))
     if any(finding.required and finding.state != "ok" for finding in findings):
         raise typer.Exit(1)
 
@@ -51,13 +67,19 @@ def doctor(as_json: options.AsJson = False) -> None:
 def examine() -> list[Finding]:
     """Look at everything the package stands on; each check really uses the thing it reports."""
     checks: list[tuple[str, Callable[[], str], bool, str]] = [
-        ("torch and torchvision", _torch, True, "install the two together: pip install --upgrade torch torchvision"),
-        ("GPU", _gpu, False, "everything runs on the CPU; a GPU needs an NVIDIA driver that fits this torch build"),
+        (
+            "torch and torchvision",
+            _torch,
+            True,
+            f"install the two together: {pip_line('--upgrade', 'torch', 'torchvision')}",
+        ),
+        ("GPU", _gpu, False, _NO_GPU),
         ("precisions", _precisions, False, ""),
-        ("video decoding and encoding", _video, True, "pip install --upgrade av"),
-        ("builtin person detector", _builtin_detector, True, "pip install --upgrade --force-reinstall ava_detect"),
-        ("AVA label maps", _label_maps, True, "pip install --upgrade --force-reinstall ava_detect"),
-        ("configs", _configs, True, "pip install --upgrade --force-reinstall ava_detect"),
+        ("video decoding and encoding", _video, True, pip_line("--upgrade", "av")),
+        ("builtin person detector", _builtin_detector, True, install_line()),
+        ("AVA label maps", _label_maps, True, install_line()),
+        ("configs", _configs, True, install_line()),
+        *((f"extra {name}", partial(_extra, name), False, install_line(name)) for name in extras()),
         ("detectron2 (optional)", _detectron2, False, ""),
     ]
     return [*_libraries(), *(_check(*check) for check in checks)]
@@ -69,7 +91,7 @@ def _libraries() -> list[Finding]:
     findings = [Finding("python", "ok", f"{found.pop('python')} on {machine}")]
     for name, installed in found.items():
         if installed is None:
-            findings.append(Finding(name, "missing", "not installed", advice=f"pip install {name}"))
+            findings.append(Finding(name, "missing", "not installed", advice=pip_line(name)))
         else:
             findings.append(Finding(name, "ok", installed))
     return findings
@@ -179,7 +201,20 @@ def _configs() -> str:
 
 def _detectron2() -> str:
     if find_spec("detectron2") is None:
-        from ava_detect.detectors.detectron2 import INSTALL_LINE
+        from ava_detect.detectors.detectron2 import SOURCE
 
-        raise _NotThereError("not installed; only the detectron2:CONFIG detectors need it", INSTALL_LINE)
+        raise _NotThereError("not installed; only the detectron2:CONFIG detectors need it", pip_line(SOURCE))
     return version("detectron2")
+
+
+def _extra(name: str) -> str:
+    use, space = EXTRAS.get(name, ("", "unknown"))
+    libraries = libraries_of(name)
+    if missing := [library for library, installed in libraries.items() if installed is None]:
+        raise _NotThereError(f"{use}; not installed: {', '.join(missing)} (disk space: {space})")
+    return f"{use}: {', '.join(f'{_name_of(library)} {installed}' for library, installed in libraries.items())}"
+
+
+def _name_of(requirement: str) -> str:
+    """Return the name of the library in a requirement such as ``accelerate>=1.0``."""
+    return re.split(r"[^\w.-]", requirement, maxsplit=1)[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,14 +20,17 @@ if TYPE_CHECKING:
 
 def export(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="FILE.onnx: the whole detector; FILE.pt2: its backbone.")],
-    config: Annotated[str, options.config_option()],
     weights: Annotated[str | None, options.weights_option()] = None,
+    config: options.Config = None,
+    overrides: options.Overrides = None,
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Write a network as ONNX or for torch.export, and check it there."""
     with progress_bar(show=not quiet) as on_progress:
-        report = export_config(config, weights, out, overwrite=overwrite, on_progress=on_progress)
+        report = export_config(
+            config, weights, out, overrides=overrides or (), overwrite=overwrite, on_progress=on_progress
+        )
     if not quiet:
         say(str(report))
 
@@ -36,6 +40,7 @@ def export_config(
     weights: str | None,
     out: str | Path,
     *,
+    overrides: Sequence[str] = (),
     overwrite: bool = True,
     on_progress: OnProgress | None = None,
 ) -> ExportReport:
@@ -45,6 +50,7 @@ def export_config(
         config: A file or a name; None for the weights' own.
         weights: A file, a name of the zoo, or ``"random"``.
         out: The file to write.
+        overrides: ``section.key=value`` each, in place of the config's values.
         overwrite: Whether an existing file that is no such export is replaced.
         on_progress: Told of the bytes of a download.
 
@@ -56,8 +62,8 @@ def export_config(
         WeightsError: The weights do not fit.
         AvaDetectError: The written network differs from its source.
     """
-    from ava_detect.config.choice import config_of
-    from ava_detect.models.zoo import RANDOM_WEIGHTS, resolve
+    from ava_detect.config.choice import choose_network
+    from ava_detect.models.zoo import RANDOM_WEIGHTS
     from ava_detect.storage.outputs import check_output
 
     out = Path(out)
@@ -67,15 +73,15 @@ def export_config(
         raise ConfigError(
             f"give `weights`, a file or a name, to export, or `weights={RANDOM_WEIGHTS}` to try an untrained network"
         )
-    settings = config_of(config, weights)
-    settings.require_detection()
+    choice = choose_network(weights, config, overrides=overrides)
+    choice.config.require_detection()
     check_output(out, {"weights": weights, "config": config})
-    path = None if weights == RANDOM_WEIGHTS else resolve(weights, on_progress)
+    path = choice.announce().weights_file(on_progress)
     # With PyTorch, which a wrong config or a file that is no weights file need not wait for.
     from ava_detect.config.build import build_with_weights
     from ava_detect.models.action_detector import require_detector
     from ava_detect.models.export import export_backbone, export_onnx
 
-    model, _ = build_with_weights(settings, path)
+    model, _ = build_with_weights(choice.config, path, choice.overrides)
     write = export_onnx if out.suffix == ".onnx" else export_backbone
     return write(require_detector(model), out, overwrite=overwrite)

@@ -171,8 +171,8 @@ def explain(
             rich_help_panel=options.COMMON,
         ),
     ],
-    weights: Annotated[str, options.weights_option(random=False)],
     out: Annotated[Path, options.out_option("PNG", "The image file to write.")],
+    weights: Annotated[str | None, options.weights_option(random=False, recommended=True)] = None,
     person: Annotated[
         int | None,
         typer.Option(
@@ -191,6 +191,7 @@ def explain(
         ),
     ] = None,
     config: options.Config = None,
+    overrides: options.Overrides = None,
     detector: options.Detector = None,
     device: options.Device = "auto",
     overwrite: options.Overwrite = False,
@@ -198,10 +199,14 @@ def explain(
 ) -> None:
     """Draw where the network looked for an action (Grad-CAM)."""
     from ava_detect.annotation.settings import AnnotateSettings
-    from ava_detect.config.choice import config_of
+    from ava_detect.config.choice import choose_network
 
     results_beside(out)
-    settings = AnnotateSettings(config_of(config, weights), weights, detector, device=device).with_weights_file()
+    choice = choose_network(weights, config, overrides=overrides or (), device=device)
+    settings = AnnotateSettings(choice.config, choice.weights, detector, device=device, overrides=choice.overrides)
+    choice.announce()
+    with progress_bar(show=not quiet) as on_progress:
+        settings = settings.with_weights_file(on_progress)
     from ava_detect.annotation.explain import explain  # with PyTorch, which wrong settings need not wait for
 
     explanation = explain(

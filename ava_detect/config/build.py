@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from ava_detect.models.laterals import LateralSettings
 from ava_detect.models.roi import RoIPool
 from ava_detect.models.slowfast import NonLocalSettings, SlowFast
 from ava_detect.models.weights import WeightsReport
+from ava_detect.models.weights.checkpoint_settings import settings_of_overrides
 from ava_detect.models.weights.loading import load_file
 from ava_detect.models.weights.reading import read_weights_file
 from ava_detect.structures.labels import Action, LabelMap
@@ -41,18 +43,34 @@ def build_model(config: Config | str | Path, *, seed: int = 0) -> ActionDetector
     require_memory(config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = _classifier(config) if config.model.task == "classification" else _detector(config)
+        model = _network(config)
     return model.eval()
 
 
+def tensor_shapes(config: Config) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a network's tensors, without the memory and time of building it.
+
+    Args:
+        config: The config.
+
+    Returns:
+        Our name of the tensor -> its shape.
+    """
+    with torch.device("meta"):
+        model = _network(config)
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+
+
 def build_with_weights(
-    config: Config | str | Path, weights: str | Path | None
+    config: Config | str | Path, weights: str | Path | None, overrides: Sequence[str] = ()
 ) -> tuple[ActionDetector | ActionClassifier, WeightsReport | None]:
     """Build the network of a config and load its weights; a file that is no weights file is refused before.
 
     Args:
         config: As for ``build_model``.
         weights: The weights file; None for the random weights.
+        overrides: ``section.key=value`` each, which are in ``config`` already: contradicting settings inside the file
+            give way to them, and all others are an error.
 
     Returns:
         The network, in evaluation mode on the CPU, and the report on its weights; None for random ones.
@@ -63,7 +81,7 @@ def build_with_weights(
     """
     file = None if weights is None else read_weights_file(weights)
     model = build_model(config)
-    return model, None if file is None else load_file(model, file)
+    return model, None if file is None else load_file(model, file, settings_of_overrides(overrides))
 
 
 def build_backbone(config: BackboneConfig) -> SlowFast:
@@ -100,6 +118,10 @@ def build_backbone(config: BackboneConfig) -> SlowFast:
             groups=config.nonlocal_groups,
         ),
     )
+
+
+def _network(config: Config) -> ActionDetector | ActionClassifier:
+    return _classifier(config) if config.model.task == "classification" else _detector(config)
 
 
 def _detector(config: Config) -> ActionDetector:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from ava_detect.config.document import Document, cut, parse, read_text
+from ava_detect.config.document import cut, parse, read_text
 from ava_detect.config.model import BY_PATHWAY, FOR_ALL, Section
 from ava_detect.config.schema import Config
 from ava_detect.environment import resource_dir
@@ -64,7 +64,11 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Conf
             f"{shown(path)}: a config is a mapping of {', '.join(Config.model_fields)}, got {_kind_of(content)}"
         )
     overridden = {_apply_override(content, text): text for text in overrides}
-    return _validated(Config, content, lambda problem: _origin(problem, document, path, overridden))
+
+    def in_file(location: tuple[str, ...]) -> str:
+        return f"{shown(path)}, line {document.line_of(location)}"
+
+    return _validated(Config, content, lambda problem: _origin(problem, in_file, overridden))
 
 
 def from_values(kind: type[S], values: Any, origin: str) -> S:
@@ -83,6 +87,26 @@ def from_values(kind: type[S], values: Any, origin: str) -> S:
             allowed.
     """
     return _validated(kind, values, lambda problem: origin)
+
+
+def with_overrides(config: Config, overrides: Sequence[str]) -> Config:
+    """Return a config with other values.
+
+    Args:
+        config: The config.
+        overrides: As for ``load_config``.
+
+    Returns:
+        A changed copy; ``config`` itself where there are no overrides.
+
+    Raises:
+        ConfigError: A value does not fit the schema.
+    """
+    if not overrides:
+        return config
+    values = config.model_dump(mode="json")
+    overridden = {_apply_override(values, text): text for text in overrides}
+    return _validated(Config, values, lambda problem: _origin(problem, lambda location: "the config", overridden))
 
 
 def _validated(kind: type[S], values: Any, origin_of: Callable[[ErrorDetails], str]) -> S:
@@ -117,8 +141,10 @@ def _apply_override(content: dict[str, Any], text: str) -> tuple[str, ...]:
     return keys
 
 
-def _origin(problem: ErrorDetails, document: Document, path: Path, overridden: Mapping[tuple[str, ...], str]) -> str:
-    """The override that a validation error comes from, or the file and line, for a message."""
+def _origin(
+    problem: ErrorDetails, elsewhere: Callable[[tuple[str, ...]], str], overridden: Mapping[tuple[str, ...], str]
+) -> str:
+    """The override that a validation error comes from, or the place of its location elsewhere, for a message."""
     location = _location(problem)
     if problem["type"] == "missing":
         # The missing key has no line; its section has one.
@@ -129,7 +155,7 @@ def _origin(problem: ErrorDetails, document: Document, path: Path, overridden: M
         # A contradiction between sections has no location; its message names the keys.
         if related if location else ".".join(keys) in problem["msg"]:
             return f"the override {_quoted(text)}"
-    return f"{shown(path)}, line {document.line_of(location)}"
+    return elsewhere(location)
 
 
 def _location(problem: ErrorDetails) -> tuple[str, ...]:

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 
 from ava_detect.detectors.base import Converters, Image, images_of, people_by_size
+from ava_detect.environment import pip_line
 from ava_detect.errors import DetectorError, MissingDependencyError, shown
 from ava_detect.structures import Frame, PersonBoxes, boxes
 
-INSTALL_LINE = "python -m pip install 'git+https://github.com/facebookresearch/detectron2.git'"
+SOURCE = "git+https://github.com/facebookresearch/detectron2.git"  # no index has it
 
 
 class Detectron2Detector:
@@ -97,7 +98,7 @@ def _predictor(config: str, weights: str | Path | None, min_score: float, device
         from detectron2.engine import DefaultPredictor
     except ImportError as error:
         raise MissingDependencyError(
-            f"detectron2 cannot be imported ({shown(error)}); install it with: {INSTALL_LINE}"
+            f"detectron2 cannot be imported ({shown(error)}); install it with: {pip_line(SOURCE)}"
         ) from error
     from_file = Path(config).is_file()
     settings = get_cfg()

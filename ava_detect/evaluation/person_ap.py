@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ava_detect.environment import pip_line
 from ava_detect.errors import MissingDependencyError
 from ava_detect.evaluation.keyframes import IntArray, KeyframeKeys, enumerate_keys
 from ava_detect.formats.ava_csv import AvaTable
@@ -142,7 +143,9 @@ def _evaluate(listed: IntArray, people: _KeyframeBoxes, proposals: _KeyframeBoxe
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
     except ImportError as error:
-        raise MissingDependencyError("person AP needs pycocotools: pip install pycocotools") from error
+        raise MissingDependencyError(
+            f"person AP needs pycocotools, which is not installed; try: {pip_line('pycocotools')}"
+        ) from error
     by_value = np.argsort(listed)  # [K], the listed keys in rising order
     with contextlib.redirect_stdout(io.StringIO()):
         truth, detections = COCO(), COCO()

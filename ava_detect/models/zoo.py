@@ -16,6 +16,8 @@ import json
 import time
 import urllib.error
 import urllib.request
+from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +35,20 @@ RANDOM_WEIGHTS = "random"  # instead of a weights file: the network as ``build_m
 UNTRAINED_NOTE = "untrained network (random weights): the action scores mean nothing"
 DEMO_NOTE = "demo weights, trained on rendered figures: the action scores mean nothing on real people"
 
+# As weights files are usually called; any other name is taken as well.
+WEIGHTS_SUFFIXES = (".pyth", ".pth", ".pt", ".pkl", ".safetensors", ".ckpt", ".bin")
+_MAX_LISTED = 2000  # files of a folder, in search of a similar name
+
 _HASHES = "hashes.json"
 _CHUNK_BYTES = 1 << 20
 _TIMEOUT_SECONDS = 30.0
 # Consecutive attempts without a new byte.
 _MAX_IDLE_ATTEMPTS = 3
 _PAUSE_SECONDS = 1.0
+
+
+class DownloadError(WeightsError):
+    """A checkpoint of the zoo that is not in the cache and cannot be downloaded."""
 
 
 def cached_path(entry: ZooEntry) -> Path:
@@ -65,12 +75,37 @@ def find_entry(name: str) -> ZooEntry:
     Raises:
         WeightsError: The zoo has no such name; the message suggests the nearest one.
     """
-    if name not in ZOO:
+    if name in ZOO:
+        return ZOO[name]
+    if name == RANDOM_WEIGHTS:
         raise WeightsError(
-            f"no weights file and no weights of the zoo are called {name!r}{suggestion(name, ZOO)}; "
-            "ava-detect weights list shows the names"
+            f"{name!r} stands for the network as `build_model` returns it, and no file; give a weights file or a name "
+            "of the zoo"
         )
-    return ZOO[name]
+    path = Path(name)
+    if path.is_dir():
+        container_of(path)  # which refuses a folder
+    hint = suggestion(name, [*ZOO, *SHIPPED, RANDOM_WEIGHTS]) or suggestion(name, map(str, _files_near(path)))
+    if len(path.parts) > 1 or path.suffix in WEIGHTS_SUFFIXES:
+        raise WeightsError(f"{shown(name)}: there is no such weights file{hint}")
+    raise WeightsError(
+        f"no weights file and no weights of the zoo are called {shown(name)!r}{hint}; ava-detect weights list shows "
+        "the names"
+    )
+
+
+def _files_near(path: Path) -> list[Path]:
+    """The weights files in the folder of a missing path, or in the folder whose name is nearest to a missing one."""
+    folder = path.parent
+    try:
+        if not folder.is_dir():
+            others = [str(other) for other in islice(folder.parent.iterdir(), _MAX_LISTED) if other.is_dir()]
+            near = get_close_matches(str(folder), others, n=1)
+            folder = Path(near[0]) if near else folder
+        files = islice(folder.iterdir(), _MAX_LISTED)
+        return [file for file in files if file.suffix in WEIGHTS_SUFFIXES and file.is_file()]
+    except (OSError, ValueError):  # no folder, or one that cannot be listed; a ValueError for a NUL
+        return []
 
 
 def resolve(name_or_path: str | Path, on_progress: OnProgress | None = None) -> Path:
@@ -99,6 +134,32 @@ def resolve(name_or_path: str | Path, on_progress: OnProgress | None = None) -> 
     return obtain(find_entry(str(name_or_path)), on_progress)
 
 
+def weights_file(weights: str | Path | None, on_progress: OnProgress | None = None) -> Path | None:
+    """Return the local path of the weights of a network that is to run.
+
+    Args:
+        weights: As for ``resolve``; ``"random"`` or None for an untrained network.
+        on_progress: As for ``resolve``.
+
+    Returns:
+        A local path; None for an untrained network.
+
+    Raises:
+        DownloadError: They cannot be downloaded; the message says what can be done instead.
+        WeightsError: As for ``resolve``.
+        AvaDetectError: As for ``resolve``.
+    """
+    if weights is None or str(weights) == RANDOM_WEIGHTS:
+        return None
+    try:
+        return resolve(weights, on_progress)
+    except DownloadError as error:
+        raise DownloadError(
+            f"{error}, or give it as `weights=FILE`; `weights=demo`, and the command `ava-detect demo`, show the "
+            "software without a download"
+        ) from error
+
+
 def is_file(name_or_path: str | Path) -> bool:
     """Return whether the weights are local: an existing path, or the name of weights in the package.
 
@@ -109,6 +170,24 @@ def is_file(name_or_path: str | Path) -> bool:
         True if no download is needed.
     """
     return str(name_or_path) in SHIPPED or Path(name_or_path).is_file()
+
+
+def describe(entry: ZooEntry) -> str:
+    """Describe a checkpoint before it is used: figure, size, licence and origin.
+
+    Args:
+        entry: The checkpoint.
+
+    Returns:
+        A part of a sentence.
+    """
+    path = cached_path(entry)
+    figure = "" if entry.published is None else f"{entry.published:g} {entry.metric} on {entry.data} "
+    place = f"in the cache: {path}" if path.is_file() else f"downloaded once into {path.parent}"
+    return (
+        f"{figure}(quoted from {entry.source}, not measured here), about {entry.about_megabytes} MB, {entry.licence}, "
+        f"from {entry.address}, {place}"
+    )
 
 
 def note_on_weights(weights: str | Path | None) -> str:
@@ -213,7 +292,7 @@ def _download(entry: ZooEntry, part: Path, on_progress: OnProgress | None) -> No
             reason: object = "the connection was interrupted"
         except urllib.error.HTTPError as error:
             if error.code < 500:
-                raise WeightsError(_advice(entry, f"answers {error.code} {error.reason}")) from error
+                raise DownloadError(_advice(entry, f"answers {error.code} {error.reason}")) from error
             reason = f"{error.code} {error.reason}"
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", None) or str(error) or type(error).__name__
@@ -221,7 +300,7 @@ def _download(entry: ZooEntry, part: Path, on_progress: OnProgress | None) -> No
         if idle == _MAX_IDLE_ATTEMPTS:
             kept = _size(part)
             resume = f" ({kept:,} bytes are kept; the next try resumes there)" if kept else ""
-            raise WeightsError(_advice(entry, f"cannot be read: {reason}{resume}"))
+            raise DownloadError(_advice(entry, f"cannot be read: {reason}{resume}"))
         time.sleep(_PAUSE_SECONDS * idle)
 
 
@@ -248,7 +327,7 @@ def _fetch_rest(entry: ZooEntry, part: Path, on_progress: OnProgress | None) -> 
             offset = 0
             _record_version(response, part)
         elif not response.headers.get("Content-Range", "").startswith(f"bytes {offset}-"):
-            raise WeightsError(_advice(entry, f"answers with other bytes than those requested (from {offset})"))
+            raise DownloadError(_advice(entry, f"answers with other bytes than those requested (from {offset})"))
         length = response.headers.get("Content-Length")
         total = None if length is None else offset + int(length)
         position = _write(response, part, offset, total, on_progress)
@@ -289,15 +368,15 @@ def _refuse_web_page(entry: ZooEntry, response: http.client.HTTPResponse) -> Non
     """Refuse a login or error page, which servers send with status 200."""
     kind = response.headers.get_content_type()
     if kind in ("text/html", "application/xhtml+xml"):
-        raise WeightsError(_advice(entry, f"answers with a web page ({kind}), perhaps a login"))
+        raise DownloadError(_advice(entry, f"answers with a web page ({kind}), perhaps a login"))
 
 
 def _advice(entry: ZooEntry, trouble: str) -> str:
     """The message of a failed download: the reason, and how to get the file by other means."""
     path = cached_path(entry)
     return (
-        f"{entry.name} is not in the cache, and {entry.address} {trouble}. Download that address by other means and "
-        f"put the file at {path}, or set {CACHE_VARIABLE} to a folder that holds {path.name}"
+        f"{entry.name} is not in the cache, and {entry.address} {trouble}; download that address by other means, and "
+        f"put the file at {path}, in the folder that {CACHE_VARIABLE} can change"
     )
 
 

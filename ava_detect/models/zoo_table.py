@@ -5,7 +5,8 @@ Quoted from PySlowFast's MODEL_ZOO.md (287ec007) and pytorchvideo's docs/source/
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 
 # Both projects put their code under this licence; their zoo pages state none for the weights alone.
 _LICENCE = "Apache-2.0"
@@ -31,6 +32,10 @@ class ZooEntry:
         address: URL of the file.
         licence: Licence of the authors' code.
         sha256: Published hash of the file; None where none is published.
+        about_megabytes: Size of the network's tensors in float32, in 10^6 bytes. No file sizes are published; a file
+            that also holds the optimiser's state is larger.
+        recommended_for: The device whose users get this checkpoint when they name none: ``"cpu"``, ``"cuda"`` or empty.
+        reason: Why it is the recommended one; empty for the others.
     """
 
     name: str
@@ -44,6 +49,37 @@ class ZooEntry:
     address: str
     licence: str = _LICENCE
     sha256: str | None = None
+    about_megabytes: int = 0
+    recommended_for: str = ""
+    reason: str = ""
+
+
+# Megabytes of each config's tensors in float32; tests/models/test_zoo.py computes them from the networks.
+_MEGABYTES = {
+    "charades_slowfast_r50_16x8": 136,
+    "kinetics_slow_r50_4x16": 130,
+    "kinetics_slow_r50_8x8": 130,
+    "kinetics_slowfast_r50_4x16": 138,
+    "kinetics_slowfast_r50_8x8": 139,
+    "kinetics_slowfast_r50_8x8_ptv": 139,
+    "kinetics_slowfast_r101_8x8_ptv": 252,
+    "kinetics_slowfast_r101_16x8_ptv": 216,
+    "slow_r50_4x16_c2": 127,
+    "slowfast_r50_32x2_c2": 136,
+    "slowfast_r101_nl_32x2": 238,
+    "slowfast_r101_nl_64x2": 238,
+}
+# Device -> name and reason; the device is the one that ``device="auto"`` resolves to.
+_RECOMMENDED = {
+    "cpu": (
+        "slowfast_r50_32x2_ava22_ptv",
+        "of the networks with ResNet-50, which a CPU runs in reasonable time, the one with the best published figure",
+    ),
+    "cuda": (
+        "slowfast_r101_nl_32x2_ava22",
+        "0.3 below the best published figure here, which takes clips of twice as many frames",
+    ),
+}
 
 
 def _pyslowfast(
@@ -205,4 +241,59 @@ _ENTRIES = (
         78.7,
     ),
 )
-ZOO = {entry.name: entry for entry in _ENTRIES}
+
+
+def _completed(entry: ZooEntry) -> ZooEntry:
+    """The entry with its size, and with the device and reason of a recommended one."""
+    entry = replace(entry, about_megabytes=_MEGABYTES[entry.config])
+    for device, (name, reason) in _RECOMMENDED.items():
+        if entry.name == name:
+            entry = replace(entry, recommended_for=device, reason=reason)
+    return entry
+
+
+ZOO = {entry.name: _completed(entry) for entry in _ENTRIES}
+
+# Beginnings of the names of published files that the table does not hold -> their config. Several share a network.
+_OTHER_FILES = {
+    "slowfast_kinetics400-pretrained-r50_8xb16-4x16x1-20e_ava21-rgb": "mmaction2_slowfast_r50_4x16",
+    "slowfast_kinetics400-pretrained-r50-context_8xb16-4x16x1-20e_ava21-rgb": "mmaction2_slowfast_r50_4x16_context",
+    "slowfast_kinetics400-pretrained-r50_8xb8-8x8x1-20e_ava21-rgb": "mmaction2_slowfast_r50_8x8",
+    "slowfast_kinetics400-pretrained-r50_8xb6-8x8x1-cosine-10e_ava22-rgb": "mmaction2_slowfast_r50_8x8",
+    "slowfast_kinetics400-pretrained-r50-temporal-max_8xb6-8x8x1-cosine-10e_ava22-rgb": (
+        "mmaction2_slowfast_r50_8x8_temporal_max"
+    ),
+    "SLOWFAST_32x2_R50_SHORT": "slowfast_r50_32x2",
+    "SLOW_8x8_R50_SHORT": "slow_r50_4x16",
+}
+
+
+def recommended_for(device: str) -> ZooEntry:
+    """Return the checkpoint for those who name none.
+
+    Args:
+        device: ``"cpu"`` or ``"cuda"``.
+
+    Returns:
+        The entry.
+    """
+    return ZOO[_RECOMMENDED[device][0]]
+
+
+def configs_of_file_name(name: str) -> frozenset[str]:
+    """Return the configs of the published files that are called so.
+
+    Args:
+        name: Name of a weights file: as it is published, or as it is called in the cache.
+
+    Returns:
+        Names in ``configs/``; several where files of different networks have the same name, none for an unknown name.
+    """
+    stem = PurePosixPath(name).stem
+    names = {stem, name}
+    listed = {
+        entry.config
+        for entry in ZOO.values()
+        if not entry.name.endswith("_start") and names & {entry.name, PurePosixPath(entry.address).name}
+    }
+    return frozenset(listed | {config for start, config in _OTHER_FILES.items() if stem.startswith(start)})

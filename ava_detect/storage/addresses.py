@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import fsspec
 from fsspec import AbstractFileSystem
 
+from ava_detect.environment import pip_line
 from ava_detect.errors import ConfigError, MissingDependencyError, shown
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
@@ -36,7 +37,17 @@ _SECRET_NAMES = re.compile(
 )
 # Shorter values are not treated as secrets: they would also be cut out of ordinary words.
 _MIN_SECRET_LENGTH = 8
-_PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
+_PACKAGES = {
+    "s3": "s3fs",
+    "s3a": "s3fs",
+    "gs": "gcsfs",
+    "gcs": "gcsfs",
+    "az": "adlfs",
+    "abfs": "adlfs",
+    "hf": "huggingface_hub",
+    "http": "aiohttp",
+    "https": "aiohttp",
+}
 
 
 def is_address(text: object) -> bool:
@@ -116,7 +127,7 @@ class Address:
             opened: tuple[AbstractFileSystem, str] = fsspec.url_to_fs(self.url, use_listings_cache=False)
         except ImportError as error:
             package = _PACKAGES.get(scheme)
-            advice = f"pip install {package}" if package else without_secrets(str(error))
+            advice = pip_line(package) if package else without_secrets(str(error))
             raise MissingDependencyError(
                 f"{shown(self)}: the package for {shown(scheme)}:// is not installed ({shown(advice)})"
             ) from error

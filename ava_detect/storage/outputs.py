@@ -22,6 +22,7 @@ from ava_detect.errors import ConfigError, shown
 from ava_detect.storage.addresses import Address, is_address
 from ava_detect.storage.local_files import is_stream
 
+DEFAULT_OUT = "ava_results"  # in the current folder: where results go if the caller names no place
 # A file, a folder, a glob or an address; several; or None, for an input that was not given.
 Input = object
 _FILE_SCHEMES = ("file://", "local://")

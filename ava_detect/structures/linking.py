@@ -253,7 +253,7 @@ class Linker:
 
 def _best_pairs(scores: Float64Array) -> dict[int, int]:
     """Match tracks to boxes, ``scores`` ``[T, N]``: box -> track, of the pairs above 0 with the greatest total."""
-    from scipy.optimize import linear_sum_assignment  # slow to import: a fifth of a second for all who link nobody
+    from scipy.optimize import linear_sum_assignment  # slow to import: a fifth of a second where nothing is linked
 
     tracks, boxes = linear_sum_assignment(scores, maximize=True)
     return {int(box): int(track) for track, box in zip(tracks, boxes, strict=True) if scores[track, box] > 0}

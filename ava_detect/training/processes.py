@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ava_detect.environment import install_line
 from ava_detect.errors import ConfigError, MissingDependencyError
 from ava_detect.models.network_options import resolve_precision
 
@@ -32,7 +33,7 @@ def open_processes(precision: str) -> Iterator[Any]:
         from accelerate.state import AcceleratorState  # type: ignore[import-untyped]
     except ImportError as error:
         raise MissingDependencyError(
-            'training needs accelerate, which is not installed: pip install "ava_detect[train]"'
+            f"training needs accelerate, which is not installed; try: {install_line('train')}"
         ) from error
     if precision == "fp16" and not torch.accelerator.is_available():
         raise ConfigError("train.precision fp16 needs a GPU; on a CPU choose bf16 or fp32")

@@ -1,7 +1,7 @@
 """Label chips, banner, time stamp and legend: small images that are rendered once and pasted onto frames.
 
 A chip starts with a tab in the person's colour with their track id. Then follows a row per action: the glyph of the
-action's kind (one disc: a pose; a square: an object is handled; two discs: another person is involved), the action's
+action's kind (``kind_marks``: a disc for a pose, a square for an object, a triangle for another person), the action's
 name, and its score as a bar. With ground truth a row ends in a tick (right), a cross (wrong) or a ring (missed: true
 but not predicted). Sizes follow the frame, so that chips look alike from 240p to 4K.
 """
@@ -19,6 +19,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from ava_detect.structures.labels import ActionKind
+from ava_detect.visualization.kind_marks import KIND_MARKS
 
 RGBImage = npt.NDArray[np.uint8]  # [H, W, 3]
 Colour = tuple[int, int, int]
@@ -39,12 +40,6 @@ _BACKGROUND = (*DARK, 205)  # RGBA, as are the next three
 _TEXT = (255, 255, 255, 255)
 _EMPTY_BAR = (92, 92, 98, 255)
 _BANNER_BACKGROUND = (150, 20, 20, 225)
-_KIND_COLOURS: dict[ActionKind, Colour] = {
-    ActionKind.POSE: (150, 215, 255),
-    ActionKind.OBJECT: (255, 208, 120),
-    ActionKind.PERSON: (255, 170, 215),
-    ActionKind.UNKNOWN: (225, 225, 225),
-}
 # Glyphs are drawn this many times larger and then reduced, for smooth edges.
 _GLYPH_OVERSAMPLING = 8
 
@@ -199,15 +194,11 @@ def _glyph(kind: ActionKind, size: int) -> Image.Image:
     full = size * _GLYPH_OVERSAMPLING
     mask = Image.new("L", (full, full))
     draw = ImageDraw.Draw(mask)
-    if kind is ActionKind.POSE:
-        draw.ellipse((0.18 * full, 0.18 * full, 0.82 * full, 0.82 * full), fill=255)
-    elif kind is ActionKind.OBJECT:
-        draw.rectangle((0.2 * full, 0.2 * full, 0.8 * full, 0.8 * full), fill=255)
-    elif kind is ActionKind.PERSON:
-        draw.ellipse((0.03 * full, 0.28 * full, 0.47 * full, 0.72 * full), fill=255)
-        draw.ellipse((0.53 * full, 0.28 * full, 0.97 * full, 0.72 * full), fill=255)
+    corners = KIND_MARKS[kind].corners
+    if corners:
+        draw.polygon([(x * full, y * full) for x, y in corners], fill=255)
     else:
-        draw.rectangle((0.2 * full, 0.42 * full, 0.8 * full, 0.58 * full), fill=255)
+        draw.ellipse((0.18 * full, 0.18 * full, 0.82 * full, 0.82 * full), fill=255)
     return mask.resize((size, size), Image.Resampling.LANCZOS)
 
 
@@ -315,7 +306,7 @@ def render_chip(chip: Chip) -> Patch:
     bar_width, bar_half_height = 2 * em, max(1, round(em * 0.15))
     for index, (row, name) in enumerate(zip(chip.rows, columns.names, strict=True)):
         middle = style.pad + index * style.row + style.row // 2  # of the row, pixels from the top
-        kind_colour = _KIND_COLOURS[row.kind]
+        kind_colour = KIND_MARKS[row.kind].on_chip
         image.paste(kind_colour, (columns.glyph, middle - em // 2), _glyph(row.kind, em))
         draw.text((columns.name, middle), name, _TEXT, font, anchor="lm")
         if row.verdict is not Verdict.NONE:

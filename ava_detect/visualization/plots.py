@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from ava_detect.visualization import plot_figures
 from ava_detect.visualization.chips import short_name
 from ava_detect.visualization.report import result_sections
 from ava_detect.visualization.report.html import (
+    Drawing,
     Section,
     count_cell,
     figure_block,
@@ -43,6 +45,7 @@ _MIN_DRAWN_SCORE = 0.1
 _MAX_TIMELINE_ROWS = 40
 _MAX_TIMELINES = 24
 _MAX_CO_OCCURRING = 16
+_NOBODY = "No person was found."
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +103,7 @@ def write_plots(
     )
     sections = [
         _headline(videos, scores, min_score, note),
-        _timelines(videos, label_map),
+        _timelines(videos, label_map, len(scores)),
         _classes(scores, label_map, min_score),
         _co_occurrence(scores >= min_score, label_map),
     ]
@@ -138,32 +141,39 @@ def _track_ids(keyframe: ActionDetections) -> list[int]:
     return [] if keyframe.track_ids is None else keyframe.track_ids.tolist()
 
 
-def _timelines(videos: Sequence[PlottedVideo], label_map: LabelMap) -> Section:
+def _timelines(videos: Sequence[PlottedVideo], label_map: LabelMap, num_boxes: int) -> Section:
+    with_tubes = [video for video in videos if video.tubes]
+    if not with_tubes:
+        text = "No action is believed for long enough anywhere: there is no tube."
+        return Section("timelines", "Timelines", paragraph(text if num_boxes else _NOBODY))
+    drawings: list[Drawing] = []
+    tables, left_out = [], 0
+    kinds: set[ActionKind] = set()
+    for number, video in enumerate(with_tubes[:_MAX_TIMELINES]):
+        tubes, missing = _longest_rows(video.tubes)
+        actions = [label_map.by_id(tube.action_id) for tube in tubes]
+        kinds.update(action.kind for action in actions)
+        figure = partial(
+            plot_figures.tube_timeline, f"timeline{number}", video.video_id, tubes, actions, video.end_seconds
+        )
+        drawings.append(figure)
+        tables.append(_tube_table(video, label_map))
+        left_out += missing
+    num_tubes = sum(len(video.tubes) for video in with_tubes)
+    caption = f"{_counted(num_tubes, 'tube')} in {_counted(len(with_tubes), 'video')}."
+    if left_out:
+        caption += f" Of each video the {_MAX_TIMELINE_ROWS} rows with the most time are drawn; {left_out} are not."
     parts = [
         paragraph(
             "A row is a person, by number, and an action; a bar is the time from which to which it is done, the fuller "
             "the surer. Bars are action tubes: scores smoothed over time and cut by two thresholds."
         ),
-        legend([kind for kind in ActionKind if any(action.kind is kind for action in label_map)]),
+        legend([kind for kind in ActionKind if kind in kinds]),
+        figure_block(drawings, caption),
+        *tables,
     ]
-    with_tubes = [video for video in videos if video.tubes]
-    svgs, tables, left_out = [], [], 0
-    for number, video in enumerate(with_tubes[:_MAX_TIMELINES]):
-        tubes, missing = _longest_rows(video.tubes)
-        actions = [label_map.by_id(tube.action_id) for tube in tubes]
-        svgs.append(plot_figures.tube_timeline(f"timeline{number}", video.video_id, tubes, actions, video.end_seconds))
-        tables.append(_tube_table(video, label_map))
-        left_out += missing
-    if svgs:
-        num_tubes = sum(len(video.tubes) for video in with_tubes)
-        caption = f"{_counted(num_tubes, 'tube')} in {_counted(len(with_tubes), 'video')}."
-        if left_out:
-            caption += f" Of each video the {_MAX_TIMELINE_ROWS} rows with the most time are drawn; {left_out} are not."
-        parts += [figure_block(svgs, caption), *tables]
     if len(with_tubes) > _MAX_TIMELINES:
         parts.append(paragraph(f"{len(with_tubes) - _MAX_TIMELINES} more videos have tubes and are not drawn here."))
-    if not with_tubes:
-        parts.append(paragraph("No action is believed for long enough anywhere: there is no tube."))
     return Section("timelines", "Timelines", "\n".join(parts))
 
 
@@ -201,11 +211,15 @@ def _classes(scores: npt.NDArray[np.float32], label_map: LabelMap, min_score: fl
     # By descending count, then by descending median.
     scored.sort(key=lambda row: (-row.count, -float(np.median(row.scores))))
     if not scored:
-        return Section("actions", "Actions", paragraph(f"No score reaches {_MIN_DRAWN_SCORE:g}."))
+        text = f"No score reaches {_MIN_DRAWN_SCORE:g}." if len(scores) else _NOBODY
+        return Section("actions", "Actions", paragraph(text))
     drawn = [row for row in scored if row.count] or scored
     half = -(-len(drawn) // 2)  # rounded up; long lists are drawn as two figures beside each other
     parts = [drawn] if len(drawn) < 12 else [drawn[:half], drawn[half:]]
-    svgs = [plot_figures.class_scores(f"scores{i}", part, min_score, drawn[0].count) for i, part in enumerate(parts)]
+    drawings = [
+        partial(plot_figures.class_scores, f"scores{i}", part, min_score, drawn[0].count)
+        for i, part in enumerate(parts)
+    ]
     caption = (
         f"The scores of each action from {_MIN_DRAWN_SCORE:g} on: a line from the 10th to the 90th percentile, "
         f"a dot at the median; the dashed line is {min_score:g}. To the right, how many boxes reach it. "
@@ -223,7 +237,7 @@ def _classes(scores: npt.NDArray[np.float32], label_map: LabelMap, min_score: fl
     heads = ("action", "kind", "times", "10th percentile", "median", "90th percentile")
     body = [
         legend([kind for kind in ActionKind if any(row.action.kind is kind for row in scored)]),
-        figure_block(svgs, caption),
+        figure_block(drawings, caption),
         table("Scores in points, 0 to 100", heads, table_rows, is_sortable=True),
     ]
     return Section("actions", "Actions", "\n".join(body))
@@ -231,18 +245,38 @@ def _classes(scores: npt.NDArray[np.float32], label_map: LabelMap, min_score: fl
 
 def _co_occurrence(is_done: npt.NDArray[np.bool_], label_map: LabelMap) -> Section:
     """Return the section on actions that occur together; ``is_done``: bool ``[N, C]``."""
-    counts = is_done.sum(axis=0)  # [C]
-    # The most frequent actions, at most 16, then in the order of the label map.
-    columns = [c for c in np.argsort(-counts, kind="stable").tolist() if counts[c]][:_MAX_CO_OCCURRING]
-    if len(columns) < 2:
-        return Section("together", "Together", paragraph("There are no two actions to compare."))
-    columns.sort()
-    chosen = is_done[:, columns].astype(np.int64)  # [N, c]; its product with itself counts boxes with both actions
-    svg = plot_figures.co_occurrence_matrix(
-        "together-shares", [label_map.actions[c] for c in columns], chosen.T @ chosen
+    frequent = np.flatnonzero(is_done.any(axis=0))  # [c], the actions that are done at all
+    chosen = is_done[:, frequent].astype(np.float64)  # [N, c]; its product with itself counts boxes with both actions
+    counts = (chosen.T @ chosen).round().astype(np.int64)  # [c, c]
+    is_together = np.count_nonzero(counts, axis=1) > 1  # [c]; the diagonal is not 0
+    if not np.any(is_together):
+        return Section("together", "Done together", paragraph(_why_nothing_together(is_done)))
+    # The most frequent of the actions that are done with another, at most 16, then in the order of the label map.
+    by_count = np.argsort(-counts.diagonal(), kind="stable")
+    drawn = np.sort(by_count[is_together[by_count]][:_MAX_CO_OCCURRING])
+    drawing = partial(
+        plot_figures.co_occurrence_matrix,
+        "together-shares",
+        [label_map.actions[frequent[c]] for c in drawn.tolist()],
+        counts[np.ix_(drawn, drawn)],
     )
     caption = (
-        "Of the boxes with the row's action, how many percent also have the column's; columns go by action id. Some "
-        "pairs belong together (watch and listen to a person); two poses at once are a doubt."
+        "Of the boxes with the row's action, how many percent also have the column's; columns are in the order of the "
+        "rows. Some pairs belong together (watch and listen to a person); two poses at once are a doubt."
     )
-    return Section("together", "Done together", figure_block([svg], caption, layout="wide"))
+    if alone := int((~is_together).sum()):
+        caption += f" {_counted(alone, 'action is', 'actions are')} never done with another, and not shown."
+    if (rest := int(is_together.sum()) - len(drawn)) > 0:
+        caption += f" Of the actions that are, the {len(drawn)} most frequent are shown; {rest} are not."
+    return Section("together", "Done together", figure_block([drawing], caption))
+
+
+def _why_nothing_together(is_done: npt.NDArray[np.bool_]) -> str:
+    """Return the sentence that stands in place of an empty matrix; ``is_done``: bool ``[N, C]``."""
+    if not len(is_done):
+        return _NOBODY
+    num_actions = int(is_done.any(axis=0).sum())
+    if num_actions < 2:
+        which = "One action only" if num_actions else "No action"
+        return f"{which} reaches the score from which it counts as done, so there are no two to compare."
+    return f"Of the {num_actions} actions that are done, no two are done by one person at the same time."

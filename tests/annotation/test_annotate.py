@@ -367,7 +367,7 @@ def test_a_wrong_call_is_refused_before_any_work(work, settings, message):
     [{"boxes": "gone.csv"}, {"boxes": None, "detector": "onnx:gone.onnx"}, {"formats": ("xlsx",)}, {"device": "tpu"}],
 )
 def test_a_wrong_call_is_refused_before_weights_are_downloaded_or_a_network_is_built(work, settings, monkeypatch):
-    monkeypatch.setattr("ava_detect.annotation.settings.resolve", lambda *_: pytest.fail("weights were resolved"))
+    monkeypatch.setattr("ava_detect.annotation.settings.weights_file", lambda *_: pytest.fail("weights were resolved"))
     with pytest.raises(AvaDetectError):
         run(work, **{"weights": "slowfast_r50_8x8", **settings})
 

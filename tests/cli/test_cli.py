@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from configparser import ConfigParser
+from importlib.metadata import metadata
+from pathlib import Path
 
 import pytest
 from annotate_inputs import BOX, options, write_boxes
@@ -10,6 +13,7 @@ from networks import small_config_file
 from videos import constant_rate, write_numbered_video
 
 from ava_detect import __version__
+from ava_detect.cli.doctor import EXTRAS
 
 
 @pytest.fixture
@@ -83,7 +87,7 @@ def wrong_calls(work):
     return {
         "missing file": ((work / "gone.mp4", *out, *good), "there is no such file"),
         "folder without videos": ((work / "empty", *out, *good), "holds no video"),
-        "no weights": ((video, *out), "there are no weights: give --weights FILE"),
+        "no weights": ((video, *out, "--config", "demo"), "there are no weights: give --weights FILE"),
         "unknown config": ((video, *out, "--config", "demoo", "--weights", "random"), "did you mean 'demo'?"),
         "wrong weights": ((video, *out, "--weights", work / "torch.pyth"), "is not a readable torch checkpoint"),
         "every 0": ((video, *out, *good, "--every", 0), "--every: expected a number from 0.001 to 10,000,000, got '0'"),
@@ -145,7 +149,17 @@ def test_doctor(run_cli):
         assert what in out
     findings = {finding["name"]: finding for finding in json.loads(run_cli("doctor", "--json")[1])}
     assert findings["builtin person detector"]["state"] == "ok"
+    extras = {name.removeprefix("extra ") for name in findings if name.startswith("extra ")}
+    assert extras == set(metadata("ava_detect").get_all("Provides-Extra"))
+    lost = [f for f in findings.values() if f["state"] == "missing" and f["advice"]]
+    assert all(f"  {finding['name']}: {finding['advice']}\n" in out for finding in lost), "a command stays in one line"
     assert findings["AVA label maps"]["detail"] == "80 actions, 60 of them evaluated"
+
+
+def test_every_extra_of_the_package_is_explained():
+    setup = ConfigParser()
+    setup.read(Path(__file__).resolve().parents[2] / "setup.cfg")
+    assert set(EXTRAS) == set(setup["options.extras_require"]), "doctor says of each what it brings, and its size"
 
 
 def test_doctor_names_what_is_broken_and_how_to_mend_it(run_cli, monkeypatch):

@@ -203,9 +203,9 @@ def test_a_missing_file_says_what_to_do(entry, server, cache):
     with pytest.raises(WeightsError) as caught:
         zoo.resolve(entry.name)
     assert str(caught.value) == (
-        f"slowfast_r101_nl_32x2_ava22 is not in the cache, and {entry.address} answers 404 Not Found. Download that "
-        f"address by other means and put the file at {cache / 'slowfast_r101_nl_32x2_ava22.pkl'}, or set "
-        "AVA_DETECT_CACHE to a folder that holds slowfast_r101_nl_32x2_ava22.pkl"
+        f"slowfast_r101_nl_32x2_ava22 is not in the cache, and {entry.address} answers 404 Not Found; download that "
+        f"address by other means, and put the file at {cache / 'slowfast_r101_nl_32x2_ava22.pkl'}, in the folder that "
+        "AVA_DETECT_CACHE can change"
     )
     assert len(server.requests) == 1
     assert names_in(cache) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 
 from ava_detect.structures.labels import ActionKind, LabelMap
 from ava_detect.visualization.chips import (
@@ -19,6 +19,7 @@ from ava_detect.visualization.chips import (
     short_name,
     track_colour,
 )
+from ava_detect.visualization.kind_marks import KIND_MARKS
 
 HD = Style(1280, 720)
 GREY = 128
@@ -94,6 +95,23 @@ def test_the_tab_has_the_tracks_colour_and_the_score_bar_its_length() -> None:
     trough = (middle == (92, 92, 98)).all(axis=1)
     bar = slice(-2 * HD.pad - 2 * HD.font, -2 * HD.pad)
     assert (filled[bar].sum(), trough[bar].sum()) == (9, 27), "a quarter of 36 pixels"
+
+
+@pytest.mark.parametrize("kind", list(ActionKind))
+def test_a_kind_is_drawn_in_its_shape_and_colour(kind: ActionKind) -> None:
+    image = pasted(render_chip(chip("a", kind=kind, number="")))
+    glyph = image[:, 2 * HD.pad : 2 * HD.pad + HD.font]
+    assert (glyph == ImageColor.getrgb(KIND_MARKS[kind].on_chip)).all(axis=2).any()
+    widths = (glyph.max(axis=2) > 120).sum(axis=1)  # of the glyph, by row
+    rows = widths[widths > 0].astype(int).tolist()
+    thirds = rows[0], rows[len(rows) // 2], rows[-1]
+    expected = {
+        ActionKind.POSE: thirds[0] < thirds[1] > thirds[2],  # a disc
+        ActionKind.OBJECT: max(rows[1:-1]) == min(rows[1:-1]),  # a square
+        ActionKind.PERSON: thirds[0] < thirds[1] < thirds[2],  # a triangle
+        ActionKind.UNKNOWN: thirds[0] < thirds[1] > thirds[2],  # a diamond
+    }
+    assert expected[kind], rows
 
 
 def test_kinds_differ_in_shape_not_only_in_colour() -> None:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from ava_detect.evaluation.frame_map import FrameMAP
 from ava_detect.formats.ava_csv import AvaTable
@@ -40,6 +41,7 @@ def test_counts_percentiles_and_shares(tmp_path: Path) -> None:
     assert "1 video, 3 keyframes, 1 person followed, 3 boxes" in text
     assert "2 tubes in 1 video." in text
     # 10th percentile of 0.2, 0.6, 0.9 is 0.28, the 90th 0.84.
+    assert "▲ person" in text[: text.index("2 tubes")] and "◆" not in text, "the legend has the kinds that are drawn"
     assert "stand ● pose 2 28.00 60.00 84.00" in text
     assert "say &quot;&lt;b&gt;&quot; ▲ person 1 80.00 80.00 80.00" in text
     assert "unseen" not in text and "<b>" not in page and "<i>" not in page
@@ -60,8 +62,38 @@ def test_ground_truth_adds_ap_and_curves(tmp_path: Path) -> None:
 def test_nothing_found_is_said(tmp_path: Path) -> None:
     empty = PlottedVideo("v", [ActionDetections("v", 0.0, [], [], np.zeros((0, 3)), np.array(MAP.ids))], ())
     text = text_of(write_plots(tmp_path, [empty], MAP, note="untrained network").read_text())
-    assert "there is no tube" in text and "No score reaches 0.1" in text and "untrained network" in text
-    assert "There are no two actions to compare" in text
+    assert "untrained network" in text
+    assert text.count("No person was found") == 3
+
+
+@pytest.mark.parametrize(
+    ("scores", "sentence"),
+    [
+        ([[0.9, 0.0, 0.0], [0.0, 0.8, 0.0]], "Of the 2 actions that are done, no two are done by one person"),
+        ([[0.9, 0.0, 0.0]], "One action only reaches the score"),
+        ([[0.2, 0.3, 0.0]], "No action reaches the score"),
+    ],
+)
+def test_a_matrix_that_would_be_empty_is_a_sentence(scores: list[list[float]], sentence: str, tmp_path: Path) -> None:
+    page = write_plots(tmp_path, [plotted("v", scores)], MAP).read_text()
+    assert sentence in text_of(page) and "Done together" in text_of(page)
+    assert 'aria-label="How often' not in page
+
+
+def test_actions_that_are_done_alone_are_left_out_of_the_matrix_and_counted(tmp_path: Path) -> None:
+    page = write_plots(tmp_path, [plotted("v", [[0.9, 0.8, 0.0], [0.0, 0.0, 0.7]])], MAP).read_text()
+    assert "1 action is never done with another" in text_of(page)
+    assert 'aria-label="How often 2 actions' in page
+
+
+def test_a_drawing_alone_is_as_wide_as_the_page_and_two_stand_beside_each_other(tmp_path: Path) -> None:
+    one = plotted("v", [[0.9, 0.0, 0.0]])
+    page = write_plots(tmp_path, [one], MAP).read_text()
+    ids = re.findall(r' id="(.*?)"', page)
+    assert len(ids) == len(set(ids)), "one drawing in two widths has two sets of ids"
+    assert page.count('class="on-wide"') == page.count('class="on-narrow"') == 2, "timeline and scores"
+    page = write_plots(tmp_path, [one, plotted("w", [[0.9, 0.0, 0.0]])], MAP).read_text()
+    assert page.count('class="on-wide"') == 1, "the two timelines are a pair"
 
 
 def test_of_many_rows_the_longest_are_drawn_and_the_rest_counted(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from ava_detect.annotation.engines.base import (
     WorkQueue,
 )
 from ava_detect.annotation.engines.opaque_work import OpaqueWork
+from ava_detect.environment import install_line
 from ava_detect.errors import ConfigError, EngineError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class RayEngine:
             import ray
         except ImportError as error:
             raise MissingDependencyError(
-                '`engine=ray` needs Ray, which is not installed; try: pip install "ava_detect[ray]"'
+                f"`engine=ray` needs Ray, which is not installed; try: {install_line('ray')}"
             ) from error
         self._ray: Any = ray
         self._workers = workers

@@ -68,7 +68,22 @@ class CheckpointSettings:
             One text per setting, such as ``"aligned False (model: True)"``.
         """
         return [
-            f"{name} {shown(of_file)} (model: {of_model})"
+            f"{name} {shown(getattr(self, name))} (model: {getattr(model, name)})"
+            for name in self.differing(model, names)
+        ]
+
+    def differing(self, model: CheckpointSettings, names: Sequence[str]) -> list[str]:
+        """Return the names of the settings that are known on both sides and differ.
+
+        Args:
+            model: Settings of the model.
+            names: Names of the settings to compare.
+
+        Returns:
+            Those of ``names``.
+        """
+        return [
+            name
             for name in names
             if (of_file := getattr(self, name)) is not None
             and (of_model := getattr(model, name)) is not None
@@ -182,6 +197,26 @@ def settings_of_config(config: Mapping[str, Any]) -> CheckpointSettings:
         std=_floats(get("clip", "std")),
         task=get("model", "task"),
     )
+
+
+def settings_of_overrides(overrides: Sequence[str]) -> frozenset[str]:
+    """Return the settings that overrides of one of our configs replace.
+
+    Args:
+        overrides: ``section.key=value`` each.
+
+    Returns:
+        Names of settings.
+    """
+    keys = {
+        "aligned": "model.roi.aligned",
+        "alpha": "model.backbone.alpha",
+        "fusion_kernel": "model.backbone.fusion_kernel",
+        **{name: f"clip.{name}" for name in ("num_frames", "sampling_rate", "short_side", "mean", "std")},
+    }
+    given = [text.partition("=")[0].strip() for text in overrides]
+    # An override may also replace the section around a setting.
+    return frozenset(name for name, key in keys.items() if any(f"{key}.".startswith(f"{one}.") for one in given))
 
 
 def config_of_settings(settings: CheckpointSettings) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -15,6 +15,7 @@ from ava_detect.models.weights.key_map import FAMILIES, map_for_writing, recogni
 from ava_detect.models.weights.reading import WeightsFile, impossible_numbers, read_weights_file
 from ava_detect.models.weights.renaming import COUNTER, last_blocks
 from ava_detect.models.weights.report import Shape, WeightsReport
+from ava_detect.models.zoo import resolve
 
 _HEAD = "head."
 
@@ -32,7 +33,8 @@ def load_weights(
 
     Args:
         model: An ``ActionDetector`` or ``ActionClassifier``; unchanged where an error is raised.
-        path: The file.
+        path: A file, its address, ``"demo"``, or a name of the zoo, which is downloaded into the cache if it is not
+            there.
         family: Family of the tensor names in the file, a key of ``FAMILIES``, or ``"auto"`` to recognise it.
         strict: Whether a tensor without a counterpart of its shape, in the model or in the file, is an error.
         inflate: Whether 2D convolutions of the file (``[O, I, h, w]``, or one frame long) are repeated over the
@@ -46,17 +48,18 @@ def load_weights(
         WeightsError: The file is not a checkpoint, its settings contradict the model's, a tensor contains NaN or
             infinity, or, with ``strict``, tensors do not fit.
     """
-    task = _Task(model, str(path), inflate=inflate, skip_head=False)
-    file = read_weights_file(path)
+    file = read_weights_file(resolve(path))
+    task = _Task(model, str(file.path), inflate=inflate, skip_head=False)
     return task.run(file, family, CHECKED_SETTINGS, strict=strict, override_settings=override_settings)
 
 
-def load_file(model: nn.Module, file: WeightsFile) -> WeightsReport:
+def load_file(model: nn.Module, file: WeightsFile, overridden: Collection[str] = ()) -> WeightsReport:
     """Fill ``model`` from a file that was read before, as ``load_weights`` does by default.
 
     Args:
         model: An ``ActionDetector`` or ``ActionClassifier``; unchanged where an error is raised.
         file: The content of the file.
+        overridden: Names of the settings in the file that are to give way to the model's; see ``CheckpointSettings``.
 
     Returns:
         The report.
@@ -65,7 +68,10 @@ def load_file(model: nn.Module, file: WeightsFile) -> WeightsReport:
         WeightsError: As in ``load_weights``.
     """
     task = _Task(model, str(file.path), inflate=False, skip_head=False)
-    return task.run(file, "auto", CHECKED_SETTINGS, strict=True, override_settings=False)
+    compared = [name for name in CHECKED_SETTINGS if name not in overridden]
+    report = task.run(file, "auto", compared, strict=True, override_settings=False)
+    replaced = file.settings.contradictions(settings_of_model(model), [*overridden])
+    return replace(report, notes=(*report.notes, *map(_overridden, replaced)))
 
 
 def initialise_from_classifier(
@@ -83,7 +89,7 @@ def initialise_from_classifier(
 
     Args:
         model: An ``ActionDetector`` or ``ActionClassifier``; unchanged where an error is raised.
-        path: The classifier's file.
+        path: The classifier's file, its address, or its name in the zoo.
         family: Family of the tensor names in the file, a key of ``FAMILIES``, or ``"auto"`` to recognise it.
         inflate: Whether to inflate 2D convolutions; see ``load_weights``.
         override_settings: Whether to continue where the settings in the file contradict the model's.
@@ -94,8 +100,8 @@ def initialise_from_classifier(
     Raises:
         WeightsError: As in ``load_weights`` with ``strict``.
     """
-    task = _Task(model, str(path), inflate=inflate, skip_head=True)
-    file = read_weights_file(path)
+    file = read_weights_file(resolve(path))
+    task = _Task(model, str(file.path), inflate=inflate, skip_head=True)
     return task.run(file, family, BACKBONE_SETTINGS, strict=True, override_settings=override_settings)
 
 
@@ -149,6 +155,21 @@ def our_names(file: WeightsFile, family: str) -> dict[str, str | None]:
         raise WeightsError(f"{file.path}: {shown(error)}") from error
 
 
+def same_shape(got: Sequence[int], want: Sequence[int], family: str) -> bool:
+    """Return whether a tensor of a file has the shape of a model's.
+
+    Args:
+        got: Shape in the file.
+        want: Shape in the model.
+        family: Family of the file's names, a key of ``FAMILIES``; caffe2 may leave out trailing dimensions of 1.
+
+    Returns:
+        True for the same shape.
+    """
+    got, want = tuple(got), tuple(want)
+    return got == want or (family == "caffe2" and got == want[: len(got)] and set(want[len(got) :]) == {1})
+
+
 @dataclass
 class _Task:
     """Loading one file into one model."""
@@ -182,7 +203,7 @@ class _Task:
                 f"{self.path} was made with other settings than this model has: {', '.join(contradictions)}; choose "
                 "the config these weights were trained with, or override the settings of the file on purpose"
             )
-        return [f"the file's own setting was overridden: {one}" for one in contradictions]
+        return [_overridden(one) for one in contradictions]
 
     def _match(
         self, file: WeightsFile, wanted: dict[str, Tensor], family: str, notes: list[str]
@@ -229,10 +250,7 @@ class _Task:
 
     def _shaped(self, tensor: Tensor, want: Tensor, family: str) -> Tensor | None:
         """``tensor`` reshaped or inflated to the shape of ``want``; None where neither is possible."""
-        if tensor.shape == want.shape:
-            return tensor
-        # caffe2 may leave out trailing dimensions of 1.
-        if family == "caffe2" and tensor.shape == want.shape[: tensor.dim()] and set(want.shape[tensor.dim() :]) == {1}:
+        if same_shape(tensor.shape, want.shape, family):
             return tensor.reshape(want.shape)
         if self.inflate and want.dim() == 5:
             frames = want.shape[2]
@@ -254,6 +272,10 @@ class _Task:
                 f"{self.path}: {shown(name)} holds {what}, so every score would be invalid; download the file again, "
                 "or use an earlier checkpoint of that training; nothing was loaded"
             )
+
+
+def _overridden(contradiction: str) -> str:
+    return f"the file's own setting was overridden: {contradiction}"
 
 
 def _conversions(fitting: dict[str, Tensor], wanted: dict[str, Tensor]) -> list[str]:

@@ -17,6 +17,7 @@ from ava_detect.errors import ConfigError
 from ava_detect.storage.local_files import atomic_path, write_text_atomic
 from ava_detect.storage.outputs import check_output_folder, refuse_inputs_inside
 from ava_detect.visualization.chips import TRACK_COLOURS
+from ava_detect.visualization.kind_marks import KIND_MARKS
 from ava_detect.visualization.page import packing
 from ava_detect.visualization.page.media import MEDIA, PageVideo
 from ava_detect.visualization.page.packing import VideoContent
@@ -156,6 +157,15 @@ def finish_folder(page: Path, listed: Sequence[dict[str, Any]], *, title: str, n
     Returns:
         Path of ``index.html``, the file to open in a browser.
     """
-    video_list = {"title": title, "note": note, "videos": list(listed)}
+    kinds = {
+        str(kind): {
+            "glyph": mark.glyph,
+            "onLight": mark.on_light,
+            "onDark": mark.on_dark,
+            "onChip": mark.on_chip,
+        }
+        for kind, mark in KIND_MARKS.items()
+    }
+    video_list = {"title": title, "note": note, "kinds": kinds, "videos": list(listed)}
     write_text_atomic(page / _LIST_SCRIPT, packing.script("list", video_list))
     return page / "index.html"

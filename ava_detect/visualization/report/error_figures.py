@@ -10,25 +10,24 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.patches import Rectangle
 
 from ava_detect.structures.labels import Action
-from ava_detect.visualization.report.svg import ACCENT, HEAT, INK, SOFT, Canvas, set_rows, shortened
+from ava_detect.visualization.report.matrix import action_matrix
+from ava_detect.visualization.report.svg import ACCENT, INK, NARROW, SOFT, Canvas, FigureWidth, set_rows
 
-_NAME_CHARACTERS = 22
 
-
-def cost_bars(svg_id: str, costs: Mapping[str, float]) -> str:
+def cost_bars(svg_id: str, costs: Mapping[str, float], *, width: FigureWidth = NARROW) -> str:
     """Draw a bar per kind of error: the gain in mAP if errors of this kind alone were corrected.
 
     Args:
         svg_id: Id of the figure.
         costs: Gain of each kind by name, as a fraction; drawn from the top.
+        width: The width.
 
     Returns:
         The figure.
     """
-    with Canvas(20 * len(costs) + 30) as canvas:
+    with Canvas(20 * len(costs) + 30, width.points) as canvas:
         axes = canvas.axes(116, 2, 40, 28)
         values = [100 * value for value in costs.values()]
         axes.barh(range(len(values)), values, height=0.62, color=ACCENT)
@@ -42,7 +41,7 @@ def cost_bars(svg_id: str, costs: Mapping[str, float]) -> str:
         axes.set_xlim(min(0, *values), max(1, *values))
         axes.grid(axis="x")
         axes.set_xlabel("points of mAP")
-        return canvas.svg(svg_id, "mAP that each kind of error costs; numbers in the table")
+        return canvas.svg(svg_id + width.id_suffix, "mAP that each kind of error costs; numbers in the table")
 
 
 def group_line(svg_id: str, title: str, groups: Mapping[str, float], max_points: float) -> str:
@@ -76,41 +75,29 @@ def group_line(svg_id: str, title: str, groups: Mapping[str, float], max_points:
         return canvas.svg(svg_id, f"mAP {title}; numbers in the table")
 
 
-def confusion_map(svg_id: str, actions: Sequence[Action], counts: npt.NDArray[np.int64]) -> str:
+def confusion_map(
+    svg_id: str, actions: Sequence[Action], counts: npt.NDArray[np.int64], *, width: FigureWidth = NARROW
+) -> str:
     """Draw a matrix of confusions.
 
     Args:
         svg_id: Id of the figure.
         actions: The C actions.
         counts: int64 ``[C, C]``, detections of the column's action on people who do the row's action.
+        width: The width.
 
     Returns:
         The figure.
     """
-    cell, left, top = 20.5, 132.0, 30.0  # points
-    side = cell * len(actions)
-    max_count = max(int(counts.max()), 1)
-    with Canvas(side + top + 4, side + left + 4) as canvas:
-        axes = canvas.axes(left, top, 4, 4)
-        for (row, column), count in np.ndenumerate(counts):
-            # Opacity grows with the square root, so that small counts remain visible.
-            shade = HEAT if count else "none"
-            axes.add_patch(
-                Rectangle((column + 0.03, row + 0.03), 0.94, 0.94, facecolor=shade, alpha=math.sqrt(count / max_count))
-            )
-            if count:
-                axes.text(column + 0.5, row + 0.5, _abbreviated(int(count)), ha="center", va="center", fontsize=7)
-        axes.set_xlim(0, len(actions))
-        axes.set_ylim(len(actions), 0)
-        centres = np.arange(len(actions)) + 0.5
-        axes.set_yticks(centres, [f"{shortened(a.name, _NAME_CHARACTERS)} {a.id}" for a in actions], fontsize=8)
-        axes.set_xticks(centres, [str(a.id) for a in actions], fontsize=8)
-        axes.xaxis.tick_top()
-        axes.tick_params(labelcolor=INK, pad=3)
-        axes.set_xlabel("said (action id)", labelpad=3)
-        axes.xaxis.set_label_position("top")
-        axes.spines[:].set_visible(False)
-        return canvas.svg(svg_id, f"Confusions among {len(actions)} classes; the most frequent pairs are in the table")
+    return action_matrix(
+        svg_id,
+        actions,
+        counts / max(int(counts.max()), 1),
+        lambda row, column: _abbreviated(int(counts[row, column])),
+        lambda action: action.name,
+        f"Confusions among {len(actions)} classes; the most frequent pairs are in the table",
+        width,
+    )
 
 
 def _abbreviated(count: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from ava_detect.visualization.report.html import (
     figure_block,
     paragraph,
     points_cell,
+    small_figures,
     table,
     text_cell,
 )
@@ -84,13 +86,13 @@ def errors_section(errors: ErrorAnalysis, result: FrameMAPResult) -> Section:
         ]
         for key, (name, meaning) in _ORACLES.items()
     ]
-    svg = error_figures.cost_bars("costs", {_ERROR_NAMES[kind]: costs[kind] for kind in by_cost})
+    drawing = partial(error_figures.cost_bars, "costs", {_ERROR_NAMES[kind]: costs[kind] for kind in by_cost})
     caption = (
         "What the mAP would gain if one kind of error alone were set right (after TIDE). The bars do not add up to "
         "what is missing: setting one kind right changes what the others cost."
     )
     parts = [
-        figure_block([svg], caption),
+        figure_block([drawing], caption),
         table("Errors by cost, in points of mAP", ("error", "what it is", "cost", "how many"), rows),
         "<h3>With perfect boxes, with perfect labels</h3>",
         paragraph(
@@ -151,7 +153,7 @@ def groups_section(errors: ErrorAnalysis) -> Section:
     return Section(
         "groups",
         "For whom it works",
-        figure_block(svgs, caption, layout="small")
+        small_figures(svgs, caption)
         + "\n"
         + table("mAP by group, in points; a dash: no ground truth", ("group", "grouped by", "mAP"), rows),
     )
@@ -175,15 +177,13 @@ def confusions_section(errors: ErrorAnalysis, result: FrameMAPResult, label_map:
     # Indices of the most confused classes, in the order of the matrix.
     most = np.sort(np.argsort(-totals, kind="stable")[: min(_CONFUSED_CLASSES, np.count_nonzero(totals))])
     actions = [label_map.by_id(errors.action_ids[index]) for index in most.tolist()]
-    svg = error_figures.confusion_map("confusions-map", actions, counts[np.ix_(most, most)])
+    drawing = partial(error_figures.confusion_map, "confusions-map", actions, counts[np.ix_(most, most)])
     caption = (
-        "In the rows what a person does, in the columns (action ids) what was wrongly said of them, among as many of "
-        f"the surest detections of an action as it has boxes. Shown: the {len(actions)} classes with the most. People "
-        "do several things at once, so actions that most people do, such as standing, meet all others."
+        "In the rows what a person does, in the columns, in the same order, what was wrongly said of them, among as "
+        f"many of the surest detections of an action as it has boxes. Shown: the {len(actions)} classes with the most. "
+        "People do several things at once, so actions that most people do, such as standing, meet all others."
     )
-    return Section(
-        "confusions", "Confusions", figure_block([svg], caption, layout="wide") + "\n" + _pairs(errors, result)
-    )
+    return Section("confusions", "Confusions", figure_block([drawing], caption) + "\n" + _pairs(errors, result))
 
 
 def _pairs(errors: ErrorAnalysis, result: FrameMAPResult) -> str:

@@ -6,10 +6,12 @@ import html
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from ava_detect.structures.labels import ActionKind
+from ava_detect.visualization.kind_marks import KIND_MARKS
 from ava_detect.visualization.report.style import SCRIPT, STYLE
-from ava_detect.visualization.report.svg import KIND_GLYPHS
+from ava_detect.visualization.report.svg import NARROW, WIDE, FigureWidth
 
 # The page is self-contained; the policy makes browsers refuse to load anything.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
@@ -140,7 +142,7 @@ def kind_label(kind: ActionKind) -> str:
     Returns:
         HTML.
     """
-    return f'<span class="kind {kind}"><span aria-hidden="true">{KIND_GLYPHS[kind]}</span> {kind}</span>'
+    return f'<span class="kind {kind}"><span aria-hidden="true">{KIND_MARKS[kind].glyph}</span> {kind}</span>'
 
 
 def paragraph(text: str) -> str:
@@ -195,18 +197,52 @@ def _class(name: str) -> str:
     return f' class="{name}"' if name else ""
 
 
-def figure_block(svgs: Sequence[str], caption: str, *, layout: str = "pair") -> str:
-    """Return drawings under a common caption.
+class Drawing(Protocol):
+    """Draws a figure in one of the two widths, as an ``svg`` element."""
+
+    def __call__(self, *, width: FigureWidth) -> str:
+        """Return the element; its ids end in the suffix of the width.
+
+        Args:
+            width: The width.
+        """
+
+
+def figure_block(drawings: Sequence[Drawing], caption: str) -> str:
+    """Return drawings under a common caption, two beside each other; one that is left over is as wide as the page.
 
     Args:
-        svgs: The drawings, as ``svg`` elements.
+        drawings: What draws each of them. The one as wide as the page is drawn twice, for narrow screens as well.
         caption: Plain text below the drawings.
-        layout: Class of the style sheet: ``pair``, ``small`` or ``wide``.
 
     Returns:
         HTML.
     """
-    drawings = "\n".join(f"<div>{svg}</div>" for svg in svgs)
+    pairs = drawings[: len(drawings) // 2 * 2]
+    parts = [f"<div>{draw(width=NARROW)}</div>" for draw in pairs]
+    parts += [
+        f'<div class="whole"><div class="on-wide">{draw(width=WIDE)}</div>\n'
+        f'<div class="on-narrow">{draw(width=NARROW)}</div></div>'
+        for draw in drawings[len(pairs) :]
+    ]
+    return _figure("pair", parts, caption)
+
+
+def small_figures(svgs: Sequence[str], caption: str) -> str:
+    """Return small drawings in a row under a common caption.
+
+    Args:
+        svgs: The drawings, as ``svg`` elements.
+        caption: Plain text below the drawings.
+
+    Returns:
+        HTML.
+    """
+    return _figure("small", [f"<div>{svg}</div>" for svg in svgs], caption)
+
+
+def _figure(layout: str, parts: Sequence[str], caption: str) -> str:
+    drawings = "\n".join(parts)
     return (
         f'<figure>\n<div class="drawings {layout}">\n{drawings}\n</div>\n'
         f"<figcaption>{html.escape(caption)}</figcaption>\n</figure>"

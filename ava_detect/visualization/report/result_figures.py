@@ -12,23 +12,25 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullLocator
-from matplotlib.transforms import Affine2D
 
 from ava_detect.evaluation.average_precision import PrecisionRecall
 from ava_detect.evaluation.compare import Comparison, Difference, Interval
 from ava_detect.evaluation.frame_map_result import ClassResult
+from ava_detect.visualization.kind_marks import KIND_MARKS
 from ava_detect.visualization.report.svg import (
     INK,
     KIND_COLOURS,
-    KIND_MARKERS,
     LINE,
-    NAME_CHARACTERS,
-    NAME_POINTS,
+    NARROW,
     ROW_POINTS,
     SOFT,
+    WIDE,
     Canvas,
+    FigureWidth,
+    axes_with_counts,
+    draw_row_names,
     set_rows,
-    shortened,
+    write_count,
 )
 
 # Points, across and up: centre of a label from its mark, and least distance of a label's centre to others.
@@ -37,7 +39,12 @@ _MAX_CURVE_POINTS = 200  # enough for the size at which the curves are drawn
 
 
 def class_bars(
-    svg_id: str, classes: Sequence[ClassResult], intervals: Sequence[Interval | None], max_points: float
+    svg_id: str,
+    classes: Sequence[ClassResult],
+    intervals: Sequence[Interval | None],
+    max_points: float,
+    *,
+    width: FigureWidth = NARROW,
 ) -> str:
     """Draw a row per class: its AP as a bar with an interval, and its number of ground-truth boxes on a log scale.
 
@@ -46,14 +53,15 @@ def class_bars(
         classes: The classes, drawn from the top; all have ground truth.
         intervals: Interval of each class's AP; None for none.
         max_points: End of the AP axis, points; the same for all parts of a figure.
+        width: The width.
 
     Returns:
         The figure.
     """
     rows = np.arange(len(classes))
-    with Canvas(ROW_POINTS * len(classes) + 46) as canvas:
-        bars = canvas.axes(NAME_POINTS, 18, 88, 28)
-        _draw_row_names(bars, classes)
+    with Canvas(ROW_POINTS * len(classes) + 46, width.points) as canvas:
+        bars, counts = axes_with_counts(canvas, width)
+        draw_row_names(bars, [c.name for c in classes], [c.kind for c in classes], width)
         colours = [KIND_COLOURS[c.kind] for c in classes]
         bars.barh(rows, [100 * c.ap for c in classes], height=0.66, color=colours)
         for row, interval in zip(rows, intervals, strict=True):
@@ -63,12 +71,9 @@ def class_bars(
         bars.xaxis.set_major_locator(MaxNLocator(4))
         bars.grid(axis="x")
         bars.set_xlabel("AP")
-        # The counts are in axes of their own, right of the bars.
-        counts = canvas.axes(254, 18, 40, 28)
         _draw_counts(counts, [c.num_gt for c in classes], colours)
-        return canvas.svg(
-            svg_id, f"AP and number of ground-truth boxes of {len(classes)} classes; numbers in the table"
-        )
+        label = f"AP and number of ground-truth boxes of {len(classes)} classes; numbers in the table"
+        return canvas.svg(svg_id + width.id_suffix, label)
 
 
 def precision_recall_curve(svg_id: str, class_result: ClassResult, points: PrecisionRecall) -> str:
@@ -105,17 +110,20 @@ def precision_recall_curve(svg_id: str, class_result: ClassResult, points: Preci
         return canvas.svg(svg_id, f"{label}, recall up to {recall[-1]:.2f}")
 
 
-def ap_against_frequency(svg_id: str, classes: Sequence[tuple[int, ClassResult]]) -> str:
+def ap_against_frequency(
+    svg_id: str, classes: Sequence[tuple[int, ClassResult]], *, width: FigureWidth = NARROW
+) -> str:
     """Draw a mark per class: AP over the number of ground-truth boxes, on a log scale.
 
     Args:
         svg_id: Id of the figure.
         classes: Action id and result of each class; all have ground truth.
+        width: The width.
 
     Returns:
         The figure; a mark has the shape and the colour of the class's kind.
     """
-    with Canvas(240) as canvas:
+    with Canvas(300 if width is WIDE else 240, width.points) as canvas:
         axes = canvas.axes(34, 8, 16, 34)
         for kind in dict.fromkeys(c.kind for _, c in classes):
             members = [c for _, c in classes if c.kind is kind]
@@ -123,7 +131,7 @@ def ap_against_frequency(svg_id: str, classes: Sequence[tuple[int, ClassResult]]
                 [c.num_gt for c in members],
                 [100 * c.ap for c in members],
                 s=24,
-                marker=KIND_MARKERS[kind],
+                marker=KIND_MARKS[kind].marker,
                 color=KIND_COLOURS[kind],
                 alpha=0.85,
                 linewidths=0,
@@ -135,7 +143,8 @@ def ap_against_frequency(svg_id: str, classes: Sequence[tuple[int, ClassResult]]
         axes.set_xlabel("ground-truth boxes (log scale)")
         axes.set_ylabel("AP")
         _label_uncrowded_marks(axes, classes)
-        return canvas.svg(svg_id, f"AP against the number of ground-truth boxes of {len(classes)} classes")
+        label = f"AP against the number of ground-truth boxes of {len(classes)} classes"
+        return canvas.svg(svg_id + width.id_suffix, label)
 
 
 def _label_uncrowded_marks(axes: Axes, classes: Sequence[tuple[int, ClassResult]]) -> None:
@@ -160,7 +169,12 @@ def _label_uncrowded_marks(axes: Axes, classes: Sequence[tuple[int, ClassResult]
 
 
 def difference_rows(
-    svg_id: str, comparison: Comparison, rows: Sequence[tuple[int, Difference]], max_difference: float
+    svg_id: str,
+    comparison: Comparison,
+    rows: Sequence[tuple[int, Difference]],
+    max_difference: float,
+    *,
+    width: FigureWidth = NARROW,
 ) -> str:
     """Draw a row per class: the difference in AP of two runs with its interval.
 
@@ -169,14 +183,15 @@ def difference_rows(
         comparison: The comparison.
         rows: Action id and difference of each class, drawn from the top.
         max_difference: End of the axis to both sides, points.
+        width: The width.
 
     Returns:
         The figure; a mark is filled where its interval leaves out 0.
     """
     classes = [comparison.first.per_class[i] for i, _ in rows]
-    with Canvas(ROW_POINTS * len(rows) + 32) as canvas:
-        axes = canvas.axes(NAME_POINTS, 4, 10, 28)
-        _draw_row_names(axes, classes)
+    with Canvas(ROW_POINTS * len(rows) + 32, width.points) as canvas:
+        axes = canvas.axes(width.name_points, 4, 10, 28)
+        draw_row_names(axes, [c.name for c in classes], [c.kind for c in classes], width)
         axes.axvline(0, color=SOFT, linewidth=0.9)
         for row, (c, (_, difference)) in enumerate(zip(classes, rows, strict=True)):
             colour = KIND_COLOURS[c.kind]
@@ -184,7 +199,7 @@ def difference_rows(
             axes.plot(
                 100 * difference.value,
                 row,
-                marker=KIND_MARKERS[c.kind],
+                marker=KIND_MARKS[c.kind].marker,
                 markersize=5,
                 color=colour,
                 fillstyle="full" if difference.is_clear else "none",
@@ -192,26 +207,8 @@ def difference_rows(
         axes.set_xlim(-max_difference, max_difference)
         axes.grid(axis="x")
         axes.set_xlabel("difference in AP, second run minus first")
-        return canvas.svg(svg_id, f"Differences in AP of {len(rows)} classes with intervals; numbers in the table")
-
-
-def _draw_row_names(axes: Axes, classes: Sequence[ClassResult]) -> None:
-    """Set up a row per class from the top, with its name and, left of the axis, the mark of its kind."""
-    axes.set_yticks(range(len(classes)), [shortened(c.name, NAME_CHARACTERS) for c in classes])
-    axes.tick_params(axis="y", pad=11)
-    set_rows(axes, len(classes))
-    for kind in dict.fromkeys(c.kind for c in classes):
-        rows = [row for row, c in enumerate(classes) if c.kind is kind]
-        axes.scatter(
-            [0] * len(rows),
-            rows,
-            s=13,
-            marker=KIND_MARKERS[kind],
-            color=KIND_COLOURS[kind],
-            transform=axes.get_yaxis_transform() + Affine2D().translate(-6, 0),
-            clip_on=False,
-            linewidths=0,
-        )
+        label = f"Differences in AP of {len(rows)} classes with intervals; numbers in the table"
+        return canvas.svg(svg_id + width.id_suffix, label)
 
 
 def _draw_counts(axes: Axes, counts: Sequence[int], colours: Sequence[str]) -> None:
@@ -221,8 +218,7 @@ def _draw_counts(axes: Axes, counts: Sequence[int], colours: Sequence[str]) -> N
     axes.hlines(rows, axes.get_xlim()[0], counts, color=LINE, linewidth=1)
     axes.scatter(counts, rows, s=9, color=colours, linewidths=0, zorder=3)
     for row, count in zip(rows, counts, strict=True):
-        # 2.05: beyond the right end of the axes, as a multiple of their width.
-        axes.text(2.05, row, f"{count:,}", transform=axes.get_yaxis_transform(), ha="right", va="center", fontsize=8.5)
+        write_count(axes, row, count)
     set_rows(axes, len(counts))
     axes.set_yticks([])
     axes.spines[["bottom"]].set_visible(False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 from ava_detect.evaluation.average_precision import PrecisionRecall
@@ -154,8 +155,9 @@ def _bars(result: FrameMAPResult, ranked: Ranked, intervals: APIntervals) -> str
     if with_intervals:
         ends += [100 * intervals.per_class[i].high for i, _ in ranked]
     top = min(100.0, max(5.0, 1.04 * max(ends)))
-    svgs = [
-        result_figures.class_bars(
+    drawings = [
+        partial(
+            result_figures.class_bars,
             f"bars{number}",
             [c for _, c in part],
             [intervals.per_class[i] if with_intervals else None for i, _ in part],
@@ -172,7 +174,7 @@ def _bars(result: FrameMAPResult, ranked: Ranked, intervals: APIntervals) -> str
     missing = len(result.per_class) - len(ranked)
     if missing:
         caption += f" Without ground truth, and so not shown: {missing} of {len(result.per_class)} classes."
-    return legend(_kinds_of([c for _, c in ranked])) + "\n" + figure_block(svgs, caption)
+    return legend(_kinds_of([c for _, c in ranked])) + "\n" + figure_block(drawings, caption)
 
 
 def _class_table(result: FrameMAPResult, ranked: Ranked, intervals: APIntervals) -> str:
@@ -241,9 +243,9 @@ def frequency_section(ranked: Ranked) -> Section:
         "Each mark is a class, with its action id where there is room; further right it has more ground-truth boxes. "
         "A cloud that rises to the right says that what is rare is also hard."
     )
-    svg = result_figures.ap_against_frequency("frequency", ranked)
+    drawing = partial(result_figures.ap_against_frequency, "frequency", ranked)
     kinds = _kinds_of([c for _, c in ranked])
-    return Section("frequency", "AP and frequency", legend(kinds) + "\n" + figure_block([svg], caption))
+    return Section("frequency", "AP and frequency", legend(kinds) + "\n" + figure_block([drawing], caption))
 
 
 def comparison_section(comparison: Comparison) -> Section:
@@ -262,8 +264,8 @@ def comparison_section(comparison: Comparison) -> Section:
     num_clear = sum(d.is_clear for _, d in known)
     ends = [abs(100 * end) for _, d in known for end in (d.value, d.low, d.high)]
     reach = max(1.0, 1.05 * max(ends))
-    svgs = [
-        result_figures.difference_rows(f"differences{number}", comparison, part, reach)
+    drawings = [
+        partial(result_figures.difference_rows, f"differences{number}", comparison, part, reach)
         for number, part in enumerate(_even_parts(known))
     ]
     summary = f"{comparison.summary()}. The intervals of {num_clear} of {len(known)} classes leave out 0"
@@ -276,7 +278,7 @@ def comparison_section(comparison: Comparison) -> Section:
             [
                 paragraph(f"{summary}; about {chance:.0f} would do so by chance if nothing had changed."),
                 figure_block(
-                    svgs,
+                    drawings,
                     f"Second run minus first, in points of AP, with {comparison.confidence:.0%} intervals over videos. "
                     "A full mark: the interval leaves out 0. A hollow one: the videos alone could explain it.",
                 ),
@@ -309,8 +311,10 @@ def _comparison_table(comparison: Comparison) -> str:
 
 
 def _even_parts(items: Sequence[_Item]) -> list[Sequence[_Item]]:
-    """Split into as few parts as possible of at most 30 items, of nearly equal length."""
+    """Split into one part, or an even number of parts, of at most 30 items and nearly equal length."""
     num_parts = math.ceil(len(items) / _MAX_ROWS_PER_FIGURE)
+    if num_parts > 1:  # Drawings stand two beside each other.
+        num_parts += num_parts % 2
     size = math.ceil(len(items) / max(num_parts, 1))
     return [items[begin : begin + size] for begin in range(0, len(items), max(size, 1))]
 

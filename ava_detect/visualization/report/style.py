@@ -1,21 +1,22 @@
 """Style sheet and script of the evaluation report.
 
-The colours of the kinds of action follow Okabe & Ito, "Color Universal Design" (2008), so that people with any colour
-vision can tell them apart. Light, dark and print have their own sets of variables. The script makes tables sortable.
+Light, dark and print have their own sets of variables. The script makes tables sortable.
 """
+
+from ava_detect.visualization.kind_marks import css_variables
 
 STYLE = """
 :root {
   color-scheme: light dark;
   --paper: #ffffff; --panel: #f5f6f8; --ink: #1a1f26; --soft: #58626e; --line: #d8dde3;
   --accent: #4a5a8a; --heat: #f2a65a;
-  --pose: #0072b2; --object: #c65200; --person: #00805d; --unknown: #6b6b6b;
+  @light-kinds@
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --paper: #14171b; --panel: #1d2127; --ink: #e8eaed; --soft: #a6b0bb; --line: #363d46;
     --accent: #93a5dc; --heat: #a4540f;
-    --pose: #56b4e9; --object: #f08c4a; --person: #33c29a; --unknown: #a5a5a5;
+    @dark-kinds@
   }
 }
 @media print {
@@ -23,7 +24,7 @@ STYLE = """
     color-scheme: light;
     --paper: #ffffff; --panel: #ffffff; --ink: #000000; --soft: #444444; --line: #cccccc;
     --accent: #4a5a8a; --heat: #f2a65a;
-    --pose: #0072b2; --object: #c65200; --person: #00805d; --unknown: #6b6b6b;
+    @light-kinds@
   }
 }
 * { box-sizing: border-box; }
@@ -69,10 +70,15 @@ dl.source dd { margin: 0; overflow-wrap: anywhere; }
 figure { margin: 1rem 0; }
 figcaption { color: var(--soft); font-size: .9rem; margin-top: .5rem; }
 .drawings { display: grid; gap: 1rem 2rem; align-items: start; }
-.drawings.pair { grid-template-columns: repeat(auto-fit, minmax(min(100%, 23rem), 1fr)); }
 .drawings.small { grid-template-columns: repeat(auto-fit, minmax(min(100%, 16rem), 1fr)); }
-.drawings.pair > div, .drawings.wide > div { max-width: 34rem; }
-.drawings.small > div { max-width: 20rem; }
+.drawings.pair > div { max-width: 34rem; }
+.drawings .on-wide { display: none; }
+@media screen and (min-width: 52rem) {
+  .drawings.pair { grid-template-columns: 1fr 1fr; }
+  .drawings.pair > .whole { grid-column: 1 / -1; max-width: none; }
+  .drawings .on-wide { display: block; }
+  .drawings .on-narrow { display: none; }
+}
 ul.curves {
   display: grid; grid-template-columns: repeat(auto-fill, minmax(8.75rem, 1fr)); gap: 1rem .75rem;
   margin: .5rem 0; padding: 0; list-style: none;
@@ -113,7 +119,7 @@ thead button::after { content: "\\a0\\2195"; opacity: .45; }
   h2, h3, caption { break-after: avoid; }
   thead button::after { content: "" !important; }
 }
-"""
+""".replace("@light-kinds@", css_variables(dark=False)).replace("@dark-kinds@", css_variables(dark=True))
 
 SCRIPT = """
 "use strict";

@@ -11,13 +11,17 @@ import html
 import io
 import re
 import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import Affine2D
 
 from ava_detect.structures.labels import ActionKind
+from ava_detect.visualization.kind_marks import KIND_MARKS
 
 # Placeholder colours, which nothing else uses; ``_VARIABLES`` has the CSS variable that replaces each.
 INK, SOFT, LINE, ACCENT, HEAT = "#010101", "#010102", "#010103", "#010104", "#010105"
@@ -36,16 +40,29 @@ _VARIABLES = {
     **{colour: f"--{kind}" for kind, colour in KIND_COLOURS.items()},
 }
 
-# Each kind also has a shape, so that kinds differ without colour: matplotlib's markers, and characters for text.
-KIND_MARKERS = {ActionKind.POSE: "o", ActionKind.OBJECT: "s", ActionKind.PERSON: "^", ActionKind.UNKNOWN: "D"}
-KIND_GLYPHS = {ActionKind.POSE: "●", ActionKind.OBJECT: "■", ActionKind.PERSON: "▲", ActionKind.UNKNOWN: "◆"}
+ROW_POINTS = 14.5  # height of a row in figures with a row per class
 
-# Layout of figures with a row per class: height of a row, width of the names, and most characters of a name.
-ROW_POINTS = 14.5
-NAME_POINTS = 142.0
-NAME_CHARACTERS = 24
 
-WIDTH_POINTS = 330  # the width of a phone's screen, so that text is not reduced there
+@dataclass(frozen=True)
+class FigureWidth:
+    """How wide a figure is drawn, and what follows from it in figures with a row per class.
+
+    Attributes:
+        points: Width of the figure, points.
+        name_points: Width of the names left of the rows, points.
+        name_characters: Most characters of a name.
+        id_suffix: Ends the ids of the figure, because a page can hold one drawing in both widths.
+    """
+
+    points: float
+    name_points: float
+    name_characters: int
+    id_suffix: str = ""
+
+
+# As wide as the screen of a phone, or as half of the page, so that text is not reduced there; and as the whole page.
+NARROW = FigureWidth(330, 142, 24)
+WIDE = FigureWidth(700, 192, 35, "-wide")
 
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -96,7 +113,7 @@ class Canvas:
         ...     element = canvas.svg("diagonal", "A diagonal line")
     """
 
-    def __init__(self, height_points: float, width_points: float = WIDTH_POINTS) -> None:
+    def __init__(self, height_points: float, width_points: float = NARROW.points) -> None:
         self._size = (width_points, height_points)
         self._context = matplotlib.rc_context(_STYLE)
 
@@ -152,6 +169,62 @@ def set_rows(axes: Axes, num_rows: int) -> None:
         num_rows: Number of rows.
     """
     axes.set_ylim(num_rows - 0.4, -0.6)
+
+
+def axes_with_counts(canvas: Canvas, width: FigureWidth) -> tuple[Axes, Axes]:
+    """Add axes for a row per action, and right of them narrow axes for a count per row.
+
+    Args:
+        canvas: The figure.
+        width: Its width.
+
+    Returns:
+        The axes of the rows, and those of the counts; ``write_count`` writes beyond the latter.
+    """
+    counts_points = 36 if width is NARROW else 72
+    right = counts_points + 52
+    return (
+        canvas.axes(width.name_points, 18, right, 28),
+        canvas.axes(width.points - right + 12, 18, 40, 28),
+    )
+
+
+def write_count(axes: Axes, row: int, count: int) -> None:
+    """Write the number of a row at the right end of the figure.
+
+    Args:
+        axes: The axes of the counts, from ``axes_with_counts``.
+        row: The row.
+        count: The number.
+    """
+    at_end = axes.get_yaxis_transform() + Affine2D().translate(38, 0)
+    axes.text(1, row, f"{count:,}", transform=at_end, ha="right", va="center", fontsize=8.5)
+
+
+def draw_row_names(axes: Axes, names: Sequence[str], kinds: Sequence[ActionKind], width: FigureWidth) -> None:
+    """Set up a row per action from the top, with its name and, left of the axis, the mark of its kind.
+
+    Args:
+        axes: The axes; their left margin is that of ``width``.
+        names: A name for each row, cut where it is too long.
+        kinds: The kind of each row's action.
+        width: The width of the figure.
+    """
+    axes.set_yticks(range(len(names)), [shortened(name, width.name_characters) for name in names])
+    axes.tick_params(axis="y", pad=11)
+    set_rows(axes, len(names))
+    for kind in dict.fromkeys(kinds):
+        rows = [row for row, other in enumerate(kinds) if other is kind]
+        axes.scatter(
+            [0] * len(rows),
+            rows,
+            s=13,
+            marker=KIND_MARKS[kind].marker,
+            color=KIND_COLOURS[kind],
+            transform=axes.get_yaxis_transform() + Affine2D().translate(-6, 0),
+            clip_on=False,
+            linewidths=0,
+        )
 
 
 def shortened(name: str, max_characters: int) -> str:

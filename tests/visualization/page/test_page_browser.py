@@ -23,12 +23,13 @@ from page_data import (
     write_movie,
     write_results,
 )
-from PIL import Image
+from PIL import Image, ImageColor
 from videos import constant_rate, frame_number, write_numbered_video
 
 from ava_detect.formats.jsonl import write_jsonl
 from ava_detect.structures.labels import Action, ActionKind, LabelMap
 from ava_detect.visualization import page as page_package
+from ava_detect.visualization.kind_marks import KIND_MARKS
 from ava_detect.visualization.motion import TrackInterpolator
 from ava_detect.visualization.page.write_page import visualize
 
@@ -63,6 +64,15 @@ def site(movie, tmp_path_factory) -> Path:
         record("broken", folder / "broken.mp4", outputs=[], message="broken.mp4 is no video", status="failed"),
     ]
     write_manifest(results, records)
+    visualize(results, folder / "page")
+    return folder / "page"
+
+
+@pytest.fixture(scope="module")
+def judged_site(movie, tmp_path_factory) -> Path:
+    """A page of one video with ground truth."""
+    folder = tmp_path_factory.mktemp("judged")
+    results = write_results(folder / "results", {"walk": movie})
     visualize(results, folder / "page", ground_truth=write_ground_truth(folder / "truth.csv", "walk"))
     return folder / "page"
 
@@ -310,10 +320,37 @@ def test_a_click_on_the_timeline_jumps_and_zooming_keeps_the_moment(open_page):
     assert page.inner_text("#times-status") == "0:00 to 0:08"
 
 
-def test_ground_truth_marks_what_is_right_wrong_and_missed(open_page):
-    page = open_page("video.html#v=0001&t=4&q=hand%20wave")
-    page.wait_for_selector("#hits button")
+def test_ground_truth_that_is_given_is_shown_at_once_and_its_switch_says_so(open_page, judged_site):
+    page = open_page("video.html#v=0001&t=4", folder=judged_site)
+    assert page.is_visible("#truth-switch") and page.is_checked("#truth")
+    assert page.is_visible("#legend") and page.is_visible("#errors-switch")
+    page.uncheck("#truth")
+    assert not page.is_visible("#legend")
+    page.click("#query")
+    page.keyboard.type("walk")
+    page.click("#reset")
+    assert not page.is_checked("#truth") and not page.is_visible("#legend"), "what was switched off stays off"
+
+
+def test_without_ground_truth_there_is_no_switch(open_page):
+    page = open_page()
+    assert not page.is_visible("#truth-switch") and not page.is_visible("#legend")
     page.keyboard.press("g")
+    assert not page.is_visible("#legend")
+
+
+def test_a_kind_has_the_mark_of_drawn_videos(open_page):
+    page = open_page()
+    marks = page.locator("#kinds .kind").all_inner_texts()
+    assert marks == [KIND_MARKS[kind].glyph for kind in (ActionKind.POSE, ActionKind.OBJECT, ActionKind.PERSON)]
+    colours = page.locator("#kinds .kind").evaluate_all("marks => marks.map(mark => getComputedStyle(mark).color)")
+    rgb = ImageColor.getrgb(KIND_MARKS[ActionKind.PERSON].on_light)
+    assert colours[2] == f"rgb{rgb}"
+
+
+def test_ground_truth_marks_what_is_right_wrong_and_missed(open_page, judged_site):
+    page = open_page("video.html#v=0001&t=4&q=hand%20wave", folder=judged_site)
+    page.wait_for_selector("#hits button")
     facts = page.locator("#hits button").all_inner_texts()
     assert [" ".join(text.split()) for text in facts] == [
         "0:03 hand wave person 1 80% ✓ right",
@@ -403,8 +440,8 @@ def test_nothing_stands_in_the_way_of_a_screen_reader_nor_of_a_phone(open_page, 
     assert [(violation["id"], [node["html"] for node in violation["nodes"]]) for violation in found] == []
 
 
-def test_every_control_can_be_reached_by_tab(open_page):
-    page = open_page()
+def test_every_control_can_be_reached_by_tab(open_page, judged_site):
+    page = open_page(folder=judged_site)
     reached = []
     for _ in range(40):
         page.keyboard.press("Tab")

@@ -60,12 +60,16 @@ const AvaPage = (() => {
   /** A name from outside, with its text direction isolated: it may be written from right to left. */
   const named = text => el("bdi", {}, text);
 
-  const KINDS = {
-    pose: { glyph: "●", label: "pose" },
-    object: { glyph: "■", label: "object" },
-    person: { glyph: "▲", label: "person" },
-    unknown: { glyph: "◆", label: "other" },
-  };
+  // Kind of action -> its mark: `glyph`, and colours `onLight`, `onDark`, `onChip`; filled from the list of videos.
+  const KINDS = {};
+
+  /** Take the marks over, and give their colours to the style sheet. */
+  function useKinds(kinds) {
+    Object.assign(KINDS, kinds);
+    for (const [kind, { onLight, onDark }] of Object.entries(kinds)) {
+      document.documentElement.style.setProperty(`--${kind}`, `light-dark(${onLight}, ${onDark})`);
+    }
+  }
 
   /** The symbol of a kind of action; hidden from screen readers. */
   function kindMark(kind) {
@@ -133,7 +137,7 @@ const AvaPage = (() => {
   if (theme === "dark" || theme === "light") document.documentElement.dataset.theme = theme;
 
   return {
-    register, load, formatTime, formatCount, percent, el, named, KINDS, kindMark, trackColour, colour, showNotices, upperBound,
+    register, load, formatTime, formatCount, percent, el, named, KINDS, useKinds, kindMark, trackColour, colour, showNotices, upperBound,
     wireTheme, isDark,
   };
 })();

@@ -19,7 +19,7 @@ AvaPage.Filter = class {
     this.minScore = Math.max(0.3, this.lowest);
     this.person = null;
     this.errorsOnly = false;
-    this.truth ??= false;
+    this.truth ??= Boolean(this.meta.truth); // ground truth that was given is shown
     this.update();
   }
 
@@ -130,7 +130,7 @@ AvaPage.FindPanel = class {
         else filter.kinds.delete(kind);
         this.changed();
       });
-      this.kinds.append(el("label", { className: "switch" }, box, " ", AvaPage.kindMark(kind), ` ${KINDS[kind].label}`));
+      this.kinds.append(el("label", { className: "switch" }, box, " ", AvaPage.kindMark(kind), ` ${kind}`));
     }
     this.kinds.hidden = present.length < 2;
     this.person.append(el("option", { value: "" }, "everybody"));

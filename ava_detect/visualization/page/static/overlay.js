@@ -3,7 +3,6 @@
 
 AvaPage.Overlay = class {
   static MOST_CHIPS = 64;
-  static KIND_COLOURS = { pose: "#96d7ff", object: "#ffd078", person: "#ffaad7", unknown: "#e1e1e1" };
 
   /** `canvas`: lies over the video; `meta`: the value of the piece "meta". */
   constructor(canvas, meta) {
@@ -205,7 +204,7 @@ AvaPage.Overlay = class {
       }
       x += chip.mark;
       if (row.kind) {
-        context.fillStyle = AvaPage.Overlay.KIND_COLOURS[row.kind];
+        context.fillStyle = AvaPage.KINDS[row.kind].onChip;
         context.font = this.#font(400, 0.7);
         context.fillText(AvaPage.KINDS[row.kind].glyph, x, middle);
         context.font = this.#font();

@@ -15,6 +15,7 @@
   let meta, list;
   try {
     list = await AvaPage.load("list");
+    AvaPage.useKinds(list.kinds);
     meta = await AvaPage.load(`${key}/meta`);
   } catch (error) {
     say(error.message);
@@ -217,6 +218,7 @@
   byId("sound").addEventListener("click", KEYS.m);
   byId("truth").addEventListener("change", toggleTruth);
   byId("truth-switch").hidden = !truth;
+  byId("truth").checked = filter.truth;
   byId("zoom-in").addEventListener("click", KEYS["+"]);
   byId("zoom-out").addEventListener("click", KEYS["-"]);
   byId("zoom-all").addEventListener("click", KEYS["0"]);
