@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 
 from ava_detect.annotation.settings import AnnotateSettings
@@ -19,10 +19,11 @@ from ava_detect.models.weights import WeightsReport
 from ava_detect.models.zoo import RANDOM_WEIGHTS
 from ava_detect.results.manifest import VideoRecord, file_state
 from ava_detect.storage.addresses import Address
-from ava_detect.structures import ActionDetections, Frame
+from ava_detect.structures import ActionDetections
 from ava_detect.structures.progress import VideoPosition
 from ava_detect.video.reader import VideoReader
 from ava_detect.video.remote import RemoteVideo
+from ava_detect.video.reported_frames import reported_frames
 from ava_detect.video.sources import SourceVideo
 from ava_detect.visualization.draw import DrawOptions, draw_video
 
@@ -143,7 +144,7 @@ class VideoAnnotator:
         run: VideoRun,
         keyframes: list[ActionDetections],
         path: Path,
-        report: Callable[[float, float | None, str], None],
+        report: Callable[..., None],
     ) -> str:
         """A second pass over the video, drawn; returns the file's name."""
         options = DrawOptions(
@@ -153,7 +154,7 @@ class VideoAnnotator:
         )
         with run.timed("draw"):
             draw_video(
-                _reported(VideoReader(run.video.path), report),
+                reported_frames(VideoReader(run.video.path), partial(report, stage="drawing")),
                 keyframes,
                 path,
                 run.video.info.average_fps,
@@ -161,16 +162,6 @@ class VideoAnnotator:
                 options,
             )
         return path.name
-
-
-def _reported(video: VideoReader, report: Callable[[float, float | None, str], None]) -> Iterator[Frame]:
-    """The frames of a video that is being drawn, with a report per second."""
-    reported = -math.inf
-    for frame in video:
-        if frame.timestamp_seconds >= reported + 1:
-            reported = frame.timestamp_seconds
-            report(reported, video.info.duration_seconds, "drawing")
-        yield frame
 
 
 def _record(
