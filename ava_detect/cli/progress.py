@@ -20,6 +20,7 @@ from ava_detect.structures.progress import Progress as Report
 _MAX_LINES = 8  # of videos in progress; a run may have hundreds of workers
 _NARROW = 76  # columns; below, texts are abbreviated
 _SECONDS_BEFORE_CLOCK = 2.0
+_REFRESHES = 5  # per second
 _FIRST_STAGE = "starting"
 _UNITS_OF_WORK = "videos"
 
@@ -34,18 +35,29 @@ def progress_bar(*, show: bool) -> Iterator[OnProgress | None]:
     if not (show and err.is_terminal):
         yield None
         return
-    with _bar(err) as bar:
-        yield _Lines(bar, err).update
+    with make_bar(err) as bar:
+        yield Lines(bar, err).update
 
 
-def _bar(console: Console) -> Progress:
+def make_bar(console: Console, clock: Callable[[], float] = time.monotonic) -> Progress:
+    """Return the display of a terminal, without any line.
+
+    Args:
+        console: The terminal.
+        clock: The time in seconds.
+
+    Returns:
+        The display; it is shown while it is entered.
+    """
     bar_width = 20 if console.width >= 100 else 10
     columns = (
         TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
         BarColumn(bar_width),
         _TextOfLine(table_column=Column(no_wrap=True, overflow="ellipsis")),
     )
-    return Progress(*columns, console=console, transient=True, expand=True, refresh_per_second=5)
+    return Progress(
+        *columns, console=console, transient=True, expand=True, refresh_per_second=_REFRESHES, get_time=clock
+    )
 
 
 class _TextOfLine(ProgressColumn):
@@ -60,7 +72,7 @@ class _TextOfLine(ProgressColumn):
         return Text(text)
 
 
-class _Lines:
+class Lines:
     """The lines of a call: a stage, or a count and below it the videos in progress. Reports come from any thread.
 
     Args:
@@ -86,6 +98,7 @@ class _Lines:
                 self._show_stage(report.stage)
                 return
             self._end_stage()
+            self._begin_count(report)
             if report.unit == _UNITS_OF_WORK:
                 self._update_videos(report)
             self._update_count(report)
@@ -99,16 +112,20 @@ class _Lines:
             self._bar.remove_task(self._stage)
             self._stage = None
 
-    def _update_count(self, report: Report) -> None:
-        """The line of all units; one video by itself needs none."""
+    def _begin_count(self, report: Report) -> None:
+        """Add the line of all units, above those of videos; one video by itself needs none."""
         unit = report.unit
-        started = self._started.setdefault(unit, self._clock())
-        begun = sum(_share(video) for _, video in self._videos.values()) if unit == _UNITS_OF_WORK else 0.0
-        if unit == _UNITS_OF_WORK and report.total == 1:
-            return
+        self._started.setdefault(unit, self._clock())
+        if unit not in self._counts and not (unit == _UNITS_OF_WORK and report.total == 1):
+            name = shown(report.name) if unit == "bytes" else unit
+            self._counts[unit] = self._bar.add_task(name, total=None, text="")
+
+    def _update_count(self, report: Report) -> None:
+        unit = report.unit
         if unit not in self._counts:
-            self._counts[unit] = self._bar.add_task(report.name if unit == "bytes" else unit, total=None, text="")
-        elapsed = report.elapsed_seconds or self._clock() - started
+            return
+        begun = sum(_share(video) for _, video in self._videos.values()) if unit == _UNITS_OF_WORK else 0.0
+        elapsed = report.elapsed_seconds or self._clock() - self._started[unit]
         self._bar.update(
             self._counts[unit],
             total=report.total,
@@ -137,16 +154,16 @@ class _Lines:
         if line is None or line[1].stage != report.stage:  # another pass over the video has a speed of its own
             self._end_video(name)
             description = " ".join(filter(None, (report.stage, shown(name))))
-            is_shown = len(self._videos) < _MAX_LINES
-            task = self._bar.add_task(description, total=None, text="", visible=is_shown)
+            task = self._bar.add_task(description, total=None, text="", visible=False)
             self._bar.update(task, completed=position)
         else:
             task = line[0]
         self._videos[name] = task, report
-        if not position:
-            return
-        self._bar.update(task, total=report.duration_seconds, completed=position, visible=True)
-        self._bar.update(task, text=self._video_text(report, self._bar.tasks[self._bar.task_ids.index(task)].speed))
+        seen = self._bar.tasks[self._bar.task_ids.index(task)]
+        is_shown = seen.visible or sum(other.visible for other in self._bar.tasks) < _MAX_LINES + len(self._counts)
+        self._bar.update(task, total=report.duration_seconds, completed=position, visible=is_shown)
+        if position:
+            self._bar.update(task, text=self._video_text(report, seen.speed))
 
     def _video_text(self, report: Report, speed: float | None) -> str:
         duration = report.duration_seconds
