@@ -129,6 +129,12 @@ _NAMES = {
     ),
     "video.remote": ("RemoteVideo",),
     "visualization.draw": ("draw_detections",),
+    "visualization.keyframe_result": ("KeyframeResult",),
+    "visualization.result_set": (
+        "ResultSet",
+        "read_results",
+    ),
+    "visualization.video_result": ("VideoResult",),
 }
 _HOME_OF_NAME = {name: module for module, names in _NAMES.items() for name in names}
 __all__ = sorted(_HOME_OF_NAME)
@@ -216,6 +222,10 @@ if TYPE_CHECKING:
     from ava_detect.video.reader import VideoReader as VideoReader
     from ava_detect.video.remote import RemoteVideo as RemoteVideo
     from ava_detect.visualization.draw import draw_detections as draw_detections
+    from ava_detect.visualization.keyframe_result import KeyframeResult as KeyframeResult
+    from ava_detect.visualization.result_set import ResultSet as ResultSet
+    from ava_detect.visualization.result_set import read_results as read_results
+    from ava_detect.visualization.video_result import VideoResult as VideoResult
 
 
 def __getattr__(name: str) -> Any:

@@ -25,7 +25,6 @@ from ava_detect.video.reader import VideoReader
 from ava_detect.video.remote import RemoteVideo
 from ava_detect.video.reported_frames import reported_frames
 from ava_detect.video.sources import SourceVideo
-from ava_detect.visualization.draw import DrawOptions, draw_video
 
 
 class VideoAnnotator:
@@ -147,6 +146,8 @@ class VideoAnnotator:
         report: Callable[..., None],
     ) -> str:
         """A second pass over the video, drawn; returns the file's name."""
+        from ava_detect.visualization.draw import DrawOptions, draw_video  # slow to import, and few runs draw
+
         options = DrawOptions(
             banner=self.settings.note,
             keyframe_seconds=self.settings.every_seconds,

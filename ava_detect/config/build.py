@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from ava_detect.config import BackboneConfig, Config, LabelsConfig, load_config
 from ava_detect.config.memory import require_memory
@@ -22,6 +25,9 @@ from ava_detect.models.weights.reading import read_weights_file
 from ava_detect.structures.labels import Action, LabelMap
 
 _MAX_SHOWN = 5
+# The functions with which layers draw their first weights: most of the time to build a network.
+_INITIALISERS = ("normal_", "uniform_", "kaiming_normal_", "kaiming_uniform_")
+_RANDOM = (Tensor.normal_, Tensor.uniform_, *(getattr(nn.init, name) for name in _INITIALISERS))
 
 
 def build_model(config: Config | str | Path, *, seed: int = 0) -> ActionDetector | ActionClassifier:
@@ -56,7 +62,7 @@ def tensor_shapes(config: Config) -> dict[str, tuple[int, ...]]:
     Returns:
         Our name of the tensor -> its shape.
     """
-    with torch.device("meta"):
+    with torch.device("meta"), _NoRandomNumbers():
         model = _network(config)
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
 
@@ -79,9 +85,26 @@ def build_with_weights(
         ConfigError: As for ``build_model``.
         WeightsError: The file is no weights file, or does not fit the network.
     """
-    file = None if weights is None else read_weights_file(weights)
-    model = build_model(config)
-    return model, None if file is None else load_file(model, file, settings_of_overrides(overrides))
+    if weights is None:
+        return build_model(config), None
+    file = read_weights_file(weights)
+    config = config if isinstance(config, Config) else load_config(config)
+    require_memory(config)
+    with _NoRandomNumbers():
+        model = _network(config).eval()
+    return model, load_file(model, file, settings_of_overrides(overrides))
+
+
+class _NoRandomNumbers(TorchFunctionMode):
+    """Leaves memory as it is where random weights would fill it: for a caller that fills all of it, or none."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in _RANDOM:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def build_backbone(config: BackboneConfig) -> SlowFast:

@@ -9,7 +9,6 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from ava_detect.detectors.base import Converters, Image, finite_number
 from ava_detect.errors import DetectorError, FormatError, shown
@@ -167,6 +166,8 @@ class PrecomputedBoxes:
 
 def _people_by_video(table: AvaTable, min_score: float | None) -> ByVideoId[_Video]:
     """The persons of each video, one row per person; a video whose keyframes are all empty has no rows."""
+    import pandas as pd  # slow to import: a quarter of a second for all who have no file of boxes
+
     corners = ["x1", "y1", "x2", "y2"]
     rows = pd.DataFrame(table.boxes_fraction, columns=corners)
     rows.insert(0, "video", table.video_index)

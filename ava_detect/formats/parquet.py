@@ -18,6 +18,8 @@ from ava_detect.storage.local_files import atomic_path
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.labels import LabelMap
 
+#: Key of the warning in a file's metadata.
+NOTE_KEY = "ava_detect.note"
 _ROWS_PER_GROUP = 1 << 17
 _MAX_TABLES_PER_GROUP = 1024
 _TEXT = pa.dictionary(pa.int32(), pa.string())
@@ -48,12 +50,12 @@ def parquet_writer(
         path: The file to write.
         label_map: The source of the action names and kinds.
         min_score: Smallest action score to write, in 0..1; a person without such an action gets no row.
-        note: A warning written into the file's metadata (``ava_detect.note``); empty: none.
+        note: A warning written into the file's metadata (``NOTE_KEY``); empty: none.
 
     Yields:
         A function that appends one keyframe.
     """
-    schema = SCHEMA.with_metadata({"ava_detect.note": note} if note else None)
+    schema = SCHEMA.with_metadata({NOTE_KEY: note} if note else None)
     buffered: list[pa.Table] = []
     with (
         atomic_path(path) as temporary,

@@ -15,6 +15,7 @@ import torch
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector, require_detector
 from ava_detect.models.execution import prepare
 from ava_detect.models.network_options import Execution, Precision, check_clips_per_batch
+from ava_detect.models.torch_threads import set_threads_here
 from ava_detect.structures import Clip, ClipSettings, PersonBoxes
 from ava_detect.video.transforms import flip as mirror
 from ava_detect.video.transforms import normalize, roi_boxes
@@ -119,13 +120,7 @@ class Scorer:
 
     def start_thread(self) -> None:
         """Let PyTorch use this thread's share of its threads, in this thread only."""
-        # A thread reads the process's number when it first needs one, even if it has set its own before.
-        torch.get_num_threads()
-        torch.set_num_threads(max(1, self._num_threads // self.calls_at_once))
-        # Setting it also changes the number for threads that have not computed yet: another thread restores that.
-        restoring = threading.Thread(target=torch.set_num_threads, args=(self._num_threads,))
-        restoring.start()
-        restoring.join()
+        set_threads_here(max(1, self._num_threads // self.calls_at_once), self._num_threads)
 
     def score(self, clips: Sequence[Clip], people: Sequence[PersonBoxes]) -> Scores:
         """Score the people on each clip; a clip without people does not go through the network.

@@ -263,12 +263,15 @@ class VideoRows:
         return cls(path, content, record, start_seconds)
 
 
-def iter_videos(results: ResultsDataset, only: Sequence[str] | None) -> Iterator[VideoRows]:
+def iter_videos(
+    results: ResultsDataset, only: Sequence[str] | None, *, may_be_none: bool = False
+) -> Iterator[VideoRows]:
     """Read the videos of a dataset one after another, a few files ahead.
 
     Args:
         results: The dataset.
         only: Ids of the wanted videos; None for all. Only files whose names match a wanted id are read.
+        may_be_none: Whether it is no error that a wanted video is not in the dataset, or that no video is done.
 
     Yields:
         The rows of each video.
@@ -290,6 +293,8 @@ def iter_videos(results: ResultsDataset, only: Sequence[str] | None) -> Iterator
             missing.discard(rows.record.video_id)
             is_empty = False
             yield rows
+    if may_be_none:
+        return
     if missing:
         raise ConfigError(f"{results.out} holds no video called {', '.join(sorted(missing))}")
     if is_empty:

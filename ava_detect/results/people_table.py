@@ -118,8 +118,10 @@ class PeopleTable:
         )  # [K], [R]
         has_box = ~table.is_keyframe_only
         ids = table.person_ids if track_ids is None else track_ids  # [R]
+        # Ids by their rank, since the keys are floating-point numbers, which large ids do not fit.
+        distinct_ids, rank_of_row = np.unique(ids, return_inverse=True)
         # People: distinct rows of (keyframe, id, x1, y1, x2, y2), sorted, so keyframe after keyframe.
-        keys = np.column_stack([keyframe_of_row, ids, table.boxes_fraction])[has_box]  # [rows with a box, 6]
+        keys = np.column_stack([keyframe_of_row, rank_of_row, table.boxes_fraction])[has_box]  # [rows with a box, 6]
         people, first, person_of_row = np.unique(keys, axis=0, return_index=True, return_inverse=True)  # [P, 6]
         # Scatter the scores of the rows into the matrix; of repeated rows the greatest score counts.
         scores = np.zeros((len(people), len(label_map)), np.float32)  # [P, C]
@@ -135,7 +137,7 @@ class PeopleTable:
             scores,
             None if person_scores is None else person_scores[has_box][first],
             # -1 is the table's value for a missing person id.
-            None if (ids[has_box] == -1).any() else people[:, 1].astype(np.int64),
+            None if (ids[has_box] == -1).any() else distinct_ids[people[:, 1].astype(np.int64)],
         )
 
     def linked(self, cuts_seconds: Sequence[float] = ()) -> PeopleTable:

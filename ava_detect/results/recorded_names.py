@@ -125,12 +125,24 @@ def own_classes(detections: Sequence[str | Path], ground_truth: str | Path) -> R
 
 def _of_run(path: Path) -> RecordedNames | None:
     """Return the label map in the manifest of the run, which has the config and with it that of the weights."""
-    manifest = path.parent / MANIFEST
     try:
         content = read_manifest(path.parent)
     except FormatError:
         return None
-    config: Any = {} if content is None else content.settings.get("config")
+    label_map = None if content is None else label_map_of_settings(content.settings)
+    return None if label_map is None else RecordedNames(label_map, path.parent / MANIFEST, is_complete=True)
+
+
+def label_map_of_settings(settings: Mapping[str, Any]) -> LabelMap | None:
+    """Find the label map in the recorded settings of a run.
+
+    Args:
+        settings: The settings, as the manifest of a folder or ``run.json`` of a dataset has them.
+
+    Returns:
+        All actions of the network; None where the settings do not name them.
+    """
+    config: Any = settings.get("config")
     labels = config.get("labels") if isinstance(config, Mapping) else None
     if not isinstance(labels, Mapping):
         return None
@@ -141,7 +153,7 @@ def _of_run(path: Path) -> RecordedNames | None:
         label_map = _readable(Path(file))
         if label_map is not None and isinstance(ids := labels.get("ids"), list) and ids:
             label_map = LabelMap(tuple(action for action in label_map if action.id in ids))
-    return None if label_map is None else RecordedNames(label_map, manifest, is_complete=True)
+    return label_map
 
 
 def _beside(folders: Sequence[Path]) -> RecordedNames | None:

@@ -16,6 +16,7 @@ from ava_detect.formats.arrow_files import open_native
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
 from ava_detect.formats.json_values import LARGEST_INT64, LARGEST_SECONDS
 from ava_detect.formats.jsonl import iter_lines, read_jsonl
+from ava_detect.formats.parquet import NOTE_KEY
 from ava_detect.formats.parquet_reader import iter_parquet
 from ava_detect.formats.row_checks import check_boxes
 from ava_detect.results.people_table import PeopleTable
@@ -32,10 +33,12 @@ class ResultsFile(Protocol):
     Attributes:
         action_names: Every action id in the file with its name there; an empty name where the file has none.
         video_ids: Ids of the videos in the file.
+        note: A warning about the results, such as that the weights are untrained; empty where the file has none.
     """
 
     action_names: dict[int, str]
     video_ids: tuple[str, ...]
+    note: str
 
     def people(self, video_id: str, label_map: LabelMap) -> PeopleTable:
         """Return all people of one video.
@@ -68,8 +71,32 @@ def open_results(path: str | Path, *, start_seconds: float = 0.0) -> ResultsFile
     if path.suffix == ".jsonl":
         return _JsonLinesFile(path)
     if path.suffix == ".parquet":
-        return _TableFile.from_parquet(path)
+        try:
+            with open_native(path) as stream, pq.ParquetFile(stream) as content:
+                return _TableFile.from_parquet(path, content)
+        except (OSError, pa.ArrowException) as error:
+            raise _unreadable(path, error) from error
     return _TableFile(path, read_ava_csv(path), start_seconds)
+
+
+def open_parquet_results(content: pq.ParquetFile, name: str) -> ResultsFile:
+    """Read results from an open Parquet file.
+
+    Args:
+        content: The open file.
+        name: Its name, for messages.
+
+    Returns:
+        The results, which need the open file no more.
+
+    Raises:
+        FormatError: The file cannot be read.
+    """
+    return _TableFile.from_parquet(name, content)
+
+
+def _unreadable(path: str | Path, error: Exception) -> FormatError:
+    return FormatError(f"{shown(path)}: the Parquet file cannot be read ({shown(error)})")
 
 
 class _JsonLinesFile:
@@ -78,11 +105,14 @@ class _JsonLinesFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.action_names: dict[int, str] = {}
+        self.note = ""
         # Id -> whether its people have track ids; None where there was none yet. A dict keeps the order.
         videos: dict[str, bool | None] = {}
         times: set[tuple[str, float]] = set()
         for number, line in iter_lines(path):
             video_id = line["video_id"]
+            if isinstance(note := line.get("note"), str):
+                self.note = self.note or note
             time = (video_id, round(line["timestamp_seconds"], 6))
             if time in times:
                 raise FormatError(
@@ -112,23 +142,25 @@ class _JsonLinesFile:
 class _TableFile:
     """A table with a row for each person and action, csv or Parquet."""
 
-    def __init__(self, path: Path, table: AvaTable, start_seconds: float) -> None:
+    def __init__(self, path: str | Path, table: AvaTable, start_seconds: float) -> None:
         _check_values(path, table)
         self._path = path
         self._table = table
         self._start_seconds = start_seconds
         self._tracks: npt.NDArray[np.int64] | None = None
         self._person_scores: npt.NDArray[np.float32] | None = None
+        self.note = ""
         self.video_ids = table.video_ids
         self.action_names = {int(i): "" for i in np.unique(table.action_ids[table.action_ids != NO_ACTION])}
 
     @classmethod
-    def from_parquet(cls, path: Path) -> _TableFile:
+    def from_parquet(cls, path: str | Path, content: pq.ParquetFile) -> _TableFile:
         """Read a Parquet file, with the columns that only this package writes where the file has them."""
-        file = cls(path, AvaTable.concatenate(list(iter_parquet(path))), 0.0)
+        file = cls(path, AvaTable.concatenate(list(iter_parquet(content, name=str(path)))), 0.0)
         try:
-            optional = {"track_id", "person_score", "action_name"} & set(pq.read_schema(open_native(path)).names)
-            columns = pq.read_table(open_native(path), columns=["action_id", *optional])
+            file.note = (content.schema_arrow.metadata or {}).get(NOTE_KEY.encode(), b"").decode("utf-8", "replace")
+            optional = {"track_id", "person_score", "action_name"} & set(content.schema_arrow.names)
+            columns = content.read(columns=["action_id", *sorted(optional)])
             if "action_name" in optional:
                 # The distinct pairs of id and name.
                 pairs = columns.select(["action_id", "action_name"]).cast(_ACTION_SCHEMA)
@@ -140,7 +172,7 @@ class _TableFile:
                 # A cast that would change a number fails; an empty cell becomes NaN.
                 file._person_scores = columns["person_score"].cast(pa.float32()).to_numpy()
         except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-            raise FormatError(f"{shown(path)}: the Parquet file cannot be read ({shown(error)})") from error
+            raise _unreadable(path, error) from error
         if file._person_scores is not None:
             _check_rows(path, "person scores", file._person_scores, 0, 1)
         return file
@@ -163,7 +195,7 @@ class _TableFile:
         return people
 
 
-def _check_video_id(path: Path, video_id: str, video_ids: Sequence[str]) -> None:
+def _check_video_id(path: str | Path, video_id: str, video_ids: Sequence[str]) -> None:
     """Raise where a file has results of other videos only; an empty file may be of a video without people."""
     if video_ids and video_id not in video_ids:
         raise FormatError(
@@ -172,7 +204,7 @@ def _check_video_id(path: Path, video_id: str, video_ids: Sequence[str]) -> None
         )
 
 
-def _check_persons(path: Path, video_id: str, people: PeopleTable, track_ids: npt.NDArray[np.int64]) -> None:
+def _check_persons(path: str | Path, video_id: str, people: PeopleTable, track_ids: npt.NDArray[np.int64]) -> None:
     """Raise where a person is on a keyframe twice; ``track_ids`` ``[P]``."""
     appearances = np.stack([people.keyframe_of, track_ids], axis=1)  # [P, 2]
     distinct, counts = np.unique(appearances, axis=0, return_counts=True)
@@ -184,13 +216,13 @@ def _check_persons(path: Path, video_id: str, people: PeopleTable, track_ids: np
         )
 
 
-def _check_values(path: Path, table: AvaTable) -> None:
+def _check_values(path: str | Path, table: AvaTable) -> None:
     """Raise where a table holds something else than people with scores, in fractions of the frame."""
     _check_rows(path, "timestamps", table.timestamps_seconds, -LARGEST_SECONDS, LARGEST_SECONDS)
     check_boxes(table, path)
 
 
-def _check_rows(path: Path, name: str, values: npt.NDArray[Any], low: float, high: float) -> None:
+def _check_rows(path: str | Path, name: str, values: npt.NDArray[Any], low: float, high: float) -> None:
     """Raise where a value, ``[R]`` or ``[R, 4]``, is not a number from ``low`` to ``high``."""
     is_good = ((values >= low) & (values <= high)).all(axis=tuple(range(1, values.ndim)))  # [R]
     if not is_good.all():
@@ -200,7 +232,7 @@ def _check_rows(path: Path, name: str, values: npt.NDArray[Any], low: float, hig
         )
 
 
-def _track_ids(path: Path, column: pa.ChunkedArray) -> npt.NDArray[np.int64] | None:
+def _track_ids(path: str | Path, column: pa.ChunkedArray) -> npt.NDArray[np.int64] | None:
     """Return the track id of each row, ``[R]``; None where there are none."""
     if column.null_count == len(column):
         return None

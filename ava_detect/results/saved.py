@@ -7,102 +7,22 @@ Times: a video file may be an excerpt of a movie (AVA's are), and csv files have
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ava_detect.errors import ConfigError, FormatError, shown
 from ava_detect.formats.json_values import LARGEST_SECONDS
-from ava_detect.results.manifest import VideoRecord, read_manifest, read_summary
 from ava_detect.results.people_table import PeopleTable
 from ava_detect.results.recorded_names import complete_label_map, recorded_names
 from ava_detect.results.results_file import RESULT_SUFFIXES, ResultsFile, name_actions, open_results
+from ava_detect.results.saved_run import SavedRun, SavedVideo, open_run, run_of_manifest
+from ava_detect.storage.addresses import Address
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.labels import LabelMap
 from ava_detect.structures.video_ids import composed
 from ava_detect.video.sources import LocalVideo, find_videos
-
-
-@dataclass(frozen=True)
-class AnnotatedFile:
-    """Metadata of a source video file, recorded when it was annotated; 0 where a value was not recorded.
-
-    Attributes:
-        num_bytes: Size of the file in bytes.
-        fps: Frame rate, in frames per second.
-        seconds: Duration in seconds.
-    """
-
-    num_bytes: int = 0
-    fps: float = 0.0
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class SavedVideo:
-    """Where the results of one video are on disk, and what was recorded about its source file.
-
-    Attributes:
-        video_id: Id of the video.
-        file: The results file; of several formats the most complete one. None where there are no results.
-        source: Path of the video file at the time of annotation; None where unknown.
-        annotated: Metadata of ``source`` at that time.
-        cuts_seconds: Times of hard cuts (shot boundaries) in seconds from the start of the file, ascending; empty where
-            they were not detected.
-        message: Why the results are incomplete; empty where they are complete.
-    """
-
-    video_id: str
-    file: Path | None
-    source: Path | None = None
-    annotated: AnnotatedFile = field(default_factory=AnnotatedFile)
-    cuts_seconds: tuple[float, ...] = ()
-    message: str = ""
-
-    @classmethod
-    def from_record(cls, record: VideoRecord, file: Path | None) -> SavedVideo:
-        """Build from a video's record in the manifest or summary of a run.
-
-        Args:
-            record: The record of the video.
-            file: The results file; None where there are no results.
-
-        Returns:
-            The video.
-        """
-        annotated = AnnotatedFile(record.source_bytes, record.source_fps, record.source_seconds)
-        message = (
-            record.message or record.warning or ("" if file is not None else "There are no results of this video.")
-        )
-        return cls(record.video_id, file, Path(record.source), annotated, record.cuts_seconds, message)
-
-
-@dataclass(frozen=True)
-class SavedRun:
-    """The videos of a run, with its settings.
-
-    Attributes:
-        videos: The videos, failed ones included.
-        settings: The settings of the run; empty where unknown.
-        note: A warning about the results, such as that the weights are untrained; empty where there is none.
-    """
-
-    videos: tuple[SavedVideo, ...]
-    settings: dict[str, Any] = field(default_factory=dict)
-    note: str = ""
-
-    def start_seconds(self, given: float | None) -> float:
-        """Return the time in the movie at which each video file starts.
-
-        Args:
-            given: A value in seconds that overrides the setting of the run; None for no override.
-
-        Returns:
-            The start in seconds; 0 where neither is known.
-        """
-        return float(self.settings.get("start_seconds", 0.0)) if given is None else given
 
 
 @dataclass(frozen=True)
@@ -165,6 +85,8 @@ class SavedResults:
         source: Path of the video file; None where it is unknown or no longer exists.
         start_seconds: Time in the movie, in seconds, at which the video file starts.
         note: A warning about the results, such as that the weights are untrained; empty where there is none.
+        address: Address from which the video was annotated; None for a file of this machine.
+        message: Why the results are incomplete; empty where they are complete.
     """
 
     video_id: str
@@ -174,6 +96,8 @@ class SavedResults:
     source: Path | None
     start_seconds: float
     note: str = ""
+    address: Address | None = None
+    message: str = ""
 
     def video(self) -> Path:
         """Return the path of the video file.
@@ -208,29 +132,98 @@ def read_saved_results(
     Raises:
         FormatError: There are no results, or a file cannot be read.
     """
-    options = options or ReadOptions()
-    run = open_run(Path(results))
-    start = run.start_seconds(options.start_seconds)
-    given_label_map, moved_videos = options.given_label_map(), options.moved_videos()
-    extra_actions = dict.fromkeys(also_actions, "")
+    yield from read_run(open_run(Path(results)), options or ReadOptions(), also_actions=also_actions)
+
+
+def read_run(
+    run: SavedRun, options: ReadOptions, *, also_actions: Iterable[int] = (), only: str | None = None
+) -> Iterator[SavedResults]:
+    """Read the results of the videos of a run.
+
+    Args:
+        run: The run.
+        options: Moved video files, label map and time offset.
+        also_actions: Action ids to add to the label map where the results lack them.
+        only: Id of the one video that is wanted; None for all.
+
+    Yields:
+        The results of each video; videos without results are skipped.
+
+    Raises:
+        FormatError: A file cannot be read.
+    """
+    reader = SavedReader(options, run.note, tuple(also_actions))
+    start_seconds = run.start_seconds(options.start_seconds)
     opened: dict[Path, ResultsFile] = {}
     for video in run.videos:
-        if video.file is None:
+        if video.file is None or only not in (None, video.video_id):
             continue
         if video.file not in opened:
             # A file with many videos is read once, as its videos are consecutive; only the last file stays in memory.
-            opened = {video.file: open_results(video.file, start_seconds=start)}
+            opened = {video.file: open_results(video.file, start_seconds=start_seconds)}
         file = opened[video.file]
-        names = given_label_map
-        if names is None and file.action_names and not any(file.action_names.values()):
+        recorded = None
+        if file.action_names and not any(file.action_names.values()):
             recorded = recorded_names(video.file)
-            names = None if recorded is None else recorded.label_map
-        label_map, _ = name_actions({**extra_actions, **file.action_names}, names)
+        names = None if recorded is None else recorded.label_map
+        yield reader.read(video, file, names, complete_label_map(video.file), start_seconds=start_seconds)
+
+
+class SavedReader:
+    """Reads the results of one video after another with the same options.
+
+    Args:
+        options: Moved video files and label map.
+        note: A warning about all results; empty where there is none.
+        also_actions: Action ids to add to the label map where the results lack them.
+
+    Raises:
+        FormatError: The label map of the options cannot be read.
+        VideoError: Their folder of videos does not exist, or holds no video.
+    """
+
+    def __init__(self, options: ReadOptions, note: str = "", also_actions: Sequence[int] = ()) -> None:
+        self._note = note
+        self._label_map, self._moved_videos = options.given_label_map(), options.moved_videos()
+        self._extra_actions = dict.fromkeys(also_actions, "")
+
+    def read(
+        self,
+        video: SavedVideo,
+        file: ResultsFile,
+        names: LabelMap | None = None,
+        complete: LabelMap | None = None,
+        *,
+        start_seconds: float = 0.0,
+    ) -> SavedResults:
+        """Read the results of one video.
+
+        Args:
+            video: The video.
+            file: The file with its results.
+            names: Names of the actions, for a file without any; None where none are known.
+            complete: All actions that the results could have had; None where unknown.
+            start_seconds: Time in the movie, in seconds, at which the video file starts.
+
+        Returns:
+            The results; a label map of the options takes precedence over the names of all others.
+
+        Raises:
+            FormatError: The file cannot be read.
+        """
+        label_map, _ = name_actions({**self._extra_actions, **file.action_names}, self._label_map or names)
         people = file.people(video.video_id, label_map).linked(video.cuts_seconds)
-        keyframes = keyframes_of(video.video_id, people, label_map)
-        choices = _choices(label_map, given_label_map or complete_label_map(video.file))
-        source = locate(video.video_id, video.source, moved_videos)
-        yield SavedResults(video.video_id, keyframes, label_map, choices, source, start, run.note)
+        return SavedResults(
+            video.video_id,
+            keyframes_of(video.video_id, people, label_map),
+            label_map,
+            _choices(label_map, self._label_map or complete),
+            locate(video.video_id, video.source, self._moved_videos),
+            start_seconds,
+            self._note or file.note,
+            video.address,
+            video.message,
+        )
 
 
 def _choices(label_map: LabelMap, known: LabelMap | None) -> LabelMap:
@@ -258,7 +251,7 @@ def inputs_of(results: str | Path, options: ReadOptions | None = None) -> dict[s
         VideoError: The folder of the moved videos does not exist, or holds no video.
     """
     options, folder = options or ReadOptions(), Path(results)
-    run = _from_manifest(folder)
+    run = run_of_manifest(folder)
     if run is None:
         # All files with the suffix of results may be read as results.
         files = [path for suffix in RESULT_SUFFIXES for path in folder.glob(f"*{suffix}")]
@@ -339,66 +332,3 @@ def locate(video_id: str, source: Path | None, videos: Sequence[LocalVideo]) -> 
     if by_name or by_id:
         return (by_name or by_id)[0]
     return source if source is not None and source.is_file() else None
-
-
-def open_run(results: Path) -> SavedRun:
-    """List the videos of a results folder or results file.
-
-    Args:
-        results: The output folder of a run, another folder that holds results files, or one results file.
-
-    Returns:
-        The videos; with the settings and the note of the run where the folder has a manifest.
-
-    Raises:
-        FormatError: There are no results, or a file cannot be read.
-    """
-    if results.is_file():
-        file = open_results(results)
-        if not file.video_ids:
-            raise FormatError(f"{results}: the file is empty; give results with at least one keyframe")
-        return SavedRun(tuple(SavedVideo(video_id, results) for video_id in file.video_ids))
-    if not results.is_dir():
-        raise FormatError(f"{results}: there is no such folder; give the output folder of `ava-detect annotate`")
-    run = _from_manifest(results) or _from_files(results)
-    if not run.videos:
-        raise FormatError(
-            f"{results} holds no results (NAME.jsonl, NAME.parquet or NAME.csv); give the output folder of "
-            "`ava-detect annotate`, or a file of results"
-        )
-    return run
-
-
-def _from_manifest(folder: Path) -> SavedRun | None:
-    """List the videos in the manifest, then those only in the summary (failed ones); None without a manifest."""
-    manifest = read_manifest(folder)
-    if manifest is None:
-        return None
-    note, summary_records = read_summary(folder)
-    records = manifest.records | {r.video_id: r for r in summary_records if r.video_id not in manifest.records}
-    videos = (SavedVideo.from_record(record, _most_complete_file(folder, record)) for record in records.values())
-    return SavedRun(tuple(videos), manifest.settings, note)
-
-
-def _most_complete_file(folder: Path, record: VideoRecord) -> Path | None:
-    """Return the video's results file in the most complete format; ``RESULT_SUFFIXES`` has the most complete first."""
-    names = [name for suffix in RESULT_SUFFIXES for name in record.outputs if name.endswith(suffix)]
-    return folder / names[0] if names else None
-
-
-def _from_files(folder: Path) -> SavedRun:
-    """List the videos of all results files in a folder; of several formats of a name, the most complete one is used."""
-    path_by_name: dict[str, Path] = {}
-    for suffix in RESULT_SUFFIXES:
-        for path in sorted(folder.glob(f"*{suffix}")):
-            path_by_name.setdefault(path.name.removesuffix(suffix), path)
-    videos: dict[str, SavedVideo] = {}
-    for _, path in sorted(path_by_name.items()):
-        for video_id in open_results(path).video_ids:
-            if video_id in videos:
-                raise FormatError(
-                    f"{shown(path)} and {shown(videos[video_id].file)} both hold results of {shown(video_id)}; give "
-                    "one of these files"
-                )
-            videos[video_id] = SavedVideo(video_id, path)
-    return SavedRun(tuple(videos.values()))

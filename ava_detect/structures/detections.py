@@ -6,7 +6,7 @@ Shapes: N people, C actions.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -158,17 +158,18 @@ class ActionDetections:
     def __len__(self) -> int:
         return len(self.person_scores)
 
-    def __getitem__(self, index: Index) -> ActionDetections:
+    def __getitem__(self, index: Index) -> Self:
         """Select people by a slice, a boolean mask ``[N]`` or indices."""
-        return ActionDetections(
-            self.video_id,
-            self.timestamp_seconds,
-            self.boxes_fraction[index],
-            self.person_scores[index],
-            self.action_scores[index],
-            self.action_ids,
-            None if self.track_ids is None else self.track_ids[index],
+        return replace(
+            self,
+            boxes_fraction=self.boxes_fraction[index],
+            person_scores=self.person_scores[index],
+            action_scores=self.action_scores[index],
+            track_ids=None if self.track_ids is None else self.track_ids[index],
         )
 
     def __repr__(self) -> str:
-        return f"ActionDetections({self.video_id!r}, t={self.timestamp_seconds:g}s, people={len(self)})"
+        return (
+            f"{type(self).__name__}({self.video_id!r}, t={self.timestamp_seconds:g}s, people={len(self)}, "
+            f"boxes_fraction={list(self.boxes_fraction.shape)}, action_scores={list(self.action_scores.shape)})"
+        )

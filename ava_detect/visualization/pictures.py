@@ -19,10 +19,10 @@ from ava_detect.results.saved import (
     SavedResults,
     inputs_of,
     keyframes_of,
-    open_run,
     read_saved_results,
     with_columns_of,
 )
+from ava_detect.results.saved_run import open_run
 from ava_detect.storage.file_names import file_stems
 from ava_detect.storage.outputs import begins_with, check_output_folder
 from ava_detect.structures import ActionDetections

@@ -26,7 +26,8 @@ from ava_detect.results.manifest import (
     read_summary,
 )
 from ava_detect.results.results_file import open_results
-from ava_detect.results.saved import SavedRun, open_run, read_saved_results
+from ava_detect.results.saved import read_saved_results
+from ava_detect.results.saved_run import SavedRun, open_run
 from ava_detect.storage.addresses import Address, address_of
 from ava_detect.structures.tubes import action_tubes
 

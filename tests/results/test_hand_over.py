@@ -245,7 +245,7 @@ def test_faults(results: Path, tmp_path: Path) -> None:
         hand_over(results, "coco", tmp_path, min_score=2)
     with pytest.raises(ConfigError, match="pictures are video, gif, contact-sheet, plots; got poster"):
         make_pictures(results, tmp_path, ["poster"])
-    with pytest.raises(FormatError, match="there is no such folder"):
+    with pytest.raises(FormatError, match="there is no such file or folder"):
         find_tubes(tmp_path / "nowhere", tmp_path / "tubes.csv")
 
 

@@ -15,7 +15,8 @@ from people import detections
 from ava_detect.errors import FormatError
 from ava_detect.formats.parquet import write_parquet
 from ava_detect.results.results_file import name_actions, open_results
-from ava_detect.results.saved import open_run, read_saved_results
+from ava_detect.results.saved import read_saved_results
+from ava_detect.results.saved_run import open_run
 from ava_detect.structures.labels import LabelMap
 
 BOXES = [(0.1, 0.2, 0.3, 0.8), (0.5, 0.2, 0.6, 0.8)]

@@ -55,7 +55,9 @@ def test_action_detections_number_their_actions_from_one():
     assert second.track_ids.tolist() == [8]
     assert second.person_scores.tolist() == [np.float32(0.4)]
     assert second.action_scores.shape == (1, 3)
-    assert repr(detections) == "ActionDetections('movie', t=3s, people=2)"
+    assert repr(detections) == (
+        "ActionDetections('movie', t=3s, people=2, boxes_fraction=[2, 4], action_scores=[2, 3])"
+    )
 
 
 def test_an_empty_keyframe_has_its_columns():

@@ -16,6 +16,8 @@ T*H*W positions, P pooled positions, I inner channels. Maps are ``[B * T, C, H, 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import islice
 from typing import cast
 
 import torch
@@ -24,12 +26,13 @@ from torch.nn import functional
 
 from ava_detect.models.blocks import Bottleneck, ConvBN, Stage, Stem
 from ava_detect.models.fused import tapwise, winograd
-from ava_detect.models.fused.conv import FusedConv, folded
+from ava_detect.models.fused.conv import FusedConv, folded, rounded
 from ava_detect.models.fused.tapwise import TapwiseConv
 from ava_detect.models.fused.winograd import WinogradConv
 from ava_detect.models.laterals import Lateral
 from ava_detect.models.nonlocal_block import NonLocalBlock
 from ava_detect.models.slowfast import STAGES, Pathway, SlowFast
+from ava_detect.models.torch_threads import run_one_thread_each
 
 # A fast stem has 8 output channels, but a matrix unit computes 32 at a time: several frames are computed together.
 _STEM_CHANNELS_AT_ONCE = 32
@@ -56,10 +59,12 @@ class FusedSlowFast:
             for stage in STAGES
             if "fast" in backbone.pathways
         ]
-        self._stages: list[dict[Pathway, list[Block]]] = []
-        for stage in STAGES:
-            branches = cast(nn.ModuleDict, backbone.get_submodule(f"res{stage}"))
-            self._stages.append({p: _blocks(cast(Stage, branches[p]), dtype) for p in backbone.pathways})
+        branches = [cast(nn.ModuleDict, backbone.get_submodule(f"res{stage}")) for stage in STAGES]
+        modules = [module for branch in branches for p in backbone.pathways for module in cast(Stage, branch[p])]
+        blocks = iter(run_one_thread_each(partial(_block, module, dtype) for module in modules))
+        self._stages: list[dict[Pathway, list[Block]]] = [
+            {p: list(islice(blocks, len(cast(Stage, branch[p])))) for p in backbone.pathways} for branch in branches
+        ]
 
     def __call__(self, clip: Tensor) -> list[Tensor]:
         """Compute the features of a clip.
@@ -98,7 +103,7 @@ class _Conv:
     """A ``Conv3d`` that is spatial or temporal, with its batch norm, on maps."""
 
     def __init__(self, conv: nn.Conv3d, norm: nn.Module | None, dtype: torch.dtype) -> None:
-        weight, bias = folded(conv, norm)
+        weight, scale, bias = folded(conv, norm)
         kernel, stride, padding, dilation = conv.kernel_size, conv.stride, conv.padding, conv.dilation
         assert isinstance(padding, tuple), "the network's convolutions pad by numbers"
         self._is_temporal = kernel[0] > 1
@@ -111,11 +116,12 @@ class _Conv:
             weight, stride, padding, dilation = weight[:, :, 0], stride[1:], padding[1:], dilation[1:]
         self._conv: FusedConv | WinogradConv | TapwiseConv
         if winograd.pays(weight, stride, dtype):
-            self._conv = WinogradConv(weight, bias, dilation=dilation)
+            self._conv = WinogradConv(weight, bias, scale=scale, dilation=dilation)
         elif tapwise.pays(weight, stride, dtype):
-            self._conv = TapwiseConv(weight, bias, dtype=dtype)
+            self._conv = TapwiseConv(weight, bias, scale=scale, dtype=dtype)
         else:
-            self._conv = FusedConv(weight, bias, stride=stride, padding=padding, dilation=dilation, dtype=dtype)
+            weight = rounded(weight, scale, dtype)
+            self._conv = FusedConv(weight, bias, stride=stride, padding=padding, dilation=dilation)
 
     @classmethod
     def of(cls, module: ConvBN, dtype: torch.dtype) -> _Conv:
@@ -147,7 +153,7 @@ class _Stem:
     """
 
     def __init__(self, stem: Stem, dtype: torch.dtype) -> None:
-        self._weight, self._bias = folded(stem.conv, stem.bn)  # [C, 3, t, 7, 7]
+        self._weight, self._scale, self._bias = folded(stem.conv, stem.bn)  # weight [C, 3, t, 7, 7]
         _, height, width = stem.conv.kernel_size
         self._kernel = stem.conv.kernel_size[0]
         self._max_at_once = max(1, _STEM_CHANNELS_AT_ONCE // self._weight.shape[0]) if self._kernel > 1 else 1
@@ -195,13 +201,14 @@ class _Stem:
             weight = self._weight.new_zeros(at_once, channels, at_once + kernel - 1, colours, *self._weight.shape[3:])
             for i in range(at_once):
                 weight[i, :, i : i + kernel] = self._weight.transpose(1, 2)
+            weight = weight.flatten(2, 3).flatten(0, 1)  # [g * C, (g + t - 1) * 3, 7, 7]
+            scale = None if self._scale is None else self._scale.repeat(at_once)
             self._convs[at_once] = FusedConv(
-                weight.flatten(2, 3).flatten(0, 1),  # [g * C, (g + t - 1) * 3, 7, 7]
+                rounded(weight, scale, self._dtype),
                 self._bias.repeat(at_once),
                 stride=self._stride,
                 padding=self._padding,
                 dilation=(1, 1),
-                dtype=self._dtype,
             )
         return self._convs[at_once]
 
@@ -281,12 +288,11 @@ class _NonLocal:
         return self._out.add_to(maps, attended_maps, relu=False)
 
 
-def _blocks(stage: Stage, dtype: torch.dtype) -> list[Block]:
-    """The fused form of each block of a stage, in order."""
-    return [
+def _block(module: nn.Module, dtype: torch.dtype) -> Block:
+    """The fused form of a block of a stage."""
+    return (
         _NonLocal(module, dtype) if isinstance(module, NonLocalBlock) else _Bottleneck(cast(Bottleneck, module), dtype)
-        for module in stage
-    ]
+    )
 
 
 def _as_clips(maps: Tensor, num_frames: int) -> Tensor:

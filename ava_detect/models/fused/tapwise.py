@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ava_detect.models.fused.conv import FusedConv, has_fused_ops
+from ava_detect.models.fused.conv import FusedConv, has_fused_ops, rounded
 
 TAPS = 3
 # Narrower layers are bound by memory bandwidth in either form: measured at 64.
@@ -44,22 +44,22 @@ def pays(weight: Tensor, stride: Sequence[int], dtype: torch.dtype) -> bool:
 class TapwiseConv:
     """A 3 x 1 convolution that keeps the maps' size, with optional ReLU."""
 
-    def __init__(self, weight: Tensor, bias: Tensor, *, dtype: torch.dtype) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor, *, scale: Tensor | None = None, dtype: torch.dtype) -> None:
         """Create one 1 x 1 convolution per tap; the middle one has the bias.
 
         Args:
             weight: ``[O, I, 3, 1]``.
             bias: ``[O]``.
+            scale: Factor of each output channel, float64 ``[O]``; None for 1.
             dtype: Type of the maps.
         """
         self._previous, self._current, self._next = (
             FusedConv(
-                weight[:, :, tap : tap + 1],  # [O, I, 1, 1]
+                rounded(weight[:, :, tap : tap + 1], scale, dtype),  # [O, I, 1, 1]
                 bias if tap == TAPS // 2 else torch.zeros_like(bias),
                 stride=(1, 1),
                 padding=(0, 0),
                 dilation=(1, 1),
-                dtype=dtype,
             )
             for tap in range(TAPS)
         )

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ava_detect.models.fused.conv import FusedConv, has_fused_ops
+from ava_detect.models.fused.conv import FusedConv, float64_blocks, has_fused_ops
 
 TAPS, _RESULTS, _PRODUCTS = 3, 4, 6
 # The sums cost as much memory traffic as they save arithmetic where there are fewer channels: measured at 128.
@@ -70,24 +70,30 @@ def pays(weight: Tensor, stride: Sequence[int], dtype: torch.dtype) -> bool:
 class WinogradConv:
     """A float32 convolution with three taps on the first axis that keeps the maps' size, with optional ReLU."""
 
-    def __init__(self, weight: Tensor, bias: Tensor, *, dilation: Sequence[int]) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor, *, scale: Tensor | None = None, dilation: Sequence[int]) -> None:
         """Transform the weights into those of the six products.
 
         Args:
-            weight: float64 ``[O, I, 3, k]``.
+            weight: ``[O, I, 3, k]``.
             bias: ``[O]``.
+            scale: Factor of each output channel, float64 ``[O]``; None for 1.
             dilation: Dilation along and across the axis.
         """
         self._dilation = dilation[0]
-        product_weights = torch.einsum("pt,oitx->poix", weight.new_tensor(_TAP_FACTORS), weight)  # [P, O, I, k]
+        outputs, inputs, _, across = weight.shape
+        product_weights = [weight.new_empty(outputs, inputs, 1, across, dtype=torch.float32) for _ in range(_PRODUCTS)]
+        tap_factors = weight.new_tensor(_TAP_FACTORS, dtype=torch.float64)
+        for rows, block in float64_blocks(weight, scale):
+            products = torch.einsum("pt,oitx->poix", tap_factors, block)
+            for product_weight, product in zip(product_weights, products, strict=True):
+                product_weight[rows, :, 0] = product
         self._convs = [
             FusedConv(
-                product_weight[:, :, None],  # [O, I, 1, k]
+                product_weight,
                 bias if number == _PRODUCT_WITH_BIAS else torch.zeros_like(bias),
                 stride=(1, 1),
                 padding=(0, weight.shape[3] // 2 * dilation[1]),
                 dilation=(1, dilation[1]),
-                dtype=torch.float32,
             )
             for number, product_weight in enumerate(product_weights)
         ]

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 from ava_detect.errors import FormatError, shown
 from ava_detect.formats.parquet_reader import iter_parquet
 from ava_detect.results.collect import iter_videos, open_dataset
-from ava_detect.results.saved import ReadOptions, SavedRun, SavedVideo
+from ava_detect.results.saved import ReadOptions
+from ava_detect.results.saved_run import SavedRun, SavedVideo
 from ava_detect.storage.outputs import refuse_same_address
 from ava_detect.storage.scratch import scratch_folder
 from ava_detect.visualization.page.write_page import PageOptions, VisualizeSummary, write_page

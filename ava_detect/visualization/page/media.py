@@ -19,7 +19,7 @@ from urllib.parse import quote
 from PIL import Image
 
 from ava_detect.errors import VideoError
-from ava_detect.results.saved import AnnotatedFile
+from ava_detect.results.saved_run import AnnotatedFile
 from ava_detect.storage.local_files import atomic_path
 from ava_detect.structures import Frame
 from ava_detect.video.container import choose_stream, open_container

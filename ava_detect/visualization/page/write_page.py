@@ -16,7 +16,8 @@ from ava_detect.formats.row_checks import check_boxes
 from ava_detect.results.people_table import PeopleTable
 from ava_detect.results.recorded_names import recorded_names
 from ava_detect.results.results_file import ResultsFile, name_actions, open_results
-from ava_detect.results.saved import ReadOptions, SavedRun, SavedVideo, locate, open_run
+from ava_detect.results.saved import ReadOptions, locate
+from ava_detect.results.saved_run import SavedRun, SavedVideo, open_run
 from ava_detect.structures.labels import NO_ACTION
 from ava_detect.structures.progress import OnProgress, Progress
 from ava_detect.visualization.page.folder import VideoEntry, finish_folder, key_of, start_folder, write_video

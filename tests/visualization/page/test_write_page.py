@@ -213,7 +213,7 @@ def test_ground_truth_of_other_times_and_of_other_videos(movie, tmp_path):
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda p: p / "none", "there is no such folder; give the output folder of `ava-detect annotate`"),
+        (lambda p: p / "none", "there is no such file or folder; give the output folder of `ava-detect annotate`"),
         (lambda p: p, "holds no results (NAME.jsonl, NAME.parquet or NAME.csv)"),
     ],
 )
