@@ -45,7 +45,7 @@ def run_in_terminal(command: Sequence[str | Path], columns: int) -> tuple[int, s
 
 def lines_shown(written: str) -> list[str]:
     """Return each line that stood in the terminal at some time, in order, without control sequences."""
-    lines = []
+    lines: list[str] = []
     for line in re.split(r"\x1b\[2K|[\r\n]+", written):
         text = _ESCAPES.sub("", line).rstrip()
         if text and text not in lines[-1:]:
