@@ -31,7 +31,7 @@ def test_it_says_the_score_what_it_cost_and_where_everything_is(run_cli, work, t
     code, out, err = run_cli(*call(work, tmp_path))
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    assert lines[0] == "1 video, 2 keyframes, 2 clips, 2 people, 160 rows"
+    assert lines[0] == "1 video, 2 keyframes, 2 clips, 2 boxes, 160 rows"
     assert [line.split()[0] for line in lines[1:5]] == ["data", "detection", "action", "evaluation"]
     assert "clips a second" in lines[5]
     assert "NOTE: untrained network" in out
