@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -63,6 +63,8 @@ class VideoAnnotator:
         self.settings = settings
         self.device = resolve_device(settings.device)
         self.weights_report: WeightsReport | None = None
+        label_map = label_map_of(config)
+        self._written = settings.score_rules.for_classes(label_map)
         on_stage("loading the person detector")
         if head_start is not None and head_start.detector is not None:
             detector = head_start.detector.result()
@@ -81,7 +83,7 @@ class VideoAnnotator:
         self.pipeline = Pipeline(
             detector,
             planned if scorer is None else scorer,
-            label_map=label_map_of(config),
+            label_map=label_map,
             every_seconds=settings.every_seconds,
             new_person_score=settings.new_person_score or 0.0,
         )
@@ -172,15 +174,15 @@ class VideoAnnotator:
                     settings.formats,
                     self.pipeline.label_map,
                     start_seconds=start_seconds,
-                    min_score=settings.min_score,
                     note=settings.note,
                 )
             )
-            for keyframe in run:
-                write(keyframe)
-                num_rows += int((keyframe.action_scores >= settings.min_score).sum())
+            for scored in run:
+                keyframe, kept = self._written(scored)
+                write(keyframe, kept)
+                num_rows += int(kept.sum())
                 if settings.draw:
-                    keyframes.append(keyframe)
+                    keyframes.append(self._written.drawn(keyframe, kept))
                 report(keyframe.timestamp_seconds, run.video.info.duration_seconds)
             damage = run.video.damage()
             names = [result_path(out, name, suffix).name for suffix in settings.formats]
@@ -206,6 +208,8 @@ class VideoAnnotator:
             keyframe_seconds=self.settings.every_seconds,
             cuts_seconds=run.cuts_seconds,
         )
+        if self._written.least_drawn is not None:
+            options = replace(options, min_score=self._written.least_drawn)
         with run.timed("draw"):
             draw_video(
                 reported_frames(VideoReader(run.video.path), partial(report, stage="drawing")),
