@@ -16,6 +16,9 @@ from videos import constant_rate, write_numbered_video
 
 from ava_detect.config.build import build_model
 from ava_detect.formats.ava_csv import AvaTable, write_ava_table
+from ava_detect.models.network_options import resolve_device
+from ava_detect.models.zoo_table import recommended_for
+from ava_detect.storage.cache import CACHE_VARIABLE
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -42,6 +45,11 @@ def folder_of_readme(tmp_path_factory):
         found = AvaTable.from_columns(["movie"], [902], boxes, actions, scores=[score])
         write_ava_table(folder / f"{name}.csv", found)
     save_pyslowfast(build_model("slowfast_r50_32x2"), folder / "SLOWFAST_32x2_R50_SHORT.pyth")
+    # The recommended weights, with random numbers, as if they had been downloaded.
+    recommended = recommended_for(resolve_device("auto"))
+    (folder / "cache").mkdir()
+    cached = folder / "cache" / f"{recommended.name}{Path(recommended.address).suffix}"
+    save_pyslowfast(build_model(recommended.config), cached)
     return folder
 
 
@@ -57,7 +65,7 @@ def test_every_command_runs(folder_of_readme, command):
         command,
         shell=True,
         cwd=folder_of_readme,
-        env={**os.environ, "PATH": path},
+        env={**os.environ, "PATH": path, CACHE_VARIABLE: str(folder_of_readme / "cache")},
         capture_output=True,
         text=True,
         check=False,
