@@ -16,14 +16,15 @@ FLOORS = (
     ("storage", "structures"),
     ("formats", "models", "video"),
     ("config", "detectors", "evaluation", "results"),
-    ("datasets", "inference", "visualization"),
+    ("datasets", "visualization"),
+    ("inference",),
     ("annotation", "benchmark", "training"),
     ("cli",),
 )
 # Rooms whose modules can all be imported without loading PyTorch.
 TORCH_FREE = ("errors", "environment", "storage", "structures", "formats", "evaluation", "results", "visualization")
 # Rooms that may use config objects; the others take plain keyword arguments.
-CONFIG_USERS = ("annotation", "benchmark", "cli", "config", "datasets", "training")
+CONFIG_USERS = ("annotation", "benchmark", "cli", "config", "datasets", "inference", "training")
 
 FLOOR_OF_ROOM = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or not path.stem.startswith("__"))

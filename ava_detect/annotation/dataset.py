@@ -175,6 +175,7 @@ def annotate_dataset(
         tuple(state.problems),
         state.interrupted,
         state.num_before,
+        out,
     )
 
 

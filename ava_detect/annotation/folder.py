@@ -135,7 +135,8 @@ class _FolderRun:
         totals = Totals()
         for record in records:
             totals.add(record)
-        return AnnotateSummary(self._manifest.settings, weights, note, totals, tuple(records), self.interrupted)
+        settings, out = self._manifest.settings, self._manifest.out
+        return AnnotateSummary(settings, weights, note, totals, tuple(records), self.interrupted, out=out)
 
 
 def _videos_of(sources: Sequence[str | Path], out: Path) -> list[SourceVideo]:

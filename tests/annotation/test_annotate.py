@@ -374,9 +374,7 @@ def test_a_wrong_call_is_refused_before_weights_are_downloaded_or_a_network_is_b
 
 @pytest.mark.parametrize("boxes", ["video,0,0.1,0.1,0.2,nonsense\n", '{"images": 3}'])
 def test_boxes_that_cannot_be_read_are_refused_before_a_network_is_built(work, boxes, monkeypatch):
-    monkeypatch.setattr(
-        "ava_detect.annotation.video_annotator.build_with_weights", lambda *_: pytest.fail("it was built")
-    )
+    monkeypatch.setattr("ava_detect.inference.build.build_with_weights", lambda *_: pytest.fail("it was built"))
     (work / "bad.json" if boxes.startswith("{") else work / "bad.csv").write_text(boxes)
     with pytest.raises(AvaDetectError, match=r"bad\."):
         run(work, boxes=work / ("bad.json" if boxes.startswith("{") else "bad.csv"))
