@@ -107,7 +107,7 @@ def benchmark(
     from ava_detect.config.choice import choose_network
 
     # What is wrong about them is said before PyTorch is loaded.
-    choice = choose_network(weights, config, overrides=overrides or (), device=device)
+    choice = choose_network(weights, config, overrides=overrides or (), device=device).announce()
     with progress_bar(show=not quiet) as on_progress:
         choice.weights_file(on_progress)
     from ava_detect.benchmark import PeopleOptions, SplitOptions, run_benchmark
@@ -116,8 +116,8 @@ def benchmark(
     try:
         with progress_bar(show=not quiet) as on_progress:
             result = run_benchmark(
-                config,
-                weights,
+                choice.config,
+                choice.weights,
                 out,
                 overrides=overrides or (),
                 split=SplitOptions(videos, ground_truth, exclude, start_seconds),
