@@ -6,7 +6,7 @@ A video that fails is recorded and the others go on.
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from ava_detect.annotation.engines.base import Engine
 from ava_detect.annotation.engines.settings import ClusterSettings, build_engine
 from ava_detect.annotation.engines.worker_count import sensible_workers
+from ava_detect.annotation.head_start import give_head_start
 from ava_detect.annotation.model_server import ModelServer
 from ava_detect.annotation.preflight import NetworkFacts, check_network, facts_of
 from ava_detect.annotation.settings import AnnotateSettings, RunOptions
@@ -63,35 +64,39 @@ def annotate_folder(
     if run.workers is None or (run.workers == "auto" and len(videos) == 1):
         run = replace(run, workers=1)
     in_this_process = run.workers == 1 and run.cluster is None and run.limits is None
-    if in_this_process:
-        # PyTorch is loaded only in a process that runs a network.
-        from ava_detect.annotation.video_annotator import VideoAnnotator
-
-        annotator = VideoAnnotator(local)
-        facts = facts_of(annotator)
-        local = facts.settings_of(local)
-    else:
-        facts = check_network(local)
-        local = facts.settings_of(local)
-        engine_work = _engine_work(local, out, len(videos), run, facts)
-    weights = facts.with_address(settings.weights).weights
-    _make_writable(out)
-    manifest = Manifest(out, local.fingerprint(weights), resume=run.resume)
-    folder_run = _FolderRun(videos, manifest, run)
-    try:
+    with ExitStack() as ends:
         if in_this_process:
-            for video in folder_run.waiting:
-                try:
-                    record = annotator.annotate(video, out, folder_run.heartbeat)
-                except Exception as error:  # Whatever one video does must not stop the others; its record says why.
-                    record = failed_record(video, message_of(error))
-                folder_run.finish(record)
-        elif folder_run.waiting:
-            with closing(_on_engine(engine_work, folder_run)) as records:
-                for record in records:
+            # An earlier run may have finished the first video.
+            is_fresh = not (out / MANIFEST).exists()
+            head_start = give_head_start(local, videos[0] if is_fresh and videos else None)
+            # PyTorch is loaded only in a process that runs a network.
+            from ava_detect.annotation.video_annotator import VideoAnnotator
+
+            annotator = ends.enter_context(closing(VideoAnnotator(local, head_start=head_start)))
+            facts = facts_of(annotator)
+            local = facts.settings_of(local)
+        else:
+            facts = check_network(local)
+            local = facts.settings_of(local)
+            engine_work = _engine_work(local, out, len(videos), run, facts)
+        weights = facts.with_address(settings.weights).weights
+        _make_writable(out)
+        manifest = Manifest(out, local.fingerprint(weights), resume=run.resume)
+        folder_run = _FolderRun(videos, manifest, run)
+        try:
+            if in_this_process:
+                for video in folder_run.waiting:
+                    try:
+                        record = annotator.annotate(video, out, folder_run.heartbeat)
+                    except Exception as error:  # Whatever one video does must not stop the others; its record says why.
+                        record = failed_record(video, message_of(error))
                     folder_run.finish(record)
-    except KeyboardInterrupt:
-        folder_run.interrupted = True
+            elif folder_run.waiting:
+                with closing(_on_engine(engine_work, folder_run)) as records:
+                    for record in records:
+                        folder_run.finish(record)
+        except KeyboardInterrupt:
+            folder_run.interrupted = True
     summary = folder_run.summary(weights, local.note)
     write_summary(out, summary.to_json())
     return summary

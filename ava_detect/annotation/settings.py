@@ -15,7 +15,7 @@ from ava_detect.errors import ConfigError, shown, suggestion
 from ava_detect.formats.writers import check_formats
 from ava_detect.models.network_options import check_names
 from ava_detect.models.zoo import note_on_weights, weights_file
-from ava_detect.storage.local_files import sha256_of
+from ava_detect.storage.file_hashes import sha256_of
 from ava_detect.structures.clip import keyframe_times
 from ava_detect.structures.progress import OnProgress, Progress
 

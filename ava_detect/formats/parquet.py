@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ava_detect.formats.arrow_files import open_native
+from ava_detect.formats.arrow_files import number_column, open_native, text_column
 from ava_detect.storage.local_files import atomic_path
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.labels import LabelMap
@@ -121,18 +121,18 @@ def keyframe_to_table(keyframe: ActionDetections, label_map: LabelMap, *, min_sc
     ids = keyframe.action_ids[columns]  # [R]
     actions = {action.id: action for action in label_map}
     rows = len(people)
-    tracks = pa.nulls(rows, pa.int64()) if keyframe.track_ids is None else pa.array(keyframe.track_ids[people])
+    tracks = pa.nulls(rows, pa.int64()) if keyframe.track_ids is None else number_column(keyframe.track_ids[people])
     return pa.table(
         [
-            pa.array([keyframe.video_id] * rows, _TEXT),
-            pa.array(np.full(rows, keyframe.timestamp_seconds)),
+            text_column([keyframe.video_id] * rows),
+            number_column(np.full(rows, keyframe.timestamp_seconds)),
             tracks,
-            *(pa.array(corner[people]) for corner in keyframe.boxes_fraction.T),
-            pa.array(keyframe.person_scores[people]),
-            pa.array(ids.astype(np.int32)),
-            pa.array([actions[i].name if i in actions else None for i in ids.tolist()], _TEXT),
-            pa.array([actions[i].kind.value if i in actions else None for i in ids.tolist()], _TEXT),
-            pa.array(keyframe.action_scores[people, columns]),
+            *(number_column(corner[people]) for corner in keyframe.boxes_fraction.T),
+            number_column(keyframe.person_scores[people]),
+            number_column(ids.astype(np.int32)),
+            text_column([actions[i].name if i in actions else None for i in ids.tolist()]),
+            text_column([actions[i].kind.value if i in actions else None for i in ids.tolist()]),
+            number_column(keyframe.action_scores[people, columns]),
         ],
         schema=SCHEMA,
     )
