@@ -80,6 +80,7 @@ def annotate_folder(
             local = facts.settings_of(local)
             engine_work = _engine_work(local, out, len(videos), run, facts)
         weights = facts.with_address(settings.weights).weights
+        local.warn_of_other_weights(weights)
         _make_writable(out)
         manifest = Manifest(out, local.fingerprint(weights), resume=run.resume)
         folder_run = _FolderRun(videos, manifest, run)
@@ -179,6 +180,8 @@ def _check_free(out: Path, videos: Sequence[SourceVideo], settings: AnnotateSett
         "boxes": (settings.detector or "").removeprefix("boxes:").partition("?")[0],
         "weights": settings.weights,
         "config": settings.config,
+        "thresholds": None if settings.thresholds is None else settings.thresholds.source,
+        "calibration": None if settings.calibration is None else settings.calibration.path or None,
     }
     is_run = (out / MANIFEST).is_file()
     check_output_folder(out, [*names, MANIFEST, SUMMARY], inputs, is_own=lambda path: is_run, overwrite=None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ava_detect.annotation.head_start import HeadStart
@@ -59,6 +59,8 @@ class VideoAnnotator:
         self.settings = settings
         self.device = resolve_device(settings.device)
         self.weights_report: WeightsReport | None = None
+        label_map = label_map_of(config)
+        self._written = settings.score_rules.for_classes(label_map)
         if head_start is not None and head_start.detector is not None:
             detector = head_start.detector.result()
         else:
@@ -76,7 +78,7 @@ class VideoAnnotator:
         self.pipeline = Pipeline(
             detector,
             planned if scorer is None else scorer,
-            label_map=label_map_of(config),
+            label_map=label_map,
             every_seconds=settings.every_seconds,
             new_person_score=settings.new_person_score or 0.0,
         )
@@ -159,15 +161,15 @@ class VideoAnnotator:
                     settings.formats,
                     self.pipeline.label_map,
                     start_seconds=start_seconds,
-                    min_score=settings.min_score,
                     note=settings.note,
                 )
             )
-            for keyframe in run:
-                write(keyframe)
-                num_rows += int((keyframe.action_scores >= settings.min_score).sum())
+            for scored in run:
+                keyframe, kept = self._written(scored)
+                write(keyframe, kept)
+                num_rows += int(kept.sum())
                 if settings.draw:
-                    keyframes.append(keyframe)
+                    keyframes.append(self._written.drawn(keyframe, kept))
                 if heartbeat is not None:
                     duration = run.video.info.duration_seconds
                     heartbeat(VideoPosition(source.video_id, keyframe.timestamp_seconds, duration))
@@ -189,6 +191,8 @@ class VideoAnnotator:
             keyframe_seconds=self.settings.every_seconds,
             cuts_seconds=run.cuts_seconds,
         )
+        if self._written.least_drawn is not None:
+            options = replace(options, min_score=self._written.least_drawn)
         with run.timed("draw"):
             draw_video(
                 VideoReader(run.video.path),

@@ -154,6 +154,11 @@ def benchmark_detector(
         settings=run.settings,
         weights=weights,
         files={"detections": DETECTIONS, "detections_by_video": PARTS},
+        inputs={
+            name: str(path.resolve())
+            for name, path in (("ground_truth", split.ground_truth), ("exclude", split.exclude))
+            if path is not None
+        },
     )
 
 

@@ -12,6 +12,7 @@ import typer
 
 from ava_detect.cli import options
 from ava_detect.cli.console import complain, results_beside, say
+from ava_detect.errors import ConfigError, shown
 
 
 def collect(
@@ -43,6 +44,8 @@ def collect(
     from ava_detect.visualization.page.dataset_page import collect_page
 
     if out.name.endswith((".csv", ".csv.gz")) or is_stream(out):
+        if videos is not None:
+            raise ConfigError(f"`videos` is for the page, and `out`, {shown(out)}, gets a csv; leave one of them out")
         results_beside(out)
         count = collect_csv(dataset, out, only=only, min_score=min_score, overwrite=overwrite)
         if not quiet:
