@@ -6,12 +6,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ava_detect.cli.console import err
-from ava_detect.structures.progress import OnProgress
-from ava_detect.structures.progress import Progress as Report
+
+if TYPE_CHECKING:
+    from ava_detect.structures.progress import OnProgress
+    from ava_detect.structures.progress import Progress as Report
 
 
 @contextmanager
