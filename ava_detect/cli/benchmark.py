@@ -110,7 +110,7 @@ def benchmark(
     from ava_detect.config.choice import choose_network
 
     # What is wrong about them is said before PyTorch is loaded.
-    choice = choose_network(weights, config, overrides=overrides or (), device=device)
+    choice = choose_network(weights, config, overrides=overrides or (), device=device).announce()
     try:
         with progress_bar(show=not quiet) as on_progress:
             choice.weights_file(on_progress)
@@ -119,8 +119,8 @@ def benchmark(
             from ava_detect.models.network_options import NetworkOptions
 
             result = run_benchmark(
-                config,
-                weights,
+                choice.config,
+                choice.weights,
                 out,
                 overrides=overrides or (),
                 split=SplitOptions(videos, ground_truth, exclude, start_seconds),
