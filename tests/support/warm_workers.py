@@ -13,6 +13,7 @@ import site
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from types import SimpleNamespace
 from typing import Any
@@ -51,6 +52,8 @@ def _run(environment: Mapping[str, str], target: Callable[..., None], *arguments
 def use_warm_workers(patch: pytest.MonkeyPatch) -> None:
     """Start the workers and servers of runs on this machine as such forks."""
     multiprocessing.set_forkserver_preload(_LOADED)
+    # Now, so that no plugin of a later test gets into it.
+    forkserver.ensure_running()
     context = SimpleNamespace(Pipe=multiprocessing.Pipe, Process=_process)
     ours = SimpleNamespace(**{**vars(multiprocessing), "get_context": lambda method: context})
     patch.setattr(watched_process, "multiprocessing", ours)
