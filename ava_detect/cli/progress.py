@@ -17,7 +17,8 @@ from ava_detect.structures.progress import Progress as Report
 @contextmanager
 def progress_bar(*, show: bool) -> Iterator[OnProgress | None]:
     """Yield what a long call reports to: a line for each unit of work, where stderr is a terminal; None elsewhere."""
-    if not (show and err.is_terminal):
+    # A notebook asks for colours (FORCE_COLOR), for which Rich takes it for a terminal; a moving line it cannot show.
+    if not (show and err.is_terminal and err.file.isatty()):
         yield None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[count]}"), TimeElapsedColumn())
