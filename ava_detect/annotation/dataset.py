@@ -66,7 +66,7 @@ class RunState:
             self.totals.add(record)
             if (record.status != "done" or record.warning) and len(self.problems) < _MAX_PROBLEMS_HELD:
                 self.problems.append(record)
-        self._report()
+        self._report(VideoPosition(record.video_id, 0.0, None), record)
 
     def put_failure(self, source: SourceVideo, reason: str, tries: int = 1) -> None:
         """Note a failed video beside the results, and count it.
@@ -98,9 +98,14 @@ class RunState:
         Args:
             position: The keyframe that was written last.
         """
-        self._report(position.video_id, position.position_seconds)
+        self._report(position)
 
-    def _report(self, video_id: str = "", second: float = 0.0) -> None:
+    def listed(self) -> None:
+        """Report that the number of all videos is known."""
+        self.all_listed = True
+        self._report(VideoPosition("", 0.0, None))
+
+    def _report(self, position: VideoPosition, result: VideoRecord | None = None) -> None:
         if self._on_progress is None:
             return
         totals = self.totals
@@ -108,11 +113,14 @@ class RunState:
             "videos",
             self.num_before + totals.done + totals.damaged + totals.failed,
             self.num_listed if self.all_listed else None,
-            video_id,
-            second,
+            position.video_id,
+            position.position_seconds,
+            position.duration_seconds,
             failed=totals.failed,
             done_before=self.num_before,
             elapsed_seconds=time.time() - self._started,
+            result=result,
+            stage=position.stage,
         )
         self._on_progress(progress)
 
@@ -152,6 +160,7 @@ def annotate_dataset(
     """
     local = settings.with_weights_file(run.on_progress)
     is_local = run.engine == "local"
+    run.report_stage("checking the network")
     # What is wrong with the network is said before anything is written; the driver of a cluster may have no GPU.
     facts = check_network(local if is_local else _on_driver(local)).with_address(settings.weights)
     if is_local:
@@ -161,12 +170,14 @@ def annotate_dataset(
     local.warn_of_other_weights(facts.weights)
     fingerprint = local.fingerprint(facts.weights)
     about = {"weights": facts.weights, "note": local.note, "versions": versions()}
+    run.report_stage("opening the dataset")
     results = ResultsDataset.begin(out, fingerprint, about, resume=run.resume)
     # A name or an address is resolved by every machine for itself; a file's path is the same on all of them.
     named = local if is_file(settings.weights) else settings
     sha256, servers = facts.weights["sha256"], engine.servers
     work = VideoWork(named, IntoDataset(results), sha256, engine.cores_per_worker, served=servers is not None)
     server = None if servers is None else ModelServer(named, sha256, servers.cores)
+    run.report_stage("starting the workers")
     state = run_tasks(sources, results, engine, work, server, run.on_progress)
     return AnnotateSummary(
         fingerprint,
@@ -176,7 +187,7 @@ def annotate_dataset(
         tuple(state.problems),
         state.interrupted,
         state.num_before,
-        out,
+        out=out,
     )
 
 
@@ -251,7 +262,7 @@ def _tasks(
             yield DatasetTask(source, again=True)
         else:
             state.found_finished(results.problem("damaged", key) if key in damaged else None)
-    state.all_listed = True
+    state.listed()
 
 
 @contextmanager

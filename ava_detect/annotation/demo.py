@@ -17,7 +17,7 @@ from ava_detect.formats.ava_table import AvaTable
 from ava_detect.formats.jsonl import read_jsonl
 from ava_detect.structures import boxes as box_ops
 from ava_detect.structures.labels import LabelMap
-from ava_detect.structures.progress import OnProgress
+from ava_detect.structures.progress import OnProgress, report_stage
 
 DEMO_SEED = 28  # many actions in a short movie; training had other seeds
 DEMO_SECONDS = 16.0
@@ -54,13 +54,14 @@ def run_demo(out: str | Path, *, on_progress: OnProgress | None = None) -> DemoR
 
     Args:
         out: The folder; results of an earlier demo in it are replaced.
-        on_progress: Told of the videos.
+        on_progress: Told of the stages and the video.
 
     Returns:
         Where everything is, and the scores.
     """
     out = Path(out)
     world, results = out / "world", out / "results"
+    report_stage(on_progress, "rendering a short movie")
     truth = write_world(world, WorldSettings(seed=DEMO_SEED, seconds=DEMO_SECONDS))
     summary = annotate_videos(
         world / "videos",
@@ -70,6 +71,7 @@ def run_demo(out: str | Path, *, on_progress: OnProgress | None = None) -> DemoR
         resume=False,
         on_progress=on_progress,
     )
+    report_stage(on_progress, "comparing with the truth")
     num_people, num_found, num_false = count_found(truth, results)
     score = evaluate_files(
         world / "ground_truth.csv",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
@@ -17,6 +18,7 @@ from ava_detect.inference.scorer import Scorer
 from ava_detect.storage.local_files import atomic_path, is_stream
 from ava_detect.storage.outputs import check_output
 from ava_detect.structures.labels import Action, LabelMap
+from ava_detect.structures.progress import OnProgress, report_stage
 from ava_detect.video.clip_sampler import ClipSampler
 from ava_detect.video.reader import VideoReader
 from ava_detect.visualization.attention_sheet import attention_sheet
@@ -49,6 +51,7 @@ def explain(
     person: int | None = None,
     action: str | None = None,
     overwrite: bool = True,
+    on_progress: OnProgress | None = None,
 ) -> Explanation:
     """Write an image of Grad-CAM maps of one person's action, through every pathway.
 
@@ -60,6 +63,7 @@ def explain(
         person: The person's number, from 1, left to right; by default the person with the highest score.
         action: An id or a name of the label map; by default the person's action with the highest score.
         overwrite: Whether an existing ``out`` that is no such image is replaced.
+        on_progress: Told of the stages.
 
     Returns:
         What was explained.
@@ -75,7 +79,9 @@ def explain(
         raise ConfigError(f"`timestamp_seconds` is a time in seconds from 0 on, got {timestamp_seconds}")
     column = None if action is None else _column(action, label_map_of(settings.config))
     reader = VideoReader(video)
-    pipeline = VideoAnnotator(settings.with_weights_file()).pipeline
+    settings = settings.with_weights_file(on_progress)
+    pipeline = VideoAnnotator(settings, on_stage=partial(report_stage, on_progress)).pipeline
+    report_stage(on_progress, "finding the people and scoring them")
     scorer = pipeline.scorer
     assert isinstance(scorer, Scorer), "the network was built here"
     sampler = ClipSampler(reader, scorer.clip_settings)
@@ -96,6 +102,7 @@ def explain(
         int((scores.max(axis=1) if column is None else scores[:, column]).argmax()) if person is None else person - 1
     )
     shown_column = int(scores[index].argmax()) if column is None else column
+    report_stage(on_progress, "tracing the score back to the frames")
     found = attention(scorer.model, keyframe.clip, people, index, shown_column)
     explained = Explanation(pipeline.label_map.actions[shown_column], index + 1, len(people), found)
     title = (

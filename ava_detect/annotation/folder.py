@@ -58,6 +58,7 @@ def annotate_folder(
     Raises:
         ConfigError: The call is wrong; nothing has been written then.
     """
+    run.report_stage("looking for videos")
     videos = _videos_of(sources, out)
     _check_free(out, videos, settings)
     local = settings.with_weights_file(run.on_progress)  # perhaps after a download
@@ -69,13 +70,16 @@ def annotate_folder(
             # An earlier run may have finished the first video.
             is_fresh = not (out / MANIFEST).exists()
             head_start = give_head_start(local, videos[0] if is_fresh and videos else None)
-            # PyTorch is loaded only in a process that runs a network.
+            run.report_stage("loading PyTorch")  # only in a process that runs a network
             from ava_detect.annotation.video_annotator import VideoAnnotator
 
-            annotator = ends.enter_context(closing(VideoAnnotator(local, head_start=head_start)))
+            annotator = ends.enter_context(
+                closing(VideoAnnotator(local, head_start=head_start, on_stage=run.report_stage))
+            )
             facts = facts_of(annotator)
             local = facts.settings_of(local)
         else:
+            run.report_stage("checking the network")
             facts = check_network(local)
             local = facts.settings_of(local)
             engine_work = _engine_work(local, out, len(videos), run, facts)
@@ -93,6 +97,7 @@ def annotate_folder(
                         record = failed_record(video, message_of(error))
                     folder_run.finish(record)
             elif folder_run.waiting:
+                run.report_stage("starting the workers")
                 with closing(_on_engine(engine_work, folder_run)) as records:
                     for record in records:
                         folder_run.finish(record)
@@ -109,6 +114,8 @@ class _FolderRun:
     def __init__(self, videos: Sequence[SourceVideo], manifest: Manifest, run: RunOptions) -> None:
         self._videos, self._manifest, self._run = videos, manifest, run
         self._finished: dict[str, VideoRecord] = {}
+        self._num_failed = 0
+        self.num_before = 0
         self.interrupted = False
         self.waiting: list[SourceVideo] = []
         try:
@@ -117,13 +124,14 @@ class _FolderRun:
                 if record is None:
                     self.waiting.append(video)
                 else:
+                    self.num_before += 1
                     self._count(record)
         except KeyboardInterrupt:  # raised by the caller's ``on_progress``
             self.interrupted, self.waiting = True, []
 
     def heartbeat(self, position: VideoPosition) -> None:
         """Report how far a video has come."""
-        self._run.report(Progress("videos", len(self._finished), len(self._videos), *position))
+        self._report(position.video_id, position=position)
 
     def finish(self, record: VideoRecord) -> None:
         """Add a video to the manifest, and count it."""
@@ -132,8 +140,24 @@ class _FolderRun:
 
     def _count(self, record: VideoRecord) -> None:
         self._finished[record.video_id] = record
-        done, total = len(self._finished), len(self._videos)
-        self._run.report(Progress("videos", done, total, record.video_id, result=record))
+        self._num_failed += record.status == "failed"
+        self._report(record.video_id, result=record)
+
+    def _report(self, name: str, position: VideoPosition | None = None, result: VideoRecord | None = None) -> None:
+        _, second, duration, stage = position or VideoPosition(name, 0.0, None)
+        progress = Progress(
+            "videos",
+            len(self._finished),
+            len(self._videos),
+            name,
+            second,
+            duration,
+            failed=self._num_failed,
+            done_before=self.num_before,
+            result=result,
+            stage=stage,
+        )
+        self._run.report(progress)
 
     def summary(self, weights: dict[str, Any], note: str) -> AnnotateSummary:
         """The outcome so far, with the videos in the order of the sources."""
@@ -141,8 +165,16 @@ class _FolderRun:
         totals = Totals()
         for record in records:
             totals.add(record)
-        settings, out = self._manifest.settings, self._manifest.out
-        return AnnotateSummary(settings, weights, note, totals, tuple(records), self.interrupted, out=out)
+        return AnnotateSummary(
+            self._manifest.settings,
+            weights,
+            note,
+            totals,
+            tuple(records),
+            self.interrupted,
+            num_kept=self.num_before,
+            out=self._manifest.out,
+        )
 
 
 def _videos_of(sources: Sequence[str | Path], out: Path) -> list[SourceVideo]:

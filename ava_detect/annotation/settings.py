@@ -21,7 +21,7 @@ from ava_detect.models.network_options import check_names
 from ava_detect.models.zoo import note_on_weights, weights_file
 from ava_detect.storage.file_hashes import sha256_of
 from ava_detect.structures.clip import keyframe_times
-from ava_detect.structures.progress import OnProgress, Progress
+from ava_detect.structures.progress import OnProgress, Progress, report_stage
 
 # More processes than any machine or cluster starts for one run.
 _MAX_WORKERS = 10_000
@@ -193,3 +193,11 @@ class RunOptions:
         """
         if self.on_progress is not None:
             self.on_progress(progress)
+
+    def report_stage(self, stage: str) -> None:
+        """Report what is done next, where nothing is counted.
+
+        Args:
+            stage: What is done, such as ``"loading the network"``.
+        """
+        report_stage(self.on_progress, stage)

@@ -29,6 +29,7 @@ class AnnotateSummary:
             that failed, are damaged or have a warning.
         interrupted: Whether Ctrl-C ended the run early.
         num_before: Number of videos of a dataset that earlier runs had finished, in no sum; None for a folder.
+        num_kept: Number of ``videos`` of a folder that an earlier run had finished; they are in the sums.
         out: The folder, or the address of the dataset, with the results.
 
     Example:
@@ -45,6 +46,7 @@ class AnnotateSummary:
     videos: tuple[VideoRecord, ...]
     interrupted: bool
     num_before: int | None = None
+    num_kept: int = 0
     out: Path | Address | None = None
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from ava_detect.annotation.head_start import HeadStart
@@ -26,6 +27,7 @@ from ava_detect.structures import ActionDetections
 from ava_detect.structures.progress import VideoPosition
 from ava_detect.video.reader import VideoReader
 from ava_detect.video.remote import RemoteVideo
+from ava_detect.video.reported_frames import reported_frames
 from ava_detect.video.sources import SourceVideo
 
 
@@ -46,6 +48,7 @@ class VideoAnnotator:
         num_threads: Number of threads of the detector, by default the number of cores; the network's are PyTorch's.
         scorer: Has the network; by default it is built here.
         head_start: What has been begun before.
+        on_stage: Told what is being loaded.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class VideoAnnotator:
         num_threads: int | None = None,
         scorer: ClipScorer | None = None,
         head_start: HeadStart | None = None,
+        on_stage: Callable[[str], None] = lambda stage: None,
     ) -> None:
         config = settings.config
         self.settings = settings
@@ -61,6 +65,7 @@ class VideoAnnotator:
         self.weights_report: WeightsReport | None = None
         label_map = label_map_of(config)
         self._written = settings.score_rules.for_classes(label_map)
+        on_stage("loading the person detector")
         if head_start is not None and head_start.detector is not None:
             detector = head_start.detector.result()
         else:
@@ -87,6 +92,7 @@ class VideoAnnotator:
             return
         if head_start is not None and head_start.first is not None:
             self._begin(head_start.first)
+        on_stage("loading the network")
         try:
             # The network comes last, because it takes the most time and memory to load.
             scorer, self.weights_report = _scorer(settings, network)
@@ -133,7 +139,8 @@ class VideoAnnotator:
         Args:
             source: The video.
             out: The folder.
-            heartbeat: Called after every keyframe.
+            heartbeat: Called when the video is opened, after every keyframe, and once per second of video while it is
+                drawn.
             name: Name of the files without their suffixes; by default the video's id.
 
         Returns:
@@ -143,6 +150,12 @@ class VideoAnnotator:
             Exception: Whatever the video, the detector or the network raises.
         """
         settings, name = self.settings, source.video_id if name is None else name
+
+        def report(second: float, duration: float | None, stage: str = "") -> None:
+            if heartbeat is not None:
+                heartbeat(VideoPosition(source.video_id, second, duration, stage))
+
+        report(0.0, None, "opening")
         start_seconds = settings.start_seconds if source.start_seconds is None else source.start_seconds
         if self._begun is not None and self._begun.source != source:
             self.close()
@@ -170,19 +183,23 @@ class VideoAnnotator:
                 num_rows += int(kept.sum())
                 if settings.draw:
                     keyframes.append(self._written.drawn(keyframe, kept))
-                if heartbeat is not None:
-                    duration = run.video.info.duration_seconds
-                    heartbeat(VideoPosition(source.video_id, keyframe.timestamp_seconds, duration))
+                report(keyframe.timestamp_seconds, run.video.info.duration_seconds)
             damage = run.video.damage()
             names = [result_path(out, name, suffix).name for suffix in settings.formats]
             if settings.draw:
-                names.append(self._draw(run, keyframes, result_path(out, name, DRAWN_SUFFIX)))
+                names.append(self._draw(run, keyframes, result_path(out, name, DRAWN_SUFFIX), report))
             if isinstance(video, RemoteVideo) and video.failure is not None:
                 # The decoder may have taken a broken connection for the end of the file.
                 raise video.failure
         return _record(source, state, run, damage, num_rows, names)
 
-    def _draw(self, run: VideoRun, keyframes: list[ActionDetections], path: Path) -> str:
+    def _draw(
+        self,
+        run: VideoRun,
+        keyframes: list[ActionDetections],
+        path: Path,
+        report: Callable[..., None],
+    ) -> str:
         """A second pass over the video, drawn; returns the file's name."""
         from ava_detect.visualization.draw import DrawOptions, draw_video  # slow to import, and few runs draw
 
@@ -195,7 +212,7 @@ class VideoAnnotator:
             options = replace(options, min_score=self._written.least_drawn)
         with run.timed("draw"):
             draw_video(
-                VideoReader(run.video.path),
+                reported_frames(VideoReader(run.video.path), partial(report, stage="drawing")),
                 keyframes,
                 path,
                 run.video.info.average_fps,

@@ -26,7 +26,7 @@ from ava_detect.benchmark.result import BenchmarkResult, StageTimes
 from ava_detect.benchmark.view_scorer import ViewScorer, score_views
 from ava_detect.config import Config
 from ava_detect.datasets.base import ClipDataset
-from ava_detect.errors import FormatError, shown
+from ava_detect.errors import FormatError, counted, shown
 from ava_detect.evaluation.clip_scores import average_precisions, top_k_accuracy
 from ava_detect.evaluation.frame_map_result import mean_of_known, null_if_nan
 from ava_detect.formats.json_values import MALFORMED, check_number, check_text, check_type, parse_json, reason_of
@@ -62,8 +62,8 @@ class ClassificationScore:
         """Return the score in one line."""
         numbers = ", ".join(f"{name} {100 * value:.2f}" for name, value in self.metrics.items())
         classes = sum(not math.isnan(ap) for _, ap in self.per_class.values())
-        over = f"{classes} classes and " if self.per_class else ""
-        return f"{numbers} over {over}{self.num_videos} videos of {self.num_views} views"
+        over = f"{counted(classes, 'class', 'classes')} and " if self.per_class else ""
+        return f"{numbers} over {over}{counted(self.num_videos, 'video')} of {counted(self.num_views, 'view')}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the score as plain values; NaN becomes None."""

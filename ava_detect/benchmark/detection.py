@@ -21,7 +21,7 @@ from ava_detect.inference.pipeline import Pipeline
 from ava_detect.results.manifest import Manifest, VideoRecord
 from ava_detect.storage.file_hashes import sha256_of
 from ava_detect.structures.labels import LabelMap
-from ava_detect.structures.progress import OnProgress
+from ava_detect.structures.progress import OnProgress, report_stage
 
 GROUND_TRUTH_BOXES = "ground-truth"
 
@@ -131,6 +131,7 @@ def benchmark_detector(
         The result, with the frame-mAP of all videos, those of earlier runs included.
     """
     records = score_videos(pipeline, plan, run, on_progress=on_progress)
+    report_stage(on_progress, "matching with the ground truth")
     times = StageTimes(pipeline_seconds(records))
     with times.measure("evaluation"):
         metric = load_metric(

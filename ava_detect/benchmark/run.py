@@ -39,7 +39,7 @@ from ava_detect.storage.file_hashes import sha256_of
 from ava_detect.storage.file_names import MANIFEST
 from ava_detect.storage.outputs import check_output_folder
 from ava_detect.structures.labels import LabelMap
-from ava_detect.structures.progress import OnProgress
+from ava_detect.structures.progress import OnProgress, report_stage
 
 
 def run_benchmark(
@@ -113,6 +113,7 @@ def run_benchmark(
         device=resolved.device,
     )
     # Errors in the data are reported before the network is loaded.
+    report_stage(on_progress, "reading the annotations")
     prepare = _DetectorTest.prepare if config.model.task == "detection" else _ClassifierTest.prepare
     test: _DetectorTest | _ClassifierTest = prepare(config, options, resolved)
     loaded = _load_network(config, choice, resolved, on_progress)
@@ -181,6 +182,7 @@ def _load_network(
     config: Config, choice: NetworkChoice, options: ResolvedNetworkOptions, on_progress: OnProgress | None
 ) -> _LoadedNetwork:
     path = choice.weights_file(on_progress)
+    report_stage(on_progress, "loading the network")
     model, report = build_with_weights(config, path, choice.overrides)
     description: dict[str, Any] = {"source": zoo.RANDOM_WEIGHTS, "sha256": None, "trained": False}
     if path is not None and report is not None:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ava_detect.cli import completion, options
-from ava_detect.cli.console import complain, counted, say, say_table
+from ava_detect.cli.console import complain, say, say_table
+from ava_detect.cli.next_step import file_word, say_next
 from ava_detect.cli.progress import progress_bar
+from ava_detect.errors import counted
 from ava_detect.storage.addresses import without_secrets
 from ava_detect.storage.outputs import DEFAULT_OUT
 
@@ -210,11 +212,11 @@ def annotate(
     quiet: options.Quiet = False,
 ) -> None:
     """Find the people in videos and score what each of them does."""
-    from ava_detect.annotation.annotate import annotate_videos
-    from ava_detect.annotation.engines.settings import cluster_of, limits_of
-    from ava_detect.formats.writers import parse_formats
-
     with progress_bar(show=not quiet) as on_progress:
+        from ava_detect.annotation.annotate import annotate_videos
+        from ava_detect.annotation.engines.settings import cluster_of, limits_of
+        from ava_detect.formats.writers import parse_formats
+
         summary = annotate_videos(
             sources,
             out,
@@ -248,7 +250,22 @@ def annotate(
     elif not quiet:
         print_summary(summary)
         say(f"Results: {without_secrets(out)}")
-    report_problems(summary)
+    complain_of(summary)
+    if not (as_json or quiet):
+        _say_next(summary, out)
+    if not summary.all_well:
+        raise typer.Exit(1)
+
+
+def _say_next(summary: AnnotateSummary, out: str) -> None:
+    """Print how the results are looked at, if there are any."""
+    is_dataset = summary.num_before is not None
+    if summary.totals.done + summary.totals.damaged + (summary.num_before or 0) == 0:
+        return
+    if is_dataset:
+        say_next("Look at the results", "collect", file_word(without_secrets(out)), "--out", "page")
+    else:
+        say_next("Look at the results", "visualize", file_word(out))
 
 
 def print_summary(summary: AnnotateSummary) -> None:
@@ -258,25 +275,38 @@ def print_summary(summary: AnnotateSummary) -> None:
         return
     heading = ("video", "keyframes", "people", "boxes", "rows", "seconds", "")
     say_table(heading, map(_row, summary.videos), left=(0, 6))
+    if summary.num_kept:
+        _say_kept(summary.num_kept, len(summary.videos))
     if summary.note:
         say(f"NOTE: {summary.note}.")
 
 
+def _say_kept(num_kept: int, num_videos: int) -> None:
+    """Print how many videos an earlier run had done, and how they are done again."""
+    if num_kept < num_videos:
+        were = f"{num_kept:,} of {counted(num_videos, 'video')} {'was' if num_kept == 1 else 'were'}"
+    else:
+        were = "The video was" if num_videos == 1 else f"All {num_videos:,} videos were"
+    say(f"{were} done before; --restart does {'it' if num_kept == 1 else 'them'} again.")
+
+
 def _print_totals(summary: AnnotateSummary) -> None:
     """Of a dataset, whose videos may be millions."""
-    totals = summary.totals
-    num_before = summary.num_before
-    before = f", {num_before:,} {'was' if num_before == 1 else 'were'} done before" if num_before else ""
-    found = (
-        counted(totals.keyframes, "keyframe"),
-        counted(totals.people, "person", "people"),
-        counted(totals.boxes, "box", "boxes"),
-        counted(totals.rows, "row"),
-    )
-    say(
-        f"{counted(totals.done, 'video')} done, {totals.damaged:,} damaged, {totals.failed:,} failed{before}: "
-        + ", ".join(found)
-    )
+    totals, num_before = summary.totals, summary.num_before or 0
+    num_new = totals.done + totals.damaged + totals.failed
+    if num_new or not num_before:
+        found = (
+            counted(totals.keyframes, "keyframe"),
+            counted(totals.people, "person", "people"),
+            counted(totals.boxes, "box", "boxes"),
+            counted(totals.rows, "row"),
+        )
+        say(
+            f"{counted(totals.done, 'video')} done, {totals.damaged:,} damaged, {totals.failed:,} failed: "
+            + ", ".join(found)
+        )
+    if num_before:
+        _say_kept(num_before, num_before + num_new)
     if summary.note:
         say(f"NOTE: {summary.note}.")
 
@@ -292,8 +322,8 @@ def _known(count: int | None) -> int | str:
     return "?" if count is None else count
 
 
-def report_problems(summary: AnnotateSummary) -> None:
-    """Print failures, damage and warnings on stderr, and set the exit code."""
+def complain_of(summary: AnnotateSummary) -> None:
+    """Print failures, damage and warnings on stderr."""
     for record in summary.videos:
         if record.status == "failed":
             complain(record.message)
@@ -308,5 +338,3 @@ def report_problems(summary: AnnotateSummary) -> None:
         complain(f"no person was found in any of the {num_done} videos, because the boxes meet none of their keyframes")
     if summary.interrupted:
         complain("interrupted; finished videos are whole, and the same command goes on from here")
-    if not summary.all_well:
-        raise typer.Exit(1)

@@ -11,10 +11,13 @@ import typer
 
 from ava_detect.cli import options
 from ava_detect.cli.console import complain, say
-from ava_detect.cli.progress import progress_bar
+from ava_detect.cli.next_step import file_word, say_next
+from ava_detect.cli.progress import progress_bar, show_stage
+from ava_detect.errors import counted
 
 if TYPE_CHECKING:
     from ava_detect.benchmark import BenchmarkResult
+    from ava_detect.config import Config
 
 
 def _short_sides(text: str) -> list[int]:
@@ -107,17 +110,17 @@ def benchmark(
     from ava_detect.config.choice import choose_network
 
     # What is wrong about them is said before PyTorch is loaded.
-    choice = choose_network(weights, config, overrides=overrides or (), device=device)
-    with progress_bar(show=not quiet) as on_progress:
-        choice.weights_file(on_progress)
-    from ava_detect.benchmark import PeopleOptions, SplitOptions, run_benchmark
-    from ava_detect.models.network_options import NetworkOptions
-
+    choice = choose_network(weights, config, overrides=overrides or (), device=device).announce()
     try:
         with progress_bar(show=not quiet) as on_progress:
+            choice.weights_file(on_progress)
+            show_stage(on_progress, "loading PyTorch")
+            from ava_detect.benchmark import PeopleOptions, SplitOptions, run_benchmark
+            from ava_detect.models.network_options import NetworkOptions
+
             result = run_benchmark(
-                config,
-                weights,
+                choice.config,
+                choice.weights,
                 out,
                 overrides=overrides or (),
                 split=SplitOptions(videos, ground_truth, exclude, start_seconds),
@@ -139,14 +142,25 @@ def benchmark(
         _print(result)
     for problem in result.problems:
         complain(problem)
+    if not (as_json or quiet):
+        _say_next(result, choice.config, ground_truth)
     if not result.all_well:
         raise typer.Exit(1)
 
 
+def _say_next(result: BenchmarkResult, config: Config, ground_truth: Path | None) -> None:
+    """Print how a mean average precision is taken apart; an accuracy has no report."""
+    split = config.data.val
+    truth = ground_truth or (None if split is None else split.annotations)
+    if truth is not None and "detections" in result.files:
+        found, report = result.out / result.files["detections"], result.out / "report"
+        words = ["--ground-truth", file_word(truth), "--detections", file_word(found), "--report", file_word(report)]
+        say_next("See what costs the score", "evaluate", *words)
+
+
 def _print(result: BenchmarkResult) -> None:
     """Print the counts, the time per stage, the notes, the files, and last the score."""
-    counts = {name.replace("_", " "): number for name, number in result.counts.items() if number}
-    say(", ".join(f"{number:,} {name}" for name, number in counts.items()))
+    say(", ".join(_count(name, number) for name, number in result.counts.items() if number))
     spent = sum(result.seconds.values())
     for stage, seconds in result.seconds.items():
         share = f"{seconds / spent:6.1%}" if spent else ""
@@ -159,3 +173,10 @@ def _print(result: BenchmarkResult) -> None:
         say(f"{meaning.replace('_', ' ').capitalize()}: {result.out / name}")
     say(f"Result: {result.out / 'result.json'}")
     say(result.score.summary())
+
+
+def _count(name: str, number: int) -> str:
+    """A count of the result, such as ``1 video missing`` for ``videos_missing``."""
+    nouns, _, what = name.partition("_")
+    singular = {"boxes": "box", "people": "person"}.get(nouns, nouns.removesuffix("s"))
+    return f"{counted(number, singular, nouns)} {what.replace('_', ' ')}".rstrip()

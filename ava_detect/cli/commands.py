@@ -25,7 +25,7 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments of a call, after which this is the command that runs."""
-        begin_command(self)
+        begin_command(self, [*ctx.command_path.split(" ")[1:], *args])
         self._refuse_doubtful_words(args)
         try:
             return super().parse_args(ctx, args)

@@ -31,6 +31,7 @@ _stdout_is_taken: ContextVar[bool] = ContextVar("a file goes to stdout", default
 STANDARD_OUTPUT = "the standard output"  # as errors name it
 _is_quiet: ContextVar[bool] = ContextVar("the command prints problems only", default=False)
 _running: ContextVar[TyperCommand | None] = ContextVar("the command that runs", default=None)
+_words: ContextVar[tuple[str, ...]] = ContextVar("the words of the call", default=())
 _PARAMETER = re.compile(r"`([a-z][a-z_]*)(?:=([^`\s]+))?`")
 
 
@@ -44,18 +45,6 @@ def say(what: RenderableType) -> None:
         raise
     except OSError as error:
         raise OSError(error.errno, error.strerror, STANDARD_OUTPUT) from error
-
-
-def counted(number: int | None, noun: str, plural: str = "") -> str:
-    """Return a number with its noun in the singular or the plural: ``1 video``, ``2 videos``, ``? people``.
-
-    Args:
-        number: The number; None where it is unknown.
-        noun: The singular.
-        plural: The plural, where it is not the singular with an ``s``.
-    """
-    text = "?" if number is None else f"{number:,}"
-    return f"{text} {noun if number == 1 else plural or noun + 's'}"
 
 
 def print_markdown(text: str, *, paged: bool = False) -> bool:
@@ -141,10 +130,16 @@ def _folded(lines: Sequence[Sequence[str]], left: Collection[int]) -> Table:
     return columns
 
 
-def begin_command(command: TyperCommand) -> None:
-    """Note which command runs: messages are told in its flags."""
+def begin_command(command: TyperCommand, words: Sequence[str]) -> None:
+    """Note which command runs, whose flags messages are told in, and the words of its call after the program's name."""
     _running.set(command)
+    _words.set(tuple(words))
     _is_quiet.set(False)
+
+
+def running_words() -> tuple[str, ...]:
+    """Return the words of the call that runs, after the program's name."""
+    return _words.get()
 
 
 def be_quiet(quiet: bool) -> None:

@@ -11,8 +11,9 @@ import typer
 from ava_detect.cli import completion, options
 from ava_detect.cli.commands import Command, Group
 from ava_detect.cli.console import complain, in_flags, results_beside, say
-from ava_detect.cli.progress import progress_bar
-from ava_detect.errors import ConfigError, shown
+from ava_detect.cli.next_step import file_word, say_next
+from ava_detect.cli.progress import progress_bar, show_stage
+from ava_detect.errors import ConfigError, counted, shown
 
 if TYPE_CHECKING:
     from ava_detect.datasets.checks.report import DataReport
@@ -90,11 +91,12 @@ def check(
     if config is None and (videos is None or ground_truth is None or overrides):
         raise typer.BadParameter("give --config FILE [--set ...], or --videos DIR and --ground-truth CSV")
     loaded = None if config is None else load_config(config, overrides or ())
-    # With PyTorch, which a wrong config need not wait for.
-    from ava_detect.datasets.checks.check_data import CheckSettings, check_data, check_splits
-    from ava_detect.structures.labels import LabelMap
+    with progress_bar(show=not quiet) as on_progress:
+        show_stage(on_progress, "loading PyTorch")  # which a wrong config need not wait for
+        from ava_detect.datasets.checks.check_data import CheckSettings, check_data, check_splits
+        from ava_detect.structures.labels import LabelMap
 
-    with progress_bar(show=not quiet and not as_json) as on_progress:
+        show_stage(on_progress, "reading the annotations")
         if loaded is not None:
             try:
                 report = check_data(loaded, decode=not fast, num_threads=threads, on_progress=on_progress)
@@ -182,11 +184,11 @@ def synthesize(
     quiet: options.Quiet = False,
 ) -> None:
     """Render videos of puppet people with exact boxes and actions, annotated as AVA is."""
-    import numpy as np
+    with progress_bar(show=not quiet) as on_progress:
+        import numpy as np
 
-    from ava_detect.datasets.synthetic.world import WorldSettings, write_world
+        from ava_detect.datasets.synthetic.world import WorldSettings, write_world
 
-    with progress_bar(show=not quiet and not as_json) as on_progress:
         settings = WorldSettings(
             seed, num_movies=videos, seconds=seconds, fps=fps, width=width, height=height, repertoire=repertoire
         )
@@ -197,9 +199,15 @@ def synthesize(
         counts = {"videos": videos, "people_on_keyframes": people, "rows": len(table), "actions": actions}
         print(json.dumps({"out": str(out), **counts}, indent=2, ensure_ascii=False))
     elif not quiet:
-        say(f"{videos} videos, {people:,} people on keyframes, {len(table):,} rows of {actions} actions")
+        say(
+            f"{counted(videos, 'video')}, {counted(people, 'person', 'people')} on keyframes, "
+            f"{counted(len(table), 'row')} of {counted(actions, 'action')}"
+        )
         for name in ("videos", "ground_truth.csv", "label_map.pbtxt", "excluded.csv"):
             say(f"  {out / name}")
+        files = {"--videos": "videos", "--ground-truth": "ground_truth.csv", "--label-map": "label_map.pbtxt"}
+        words = [word for option, name in files.items() for word in (option, file_word(out / name))]
+        say_next("Check it", "data", "check", *words)
 
 
 @app.command(cls=Command)
@@ -236,10 +244,10 @@ def propose(
 
     Exit code 0: every keyframe was looked at. 1: a video or a part of one is missing, and is named.
     """
-    from ava_detect.inference.proposals import DetectorOptions, propose_people
-
     results_beside(out)
-    with progress_bar(show=not quiet and not as_json) as on_progress:
+    with progress_bar(show=not quiet) as on_progress:
+        from ava_detect.inference.proposals import DetectorOptions, propose_people
+
         found = propose_people(
             videos,
             ground_truth,
@@ -253,7 +261,8 @@ def propose(
     if as_json:
         print(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
     elif not quiet:
-        say(f"{found.videos:,} videos, {found.keyframes:,} keyframes, {found.people:,} people: {found.out}")
+        counts = (counted(found.videos, "video"), counted(found.keyframes, "keyframe"))
+        say(f"{', '.join(counts)}, {counted(found.people, 'person', 'people')}: {found.out}")
     for sentence in (*found.notes, *found.problems):
         complain(sentence)
     if found.problems:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import typer
+
 from ava_detect.cli import options
-from ava_detect.cli.annotate import print_summary, report_problems
-from ava_detect.cli.console import err, say
+from ava_detect.cli.annotate import complain_of, print_summary
+from ava_detect.cli.console import say
+from ava_detect.cli.next_step import file_word, say_next
 from ava_detect.cli.progress import progress_bar
 
 
@@ -16,11 +19,9 @@ def demo(
     quiet: options.Quiet = False,
 ) -> None:
     """Try it on a rendered movie, without any download."""
-    from ava_detect.annotation.demo import run_demo
-
-    if not quiet:
-        err.print("Rendering a short movie, then finding the people in it ...")
     with progress_bar(show=not quiet) as on_progress:
+        from ava_detect.annotation.demo import run_demo
+
         result = run_demo(out, on_progress=on_progress)
     if not quiet:
         print_summary(result.summary)
@@ -35,4 +36,8 @@ def demo(
         for video in result.summary.videos:
             for name in video.outputs:
                 say(f"                      {result.results / name}")
-    report_problems(result.summary)
+    complain_of(result.summary)
+    if not quiet:
+        say_next("Look at them", "visualize", file_word(result.results))
+    if not result.summary.all_well:
+        raise typer.Exit(1)

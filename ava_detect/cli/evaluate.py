@@ -11,6 +11,9 @@ import typer
 
 from ava_detect.cli import options
 from ava_detect.cli.console import complain, in_flags, results_beside, say, say_table
+from ava_detect.cli.next_step import say_again
+from ava_detect.cli.progress import progress_bar, show_stage
+from ava_detect.errors import counted
 from ava_detect.storage.outputs import begins_with, check_output, check_output_folder
 
 if TYPE_CHECKING:
@@ -93,10 +96,6 @@ def evaluate(
     quiet: options.Quiet = False,
 ) -> None:
     """Measure results against ground truth: AVA's frame-mAP."""
-    from ava_detect.evaluation.runs import EvaluationOptions, evaluate_runs
-    from ava_detect.results.recorded_names import own_classes
-    from ava_detect.storage.local_files import write_text_atomic
-
     inputs = {
         "ground_truth": ground_truth, "detections": detections, "label_map": label_map, "exclude": exclude,
         "subset": subset,
@@ -108,26 +107,39 @@ def evaluate(
         check_output_folder(report, ["index.html"], inputs, parameter="report", is_own=is_page, overwrite=overwrite)
     results_beside(json_file)
     thresholds = tuple(iou_thresholds or (0.5,))
-    settings = EvaluationOptions(None, exclude, dialect, thresholds, subset, start_seconds)
-    recorded = own_classes(detections, ground_truth) if label_map is None else None
-    classes = label_map if recorded is None else recorded.label_map
-    evaluation = evaluate_runs(ground_truth, detections, replace(settings, label_map=classes))
-    if recorded is not None:
-        source = f"the {len(recorded.label_map)} actions named in {recorded.source}; `label_map` chooses others"
-    elif label_map is None:
-        source = "AVA's 60 and their names, assumed because no label map was given; `label_map` names others"
-    else:
-        source = str(label_map)
-    page = None if report is None else _write_report(report, ground_truth, evaluation, in_flags(source))
+    with progress_bar(show=not quiet) as on_progress:
+        from ava_detect.evaluation.runs import EvaluationOptions, evaluate_runs
+        from ava_detect.results.recorded_names import own_classes
+        from ava_detect.storage.local_files import write_text_atomic
+
+        settings = EvaluationOptions(None, exclude, dialect, thresholds, subset, start_seconds)
+        recorded = own_classes(detections, ground_truth) if label_map is None else None
+        classes = label_map if recorded is None else recorded.label_map
+        settings = replace(settings, label_map=classes)
+        evaluation = evaluate_runs(ground_truth, detections, settings, on_progress=on_progress)
+        if recorded is not None:
+            actions = counted(len(recorded.label_map), "action")
+            source = f"the {actions} named in {recorded.source}; `label_map` chooses others"
+        elif label_map is None:
+            source = "AVA's 60 and their names, assumed because no label map was given; `label_map` names others"
+        else:
+            source = str(label_map)
+        if report is not None:
+            show_stage(on_progress, "writing the report")
+        page = None if report is None else _write_report(report, ground_truth, evaluation, in_flags(source))
     if json_file is not None:
         content = evaluation.to_json() | {"classes": in_flags(source)}
         write_text_atomic(json_file, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     if not quiet:
-        _print_evaluation(evaluation, page)
+        _print_evaluation(evaluation)
         say(in_flags(f"Classes: {source}"))
     for run in evaluation.runs:
         for warning in run.warnings:
             complain(f"{run.path}: {warning}")
+    if page is not None and not quiet:
+        say(f"Open in a browser: {page.resolve()}")
+    elif not quiet:
+        say_again("See what costs the score", "--report", "report")
 
 
 def _write_report(out: Path, ground_truth: Path, evaluation: Evaluation, classes: str) -> Path:
@@ -143,7 +155,7 @@ def _write_report(out: Path, ground_truth: Path, evaluation: Evaluation, classes
     return write_report(out, evaluation.metrics[-1], source=source, comparison=comparison)
 
 
-def _print_evaluation(evaluation: Evaluation, report: Path | None) -> None:
+def _print_evaluation(evaluation: Evaluation) -> None:
     """One run: its classes. Several: the first one's classes, and what each later one changes."""
     first = evaluation.runs[0].results[0]
     heading, *rows = first.rows()
@@ -156,5 +168,3 @@ def _print_evaluation(evaluation: Evaluation, report: Path | None) -> None:
         say(f"\n{run.path}")
         for line in (*run.results[0].notes, *(result.summary() for result in run.results)):
             say(line)
-    if report is not None:
-        say(f"Report: {report}")

@@ -12,8 +12,9 @@ from typing import Annotated
 import typer
 
 from ava_detect.cli import completion, options
-from ava_detect.cli.console import complain, counted, results_beside, say
-from ava_detect.cli.progress import progress_bar
+from ava_detect.cli.console import complain, results_beside, say
+from ava_detect.cli.progress import progress_bar, show_stage
+from ava_detect.errors import counted
 
 
 def hand_over(
@@ -44,11 +45,20 @@ def hand_over(
     quiet: options.Quiet = False,
 ) -> None:
     """Export results to CVAT, Label Studio, FiftyOne, VIA or COCO json."""
-    from ava_detect.results.export.hand_over import hand_over
-    from ava_detect.results.saved import ReadOptions
+    with progress_bar(show=not quiet) as on_progress:
+        from ava_detect.results.export.hand_over import hand_over
+        from ava_detect.results.saved import ReadOptions
 
-    reading = ReadOptions(videos, label_map, start_seconds)
-    exported = hand_over(results, to, out, reading, min_score=min_score, images=images, overwrite=overwrite)
+        exported = hand_over(
+            results,
+            to,
+            out,
+            ReadOptions(videos, label_map, start_seconds),
+            min_score=min_score,
+            images=images,
+            overwrite=overwrite,
+            on_progress=on_progress,
+        )
     if not quiet:
         say(
             f"{counted(exported.num_boxes, 'box', 'boxes')} of {counted(exported.num_tracks, 'person', 'people')} in "
@@ -88,19 +98,21 @@ def tubes(
     quiet: options.Quiet = False,
 ) -> None:
     """Write who did what from when to when, as one table."""
-    from ava_detect.results.export.hand_over import find_tubes
-    from ava_detect.results.saved import ReadOptions
-
     results_beside(out)
-    count = find_tubes(
-        results,
-        out,
-        ReadOptions(label_map=label_map, start_seconds=start_seconds),
-        min_peak=min_peak,
-        min_score=min_score,
-        smoothing_seconds=smoothing_seconds,
-        overwrite=overwrite,
-    )
+    with progress_bar(show=not quiet) as on_progress:
+        from ava_detect.results.export.hand_over import find_tubes
+        from ava_detect.results.saved import ReadOptions
+
+        count = find_tubes(
+            results,
+            out,
+            ReadOptions(label_map=label_map, start_seconds=start_seconds),
+            min_peak=min_peak,
+            min_score=min_score,
+            smoothing_seconds=smoothing_seconds,
+            overwrite=overwrite,
+            on_progress=on_progress,
+        )
     if not quiet:
         say(f"{counted(count, 'action tube')}: {out}")
 
@@ -134,13 +146,13 @@ def pictures(
     quiet: options.Quiet = False,
 ) -> None:
     """Draw results as videos, GIFs, contact sheets or plots."""
-    from ava_detect.results.saved import ReadOptions
-    from ava_detect.visualization.pictures import make_pictures
-
     flags = {"video": video, "gif": gif, "contact-sheet": contact_sheet, "plots": plots}
     kinds = [kind for kind, wanted in flags.items() if wanted] or ["contact-sheet", "plots"]
 
     with progress_bar(show=not quiet) as on_progress:
+        from ava_detect.results.saved import ReadOptions
+        from ava_detect.visualization.pictures import make_pictures
+
         written = make_pictures(
             results,
             out,
@@ -207,17 +219,19 @@ def explain(
     choice.announce()
     with progress_bar(show=not quiet) as on_progress:
         settings = settings.with_weights_file(on_progress)
-    from ava_detect.annotation.explain import explain  # with PyTorch, which wrong settings need not wait for
+        show_stage(on_progress, "loading PyTorch")  # which wrong settings need not wait for
+        from ava_detect.annotation.explain import explain
 
-    explanation = explain(
-        video,
-        timestamp_seconds,
-        out,
-        settings,
-        person=person,
-        action=action,
-        overwrite=overwrite,
-    )
+        explanation = explain(
+            video,
+            timestamp_seconds,
+            out,
+            settings,
+            person=person,
+            action=action,
+            overwrite=overwrite,
+            on_progress=on_progress,
+        )
     if not quiet:
         attention = explanation.attention
         # The logit is the sum of the pathways' contributions and the bias.

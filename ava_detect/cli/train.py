@@ -10,8 +10,9 @@ import typer
 
 from ava_detect.cli import options
 from ava_detect.cli.console import complain, say
-from ava_detect.cli.progress import progress_bar
-from ava_detect.errors import DivergedError
+from ava_detect.cli.next_step import file_word, say_next
+from ava_detect.cli.progress import progress_bar, show_stage
+from ava_detect.errors import DivergedError, counted
 
 if TYPE_CHECKING:
     from ava_detect import training
@@ -36,10 +37,11 @@ def train(
     from ava_detect.config import load_config
 
     settings = load_config(config, overrides or ())
-    from ava_detect.training import train as learn  # with PyTorch, which a wrong config need not wait for
-
     try:
         with progress_bar(show=not quiet) as on_progress:
+            show_stage(on_progress, "loading PyTorch")  # which a wrong config need not wait for
+            from ava_detect.training import train as learn
+
             result = learn(settings, out, resume=resume, on_progress=on_progress)
     except DivergedError as error:  # The call was right; it is the work that failed.
         complain(str(error))
@@ -55,8 +57,10 @@ def train(
 def _print_result(result: training.TrainResult) -> None:
     for note in result.notes:
         say(f"Note: {note}.")
-    say(f"{result.steps:,} steps in {result.epochs} epochs, {result.seconds:.0f} s; loss {result.loss:.4f}")
+    steps, epochs = counted(result.steps, "step"), counted(result.epochs, "epoch")
+    say(f"{steps} in {epochs}, {result.seconds:.0f} s; loss {result.loss:.4f}")
     if result.score is not None:
         say(f"{result.metric} {100 * result.score:.2f} on the validation split, the best, in epoch {result.best_epoch}")
     say(f"Weights:  {result.weights}")
     say(f"History:  {result.out}/log.csv, {result.out}/validation.csv")
+    say_next("Use them", "annotate", "video.mp4", "--weights", file_word(result.weights))

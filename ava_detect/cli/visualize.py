@@ -14,14 +14,19 @@ import typer
 from ava_detect.cli import options
 from ava_detect.cli.console import complain, say
 from ava_detect.cli.progress import progress_bar
+from ava_detect.errors import counted
 
 if TYPE_CHECKING:
     from ava_detect.visualization.page.write_page import VisualizeSummary
 
+PAGE_FOLDER = "page"
+
 
 def visualize(
     results: options.Results,
-    out: Annotated[Path, options.out_option("DIR", "Folder for the page.")],
+    out: Annotated[
+        Path | None, options.out_option("DIR", "Folder for the page; default: the folder page in RESULTS.")
+    ] = None,
     ground_truth: options.GroundTruth = None,
     videos: options.Videos = None,
     label_map: options.LabelMap = None,
@@ -40,13 +45,13 @@ def visualize(
     quiet: options.Quiet = False,
 ) -> None:
     """Look at results in a browser: boxes, timeline, search."""
-    from ava_detect.results.saved import ReadOptions
-    from ava_detect.visualization.page.write_page import visualize as write_page
-
     with progress_bar(show=not quiet) as on_progress:
+        from ava_detect.results.saved import ReadOptions
+        from ava_detect.visualization.page.write_page import visualize as write_page
+
         summary = write_page(
             results,
-            out,
+            _page_folder(results) if out is None else out,
             ReadOptions(videos, label_map, start_seconds),
             ground_truth=ground_truth,
             min_score=min_score,
@@ -58,13 +63,18 @@ def visualize(
         print(json.dumps(content, indent=2, ensure_ascii=False))
     elif not quiet:
         boxes = sum(video.num_boxes for video in summary.videos)
-        plural = "s" if len(summary.videos) > 1 else ""
-        text = f"{len(summary.videos)} video{plural}, {boxes:,} boxes. Open in a browser: {summary.index.resolve()}"
-        say(text)
+        say(f"{counted(len(summary.videos), 'video')}, {counted(boxes, 'box', 'boxes')}.")
     for line in _complaints(summary):
         complain(line)
+    if not (as_json or quiet):
+        say(f"Open in a browser: {summary.index.resolve()}")
     if not summary.all_well:
         raise typer.Exit(1)
+
+
+def _page_folder(results: Path) -> Path:
+    """Where the page goes if the call names no place: into the folder of results, or beside the file."""
+    return results / PAGE_FOLDER if results.is_dir() else results.with_name(f"{results.name}.{PAGE_FOLDER}")
 
 
 def _complaints(summary: VisualizeSummary) -> Iterator[str]:
@@ -75,6 +85,6 @@ def _complaints(summary: VisualizeSummary) -> Iterator[str]:
         for notice in video.notices:
             others = shared[notice] - 1
             if notice not in said:
-                also = f" and {others} other{'s' * (others > 1)}" if others else ""
+                also = f" and {counted(others, 'other')}" if others else ""
                 yield f"{video.video_id}{also}: {notice}"
             said.add(notice)

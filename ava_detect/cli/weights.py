@@ -12,7 +12,7 @@ import typer
 from ava_detect.cli import completion, options
 from ava_detect.cli.commands import Command, Group
 from ava_detect.cli.console import results_beside, say, say_table
-from ava_detect.cli.progress import progress_bar
+from ava_detect.cli.progress import progress_bar, show_stage
 
 app = typer.Typer(
     name="weights",
@@ -107,12 +107,12 @@ def inspect(
     ],
 ) -> None:
     """Show a file's family, tensors and settings."""
-    from ava_detect.models.weights import inspect_file
-    from ava_detect.models.zoo import resolve
-
     with progress_bar(show=True) as on_progress:
-        path = resolve(file, on_progress)
-    say(str(inspect_file(path)))
+        from ava_detect.models.weights import inspect_file
+        from ava_detect.models.zoo import resolve
+
+        found = inspect_file(resolve(file, on_progress))
+    say(str(found))
 
 
 @app.command(cls=Command)
@@ -143,12 +143,13 @@ def convert(
     quiet: options.Quiet = False,
 ) -> None:
     """Write weights in another family's layout."""
-    from ava_detect.models.weights import convert as convert_file
-    from ava_detect.models.zoo import resolve
-
     results_beside(target)
     with progress_bar(show=not quiet) as on_progress:
+        from ava_detect.models.weights import convert as convert_file
+        from ava_detect.models.zoo import resolve
+
         path = resolve(source, on_progress)
-    report = convert_file(path, target, to=to, half=half, overwrite=overwrite)
+        show_stage(on_progress, "converting")
+        report = convert_file(path, target, to=to, half=half, overwrite=overwrite)
     if not quiet:
         say(str(report))

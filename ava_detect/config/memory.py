@@ -10,7 +10,7 @@ import psutil
 
 from ava_detect.config.model import BackboneConfig, Pathway
 from ava_detect.config.schema import Config
-from ava_detect.errors import ConfigError
+from ava_detect.errors import ConfigError, counted
 
 _FLOAT_BYTES = 4
 _PROCESS_BYTES = 100 << 20
@@ -35,7 +35,7 @@ def require_memory(config: Config, *, num_clips: int = 1, short_side: int | None
     weights, clips = weight_bytes(config), num_clips * one_clip
     machine = psutil.virtual_memory().total
     if weights + clips > machine:
-        number = "one clip" if num_clips == 1 else f"{num_clips:,} clips"
+        number = counted(num_clips, "clip")
         raise ConfigError(
             f"the config needs at least {_gib(weights + clips)} of memory, {_gib(weights)} for the weights of model "
             f"and {_gib(clips)} for {number} of {config.clip.num_frames} frames with a short side of {side} pixels, "

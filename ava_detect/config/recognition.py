@@ -15,7 +15,7 @@ from pathlib import Path
 from ava_detect.config.build import tensor_shapes
 from ava_detect.config.loading import config_names, from_values, load_config
 from ava_detect.config.schema import Config
-from ava_detect.errors import ConfigError, WeightsError, shown
+from ava_detect.errors import ConfigError, WeightsError, counted, shown
 from ava_detect.models.weights.checkpoint_settings import (
     CHECKED_SETTINGS,
     CheckpointSettings,
@@ -168,9 +168,9 @@ class _Network:
             parts.append(f"a {pathway} pathway of {'-'.join(map(str, depths))} blocks{width}")
         if any(".nonlocal" in name for name in self.shapes):
             parts.append("non-local blocks")
-        parts.append("no last layer" if self.num_classes is None else f"{self.num_classes} classes")
+        parts.append("no last layer" if self.num_classes is None else counted(self.num_classes, "class", "classes"))
         if self.unknown:
-            names = "1 tensor" if len(self.unknown) == 1 else f"{len(self.unknown)} tensors"
+            names = counted(len(self.unknown), "tensor")
             parts.append(f"{names} that the layout does not know ({shown(self.unknown[0])}, ...)")
         return "; ".join(parts)
 

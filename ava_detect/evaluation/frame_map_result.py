@@ -9,7 +9,7 @@ from typing import Any, Literal, cast, get_args
 
 import numpy as np
 
-from ava_detect.errors import ConfigError, suggestion
+from ava_detect.errors import ConfigError, counted, suggestion
 from ava_detect.structures.labels import ActionKind
 
 Dialect = Literal["official", "pyslowfast"]
@@ -149,9 +149,10 @@ class FrameMAPResult:
         Returns:
             mAP in percent with its tie interval, threshold, dialect and counts.
         """
+        classes = counted(self.num_classes, "class", "classes")
         return (
-            f"mAP {100 * self.mAP:.2f} @ IoU {self.iou_threshold:g} over {self.num_classes} classes and "
-            f"{self.num_keyframes} keyframes (dialect {self.dialect}; "
+            f"mAP {100 * self.mAP:.2f} @ IoU {self.iou_threshold:g} over {classes} and "
+            f"{counted(self.num_keyframes, 'keyframe')} (dialect {self.dialect}; "
             f"equal scores leave {100 * self.tie_min:.2f} to {100 * self.tie_max:.2f})"
         )
 

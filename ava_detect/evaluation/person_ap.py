@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ava_detect.environment import pip_line
-from ava_detect.errors import MissingDependencyError
+from ava_detect.errors import MissingDependencyError, counted
 from ava_detect.evaluation.keyframes import IntArray, KeyframeKeys, enumerate_keys
 from ava_detect.formats.ava_csv import AvaTable
 
@@ -57,8 +57,9 @@ class PersonAPResult:
     def __str__(self) -> str:
         return (
             f"person AP {100 * self.ap_50:.2f} @ IoU 0.5, {100 * self.ap:.2f} @ 0.5:0.95; at score {self.min_score:g} "
-            f"recall {100 * self.recall:.2f}, precision {100 * self.precision:.2f} ({self.num_people} people on "
-            f"{self.num_keyframes} keyframes; {self.num_boxes} boxes, {self.num_ignored} on other keyframes ignored)"
+            f"recall {100 * self.recall:.2f}, precision {100 * self.precision:.2f} "
+            f"({counted(self.num_people, 'person', 'people')} on {counted(self.num_keyframes, 'keyframe')}; "
+            f"{counted(self.num_boxes, 'box', 'boxes')}, {self.num_ignored} on other keyframes ignored)"
         )
 
 

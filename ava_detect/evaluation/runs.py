@@ -13,6 +13,7 @@ from ava_detect.evaluation.diagnosis import diagnose_if_suspicious
 from ava_detect.evaluation.frame_map import FrameMAP, load_metric
 from ava_detect.evaluation.frame_map_result import FrameMAPResult, check_dialect
 from ava_detect.structures.labels import LabelMap
+from ava_detect.structures.progress import OnProgress, report_stage
 
 _MAX_LIST_BYTES = 1 << 26  # of a list of video ids
 
@@ -107,7 +108,11 @@ class Evaluation:
 
 
 def evaluate_runs(
-    ground_truth: Path, detections: Sequence[Path], options: EvaluationOptions | None = None
+    ground_truth: Path,
+    detections: Sequence[Path],
+    options: EvaluationOptions | None = None,
+    *,
+    on_progress: OnProgress | None = None,
 ) -> Evaluation:
     """Score each file of detections against the ground truth, and compare the later files with the first.
 
@@ -115,6 +120,7 @@ def evaluate_runs(
         ground_truth: A csv, plain or gzipped, or a Parquet file.
         detections: Files of detections, at least one, each a run of its own.
         options: The settings; by default those of the benchmark.
+        on_progress: Told which file is read and matched.
 
     Returns:
         The results and comparisons.
@@ -123,8 +129,10 @@ def evaluate_runs(
         FormatError: A file cannot be read.
     """
     options = options or EvaluationOptions()
-    metrics = [
-        load_metric(
+    metrics = []
+    for path in detections:
+        report_stage(on_progress, f"reading {path.name}")
+        metric = load_metric(
             ground_truth,
             path,
             label_map=options.label_map,
@@ -134,14 +142,14 @@ def evaluate_runs(
             start_seconds=options.start_seconds,
             videos=None if options.subset is None else read_subset(options.subset),
         )
-        for path in detections
-    ]
+        metrics.append(metric)
     shared = _same_names(metrics[0].label_map) if metrics else []
-    runs = tuple(
-        _run(path, metric, options.iou_thresholds, shared) for path, metric in zip(detections, metrics, strict=True)
-    )
+    runs = []
+    for path, metric in zip(detections, metrics, strict=True):
+        report_stage(on_progress, f"matching {path.name}")
+        runs.append(_run(path, metric, options.iou_thresholds, shared))
     comparisons = tuple(compare(metrics[0], metric) for metric in metrics[1:])
-    return Evaluation(runs, comparisons, tuple(metrics))
+    return Evaluation(tuple(runs), comparisons, tuple(metrics))
 
 
 def read_subset(path: Path) -> frozenset[str]:

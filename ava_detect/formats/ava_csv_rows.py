@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ava_detect.errors import FormatError
+from ava_detect.errors import FormatError, counted
 from ava_detect.formats.ava_csv_header import (
     COLUMNS,
     NUM_BOX_COLUMNS,
@@ -220,7 +220,7 @@ class RowParser:
 
     def _wrong_width(self, cells: Sequence[str]) -> str:
         """Say why no row has this many cells."""
-        got = f"{len(cells)} column{'s' * (len(cells) != 1)}"
+        got = counted(len(cells), "column")
         if len(cells) in self.columns:
             expected = f"{NUM_BOX_COLUMNS}" if self.box_width == NUM_BOX_COLUMNS else f"more than {NUM_BOX_COLUMNS}"
             return f"{got}, and the rows with a box before it have {expected}; was this row cut off?"

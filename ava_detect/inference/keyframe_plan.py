@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ava_detect.errors import ConfigError, suggestion
+from ava_detect.errors import ConfigError, counted, suggestion
 from ava_detect.evaluation.keyframes import KeyframeKeys, key_seconds, video_numbers
 from ava_detect.formats.ava_csv import AvaTable
 from ava_detect.video.sources import LocalVideo, videos_by_id
@@ -49,8 +49,7 @@ class VideoKeyframes:
         """
         parts = []
         if damaged_packets:
-            plural = "s" if damaged_packets > 1 else ""
-            parts.append(f"{damaged_packets} damaged packet{plural} had to be left out")
+            parts.append(f"{counted(damaged_packets, 'damaged packet')} had to be left out")
         outside = sorted(set(self.seconds) - set(self.readable_seconds[:num_read]))
         if outside:
             first = f"the movie's second {outside[0] + self.start_seconds:g}, the file's {outside[0]:g}"

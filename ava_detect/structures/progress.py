@@ -24,6 +24,8 @@ class Progress:
         figures: Additional values by name, such as the ``loss`` of a training step.
         result: The result of an item that has just finished (a ``VideoRecord`` in annotation runs); passed once, in
             the report that counts the item as done; None in all other reports.
+        stage: What is being done where nothing is counted: ``"loading the network"``, or with the ``name`` of a video
+            ``"opening"`` and ``"drawing"``; empty otherwise.
     """
 
     unit: str
@@ -37,10 +39,22 @@ class Progress:
     elapsed_seconds: float = 0.0
     figures: Mapping[str, float] = field(default_factory=dict)
     result: Any = None
+    stage: str = ""
 
 
 # Callback of a long-running call.
 OnProgress = Callable[[Progress], None]
+
+
+def report_stage(on_progress: OnProgress | None, stage: str) -> None:
+    """Report what a call does next, where that takes time and nothing is counted.
+
+    Args:
+        on_progress: The callback; None for none.
+        stage: What is done, such as ``"loading the network"``.
+    """
+    if on_progress is not None:
+        on_progress(Progress("", 0, None, stage=stage))
 
 
 class VideoPosition(NamedTuple):
@@ -50,8 +64,10 @@ class VideoPosition(NamedTuple):
         video_id: Id of the video.
         position_seconds: Timestamp of the last keyframe that was written, in seconds.
         duration_seconds: Duration according to the container's metadata, in seconds; None where it has none.
+        stage: What is done beside the annotation itself: ``"opening"`` or ``"drawing"``.
     """
 
     video_id: str
     position_seconds: float
     duration_seconds: float | None
+    stage: str = ""

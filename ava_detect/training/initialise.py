@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ava_detect.errors import counted
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
 from ava_detect.models.weights import initialise_from_classifier, inspect_file, load_weights
 from ava_detect.models.zoo import resolve
@@ -27,4 +28,4 @@ def initialise(network: ActionDetector | ActionClassifier, name_or_path: str) ->
     same_head = inspect_file(path).head_rows == network.head.projection.out_features
     report = load_weights(network, path) if same_head else initialise_from_classifier(network, path)
     fresh = "" if same_head else "; the last layer starts fresh"
-    return f"weights start from {path} ({len(report.loaded)} tensors, {report.family} layout){fresh}"
+    return f"weights start from {path} ({counted(len(report.loaded), 'tensor')}, {report.family} layout){fresh}"

@@ -27,7 +27,7 @@ from ava_detect.models.weights import inspect_file, save_weights
 from ava_detect.models.zoo import resolve
 from ava_detect.storage.addresses import Address, is_address
 from ava_detect.storage.local_files import remove_stale_temporaries
-from ava_detect.structures.progress import OnProgress, Progress
+from ava_detect.structures.progress import OnProgress, Progress, report_stage
 from ava_detect.training.batches import StepSampler, training_batches
 from ava_detect.training.checkpoint import (
     check_same_training,
@@ -95,7 +95,7 @@ def train(
         config: The network, the data and the ``train`` settings.
         out: Output folder, or an address whose scheme fsspec knows.
         resume: Continue from the checkpoint in ``out``, if there is one; the result is that of an uninterrupted run.
-        on_progress: Called after each step, in the main process only; None for no reports.
+        on_progress: Told of stages and after each step, in the main process only; None for no reports.
 
     Returns:
         The outcome, the same in every process except ``seconds``.
@@ -121,6 +121,8 @@ def train(
         if not files.exists(LAST):
             files.check_free(_files_of(config))
         with open_processes(config.train.precision) as accelerator:
+            if accelerator.is_main_process:
+                report_stage(on_progress, "reading the data, building the network")
             return _Training(config, files, accelerator, resume=resume).run(on_progress)
 
 
@@ -250,7 +252,7 @@ class _Training:
         )
         if self._validation_is_pending:
             # The run that wrote the checkpoint stopped before or during its validation.
-            self._validate(log)
+            self._validate(log, on_progress)
         while self.step < self.num_steps:
             rate = self._one_step(batches, log)
             ends_epoch = self.step % self.sampler.steps_per_epoch == 0
@@ -264,7 +266,7 @@ class _Training:
             if is_saved:
                 self._save()
             if self._validation_is_pending:
-                self._validate(log)
+                self._validate(log, on_progress)
             if on_progress is not None and self.accelerator.is_main_process:
                 figures = {"epoch": self.epoch, "loss": self.loss, "learning_rate": rate}
                 if self.score is not None:
@@ -309,12 +311,14 @@ class _Training:
         epoch = self.step // self.sampler.steps_per_epoch
         return epoch % self.settings.eval_every == 0 or self.step == self.num_steps
 
-    def _validate(self, log: TrainingLog | None) -> None:
+    def _validate(self, log: TrainingLog | None, on_progress: OnProgress | None) -> None:
         """Score the network, note whether it is the best so far, and save it with its score.
 
         The checkpoint was saved before, so that a validation that fails loses no step.
         """
         assert self.validation is not None
+        if self.accelerator.is_main_process:
+            report_stage(on_progress, "validating")
         try:
             score = self.validation(self.learner.evaluated, self.accelerator)
         except AvaDetectError as error:

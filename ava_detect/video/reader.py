@@ -32,7 +32,7 @@ import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
 
-from ava_detect.errors import VideoError, shown
+from ava_detect.errors import VideoError, counted, shown
 from ava_detect.structures import Frame
 from ava_detect.video.clock import Clock, PacketTimes, average_fps
 from ava_detect.video.container import Damage, choose_stream, decode_frames, open_container
@@ -323,8 +323,7 @@ class VideoReader:
         """
         parts = []
         if self.damaged_packets:
-            plural = "s" if self.damaged_packets > 1 else ""
-            parts.append(f"{self.damaged_packets} damaged packet{plural} had to be left out")
+            parts.append(f"{counted(self.damaged_packets, 'damaged packet')} had to be left out")
         if self._first_seconds > _SHORTFALL_SECONDS:
             parts.append(f"no picture can be decoded before {self._first_seconds:.2f} s, and that one is shown instead")
         declared = self.info.duration_seconds

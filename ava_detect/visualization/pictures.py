@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,10 +27,11 @@ from ava_detect.storage.file_names import file_stems
 from ava_detect.storage.outputs import begins_with, check_output_folder
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.labels import NO_ACTION, Action, LabelMap
-from ava_detect.structures.progress import OnProgress, Progress
+from ava_detect.structures.progress import OnProgress, Progress, report_stage
 from ava_detect.structures.tubes import action_tubes, median_spacing
 from ava_detect.video.cuts import ShotCounter
 from ava_detect.video.reader import VideoReader
+from ava_detect.video.reported_frames import reported_frames
 from ava_detect.visualization.contact_sheet import write_contact_sheet
 from ava_detect.visualization.draw import DrawOptions, draw_gif, draw_video
 from ava_detect.visualization.plots import FILE_NAME as PLOTS_FILE
@@ -105,19 +106,31 @@ def make_pictures(
     if "plots" in kinds:
         check_output_folder(out, [PLOTS_FILE], inputs, is_own=begins_with(b"<!DOCTYPE html>"), overwrite=None)
     for index, saved in enumerate(saved_videos):
-        if on_progress is not None:
-            on_progress(Progress("videos", index, len(saved_videos), saved.video_id))
+
+        def report(
+            second: float = 0.0, duration: float | None = None, video_id: str = saved.video_id, index: int = index
+        ) -> None:
+            if on_progress is not None:
+                on_progress(Progress("videos", index, len(saved_videos), video_id, second, duration))
+
+        report()
         try:
-            files += _write_video_pictures(saved, out / stems[saved.video_id], kinds, truth, min_score)
+            files += _write_video_pictures(saved, out / stems[saved.video_id], kinds, truth, min_score, report)
         except AvaDetectError as error:
             problems.append(str(error))
     if "plots" in kinds:
+        report_stage(on_progress, "drawing plots")
         files.append(_write_plots(saved_videos, out, truth))
     return Pictures(tuple(files), tuple(problems))
 
 
 def _write_video_pictures(
-    saved: SavedResults, stem: Path, kinds: Sequence[str], truth: AvaTable | None, min_score: float
+    saved: SavedResults,
+    stem: Path,
+    kinds: Sequence[str],
+    truth: AvaTable | None,
+    min_score: float,
+    report: Callable[[float, float | None], None],
 ) -> Iterator[Path]:
     """Write the pictures of one video as ``STEM.*``; yields each path once its file is complete."""
     paths = {kind: stem.with_name(f"{stem.name}{suffix}") for kind, suffix in _SUFFIXES.items()}
@@ -128,11 +141,13 @@ def _write_video_pictures(
         options = replace(options, keyframe_seconds=spacing, cuts_seconds=cuts)
     if "video" in kinds:
         reader, path = VideoReader(saved.video()), paths["video"]
-        draw_video(reader, saved.keyframes, path, reader.info.average_fps, saved.label_map, options)
+        draw_video(
+            reported_frames(reader, report), saved.keyframes, path, reader.info.average_fps, saved.label_map, options
+        )
         yield path
     if "gif" in kinds:
         path = paths["gif"]
-        draw_gif(VideoReader(saved.video()), saved.keyframes, path, saved.label_map, options)
+        draw_gif(reported_frames(VideoReader(saved.video()), report), saved.keyframes, path, saved.label_map, options)
         yield path
     if "contact-sheet" in kinds:
         path = paths["contact-sheet"]

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ava_detect.errors import counted
 from ava_detect.evaluation.compare import ap_intervals
 from ava_detect.evaluation.frame_map import FrameMAP
 from ava_detect.storage.local_files import write_text_atomic
@@ -125,16 +126,12 @@ def _headline(videos: Sequence[PlottedVideo], scores: npt.NDArray[np.float32], m
     num_tracks = sum(len({track for k in v.keyframes for track in _track_ids(k)}) for v in videos)
     num_keyframes = sum(len(video.keyframes) for video in videos)
     text = (
-        f"{_counted(len(videos), 'video')}, {_counted(num_keyframes, 'keyframe')}, "
-        f"{_counted(num_tracks, 'person', 'people')} followed, {_counted(len(scores), 'box', 'boxes')}. "
+        f"{counted(len(videos), 'video')}, {counted(num_keyframes, 'keyframe')}, "
+        f"{counted(num_tracks, 'person', 'people')} followed, {counted(len(scores), 'box', 'boxes')}. "
         f"An action counts as done from a score of {min_score:g} on."
     )
     parts = [f"<p><strong>{isolated(note)}</strong></p>"] if note else []
     return Section("summary", "Summary", "\n".join([*parts, paragraph(text)]))
-
-
-def _counted(number: int, one: str, many: str = "") -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def _track_ids(keyframe: ActionDetections) -> list[int]:
@@ -160,7 +157,7 @@ def _timelines(videos: Sequence[PlottedVideo], label_map: LabelMap, num_boxes: i
         tables.append(_tube_table(video, label_map))
         left_out += missing
     num_tubes = sum(len(video.tubes) for video in with_tubes)
-    caption = f"{_counted(num_tubes, 'tube')} in {_counted(len(with_tubes), 'video')}."
+    caption = f"{counted(num_tubes, 'tube')} in {counted(len(with_tubes), 'video')}."
     if left_out:
         caption += f" Of each video the {_MAX_TIMELINE_ROWS} rows with the most time are drawn; {left_out} are not."
     parts = [
@@ -265,7 +262,7 @@ def _co_occurrence(is_done: npt.NDArray[np.bool_], label_map: LabelMap) -> Secti
         "rows. Some pairs belong together (watch and listen to a person); two poses at once are a doubt."
     )
     if alone := int((~is_together).sum()):
-        caption += f" {_counted(alone, 'action is', 'actions are')} never done with another, and not shown."
+        caption += f" {counted(alone, 'action is', 'actions are')} never done with another, and not shown."
     if (rest := int(is_together.sum()) - len(drawn)) > 0:
         caption += f" Of the actions that are, the {len(drawn)} most frequent are shown; {rest} are not."
     return Section("together", "Done together", figure_block([drawing], caption))

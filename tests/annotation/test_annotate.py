@@ -140,7 +140,7 @@ def test_finished_videos_are_skipped_and_changed_ones_done_again(work):
     after = {path: path.stat().st_mtime_ns for path in (work / "out").glob("*.csv")}
     assert {path.stem for path in after if after[path] != before[path]} == {"two", "three"}
     assert {record.video_id: record.num_keyframes for record in summary.videos} == {"one": 4, "two": 2, "three": 3}
-    assert {progress.name for progress in seen if progress.result is None} == {"two", "three"}
+    assert {progress.name for progress in seen if progress.name and progress.result is None} == {"two", "three"}
     assert seen[-1].done == seen[-1].total == 3
 
 
@@ -272,7 +272,7 @@ def test_processes_give_the_bytes_of_one(work, cold_workers):
     seen: list[Progress] = []
     shared_work = run(work, out="shared", workers=2, on_progress=seen.append)
     assert results(work / "out") == results(work / "shared")
-    inside = {progress.name: round(progress.duration_seconds, 3) for progress in seen if progress.result is None}
+    inside = {progress.name: round(progress.duration_seconds, 3) for progress in seen if progress.position_seconds}
     # Heartbeats come no more often than five times a second.
     assert inside.items() <= {"one": 3.2, "two": 1.0, "three": 2.5}.items()
     assert inside

@@ -43,7 +43,7 @@ def test_one_run_by_hand(run_cli, work):
     code, out, err = call(run_cli, work, "poor", json=work / "result.json")
     assert (code, err) == (0, "")
     # One true positive first, one false, one true: (1 + 2/3) / 2.
-    assert "mAP 83.33 @ IoU 0.5 over 1 classes and 2 keyframes (dialect official" in out
+    assert "mAP 83.33 @ IoU 0.5 over 1 class and 2 keyframes (dialect official" in out
     result = json.loads((work / "result.json").read_text())
     assert result["mAP"] == pytest.approx(5 / 6)
     assert result["dialect"] == "official"
@@ -81,7 +81,7 @@ def test_subset_exclusions_dialect_and_label_map(run_cli, work):
     for options in ({"subset": work / "only_a.txt"}, {"exclude": work / "excluded.csv"}):
         _, out, _ = call(run_cli, work, "poor", json=work / "result.json", **options)
         assert json.loads((work / "result.json").read_text())["mAP"] == 1
-        assert "over 1 classes and 1 keyframes" in out
+        assert "over 1 class and 1 keyframe" in out
     _, out, _ = call(
         run_cli, work, "poor", label_map=work / "mine.pbtxt", dialect="pyslowfast", json=work / "result.json"
     )
@@ -92,7 +92,7 @@ def test_subset_exclusions_dialect_and_label_map(run_cli, work):
 def test_a_report_is_written(run_cli, work):
     code, out, _ = call(run_cli, work, "poor", "good", report=work / "report")
     assert code == 0
-    assert f"Report: {work / 'report' / 'index.html'}" in out
+    assert out.endswith(f"Open in a browser: {work / 'report' / 'index.html'}\n")
     page = (work / "report" / "index.html").read_text()
     assert "100.00" in page
     assert "://" not in page.replace("http://www.w3.org/", "")
@@ -205,7 +205,7 @@ def test_ground_truth_in_any_format_gives_the_same(run_cli, own):
         arguments = ("--detections", own / "found.csv", "--label-map", own / "mine.pbtxt", "--start-seconds", "900")
         code, out, err = run_cli("evaluate", "--ground-truth", own / name, *arguments)
         assert (code, err) == (0, ""), name
-        assert "mAP 66.67 @ IoU 0.5 over 3 classes and 1 keyframes" in out, name
+        assert "mAP 66.67 @ IoU 0.5 over 3 classes and 1 keyframe" in out, name
 
 
 def test_ground_truth_without_any_action_is_refused(run_cli, work):

@@ -24,7 +24,7 @@ from ava_detect.datasets.checks.videos import (
     media_of,
 )
 from ava_detect.datasets.keyframe_table import read_keyframe_table
-from ava_detect.errors import FormatError
+from ava_detect.errors import FormatError, counted
 from ava_detect.evaluation.keyframes import IntArray, KeyframeKeys, key_seconds
 from ava_detect.formats.annotation_files import read_ground_truth, read_person_boxes
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
@@ -95,7 +95,7 @@ class AvaSplit(CheckedSplit):
 
         def detail(row: int) -> str:
             video = int(self._table.video_index[row])
-            number = f"{num_past[video]} annotated second{'s' if num_past[video] > 1 else ''}"
+            number = counted(int(num_past[video]), "annotated second")
             return f"{number} from here on; the video ends at second {ends[video]:.2f}"
 
         rows = RowFindings(self.name, self._files.annotations, self._table)

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from ava_detect.errors import counted
+
 Level = Literal["problem", "note"]
 
 PLACES_SHOWN = 5
@@ -159,8 +161,7 @@ class Finding:
 
     def __str__(self) -> str:
         kind = KINDS[self.kind]
-        unit = self.unit if self.count == 1 else f"{self.unit}s"
-        lines = [f"{kind.level.upper():<8}{self.kind}: {kind.what} ({self.count:,} {unit})"]
+        lines = [f"{kind.level.upper():<8}{self.kind}: {kind.what} ({counted(self.count, self.unit)})"]
         lines += [f"          {place}" for place in self.places]
         if self.count > len(self.places):
             lines.append(f"          and {self.count - len(self.places):,} more")
@@ -195,9 +196,10 @@ class SplitSummary:
     rows_of_class: Mapping[int, int] | None = None
 
     def __str__(self) -> str:
-        keyframes = "" if self.num_keyframes is None else f"{self.num_keyframes:,} keyframes, "
-        text = f"{self.name}: {self.annotations}: {self.num_rows:,} rows, {keyframes}{self.num_videos:,} videos"
-        return text + (f"; {self.num_unscored_rows:,} rows of unscored actions" if self.num_unscored_rows else "")
+        keyframes = "" if self.num_keyframes is None else f"{counted(self.num_keyframes, 'keyframe')}, "
+        rows, videos = counted(self.num_rows, "row"), counted(self.num_videos, "video")
+        unscored = f"; {counted(self.num_unscored_rows, 'row')} of unscored actions" if self.num_unscored_rows else ""
+        return f"{self.name}: {self.annotations}: {rows}, {keyframes}{videos}{unscored}"
 
 
 @dataclass(frozen=True)
@@ -254,11 +256,11 @@ class DataReport:
             yield str(split)
             yield from (f"  {line}" for f in self.findings if f.split == split.name for line in str(f).splitlines())
         if self.frame_rates:
-            rates = ", ".join(f"{rate:g} ({_count(count, 'video')})" for rate, count in self.frame_rates.items())
+            rates = ", ".join(f"{rate:g} ({counted(count, 'video')})" for rate, count in self.frame_rates.items())
             yield f"frames a second: {rates}; {'every frame decoded' if self.decoded else 'from the headers alone'}"
         yield from self._class_lines([split for split in self.splits if split.rows_of_class is not None])
         notes = len(self.findings) - len(self.problems)
-        yield f"{_count(len(self.problems), 'problem')}, {_count(notes, 'note')}"
+        yield f"{_or_no(len(self.problems), 'problem')}, {_or_no(notes, 'note')}"
 
     def _class_lines(self, splits: Sequence[SplitSummary]) -> Iterator[str]:
         """Yield a table of the number of rows per class and split; of very many classes, only the rare ones."""
@@ -275,5 +277,5 @@ class DataReport:
             yield f"{action_id:>4}  {name:<{width}}" + "".join(f"{count:>10,}" for count in counts) + remark
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
+def _or_no(number: int, noun: str) -> str:
+    return counted(number, noun) if number else f"no {noun}s"

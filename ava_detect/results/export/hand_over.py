@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from ava_detect.results.saved import ReadOptions, SavedResults, inputs_of, read_
 from ava_detect.storage.file_names import file_stems
 from ava_detect.storage.outputs import begins_with, check_output, check_output_folder
 from ava_detect.structures.labels import Action, LabelMap
+from ava_detect.structures.progress import OnProgress, Progress, report_stage
 from ava_detect.structures.tubes import ActionTube, action_tubes
 from ava_detect.video.reader import VideoReader
 
@@ -82,6 +83,7 @@ def hand_over(
     min_score: float = 0.5,
     images: bool = False,
     overwrite: bool = False,
+    on_progress: OnProgress | None = None,
 ) -> HandOver:
     """Export saved results to the files of another tool.
 
@@ -94,6 +96,7 @@ def hand_over(
             exported, too.
         images: Write the frames of the keyframes as JPEG images, too; for ``coco``.
         overwrite: Whether files of the same names that are not from an earlier export are replaced.
+        on_progress: Told of each video that is read.
 
     Returns:
         The files and the numbers of things in them.
@@ -112,8 +115,9 @@ def hand_over(
         raise ConfigError(f"`images` is for `to=coco`; {to} shows the videos themselves")
     if not 0 <= min_score <= 1:
         raise AvaDetectError(f"`min_score` is a score from 0 to 1, got {min_score:g}")
-    saved = read_saved_results(results, options)
+    saved = _reported(read_saved_results(results, options), on_progress)
     annotated = [_annotated(video_results, min_score) for video_results in saved]
+    report_stage(on_progress, "writing the files")
     if not annotated:
         raise FormatError(f"{results}: none of its videos has results, so there is nothing to hand over")
     names = _names_of(to, [video.video_id for video in annotated])
@@ -131,6 +135,14 @@ def hand_over(
         sum(len(video.tubes) for video in annotated),
         storage_note(annotated) if to == "label-studio" else "",
     )
+
+
+def _reported(saved: Iterator[SavedResults], on_progress: OnProgress | None) -> Iterator[SavedResults]:
+    """The results of one video after another, with a report on each."""
+    for number, video_results in enumerate(saved):
+        if on_progress is not None:
+            on_progress(Progress("videos", number, None, video_results.video_id))
+        yield video_results
 
 
 def _names_of(to: str, video_ids: Sequence[str]) -> list[str]:
@@ -169,6 +181,7 @@ def find_tubes(
     min_score: float = 0.3,
     smoothing_seconds: float = 0.6,
     overwrite: bool = True,
+    on_progress: OnProgress | None = None,
 ) -> int:
     """Find the action tubes of saved results and write them to a file; the network need not run again.
 
@@ -180,6 +193,7 @@ def find_tubes(
         min_score: Score, 0..1, that a tube has throughout.
         smoothing_seconds: Standard deviation of the Gaussian that smooths scores over time; 0 for none.
         overwrite: Whether an existing ``file`` that holds something other than tubes is replaced.
+        on_progress: Told of each video that is read.
 
     Returns:
         Number of tubes.
@@ -192,7 +206,7 @@ def find_tubes(
     check_output(file, inputs_of(results, options), is_own=is_tubes_file, overwrite=overwrite)
     tubes: list[ActionTube] = []
     actions: dict[int, Action] = {}
-    for saved in read_saved_results(results, options):
+    for saved in _reported(read_saved_results(results, options), on_progress):
         actions.update((action.id, action) for action in saved.label_map)
         tubes += action_tubes(
             saved.keyframes, min_peak=min_peak, min_score=min_score, smoothing_seconds=smoothing_seconds

@@ -244,7 +244,7 @@ def test_the_command_says_what_it_did_and_what_is_missing(movie, tmp_path, capsy
         command(results, tmp_path / "page")
     said = capsys.readouterr()
     assert ended.value.exit_code == 1
-    assert said.out == f"2 videos, 24 boxes. Open in a browser: {tmp_path / 'page' / 'index.html'}\n"
+    assert said.out == f"2 videos, 24 boxes.\nOpen in a browser: {tmp_path / 'page' / 'index.html'}\n"
     assert said.err.startswith(f"ava-detect: gone: The video {tmp_path / 'gone.mp4'} is not there any more")
     write_manifest(results, [record("walk", movie)])
     command(results, tmp_path / "page", as_json=True)
