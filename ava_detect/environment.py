@@ -20,6 +20,8 @@ from urllib.request import url2pathname
 
 # Required libraries by their distribution names (as in `pip install`), which can differ from their import names.
 LIBRARIES = ("torch", "torchvision", "numpy", "av", "onnxruntime", "pyarrow", "pandas", "scipy", "pillow", "pydantic")
+# Other distributions of the same library.
+_ALSO_FROM = {"ultralytics": ("ultralytics-opencv-headless",)}
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -69,13 +71,20 @@ def libraries_of(extra: str) -> dict[str, str | None]:
         marker, requirement.marker = requirement.marker, None
         if marker is None or marker.evaluate({"extra": ""}) or not marker.evaluate({"extra": extra}):
             continue
-        try:
-            its_version = version(requirement.name)
-        except PackageNotFoundError:
-            its_version = ""
+        its_version = _version_of(requirement.name) or ""
         is_here = bool(its_version) and requirement.specifier.contains(its_version, prereleases=True)
         found[str(requirement)] = its_version if is_here else None
     return found
+
+
+def _version_of(name: str) -> str | None:
+    """Return the version of a library, which may come under another name; None where it is not installed."""
+    for distribution_name in (name, *_ALSO_FROM.get(name, ())):
+        try:
+            return version(distribution_name)
+        except PackageNotFoundError:
+            continue
+    return None
 
 
 def extras() -> list[str]:

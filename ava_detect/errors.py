@@ -131,18 +131,19 @@ def shown(text: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
 
 
-def counted(number: int, singular: str, plural: str = "") -> str:
-    """Return a number with its noun: ``"1 video"``, ``"2 videos"``, ``"1,234 boxes"``.
+def counted(number: int | None, noun: str, plural: str = "") -> str:
+    """Return a number with its noun in the singular or the plural: ``1 video``, ``2 videos``, ``? people``.
 
     Args:
-        number: How many.
-        singular: The noun for one.
-        plural: The noun for any other number; by default ``singular`` with an s.
+        number: The number; None where it is unknown.
+        noun: The singular.
+        plural: The plural, where it is not the singular with an ``s``.
 
     Returns:
         The number, with commas between thousands, and the noun.
     """
-    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+    text = "?" if number is None else f"{number:,}"
+    return f"{text} {noun if number == 1 else plural or noun + 's'}"
 
 
 def suggestion(got: str, allowed: Iterable[str]) -> str:

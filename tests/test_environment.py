@@ -113,3 +113,5 @@ def test_the_extras_are_those_of_the_metadata():
 def test_no_text_installs_the_package_from_an_index_that_lacks_it():
     texts = {path: path.read_text().replace('"', "").replace("'", "") for path in TEXTS if path.name != "CHANGELOG.md"}
     assert [path for path, text in texts.items() if "pip install ava_detect" in text] == []
+    code = [path for path in texts if path.suffix == ".py" and path != Path(environment.__file__)]
+    assert [path for path in code if "pip install" in texts[path]] == [], "`pip_line` and `install_line` know the pip"

@@ -16,14 +16,15 @@ FLOORS = (
     ("storage", "structures"),
     ("formats", "models", "video"),
     ("config", "detectors", "evaluation", "results"),
-    ("datasets", "inference", "visualization"),
+    ("datasets", "visualization"),
+    ("inference",),
     ("annotation", "benchmark", "training"),
     ("cli",),
 )
 # Rooms whose modules can all be imported without loading PyTorch.
 TORCH_FREE = ("errors", "environment", "storage", "structures", "formats", "evaluation", "results", "visualization")
 # Rooms that may use config objects; the others take plain keyword arguments.
-CONFIG_USERS = ("annotation", "benchmark", "cli", "config", "datasets", "training")
+CONFIG_USERS = ("annotation", "benchmark", "cli", "config", "datasets", "inference", "training")
 
 FLOOR_OF_ROOM = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or not path.stem.startswith("__"))
@@ -109,10 +110,11 @@ def test_the_torch_free_rooms_load_no_torch():
     run_python(script)
 
 
-def test_one_file_imports_detectron2():
+@pytest.mark.parametrize("library", ["detectron2", "transformers", "ultralytics"])
+def test_one_file_imports_each_library_of_detectors(library):
     importers = {
         path.relative_to(PACKAGE).as_posix()
         for path in FILES
-        if any(name.split(".")[0] == "detectron2" for name in imported_modules(path))
+        if any(name.split(".")[0] == library for name in imported_modules(path))
     }
-    assert importers == {"detectors/detectron2.py"}
+    assert importers == {f"detectors/{library}.py"}

@@ -23,7 +23,7 @@ def test_every_folder_with_code_and_data_is_installed(tmp_path):
         [sys.executable, "-c", script, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True
     )
     code = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "ava_detect").rglob("*.py")}
-    assert set(done.stdout.split()) == code | {"ava_detect.annotations", "ava_detect.configs"}
+    assert set(done.stdout.split()) == code | {"ava_detect.annotations", "ava_detect.configs", "ava_detect.docs"}
 
 
 def test_the_annotations_have_the_hashes_that_are_listed():

@@ -24,7 +24,7 @@ from measuring import interleaved_medians, machine
 
 from ava_detect.benchmark import PeopleOptions, SplitOptions, run_benchmark
 from ava_detect.config.build import build_model, label_map_of
-from ava_detect.config.choice import config_of
+from ava_detect.config.choice import choose_network
 from ava_detect.datasets.synthetic.world import WorldSettings, write_world
 from ava_detect.detectors import build_detector
 from ava_detect.evaluation.frame_map_result import FrameMAPResult
@@ -34,7 +34,7 @@ from ava_detect.models.action_detector import ActionDetector, require_detector
 from ava_detect.models.execution import prepare
 from ava_detect.models.network_options import NetworkOptions
 from ava_detect.models.weights import load_weights
-from ava_detect.models.zoo import RANDOM_WEIGHTS, resolve
+from ava_detect.models.zoo import RANDOM_WEIGHTS
 from ava_detect.structures import PersonBoxes
 from ava_detect.structures.labels import LabelMap
 from ava_detect.video.clip_sampler import ClipSampler
@@ -45,10 +45,10 @@ def load_network(weights: str, config: str | None) -> tuple[ActionDetector, Labe
     """Build the network with its weights, and the label map of its actions."""
     if weights == RANDOM_WEIGHTS:
         name = config or "slowfast_r50_32x2"
-        return build_lively_model(name).eval(), label_map_of(config_of(name, weights))
-    chosen_config = config_of(config, weights)
+        return build_lively_model(name).eval(), label_map_of(choose_network(weights, name).config)
+    chosen_config = choose_network(weights, config).config
     model = require_detector(build_model(chosen_config))
-    load_weights(model, str(resolve(weights)))
+    load_weights(model, weights)
     return model.eval(), label_map_of(chosen_config)
 
 

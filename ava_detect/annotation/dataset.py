@@ -186,6 +186,7 @@ def annotate_dataset(
         tuple(state.problems),
         state.interrupted,
         state.num_before,
+        out=out,
     )
 
 

@@ -26,7 +26,6 @@ from ava_detect.environment import usable_cores
 from ava_detect.errors import ConfigError, message_of, shown
 from ava_detect.formats.writers import result_path
 from ava_detect.results.manifest import (
-    MANIFEST,
     SUMMARY,
     Manifest,
     Totals,
@@ -37,7 +36,7 @@ from ava_detect.results.manifest import (
 )
 from ava_detect.results.progress_note import PROGRESS_NOTE, NoteState, ProgressNote, put_progress_note
 from ava_detect.storage.addresses import address_of, is_address
-from ava_detect.storage.file_names import safe_name
+from ava_detect.storage.file_names import DRAWN_SUFFIX, MANIFEST, safe_name
 from ava_detect.storage.local_files import remove_stale_temporaries, temporary_name
 from ava_detect.storage.outputs import check_output_folder
 from ava_detect.structures.progress import Progress, VideoPosition
@@ -188,6 +187,7 @@ class _FolderRun:
             tuple(records),
             self.interrupted,
             num_kept=self.num_before,
+            out=self._manifest.out,
         )
 
 
@@ -219,7 +219,7 @@ def _videos_of(sources: Sequence[str | Path], out: Path) -> list[SourceVideo]:
 
 def _check_free(out: Path, videos: Sequence[SourceVideo], settings: AnnotateSettings) -> None:
     """Refuse a folder in which a file that will be written is an input, or is there already and of no such run."""
-    suffixes = [*settings.formats, *(["annotated.mp4"] if settings.draw else [])]
+    suffixes = [*settings.formats, *([DRAWN_SUFFIX] if settings.draw else [])]
     names = [result_path(Path(), video.video_id, suffix).name for video in videos for suffix in suffixes]
     inputs = {
         "sources": [video.path for video in videos],

@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 
 from ava_detect.annotation.settings import AnnotateSettings
-from ava_detect.config.build import build_with_weights, label_map_of
-from ava_detect.detectors import build_detector
+from ava_detect.config.build import label_map_of
 from ava_detect.detectors.precomputed import PrecomputedBoxes
 from ava_detect.formats.writers import result_path, results_writer
+from ava_detect.inference import build
 from ava_detect.inference.pipeline import Pipeline, VideoRun
 from ava_detect.inference.scorer import ClipScorer, Scorer
 from ava_detect.models.network_options import NetworkOptions, resolve_device
@@ -19,6 +19,7 @@ from ava_detect.models.weights import WeightsReport
 from ava_detect.models.zoo import RANDOM_WEIGHTS
 from ava_detect.results.manifest import VideoRecord, file_state
 from ava_detect.storage.addresses import Address
+from ava_detect.storage.file_names import DRAWN_SUFFIX
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.progress import VideoPosition
 from ava_detect.video.reader import VideoReader
@@ -44,18 +45,18 @@ class VideoAnnotator:
         scorer: ClipScorer | None = None,
         on_stage: Callable[[str], None] = lambda stage: None,
     ) -> None:
-        config, least = settings.config, settings.min_person_score
         self.settings = settings
         self.device = resolve_device(settings.device)
         self.weights_report: WeightsReport | None = None
         on_stage("loading the person detector")
-        detector = build_detector(
-            settings.detector_spec,
-            min_score=config.detector.min_score if least is None else least,
-            num_threads=num_threads,
+        detector = build.people_detector(
+            settings.config,
+            settings.detector,
+            min_person_score=settings.min_person_score,
             device=self.device,
+            num_threads=num_threads,
         )
-        label_map = label_map_of(config)
+        label_map = label_map_of(settings.config)
         # The network comes last, because it takes the most time and memory to load.
         self.precision = settings.precision
         if scorer is None:
@@ -132,7 +133,7 @@ class VideoAnnotator:
             damage = run.video.damage()
             names = [result_path(out, name, suffix).name for suffix in settings.formats]
             if settings.draw:
-                names.append(self._draw(run, keyframes, result_path(out, name, "annotated.mp4"), report))
+                names.append(self._draw(run, keyframes, result_path(out, name, DRAWN_SUFFIX), report))
             if isinstance(video, RemoteVideo) and video.failure is not None:
                 # The decoder may have taken a broken connection for the end of the file.
                 raise video.failure
@@ -198,14 +199,6 @@ def build_scorer(settings: AnnotateSettings) -> tuple[Scorer, WeightsReport | No
     Returns:
         The scorer, and the report on the weights file; None for an untrained network.
     """
-    network = NetworkOptions(settings.device, settings.precision, settings.execution).resolve()
+    options = NetworkOptions(settings.device, settings.precision, settings.execution)
     path = None if settings.weights == RANDOM_WEIGHTS else settings.weights
-    model, report = build_with_weights(settings.config, path, settings.overrides)
-    scorer = Scorer(
-        model,
-        device=network.device,
-        precision=network.precision,
-        execution=network.execution,
-        clips_per_batch=network.clips_per_batch,
-    )
-    return scorer, report
+    return build.build_scorer(settings.config, path, options, settings.overrides)

@@ -150,7 +150,7 @@ def benchmark_detector(
         score=score,
         counts=_counts(plan, records),
         problems=tuple(_problems(plan, records, split.videos)),
-        notes=(*score.notes, *reasons),
+        notes=(*score.notes, *reasons, *_joined(records)),
         seconds=times.seconds,
         settings=run.settings,
         weights=weights,
@@ -170,6 +170,11 @@ def _counts(plan: KeyframePlan, records: list[VideoRecord]) -> dict[str, int]:
         "boxes": sum(record.num_boxes for record in records),
         "rows": sum(record.num_rows for record in records),
     }
+
+
+def _joined(records: list[VideoRecord]) -> list[str]:
+    """A sentence for each video whose time stamps jump: it is scored as a whole, but its times may be others."""
+    return [f"{record.source}: {record.message}" for record in records if record.status == "done" and record.message]
 
 
 def _problems(plan: KeyframePlan, records: list[VideoRecord], videos: Path) -> list[str]:

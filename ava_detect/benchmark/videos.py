@@ -99,7 +99,7 @@ def _score(pipeline: Pipeline, video: VideoKeyframes, out: Path, report: Callabl
         video_id=video_id,
         source=str(path.resolve()),
         status="damaged" if shortfall else "done",
-        message=shortfall,
+        message=" and ".join(filter(None, (shortfall, run.video.time_jumps()))),
         num_keyframes=run.num_keyframes,
         num_people=run.num_people,
         num_boxes=run.num_boxes,

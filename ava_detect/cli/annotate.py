@@ -267,11 +267,15 @@ def _print_totals(summary: AnnotateSummary) -> None:
     totals, num_before = summary.totals, summary.num_before or 0
     num_new = totals.done + totals.damaged + totals.failed
     if num_new or not num_before:
-        people = "?" if totals.people is None else f"{totals.people:,}"
+        found = (
+            counted(totals.keyframes, "keyframe"),
+            counted(totals.people, "person", "people"),
+            counted(totals.boxes, "box", "boxes"),
+            counted(totals.rows, "row"),
+        )
         say(
             f"{counted(totals.done, 'video')} done, {totals.damaged:,} damaged, {totals.failed:,} failed: "
-            f"{counted(totals.keyframes, 'keyframe')}, {people} {'person' if totals.people == 1 else 'people'}, "
-            f"{counted(totals.boxes, 'box', 'boxes')}, {counted(totals.rows, 'row')}"
+            + ", ".join(found)
         )
     if num_before:
         _say_kept(num_before, num_before + num_new)

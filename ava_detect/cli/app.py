@@ -23,6 +23,7 @@ from ava_detect.cli import (
     data,
     dataset,
     demo,
+    docs,
     doctor,
     evaluate,
     export,
@@ -67,7 +68,7 @@ _COMMANDS: dict[str, Sequence[Callable[..., None] | typer.Typer]] = {
         dataset.collect,
     ),
     "Networks": (weights.app, benchmark.benchmark, train.train, export.export),
-    "Data and installation": (demo.demo, data.app, doctor.doctor),
+    "Data and installation": (demo.demo, docs.docs, data.app, doctor.doctor),
 }
 for panel, members in _COMMANDS.items():
     for member in members:

@@ -79,6 +79,13 @@ def weights_families(incomplete: str) -> list[str]:
     return _beginning(incomplete, FAMILIES)
 
 
+def doc_pages(incomplete: str) -> list[str]:
+    """Return the names of the pages of documentation."""
+    from ava_detect.cli.doc_pages import doc_pages as shipped
+
+    return _beginning(incomplete, (page.name for page in shipped()))
+
+
 def tools(incomplete: str) -> list[str]:
     """Return the tools that ``hand-over`` writes for."""
     from ava_detect.results.export.hand_over import TOOLS

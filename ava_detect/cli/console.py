@@ -47,6 +47,32 @@ def say(what: RenderableType) -> None:
         raise OSError(error.errno, error.strerror, STANDARD_OUTPUT) from error
 
 
+def print_markdown(text: str, *, paged: bool = False) -> bool:
+    """Print a text in Markdown: laid out in a terminal, as it is elsewhere.
+
+    Args:
+        text: The text.
+        paged: Whether to page through it, which only a terminal can.
+
+    Returns:
+        Whether it was printed.
+    """
+    if not _out.is_terminal:
+        if not paged:
+            say(text)
+        return not paged
+    from rich.markdown import Markdown
+
+    # Soft wrapping, which keeps file names in one piece, would not fill paragraphs and tables.
+    console, rendered = Console(emoji=False), Markdown(text, hyperlinks=False)
+    if paged:
+        with console.pager(styles=True):
+            console.print(rendered)
+    else:
+        console.print(rendered)
+    return True
+
+
 def results_beside(file: Path | None) -> None:
     """Print results on stderr from now on if ``file``, which the running command will write, is the standard output."""
     _stdout_is_taken.set(file is not None and is_standard_output(file))

@@ -264,8 +264,8 @@ def propose(
     elif not quiet:
         counts = (counted(found.videos, "video"), counted(found.keyframes, "keyframe"))
         say(f"{', '.join(counts)}, {counted(found.people, 'person', 'people')}: {found.out}")
-    for problem in found.problems:
-        complain(problem)
+    for sentence in (*found.notes, *found.problems):
+        complain(sentence)
     if found.problems:
         raise typer.Exit(1)
 

@@ -22,11 +22,15 @@ from ava_detect.environment import extras, install_line, libraries_of, pip_line,
 # What each extra of setup.cfg brings, and the disk space that it takes beside the package itself.
 EXTRAS = {
     "s3": ("videos and results in S3 and stores that speak its protocol (s3://)", "40 MB"),
-    "gcs": ("videos and results in Google Cloud Storage (gs://)", "30 MB"),
+    "gcs": ("videos and results in Google Cloud Storage (gs://)", "60 MB"),
     "http": ("videos on web servers (http://, https://)", "15 MB"),
     "ray": ("clusters: --engine ray", "250 MB"),
+    "supervision": ("results as supervision.Detections, and its boxes as people", "10 MB"),
+    "ultralytics": ("detectors ultralytics:yolo11n and others (AGPL-3.0)", "170 MB"),
+    "transformers": ("detectors transformers:PekingU/rtdetr_r50vd and others", "150 MB"),
     "train": ("training on several processes or GPUs, TensorBoard logs", "80 MB"),
-    "test": ("what the tests of a checkout need", "950 MB"),
+    "test": ("what the tests of a checkout need", "1 GB"),
+    "test-detectors": ("what the tests of ultralytics: and transformers: need", "320 MB"),
     "dev": ("linter and type checker of a checkout", "100 MB"),
 }
 _NO_GPU = (
@@ -201,9 +205,11 @@ def _configs() -> str:
 
 def _detectron2() -> str:
     if find_spec("detectron2") is None:
-        from ava_detect.detectors.detectron2 import SOURCE
+        from ava_detect.detectors.libraries import install_command
 
-        raise _NotThereError("not installed; only the detectron2:CONFIG detectors need it", pip_line(SOURCE))
+        raise _NotThereError(
+            "not installed; only the detectron2:CONFIG detectors need it", install_command("detectron2")
+        )
     return version("detectron2")
 
 

@@ -130,7 +130,10 @@ def detector_option(default: str = "the config's") -> Any:
         "--detector",
         "-d",
         metavar="SPEC",
-        help=f"What finds the people: builtin, onnx:FILE, torchvision:NAME (docs/detectors.md); default: {default}.",
+        help=(
+            "What finds the people: builtin, ultralytics:yolo11n, transformers:OWNER/NAME, onnx:FILE, torchvision:NAME "
+            f"(docs/detectors.md); 'SPEC?classes=dog' for other actors; default: {default}."
+        ),
         autocompletion=completion.detector_specs,
         rich_help_panel=PEOPLE,
     )

@@ -27,7 +27,7 @@ app = typer.Typer(
 def list_weights(as_json: options.AsJson = False) -> None:
     """List the checkpoints known by name, and their published figures."""
     from ava_detect.models.zoo import SHIPPED, cached_path
-    from ava_detect.models.zoo_table import ZOO
+    from ava_detect.models.zoo_table import DEVICES, ZOO, recommended_for
 
     if as_json:
         print(json.dumps([asdict(entry) for entry in ZOO.values()], indent=2))
@@ -37,6 +37,8 @@ def list_weights(as_json: options.AsJson = False) -> None:
         figure = "" if entry.published is None else f"{entry.published:g} {entry.metric}"
         rows.append((entry.name, entry.config, entry.data, figure, "yes" if cached_path(entry).is_file() else ""))
     say_table(("name", "config", "trained on", "published", "here"), rows, left=range(5))
+    for device in ("cpu", "cuda"):
+        say(f"Recommended for {DEVICES[device]}, the default there: {recommended_for(device).name}")
     say("Published figures are quoted from the authors' pages; none was measured here.")
 
 
@@ -50,6 +52,7 @@ def show(
 ) -> None:
     """Show what is known of one checkpoint."""
     from ava_detect.models.zoo import cached_path, find_entry
+    from ava_detect.models.zoo_table import DEVICES
 
     entry = find_entry(name)
     path = cached_path(entry)
@@ -66,8 +69,11 @@ def show(
         "licence": entry.licence,
         "address": entry.address,
         "sha256": entry.sha256 or "unpublished; the first one seen is noted in the cache",
+        "size": f"about {entry.about_megabytes} MB",
         "file": f"{path}{'' if path.is_file() else ' (not there yet)'}",
     }
+    if entry.recommended_for:
+        lines["recommended"] = f"for {DEVICES[entry.recommended_for]}: {entry.reason}"
     for key, value in lines.items():
         say(f"{key:<12}{value}")
 
@@ -81,8 +87,11 @@ def get(
     quiet: options.Quiet = False,
 ) -> None:
     """Download a checkpoint into the cache, and print where it is."""
-    from ava_detect.models.zoo import find_entry, obtain
+    from ava_detect.models.zoo import SHIPPED, find_entry, obtain
 
+    if name in SHIPPED:
+        print(SHIPPED[name])
+        return
     entry = find_entry(name)
     with progress_bar(show=not quiet) as on_progress:
         path = obtain(entry, on_progress)

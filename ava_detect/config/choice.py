@@ -16,11 +16,10 @@ from ava_detect.errors import ChoiceWarning, ConfigError, shown
 from ava_detect.models.network_options import resolve_device
 from ava_detect.models.own_format import config_inside
 from ava_detect.models.zoo import RANDOM_WEIGHTS, SHIPPED, describe, find_entry, is_file, resolve, weights_file
-from ava_detect.models.zoo_table import ZOO, recommended_for
+from ava_detect.models.zoo_table import DEVICES, ZOO, recommended_for
 from ava_detect.storage.addresses import is_address, without_secrets
 from ava_detect.structures.progress import OnProgress
 
-_DEVICES = {"cpu": "CPUs", "cuda": "GPUs"}
 # Of the clips that a network was trained on; the other settings of a clip may be changed for a test.
 _TRAINED_CLIP = {"num_frames", "sampling_rate", "sampling_fps", "mean", "std"}
 
@@ -142,7 +141,7 @@ def _recommended(
         base = named if isinstance(named, Config) else load_config(named)
         if not _fits(base, entry.config):
             raise ConfigError(_no_weights(base, entry.name))
-    note = f"weights {entry.name}, recommended for {_DEVICES[entry.recommended_for]}: {describe(entry)}"
+    note = f"weights {entry.name}, recommended for {DEVICES[entry.recommended_for]}: {describe(entry)}"
     return NetworkChoice(load_config(entry.config, overrides) if config is None else config, entry.name, note)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ava_detect.config.build import tensor_shapes
@@ -70,7 +70,7 @@ def recognise_config(path: Path, called: str, overrides: Sequence[str] = ()) -> 
     """
     network = _Network.read(path)
     configs = _configs(overrides)
-    fitting = {name: config for name, config in configs.items() if network.is_of(config)}
+    fitting = network.of_task({name: config for name, config in configs.items() if network.is_of(config)})
     if not fitting:
         raise WeightsError(_describe_unknown(called, network, configs))
     candidates = _with_settings(fitting, network.settings, settings_of_overrides(overrides))
@@ -93,13 +93,15 @@ def recognise_config(path: Path, called: str, overrides: Sequence[str] = ()) -> 
 class _Network:
     """What a file tells of its network.
 
-    ``shapes``: our name -> shape, without counters; ``unknown``: the other names; ``family``: a key of ``FAMILIES``.
+    ``shapes``: our name -> shape, without counters; ``unknown``: the other names; ``family``: a key of ``FAMILIES``;
+    ``laid_out``: the shapes of the networks that were compared with it, of which several configs have the same.
     """
 
     shapes: Mapping[str, Shape]
     unknown: tuple[str, ...]
     family: str
     settings: CheckpointSettings
+    laid_out: dict[str, Mapping[str, Shape]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> _Network:
@@ -114,18 +116,30 @@ class _Network:
         """Whether the tensors are those of a config's network; ``but_head``: apart from the last layer's."""
         backbone = config.model.backbone
         # These rule out most configs before their networks are laid out.
-        if self.settings.task not in (None, config.model.task):
-            return False
         if self.unknown or self.depths != dict.fromkeys(backbone.pathways, backbone.depths):
             return False
         if not but_head and self.num_classes != config.model.head.num_classes + config.model.head.background_class:
             return False
-        wanted = _without_counters(tensor_shapes(config))
+        wanted = self._shapes_of(config)
         return all(
             name in self.shapes and name in wanted and same_shape(self.shapes[name], wanted[name], self.family)
             for name in {*self.shapes, *wanted}
             if not (but_head and name.startswith(_HEAD))
         )
+
+    def of_task(self, configs: Mapping[str, Config]) -> Mapping[str, Config]:
+        """Those of the file's task; all where it knows none, or where none has it: converting may guess a task."""
+        same = {name: config for name, config in configs.items() if config.model.task == self.settings.task}
+        return same or configs
+
+    def _shapes_of(self, config: Config) -> Mapping[str, Shape]:
+        model = config.model
+        key = repr(
+            (model.task, model.backbone, model.roi.with_global, model.head.num_classes, model.head.background_class)
+        )
+        if key not in self.laid_out:
+            self.laid_out[key] = _without_counters(tensor_shapes(config))
+        return self.laid_out[key]
 
     @property
     def depths(self) -> dict[str, Shape]:
@@ -156,9 +170,8 @@ class _Network:
             parts.append("non-local blocks")
         parts.append("no last layer" if self.num_classes is None else counted(self.num_classes, "class", "classes"))
         if self.unknown:
-            parts.append(
-                f"{counted(len(self.unknown), 'tensor')} that the layout does not know ({shown(self.unknown[0])}, ...)"
-            )
+            names = counted(len(self.unknown), "tensor")
+            parts.append(f"{names} that the layout does not know ({shown(self.unknown[0])}, ...)")
         return "; ".join(parts)
 
 
@@ -250,7 +263,7 @@ def _describe_several(called: str, candidates: Sequence[_Candidate]) -> str:
 
 def _describe_unknown(called: str, network: _Network, configs: Mapping[str, Config]) -> str:
     text = f"{called} has the network of no config that ships ({network})"
-    alike = {name: config for name, config in configs.items() if network.is_of(config, but_head=True)}
+    alike = network.of_task({name: c for name, c in configs.items() if network.is_of(c, but_head=True)})
     near = [name for name, config in alike.items() if not _differing(config, network.settings)] or list(alike)
     if near and network.num_classes is not None:
         return (

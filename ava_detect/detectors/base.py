@@ -16,6 +16,11 @@ from ava_detect.structures import Frame, PersonBoxes
 Image = npt.NDArray[np.uint8]
 Converters = Mapping[str, Callable[[str], Any]]
 
+# Far above any detector's input; larger ones would only fill the memory.
+_MAX_SIDE = 8192
+# Options that were renamed: the former name means the same.
+_FORMER_NAMES = {"person_class": "classes"}
+
 
 @runtime_checkable
 class PersonDetector(Protocol):
@@ -148,8 +153,11 @@ def read_options(texts: Mapping[str, str], converters: Converters, where: str) -
     Raises:
         DetectorError: An option is unknown, or its text cannot be converted.
     """
-    values = {}
-    for name, text in texts.items():
+    values: dict[str, Any] = {}
+    for given, text in texts.items():
+        name = given if given in converters else _FORMER_NAMES.get(given, given)
+        if name in values:
+            raise DetectorError(f"{where}: {name} is given twice, once by its former name; give it once")
         if name not in converters:
             allowed = ", ".join(converters) or "none"
             raise DetectorError(
@@ -160,6 +168,25 @@ def read_options(texts: Mapping[str, str], converters: Converters, where: str) -
         except ValueError as error:
             raise DetectorError(f"{where}: {name}={text!r} cannot be read ({error}); see docs/detectors.md") from error
     return values
+
+
+def read_size(text: str) -> tuple[int, int]:
+    """Convert ``"640"`` or ``"640x384"`` to width and height.
+
+    Args:
+        text: The text.
+
+    Returns:
+        Width and height in pixels.
+
+    Raises:
+        ValueError: The text is no size, or a side is not in 1..8192.
+    """
+    width, _, height = text.lower().partition("x")
+    size = int(width), int(height or width)
+    if not (min(size) >= 1 and max(size) <= _MAX_SIDE):
+        raise ValueError(f"a side has 1 to {_MAX_SIDE} pixels")
+    return size
 
 
 def finite_number(text: str) -> float:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ava_detect.detectors.base import Converters
+from ava_detect.detectors.classes import Wanted, read_classes
 from ava_detect.detectors.onnx import OnnxDetector
 
 MODEL_FILE = Path(__file__).parent / "builtin_model" / "person_ssdlite_mobilenet_v2_coco.onnx"
@@ -22,12 +23,15 @@ class BuiltinDetector(OnnxDetector):
     (docs/detectors.md).
     """
 
-    spec_options: ClassVar[Converters] = {}
+    spec_options: ClassVar[Converters] = {"classes": read_classes}
 
-    def __init__(self, *, min_score: float = 0.3, num_threads: int | None = None) -> None:
+    def __init__(
+        self, *, classes: Wanted = ("person",), min_score: float = 0.3, num_threads: int | None = None
+    ) -> None:
         """Load the network.
 
         Args:
+            classes: The classes that are the actors; the network has one, ``person``, which is 0.
             min_score: Lowest score of a person, 0..1.
             num_threads: Threads of onnxruntime; by default one per usable core.
         """
@@ -35,6 +39,8 @@ class BuiltinDetector(OnnxDetector):
             MODEL_FILE,
             min_score=min_score,
             num_threads=num_threads,
+            names={0: "person"},
+            classes=classes,
             layout="xyxy_scores",
             coordinates="fractions",
             color="rgb",
@@ -44,3 +50,6 @@ class BuiltinDetector(OnnxDetector):
             views="squares",
         )
         self.name = "builtin"
+
+    def _describe(self) -> str:
+        return "builtin"

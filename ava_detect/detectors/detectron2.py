@@ -10,11 +10,10 @@ import numpy as np
 import torch
 
 from ava_detect.detectors.base import Converters, Image, images_of, people_by_size
-from ava_detect.environment import pip_line
-from ava_detect.errors import DetectorError, MissingDependencyError, shown
-from ava_detect.structures import Frame, PersonBoxes, boxes
-
-SOURCE = "git+https://github.com/facebookresearch/detectron2.git"  # no index has it
+from ava_detect.detectors.classes import Wanted, chosen_classes, names_by_index, read_classes, select_actors
+from ava_detect.detectors.libraries import not_importable
+from ava_detect.errors import DetectorError, shown
+from ava_detect.structures import Frame, PersonBoxes
 
 
 class Detectron2Detector:
@@ -24,14 +23,14 @@ class Detectron2Detector:
     """
 
     needs_images: bool = True
-    spec_options: ClassVar[Converters] = {"weights": str, "person_class": int}
+    spec_options: ClassVar[Converters] = {"weights": str, "classes": read_classes}
 
     def __init__(
         self,
         config: str | Path,
         *,
         weights: str | Path | None = None,
-        person_class: int = 0,
+        classes: Wanted | None = None,
         min_score: float = 0.8,
         device: str = "cpu",
     ) -> None:
@@ -41,19 +40,21 @@ class Detectron2Detector:
             config: A yaml file, or a name of the model zoo (``COCO-Detection/faster_rcnn_R_50_FPN_3x.yaml``).
             weights: A file or URL, or ``"none"`` for random weights; by default the zoo's for a name of the zoo, else
                 those that the yaml file names. detectron2 unpickles ``.pkl`` files: use only files that you trust.
-            person_class: Index of the person class among the model's classes.
+            classes: The model's classes that are the actors, by number or name; by default its person class.
             min_score: Lowest score of a person, 0..1.
             device: Device of the model.
 
         Raises:
             MissingDependencyError: detectron2 cannot be imported.
-            DetectorError: The config or the weights cannot be used.
+            DetectorError: The config or the weights cannot be used, or the model has no such class.
         """
         origin = "random weights" if weights == "none" else Path(weights).name if weights else "its own weights"
         self.name = f"detectron2:{config} ({origin})"
-        self._person_class = person_class
         self._min_score = min_score
         self._predictor = _predictor(str(config), weights, min_score, device)
+        # The names that belong to the config's data set; an unregistered one has none.
+        names = names_by_index(getattr(getattr(self._predictor, "metadata", None), "thing_classes", None))
+        self._classes = chosen_classes(classes, names, self.name)
 
     def __call__(self, frames: Sequence[Frame | Image]) -> list[PersonBoxes]:
         """Find the persons on each frame.
@@ -83,11 +84,9 @@ class Detectron2Detector:
         return {"image": tensor, "height": image.shape[0], "width": image.shape[1]}
 
     def _people(self, found: Any, image: Image) -> PersonBoxes:
-        """The persons among the objects found on one frame, best score first."""
-        keep = (found.pred_classes == self._person_class) & (found.scores >= self._min_score)
-        order = found.scores[keep].argsort(descending=True, stable=True)
-        boxes_xyxy, scores = (values[keep][order].cpu().numpy() for values in (found.pred_boxes.tensor, found.scores))
-        return PersonBoxes(boxes.clip(boxes_xyxy, image.shape[1], image.shape[0]), scores)
+        tensors = (found.pred_boxes.tensor, found.scores, found.pred_classes)
+        boxes_xyxy, scores, labels = (values.cpu().numpy() for values in tensors)
+        return select_actors((boxes_xyxy, scores, labels), self._classes, self._min_score, image)
 
 
 def _predictor(config: str, weights: str | Path | None, min_score: float, device: str) -> Any:
@@ -97,9 +96,7 @@ def _predictor(config: str, weights: str | Path | None, min_score: float, device
         from detectron2.config import get_cfg
         from detectron2.engine import DefaultPredictor
     except ImportError as error:
-        raise MissingDependencyError(
-            f"detectron2 cannot be imported ({shown(error)}); install it with: {pip_line(SOURCE)}"
-        ) from error
+        raise not_importable("detectron2", error) from error
     from_file = Path(config).is_file()
     settings = get_cfg()
     try:

@@ -5,7 +5,7 @@ Shapes: n views of one frame, k candidate boxes, h, w sides of the network's inp
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Unpack
 
@@ -14,6 +14,7 @@ import onnxruntime
 import PIL.Image
 
 from ava_detect.detectors.base import Converters, Image, images_of
+from ava_detect.detectors.onnx_exports import OnnxFile
 from ava_detect.detectors.onnx_input import InputFormat
 from ava_detect.detectors.onnx_layouts import LAYOUTS, OutputFormat
 from ava_detect.detectors.onnx_options import CONVERTERS, OnnxOptions, resolve
@@ -43,6 +44,7 @@ class OnnxDetector:
         path: str | Path,
         *,
         num_threads: int | None = None,
+        names: Mapping[int, str] | None = None,
         **options: Unpack[OnnxOptions],
     ) -> None:
         """Open the file and resolve the options.
@@ -50,6 +52,7 @@ class OnnxDetector:
         Args:
             path: The ONNX file.
             num_threads: Threads of onnxruntime; by default one per usable core.
+            names: Class index -> name; by default those in the file's metadata.
             options: See ``OnnxOptions`` and docs/detectors.md.
 
         Raises:
@@ -59,11 +62,9 @@ class OnnxDetector:
         self.name = f"onnx:{Path(path).name}"
         self._path = Path(path)
         self._session = _open(self._path, num_threads)
-        settings = resolve(options, self._session.get_modelmeta().custom_metadata_map, self._describe())
+        settings = resolve(options, self._file(names or {}))
         self._input = self._input_format(settings)
-        self._output = OutputFormat(
-            self._input.width, self._input.height, settings["person_class"], settings["coordinates"]
-        )
+        self._output = OutputFormat(self._input.width, self._input.height, settings["classes"], settings["coordinates"])
         self._layout_name: str = settings["layout"]
         self._layout = LAYOUTS[self._layout_name]
         self._min_score: float = settings["min_score"]
@@ -118,7 +119,7 @@ class OnnxDetector:
         if outside.any():
             raise DetectorError(
                 f"{self._describe()}: scores lie in 0..1, and with layout={self._layout_name} they reach "
-                f"{scores[outside].min():g}..{scores[outside].max():g}; give the layout and the person_class that fit "
+                f"{scores[outside].min():g}..{scores[outside].max():g}; give the layout and the classes that fit "
                 "the outputs, see docs/detectors.md"
             )
 
@@ -142,6 +143,16 @@ class OnnxDetector:
         takes, gives = (", ".join(shown(f"{value.name} {value.shape}") for value in side) for side in sides)
         return f"{self._path} (takes {takes}; gives {gives})"
 
+    def _file(self, names: Mapping[int, str]) -> OnnxFile:
+        """What is known of the model before it is run."""
+        return OnnxFile(
+            description=self._describe(),
+            metadata=self._session.get_modelmeta().custom_metadata_map,
+            outputs={output.name: output.shape for output in self._session.get_outputs()},
+            size=_fixed_size(self._session.get_inputs()),
+            names=names,
+        )
+
     def _input_format(self, settings: dict[str, Any]) -> InputFormat:
         """The format of the model's input; ``DetectorError`` where the file's input contradicts the options."""
         inputs = self._session.get_inputs()
@@ -151,9 +162,8 @@ class OnnxDetector:
                 "or uint8; export it without further inputs"
             )
         _, *shape = inputs[0].shape
-        channels_last = shape[2] == 3 and shape[0] != 3
-        sides = shape[:2] if channels_last else shape[1:]
-        fixed = (sides[1], sides[0]) if all(isinstance(side, int) for side in sides) else None
+        channels_last = _is_channels_last(shape)
+        fixed = _fixed_size(inputs)
         size = settings.get("size", fixed)
         if size is None:
             raise DetectorError(f"{self._describe()}: the model takes images of any size; say size=WIDTHxHEIGHT")
@@ -172,6 +182,20 @@ class OnnxDetector:
             channels_last=channels_last,
             dtype=_DTYPES[inputs[0].type],
         )
+
+
+def _is_channels_last(shape: Sequence[Any]) -> bool:
+    """Whether an image input ``[3, h, w]`` or ``[h, w, 3]`` is the latter."""
+    return bool(shape[2] == 3 and shape[0] != 3)
+
+
+def _fixed_size(inputs: Sequence[Any]) -> tuple[int, int] | None:
+    """Width and height of the one image input; None where they are not fixed."""
+    if len(inputs) != 1 or len(inputs[0].shape) != 4:
+        return None
+    _, *shape = inputs[0].shape
+    height, width = shape[:2] if _is_channels_last(shape) else shape[1:]
+    return (width, height) if isinstance(width, int) and isinstance(height, int) else None
 
 
 def _open(path: Path, num_threads: int | None) -> onnxruntime.InferenceSession:

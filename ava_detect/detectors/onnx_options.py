@@ -1,23 +1,21 @@
 """The options of an ONNX model: its input format, its output layout, its thresholds.
 
 An option comes, in this order, from the caller, from the file's metadata (``metadata_props`` keys
-``ava_detect.<option>``, then those of Ultralytics' exports) or from the defaults of its layout. docs/detectors.md has
-the tables.
+``ava_detect.<option>``), from what else the file tells (``OnnxFile``) or from the defaults of its layout.
+docs/detectors.md has the tables.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal, TypedDict
 
-from ava_detect.detectors.base import Converters, finite_number, read_options
+from ava_detect.detectors.base import Converters, finite_number, read_options, read_size
+from ava_detect.detectors.classes import Wanted, chosen_classes, read_classes
+from ava_detect.detectors.onnx_exports import OnnxFile
 from ava_detect.detectors.onnx_layouts import LAYOUTS
-from ava_detect.detectors.ultralytics import ultralytics_options
 from ava_detect.errors import DetectorError, suggestion
 
 METADATA_PREFIX = "ava_detect."
-# Far above any detector's input; larger ones would only fill the memory.
-_MAX_SIDE = 8192
 
 
 class OnnxOptions(TypedDict, total=False):
@@ -33,7 +31,7 @@ class OnnxOptions(TypedDict, total=False):
         mean: Mean of each channel, or one for all.
         std: Standard deviation of each channel, or one for all.
         coordinates: Unit of the boxes; see ``OutputFormat``.
-        person_class: Index of the person class.
+        classes: The classes that are the actors, by number or name; by default the person class.
         nms_iou: IoU above which the weaker of two boxes is dropped; 1 for no suppression.
         views: The whole frame only, or also its two end squares; see ``tiles``.
     """
@@ -47,7 +45,7 @@ class OnnxOptions(TypedDict, total=False):
     mean: tuple[float, ...]
     std: tuple[float, ...]
     coordinates: Literal["fractions", "pixels", "grid"]
-    person_class: int
+    classes: Wanted
     nms_iou: float
     views: Literal["whole", "squares"]
 
@@ -59,25 +57,28 @@ _CHOICES = {
 }
 
 
-def resolve(options: OnnxOptions, metadata: Mapping[str, str], model: str) -> dict[str, Any]:
+def resolve(options: OnnxOptions, file: OnnxFile) -> dict[str, Any]:
     """Determine the value of every option.
 
     Args:
         options: The caller's options.
-        metadata: The file's metadata.
-        model: The file, its inputs and outputs, for messages.
+        file: What is known of the file.
 
     Returns:
-        Option -> value, for every option except ``size``, which is there only where it is given.
+        Option -> value, for every option except ``size``, which is there only where it is given. ``classes`` are
+        indices.
 
     Raises:
-        DetectorError: A value is not allowed, or an option without default is not given.
+        DetectorError: A value is not allowed, an option without default is not given, or the model has no such class.
     """
+    model = file.description
     from_file = {
-        key.removeprefix(METADATA_PREFIX): text for key, text in metadata.items() if key.startswith(METADATA_PREFIX)
+        key.removeprefix(METADATA_PREFIX): text
+        for key, text in file.metadata.items()
+        if key.startswith(METADATA_PREFIX)
     }
     given: dict[str, Any] = {**read_options(from_file, CONVERTERS, f"metadata of {model}"), **options}
-    given = {**ultralytics_options(metadata, given, model), **given}
+    given = {**file.told_options(given), **given}
     if "layout" not in given:
         kinds = "; ".join(f"{name}: {layout.shapes}" for name, layout in LAYOUTS.items())
         raise DetectorError(f"{model} does not give its output layout; say layout=..., one of {kinds}")
@@ -91,12 +92,14 @@ def resolve(options: OnnxOptions, metadata: Mapping[str, str], model: str) -> di
         )
     defaults = {
         "min_score": 0.3,
-        "person_class": 0,
         "views": "whole",
         "coordinates": layout.coordinates[0],
         **layout.defaults,
     }
     settings = {**defaults, **given}
+    settings["classes"] = chosen_classes(
+        given.get("classes"), file.class_names(), model, unnamed=layout.unnamed_person_class
+    )
     for name, allowed in {**_CHOICES, "coordinates": layout.coordinates}.items():
         _check(name, settings[name], allowed, model)
     return settings
@@ -107,15 +110,6 @@ def _check(name: str, value: str, allowed: tuple[str, ...], model: str) -> None:
         raise DetectorError(
             f"{model}: {name} must be one of {', '.join(allowed)}, got {value!r}{suggestion(value, allowed)}"
         )
-
-
-def _size(text: str) -> tuple[int, int]:
-    """Convert ``"640"`` or ``"640x384"`` to width and height."""
-    width, _, height = text.lower().partition("x")
-    size = int(width), int(height or width)
-    if not (min(size) >= 1 and max(size) <= _MAX_SIDE):
-        raise ValueError(f"a side has 1 to {_MAX_SIDE} pixels")
-    return size
 
 
 def _fraction(text: str) -> float:
@@ -141,13 +135,6 @@ def _deviations(text: str) -> tuple[float, ...]:
     return values
 
 
-def _class(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise ValueError("classes count from 0")
-    return value
-
-
 def _scale(text: str) -> float:
     """Convert ``"0.5"`` or ``"1/255"`` to a number."""
     numerator, slash, denominator = text.partition("/")
@@ -160,14 +147,14 @@ def _scale(text: str) -> float:
 CONVERTERS: Converters = {
     "layout": str,
     "min_score": _fraction,
-    "size": _size,
+    "size": read_size,
     "resize": str,
     "color": str,
     "scale": _scale,
     "mean": _channels,
     "std": _deviations,
     "coordinates": str,
-    "person_class": _class,
+    "classes": read_classes,
     "nms_iou": _fraction,
     "views": str,
 }

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from ava_detect.detectors.base import Converters, Image, finite_number
+from ava_detect.detectors.classes import Wanted, chosen_classes, read_classes
+from ava_detect.detectors.function import boxes_of
 from ava_detect.errors import DetectorError, FormatError, shown
-from ava_detect.formats.annotation_files import read_ground_truth, read_person_boxes
+from ava_detect.formats.annotation_files import is_coco_file, read_ground_truth, read_person_boxes
 from ava_detect.formats.ava_csv import AvaTable
 from ava_detect.formats.ava_csv_header import LastColumn
 from ava_detect.formats.row_checks import check_boxes
 from ava_detect.structures import Float32Array, Frame, PersonBoxes, boxes
 from ava_detect.structures.video_ids import ByVideoId
+
+if TYPE_CHECKING:
+    from supervision import Detections
 
 # Greatest difference between a frame's time and the file's timestamp: writers round to hundredths.
 TIMESTAMP_TOLERANCE_SECONDS = 0.01
@@ -50,7 +56,12 @@ class PrecomputedBoxes:
     """
 
     needs_images: bool = False
-    spec_options: ClassVar[Converters] = {"start_seconds": finite_number, "last_column": str, "images": str}
+    spec_options: ClassVar[Converters] = {
+        "start_seconds": finite_number,
+        "last_column": str,
+        "images": str,
+        "classes": read_classes,
+    }
 
     def __init__(
         self,
@@ -60,6 +71,7 @@ class PrecomputedBoxes:
         min_score: float | None = None,
         last_column: LastColumn = "score",
         images: str | Path | None = None,
+        classes: Wanted | None = None,
         video_starts: Mapping[str, float] | None = None,
     ) -> None:
         """Read the file.
@@ -71,24 +83,98 @@ class PrecomputedBoxes:
             min_score: Lowest score of a person, 0..1; None keeps all. A person without a score has the score 1.
             last_column: Content of column 8 of a csv, ``"score"`` or ``"person_id"`` (ground truth).
             images: The instances file that belongs to a COCO results list.
+            classes: The categories of a COCO file that are the actors, by id or name; by default person.
             video_starts: Video id -> ``start_seconds`` of that video, where it differs.
 
         Raises:
             FormatError: The file cannot be read.
-            DetectorError: A box is in pixels or has reversed sides, or a score is not in 0..1 or may be a person id.
+            DetectorError: A box is in pixels or has reversed sides, a score is not in 0..1 or may be a person id, or
+                the file has no such category.
         """
-        self.name = f"boxes:{Path(path).name}"
-        self._path = path
-        self.start_seconds = start_seconds
-        self._video_starts = {} if video_starts is None else video_starts
+        if classes is not None and (last_column == "person_id" or not is_coco_file(path)):
+            raise DetectorError(
+                f"{path}: its boxes have no classes; only those of a COCO json have them, so leave classes out"
+            )
         if last_column == "person_id":
             table = read_ground_truth(path, start_seconds=start_seconds)
         else:
-            table = read_person_boxes(path, images_path=images)
+            table = read_person_boxes(
+                path, images_path=images, choose=lambda names: chosen_classes(classes, names, str(path), unnamed=1)
+            )
         try:
             check_boxes(table, path, ids_hint=_IDS_HINT)
         except FormatError as error:
             raise DetectorError(str(error)) from None
+        self.start_seconds = start_seconds
+        self._list(path, table, min_score, video_starts)
+
+    @classmethod
+    def from_supervision(
+        cls,
+        detections: Mapping[float, Detections],
+        size: tuple[int, int],
+        *,
+        video_id: str,
+        min_score: float | None = None,
+    ) -> Self:
+        """Take the people that another detector or tracker found on the keyframes of a video.
+
+        Args:
+            detections: Time of the keyframe, in seconds from the start of the file -> ``supervision.Detections``. Every
+                box is a person.
+            size: Width and height of the frames in pixels, in which the boxes are.
+            video_id: The video: its file's name without suffix, or the ``video_id`` with which the pipeline is called.
+            min_score: Lowest score of a person, 0..1; None keeps all. A person without a score has the score 1.
+
+        Returns:
+            The detector.
+
+        Raises:
+            DetectorError: A value has no ``xyxy`` and ``confidence``, a score is not in 0..1, a time is no number from
+                0 on, or the size is none.
+
+        Example:
+            >>> found = {second: tracker.update_with_detections(detect(second)) for second in range(60)}
+            >>> Pipeline(PrecomputedBoxes.from_supervision(found, (1920, 1080), video_id="movie"), model)("movie.mp4")
+        """
+        width, height = size
+        if not (width > 0 and height > 0):
+            raise DetectorError(f"`size` is the width and the height of the frames in pixels, got {size}")
+        parts = [AvaTable.empty()]
+        for seconds, found in detections.items():
+            where = f"supervision.Detections of {shown(video_id)} at {seconds} s"
+            try:
+                if not 0 <= seconds < math.inf:
+                    raise ValueError("times are seconds from 0 on")
+                people = boxes_of(found)
+            except (AttributeError, TypeError, ValueError) as error:
+                raise DetectorError(f"{where}: {shown(error)}") from error
+            fractions = boxes.pixels_to_fractions(people.boxes_xyxy.astype(np.float64), width, height)
+            if (people.scores < 0).any() or (people.scores > 1).any():
+                raise DetectorError(
+                    f"{where}: scores lie in 0..1, got {people.scores.min():g} to {people.scores.max():g}"
+                )
+            inside = boxes.clip(fractions, 1, 1)
+            # A keyframe without people is a row without a box, which tells it apart from one that is not listed.
+            rows = np.vstack([inside, np.full((1, 4), np.nan)])
+            scores = np.append(people.scores.astype(np.float64), np.nan)
+            parts.append(AvaTable.from_columns([video_id] * len(rows), [seconds] * len(rows), rows, scores=scores))
+        self = cls.__new__(cls)
+        self.start_seconds = 0.0
+        self._list(f"supervision:{video_id}", AvaTable.concatenate(parts), min_score)
+        return self
+
+    def _list(
+        self,
+        path: str | Path,
+        table: AvaTable,
+        min_score: float | None,
+        video_starts: Mapping[str, float] | None = None,
+    ) -> None:
+        """Take the rows of a table whose boxes and scores are in range."""
+        self.name = f"boxes:{Path(path).name}"
+        self._path = path
+        self._video_starts = {} if video_starts is None else video_starts
         self._videos = _people_by_video(table, min_score)
 
     def __call__(self, frames: Sequence[Frame | Image]) -> list[PersonBoxes]:

@@ -1,11 +1,13 @@
 """Detector specs: text that names a detector, ``KIND[:TARGET][?option=value&option=value]``.
 
-The kinds are ``builtin``, ``onnx:FILE``, ``torchvision:NAME``, ``detectron2:CONFIG`` and ``boxes:FILE``; a FILE may be
-an address. A kind's library is imported when a detector of that kind is built, not before.
+The kinds are ``builtin``, ``onnx:FILE``, ``ultralytics:MODEL``, ``transformers:MODEL``, ``torchvision:NAME``,
+``detectron2:CONFIG`` and ``boxes:FILE``; a FILE may be an address. A kind's library is imported when a detector of that
+kind is built, not before.
 """
 
 from __future__ import annotations
 
+import re
 import stat
 from dataclasses import dataclass
 from importlib import import_module
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ava_detect.detectors.base import PersonDetector, read_options
+from ava_detect.detectors.libraries import install_command, is_installed, require_library
 from ava_detect.errors import DetectorError, shown, suggestion
 from ava_detect.storage.addresses import Address, is_address, without_secrets
 from ava_detect.storage.cache import cached_copy
@@ -27,21 +30,55 @@ class _Kind:
         class_name: Its class.
         target: Placeholder of its target in messages; empty for a kind without target.
         takes: The common settings that its constructor has.
+        has_file: Whether its target is one file, or can be.
+        library: The optional library that it needs; empty for one that is always installed.
+        also: Other names that people give it, for the hint to an unknown kind.
     """
 
     module: str
     class_name: str
     target: str = ""
     takes: tuple[str, ...] = ()
+    has_file: bool = False
+    library: str = ""
+    also: tuple[str, ...] = ()
 
 
 _KINDS = {
     "builtin": _Kind("builtin", "BuiltinDetector", takes=("num_threads",)),
-    "onnx": _Kind("onnx", "OnnxDetector", "FILE", ("num_threads",)),
+    "onnx": _Kind("onnx", "OnnxDetector", "FILE", ("num_threads",), has_file=True),
+    "ultralytics": _Kind(
+        "ultralytics",
+        "UltralyticsDetector",
+        "MODEL",
+        ("device",),
+        has_file=True,
+        library="ultralytics",
+        also=("yolo", "rtdetr", "rt-detr"),
+    ),
+    "transformers": _Kind(
+        "transformers",
+        "TransformersDetector",
+        "MODEL",
+        ("device",),
+        library="transformers",
+        also=("hf", "huggingface", "hub", "detr"),
+    ),
     "torchvision": _Kind("torchvision", "TorchvisionDetector", "NAME", ("device",)),
-    "detectron2": _Kind("detectron2", "Detectron2Detector", "CONFIG", ("device",)),
-    "boxes": _Kind("precomputed", "PrecomputedBoxes", "FILE"),
+    "detectron2": _Kind("detectron2", "Detectron2Detector", "CONFIG", ("device",), library="detectron2"),
+    "boxes": _Kind("precomputed", "PrecomputedBoxes", "FILE", has_file=True),
 }
+
+
+# What a spec without a kind looks like, the first that fits.
+_LOOKS_LIKE = {
+    r".+\.onnx": "onnx",
+    r".+\.(csv|csv\.gz|json|pkl)": "boxes",
+    r".+\.(pt|yaml)|yolo[\w.-]*|rtdetr-\w+": "ultralytics",
+    r"(fasterrcnn|fcos|keypointrcnn|maskrcnn|retinanet|ssd|ssdlite320)_\w+": "torchvision",
+    r"[\w.-]+/[\w.-]+": "transformers",
+}
+_SAVED_WEIGHTS = "model.safetensors"
 
 
 def spec_beginnings() -> list[str]:
@@ -59,7 +96,7 @@ def build_detector(
         min_score: Lowest score of a person, 0..1. It takes precedence over the spec's option ``min_score``; without
             either, the detector's default is used.
         num_threads: Threads of the detectors on onnxruntime (``builtin``, ``onnx``); by default one per usable core.
-        device: Device of the detectors on torch (``torchvision``, ``detectron2``).
+        device: Device of the detectors on torch (``ultralytics``, ``transformers``, ``torchvision``, ``detectron2``).
 
     Returns:
         The detector, ready to be called with frames.
@@ -81,22 +118,25 @@ def build_detector(
         raise DetectorError(f"detector {spec!r}: min_score must be in 0..1, got {options['min_score']}")
     common: dict[str, Any] = {"num_threads": num_threads, "device": device}
     options |= {name: common[name] for name in kind.takes}
-    if kind.target == "FILE" and is_address(target):
+    if kind.has_file and is_address(target):
         target = str(cached_copy(Address(target)))
     detector: PersonDetector = detector_class(*([target] if kind.target else []), **options)
     return detector
 
 
 def check_spec(spec: str) -> None:
-    """Refuse a spec that cannot be understood or whose file is not there; what it names is neither loaded nor read.
+    """Refuse a spec that cannot be understood, or whose file or library is not there; nothing is loaded or read.
 
     Args:
         spec: The detector's spec.
 
     Raises:
         DetectorError: The spec is invalid, or there is no such file.
+        MissingDependencyError: The detector's library is not installed.
     """
     kind_name, target, _ = _parse(spec)
+    if library := _KINDS[kind_name].library:
+        require_library(library)
     if _KINDS[kind_name].target != "FILE" or is_address(target):
         return
     option = "boxes" if kind_name == "boxes" else "detector"
@@ -115,14 +155,18 @@ def file_of(spec: str) -> Path | None:
         spec: The detector's spec.
 
     Returns:
-        The path; None for a kind without file, and where the file does not exist.
+        The path; None for a kind without file, for a name, and where the file does not exist.
     """
     kind, _, target = _head_and_options(spec)[0].partition(":")
-    if kind not in _KINDS or _KINDS[kind].target != "FILE":
+    if kind not in _KINDS:
         return None
-    if is_address(target):
+    if _KINDS[kind].has_file and is_address(target):
         return cached_copy(Address(target))
-    return Path(target) if _is_file(target) else None
+    candidates = [Path(target, _SAVED_WEIGHTS)] if kind == "transformers" else [Path(target)]
+    if kind == "ultralytics":
+        candidates.append(Path(f"{target}.pt"))
+    is_read = kind == "transformers" or _KINDS[kind].has_file
+    return next((path for path in candidates if is_read and _is_file(str(path))), None)
 
 
 def spec_without_secrets(spec: str) -> str:
@@ -147,6 +191,26 @@ def _head_and_options(spec: str) -> tuple[str, str]:
     return head, options
 
 
+def _meant(head: str) -> str:
+    """A hint for a spec of an unknown kind: a kind by another name, or a model or file without its kind."""
+    kind_name, colon, target = head.partition(":")
+    kinds = {**{name: name for name in _KINDS}, **{other: name for name, kind in _KINDS.items() for other in kind.also}}
+    kind = kinds.get(kind_name.casefold()) if colon else _kind_of(head)
+    if kind:
+        library = _KINDS[kind].library
+        needs = "" if not library or is_installed(library) else f" It needs {library}: {install_command(library)}"
+        return f" (did you mean {kind + ':' + (target if colon else head)!r}?{needs})"
+    return suggestion(kind_name, _KINDS)
+
+
+def _kind_of(model: str) -> str:
+    """The kind that a model or file without a kind is of, by its name; empty for any other text."""
+    for pattern, kind in _LOOKS_LIKE.items():
+        if re.fullmatch(pattern, model, re.IGNORECASE):
+            return kind
+    return ""
+
+
 def _is_file(path: str) -> bool:
     try:
         return Path(path).is_file()
@@ -160,9 +224,7 @@ def _parse(spec: str) -> tuple[str, str, dict[str, str]]:
     kind_name, _, target = head.partition(":")
     if kind_name not in _KINDS:
         forms = ", ".join(f"{name}:{kind.target}" if kind.target else name for name, kind in _KINDS.items())
-        raise DetectorError(
-            f"detector {spec!r}: there is no kind {kind_name!r}{suggestion(kind_name, _KINDS)}; give one of {forms}"
-        )
+        raise DetectorError(f"detector {spec!r}: there is no kind {kind_name!r}{_meant(head)}; give one of {forms}")
     wanted = _KINDS[kind_name].target
     if wanted and not target:
         raise DetectorError(f"detector {spec!r} names no {wanted.lower()}; write {kind_name}:{wanted}")

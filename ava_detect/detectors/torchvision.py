@@ -1,4 +1,4 @@
-"""Any detection model of torchvision, reduced to COCO's person class."""
+"""Any detection model of torchvision, reduced to the people or other actors among COCO's objects."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ import torch
 from torchvision import models
 
 from ava_detect.detectors.base import Converters, Image, images_of, people_by_size
+from ava_detect.detectors.classes import Wanted, chosen_classes, names_by_index, read_classes, select_actors
 from ava_detect.errors import DetectorError, shown, suggestion
-from ava_detect.structures import Frame, PersonBoxes, boxes
-
-_PERSON = 1  # COCO's id, in every detection model of torchvision
+from ava_detect.structures import Frame, PersonBoxes
 
 
 class TorchvisionDetector:
@@ -24,10 +23,16 @@ class TorchvisionDetector:
     """
 
     needs_images: bool = True
-    spec_options: ClassVar[Converters] = {"weights": str}
+    spec_options: ClassVar[Converters] = {"weights": str, "classes": read_classes}
 
     def __init__(
-        self, name: str, *, weights: str | Path = "DEFAULT", min_score: float = 0.8, device: str = "cpu"
+        self,
+        name: str,
+        *,
+        weights: str | Path = "DEFAULT",
+        classes: Wanted | None = None,
+        min_score: float = 0.8,
+        device: str = "cpu",
     ) -> None:
         """Build the model and load its weights.
 
@@ -35,11 +40,12 @@ class TorchvisionDetector:
             name: Name of a torchvision detection model.
             weights: ``"DEFAULT"`` (torchvision downloads them), a file with a state dict, or ``"none"`` for random
                 weights.
+            classes: The classes that are the actors, by name or by COCO's id; by default person, which is 1.
             min_score: Lowest score of a person, 0..1.
             device: Device of the model.
 
         Raises:
-            DetectorError: The name is unknown, or the weights cannot be downloaded, cannot be read or do not fit.
+            DetectorError: The name or a class is unknown, or the weights cannot be downloaded, read or do not fit.
         """
         known = models.list_models(module=models.detection)
         if name not in known:
@@ -48,6 +54,9 @@ class TorchvisionDetector:
             )
         origin = {"none": "random weights", "DEFAULT": "default weights"}.get(str(weights), Path(weights).name)
         self.name = f"torchvision:{name} ({origin})"
+        # Every detection model of torchvision has COCO's classes, with its ids and gaps.
+        categories = names_by_index(models.get_model_weights(name).DEFAULT.meta["categories"])
+        self._classes = chosen_classes(classes, _without_gaps(categories), f"torchvision:{name}")
         self._min_score = min_score
         self._device = torch.device(device)
         self._model = _load(name, weights).eval().to(self._device)
@@ -74,11 +83,13 @@ class TorchvisionDetector:
         return [self._people(found, image) for found, image in zip(self._model(tensors), images, strict=True)]
 
     def _people(self, found: dict[str, torch.Tensor], image: Image) -> PersonBoxes:
-        """The persons among the objects found on one frame, best score first."""
-        keep = (found["labels"] == _PERSON) & (found["scores"] >= self._min_score)
-        order = found["scores"][keep].argsort(descending=True, stable=True)
-        boxes_xyxy, scores = (found[key][keep][order].float().cpu().numpy() for key in ("boxes", "scores"))
-        return PersonBoxes(boxes.clip(boxes_xyxy, image.shape[1], image.shape[0]), scores)
+        boxes_xyxy, scores, labels = (found[key].cpu().numpy() for key in ("boxes", "scores", "labels"))
+        return select_actors((boxes_xyxy, scores, labels), self._classes, self._min_score, image)
+
+
+def _without_gaps(categories: dict[int, str]) -> dict[int, str]:
+    """The classes that are objects: index 0 is the background, and COCO leaves some ids out."""
+    return {index: name for index, name in categories.items() if name not in ("__background__", "N/A")}
 
 
 def _load(name: str, weights: str | Path) -> torch.nn.Module:

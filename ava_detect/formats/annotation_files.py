@@ -12,7 +12,7 @@ from pathlib import Path
 from ava_detect.errors import FormatError, shown
 from ava_detect.formats.ava_csv_reader import iter_ava_csv, read_ava_csv
 from ava_detect.formats.ava_table import AvaTable
-from ava_detect.formats.coco_json import read_coco_ground_truth, read_coco_json
+from ava_detect.formats.coco_json import ChooseCategories, read_coco_ground_truth, read_coco_json
 from ava_detect.formats.parquet_reader import is_parquet_file, iter_parquet
 from ava_detect.formats.proposal_pickles import is_pickle_file, read_proposal_pickle
 from ava_detect.structures.labels import NO_ACTION
@@ -86,12 +86,15 @@ def read_ground_truth(path: str | Path, *, start_seconds: float = 0.0, actions_r
     return AvaTable.concatenate(list(pieces))
 
 
-def read_person_boxes(path: str | Path, *, images_path: str | Path | None = None) -> AvaTable:
+def read_person_boxes(
+    path: str | Path, *, images_path: str | Path | None = None, choose: ChooseCategories | None = None
+) -> AvaTable:
     """Read the boxes that a person detector found: proposals.
 
     Args:
         path: An AVA csv with scores in column 8, plain or gzipped, a COCO json file, or a pickle of mmaction2.
         images_path: The instances file that describes the images of a COCO list of results.
+        choose: Chooses the categories of a COCO file; see ``read_coco_json``.
 
     Returns:
         All rows, in the order of the file.
@@ -101,4 +104,4 @@ def read_person_boxes(path: str | Path, *, images_path: str | Path | None = None
     """
     if is_pickle_file(path):
         return read_proposal_pickle(path)
-    return read_coco_json(path, images_path=images_path) if is_coco_file(path) else read_ava_csv(path)
+    return read_coco_json(path, images_path=images_path, choose=choose) if is_coco_file(path) else read_ava_csv(path)

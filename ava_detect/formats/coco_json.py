@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,15 +41,20 @@ class _Image(NamedTuple):
     height: float
 
 
-def read_coco_json(path: str | Path, *, images_path: str | Path | None = None, category: str = "person") -> AvaTable:
-    """Read the boxes of one category.
+ChooseCategories = Callable[[dict[int, str]], Collection[int]]
+
+
+def read_coco_json(
+    path: str | Path, *, images_path: str | Path | None = None, choose: ChooseCategories | None = None
+) -> AvaTable:
+    """Read the boxes of one category, or of several.
 
     Args:
         path: An instances file or a list of results.
         images_path: The instances file that describes the images of a list of results; None if ``path`` is an
             instances file.
-        category: The name of the category; boxes of other categories are skipped. If the file has no ``categories``,
-            the boxes of category 1 are read, which is "person" in COCO.
+        choose: Function from the categories, id -> name, to the ids of those whose boxes are read. By default it is the
+            category "person", and 1 in a file without ``categories``, which is "person" in COCO.
 
     Returns:
         One row per box, in the order of the file, then one row without a box per image without boxes.
@@ -66,7 +71,12 @@ def read_coco_json(path: str | Path, *, images_path: str | Path | None = None, c
         )
     found = content if isinstance(content, list) else _list_of(content, "annotations", path)
     images = _images(described["images"], images_path or path)
-    wanted = _category_id(_list_of(described, "categories", images_path or path), category, images_path or path)
+    categories = _list_of(described, "categories", images_path or path)
+    if choose is None:
+        wanted: Collection[int] = (_person_category(categories, images_path or path),)
+    else:
+        named = [entry for entry in categories if isinstance(entry, dict) and isinstance(entry.get("id"), int)]
+        wanted = choose({entry["id"]: str(entry.get("name")) for entry in named})
     return _table(images, found, wanted, path)
 
 
@@ -141,13 +151,13 @@ def _image_of(entry: Any, images: Mapping[Any, _Image], where: str) -> _Image:
     return image
 
 
-def _table(images: Mapping[Any, _Image], found: Sequence[Any], category_id: int, path: str | Path) -> AvaTable:
+def _table(images: Mapping[Any, _Image], found: Sequence[Any], wanted: Collection[int], path: str | Path) -> AvaTable:
     rows: list[tuple[_Image, tuple[float, ...], float]] = []
     occupied = set()
     for number, entry in enumerate(found):
         where = f"{shown(path)}, box {number}"
         image = _image_of(entry, images, where)
-        if entry.get("category_id") != category_id:
+        if entry.get("category_id") not in wanted:
             continue
         score = _number(entry["score"], "score", where) if "score" in entry else math.nan
         rows.append((image, _box_fraction(entry.get("bbox"), image, where), score))
@@ -214,14 +224,14 @@ def _keyframe(entry: Mapping[str, Any], where: str) -> tuple[str, float]:
     return match["video"], float(match["seconds"])
 
 
-def _category_id(categories: Sequence[Any], name: str, path: str | Path) -> int:
+def _person_category(categories: Sequence[Any], path: str | Path) -> int:
     names = {str(entry.get("name")): entry.get("id") for entry in categories if isinstance(entry, dict)}
     if not names:
         return _COCO_PERSON
-    category_id = names.get(name)
+    category_id = names.get("person")
     if not isinstance(category_id, int):
         known = shown(", ".join(map(str, names)))
-        raise FormatError(f"{shown(path)}: no category is called {name!r}; the file has {known}")
+        raise FormatError(f"{shown(path)}: no category is called 'person'; the file has {known}")
     return category_id
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ava_detect.environment import install_line
 from ava_detect.errors import MissingDependencyError
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.boxes import fractions_to_pixels
@@ -39,9 +40,7 @@ def keyframe_to_supervision(
     try:
         from supervision import Detections
     except ImportError as error:
-        raise MissingDependencyError(
-            "supervision is not installed; pip install supervision, which the extra `supervision` of ava_detect brings"
-        ) from error
+        raise MissingDependencyError(f"supervision is not installed; try: {install_line('supervision')}") from error
     num_people = len(keyframe)
     names = {action.id: action.name for action in label_map}
     ids = keyframe.action_ids  # [C]

@@ -7,46 +7,47 @@ several clips in parallel are faster (``prefetch.py``, ``scorer.py``).
 from __future__ import annotations
 
 import math
-import threading
-import time
-from array import array
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
-from dataclasses import replace
-from itertools import islice, tee
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from ava_detect.detectors.base import ListedPeople, PersonDetector, find_people
-from ava_detect.errors import ConfigError
-from ava_detect.inference.prefetch import ordered_map, prefetch
-from ava_detect.inference.scorer import ClipScorer, Scorer, Scores
+from ava_detect.config import Config
+from ava_detect.config.build import label_map_of
+from ava_detect.config.choice import choose_network
+from ava_detect.detectors.base import ListedPeople, PersonDetector
+from ava_detect.detectors.function import DetectorFunction, as_detector
+from ava_detect.errors import AvaDetectError, AvaDetectWarning, ConfigError, shown
+from ava_detect.inference.build import build_scorer, people_detector
+from ava_detect.inference.scorer import ClipScorer, Scorer
+from ava_detect.inference.stages import Stages, detect_people
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
+from ava_detect.models.network_options import NetworkOptions, check_names, resolve_device
+from ava_detect.models.zoo import note_on_weights
 from ava_detect.storage.file_names import valid_id
-from ava_detect.structures import ActionDetections, Clip, Frame, PersonBoxes
-from ava_detect.structures import boxes as box_ops
+from ava_detect.structures import Frame, PersonBoxes
 from ava_detect.structures.clip import MAX_SIDE_PIXELS, keyframe_times
 from ava_detect.structures.labels import LabelMap
-from ava_detect.structures.linking import Linker, max_gap_seconds
-from ava_detect.video.clip_sampler import ClipSampler, Keyframe
-from ava_detect.video.reader import VideoReader
+from ava_detect.structures.progress import OnProgress
+from ava_detect.video.clip_sampler import Keyframe
 from ava_detect.video.remote import RemoteVideo, as_video_file
+from ava_detect.visualization.keyframe_result import KeyframeResult
+from ava_detect.visualization.video_frames import frames_at
+from ava_detect.visualization.video_result import VideoResult
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # A clip of 32 frames with a larger short side takes more than 2 GiB.
 _MIN_SHORT_SIDE = 32
 # Keyframes of a batch are all held at once.
 _MAX_KEYFRAMES_PER_BATCH = 1024
 _MAX_DECODER_THREADS = 256
-# Keyframes that wait for the detector, and batches that wait for the network: enough to even out their varying times.
-_KEYFRAMES_AHEAD, _BATCHES_AHEAD = 2, 1
-
-# One keyframe at each scale.
-ScaledKeyframe = tuple[Keyframe, ...]
-# Keyframes, and the people on each of them.
-_Batch = tuple[list[ScaledKeyframe], list[PersonBoxes]]
 
 
 def check_scales(scales: Sequence[int]) -> None:
@@ -72,7 +73,8 @@ class Pipeline:
     other keyframes are requested.
 
     Args:
-        detector: Finds the people on a keyframe.
+        detector: Finds the people on a keyframe: a detector, or a function from one uint8 RGB image ``[H, W, 3]`` to
+            ``supervision.Detections`` or ``PersonBoxes``.
         model: The network, run on the CPU in fp32 one clip at a time; or a scorer around it, such as
             ``Scorer(model, device="cuda", precision="bf16", clips_per_batch=8)``, which decides how it is run.
         label_map: The actions of the model's score columns; AVA's 80 by default.
@@ -83,6 +85,7 @@ class Pipeline:
         decoder_threads: Number of FFmpeg threads per video.
         scales: Short sides in pixels at which each clip is scored instead of the network's own; the scores are
             averaged. The video is decoded once per scale.
+        note: A warning that all results carry, such as that the weights are untrained; empty: none.
 
     Raises:
         ConfigError: A setting is out of range, or the model is a classifier of whole clips.
@@ -95,7 +98,7 @@ class Pipeline:
 
     def __init__(
         self,
-        detector: PersonDetector,
+        detector: PersonDetector | DetectorFunction,
         model: ActionDetector | ActionClassifier | ClipScorer,
         *,
         label_map: LabelMap | None = None,
@@ -104,18 +107,17 @@ class Pipeline:
         keyframes_per_batch: int | None = None,
         decoder_threads: int = 1,
         scales: Sequence[int] = (),
+        note: str = "",
     ) -> None:
-        keyframe_times(every_seconds)
+        _check_keyframes(every_seconds, new_person_score)
         check_scales(scales)
-        if not 0 <= new_person_score <= 1:
-            raise ConfigError(f"`new_person_score` is a score from 0 to 1, got {new_person_score}")
         if keyframes_per_batch is not None and not 1 <= keyframes_per_batch <= _MAX_KEYFRAMES_PER_BATCH:
             raise ConfigError(
                 f"`keyframes_per_batch` is from 1 to {_MAX_KEYFRAMES_PER_BATCH}, got {keyframes_per_batch}"
             )
         if not 1 <= decoder_threads <= _MAX_DECODER_THREADS:
             raise ConfigError(f"`decoder_threads` is from 1 to {_MAX_DECODER_THREADS}, got {decoder_threads}")
-        self.detector = detector
+        self.detector = as_detector(detector)
         self.scorer: ClipScorer = Scorer(model) if isinstance(model, nn.Module) else model
         self.label_map = label_map or LabelMap.ava()
         if len(self.label_map) != self.scorer.num_actions:
@@ -128,6 +130,86 @@ class Pipeline:
         self.keyframes_per_batch = keyframes_per_batch or self.scorer.clips_per_batch
         self.decoder_threads = decoder_threads
         self.scales = tuple(scales) or (self.scorer.clip_settings.short_side,)
+        self.note = note
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        weights: str | Path | None = None,
+        *,
+        config: Config | str | Path | None = None,
+        overrides: Sequence[str] = (),
+        detector: str | PersonDetector | DetectorFunction | None = None,
+        min_person_score: float | None = None,
+        new_person_score: float = 0.0,
+        every_seconds: float = 1.0,
+        device: str = "auto",
+        precision: str = "auto",
+        execution: str = "auto",
+        on_progress: OnProgress | None = None,
+    ) -> Self:
+        """Build a pipeline from weights by name, with everything that belongs to them.
+
+        Args:
+            weights: A name of the zoo (downloaded into the cache when it is not there), ``"demo"``, a weights file of
+                any family or its address, or ``"random"`` for an untrained network. None for the weights that the zoo
+                recommends for the device; a ``ChoiceWarning`` says which.
+            config: A config, a file, or a name in ``configs/``; by default that of the weights.
+            overrides: ``section.key=value`` each, in place of the config's values.
+            detector: A spec (docs/detectors.md) such as ``"builtin"`` or ``"boxes:people.csv"``, a detector, or a
+                function from one uint8 RGB image ``[H, W, 3]`` to ``supervision.Detections`` or ``PersonBoxes``; by
+                default the config's.
+            min_person_score: People with a lower score, in 0..1, are left out; by default the config's for a spec, and
+                none for a function.
+            new_person_score: People with a lower score, in 0..1, are kept only where they continue a track.
+            every_seconds: Time between keyframes in seconds.
+            device: ``auto``, ``cpu`` or ``cuda``.
+            precision: ``auto``, ``fp32`` or ``bf16``.
+            execution: ``auto``, ``eager`` or ``fused``.
+            on_progress: Told of the bytes of a download.
+
+        Returns:
+            The pipeline. Where its scores mean nothing on real people, an ``AvaDetectWarning`` says so, and so do all
+            results.
+
+        Raises:
+            ConfigError: A setting cannot be used.
+            WeightsError: There are no such weights, they cannot be had, or they do not fit the config.
+            DetectorError: The detector cannot be built.
+
+        Example:
+            >>> pipeline = Pipeline.from_pretrained("demo")
+            >>> pipeline("movie.mp4").to_pandas(min_score=0.5)
+        """
+        options = NetworkOptions(device, precision, execution)
+        check_names(device, precision, execution)
+        _check_keyframes(every_seconds, new_person_score)
+        choice = choose_network(weights, config, overrides=overrides, device=device)
+        choice.config.require_detection()
+        label_map = label_map_of(choice.config)
+        people = people_detector(
+            choice.config, detector, min_person_score=min_person_score, device=resolve_device(device)
+        )
+        choice.announce()
+        file = choice.weights_file(on_progress)
+        note = note_on_weights(file or choice.weights)
+        if note:
+            warnings.warn(note, AvaDetectWarning, stacklevel=2)
+        scorer, _ = build_scorer(choice.config, file, options, choice.overrides)
+        return cls(
+            people,
+            scorer,
+            label_map=label_map,
+            every_seconds=every_seconds,
+            new_person_score=new_person_score,
+            note=note,
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"Pipeline(detector={self.detector.name!r}, actions={len(self.label_map)}, "
+            f"clip_frames={self.scorer.clip_settings.num_frames}, every_seconds={self.every_seconds:g})"
+        )
 
     def __call__(
         self,
@@ -165,20 +247,14 @@ class Pipeline:
         Returns:
             The people on each keyframe, boxes in pixels of its clip.
         """
-        images = [_image_of(keyframe) for keyframe in keyframes]
-        frames = [
-            Frame(image, keyframe.timestamp_seconds, video_id)
-            for image, keyframe in zip(images, keyframes, strict=True)
-        ]
-        found = find_people(self.detector, frames)
-        return [
-            _to_clip_pixels(people, image, keyframe.clip)
-            for people, image, keyframe in zip(found, images, keyframes, strict=True)
-        ]
+        return detect_people(self.detector, keyframes, video_id)
 
 
-class VideoRun(Iterator[ActionDetections]):
+class VideoRun(Iterator[KeyframeResult]):
     """The keyframes of one video in order of time, each as soon as it is scored; iterate once, ``close`` to stop early.
+
+    Iterating takes bounded memory. ``to_pandas``, ``to_dict``, ``draw`` and ``show`` run the whole video first, once,
+    and keep its results (``collect``).
 
     Attributes:
         video: The reader; after the last keyframe, its ``damage()`` names what could not be read.
@@ -193,20 +269,88 @@ class VideoRun(Iterator[ActionDetections]):
 
     def __init__(self, pipeline: Pipeline, source: Path | RemoteVideo, video_id: str, times: Iterable[float]) -> None:
         # The threads hold the stages and never the run, so that a run which is dropped ends its threads.
-        self._stages = _Stages(pipeline, source, video_id)
+        self._stages = Stages(pipeline, source, video_id)
         self._results = self._stages.run(times)
         self.video = self._stages.readers[0]
         self.video_id = video_id
+        self._collected: VideoResult | None = None
+        self._is_closed = False
 
-    def __iter__(self) -> Iterator[ActionDetections]:
-        return self._results
+    def __iter__(self) -> Iterator[KeyframeResult]:
+        return self._results if self._collected is None else iter(self._collected)
 
-    def __next__(self) -> ActionDetections:
+    def __next__(self) -> KeyframeResult:
         return next(self._results)
 
     def close(self) -> None:
         """Stop the run and its threads."""
+        self._is_closed = True
         self._results.close()
+
+    def collect(self) -> VideoResult:
+        """Run the whole video and keep all of its keyframes; a second call returns the same value.
+
+        Returns:
+            The results of the video.
+
+        Raises:
+            AvaDetectError: Some keyframes have been read by iterating already, or the run was closed.
+            StoreError: The store of a remote video stopped answering.
+        """
+        if self._collected is None:
+            if self.num_keyframes or self._is_closed:
+                done = "was closed" if self._is_closed else f"has given {self.num_keyframes} keyframes already"
+                raise AvaDetectError(
+                    f"{shown(self.video_id)}: this run {done}, so it cannot give all of them together; call the "
+                    "pipeline again for a new run"
+                )
+            keyframes = tuple(self._results)
+            if isinstance(self.video.path, RemoteVideo) and self.video.path.failure is not None:
+                # The decoder may have taken a broken connection for the end of the file.
+                raise self.video.path.failure
+            pipeline = self._stages.pipeline
+            message = " and ".join(filter(None, (self.video.damage(), self.video.time_jumps(), self.mismatch())))
+            self._collected = VideoResult(
+                self.video_id, keyframes, pipeline.label_map, self._stages.source, pipeline.note, message
+            )
+        return self._collected
+
+    def to_pandas(self, *, min_score: float = 0.0, wide: bool = False) -> pd.DataFrame:
+        """Run the whole video, and convert its results to a table; see ``VideoResult.to_pandas``."""
+        return self.collect().to_pandas(min_score=min_score, wide=wide)
+
+    def to_dict(self, *, min_score: float = 0.0) -> dict[str, Any]:
+        """Run the whole video, and convert its results to plain values; see ``VideoResult.to_dict``."""
+        return self.collect().to_dict(min_score=min_score)
+
+    def draw(self, frame: Frame | None = None) -> npt.NDArray[np.uint8]:
+        """Run the whole video, and draw the people on one of its frames or a sheet; see ``VideoResult.draw``."""
+        return self.collect().draw(frame)
+
+    def show(self) -> None:
+        """Run the whole video, and show a sheet of drawn keyframes; see ``VideoResult.show``."""
+        self.collect().show()
+
+    def __repr__(self) -> str:
+        info = self.video.info
+        seconds = "" if info.duration_seconds is None else f", seconds={info.duration_seconds:g}"
+        return (
+            f"VideoRun({self.video_id!r}, size={info.width}x{info.height}{seconds}, keyframes={self.num_keyframes}, "
+            f"boxes={self.num_boxes})"
+        )
+
+    def _repr_html_(self) -> str:
+        if self._collected is not None:
+            return self._collected._repr_html_()
+        # Running a video can take hours, so a notebook that only shows this value does not start it.
+        from ava_detect.visualization.notebook import PICTURE_WIDTH, paragraph, picture_html
+
+        last = self._stages.last
+        text = f"{self!r}: iterate over it for one keyframe after another; to_pandas() and show() run the whole video"
+        if last is not None:
+            return paragraph(text) + last._repr_html_()
+        source, width = self._stages.source, PICTURE_WIDTH
+        return paragraph(text) + picture_html(lambda: next(frames_at(source, [0.0], max_width=width)))
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -254,117 +398,11 @@ class VideoRun(Iterator[ActionDetections]):
         return self._stages.clock.timed(stage)
 
 
-class _Stages:
-    """The stages of one video, each a generator over the one before it, and their counters."""
-
-    def __init__(self, pipeline: Pipeline, source: Path | RemoteVideo, video_id: str) -> None:
-        # One reader per scale, because a reader counts what is damaged in its own pass.
-        self.readers = [VideoReader(source, num_threads=pipeline.decoder_threads) for _ in pipeline.scales]
-        self.clock = _StageClock("decode", "detect", "score")
-        self.num_keyframes = 0
-        self.num_boxes = 0
-        self.track_ids: set[int] = set()
-        self.times_seconds = array("d")
-        self.first_pass: ClipSampler | None = None
-        self._video_id = video_id
-        self.pipeline = pipeline
-
-    def run(self, times: Iterable[float]) -> Generator[ActionDetections, None, None]:
-        """Decode, detect, score and link; each keyframe once it is known."""
-        pipeline, scorer = self.pipeline, self.pipeline.scorer
-        batches = prefetch(self._detected(prefetch(self._decoded(times), _KEYFRAMES_AHEAD)), _BATCHES_AHEAD)
-        scored = ordered_map(self._score, batches, scorer.calls_at_once, scorer.start_thread)
-        linker = Linker(max_gap_seconds=max_gap_seconds(pipeline.every_seconds), start_score=pipeline.new_person_score)
-        action_ids = np.array(pipeline.label_map.ids, np.int64)
-        with ExitStack() as stages:
-            # A stage is closed by the thread that takes from it, also where an interrupt ends this generator.
-            stages.enter_context(closing(batches))
-            if isinstance(scored, Generator):
-                stages.enter_context(closing(scored))
-            for (batch, people), scores in scored:
-                for scaled, boxes, action_scores in zip(batch, people, scores, strict=True):
-                    detections = self._detections(scaled[0].clip, boxes, action_scores, action_ids)
-                    linked = linker.update(detections, shot=scaled[0].shot)
-                    self.num_keyframes += 1
-                    self.times_seconds.append(linked.timestamp_seconds)
-                    self.num_boxes += len(linked)
-                    if linked.track_ids is not None:
-                        self.track_ids.update(linked.track_ids.tolist())
-                    yield linked
-
-    def _decoded(self, times: Iterable[float]) -> Generator[ScaledKeyframe, None, None]:
-        keyframes = self._keyframes(times)
-        while True:
-            with self.clock.timed("decode"):
-                scaled = next(keyframes, None)
-            if scaled is None:
-                return
-            yield scaled
-
-    def _detected(self, keyframes: Generator[ScaledKeyframe, None, None]) -> Generator[_Batch, None, None]:
-        with closing(keyframes):
-            while batch := list(islice(keyframes, self.pipeline.keyframes_per_batch)):
-                with self.clock.timed("detect"):
-                    people = self.pipeline.detect([scaled[0] for scaled in batch], self._video_id)
-                yield batch, people
-
-    def _score(self, batch_and_people: _Batch) -> tuple[_Batch, Scores]:
-        """The mean scores over the scales; the boxes are in pixels of the first scale's clips."""
-        batch, people = batch_and_people
-        per_scale = []
-        with self.clock.timed("score"):
-            for same_scale in zip(*batch, strict=True):
-                clips = [keyframe.clip for keyframe in same_scale]
-                boxes = [_rescaled(p, of[0].clip, clip) for p, of, clip in zip(people, batch, clips, strict=True)]
-                per_scale.append(self.pipeline.scorer.score(clips, boxes))
-            mean = [np.mean(scores, axis=0) for scores in zip(*per_scale, strict=True)]
-        return batch_and_people, mean if len(per_scale) > 1 else per_scale[0]
-
-    def _detections(
-        self, clip: Clip, people: PersonBoxes, scores: npt.NDArray[np.float32], action_ids: npt.NDArray[np.int64]
-    ) -> ActionDetections:
-        fractions = box_ops.pixels_to_fractions(people.boxes_xyxy, clip.width, clip.height).astype(np.float32)
-        return ActionDetections(self._video_id, clip.timestamp_seconds, fractions, people.scores, scores, action_ids)
-
-    def _keyframes(self, times: Iterable[float]) -> Iterator[ScaledKeyframe]:
-        """Each keyframe at every scale, the first with the detector's image; the scales are decoded in parallel."""
-        pipeline = self.pipeline
-        passes = []
-        for index, (short_side, video) in enumerate(zip(pipeline.scales, self.readers, strict=True)):
-            settings = replace(pipeline.scorer.clip_settings, short_side=short_side)
-            is_first = index == 0
-            wants_images = pipeline.detector.needs_images and is_first
-            passes.append(ClipSampler(video, settings, keyframe_images=wants_images, find_shots=is_first))
-        self.first_pass = passes[0]
-        times_per_pass = tee(times, len(passes))
-        return zip(*(sampler.sample(t) for sampler, t in zip(passes, times_per_pass, strict=True)), strict=True)
-
-
-class _StageClock:
-    """Wall time per stage; time that several threads spend in a stage at once counts once."""
-
-    def __init__(self, *stages: str) -> None:
-        self.seconds = dict.fromkeys(stages, 0.0)
-        self._lock = threading.Lock()
-        self._num_threads: dict[str, int] = {}
-        self._counted_until: dict[str, float] = {}
-
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Add the time of the block to ``seconds[stage]``."""
-        self._count(stage, 1)
-        try:
-            yield
-        finally:
-            self._count(stage, -1)
-
-    def _count(self, stage: str, change: int) -> None:
-        """Add the elapsed time if a thread was inside the stage, then change the thread count."""
-        with self._lock:
-            now, num_threads = time.perf_counter(), self._num_threads.get(stage, 0)
-            elapsed = now - self._counted_until[stage] if num_threads else 0.0
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + elapsed
-            self._counted_until[stage], self._num_threads[stage] = now, num_threads + change
+def _check_keyframes(every_seconds: float, new_person_score: float) -> None:
+    """Refuse settings with which no keyframe can be cut or linked, before a network is loaded."""
+    keyframe_times(every_seconds)
+    if not 0 <= new_person_score <= 1:
+        raise ConfigError(f"`new_person_score` is a score from 0 to 1, got {new_person_score}")
 
 
 def _ascending(times: Iterable[float]) -> Iterator[float]:
@@ -377,22 +415,3 @@ def _ascending(times: Iterable[float]) -> Iterator[float]:
             )
         last = time_seconds
         yield time_seconds
-
-
-def _image_of(keyframe: Keyframe) -> npt.NDArray[np.uint8]:
-    """The detector's input: the keyframe's full image or, where none was requested, its frame of the clip."""
-    return keyframe.clip.frames[keyframe.clip.keyframe_index] if keyframe.image is None else keyframe.image
-
-
-def _rescaled(people: PersonBoxes, clip: Clip, other: Clip) -> PersonBoxes:
-    """Boxes in pixels of ``clip``, as pixels of the same clip at another scale."""
-    boxes = box_ops.scale(people.boxes_xyxy, other.width / clip.width, other.height / clip.height)
-    return PersonBoxes(boxes.astype(np.float32), people.scores)
-
-
-def _to_clip_pixels(people: PersonBoxes, image: npt.NDArray[np.uint8], clip: Clip) -> PersonBoxes:
-    """Boxes in pixels of ``image``, as pixels of the clip and clipped to it; people wholly outside are dropped."""
-    height, width = image.shape[:2]
-    scaled = box_ops.scale(people.boxes_xyxy, clip.width / width, clip.height / height)
-    inside = box_ops.clip(scaled, clip.width, clip.height).astype(np.float32)
-    return PersonBoxes(inside, people.scores)[box_ops.areas(inside) > 0]

@@ -69,6 +69,7 @@ class Proposals:
         keyframes: Number of keyframes that were read.
         people: Number of boxes.
         problems: A sentence for each video that could not be read, or not whole.
+        notes: A sentence for each video that was read whole, although its time stamps jump.
     """
 
     out: str
@@ -76,6 +77,7 @@ class Proposals:
     keyframes: int
     people: int
     problems: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -138,7 +140,9 @@ def propose_people(
     table = AvaTable.concatenate([video.table for video in found])
     write_ava_table(target, table)
     num_keyframes = sum(video.num_keyframes for video in found)
-    return Proposals(str(target), len(found), num_keyframes, int(np.count_nonzero(~table.is_keyframe_only)), problems)
+    num_people = int(np.count_nonzero(~table.is_keyframe_only))
+    notes = tuple(video.jumps for video in found if video.jumps)
+    return Proposals(str(target), len(found), num_keyframes, num_people, problems, notes)
 
 
 def _is_proposals(path: Path) -> bool:
@@ -149,11 +153,12 @@ def _is_proposals(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class _VideoProposals:
-    """The rows of one video, the number of its keyframes that were read, and a sentence for what was not."""
+    """The rows of one video, the number of its keyframes that were read, and sentences on the rest and on its times."""
 
     table: AvaTable
     num_keyframes: int
     shortfall: str
+    jumps: str
 
 
 def _detect_in_videos(
@@ -191,7 +196,13 @@ def _detect_in_video(video: VideoKeyframes, detector: PersonDetector, report: Ca
             report(len(seconds))
     in_movie = [second + video.start_seconds for second in seconds]
     table = _rows(video.source.video_id, in_movie, people)
-    return _VideoProposals(table, len(seconds), video.shortfall(len(seconds), reader.damaged_packets))
+    jumps = reader.time_jumps()
+    return _VideoProposals(
+        table,
+        len(seconds),
+        video.shortfall(len(seconds), reader.damaged_packets),
+        f"{video.source.path}: {jumps}" if jumps else "",
+    )
 
 
 def _keyframes(reader: VideoReader, seconds: Sequence[float]) -> Generator[Keyframe, None, None]:

@@ -77,6 +77,8 @@ def find_entry(name: str) -> ZooEntry:
     """
     if name in ZOO:
         return ZOO[name]
+    if name in SHIPPED:
+        raise WeightsError(f"{name!r} come with the package, in {SHIPPED[name]}: they have no row in the zoo")
     if name == RANDOM_WEIGHTS:
         raise WeightsError(
             f"{name!r} stands for the network as `build_model` returns it, and no file; give a weights file or a name "

@@ -69,6 +69,7 @@ _MEGABYTES = {
     "slowfast_r101_nl_32x2": 238,
     "slowfast_r101_nl_64x2": 238,
 }
+DEVICES = {"cpu": "CPUs", "cuda": "GPUs"}
 # Device -> name and reason; the device is the one that ``device="auto"`` resolves to.
 _RECOMMENDED = {
     "cpu": (

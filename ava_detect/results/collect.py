@@ -180,7 +180,10 @@ def open_dataset(dataset: str | Path) -> ResultsDataset:
     """
     results = ResultsDataset(address_of(dataset))
     if results.about() is None:
-        raise ConfigError(f"{results.out} is no dataset of results; give the output folder of `ava-detect annotate`")
+        raise ConfigError(
+            f"{results.out} is no dataset of results, for it has no run.json; give the output folder of "
+            "`ava-detect annotate`"
+        )
     return results
 
 

@@ -43,7 +43,7 @@ from ava_detect.results.manifest import VideoRecord, refuse_other_settings
 from ava_detect.results.progress_note import ProgressNote
 from ava_detect.results.whole_files import SMALLEST_PARQUET_BYTES, is_whole_output
 from ava_detect.storage.addresses import Address, without_secrets
-from ava_detect.storage.file_names import safe_name
+from ava_detect.storage.file_names import DRAWN_SUFFIX, safe_name
 from ava_detect.storage.local_files import TEMPORARY_MARK
 from ava_detect.storage.object_store import Store
 from ava_detect.storage.retry import with_retries
@@ -53,7 +53,7 @@ from ava_detect.video.sources import SourceVideo
 # Keys of the metadata in a video's Parquet file: its record, and the start of the video in its movie in seconds.
 RECORD_KEY, START_SECONDS_KEY = "ava_detect.record", "ava_detect.start_seconds"
 _RUN_FILE, _ROWS, _PROBLEMS, _PROGRESS = "run.json", "rows", "problems", "progress"
-_FOLDER_OF_SUFFIX = {"csv": "csv", "jsonl": "jsonl", "annotated.mp4": "drawn"}
+_FOLDER_OF_SUFFIX = {"csv": "csv", "jsonl": "jsonl", DRAWN_SUFFIX: "drawn"}
 _KEY_LENGTH, _SHARD_LENGTH = 20, 2
 _NUM_LISTING_THREADS = 8
 # The letter k: readers that guess the type of a partition would take 00 or 13 for a number.

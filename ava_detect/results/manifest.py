@@ -27,10 +27,10 @@ from ava_detect.formats.json_values import (
 )
 from ava_detect.results.whole_files import is_whole_output
 from ava_detect.storage.addresses import Address, without_secrets
+from ava_detect.storage.file_names import MANIFEST
 from ava_detect.storage.local_files import write_text_atomic
 from ava_detect.video.sources import SourceVideo
 
-MANIFEST = "manifest.jsonl"
 SUMMARY = "summary.json"
 Status = Literal["done", "damaged", "failed"]
 

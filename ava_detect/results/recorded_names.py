@@ -12,11 +12,16 @@ import numpy as np
 from ava_detect.errors import ConfigError, FormatError, shown
 from ava_detect.formats.annotation_files import iter_ground_truth
 from ava_detect.formats.parquet_reader import is_parquet_file
-from ava_detect.results.manifest import MANIFEST, read_manifest
+from ava_detect.results.manifest import read_manifest
 from ava_detect.results.results_file import name_actions, open_results
+from ava_detect.storage.file_names import MANIFEST
 from ava_detect.structures.labels import NO_ACTION, LabelMap
 
 LABEL_MAP = "label_map.pbtxt"
+ASSUMED_AVA = (
+    "The results have no names of actions, so AVA's are shown: if the actions are others, give the label map that the "
+    "results were made with (`label_map`)."
+)
 
 
 @dataclass(frozen=True)

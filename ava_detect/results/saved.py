@@ -6,16 +6,17 @@ Times: a video file may be an excerpt of a movie (AVA's are), and csv files have
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from ava_detect.errors import ConfigError, FormatError, shown
+from ava_detect.errors import AvaDetectWarning, ConfigError, FormatError, shown
 from ava_detect.formats.json_values import LARGEST_SECONDS
 from ava_detect.results.people_table import PeopleTable
-from ava_detect.results.recorded_names import complete_label_map, recorded_names
+from ava_detect.results.recorded_names import ASSUMED_AVA, complete_label_map, recorded_names
 from ava_detect.results.results_file import RESULT_SUFFIXES, ResultsFile, name_actions, open_results
 from ava_detect.results.saved_run import SavedRun, SavedVideo, open_run, run_of_manifest
 from ava_detect.storage.addresses import Address
@@ -138,7 +139,7 @@ def read_saved_results(
 def read_run(
     run: SavedRun, options: ReadOptions, *, also_actions: Iterable[int] = (), only: str | None = None
 ) -> Iterator[SavedResults]:
-    """Read the results of the videos of a run.
+    """Read the results of the videos of a run; warn where AVA's names are assumed, because no others are known.
 
     Args:
         run: The run.
@@ -155,6 +156,7 @@ def read_run(
     reader = SavedReader(options, run.note, tuple(also_actions))
     start_seconds = run.start_seconds(options.start_seconds)
     opened: dict[Path, ResultsFile] = {}
+    is_told = options.label_map is not None
     for video in run.videos:
         if video.file is None or only not in (None, video.video_id):
             continue
@@ -165,6 +167,9 @@ def read_run(
         recorded = None
         if file.action_names and not any(file.action_names.values()):
             recorded = recorded_names(video.file)
+            if recorded is None and not is_told:
+                warnings.warn(f"{shown(video.file)}: {ASSUMED_AVA}", AvaDetectWarning, stacklevel=2)
+                is_told = True
         names = None if recorded is None else recorded.label_map
         yield reader.read(video, file, names, complete_label_map(video.file), start_seconds=start_seconds)
 

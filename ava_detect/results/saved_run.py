@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ava_detect.errors import FormatError, shown
-from ava_detect.results.manifest import MANIFEST, VideoRecord, read_manifest, read_summary
+from ava_detect.results.manifest import VideoRecord, read_manifest, read_summary
 from ava_detect.results.results_file import RESULT_SUFFIXES, open_results
 from ava_detect.storage.addresses import Address, is_address
+from ava_detect.storage.file_names import MANIFEST
 
 
 @dataclass(frozen=True)

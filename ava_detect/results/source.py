@@ -14,12 +14,13 @@ from fsspec.implementations.local import LocalFileSystem
 from ava_detect.errors import FormatError, shown
 from ava_detect.results.collect import VideoRows, iter_videos
 from ava_detect.results.dataset import ResultsDataset
-from ava_detect.results.manifest import MANIFEST, SUMMARY
+from ava_detect.results.manifest import SUMMARY
 from ava_detect.results.recorded_names import LABEL_MAP, label_map_of_settings
 from ava_detect.results.results_file import RESULT_SUFFIXES, open_parquet_results
 from ava_detect.results.saved import ReadOptions, SavedReader, SavedResults, read_run
 from ava_detect.results.saved_run import SavedVideo, open_run, run_of_manifest
 from ava_detect.storage.addresses import Address, address_of, is_address, without_secrets
+from ava_detect.storage.file_names import MANIFEST
 from ava_detect.storage.object_store import Store, download
 from ava_detect.storage.retry import with_retries
 from ava_detect.storage.scratch import scratch_folder

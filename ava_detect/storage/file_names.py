@@ -15,6 +15,8 @@ from collections.abc import Iterable
 
 from ava_detect.storage.local_files import TEMPORARY_MARK
 
+MANIFEST = "manifest.jsonl"  # the state of a run, in the folder of its results
+DRAWN_SUFFIX = "annotated.mp4"  # of the copy of a video in which a run drew its results
 # File systems take 255 bytes; the longest suffix of a result, ".annotated.mp4", still fits behind the name.
 MAX_STEM_BYTES = 240
 _MAX_NAME_LENGTH = 60
@@ -24,6 +26,21 @@ _CHANGED = re.compile(r"~[0-9a-f]{12}", re.IGNORECASE)
 # The stem of a run's own file that has the suffix of a result: ``manifest.jsonl``.
 _OWN_STEM = "manifest"
 _WINDOWS_RESERVED = re.compile(r'[<>:"|?*]|[. ]$|(con|prn|aux|nul|com\d|lpt\d)(\.|$)', re.IGNORECASE)
+
+
+def is_drawn_copy(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file of this machine is the drawn copy of a video among the results of a run.
+
+    Args:
+        path: The file.
+
+    Returns:
+        True for ``NAME.annotated.mp4`` beside a manifest.
+    """
+    name = os.fspath(path)
+    return name.endswith(f".{DRAWN_SUFFIX}") and os.path.isfile(  # noqa: PTH113
+        os.path.join(os.path.dirname(name), MANIFEST)  # noqa: PTH118, PTH120
+    )
 
 
 def file_stem(video_id: str) -> str:

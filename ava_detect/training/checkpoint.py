@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,27 @@ def load_checkpoint(path: Path, *, name: object = None) -> dict[str, Any]:
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise TrainingError(f"{name} is not a checkpoint of a training that this version can resume")
     return state
+
+
+@contextmanager
+def damage_named(name: object) -> Iterator[None]:
+    """Name the checkpoint where the values in it are not those of a training.
+
+    Args:
+        name: The name of the checkpoint in the error message.
+
+    Raises:
+        TrainingError: The block failed on a value that is missing, or of another type, size or range.
+    """
+    try:
+        yield
+    except (TrainingError, torch.OutOfMemoryError):
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
+        reason = shown(next(iter(str(error).splitlines()), type(error).__name__))
+        raise TrainingError(
+            f"{name} is a damaged checkpoint ({reason}); start a new training in another folder"
+        ) from error
 
 
 def check_same_training(name: object, state: Mapping[str, Any], config: Config, num_clips: int) -> None:

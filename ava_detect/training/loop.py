@@ -31,6 +31,7 @@ from ava_detect.structures.progress import OnProgress, Progress, report_stage
 from ava_detect.training.batches import StepSampler, training_batches
 from ava_detect.training.checkpoint import (
     check_same_training,
+    damage_named,
     load_checkpoint,
     random_states,
     restore_random_states,
@@ -183,7 +184,8 @@ class _Training:
         self._validation_is_pending = False
         self._has_checkpoint = state is not None
         if state is not None:
-            self._restore(state)
+            with damage_named(self.files.path_of(LAST)):
+                self._restore(state)
 
     def _refuse_before_loading(self, *, resume: bool) -> None:
         """Refuse what the machine cannot hold, and a file to start from that is no weights file."""
@@ -211,7 +213,8 @@ class _Training:
         name, path = self.files.path_of(LAST), self.files.fetch(LAST)
         state = None if path is None else load_checkpoint(path, name=name)
         self.files.remove_copy(LAST)
-        own = [None if state is None else (state["step"], state["loss"])]
+        with damage_named(name):
+            own = [None if state is None else (state["step"], state["loss"])]
         of_all_processes = gather(own)
         if len(set(of_all_processes)) > 1:
             steps = ", ".join("none" if one is None else f"step {one[0]}" for one in of_all_processes)
@@ -220,7 +223,8 @@ class _Training:
                 "of them, and no earlier run may still be writing to it"
             )
         if state is not None:
-            check_same_training(name, state, self.config, len(self.clips))
+            with damage_named(name):
+                check_same_training(name, state, self.config, len(self.clips))
         return state
 
     def run(self, on_progress: OnProgress | None) -> TrainResult:

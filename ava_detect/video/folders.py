@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from ava_detect.errors import PassedOverWarning, VideoError, shown
+from ava_detect.storage.file_names import is_drawn_copy
 
 _SUFFIXES = (
     "mp4 m4v mov qt f4v mkv webm avi divx mpg mpeg mpe m1v m2v mpv m2p ts mts m2t m2ts trp vob wmv asf flv ogv ogm "
@@ -56,6 +57,20 @@ class PassedOver:
             self.add("{files} of macOS's own data", name)
         return is_data
 
+    def is_drawn(self, path: Path) -> bool:
+        """Tell whether a file of this machine is a copy of a video that an earlier run drew, and count it if so.
+
+        Args:
+            path: The file.
+
+        Returns:
+            True for such a copy, in the folder of any run.
+        """
+        is_copy = is_drawn_copy(path)
+        if is_copy:
+            self.add("{files} drawn by an earlier run", str(path))
+        return is_copy
+
     def is_output(self, is_inside: bool, name: str) -> bool:
         """Count a file that lies in the run's output folder.
 
@@ -92,8 +107,8 @@ def videos_below(folder: Path, passed_over: PassedOver) -> Iterator[list[Path]]:
 
     Args:
         folder: The folder.
-        passed_over: Gets what is left out: macOS's own data, folders that cannot be listed, and links to a folder that
-            was read already.
+        passed_over: Gets what is left out: macOS's own data, copies of videos that earlier runs drew, folders that
+            cannot be listed, and links to a folder that was read already.
 
     Yields:
         The paths of one folder after the other, sorted; also files that turn out not to be readable.
@@ -119,7 +134,9 @@ def videos_below(folder: Path, passed_over: PassedOver) -> Iterator[list[Path]]:
         yield [
             Path(parent) / name
             for name in sorted(names)
-            if PurePosixPath(name).suffix.lower() in VIDEO_SUFFIXES and not passed_over.is_macos_data(name)
+            if PurePosixPath(name).suffix.lower() in VIDEO_SUFFIXES
+            and not passed_over.is_macos_data(name)
+            and not passed_over.is_drawn(Path(parent) / name)
         ]
 
 
@@ -143,13 +160,14 @@ def local_files_of(pattern: str, passed_over: PassedOver) -> list[Path]:
 
     Args:
         pattern: The glob. A part that exists as it is written, brackets included, is taken literally.
-        passed_over: Gets macOS's own data, which are left out.
+        passed_over: Gets macOS's own data and copies of videos that earlier runs drew, which are left out.
 
     Returns:
         The paths, sorted; also links that lead nowhere.
     """
     found = glob.glob(escape_existing(pattern, os.path.lexists), recursive=True)  # noqa: PTH207
-    return [Path(p) for p in sorted(found) if not os.path.isdir(p) and not passed_over.is_macos_data(p)]  # noqa: PTH112
+    files = [Path(p) for p in sorted(found) if not os.path.isdir(p) and not passed_over.is_macos_data(p)]  # noqa: PTH112
+    return [path for path in files if not passed_over.is_drawn(path)]
 
 
 def escape_existing(pattern: str, exists: Callable[[str], bool]) -> str:

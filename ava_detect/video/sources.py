@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ava_detect.errors import VideoError, shown
 from ava_detect.storage.addresses import Address
-from ava_detect.storage.file_names import valid_id
+from ava_detect.storage.file_names import is_drawn_copy, valid_id
 from ava_detect.structures.video_ids import ByVideoId, composed
 from ava_detect.video.folders import PassedOver, local_files_of, no_video, real_path, videos_below
 
@@ -69,7 +69,8 @@ def find_videos(sources: Iterable[str | Path], *, inside_out: Path | None = None
     Args:
         sources: Files, folders (searched recursively, by suffix) and globs. A file is accepted with any suffix, and if
             it does not exist: the run reports it.
-        inside_out: The run's output folder; files below it are left out of folders and globs. None: there is none.
+        inside_out: The run's output folder; files below it are left out of folders and globs, and so are copies of
+            videos that were drawn into it, even if they are named. None: there is none.
 
     Returns:
         Each file once: sources in their order, the files of a folder or glob sorted by path.
@@ -81,9 +82,20 @@ def find_videos(sources: Iterable[str | Path], *, inside_out: Path | None = None
         PassedOverWarning: If files of a folder or glob are left out.
     """
     paths: dict[str, Path] = {}
+    named = PassedOver("the files that were named")  # by a shell, which writes out `*/*.mp4`
     for source in sources:
         for path in _expand(source, inside_out):
             paths.setdefault(real_path(path), path)
+    if inside_out is not None:
+        drawn = [real for real in paths if Path(real).parent == Path(real_path(inside_out)) and is_drawn_copy(real)]
+        if paths and len(drawn) == len(paths):
+            raise VideoError(
+                f"{shown(paths[drawn[0]])} was drawn by an earlier run into the same `out`; name the video that it "
+                "shows, or another `out`"
+            )
+        for real in drawn:
+            named.is_drawn(paths.pop(real))
+        named.warn()
     if not paths:
         raise VideoError("no video was named; give files, folders or globs")
     if not any(os.path.exists(path) for path in paths.values()):  # noqa: PTH110

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ava_detect.errors import AvaDetectError, shown, suggestion
-from ava_detect.results.saved import ReadOptions
+from ava_detect.results.saved import ReadOptions, SavedResults
 from ava_detect.results.source import open_source
 from ava_detect.storage.addresses import Address
 from ava_detect.structures import Frame
-from ava_detect.visualization.keyframe_result import RGBImage, counted
-from ava_detect.visualization.video_result import VideoResult, saved_video
+from ava_detect.visualization.keyframe_result import KeyframeResult, RGBImage, counted
+from ava_detect.visualization.video_result import VideoResult
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,7 +122,7 @@ class ResultSet:
     def _videos(self, only: str | None = None) -> Iterator[VideoResult]:
         for saved in self._source.videos(only):
             if self._only is None or saved.video_id in self._only:
-                yield saved_video(saved)
+                yield _video_result(saved)
 
     def _example(self) -> VideoResult | None:
         """The first video with people, if one of the first few has any; else the first."""
@@ -228,3 +228,13 @@ class ResultSet:
         more = f"and {counted(len(self) - 1, 'more video', 'more videos')}: iterate over them" if len(self) > 1 else ""
         body = "" if example is None else example._repr_html_()
         return paragraph(title) + body + paragraph(more)
+
+
+def _video_result(saved: SavedResults) -> VideoResult:
+    """Join the saved results of a video with their label map and their video."""
+    source = saved.source or saved.address
+    keyframes = tuple(
+        KeyframeResult.of(keyframe, saved.label_map, source, note=saved.note, is_complete=False)
+        for keyframe in saved.keyframes
+    )
+    return VideoResult(saved.video_id, keyframes, saved.label_map, source, saved.note, saved.message)

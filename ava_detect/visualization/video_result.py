@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from ava_detect.errors import AvaDetectError, shown
-from ava_detect.results.saved import SavedResults
 from ava_detect.storage.addresses import Address
 from ava_detect.structures import Frame
 from ava_detect.structures.labels import LabelMap
@@ -231,23 +230,6 @@ class VideoResult:
             (actions[column].name, f"{number:,}", f"{best:.2f}")
             for column, (number, best) in sorted(counts.items(), key=lambda item: -item[1][0])
         ]
-
-
-def saved_video(saved: SavedResults) -> VideoResult:
-    """Join the saved results of a video with their label map and their video.
-
-    Args:
-        saved: The results.
-
-    Returns:
-        The results as a value for people.
-    """
-    source = saved.source or saved.address
-    keyframes = tuple(
-        KeyframeResult.of(keyframe, saved.label_map, source, note=saved.note, is_complete=False)
-        for keyframe in saved.keyframes
-    )
-    return VideoResult(saved.video_id, keyframes, saved.label_map, source, saved.note, saved.message)
 
 
 def _reduced(image: RGBImage) -> RGBImage:

@@ -27,6 +27,8 @@ from ava_detect.results.dataset import ResultsDataset
 from ava_detect.storage.addresses import Address
 from ava_detect.visualization.page.dataset_page import collect_page
 
+pytestmark = pytest.mark.usefixtures("warm_workers")
+SUPPORT = Path(__file__).resolve().parents[1] / "support"
 SECONDS = {"one": 3.2, "deep/two": 1.0, "three": 2.5}
 
 
@@ -74,7 +76,10 @@ def test_a_folder_becomes_a_dataset_that_pandas_reads_as_it_lies(done):
 
 DRIVER = """
 import sys
+import pytest
 from ava_detect.cli.app import main
+from warm_workers import use_warm_workers
+use_warm_workers(pytest.MonkeyPatch())
 place, out = sys.argv[1:]
 options = ["--config", f"{place}/small.yaml", "--weights", "random", "--boxes", f"{place}/boxes.csv", "--quiet"]
 for command in (
@@ -92,7 +97,8 @@ for command in (
 """
 
 
-def test_starting_a_run_or_looking_at_it_loads_no_pytorch(place, tmp_path):
+def test_starting_a_run_or_looking_at_it_loads_no_pytorch(place, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(SUPPORT), prepend=os.pathsep)
     printed = run_python(DRIVER, place, tmp_path / "out").stdout
     told = [line for line in printed.splitlines() if line.endswith(("True", "False"))]
     assert told == ["annotate False", "annotate False", "status False", "collect False"]
@@ -249,6 +255,7 @@ def test_lists_and_addresses_go_into_a_folder_too(place, tmp_path):
         "manifest.jsonl",
         "one.csv",
         "one.jsonl",
+        "one.parquet",
         "summary.json",
     ]
     assert annotate_videos([f"file://{place}/videos/one.mp4"], tmp_path / "out", **plain).videos == summary.videos

@@ -13,7 +13,7 @@ from moto_server import SECRET, connect, s3_server
 from ava_detect.results.collect import collect_csv, dataset_status
 from ava_detect.storage.cache import CACHE_VARIABLE
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm_workers")]
 
 
 @pytest.fixture(scope="module")

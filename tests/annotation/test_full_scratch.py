@@ -14,7 +14,7 @@ from web_server import serve_folder, serving
 
 from ava_detect.annotation.annotate import annotate_videos
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm_workers")]
 CROWD = 300
 
 

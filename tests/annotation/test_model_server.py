@@ -20,6 +20,7 @@ from ava_detect.errors import ConfigError
 from ava_detect.storage.local_files import sha256_of
 from ava_detect.structures import Clip, PersonBoxes
 
+pytestmark = pytest.mark.usefixtures("warm_workers")
 SECONDS = {"one": 3.2, "two": 1.0, "three": 2.5}
 
 

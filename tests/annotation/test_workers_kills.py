@@ -28,14 +28,14 @@ from ava_detect.storage.local_files import TEMPORARY_MARK
 KILLS = int(os.environ.get("AVA_DETECT_KILLS", "6"))
 # One run in so many is started by the command itself, whose processes load everything for themselves.
 ONE_COLD_IN = 10
-NUM_VIDEOS = 20
+NUM_VIDEOS = 12
 BOXES = ((0.1, 0.1, 0.5, 0.9), (0.4, 0.2, 0.9, 0.8))
 BOOKS = {"manifest.jsonl", "summary.json"}  # hold measured times, which differ from run to run
 
 
 @pytest.fixture(scope="module")
 def arguments(tmp_path_factory):
-    """The call, less its workers and output folder: 20 videos of 2 to 4 seconds, two people on each second."""
+    """The call, less its workers and output folder: 12 videos of 2 to 3 seconds, two people on each second."""
     place = tmp_path_factory.mktemp("kills")
     folder = place / "videos"
     folder.mkdir()

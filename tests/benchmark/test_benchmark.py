@@ -13,7 +13,7 @@ from benchmark_calls import as_arguments
 from networks import lively_model, save_pyslowfast, small_config_file
 from processes import run_python
 from tolerances import AVERAGED_SCORES, BOX_FRACTIONS, WRITTEN_BOXES
-from videos import constant_rate, write_numbered_video
+from videos import constant_rate, write_numbered_video, write_parts
 
 from ava_detect.annotation.annotate import annotate_videos
 from ava_detect.benchmark import PeopleOptions, SplitOptions, run_benchmark
@@ -175,6 +175,14 @@ def test_pieces_that_tools_cut_out_of_a_movie_start_where_their_names_say(world,
     assert (result.problems, result.counts["boxes"]) == ((), 4)
     assert keyframes_of(tmp_path) == [("one", 14.0), ("two", 301.0)]
     assert all(result.score.per_class[action].num_tp == 2 for action in (12, 14, 17))
+
+
+def test_a_video_put_together_of_parts_is_scored_and_the_joint_is_said(world, tmp_path):
+    write_parts(tmp_path / "parts.ts", 0, 36000)
+    write_truth(tmp_path / "truth.csv", [("parts", 0), ("parts", 1)])
+    result = bench(world, tmp_path / "out", videos=tmp_path, ground_truth=tmp_path / "truth.csv", boxes="ground-truth")
+    assert result.problems == ()
+    assert any(note.startswith(f"{tmp_path / 'parts.ts'}: its time stamps jump by +35,99") for note in result.notes)
 
 
 def test_a_killed_run_goes_on_and_ends_as_if_undisturbed(world, tmp_path):

@@ -31,14 +31,17 @@ def test_it_says_the_score_what_it_cost_and_where_everything_is(run_cli, work, t
     code, out, err = run_cli(*call(work, tmp_path))
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    assert lines[0] == "1 videos, 2 keyframes, 2 clips, 2 people, 160 rows"
+    assert lines[0] == "1 video, 2 keyframes, 2 clips, 2 boxes, 160 rows"
     assert [line.split()[0] for line in lines[1:5]] == ["data", "detection", "action", "evaluation"]
     assert "clips a second" in lines[5]
     assert "NOTE: untrained network" in out
     assert f"Detections: {tmp_path / 'detections.csv'}" in out
     assert f"Result: {tmp_path / 'result.json'}" in out
-    assert lines[-1].startswith("mAP ")
-    assert "over 2 classes and 2 keyframes (dialect official; equal scores leave" in lines[-1]
+    assert lines[-2].startswith("mAP ")
+    assert "over 2 classes and 2 keyframes (dialect official; equal scores leave" in lines[-2]
+    found, report = tmp_path / "detections.csv", tmp_path / "report"
+    assert lines[-1].startswith("See what costs the score: ava-detect evaluate --ground-truth ")
+    assert lines[-1].endswith(f" --detections {found} --report {report}")
 
 
 def test_in_a_script(run_cli, work, tmp_path):

@@ -48,7 +48,7 @@ def test_synthesize_writes_what_it_says(world):
 def test_synthesize_says_where_everything_is_or_nothing(run, tmp_path):
     size = ("--videos", 1, "--seconds", 1, "--width", 96, "--height", 64)
     said = run("synthesize", "--out", tmp_path / "a", *size).stdout
-    assert "1 videos, " in said and str(tmp_path / "a" / "ground_truth.csv") in said
+    assert "1 video, " in said and str(tmp_path / "a" / "ground_truth.csv") in said
     assert run("synthesize", "--out", tmp_path / "b", *size, "--quiet").stdout == ""
     same = [(tmp_path / name / "ground_truth.csv").read_bytes() for name in "ab"]
     assert same[0] == same[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -190,5 +191,5 @@ def test_tubes_go_to_stdout_as_csv(run_cli, work):
     code, text, err = run_cli("tubes", "results", "--out", "-")
     assert code == 0
     assert text.startswith("video_id,track_id,")
-    assert "action tubes: -" in err
+    assert re.search(r"\d action tubes?: -", err)
     assert not (work / "-").exists()

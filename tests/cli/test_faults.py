@@ -32,7 +32,7 @@ def failing(monkeypatch, tmp_path, cache):
     """Makes ``evaluate`` raise an error."""
 
     def fail_with(error):
-        def evaluate_runs(*_):
+        def evaluate_runs(*_, **__):
             raise error
 
         monkeypatch.setattr("ava_detect.evaluation.runs.evaluate_runs", evaluate_runs)

@@ -76,7 +76,8 @@ MakeOnnx = Callable[..., Path]
 def make_onnx(tmp_path: Path) -> MakeOnnx:
     """A model that takes ``[n, 3, height, width]`` and gives the same constants for every image.
 
-    Each output is ``constant + 0 * mean(image)`` so that its first axis follows the batch.
+    Each output is ``constant + 0 * mean(image)`` so that its first axis follows the batch. The file tells the shapes of
+    the outputs only if they are ``fixed``.
     """
 
     def make(
@@ -86,6 +87,7 @@ def make_onnx(tmp_path: Path) -> MakeOnnx:
         metadata: Mapping[str, str] | None = None,
         element: int = TensorProto.FLOAT,
         name: str = "model.onnx",
+        fixed: bool = False,
     ) -> Path:
         nodes = [helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT)]
         constants = [numpy_helper.from_array(np.zeros(1, np.float32), "zero")]
@@ -102,7 +104,8 @@ def make_onnx(tmp_path: Path) -> MakeOnnx:
                 numpy_helper.from_array(answer.astype(np.float32), f"{output}_answer"),
                 numpy_helper.from_array(np.array([-1] + [1] * (answer.ndim - 1), np.int64), f"{output}_shape"),
             ]
-            values.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, [None] * answer.ndim))
+            axes = ["n", *answer.shape[1:]] if fixed else [None] * answer.ndim
+            values.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, axes))
         picture = helper.make_tensor_value_info("images", element, list(shape))
         graph = helper.make_graph(nodes, "answers", [picture], values, constants)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)

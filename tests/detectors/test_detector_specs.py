@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,8 @@ from ava_detect.detectors.onnx_layouts import LAYOUTS
 from ava_detect.detectors.precomputed import PrecomputedBoxes
 from ava_detect.detectors.specs import check_spec, file_of
 from ava_detect.detectors.torchvision import TorchvisionDetector
+from ava_detect.detectors.transformers import TransformersDetector
+from ava_detect.detectors.ultralytics import UltralyticsDetector
 from ava_detect.errors import AvaDetectError, DetectorError
 from ava_detect.storage.cache import CACHE_VARIABLE
 from ava_detect.structures import Frame
@@ -73,7 +77,7 @@ def test_min_score_from_the_call_goes_before_the_spec(tmp_path):
     [
         (
             "buildin",
-            r"no kind 'buildin' \(did you mean 'builtin'\?\); give one of builtin, onnx:FILE, torchvision:NAME",
+            r"no kind 'buildin' \(did you mean 'builtin'\?\); give one of builtin, onnx:FILE, ultralytics:MODEL",
         ),
         ("", "there is no kind ''"),
         ("builtin:fast", "builtin takes no 'fast'; write builtin"),
@@ -92,20 +96,88 @@ def test_a_spec_that_cannot_be_understood(spec, message):
         build_detector(spec)
 
 
+@pytest.mark.parametrize(
+    ("spec", "meant"),
+    [
+        ("yolo11n", "ultralytics:yolo11n"),
+        ("best.pt", "ultralytics:best.pt"),
+        ("yolo:yolov8n.pt?classes=dog", "ultralytics:yolov8n.pt"),
+        ("PekingU/rtdetr_r50vd", "transformers:PekingU/rtdetr_r50vd"),
+        ("hf:facebook/detr-resnet-50", "transformers:facebook/detr-resnet-50"),
+        ("models/yolov8n.onnx", "onnx:models/yolov8n.onnx"),
+        ("fasterrcnn_resnet50_fpn_v2", "torchvision:fasterrcnn_resnet50_fpn_v2"),
+        ("boxes.csv", "boxes:boxes.csv"),
+    ],
+)
+def test_a_model_without_its_kind_gets_the_kind(spec, meant, monkeypatch):
+    monkeypatch.setattr(specs, "is_installed", lambda library: False)
+    with pytest.raises(DetectorError, match=rf"\(did you mean '{meant}'\?") as error:
+        check_spec(spec)
+    library = meant.partition(":")[0]
+    needed = re.search(rf"It needs {library}: .*pip install {library}\b", str(error.value)) is not None
+    assert needed == (library in ("ultralytics", "transformers"))
+
+
+def test_a_class_filter_of_the_builtin_detector():
+    assert isinstance(build_detector("builtin?classes=person", num_threads=1), BuiltinDetector)
+    with pytest.raises(DetectorError, match=r"^builtin: there is no class 'dog'; its classes are 0 person$"):
+        build_detector("builtin?classes=dog")
+    with pytest.raises(DetectorError, match=r"classes='' cannot be read|each once"):
+        build_detector("builtin?classes=")
+
+
+def test_the_former_name_of_an_option_means_the_same(make_onnx):
+    options = "layout=xyxy_scores&coordinates=fractions&color=rgb&scale=1/255"
+    answers = {**ANSWERS, "scores": np.array([[[0.6, 0.0], [0.9, 0.7]]])}
+    spec = f"onnx:{make_onnx(answers)}?{options}"
+    [found] = build_detector(f"{spec}&person_class=1")([np.zeros((8, 16, 3), np.uint8)])
+    np.testing.assert_allclose(found.scores, [0.7])
+    with pytest.raises(DetectorError, match="classes is given twice, once by its former name; give it once"):
+        build_detector(f"{spec}&person_class=1&classes=1")
+
+
+def test_a_class_filter_of_boxes_needs_categories(tmp_path):
+    images = [{"id": 1, "width": 100, "height": 50, "video_id": "a", "timestamp": 0}]
+    found = [{"image_id": 1, "category_id": index, "bbox": [index, 0, 10, 10], "score": 0.5} for index in (3, 4)]
+    named = [{"id": 3, "name": "ape"}, {"id": 4, "name": "tree"}]
+    path = tmp_path / "boxes.json"
+    frame = Frame(np.zeros((50, 100, 3), np.uint8), 0.0, "a")
+    path.write_text(json.dumps({"images": images, "annotations": found, "categories": named}))
+    for classes in ("ape", "3"):
+        [people] = build_detector(f"boxes:{path}?classes={classes}")([frame])
+        np.testing.assert_allclose(people.boxes_xyxy, [[3, 0, 13, 10]], atol=1e-4)
+    with pytest.raises(DetectorError, match=r"none of its 2 classes is called person; .* 3 ape, 4 tree"):
+        build_detector(f"boxes:{path}")
+    (tmp_path / "boxes.csv").write_text("a,0,0.1,0.2,0.3,0.4,,0.9\n")
+    with pytest.raises(DetectorError, match=r"boxes\.csv: its boxes have no classes; only those of a COCO json have"):
+        build_detector(f"boxes:{tmp_path / 'boxes.csv'}?classes=0")
+
+
 def test_naming_detectors_loads_no_library():
     code = (
         "import sys, ava_detect.detectors;"
-        "loaded = {'torch', 'onnxruntime', 'pandas', 'detectron2'} & set(sys.modules); assert not loaded, loaded"
+        "libraries = {'torch', 'onnxruntime', 'pandas', 'detectron2', 'transformers', 'ultralytics'};"
+        "loaded = libraries & set(sys.modules); assert not loaded, loaded"
     )
     run_python(code)
 
 
 @pytest.mark.parametrize(
-    "detector", [BuiltinDetector, OnnxDetector, PrecomputedBoxes, TorchvisionDetector, Detectron2Detector]
+    "detector",
+    [
+        BuiltinDetector,
+        OnnxDetector,
+        UltralyticsDetector,
+        TransformersDetector,
+        TorchvisionDetector,
+        Detectron2Detector,
+        PrecomputedBoxes,
+    ],
 )
 def test_the_page_on_detectors_names_every_option(detector):
     missing = [name for name in detector.spec_options if f"`{name}`" not in PAGE]
     assert not missing
+    assert "classes" in detector.spec_options
 
 
 @pytest.mark.parametrize("name", list(LAYOUTS))

@@ -41,7 +41,7 @@ def test_the_real_one_agrees_with_its_own_predictor(small_config):
     from detectron2.config import get_cfg
     from detectron2.engine import DefaultPredictor
 
-    detector = Detectron2Detector(small_config, weights="none", person_class=0, min_score=0.0)
+    detector = Detectron2Detector(small_config, weights="none", min_score=0.0)
     assert isinstance(detector, PersonDetector)
     assert detector.name == f"detectron2:{small_config} (random weights)"
     settings = get_cfg()
@@ -54,7 +54,7 @@ def test_the_real_one_agrees_with_its_own_predictor(small_config):
     expected = predictor(noise[:, :, ::-1])["instances"]
     assert len(expected) > 0
     for person_class in sorted(set(expected.pred_classes.tolist())):
-        detector._person_class = person_class
+        detector._classes = (person_class,)
         chosen = expected[expected.pred_classes == person_class]
         people = detector([FRAMES[1], noise])[1]
         np.testing.assert_allclose(people.scores, chosen.scores.numpy(), rtol=1e-5)
@@ -88,6 +88,7 @@ class FakePredictor:
     """Stands in for DefaultPredictor: remembers the pictures, answers with three things."""
 
     input_format = "BGR"
+    metadata = SimpleNamespace(thing_classes=["person", "bicycle", "car", "motorcycle", "airplane", "bus"])
     aug = SimpleNamespace(get_transform=lambda image: SimpleNamespace(apply_image=lambda picture: picture))
 
     def __init__(self, settings) -> None:
@@ -137,7 +138,14 @@ def test_fake_weights_from_the_zoo_by_default_and_settings_handed_on(fake):
     assert fake.MODEL.WEIGHTS == "zoo:" + ZOO_NAME
     assert fake.MODEL.DEVICE == "cuda:1"
     assert fake.MODEL.ROI_HEADS.SCORE_THRESH_TEST == fake.MODEL.RETINANET.SCORE_THRESH_TEST == 0.6
-    detector = Detectron2Detector(ZOO_NAME, weights="mine.pkl", person_class=5)
+    detector = Detectron2Detector(ZOO_NAME, weights="mine.pkl", classes=(5,))
     assert fake.MODEL.WEIGHTS == "mine.pkl"
     assert detector.name == f"detectron2:{ZOO_NAME} (mine.pkl)"
     np.testing.assert_allclose(detector(FRAMES[:1])[0].scores, [0.99])
+
+
+def test_fake_other_actors_by_the_names_of_the_data_set(fake):
+    detector = Detectron2Detector(ZOO_NAME, classes=("bus",))
+    np.testing.assert_allclose(detector(FRAMES[:1])[0].scores, [0.99])
+    with pytest.raises(DetectorError, match=r"there is no class 'bu' \(did you mean 'bus'\?\); its classes are 0"):
+        Detectron2Detector(ZOO_NAME, classes=("bu",))

@@ -191,7 +191,7 @@ def test_an_ultralytics_export_with_nms_needs_no_option(make_onnx, metadata):
 
 def test_options_come_before_an_exporters_metadata(make_onnx):
     path = make_onnx({"output0": AFTER_NMS}, shape=("n", 3, 32, 64), metadata=ULTRALYTICS)
-    found = OnnxDetector(path, layout="yolov8", person_class=0)([np.zeros((32, 64, 3), np.uint8)])[0]
+    found = OnnxDetector(path, layout="yolov8", classes=(0,))([np.zeros((32, 64, 3), np.uint8)])[0]
     assert found.boxes_xyxy.tolist() == [[0, 0, 9, 9]]
 
 
@@ -200,7 +200,7 @@ def test_options_come_before_an_exporters_metadata(make_onnx):
     [
         (
             {"names": "{0: 'car', 1: 'dog'}"},
-            r"none of its 2 classes is called person \(car, dog\); say person_class=INDEX",
+            r"none of its 2 classes is called person; .*\(classes=NAME,NAME\): 0 car, 1 dog$",
         ),
         ({"task": "classify"}, "the model's task is classify; give one for detect, segment, pose"),
     ],
@@ -216,3 +216,86 @@ def test_scores_that_are_none_are_refused(make_onnx, score):
     path = make_onnx({"boxes": ANSWERS["boxes"], "scores": np.full_like(ANSWERS["scores"], score)})
     with pytest.raises(DetectorError, match=rf"scores lie in 0\.\.1, and with layout=xyxy_scores they reach {score:g}"):
         OnnxDetector(path, **SAID)([FRAME])
+
+
+NMS_PARTS = {
+    "num_dets": np.array([[2]]),
+    "det_boxes": np.array([[[8, 4, 24, 28], [0, 0, 9, 9], [40, 4, 56, 28]]]),
+    "det_scores": np.array([[0.7, 0.9, 0.6]]),
+    "det_classes": np.array([[0, 1, 0]]),
+}
+ROWS = np.concatenate([NMS_PARTS["det_boxes"], NMS_PARTS["det_scores"].T[None], [[[0], [1], [0]]]], axis=-1)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "found"),
+    [
+        ({"output0": ROWS}, 2),
+        ({"output0": np.pad(ROWS, ((0, 0), (0, 0), (0, 32))), "output1": np.zeros((1, 32, 8, 8))}, None),
+        (NMS_PARTS, 1),  # the third row comes after the last detection
+        ({name: part for name, part in NMS_PARTS.items() if name != "num_dets"}, 2),
+        ({"dets": ROWS[..., :5], "labels": ROWS[..., 5]}, 2),
+    ],
+)
+def test_outputs_after_nms_need_no_layout_where_no_other_has_them(make_onnx, outputs, found):
+    path = make_onnx(outputs, shape=("n", 3, 32, 64), fixed=True)
+    frame = np.zeros((32, 64, 3), np.uint8)
+    if found is None:  # six values and masks: more than one layout could have them
+        with pytest.raises(DetectorError, match=r"say layout=\.\.\., one of"):
+            OnnxDetector(path)
+        found, detector = 2, OnnxDetector(path, layout="yolo_nms")
+    else:
+        detector = OnnxDetector(path)
+    assert detector([frame])[0].boxes_xyxy.tolist() == [[8, 4, 24, 28], [40, 4, 56, 28]][:found]
+    assert OnnxDetector(path, layout="yolo_nms", classes=(1,))([frame])[0].boxes_xyxy.tolist() == [[0, 0, 9, 9]]
+
+
+def test_a_grid_of_boxes_along_the_last_axis_is_yolov8(make_onnx):
+    values = np.zeros((1, 6, 42), np.float32)  # 32 + 8 + 2 cells
+    values[0, :, 5] = [16, 16, 16, 24, 0.1, 0.8]
+    path = make_onnx({"output0": values}, shape=("n", 3, 32, 64), fixed=True)
+    [found] = OnnxDetector(path, classes=(1,))([np.zeros((32, 64, 3), np.uint8)])
+    assert found.boxes_xyxy.tolist() == [[8, 4, 24, 28]]
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        {"output0": np.zeros((1, 42, 6))},  # YOLOX with one class has as many values
+        {"output0": np.zeros((1, 3000, 6))},
+        {
+            "detection_boxes": np.zeros((1, 9, 4)),
+            "detection_scores": np.zeros((1, 9)),
+            "detection_classes": np.zeros((1, 9)),
+        },
+    ],
+)
+def test_outputs_that_several_layouts_have_are_not_guessed(make_onnx, outputs):
+    with pytest.raises(DetectorError, match=r"say layout=\.\.\., one of"):
+        OnnxDetector(make_onnx(outputs, shape=("n", 3, 32, 64), fixed=True))
+
+
+@pytest.mark.parametrize("told", [{"head": "RTDETRDecoder"}, {"description": "Ultralytics rtdetr-l model"}])
+def test_rtdetr_of_ultralytics_gives_centers_in_fractions(make_onnx, told):
+    rows = np.array([[[0.25, 0.5, 0.25, 0.75, 0.8, 1], [0.5, 0.5, 0.5, 0.5, 0.9, 0]]])
+    classes = np.array([[[0.25, 0.5, 0.25, 0.75, 0.1, 0.8], [0.5, 0.5, 0.5, 0.5, 0.9, 0.2]]])  # the older form
+    for name, answer in (("new", rows), ("old", classes)):
+        path = make_onnx({"output0": answer}, shape=("n", 3, 32, 64), metadata=ULTRALYTICS | told, name=f"{name}.onnx")
+        [people] = OnnxDetector(path)([np.zeros((16, 64, 3), np.uint8)])
+        assert people.boxes_xyxy.tolist() == [[8, 2, 24, 14]]
+        np.testing.assert_allclose(people.scores, [0.8])
+
+
+def test_actors_by_the_names_in_the_metadata(make_onnx):
+    names = {"names": "['person', 'ape', 'dog']"}
+    scores = np.array([[[0.9, 0.1, 0.2], [0.1, 0.4, 0.8], [0.1, 0.5, 0.2]]])
+    path = make_onnx({"boxes": ANSWERS["boxes"], "scores": scores}, metadata=names)
+    assert OnnxDetector(path, **SAID)([FRAME])[0].scores.tolist() == pytest.approx([0.9])
+    assert OnnxDetector(path, **SAID, classes=("ape", 2))([FRAME])[0].scores.tolist() == pytest.approx([0.8, 0.5])
+    with pytest.raises(
+        DetectorError, match=r"no class 'apes' \(did you mean 'ape'\?\); its classes are 0 person, 1 ape"
+    ):
+        OnnxDetector(path, **SAID, classes=("apes",))
+    path = make_onnx(ANSWERS)
+    with pytest.raises(DetectorError, match=r"it names no classes, so 'ape' cannot be found; give their numbers"):
+        OnnxDetector(path, **SAID, classes=("ape",))

@@ -11,8 +11,8 @@ from ava_detect.detectors.onnx_layouts import LAYOUTS, OutputFormat
 from ava_detect.errors import DetectorError
 
 
-def decode(layout, outputs, *, width=64, height=32, person_class=0, coordinates=None):
-    said = OutputFormat(width, height, person_class, coordinates or LAYOUTS[layout].coordinates[0])
+def decode(layout, outputs, *, width=64, height=32, classes=(0,), coordinates=None):
+    said = OutputFormat(width, height, classes, coordinates or LAYOUTS[layout].coordinates[0])
     arrays = {name: np.asarray(values, np.float32) for name, values in outputs.items()}
     found, scores = LAYOUTS[layout].decode(arrays, said)
     assert found.shape == (*scores.shape, 4)
@@ -30,13 +30,13 @@ def test_xyxy_scores_as_fractions_and_as_pixels():
 
 def test_xyxy_scores_with_classes_takes_the_person_column():
     outputs = {"b": [[[0, 0, 1, 1]]], "s": [[[0.1, 0.6, 0.2]]]}
-    _, scores = decode("xyxy_scores", outputs, person_class=1)
+    _, scores = decode("xyxy_scores", outputs, classes=(1,))
     np.testing.assert_allclose(scores, [[0.6]])
 
 
 def test_the_boxes_are_found_by_name_even_with_four_classes():
     outputs = {"scores": [[[0.1, 0.2, 0.3, 0.4]]], "pred_boxes": [[[0, 0, 1, 1]]]}
-    _, scores = decode("xyxy_scores", outputs, person_class=3)
+    _, scores = decode("xyxy_scores", outputs, classes=(3,))
     np.testing.assert_allclose(scores, [[0.4]])
 
 
@@ -56,7 +56,7 @@ def test_yolox_decodes_its_grid():
 
 def test_yolox_that_decoded_its_own_grid():
     values = [[[10, 20, 4, 6, 0.5, 0.5, 1]]]
-    found, scores = decode("yolox", {"output": values}, coordinates="pixels", person_class=1)
+    found, scores = decode("yolox", {"output": values}, coordinates="pixels", classes=(1,))
     assert found.tolist() == [[[8, 17, 12, 23]]]
     assert scores.tolist() == [[0.5]]
 
@@ -92,7 +92,7 @@ def test_values_after_the_class_are_left_out():
 
 def test_detr_takes_shares_among_classes_and_nothing():
     logits = np.log([[[1.0, 6.0, 3.0]]])
-    found, scores = decode("detr", {"logits": logits, "pred_boxes": [[[0.5, 0.5, 0.5, 1.0]]]}, person_class=1)
+    found, scores = decode("detr", {"logits": logits, "pred_boxes": [[[0.5, 0.5, 0.5, 1.0]]]}, classes=(1,))
     assert found.tolist() == [[[16, 0, 48, 32]]]
     np.testing.assert_allclose(scores, [[0.6]], rtol=FLOAT32)
 
@@ -128,9 +128,9 @@ def test_fastestdet_by_hand():
         ("yolo_nms", {"a": np.zeros((1, 84, 5))}, r"expected rows of x1 y1 x2 y2, score and class"),
         ("xyxy_scores", {"a": np.zeros((1, 5, 4))}, r"expected boxes \[n,k,4\] and scores.*got a \[1, 5, 4\]"),
         ("xyxy_scores", {"boxes": np.zeros((1, 5, 4)), "s": np.zeros((1, 6))}, "of the same n and k"),
-        ("rtdetr", {"boxes": np.zeros((1, 5, 4)), "s": np.zeros((1, 5, 2))}, "person_class must be 0 to 1 .* got 7"),
+        ("rtdetr", {"boxes": np.zeros((1, 5, 4)), "s": np.zeros((1, 5, 2))}, "classes are 0 to 1 .* got 7"),
     ],
 )
 def test_outputs_of_another_layout_are_refused(layout, outputs, message):
     with pytest.raises(DetectorError, match=message):
-        decode(layout, outputs, person_class=7)
+        decode(layout, outputs, classes=(7,))

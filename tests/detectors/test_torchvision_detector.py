@@ -42,6 +42,16 @@ def test_only_sure_people_are_kept_best_first_inside_the_frame(fake):
     np.testing.assert_allclose(people.scores, [0.99, 0.81])
 
 
+def test_other_actors_by_name_and_by_cocos_id(fake):
+    for classes in (("dog",), (18,)):
+        [dogs] = TorchvisionDetector(SMALLEST, classes=classes)(FRAMES[:1])
+        assert dogs.boxes_xyxy.tolist() == [[3, 3, 9, 9]]
+    with pytest.raises(
+        DetectorError, match=r"there is no class 12; its classes are 1 person, .*, 11 fire hydrant, 13 "
+    ):
+        TorchvisionDetector(SMALLEST, classes=(12,))
+
+
 def test_pictures_are_rgb_fractions_in_batches_of_one_size(fake):
     mixed = [FRAMES[0], np.full((20, 20, 3), (255, 0, 51), np.uint8), *FRAMES * 5]
     assert len(TorchvisionDetector(SMALLEST)(mixed)) == 12

@@ -205,7 +205,7 @@ def test_ground_truth_in_any_format_gives_the_same(run_cli, own):
         arguments = ("--detections", own / "found.csv", "--label-map", own / "mine.pbtxt", "--start-seconds", "900")
         code, out, err = run_cli("evaluate", "--ground-truth", own / name, *arguments)
         assert (code, err) == (0, ""), name
-        assert "mAP 66.67 @ IoU 0.5 over 3 classes and 1 keyframes" in out, name
+        assert "mAP 66.67 @ IoU 0.5 over 3 classes and 1 keyframe" in out, name
 
 
 def test_ground_truth_without_any_action_is_refused(run_cli, work):

@@ -460,12 +460,12 @@ def test_tables_check_their_columns_and_can_be_cut() -> None:
 
 
 @pytest.mark.slow
-def test_a_bad_row_at_the_end_of_a_gigabyte_is_found_in_time_and_memory(tmp_path: Path) -> None:
+def test_a_bad_row_at_the_end_of_a_large_file_is_found_in_time_and_memory(tmp_path: Path) -> None:
     path = tmp_path / "large.csv"
     lines = "".join(
         f"video{i % 9},{902 + i % 800:04d},0.{i % 999:03d},0.1,0.5,0.9,{1 + i % 80},0.{i:05d}\n" for i in range(20_000)
     )
-    copies = (1 << 30) // len(lines) + 1
+    copies = (400 << 20) // len(lines) + 1
     with path.open("w") as file:
         for _ in range(copies):
             file.write(lines)
@@ -478,4 +478,4 @@ def test_a_bad_row_at_the_end_of_a_gigabyte_is_found_in_time_and_memory(tmp_path
             pass
     assert time.process_time() - start < 60
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB on Linux
-    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit < 300 << 20
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit < 200 << 20

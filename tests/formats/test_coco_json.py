@@ -44,9 +44,17 @@ def test_results_need_the_instances_file(write):
 def test_without_categories_people_are_category_one_and_by_name_any_other(write):
     bare = {key: value for key, value in INSTANCES.items() if key != "categories"}
     assert (~read_coco_json(write(bare)).is_keyframe_only).sum() == 1
-    assert (~read_coco_json(write(INSTANCES), category="dog").is_keyframe_only).sum() == 1
-    with pytest.raises(FormatError, match="no category is called 'cat'; the file has person, dog"):
-        read_coco_json(write(INSTANCES), category="cat")
+    seen = {}
+
+    def choose(names):
+        seen.update(names)
+        return [index for index, name in names.items() if name == "dog"]
+
+    assert (~read_coco_json(write(INSTANCES), choose=choose).is_keyframe_only).sum() == 1
+    assert seen == {entry["id"]: entry["name"] for entry in INSTANCES["categories"]}
+    others = {**INSTANCES, "categories": [{"id": 1, "name": "cat"}, {"id": 9, "name": "dog"}]}
+    with pytest.raises(FormatError, match="no category is called 'person'; the file has cat, dog"):
+        read_coco_json(write(others))
 
 
 @pytest.mark.parametrize("name", ["v,0902", "v/0902.jpg", "v_902.00.jpeg"])

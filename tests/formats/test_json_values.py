@@ -9,7 +9,8 @@ from ava_detect.errors import FormatError
 from ava_detect.formats import json_values
 from ava_detect.formats.json_values import iter_whole_lines
 from ava_detect.formats.jsonl import iter_lines
-from ava_detect.results.manifest import MANIFEST, read_manifest
+from ava_detect.results.manifest import read_manifest
+from ava_detect.storage.file_names import MANIFEST
 
 
 @pytest.fixture

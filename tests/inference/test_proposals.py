@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from fixed_detector import FixedDetector
 from networks import lively_model, small_config_file
-from videos import constant_rate, frame_number, write_numbered_video
+from videos import constant_rate, frame_number, write_numbered_video, write_parts
 
 from ava_detect.benchmark import PeopleOptions, SplitOptions, run_benchmark
 from ava_detect.datasets.keyframe_table import read_keyframe_table
@@ -114,6 +114,16 @@ def test_pieces_that_tools_cut_out_of_a_movie_start_where_their_name_says(videos
     propose_people(tmp_path / "cut", truth_of(tmp_path, ("a", 13)), tmp_path / "out.csv")
     assert (tmp_path / "out.csv").read_text().splitlines()[0] == "a,0013,0.125,0.25,0.5,0.875,,0.9"
     assert [frame_number(frame.image) for frame in detector.seen] == [30]
+
+
+def test_a_video_put_together_of_parts_is_read_and_the_joint_is_said(tmp_path, detector, run_cli):
+    write_parts(tmp_path / "parts.ts", 0, 36000)
+    truth = truth_of(tmp_path, ("parts", 0), ("parts", 1.5))
+    code, _, err = run_cli(
+        "data", "propose", "--videos", tmp_path, "--ground-truth", truth, "--out", tmp_path / "found.csv"
+    )
+    assert code == 0
+    assert err.startswith(f"ava-detect: {tmp_path / 'parts.ts'}: its time stamps jump by +35,99")
 
 
 def test_what_cannot_be_looked_at_is_named_and_the_others_go_on(videos, tmp_path, detector, run_cli):

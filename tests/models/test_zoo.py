@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import subprocess
 import sys
 import threading
@@ -18,10 +19,12 @@ import pytest
 from concurrency import run_at_once, wait_until
 from web_server import serving
 
-from ava_detect.config import config_names
+from ava_detect.config import config_names, load_config
+from ava_detect.config.build import tensor_shapes
+from ava_detect.config.memory import weight_bytes
 from ava_detect.errors import WeightsError
 from ava_detect.models import zoo
-from ava_detect.models.zoo_table import ZOO
+from ava_detect.models.zoo_table import ZOO, recommended_for
 from ava_detect.storage.cache import CACHE_VARIABLE
 
 CONTENT = np.random.default_rng(0).integers(0, 256, 3_000_000).astype(np.uint8).tobytes()
@@ -347,6 +350,25 @@ def test_every_entry_has_its_config_and_a_source():
         assert entry.source and entry.licence and entry.metric
         assert entry.published is not None or name.endswith("_start")
     assert len({entry.address for entry in ZOO.values()}) == len(ZOO)
+
+
+def test_one_row_is_recommended_for_each_device_with_a_reason():
+    recommended = {entry.recommended_for: entry for entry in ZOO.values() if entry.recommended_for}
+    assert recommended.keys() == {"cpu", "cuda"}
+    for device, entry in recommended.items():
+        assert recommended_for(device) == entry
+        assert entry.reason and entry.published and entry.metric == "frame-mAP"
+        assert load_config(entry.config).model.task == "detection"
+    assert not [entry for entry in ZOO.values() if entry.reason and not entry.recommended_for]
+
+
+def test_the_sizes_are_those_of_the_networks():
+    for config in ("slowfast_r50_32x2_c2", "slowfast_r101_nl_32x2", "slow_r50_4x16_c2"):
+        num_bytes = 4 * sum(math.prod(shape) for shape in tensor_shapes(load_config(config)).values())
+        sizes = {entry.about_megabytes for entry in ZOO.values() if entry.config == config}
+        assert sizes == {round(num_bytes / 1e6)}
+    for entry in ZOO.values():
+        assert entry.about_megabytes == pytest.approx(weight_bytes(load_config(entry.config)) / 1e6, rel=0.15)
 
 
 def test_the_published_figures():

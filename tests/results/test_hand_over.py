@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +19,7 @@ from typer.testing import CliRunner
 from videos import constant_rate, frame_number, numbered_frame, write_numbered_video
 
 from ava_detect.cli import hand_over as commands
-from ava_detect.errors import AvaDetectError, ConfigError, FormatError
+from ava_detect.errors import AvaDetectError, AvaDetectWarning, ConfigError, FormatError
 from ava_detect.formats.ava_csv import AvaTable, write_ava_csv, write_ava_table
 from ava_detect.formats.jsonl import read_jsonl, write_jsonl
 from ava_detect.results.export.hand_over import TOOLS, find_tubes, hand_over
@@ -287,6 +288,28 @@ def run(name: str, *arguments: object) -> tuple[int, str]:
     app.command(name)(getattr(commands, name.replace("-", "_")))
     done = CliRunner().invoke(app, [name, *map(str, arguments)])
     return done.exit_code, " ".join(done.output.split())
+
+
+@pytest.mark.parametrize("command", ["tubes", "pictures", "hand-over"])
+def test_where_no_names_are_known_every_command_says_that_avas_are_assumed(command: str, tmp_path: Path) -> None:
+    write_numbered_video(tmp_path / "v.mp4", constant_rate(10, 10), rate=10, width=64, height=48)
+    for name in ("v", "w"):
+        write_ava_csv(tmp_path / f"{name}.csv", [detections([(0.1, 0.1, 0.5, 0.9)], [{WALK: 0.9}], video_id="v")])
+    options = {
+        "tubes": ["--out", tmp_path / "tubes.csv"],
+        "pictures": ["--out", tmp_path / "out", "--plots"],
+        "hand-over": ["--out", tmp_path / "out", "--to", "coco", "--videos", tmp_path],
+    }[command]
+    with pytest.warns(
+        AvaDetectWarning, match=r"v\.csv: The results have no names of actions, so AVA's are shown"
+    ) as told:
+        assert run(command, tmp_path / "v.csv", *options)[0] == 0
+    assert len(told) == 1
+    names = tmp_path / "names.pbtxt"
+    names.write_text(f'item {{ name: "stroll" id: {WALK} }}\n')
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert run(command, tmp_path / "v.csv", *options, "--label-map", names)[0] == 0
 
 
 def test_commands(results: Path, tmp_path: Path) -> None:

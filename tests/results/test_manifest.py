@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from ava_detect.errors import ConfigError, FormatError
-from ava_detect.results.manifest import MANIFEST, Manifest, Totals, VideoRecord, file_state
+from ava_detect.results.manifest import Manifest, Totals, VideoRecord, file_state
+from ava_detect.storage.file_names import MANIFEST
 from ava_detect.video.sources import LocalVideo
 
 _NEW = {"source_fps", "source_seconds", "cuts_seconds"}

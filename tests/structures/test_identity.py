@@ -19,8 +19,8 @@ from ava_detect.structures.linking import Linker
 from ava_detect.video.clip_sampler import ClipSampler
 from ava_detect.video.reader import VideoReader
 
-# Seven more than the first, of which nothing is known but their numbers.
-SEEDS = [5, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (4, 7, 8, 11, 21, 31, 33))]
+# Three more than the first, of which nothing is known but their numbers.
+SEEDS = [5, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (7, 21, 33))]
 A, B = (0.1, 0.1, 0.3, 0.9), (0.6, 0.1, 0.8, 0.9)
 
 
@@ -46,7 +46,7 @@ def test_idf1_by_hand() -> None:
 def movie(request, tmp_path_factory):
     """A movie of half a minute with several shots: its keyframes with pictures, and its truth."""
     path = tmp_path_factory.mktemp("world") / "movie.mp4"
-    table = render_movie(path, seed=request.param, seconds=30, fps=10, width=480, height=270)
+    table = render_movie(path, seed=request.param, seconds=30, fps=5, width=480, height=270)
     settings = ClipSettings(num_frames=2, sampling_rate=1, short_side=32)
     sampler = ClipSampler(VideoReader(path), settings, find_shots=True)
     keyframes = list(sampler.sample(keyframe_times(1)))

@@ -62,7 +62,11 @@ class WhenImported(importlib.abc.MetaPathFinder):
         return spec
 
 
-sys.meta_path.insert(0, WhenImported())
+loaded = sys.modules.get("ava_detect.inference.pipeline")
+if loaded:
+    poison(loaded)
+else:
+    sys.meta_path.insert(0, WhenImported())
 '''
 
 

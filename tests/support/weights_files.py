@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ava_detect.config import Config
+from ava_detect.config.build import tensor_shapes
+from ava_detect.models.weights.checkpoint_settings import (
+    CheckpointSettings,
+    pyslowfast_of_settings,
+    settings_of_config,
+    settings_of_pyslowfast,
+)
 from ava_detect.models.weights.key_map import map_for_writing
+from ava_detect.models.weights.reading import WeightsFile
 from ava_detect.models.weights.renaming import last_blocks
 
 # One of the tensors, by PySlowFast's name for it.
@@ -75,3 +85,23 @@ def same_state(a: nn.Module, b: nn.Module, *, but: str = "\0") -> bool:
     """Whether two models hold the same bits, apart from tensors whose names contain ``but``."""
     other = b.state_dict()
     return all(torch.equal(tensor, other[name]) for name, tensor in a.state_dict().items() if but not in name)
+
+
+def hollow_file(
+    config: Config, family: str, path: Path, *, cfg: str = "", num_classes: int | None = None
+) -> WeightsFile:
+    """What is read from a checkpoint with the names and shapes of a config's network, without its numbers."""
+    shapes = tensor_shapes(config)
+    if num_classes is not None:
+        shapes = {n: (num_classes, *shape[1:]) if n.startswith("head.") else shape for n, shape in shapes.items()}
+    key_map = map_for_writing(family, shapes.keys(), detection=config.model.task == "detection")
+    last = last_blocks(shapes)
+    names = {ours: key_map.to_theirs(ours, last) for ours in shapes}
+    tensors = {name: torch.empty(shapes[ours], device="meta") for ours, name in names.items() if name is not None}
+    return WeightsFile(path, "torch", tensors, settings_of_pyslowfast(cfg) or CheckpointSettings())
+
+
+def pyslowfast_cfg(config: Config, **changes: Any) -> str:
+    """The ``cfg`` text that PySlowFast writes for a config, with other settings by the names of ours."""
+    settings = replace(settings_of_config(config.model_dump(mode="json")), **changes)
+    return pyslowfast_of_settings(settings)

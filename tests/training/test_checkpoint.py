@@ -10,6 +10,7 @@ from ava_detect.config import Config
 from ava_detect.errors import TrainingError
 from ava_detect.training.checkpoint import (
     check_same_training,
+    damage_named,
     load_checkpoint,
     random_states,
     restore_random_states,
@@ -80,3 +81,37 @@ def test_a_write_that_fails_leaves_the_old_one(tmp_path):
         save_checkpoint(path, {"step": lambda: 2})
     assert load_checkpoint(path)["step"] == 1
     assert [entry.name for entry in tmp_path.iterdir()] == ["last.pt"]
+
+
+def broken_states(damage: str) -> dict:
+    states = random_states()
+    version, numbers, gauss = states["python"]
+    if damage == "negative":
+        states["python"] = (version, (-5, *numbers[1:]), gauss)
+    elif damage == "type":
+        states["numpy"] = [1, 2]
+    elif damage == "size":
+        states["torch"] = states["torch"][:10]
+    else:
+        del states["python"]
+    return states
+
+
+@pytest.mark.parametrize("damage", ["negative", "type", "size", "missing"])
+def test_a_checkpoint_with_a_damaged_value_is_named(damage):
+    before = random_states()
+    try:
+        with (
+            pytest.raises(TrainingError, match=r"run/last.pt is a damaged checkpoint \(.*start a new training"),
+            damage_named("run/last.pt"),
+        ):
+            restore_random_states(broken_states(damage))
+    finally:
+        restore_random_states(before)
+
+
+def test_what_is_no_damage_passes():
+    with pytest.raises(TrainingError, match="of another training"), damage_named("last.pt"):
+        raise TrainingError("last.pt is of another training")
+    with pytest.raises(torch.OutOfMemoryError), damage_named("last.pt"):
+        raise torch.OutOfMemoryError("the GPU is full")

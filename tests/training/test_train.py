@@ -182,6 +182,8 @@ def test_progress_is_reported_at_every_step(small_config, val_split, tmp_path, r
     told = []
     config = small_config(data={"val": val_split}, train={"epochs": 2, "eval_every": 1})
     result = train(config, tmp_path, on_progress=told.append)
+    assert [at.stage for at in told if at.stage] == ["reading the data, building the network", *2 * ["validating"]]
+    told = [at for at in told if not at.stage]
     assert [(at.done, at.total, at.figures["epoch"]) for at in told] == [
         (1, 4, 0.5),
         (2, 4, 1.0),

@@ -137,6 +137,8 @@ CALLS: Sequence[Call] = (
     Call("status", "{dataset} --json"),
     Call("export", "{>network.onnx} --config {config.yaml} --weights {demo.safetensors}", cost=5),
     Call("doctor", "--json", cost=3),
+    Call("docs", "detectors"),
+    Call("docs", "--list"),
     Call("weights list", "--json"),
     Call("weights show", "demo", code=None),
     Call("weights get", "absent", code=2),

@@ -36,7 +36,7 @@ STAGES = {
     "kernels' weight order": ("models.fused.conv.FusedConv._pack",),
 }
 # Decoding is a generator, so its time is that of the first ``next``.
-GENERATORS = {"first clip decoded": ("inference.pipeline._Stages._decoded",)}
+GENERATORS = {"first clip decoded": ("inference.pipeline._Stages._decoded", "inference.stages.Stages._decoded")}
 # Stages whose calls are added up.
 SUMMED = ("kernels' weight order",)
 LIBRARIES = ("torch", "onnxruntime", "av", "cv2", "numpy", "scipy", "pandas", "pyarrow", "fsspec", "pydantic", "typer")

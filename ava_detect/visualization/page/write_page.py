@@ -14,7 +14,7 @@ from ava_detect.formats.annotation_files import read_ground_truth
 from ava_detect.formats.ava_csv import AvaTable
 from ava_detect.formats.row_checks import check_boxes
 from ava_detect.results.people_table import PeopleTable
-from ava_detect.results.recorded_names import recorded_names
+from ava_detect.results.recorded_names import ASSUMED_AVA, recorded_names
 from ava_detect.results.results_file import ResultsFile, name_actions, open_results
 from ava_detect.results.saved import ReadOptions, locate
 from ava_detect.results.saved_run import SavedRun, SavedVideo, open_run
@@ -32,11 +32,6 @@ from ava_detect.visualization.page.media import (
 )
 from ava_detect.visualization.page.packing import VideoContent
 from ava_detect.visualization.page.truth import judge
-
-_ASSUMED_AVA = (
-    "The results have no names of actions, so AVA's are shown: if the actions are others, give the label map that the "
-    "results were made with (`label_map`)."
-)
 
 
 @dataclass(frozen=True)
@@ -241,7 +236,7 @@ class _Writer:
             if (recorded := recorded_names(file, self._truth_path)) is not None:
                 given = recorded.label_map
             else:
-                notices.append(_ASSUMED_AVA)
+                notices.append(ASSUMED_AVA)
         label_map, unknown = name_actions(names, given)
         if unknown:
             notices.append(_unknown_ids_notice(unknown, given is not None))

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -120,8 +121,10 @@ def test_closing_ends_servers_and_the_threads_that_wait_for_them(tmp_path):
 
     def all_run() -> bool:
         # On a busy machine, the server that hangs may just be between its end and its replacement.
-        children[:] = [psutil.Process(child.pid) for child in multiprocessing.active_children()]
-        return len(children) == 3
+        with suppress(psutil.NoSuchProcess):
+            children[:] = [psutil.Process(child.pid) for child in multiprocessing.active_children()]
+            return len(children) == 3
+        return False
 
     wait_until(all_run)
     outcomes.close()

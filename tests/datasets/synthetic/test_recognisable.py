@@ -50,23 +50,16 @@ def tally_of(seeds: range, seconds: int, repertoire: Repertoire = Repertoire.EVE
     return tally
 
 
-def test_the_builtin_detector_finds_the_figures_and_little_else() -> None:
-    tally = tally_of(range(100, 108), 8)
-    assert tally.people >= 40
-    assert tally.found / tally.people >= 0.95
-    assert tally.strays <= 0.1 * tally.people
-
-
-def test_it_finds_the_figures_of_motion_pairs() -> None:
+def test_the_builtin_detector_finds_the_figures_of_motion_pairs() -> None:
     tally = tally_of(range(4), 8, Repertoire.MOTION_PAIRS)
     assert tally.people >= 20
     assert tally.found / tally.people >= 0.95
 
 
 @pytest.mark.slow
-def test_it_finds_them_in_many_movies_whatever_they_do() -> None:
-    tally = tally_of(range(200, 220), 14)
-    assert tally.people >= 250
+def test_it_finds_the_figures_in_many_movies_whatever_they_do_and_little_else() -> None:
+    tally = tally_of(range(200, 215), 14)
+    assert tally.people >= 200
     assert tally.found / tally.people >= 0.95
     assert tally.strays <= 0.1 * tally.people
     recalls = {action_id: tally.found_of[action_id] / tally.people_of[action_id] for action_id in ACTION_IDS}
