@@ -58,6 +58,10 @@ _NAMES = {
         "WeightsError",
     ),
     "evaluation.average_precision": ("PrecisionRecall",),
+    "evaluation.calibration": (
+        "Calibration",
+        "ClassCalibration",
+    ),
     "evaluation.frame_map": (
         "FrameMAP",
         "evaluate_files",
@@ -66,6 +70,12 @@ _NAMES = {
         "ClassResult",
         "FrameMAPResult",
     ),
+    "evaluation.score_maps": (
+        "IsotonicMap",
+        "PlattMap",
+        "ScoreCounts",
+    ),
+    "evaluation.thresholds": ("Thresholds",),
     "formats.ava_csv": (
         "read_ava_csv",
         "write_ava_csv",
@@ -179,10 +189,16 @@ if TYPE_CHECKING:
     from ava_detect.errors import VideoError as VideoError
     from ava_detect.errors import WeightsError as WeightsError
     from ava_detect.evaluation.average_precision import PrecisionRecall as PrecisionRecall
+    from ava_detect.evaluation.calibration import Calibration as Calibration
+    from ava_detect.evaluation.calibration import ClassCalibration as ClassCalibration
     from ava_detect.evaluation.frame_map import FrameMAP as FrameMAP
     from ava_detect.evaluation.frame_map import evaluate_files as evaluate_files
     from ava_detect.evaluation.frame_map_result import ClassResult as ClassResult
     from ava_detect.evaluation.frame_map_result import FrameMAPResult as FrameMAPResult
+    from ava_detect.evaluation.score_maps import IsotonicMap as IsotonicMap
+    from ava_detect.evaluation.score_maps import PlattMap as PlattMap
+    from ava_detect.evaluation.score_maps import ScoreCounts as ScoreCounts
+    from ava_detect.evaluation.thresholds import Thresholds as Thresholds
     from ava_detect.formats.ava_csv import read_ava_csv as read_ava_csv
     from ava_detect.formats.ava_csv import write_ava_csv as write_ava_csv
     from ava_detect.formats.ava_table import AvaTable as AvaTable

@@ -13,9 +13,14 @@ import pytest
 from annotate_inputs import BOX, write_boxes
 from networks import save_pyslowfast
 from videos import constant_rate, write_numbered_video
+from weights_files import write_family
 
 from ava_detect.config.build import build_model
 from ava_detect.formats.ava_csv import AvaTable, write_ava_table
+from ava_detect.models.network_options import resolve_device
+from ava_detect.models.zoo import cached_path
+from ava_detect.models.zoo_table import recommended_for
+from ava_detect.storage.cache import CACHE_VARIABLE
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -42,7 +47,15 @@ def folder_of_readme(tmp_path_factory):
     for name, score in (("before", 0.3), ("detections", 0.8)):
         found = AvaTable.from_columns(["movie"], [902], boxes, actions, scores=[score])
         write_ava_table(folder / f"{name}.csv", found)
+    write_ava_table(folder / "truth.csv", AvaTable.from_columns(["video"], [0], boxes, actions, person_ids=[0]))
     save_pyslowfast(build_model("slowfast_r50_32x2"), folder / "SLOWFAST_32x2_R50_SHORT.pyth")
+    # The checkpoint that is recommended for this machine, as a download leaves it.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(CACHE_VARIABLE, str(folder / "cache"))
+        entry = recommended_for(resolve_device("auto"))
+        path = cached_path(entry)
+    path.parent.mkdir(parents=True)
+    write_family(build_model(entry.config), entry.layout, path)
     return folder
 
 
@@ -55,7 +68,8 @@ def test_there_are_commands():
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_runs(folder_of_readme, command, monkeypatch, run_cli):
     monkeypatch.chdir(folder_of_readme)
-    program, *arguments = shlex.split(command)
+    monkeypatch.setenv(CACHE_VARIABLE, str(folder_of_readme / "cache"))
+    program, *arguments = shlex.split(command, comments=True)
     assert program == "ava-detect"
     code, _, error = run_cli(*arguments)
     assert code == 0, error
@@ -78,7 +92,9 @@ def test_every_program_runs(folder_of_readme, program, monkeypatch):
 
 
 def test_the_first_screen_has_both_commands():
-    first_screen = README.splitlines()[:15]
+    first_screen = README.splitlines()[:25]
+    for command in ("annotate video.mp4 ", "visualize ava_results", "evaluate --ground-truth"):
+        assert any(line.startswith(f"ava-detect {command}") for line in first_screen)
     assert any("make demo" in line for line in first_screen)
     assert any("make test" in line for line in first_screen)
     assert any("pip install" in line for line in first_screen)

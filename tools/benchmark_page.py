@@ -65,7 +65,7 @@ def write_results(path: Path, video_id: str, num_boxes: int, hours: float) -> No
     per_keyframe = np.diff(np.linspace(0, num_boxes, num_keyframes + 1).round().astype(int))
     # Each row: the five actions of a person.
     actions = np.stack([random.choice(80, 5, replace=False) for _ in range(200)])
-    with jsonl_writer(path, LabelMap.ava(), min_score=0.1) as write:
+    with jsonl_writer(path, LabelMap.ava()) as write:
         for second, count in enumerate(per_keyframe.tolist()):
             people = np.arange(count)
             tracks = 1 + people + 16 * (second // TRACK_SECONDS)
@@ -73,7 +73,9 @@ def write_results(path: Path, video_id: str, num_boxes: int, hours: float) -> No
             boxes = np.stack([x, np.full(count, 0.2), x + 0.15, np.full(count, 0.85)], axis=1)
             scores = random.uniform(0, 0.09, (count, 80))
             scores[people[:, None], actions[tracks % len(actions)]] = random.uniform(0.2, 1, (count, 5))
-            write(ActionDetections(video_id, float(second), boxes, np.full(count, 0.9), scores, track_ids=tracks))
+            person_scores = np.full(count, 0.9)
+            keyframe = ActionDetections(video_id, float(second), boxes, person_scores, scores, track_ids=tracks)
+            write(keyframe, keyframe.action_scores >= 0.1)
 
 
 def open_page(browser: Browser, address: str) -> Page:

@@ -18,6 +18,8 @@ from ava_detect.annotation.summary import AnnotateSummary
 from ava_detect.config import Config
 from ava_detect.config.choice import choose_network
 from ava_detect.errors import ConfigError
+from ava_detect.evaluation.calibration import BESIDE, Calibration, path_beside
+from ava_detect.evaluation.thresholds import Thresholds
 from ava_detect.formats.writers import DEFAULT_FORMATS, parse_formats
 from ava_detect.storage.addresses import address_of, is_address
 from ava_detect.storage.outputs import DEFAULT_OUT, refuse_same_address
@@ -40,6 +42,9 @@ def annotate_videos(
     execution: str = "auto",
     every_seconds: float = 1.0,
     min_score: float = 0.0,
+    thresholds: float | str | Path | Thresholds | None = None,
+    top: int | None = None,
+    calibration: str | Path | Calibration | None = None,
     start_seconds: float = 0.0,
     formats: Sequence[str] | None = None,
     draw: bool = False,
@@ -79,6 +84,13 @@ def annotate_videos(
         execution: ``auto``, ``eager`` or ``fused``; see ``models/execution.py``.
         every_seconds: Time between keyframes in seconds; they go from 0 to the end.
         min_score: Actions with a lower score, in 0..1, are not written.
+        thresholds: Actions below the threshold of their class are not written: a number for all classes, a file of
+            ``ava-detect calibrate``, a csv of ``id,threshold`` (docs/calibration.md), or ``"beside"`` for the
+            calibration beside the file of weights. With ``min_score`` an action must reach both. People without any
+            action left keep their box in jsonl.
+        top: Only the best actions of each person are written, at most this many.
+        calibration: A file of ``ava-detect calibrate``, or ``"beside"``: probabilities are written in the place of the
+            network's scores. By default scores are never changed.
         start_seconds: Where in its movie each file starts, in seconds: added to the csv's timestamps, and to the time
             at which ``boxes`` are looked up.
         formats: Of ``csv``, ``jsonl``, ``parquet``; by default all three, and for a dataset, which is Parquet itself,
@@ -125,6 +137,9 @@ def annotate_videos(
         execution=execution,
         every_seconds=every_seconds,
         min_score=min_score,
+        thresholds=_thresholds(thresholds, choice.weights),
+        top=top,
+        calibration=_calibration(calibration, choice.weights),
         start_seconds=start_seconds,
         # A dataset is Parquet by itself.
         formats=tuple(name for name in formats or () if name != "parquet")
@@ -138,3 +153,17 @@ def annotate_videos(
         refuse_same_address(out, {"sources": listed, "boxes": boxes, "weights": choice.weights})
         return annotate_dataset(listed, address_of(out), settings, run)
     return annotate_folder(listed, Path(out), settings, run)
+
+
+def _thresholds(given: float | str | Path | Thresholds | None, weights: str) -> Thresholds | None:
+    """Read the thresholds as they were given."""
+    if given is None:
+        return None
+    return Thresholds.of(path_beside(weights) if given == BESIDE else given)
+
+
+def _calibration(given: str | Path | Calibration | None, weights: str) -> Calibration | None:
+    """Read the calibration as it was given."""
+    if given is None or isinstance(given, Calibration):
+        return given
+    return Calibration.load(path_beside(weights) if given == BESIDE else given)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 from ava_detect.annotation.engines.base import Engine
 from ava_detect.annotation.engines.settings import ClusterSettings, build_engine
 from ava_detect.annotation.engines.worker_count import sensible_workers
+from ava_detect.annotation.head_start import give_head_start
 from ava_detect.annotation.model_server import ModelServer
 from ava_detect.annotation.preflight import NetworkFacts, check_network, facts_of
 from ava_detect.annotation.progress_notes import progress_notes
@@ -70,23 +71,30 @@ def annotate_folder(
     if run.workers is None or (run.workers == "auto" and len(videos) == 1):
         run = replace(run, workers=1)
     in_this_process = run.workers == 1 and run.cluster is None and run.limits is None
-    if in_this_process:
-        run.report_stage("loading PyTorch")  # only in a process that runs a network
-        from ava_detect.annotation.video_annotator import VideoAnnotator
+    with ExitStack() as ends:
+        if in_this_process:
+            # An earlier run may have finished the first video.
+            is_fresh = not (out / MANIFEST).exists()
+            head_start = give_head_start(local, videos[0] if is_fresh and videos else None)
+            run.report_stage("loading PyTorch")  # only in a process that runs a network
+            from ava_detect.annotation.video_annotator import VideoAnnotator
 
-        annotator = VideoAnnotator(local, on_stage=run.report_stage)
-        facts = facts_of(annotator)
-        local = facts.settings_of(local)
-    else:
-        run.report_stage("checking the network")
-        facts = check_network(local)
-        local = facts.settings_of(local)
-        engine_work = _engine_work(local, out, len(videos), run, facts)
-    weights = facts.with_address(settings.weights).weights
-    _make_writable(out)
-    manifest = Manifest(out, local.fingerprint(weights), resume=run.resume)
-    folder_run = _FolderRun(videos, manifest, run)
-    with progress_notes(partial(put_progress_note, out), folder_run):
+            annotator = ends.enter_context(
+                closing(VideoAnnotator(local, head_start=head_start, on_stage=run.report_stage))
+            )
+            facts = facts_of(annotator)
+            local = facts.settings_of(local)
+        else:
+            run.report_stage("checking the network")
+            facts = check_network(local)
+            local = facts.settings_of(local)
+            engine_work = _engine_work(local, out, len(videos), run, facts)
+        weights = facts.with_address(settings.weights).weights
+        local.warn_of_other_weights(weights)
+        _make_writable(out)
+        manifest = Manifest(out, local.fingerprint(weights), resume=run.resume)
+        folder_run = _FolderRun(videos, manifest, run)
+        ends.enter_context(progress_notes(partial(put_progress_note, out), folder_run))
         try:
             if in_this_process:
                 for video in folder_run.waiting:
@@ -226,6 +234,8 @@ def _check_free(out: Path, videos: Sequence[SourceVideo], settings: AnnotateSett
         "boxes": (settings.detector or "").removeprefix("boxes:").partition("?")[0],
         "weights": settings.weights,
         "config": settings.config,
+        "thresholds": None if settings.thresholds is None else settings.thresholds.source,
+        "calibration": None if settings.calibration is None else settings.calibration.path or None,
     }
     is_run = (out / MANIFEST).is_file()
     check_output_folder(

@@ -14,7 +14,7 @@ from ava_detect.annotation.engines.base import Ask
 from ava_detect.annotation.settings import AnnotateSettings
 from ava_detect.errors import ConfigError
 from ava_detect.models.zoo import RANDOM_WEIGHTS
-from ava_detect.storage.local_files import sha256_of
+from ava_detect.storage.file_hashes import sha256_of
 from ava_detect.structures import Clip, ClipSettings, PersonBoxes
 
 if TYPE_CHECKING:

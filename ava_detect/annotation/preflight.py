@@ -19,7 +19,7 @@ from ava_detect.annotation.settings import AnnotateSettings
 from ava_detect.errors import AvaDetectWarning
 from ava_detect.models.zoo import RANDOM_WEIGHTS
 from ava_detect.storage.addresses import is_address, without_secrets
-from ava_detect.storage.local_files import sha256_of
+from ava_detect.storage.file_hashes import sha256_of
 
 if TYPE_CHECKING:
     from ava_detect.annotation.video_annotator import VideoAnnotator

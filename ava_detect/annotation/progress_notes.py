@@ -23,7 +23,14 @@ class NotedRun(Protocol):
     interrupted: bool
 
     def note(self, state: NoteState) -> ProgressNote:
-        """Return the note of the run in a state."""
+        """Return the note of the run.
+
+        Args:
+            state: The state of the run.
+
+        Returns:
+            How far it has come.
+        """
 
 
 @contextmanager

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from ava_detect.annotation.engines.base import Limits
 from ava_detect.annotation.engines.settings import ENGINES, ClusterSettings
+from ava_detect.annotation.written_scores import ScoreRules
 from ava_detect.config import Config
 from ava_detect.config.memory import require_memory
 from ava_detect.detectors import specs
-from ava_detect.errors import ConfigError, shown, suggestion
+from ava_detect.errors import AvaDetectWarning, ConfigError, shown, suggestion
+from ava_detect.evaluation.calibration import Calibration
+from ava_detect.evaluation.thresholds import Thresholds
 from ava_detect.formats.writers import check_formats
 from ava_detect.models.network_options import check_names
 from ava_detect.models.zoo import note_on_weights, weights_file
-from ava_detect.storage.local_files import sha256_of
+from ava_detect.storage.file_hashes import sha256_of
 from ava_detect.structures.clip import keyframe_times
 from ava_detect.structures.progress import OnProgress, Progress, report_stage
 
@@ -43,6 +47,9 @@ class AnnotateSettings:
         new_person_score: People with a lower score, in 0..1, are kept only if they were seen before.
         overrides: ``section.key=value`` each, which are in ``config`` already: contradicting settings inside the
             weights file give way to them.
+        thresholds: Least score of an action to be written, for each class; None for none.
+        top: The most actions of a person that are written, the best; None for all.
+        calibration: Turns scores into the probabilities that are written; None writes the network's scores.
 
     Raises:
         ConfigError: A setting is wrong, as far as that can be told without any work.
@@ -62,6 +69,9 @@ class AnnotateSettings:
     execution: str = "auto"
     new_person_score: float | None = None
     overrides: tuple[str, ...] = ()
+    thresholds: Thresholds | None = None
+    top: int | None = None
+    calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
         self.config.require_detection()
@@ -76,6 +86,12 @@ class AnnotateSettings:
         check_names(self.device, self.precision, self.execution)
         check_formats(self.formats)
         specs.check_spec(self.detector_spec)
+        _ = self.score_rules  # checks them
+
+    @property
+    def score_rules(self) -> ScoreRules:
+        """Which scores are written, and as what."""
+        return ScoreRules(self.min_score, self.thresholds, self.top, self.calibration)
 
     @property
     def note(self) -> str:
@@ -99,14 +115,33 @@ class AnnotateSettings:
         path = weights_file(self.weights, on_progress)
         return self if path is None else replace(self, weights=str(path.resolve()))
 
+    def warn_of_other_weights(self, weights: dict[str, Any]) -> None:
+        """Warn where thresholds or calibration were fitted to the scores of other weights.
+
+        Args:
+            weights: ``sha256`` of the weights; None where they are untrained.
+        """
+        of_thresholds = None if self.thresholds is None else self.thresholds.calibration
+        fitted = {one.weights_sha256 for one in (of_thresholds, self.calibration) if one is not None} - {None}
+        if fitted - {weights["sha256"]}:
+            warnings.warn(
+                "the calibration was fitted to the scores of other weights than these (by SHA-256), so its thresholds "
+                "and probabilities may not hold; `ava-detect calibrate` fits one to these",
+                AvaDetectWarning,
+                stacklevel=2,
+            )
+
     def fingerprint(self, weights: dict[str, Any]) -> dict[str, Any]:
         """Return the settings with file contents instead of file names, so that a changed file is a changed setting.
 
         Args:
             weights: ``sha256`` and ``source`` of the weights.
         """
-        resolved = asdict(self)
+        resolved = asdict(replace(self, thresholds=None, calibration=None))
         del resolved["overrides"]  # the config has their values
+        for name in ("thresholds", "top", "calibration"):
+            del resolved[name]
+        resolved |= self.score_rules.fingerprint()
         # How the weights were trained changes no result.
         resolved["config"] = self.config.model_dump(mode="json", exclude={"description", "data", "train"})
         resolved["detector"] = specs.spec_without_secrets(self.detector_spec)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from ava_detect.annotation.head_start import HeadStart
 from ava_detect.annotation.settings import AnnotateSettings
 from ava_detect.config.build import label_map_of
 from ava_detect.detectors.precomputed import PrecomputedBoxes
 from ava_detect.formats.writers import result_path, results_writer
 from ava_detect.inference import build
+from ava_detect.inference.people_detector import people_detector
 from ava_detect.inference.pipeline import Pipeline, VideoRun
-from ava_detect.inference.scorer import ClipScorer, Scorer
-from ava_detect.models.network_options import NetworkOptions, resolve_device
+from ava_detect.inference.scorer import ClipScorer, PlannedScorer, Scorer
+from ava_detect.models.network_options import NetworkOptions, ResolvedNetworkOptions, resolve_device
 from ava_detect.models.weights import WeightsReport
 from ava_detect.models.zoo import RANDOM_WEIGHTS
 from ava_detect.results.manifest import VideoRecord, file_state
@@ -28,6 +31,15 @@ from ava_detect.video.reported_frames import reported_frames
 from ava_detect.video.sources import SourceVideo
 
 
+@dataclass(frozen=True)
+class _BegunVideo:
+    """A video that is read before its turn, and the state of its file before that."""
+
+    source: SourceVideo
+    state: tuple[int, float]
+    run: VideoRun
+
+
 class VideoAnnotator:
     """A pipeline built once, for one video after another.
 
@@ -35,6 +47,7 @@ class VideoAnnotator:
         settings: What decides the results.
         num_threads: Number of threads of the detector, by default the number of cores; the network's are PyTorch's.
         scorer: Has the network; by default it is built here.
+        head_start: What has been begun before.
         on_stage: Told what is being loaded.
     """
 
@@ -43,34 +56,75 @@ class VideoAnnotator:
         settings: AnnotateSettings,
         num_threads: int | None = None,
         scorer: ClipScorer | None = None,
+        head_start: HeadStart | None = None,
         on_stage: Callable[[str], None] = lambda stage: None,
     ) -> None:
+        config = settings.config
         self.settings = settings
         self.device = resolve_device(settings.device)
         self.weights_report: WeightsReport | None = None
+        label_map = label_map_of(config)
+        self._written = settings.score_rules.for_classes(label_map)
         on_stage("loading the person detector")
-        detector = build.people_detector(
-            settings.config,
-            settings.detector,
-            min_person_score=settings.min_person_score,
-            device=self.device,
-            num_threads=num_threads,
-        )
-        label_map = label_map_of(settings.config)
-        # The network comes last, because it takes the most time and memory to load.
+        if head_start is not None and head_start.detector is not None:
+            detector = head_start.detector.result()
+        else:
+            detector = people_detector(
+                config,
+                settings.detector,
+                min_person_score=settings.min_person_score,
+                device=self.device,
+                num_threads=num_threads,
+            )
         self.precision = settings.precision
-        if scorer is None:
-            on_stage("loading the network")
-            scorer, self.weights_report = build_scorer(settings)
-            self.precision = scorer.network.precision
         self._boxes_start_seconds = detector.start_seconds if isinstance(detector, PrecomputedBoxes) else 0.0
+        network = _network_options(settings).resolve()
+        planned = PlannedScorer(config.clip.settings(), config.model.head.num_classes, network.clips_per_batch)
         self.pipeline = Pipeline(
             detector,
-            scorer,
+            planned if scorer is None else scorer,
             label_map=label_map,
             every_seconds=settings.every_seconds,
             new_person_score=settings.new_person_score or 0.0,
         )
+        self._begun: _BegunVideo | None = None
+        if scorer is not None:
+            return
+        if head_start is not None and head_start.first is not None:
+            self._begin(head_start.first)
+        on_stage("loading the network")
+        try:
+            # The network comes last, because it takes the most time and memory to load.
+            scorer, self.weights_report = _scorer(settings, network)
+            if head_start is not None:
+                head_start.wait()
+        except BaseException:
+            self.close()
+            raise
+        self.pipeline.scorer = scorer
+        self.precision = scorer.network.precision
+
+    def _begin(self, source: SourceVideo) -> None:
+        """Start to read a file and to find its people; what is wrong with it is left to ``annotate``."""
+        if isinstance(source.path, Address):
+            return
+        with suppress(Exception):
+            state = file_state(source.path)
+            self._begun = _BegunVideo(source, state, self._run(source, source.path))
+            self._begun.run.start()
+
+    def close(self) -> None:
+        """End the reading of a first video whose turn did not come."""
+        if self._begun is not None:
+            self._begun.run.close()
+            self._begun = None
+
+    def _run(self, source: SourceVideo, video: Path | RemoteVideo) -> VideoRun:
+        """The pipeline's run over a video."""
+        if isinstance(self.pipeline.detector, PrecomputedBoxes):
+            own = self._boxes_start_seconds if source.start_seconds is None else source.start_seconds
+            self.pipeline.detector.start_seconds = own
+        return self.pipeline(video, video_id=source.video_id)
 
     def annotate(
         self,
@@ -103,16 +157,16 @@ class VideoAnnotator:
 
         report(0.0, None, "opening")
         start_seconds = settings.start_seconds if source.start_seconds is None else source.start_seconds
-        if isinstance(self.pipeline.detector, PrecomputedBoxes):
-            own = self._boxes_start_seconds if source.start_seconds is None else source.start_seconds
-            self.pipeline.detector.start_seconds = own
-        state = file_state(source.path)
+        if self._begun is not None and self._begun.source != source:
+            self.close()
+        begun, self._begun = self._begun, None
+        state = file_state(source.path) if begun is None else begun.state
         keyframes: list[ActionDetections] = []
         num_rows = 0
         with ExitStack() as outputs:
             path = source.path
             video = outputs.enter_context(RemoteVideo(path)) if isinstance(path, Address) else path
-            run = outputs.enter_context(closing(self.pipeline(video, video_id=source.video_id)))
+            run = outputs.enter_context(closing(self._run(source, video) if begun is None else begun.run))
             write = outputs.enter_context(
                 results_writer(
                     out,
@@ -120,15 +174,15 @@ class VideoAnnotator:
                     settings.formats,
                     self.pipeline.label_map,
                     start_seconds=start_seconds,
-                    min_score=settings.min_score,
                     note=settings.note,
                 )
             )
-            for keyframe in run:
-                write(keyframe)
-                num_rows += int((keyframe.action_scores >= settings.min_score).sum())
+            for scored in run:
+                keyframe, kept = self._written(scored)
+                write(keyframe, kept)
+                num_rows += int(kept.sum())
                 if settings.draw:
-                    keyframes.append(keyframe)
+                    keyframes.append(self._written.drawn(keyframe, kept))
                 report(keyframe.timestamp_seconds, run.video.info.duration_seconds)
             damage = run.video.damage()
             names = [result_path(out, name, suffix).name for suffix in settings.formats]
@@ -154,6 +208,8 @@ class VideoAnnotator:
             keyframe_seconds=self.settings.every_seconds,
             cuts_seconds=run.cuts_seconds,
         )
+        if self._written.least_drawn is not None:
+            options = replace(options, min_score=self._written.least_drawn)
         with run.timed("draw"):
             draw_video(
                 reported_frames(VideoReader(run.video.path), partial(report, stage="drawing")),
@@ -199,6 +255,13 @@ def build_scorer(settings: AnnotateSettings) -> tuple[Scorer, WeightsReport | No
     Returns:
         The scorer, and the report on the weights file; None for an untrained network.
     """
-    options = NetworkOptions(settings.device, settings.precision, settings.execution)
+    return _scorer(settings, _network_options(settings).resolve())
+
+
+def _network_options(settings: AnnotateSettings) -> NetworkOptions:
+    return NetworkOptions(settings.device, settings.precision, settings.execution)
+
+
+def _scorer(settings: AnnotateSettings, network: ResolvedNetworkOptions) -> tuple[Scorer, WeightsReport | None]:
     path = None if settings.weights == RANDOM_WEIGHTS else settings.weights
-    return build.build_scorer(settings.config, path, options, settings.overrides)
+    return build.build_scorer(settings.config, path, NetworkOptions(**asdict(network)), settings.overrides)

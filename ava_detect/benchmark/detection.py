@@ -19,7 +19,7 @@ from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
 from ava_detect.inference.keyframe_plan import KeyframePlan, plan_keyframes
 from ava_detect.inference.pipeline import Pipeline
 from ava_detect.results.manifest import Manifest, VideoRecord
-from ava_detect.storage.local_files import sha256_of
+from ava_detect.storage.file_hashes import sha256_of
 from ava_detect.structures.labels import LabelMap
 from ava_detect.structures.progress import OnProgress, report_stage
 
@@ -155,6 +155,11 @@ def benchmark_detector(
         settings=run.settings,
         weights=weights,
         files={"detections": DETECTIONS, "detections_by_video": PARTS},
+        inputs={
+            name: str(path.resolve())
+            for name, path in (("ground_truth", split.ground_truth), ("exclude", split.exclude))
+            if path is not None
+        },
     )
 
 

@@ -44,6 +44,7 @@ class BenchmarkResult:
         settings: Everything that decides the scores.
         weights: The source of the weights, their SHA-256, and whether they are trained.
         files: Names of the other files in ``out``, by meaning.
+        inputs: Paths of the files that were scored against, by meaning: ``ground_truth``, ``exclude``.
     """
 
     out: Path
@@ -56,6 +57,7 @@ class BenchmarkResult:
     settings: dict[str, Any]
     weights: dict[str, Any]
     files: dict[str, str]
+    inputs: dict[str, str] = field(default_factory=dict)
 
     @property
     def all_well(self) -> bool:
@@ -84,6 +86,7 @@ class BenchmarkResult:
             "seconds": self.seconds,
             "clips_per_second": None if math.isnan(rate) else round(rate, 3),
             "files": self.files,
+            "inputs": self.inputs,
             "settings": self.settings,
             "weights": self.weights,
             "versions": versions(),

@@ -35,8 +35,8 @@ from ava_detect.models.action_detector import ActionClassifier, ActionDetector
 from ava_detect.models.network_options import NetworkOptions, ResolvedNetworkOptions
 from ava_detect.models.zoo import UNTRAINED_NOTE
 from ava_detect.results.manifest import Manifest
+from ava_detect.storage.file_hashes import sha256_of
 from ava_detect.storage.file_names import MANIFEST
-from ava_detect.storage.local_files import sha256_of
 from ava_detect.storage.outputs import check_output_folder
 from ava_detect.structures.labels import LabelMap
 from ava_detect.structures.progress import OnProgress, report_stage

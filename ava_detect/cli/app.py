@@ -20,6 +20,7 @@ import typer
 from ava_detect.cli import (
     annotate,
     benchmark,
+    calibrate,
     data,
     dataset,
     demo,
@@ -67,7 +68,7 @@ _COMMANDS: dict[str, Sequence[Callable[..., None] | typer.Typer]] = {
         dataset.status,
         dataset.collect,
     ),
-    "Networks": (weights.app, benchmark.benchmark, train.train, export.export),
+    "Networks": (weights.app, benchmark.benchmark, calibrate.calibrate, train.train, export.export),
     "Data and installation": (demo.demo, docs.docs, data.app, doctor.doctor),
 }
 for panel, members in _COMMANDS.items():

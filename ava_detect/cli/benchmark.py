@@ -12,9 +12,8 @@ import typer
 from ava_detect.cli import options
 from ava_detect.cli.console import complain, say
 from ava_detect.cli.next_step import file_word, say_next
-from ava_detect.cli.progress import progress_bar
+from ava_detect.cli.progress import progress_bar, show_stage
 from ava_detect.errors import counted
-from ava_detect.structures.progress import report_stage
 
 if TYPE_CHECKING:
     from ava_detect.benchmark import BenchmarkResult
@@ -111,17 +110,17 @@ def benchmark(
     from ava_detect.config.choice import choose_network
 
     # What is wrong about them is said before PyTorch is loaded.
-    choice = choose_network(weights, config, overrides=overrides or (), device=device)
+    choice = choose_network(weights, config, overrides=overrides or (), device=device).announce()
     try:
         with progress_bar(show=not quiet) as on_progress:
             choice.weights_file(on_progress)
-            report_stage(on_progress, "loading PyTorch")
+            show_stage(on_progress, "loading PyTorch")
             from ava_detect.benchmark import PeopleOptions, SplitOptions, run_benchmark
             from ava_detect.models.network_options import NetworkOptions
 
             result = run_benchmark(
-                config,
-                weights,
+                choice.config,
+                choice.weights,
                 out,
                 overrides=overrides or (),
                 split=SplitOptions(videos, ground_truth, exclude, start_seconds),

@@ -12,9 +12,8 @@ from ava_detect.cli import completion, options
 from ava_detect.cli.commands import Command, Group
 from ava_detect.cli.console import complain, in_flags, results_beside, say
 from ava_detect.cli.next_step import file_word, say_next
-from ava_detect.cli.progress import progress_bar
+from ava_detect.cli.progress import progress_bar, show_stage
 from ava_detect.errors import ConfigError, counted, shown
-from ava_detect.structures.progress import report_stage
 
 if TYPE_CHECKING:
     from ava_detect.datasets.checks.report import DataReport
@@ -93,11 +92,11 @@ def check(
         raise typer.BadParameter("give --config FILE [--set ...], or --videos DIR and --ground-truth CSV")
     loaded = None if config is None else load_config(config, overrides or ())
     with progress_bar(show=not quiet) as on_progress:
-        report_stage(on_progress, "loading PyTorch")  # which a wrong config need not wait for
+        show_stage(on_progress, "loading PyTorch")  # which a wrong config need not wait for
         from ava_detect.datasets.checks.check_data import CheckSettings, check_data, check_splits
         from ava_detect.structures.labels import LabelMap
 
-        report_stage(on_progress, "reading the annotations")
+        show_stage(on_progress, "reading the annotations")
         if loaded is not None:
             try:
                 report = check_data(loaded, decode=not fast, num_threads=threads, on_progress=on_progress)

@@ -12,10 +12,9 @@ import typer
 from ava_detect.cli import options
 from ava_detect.cli.console import complain, in_flags, results_beside, say, say_table
 from ava_detect.cli.next_step import say_again
-from ava_detect.cli.progress import progress_bar
+from ava_detect.cli.progress import progress_bar, show_stage
 from ava_detect.errors import counted
 from ava_detect.storage.outputs import begins_with, check_output, check_output_folder
-from ava_detect.structures.progress import report_stage
 
 if TYPE_CHECKING:
     from ava_detect.evaluation.runs import Evaluation
@@ -126,7 +125,7 @@ def evaluate(
         else:
             source = str(label_map)
         if report is not None:
-            report_stage(on_progress, "writing the report")
+            show_stage(on_progress, "writing the report")
         page = None if report is None else _write_report(report, ground_truth, evaluation, in_flags(source))
     if json_file is not None:
         content = evaluation.to_json() | {"classes": in_flags(source)}

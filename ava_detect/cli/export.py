@@ -10,12 +10,12 @@ import typer
 
 from ava_detect.cli import options
 from ava_detect.cli.console import say
-from ava_detect.cli.progress import progress_bar
+from ava_detect.cli.progress import progress_bar, show_stage
 from ava_detect.errors import ConfigError
-from ava_detect.structures.progress import OnProgress, report_stage
 
 if TYPE_CHECKING:
     from ava_detect.models.export import ExportReport
+    from ava_detect.structures.progress import OnProgress
 
 
 def export(
@@ -77,13 +77,13 @@ def export_config(
     choice.config.require_detection()
     check_output(out, {"weights": weights, "config": config})
     path = choice.announce().weights_file(on_progress)
-    report_stage(on_progress, "loading the network")
+    show_stage(on_progress, "loading the network")
     # With PyTorch, which a wrong config or a file that is no weights file need not wait for.
     from ava_detect.config.build import build_with_weights
     from ava_detect.models.action_detector import require_detector
     from ava_detect.models.export import export_backbone, export_onnx
 
     model, _ = build_with_weights(choice.config, path, choice.overrides)
-    report_stage(on_progress, f"writing {out.name} and running it")
+    show_stage(on_progress, f"writing {out.name} and running it")
     write = export_onnx if out.suffix == ".onnx" else export_backbone
     return write(require_detector(model), out, overwrite=overwrite)

@@ -13,9 +13,8 @@ import typer
 
 from ava_detect.cli import completion, options
 from ava_detect.cli.console import complain, results_beside, say
-from ava_detect.cli.progress import progress_bar
+from ava_detect.cli.progress import progress_bar, show_stage
 from ava_detect.errors import counted
-from ava_detect.structures.progress import report_stage
 
 
 def hand_over(
@@ -220,7 +219,7 @@ def explain(
     choice.announce()
     with progress_bar(show=not quiet) as on_progress:
         settings = settings.with_weights_file(on_progress)
-        report_stage(on_progress, "loading PyTorch")  # which wrong settings need not wait for
+        show_stage(on_progress, "loading PyTorch")  # which wrong settings need not wait for
         from ava_detect.annotation.explain import explain
 
         explanation = explain(

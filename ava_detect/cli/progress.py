@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
@@ -14,8 +15,10 @@ from rich.text import Text
 
 from ava_detect.cli.console import err
 from ava_detect.errors import shown
-from ava_detect.structures.progress import OnProgress
-from ava_detect.structures.progress import Progress as Report
+
+if TYPE_CHECKING:
+    from ava_detect.structures.progress import OnProgress
+    from ava_detect.structures.progress import Progress as Report
 
 _MAX_LINES = 8  # of videos in progress; a run may have hundreds of workers
 _NARROW = 76  # columns; below, texts are abbreviated
@@ -37,6 +40,19 @@ def progress_bar(*, show: bool) -> Iterator[OnProgress | None]:
         return
     with make_bar(err) as bar:
         yield Lines(bar, err).update
+
+
+def show_stage(on_progress: OnProgress | None, stage: str) -> None:
+    """Show what a command does next; see ``report_stage``, which loads NumPy and so waits until it is needed.
+
+    Args:
+        on_progress: What ``progress_bar`` yielded.
+        stage: What is done, such as ``"loading PyTorch"``.
+    """
+    if on_progress is not None:
+        from ava_detect.structures.progress import report_stage
+
+        report_stage(on_progress, stage)
 
 
 def make_bar(console: Console, clock: Callable[[], float] = time.monotonic) -> Progress:

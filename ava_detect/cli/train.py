@@ -11,9 +11,8 @@ import typer
 from ava_detect.cli import options
 from ava_detect.cli.console import complain, say
 from ava_detect.cli.next_step import file_word, say_next
-from ava_detect.cli.progress import progress_bar
+from ava_detect.cli.progress import progress_bar, show_stage
 from ava_detect.errors import DivergedError, counted
-from ava_detect.structures.progress import report_stage
 
 if TYPE_CHECKING:
     from ava_detect import training
@@ -40,7 +39,7 @@ def train(
     settings = load_config(config, overrides or ())
     try:
         with progress_bar(show=not quiet) as on_progress:
-            report_stage(on_progress, "loading PyTorch")  # which a wrong config need not wait for
+            show_stage(on_progress, "loading PyTorch")  # which a wrong config need not wait for
             from ava_detect.training import train as learn
 
             result = learn(settings, out, resume=resume, on_progress=on_progress)

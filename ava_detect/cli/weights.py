@@ -12,8 +12,7 @@ import typer
 from ava_detect.cli import completion, options
 from ava_detect.cli.commands import Command, Group
 from ava_detect.cli.console import results_beside, say, say_table
-from ava_detect.cli.progress import progress_bar
-from ava_detect.structures.progress import report_stage
+from ava_detect.cli.progress import progress_bar, show_stage
 
 app = typer.Typer(
     name="weights",
@@ -150,7 +149,7 @@ def convert(
         from ava_detect.models.zoo import resolve
 
         path = resolve(source, on_progress)
-        report_stage(on_progress, "converting")
+        show_stage(on_progress, "converting")
         report = convert_file(path, target, to=to, half=half, overwrite=overwrite)
     if not quiet:
         say(str(report))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal
 
 from ava_detect.config import Config, DataConfig, SplitConfig
@@ -16,7 +17,7 @@ from ava_detect.datasets.clip_sources import ClipSource, FrameClips, VideoClips
 from ava_detect.datasets.keyframe_table import read_keyframe_table
 from ava_detect.datasets.kinetics import listed_files, read_kinetics
 from ava_detect.datasets.packed import PackedStrings
-from ava_detect.errors import ConfigError
+from ava_detect.errors import ConfigError, VideoError, shown
 
 Split = Literal["train", "val"]
 
@@ -79,7 +80,8 @@ def _build_classification(config: Config, files: SplitConfig, *, training: bool)
         if files.videos is None:
             raise ConfigError("a list of Kinetics names video files: give their folder as videos, not frames")
         video_ids, labels = read_kinetics(files.annotations, num_classes)
-        clips = VideoClips(listed_files(files.videos, video_ids))
+        with _annotations_named(files):
+            clips = VideoClips(listed_files(files.videos, video_ids))
     else:
         video_ids, labels = read_charades(files.annotations, num_classes, frames_per_second=config.clip.sampling_fps)
         clips = _clips_by_id(files, video_ids, 0.0)
@@ -99,10 +101,20 @@ def _build_classification(config: Config, files: SplitConfig, *, training: bool)
 
 def _clips_by_id(files: SplitConfig, video_ids: Sequence[str], start_seconds: float) -> ClipSource:
     """Return the source of the clips: video files or extracted frames, whichever the split names."""
-    if files.videos is not None:
-        return VideoClips.of_folder(files.videos, video_ids, start_seconds=start_seconds)
-    assert files.frames is not None
-    return FrameClips(files.frames, video_ids, start_seconds=start_seconds)
+    with _annotations_named(files):
+        if files.videos is not None:
+            return VideoClips.of_folder(files.videos, video_ids, start_seconds=start_seconds)
+        assert files.frames is not None
+        return FrameClips(files.frames, video_ids, start_seconds=start_seconds)
+
+
+@contextmanager
+def _annotations_named(files: SplitConfig) -> Iterator[None]:
+    """Name the annotations of a split where the videos that they list are missing: either can be the wrong one."""
+    try:
+        yield
+    except VideoError as error:
+        raise VideoError(f"{error} (listed in {shown(files.annotations)})") from error
 
 
 def _augmentation(data: DataConfig) -> Augmentation:

@@ -241,8 +241,8 @@ def _check_found(folder: str | Path, missing: list[str], num_wanted: int) -> Non
     """Raise ``VideoError`` with the first few ids if any are missing."""
     if missing:
         more = len(missing) - _MOST_IDS_SHOWN
-        shown = ", ".join(missing[:_MOST_IDS_SHOWN]) + (f" and {more} more" if more > 0 else "")
+        ids = shown(", ".join(missing[:_MOST_IDS_SHOWN])) + (f" and {more} more" if more > 0 else "")
         raise VideoError(
-            f"{folder}: {len(missing)} of the {num_wanted} videos that the annotations name are not there: {shown}; "
-            "get them, or leave their rows out ('ava-detect data check' lists them all)"
+            f"{shown(folder)}: {len(missing)} of the {num_wanted} videos that the annotations name are not there: "
+            f"{ids}; get them, or leave their rows out ('ava-detect data check' lists them all)"
         )

@@ -9,7 +9,7 @@ import torch
 
 from ava_detect.datasets.classification import TimedLabels
 from ava_detect.datasets.packed import PackedLists
-from ava_detect.errors import FormatError, VideoError, require_file
+from ava_detect.errors import FormatError, VideoError, require_file, shown
 
 _MOST_FILES_SHOWN = 3
 
@@ -73,9 +73,10 @@ def listed_files(folder: str | Path, videos: list[str]) -> list[str]:
     missing = [str(file) for file in files if not file.is_file()]
     if missing:
         more = len(missing) - _MOST_FILES_SHOWN
-        shown = ", ".join(missing[:_MOST_FILES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+        names = shown(", ".join(missing[:_MOST_FILES_SHOWN])) + (f" and {more} more" if more > 0 else "")
         raise VideoError(
-            f"{len(missing)} of {len(files)} listed videos are not there: {shown}; paths are relative to {folder}"
+            f"{len(missing)} of {len(files)} listed videos are not there: {names}; paths are relative to "
+            f"{shown(folder)}"
         )
     return [str(file) for file in files]
 

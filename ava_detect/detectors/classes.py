@@ -151,8 +151,10 @@ def select_actors(
     order = keep[np.argsort(-scores[keep], kind="stable")]  # [N]
     boxes_xyxy = boxes.clip(boxes_xyxy.reshape(-1, 4)[order], image.shape[1], image.shape[0])
     scores, labels = scores[order], labels[order]
-    single = _distinct(boxes_xyxy, labels) if len(chosen) > 1 else slice(None)
-    return PersonBoxes(boxes_xyxy[single], scores[single])
+    is_actor = boxes.areas(boxes_xyxy) > 0
+    if len(chosen) > 1:
+        is_actor &= _distinct(boxes_xyxy, labels)
+    return PersonBoxes(boxes_xyxy[is_actor], scores[is_actor])
 
 
 def _distinct(boxes_xyxy: boxes.FloatArray, labels: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy.special import expit, softmax
 
 from ava_detect.errors import DetectorError, shown
 from ava_detect.structures.boxes import FloatArray
@@ -178,6 +177,8 @@ def _actor_rows(values: FloatArray, classes: tuple[int, ...]) -> FloatArray:
 
 def _detr(outputs: Outputs, output: OutputFormat) -> Decoded:
     """DETR: boxes ``[n, k, 4]`` of center and size, and logits ``[n, k, c + 1]``."""
+    from scipy.special import softmax  # slow to import, and few detectors need it
+
     found, logits = _boxes_and_scores(outputs)
     scores = softmax(logits, axis=-1)  # [n, k, c + 1]; the last class is "no object"
     return _xyxy(found[..., :2], found[..., 2:]) * _unit_pixels(output), _actor(scores, output.classes)
@@ -185,6 +186,8 @@ def _detr(outputs: Outputs, output: OutputFormat) -> Decoded:
 
 def _rtdetr(outputs: Outputs, output: OutputFormat) -> Decoded:
     """RT-DETR: boxes ``[n, k, 4]`` of center and size, and one logit per class ``[n, k, c]``."""
+    from scipy.special import expit  # slow to import, and few detectors need it
+
     found, logits = _boxes_and_scores(outputs)
     scores = expit(_actor(logits, output.classes))
     return _xyxy(found[..., :2], found[..., 2:]) * _unit_pixels(output), scores
@@ -202,6 +205,8 @@ def _rtdetr_ultralytics(outputs: Outputs, output: OutputFormat) -> Decoded:
 
 def _fastestdet(outputs: Outputs, output: OutputFormat) -> Decoded:
     """FastestDet: one output ``[n, 5 + c, h, w]`` of objectness, center offset, size and class scores per cell."""
+    from scipy.special import expit  # slow to import, and few detectors need it
+
     values = _only(outputs, ndim=4)
     count, channels, rows, columns = values.shape
     # One candidate box per cell of the grid.

@@ -124,6 +124,25 @@ def build_detector(
     return detector
 
 
+def runs_on_onnxruntime(spec: str) -> bool:
+    """Tell whether a detector needs onnxruntime and no PyTorch; if so, import its module.
+
+    Args:
+        spec: The detector's spec.
+
+    Returns:
+        True if ``build_detector`` may be called in a thread while another thread imports PyTorch.
+
+    Raises:
+        DetectorError: The spec is invalid.
+    """
+    kind = _KINDS[_parse(spec)[0]]
+    if "num_threads" not in kind.takes:
+        return False
+    import_module(f"ava_detect.detectors.{kind.module}")
+    return True
+
+
 def check_spec(spec: str) -> None:
     """Refuse a spec that cannot be understood, or whose file or library is not there; nothing is loaded or read.
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -124,11 +125,26 @@ def _from_cache_or_hub(name: str, settings: dict[str, Any], loaders: tuple[Any, 
     Without a network the library asks the hub again and again for files that the cache has, 20 seconds for each.
     """
     try:
-        return _checked(name, loaders, {**settings, "local_files_only": True})
+        with _no_bars():
+            return _checked(name, loaders, {**settings, "local_files_only": True})
     except OSError:
         if Path(name).is_dir():
             raise
     return _checked(name, loaders, settings)
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """Show no progress of reading files of this machine, which takes a moment."""
+    from transformers.utils import logging
+
+    were_shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if were_shown:
+            logging.enable_progress_bar()
 
 
 def _checked(name: str, loaders: tuple[Any, Any], settings: dict[str, Any]) -> tuple[Any, Any]:

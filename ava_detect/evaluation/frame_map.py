@@ -156,17 +156,18 @@ class FrameMAP:
         }
 
 
-def matches_of(metric: FrameMAP) -> Matches:
+def matches_of(metric: FrameMAP, *, is_capped: bool = True) -> Matches:
     """Match the detections of a metric with its ground truth; used by the metric itself and by the error analyses.
 
     Args:
         metric: The metric, with the rows added so far.
+        is_capped: Whether the dialect's limit of detections per keyframe applies.
 
     Returns:
         The evaluated rows, and the ground-truth box with the highest IoU for each detection.
     """
     ids = np.array(metric.label_map.ids, np.int64)
-    return match(metric._rows, metric._excluded_keys, metric.dialect, ids)
+    return match(metric._rows, metric._excluded_keys, metric.dialect, ids, is_capped=is_capped)
 
 
 def evaluate_files(

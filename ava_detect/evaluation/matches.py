@@ -182,7 +182,9 @@ class Matches:
             yield np.concatenate(of_class)
 
 
-def match(rows: RowCollector, excluded: IntArray, dialect: Dialect, action_ids: IntArray) -> Matches:
+def match(
+    rows: RowCollector, excluded: IntArray, dialect: Dialect, action_ids: IntArray, *, is_capped: bool = True
+) -> Matches:
     """Drop the rows that take no part, apply the cap, and find the best overlap of every remaining detection.
 
     Args:
@@ -190,6 +192,8 @@ def match(rows: RowCollector, excluded: IntArray, dialect: Dialect, action_ids: 
         excluded: int64, keys of the keyframes to drop on both sides.
         dialect: Whose rules apply.
         action_ids: int64 ``[C]``, action id of each class.
+        is_capped: Whether the dialect's limit of detections per keyframe applies. Thresholds are of all scores, and
+            the limit would leave out the low ones of crowded keyframes.
 
     Returns:
         The matches.
@@ -219,9 +223,10 @@ def match(rows: RowCollector, excluded: IntArray, dialect: Dialect, action_ids: 
     found = Detections.build(detections, runs, run_keyframes)
     truth = _truth_index(ground_truth, truth_runs, truth_keyframes, is_scored, len(action_ids))
     has_area = (runs.boxes[:, 0] < runs.boxes[:, 2]) & (runs.boxes[:, 1] < runs.boxes[:, 3])  # [U]
-    matcher = _Matcher(found, truth, dialect, action_ids, has_area)
+    has_cap = is_capped and dialect == "official"
+    matcher = _Matcher(found, truth, has_cap, action_ids, has_area)
     steps = [matcher.match(step) for step in found.on_keyframes(is_scored)]
-    if dialect == "official":
+    if has_cap:
         ignored["detections_over_the_cap"] = sum(step.num_over_cap for step in steps)
     ignored["detections_with_empty_boxes"] = sum(step.num_without_area for step in steps)
     no_rows = np.empty(0, np.intp)
@@ -259,25 +264,24 @@ class _Matcher:
     Attributes:
         found: All detections.
         truth: The ground truth that takes part.
-        dialect: Whose rules apply.
+        has_cap: Whether the official script's heap limits the detections of a keyframe and orders equal scores.
         action_ids: int64 ``[C]``, action id of each class.
         box_has_area: bool ``[U]``, whether x1 < x2 and y1 < y2.
     """
 
     found: Detections
     truth: GroundTruthIndex
-    dialect: Dialect
+    has_cap: bool
     action_ids: IntArray
     box_has_area: BoolArray
 
     def match(self, rows: IndexArray) -> _StepMatches:
         """Match all detections of some keyframes; ``rows`` ``[N]`` are grouped by keyframe."""
-        is_official = self.dialect == "official"
         # The official script caps a keyframe first and removes boxes without area afterwards.
-        capped = rows[self._is_within_cap(rows)] if is_official else rows
+        capped = rows[self._is_within_cap(rows)] if self.has_cap else rows
         counted = capped[self._has_area(capped)]
         candidates = self._with_truth(counted)
-        if is_official and (tied := self._tied_keyframes(candidates)).size:
+        if self.has_cap and (tied := self._tied_keyframes(candidates)).size:
             counted = self._in_heap_order(rows, counted, tied)
             candidates = self._with_truth(counted)
         keyframes, classes = self._keyframes_and_classes(candidates)

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 
 from ava_detect.formats.ava_csv_reader import iter_ava_csv, read_ava_csv
 from ava_detect.formats.ava_table import AvaTable
+from ava_detect.formats.keyframe_writer import BoolArray, WriteKeyframe, kept_scores
 from ava_detect.storage.local_files import atomic_path
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.labels import NO_ACTION
@@ -55,19 +56,16 @@ def format_timestamp(seconds: float) -> str:
 
 
 @contextmanager
-def ava_csv_writer(
-    path: str | Path, *, start_seconds: float = 0.0, min_score: float = 0.0
-) -> Iterator[Callable[[ActionDetections], None]]:
+def ava_csv_writer(path: str | Path, *, start_seconds: float = 0.0) -> Iterator[WriteKeyframe]:
     """Write an AVA csv keyframe by keyframe, atomically: it exists once the block has ended without an error.
 
-    Each person gets one row per action whose score is at least ``min_score``. Numbers are written in the shortest form
-    that reads back as the same float32.
+    Each person gets one row per action, or per chosen score. Numbers are written in the shortest form that reads back
+    as the same float32.
 
     Args:
         path: The file to write.
         start_seconds: The position of the video's start in the movie, in seconds (900 for AVA's trimmed files); added
             to every timestamp.
-        min_score: Smallest action score to write, in 0..1.
 
     Yields:
         A function that appends one keyframe.
@@ -75,13 +73,15 @@ def ava_csv_writer(
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
 
-        def write(keyframe: ActionDetections) -> None:
-            timestamp = format_timestamp(keyframe.timestamp_seconds + start_seconds)
-            for box, scores in zip(keyframe.boxes_fraction, keyframe.action_scores, strict=True):
+        def write(keyframe: ActionDetections, kept: BoolArray | None = None, /) -> None:
+            timestamp, is_kept = (
+                format_timestamp(keyframe.timestamp_seconds + start_seconds),
+                kept_scores(keyframe, kept),
+            )
+            for box, scores, chosen in zip(keyframe.boxes_fraction, keyframe.action_scores, is_kept, strict=True):
                 corners = [str(value) for value in box]
-                for action_id, score in zip(keyframe.action_ids, scores, strict=True):
-                    if score >= min_score:
-                        rows.writerow([keyframe.video_id, timestamp, *corners, str(action_id), str(score)])
+                for action_id, score in zip(keyframe.action_ids[chosen], scores[chosen], strict=True):
+                    rows.writerow([keyframe.video_id, timestamp, *corners, str(action_id), str(score)])
 
         yield write
 
@@ -116,9 +116,9 @@ def write_ava_csv(
             )
         write_ava_table(path, detections)
         return
-    with ava_csv_writer(path, start_seconds=start_seconds, min_score=min_score) as write:
+    with ava_csv_writer(path, start_seconds=start_seconds) as write:
         for keyframe in detections:
-            write(keyframe)
+            write(keyframe, keyframe.action_scores >= min_score)
 
 
 def write_ava_table(path: str | Path, table: AvaTable) -> None:

@@ -8,7 +8,7 @@ by descending score. Each line also has a ``"note"`` where the results need a wa
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,31 +29,29 @@ from ava_detect.formats.json_values import (
     parse_json,
     reason_of,
 )
+from ava_detect.formats.keyframe_writer import BoolArray, WriteKeyframe, kept_scores
 from ava_detect.storage.local_files import atomic_path
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.labels import GREATEST_ACTION_ID, LabelMap
 
 
 @contextmanager
-def jsonl_writer(
-    path: str | Path, label_map: LabelMap, *, min_score: float = 0.0, note: str = ""
-) -> Iterator[Callable[[ActionDetections], None]]:
+def jsonl_writer(path: str | Path, label_map: LabelMap, *, note: str = "") -> Iterator[WriteKeyframe]:
     """Write JSON lines keyframe by keyframe, atomically: the file exists once the block has ended without an error.
 
     Args:
         path: The file to write.
         label_map: The source of the action names.
-        min_score: Smallest action score to write, in 0..1; people without an action of that score are written too.
         note: A warning written into every line; empty: none.
 
     Yields:
-        A function that appends one keyframe.
+        A function that appends one keyframe; people without a chosen score are written without actions.
     """
     names = {action.id: action.name for action in label_map}
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
 
-        def write(keyframe: ActionDetections) -> None:
-            line = keyframe_to_json(keyframe, names, min_score=min_score)
+        def write(keyframe: ActionDetections, kept: BoolArray | None = None, /) -> None:
+            line = keyframe_to_json(keyframe, names, kept)
             if note:
                 line["note"] = note
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
@@ -74,27 +72,29 @@ def write_jsonl(path: str | Path, detections: Iterable[ActionDetections], label_
             write(keyframe)
 
 
-def keyframe_to_json(keyframe: ActionDetections, names: dict[int, str], *, min_score: float = 0.0) -> dict[str, Any]:
+def keyframe_to_json(
+    keyframe: ActionDetections, names: dict[int, str], kept: BoolArray | None = None
+) -> dict[str, Any]:
     """Convert a keyframe to the JSON value of a line.
 
     Args:
         keyframe: The keyframe.
         names: Action id -> name; an action that is missing here gets an empty name.
-        min_score: Smallest action score to keep, in 0..1.
+        kept: bool ``[N, C]``, which scores to keep; None for all.
 
     Returns:
         Dictionaries, lists, strings and numbers, as the module's docstring describes them.
     """
     tracks = [None] * len(keyframe) if keyframe.track_ids is None else [int(track) for track in keyframe.track_ids]
-    people = []
+    people, is_kept = [], kept_scores(keyframe, kept)
     for person, track_id in enumerate(tracks):
         scores = keyframe.action_scores[person]  # [C]
         # Descending scores; a stable sort keeps the column order of equal ones.
         columns = np.argsort(-scores, kind="stable")  # [C]
+        columns = columns[is_kept[person, columns]]
         actions = [
             {"id": int(action_id), "name": names.get(int(action_id), ""), "score": shortest_decimal(score)}
             for action_id, score in zip(keyframe.action_ids[columns], scores[columns], strict=True)
-            if score >= min_score
         ]
         box = [shortest_decimal(value) for value in keyframe.boxes_fraction[person]]
         score = shortest_decimal(keyframe.person_scores[person])

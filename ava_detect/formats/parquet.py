@@ -5,7 +5,7 @@ Shapes: N people on a keyframe, C actions, R rows (the pairs of person and actio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ava_detect.formats.arrow_files import open_native
+from ava_detect.formats.arrow_files import number_column, open_native, text_column
+from ava_detect.formats.keyframe_writer import BoolArray, WriteKeyframe, kept_scores
 from ava_detect.storage.local_files import atomic_path
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.labels import LabelMap
@@ -39,9 +40,7 @@ SCHEMA = pa.schema(
 
 
 @contextmanager
-def parquet_writer(
-    path: str | Path, label_map: LabelMap, *, min_score: float = 0.0, note: str = ""
-) -> Iterator[Callable[[ActionDetections], None]]:
+def parquet_writer(path: str | Path, label_map: LabelMap, *, note: str = "") -> Iterator[WriteKeyframe]:
     """Write a Parquet file keyframe by keyframe, atomically: it exists once the block has ended without an error.
 
     Rows are written in groups, so memory does not grow with the video.
@@ -49,11 +48,10 @@ def parquet_writer(
     Args:
         path: The file to write.
         label_map: The source of the action names and kinds.
-        min_score: Smallest action score to write, in 0..1; a person without such an action gets no row.
         note: A warning written into the file's metadata (``NOTE_KEY``); empty: none.
 
     Yields:
-        A function that appends one keyframe.
+        A function that appends one keyframe; a person without a chosen score gets no row.
     """
     schema = SCHEMA.with_metadata({NOTE_KEY: note} if note else None)
     buffered: list[pa.Table] = []
@@ -69,8 +67,8 @@ def parquet_writer(
                 file.write_table(pa.concat_tables(buffered).unify_dictionaries().combine_chunks().cast(schema))
                 buffered.clear()
 
-        def write(keyframe: ActionDetections) -> None:
-            buffered.append(keyframe_to_table(keyframe, label_map, min_score=min_score))
+        def write(keyframe: ActionDetections, kept: BoolArray | None = None, /) -> None:
+            buffered.append(keyframe_to_table(keyframe, label_map, kept))
             if sum(map(len, buffered)) >= _ROWS_PER_GROUP or len(buffered) >= _MAX_TABLES_PER_GROUP:
                 flush()
 
@@ -106,33 +104,33 @@ def add_metadata(path: str | Path, metadata: Mapping[str, str]) -> None:
                 file.write_table(original.read_row_group(group).replace_schema_metadata(schema.metadata))
 
 
-def keyframe_to_table(keyframe: ActionDetections, label_map: LabelMap, *, min_score: float = 0.0) -> pa.Table:
+def keyframe_to_table(keyframe: ActionDetections, label_map: LabelMap, kept: BoolArray | None = None) -> pa.Table:
     """Convert a keyframe to rows.
 
     Args:
         keyframe: The keyframe.
         label_map: The source of the action names and kinds; both are null for an action that it lacks.
-        min_score: Smallest action score to keep, in 0..1.
+        kept: bool ``[N, C]``, which scores to keep; None for all.
 
     Returns:
         A table of ``SCHEMA`` with one row per person and action: people in their order, actions in column order.
     """
-    people, columns = np.nonzero(keyframe.action_scores >= min_score)  # person and score column of each row: [R], [R]
+    people, columns = np.nonzero(kept_scores(keyframe, kept))  # person and score column of each row: [R], [R]
     ids = keyframe.action_ids[columns]  # [R]
     actions = {action.id: action for action in label_map}
     rows = len(people)
-    tracks = pa.nulls(rows, pa.int64()) if keyframe.track_ids is None else pa.array(keyframe.track_ids[people])
+    tracks = pa.nulls(rows, pa.int64()) if keyframe.track_ids is None else number_column(keyframe.track_ids[people])
     return pa.table(
         [
-            pa.array([keyframe.video_id] * rows, _TEXT),
-            pa.array(np.full(rows, keyframe.timestamp_seconds)),
+            text_column([keyframe.video_id] * rows),
+            number_column(np.full(rows, keyframe.timestamp_seconds)),
             tracks,
-            *(pa.array(corner[people]) for corner in keyframe.boxes_fraction.T),
-            pa.array(keyframe.person_scores[people]),
-            pa.array(ids.astype(np.int32)),
-            pa.array([actions[i].name if i in actions else None for i in ids.tolist()], _TEXT),
-            pa.array([actions[i].kind.value if i in actions else None for i in ids.tolist()], _TEXT),
-            pa.array(keyframe.action_scores[people, columns]),
+            *(number_column(corner[people]) for corner in keyframe.boxes_fraction.T),
+            number_column(keyframe.person_scores[people]),
+            number_column(ids.astype(np.int32)),
+            text_column([actions[i].name if i in actions else None for i in ids.tolist()]),
+            text_column([actions[i].kind.value if i in actions else None for i in ids.tolist()]),
+            number_column(keyframe.action_scores[people, columns]),
         ],
         schema=SCHEMA,
     )

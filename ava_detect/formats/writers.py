@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ava_detect.errors import FormatError, shown
 from ava_detect.formats.ava_csv import ava_csv_writer
 from ava_detect.formats.jsonl import jsonl_writer
+from ava_detect.formats.keyframe_writer import BoolArray, WriteKeyframe
 from ava_detect.formats.parquet import parquet_writer
 from ava_detect.storage.file_names import file_stem
 from ava_detect.structures import ActionDetections
@@ -59,9 +60,8 @@ def results_writer(
     label_map: LabelMap,
     *,
     start_seconds: float = 0.0,
-    min_score: float = 0.0,
     note: str = "",
-) -> Iterator[Callable[[ActionDetections], None]]:
+) -> Iterator[WriteKeyframe]:
     """Write ``out/VIDEO_ID.FORMAT`` for each format, keyframe by keyframe, each file atomically.
 
     The files exist once the block has ended without an error. If the block raises, no file is written.
@@ -73,7 +73,6 @@ def results_writer(
         label_map: The source of the action names and kinds.
         start_seconds: The position of the video's start in the movie, in seconds; added to the timestamps in csv only,
             which count from the start of the movie.
-        min_score: Smallest action score to write, in 0..1.
         note: A warning written into jsonl and parquet files. Not into csv, whose rows the official evaluator must be
             able to read.
 
@@ -81,20 +80,20 @@ def results_writer(
         A function that appends one keyframe to all files.
     """
     with ExitStack() as stack:
-        writers: list[Callable[[ActionDetections], None]] = []
+        writers: list[WriteKeyframe] = []
         if "csv" in formats:
             path = result_path(out, video_id, "csv")
-            writers.append(stack.enter_context(ava_csv_writer(path, start_seconds=start_seconds, min_score=min_score)))
+            writers.append(stack.enter_context(ava_csv_writer(path, start_seconds=start_seconds)))
         if "jsonl" in formats:
             path = result_path(out, video_id, "jsonl")
-            writers.append(stack.enter_context(jsonl_writer(path, label_map, min_score=min_score, note=note)))
+            writers.append(stack.enter_context(jsonl_writer(path, label_map, note=note)))
         if "parquet" in formats:
             path = result_path(out, video_id, "parquet")
-            writers.append(stack.enter_context(parquet_writer(path, label_map, min_score=min_score, note=note)))
+            writers.append(stack.enter_context(parquet_writer(path, label_map, note=note)))
 
-        def write(keyframe: ActionDetections) -> None:
+        def write(keyframe: ActionDetections, kept: BoolArray | None = None, /) -> None:
             for writer in writers:
-                writer(keyframe)
+                writer(keyframe, kept)
 
         yield write
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -23,9 +23,11 @@ from ava_detect.config.choice import choose_network
 from ava_detect.detectors.base import ListedPeople, PersonDetector
 from ava_detect.detectors.function import DetectorFunction, as_detector
 from ava_detect.errors import AvaDetectError, AvaDetectWarning, ConfigError, shown
-from ava_detect.inference.build import build_scorer, people_detector
+from ava_detect.inference.build import build_scorer
+from ava_detect.inference.people_detector import people_detector
+from ava_detect.inference.prefetch import prefetch, start_prefetch
 from ava_detect.inference.scorer import ClipScorer, Scorer
-from ava_detect.inference.stages import Stages, detect_people
+from ava_detect.inference.stages import BATCHES_AHEAD, Batch, Stages, detect_people
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
 from ava_detect.models.network_options import NetworkOptions, check_names, resolve_device
 from ava_detect.models.zoo import note_on_weights
@@ -270,7 +272,9 @@ class VideoRun(Iterator[KeyframeResult]):
     def __init__(self, pipeline: Pipeline, source: Path | RemoteVideo, video_id: str, times: Iterable[float]) -> None:
         # The threads hold the stages and never the run, so that a run which is dropped ends its threads.
         self._stages = Stages(pipeline, source, video_id)
-        self._results = self._stages.run(times)
+        self._batches = self._stages.batches(times)
+        self._results = self._stages.run(prefetch(self._batches, BATCHES_AHEAD))
+        self._started: Generator[Batch, None, None] | None = None
         self.video = self._stages.readers[0]
         self.video_id = video_id
         self._collected: VideoResult | None = None
@@ -282,10 +286,20 @@ class VideoRun(Iterator[KeyframeResult]):
     def __next__(self) -> KeyframeResult:
         return next(self._results)
 
+    def start(self) -> None:
+        """Begin to decode and to find people now, and not when the first keyframe is asked for; then ``close`` the run.
+
+        The pipeline's scorer may be replaced until then: only its ``clip_settings`` and ``clips_per_batch`` are used.
+        """
+        self._started = start_prefetch(self._batches, BATCHES_AHEAD)
+        self._results = self._stages.run(self._started)
+
     def close(self) -> None:
         """Stop the run and its threads."""
         self._is_closed = True
         self._results.close()
+        if self._started is not None:
+            self._started.close()
 
     def collect(self) -> VideoResult:
         """Run the whole video and keep all of its keyframes; a second call returns the same value.

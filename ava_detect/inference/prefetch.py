@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from ava_detect.inference.background import Background
 
@@ -41,6 +41,27 @@ def prefetch(items: Generator[T, None, None], depth: int) -> Generator[T, None, 
     Yields:
         The same items in the same order.
     """
+    yield from start_prefetch(items, depth)
+
+
+def start_prefetch(items: Generator[T, None, None], depth: int) -> Generator[T, None, None]:
+    """Do the same as ``prefetch``, but start the thread now. The result must be closed, also if nothing is taken.
+
+    Args:
+        items: The generator to run ahead.
+        depth: Number of items that are being made or wait to be taken.
+
+    Returns:
+        A generator of the same items in the same order.
+    """
+    running = _prefetched(items, depth)
+    next(running)
+    # What is yielded after the start are items.
+    return cast(Generator[T, None, None], running)
+
+
+def _prefetched(items: Generator[T, None, None], depth: int) -> Generator[T | None, None, None]:
+    """Yield None once the thread has started, then the items."""
     made: queue.SimpleQueue[T | _Failure | _End] = queue.SimpleQueue()
     free = threading.Semaphore(depth)
     closed = threading.Event()
@@ -73,6 +94,7 @@ def prefetch(items: Generator[T, None, None], depth: int) -> Generator[T, None, 
     try:
         # An interrupt may arrive while this waits for a thread that has already started.
         background.start_thread(make, "prefetch")
+        yield None
         while True:
             item = made.get()
             if isinstance(item, _End):

@@ -61,6 +61,41 @@ class ClipScorer(Protocol):
         ...
 
 
+class PlannedScorer:
+    """What is known of a scorer before its network is built (a ``ClipScorer`` that cannot score).
+
+    A pipeline with it can start to read a video (``VideoRun.start``); the scorer takes its place before the results are
+    asked for.
+
+    Args:
+        clip_settings: How the clips must be sampled.
+        num_actions: Number of score columns.
+        clips_per_batch: Number of clips per forward pass.
+    """
+
+    calls_at_once = 1
+
+    def __init__(self, clip_settings: ClipSettings, num_actions: int, clips_per_batch: int) -> None:
+        self.clip_settings = clip_settings
+        self.num_actions = num_actions
+        self.clips_per_batch = clips_per_batch
+
+    def start_thread(self) -> None:
+        """Do nothing: nothing is scored."""
+
+    def score(self, clips: Sequence[Clip], people: Sequence[PersonBoxes]) -> Scores:
+        """Refuse: the network has not taken its place.
+
+        Args:
+            clips: B clips.
+            people: The people on each clip's keyframe.
+
+        Raises:
+            AssertionError: Always.
+        """
+        raise AssertionError("the network that scores is not built yet")
+
+
 class Scorer:
     """A network in this process, with the way it is run.
 

@@ -32,12 +32,12 @@ from ava_detect.video.remote import RemoteVideo
 from ava_detect.visualization.keyframe_result import KeyframeResult
 
 # Keyframes that wait for the detector, and batches that wait for the network: enough to even out their varying times.
-_KEYFRAMES_AHEAD, _BATCHES_AHEAD = 2, 1
+_KEYFRAMES_AHEAD, BATCHES_AHEAD = 2, 1
 
 # One keyframe at each scale.
 ScaledKeyframe = tuple[Keyframe, ...]
 # Keyframes, and the people on each of them.
-_Batch = tuple[list[ScaledKeyframe], list[PersonBoxes]]
+Batch = tuple[list[ScaledKeyframe], list[PersonBoxes]]
 
 
 class StageSettings(Protocol):
@@ -106,17 +106,27 @@ class Stages:
         self._video_id = video_id
         self.pipeline = pipeline
 
-    def run(self, times: Iterable[float]) -> Generator[KeyframeResult, None, None]:
-        """Decode, detect, score and link.
+    def batches(self, times: Iterable[float]) -> Generator[Batch, None, None]:
+        """Decode and detect.
 
         Args:
             times: The keyframes' times in seconds, ascending.
+
+        Returns:
+            A generator of batches of keyframes and the people on them.
+        """
+        return self._detected(prefetch(self._decoded(times), _KEYFRAMES_AHEAD))
+
+    def run(self, batches: Generator[Batch, None, None]) -> Generator[KeyframeResult, None, None]:
+        """Score and link.
+
+        Args:
+            batches: Those of ``batches``, which may run ahead in a thread.
 
         Yields:
             Each keyframe, once it is known.
         """
         pipeline, scorer = self.pipeline, self.pipeline.scorer
-        batches = prefetch(self._detected(prefetch(self._decoded(times), _KEYFRAMES_AHEAD)), _BATCHES_AHEAD)
         scored = ordered_map(self._score, batches, scorer.calls_at_once, scorer.start_thread)
         linker = Linker(max_gap_seconds=max_gap_seconds(pipeline.every_seconds), start_score=pipeline.new_person_score)
         action_ids = np.array(pipeline.label_map.ids, np.int64)
@@ -146,14 +156,14 @@ class Stages:
                 return
             yield scaled
 
-    def _detected(self, keyframes: Generator[ScaledKeyframe, None, None]) -> Generator[_Batch, None, None]:
+    def _detected(self, keyframes: Generator[ScaledKeyframe, None, None]) -> Generator[Batch, None, None]:
         with closing(keyframes):
             while batch := list(islice(keyframes, self.pipeline.keyframes_per_batch)):
                 with self.clock.timed("detect"):
                     people = self.pipeline.detect([scaled[0] for scaled in batch], self._video_id)
                 yield batch, people
 
-    def _score(self, batch_and_people: _Batch) -> tuple[_Batch, Scores]:
+    def _score(self, batch_and_people: Batch) -> tuple[Batch, Scores]:
         """The mean scores over the scales; the boxes are in pixels of the first scale's clips."""
         batch, people = batch_and_people
         per_scale = []

@@ -26,7 +26,8 @@ from ava_detect.models.file_kind import container_of
 from ava_detect.models.zoo_table import ZOO, ZooEntry
 from ava_detect.storage.addresses import Address, is_address
 from ava_detect.storage.cache import CACHE_VARIABLE, cache_dir, cache_lock, cached_copy
-from ava_detect.storage.local_files import sha256_of, write_text_atomic
+from ava_detect.storage.file_hashes import sha256_of
+from ava_detect.storage.local_files import write_text_atomic
 from ava_detect.structures.progress import OnProgress, Progress
 
 # Weights in the package, trained on the synthetic world; the folder also has the log of the training.

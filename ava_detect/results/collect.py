@@ -156,12 +156,27 @@ def _has_scores(path: Path) -> bool:
 
 
 def not_rows(path: str, problem: str) -> str:
-    """Return a sentence on a file that is not the rows of a video."""
+    """Return a sentence on a file that is not the rows of a video.
+
+    Args:
+        path: Its path.
+        problem: What is wrong with it.
+
+    Returns:
+        The sentence, with what to do.
+    """
     return f"{shown(path)} is not the rows of a video ({problem}); delete it and annotate again"
 
 
 def is_dataset(results: str | Path) -> bool:
-    """Return whether a folder or an address holds a dataset of results."""
+    """Tell whether a folder or an address holds a dataset of results.
+
+    Args:
+        results: The folder or the address.
+
+    Returns:
+        True if it is one.
+    """
     return ResultsDataset(address_of(results)).about() is not None
 
 

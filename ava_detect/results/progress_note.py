@@ -88,14 +88,16 @@ class ProgressNote:
             entry = parse_json(data)
             check_type("the progress of a run", entry, dict)
             return cls(
-                _state(entry["state"]),
-                _time("started", entry.get("started", 0.0)),
-                _time("updated", entry["updated"]),
-                None if entry["videos"] is None else _count("videos", entry["videos"]),
-                *(_count(name, entry.get(name, 0)) for name in ("before", "done", "failed")),
-                _problems(entry.get("problems", [])),
-                _text("machine", entry.get("machine", "")),
-                _count("process", entry.get("process", 0)),
+                state=_state(entry["state"]),
+                started=_time("started", entry.get("started", 0.0)),
+                updated=_time("updated", entry["updated"]),
+                videos=None if entry["videos"] is None else _count("videos", entry["videos"]),
+                before=_count("before", entry.get("before", 0)),
+                done=_count("done", entry.get("done", 0)),
+                failed=_count("failed", entry.get("failed", 0)),
+                problems=_problems(entry.get("problems", [])),
+                machine=_text("machine", entry.get("machine", "")),
+                process=_count("process", entry.get("process", 0)),
             )
         except MALFORMED as error:
             raise FormatError(

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from ava_detect.errors import ConfigError, shown
+from ava_detect.errors import shown
 from ava_detect.results.collect import is_dataset, not_rows, open_dataset
 from ava_detect.results.manifest import SUMMARY, VideoRecord, read_manifest, read_summary
 from ava_detect.results.progress_note import ProgressNote, read_progress_note
@@ -76,8 +76,8 @@ def results_status(results: str | Path) -> ResultsStatus:
         The status, computed from the files alone.
 
     Raises:
-        ConfigError: There are no results.
-        FormatError: A file cannot be read.
+        ConfigError: There is no dataset at the address.
+        FormatError: There are no results in the folder, or a file cannot be read.
     """
     if is_address(results) or is_dataset(results):
         return _dataset_status(results)
@@ -133,9 +133,7 @@ def _folder_status(folder: Path) -> ResultsStatus:
     note, manifest = read_progress_note(folder), read_manifest(folder)
     if manifest is None and note is None:
         # Files of results alone, of another program or an earlier version.
-        videos = open_run(folder, allow_empty=True).videos if folder.is_dir() else ()
-        if not videos:
-            raise ConfigError(f"{shown(folder)} holds no results; give the --out of `ava-detect annotate`")
+        videos = open_run(folder, allow_empty=True).videos
         return ResultsStatus(len(videos), 0, 0, 0, None, 0.0, None, (), (), ())
     done: list[VideoRecord] = []
     broken: list[str] = []

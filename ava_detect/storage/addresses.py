@@ -12,14 +12,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
-
-import fsspec
-from fsspec import AbstractFileSystem
 
 from ava_detect.environment import pip_line
 from ava_detect.errors import ConfigError, MissingDependencyError, shown
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 # The bounds keep the search linear in texts of any length and content.
@@ -121,6 +121,8 @@ class Address:
             MissingDependencyError: If the package for the scheme is not installed.
             ConfigError: If the scheme is unknown.
         """
+        import fsspec  # slow to import, and every command knows addresses
+
         scheme = self.url.partition("://")[0].lower()
         try:
             # Without fsspec's cache of listings, files that another process has just written are seen.
@@ -176,6 +178,8 @@ def _without_query(match: re.Match[str]) -> str:
 
 
 def _known_secrets() -> Iterator[str]:
+    import fsspec  # slow to import, and every command knows addresses
+
     yield from _secrets_in(os.environ)
     yield from _secrets_in(fsspec.config.conf)
 

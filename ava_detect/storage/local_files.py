@@ -1,4 +1,4 @@
-"""Atomic writing of local files, removal of unfinished ones, and file hashes.
+"""Atomic writing of local files, and removal of unfinished ones.
 
 A file is written under a temporary name in its target's folder and then renamed, so a target is complete or absent.
 Symbolic links are followed: the file that a link leads to is replaced, never the link. What is no regular file (a
@@ -20,7 +20,6 @@ from pathlib import Path
 from threading import get_ident
 from typing import IO
 
-from ava_detect.errors import require_file
 from ava_detect.storage.scratch import scratch_folder
 
 TEMPORARY_MARK = ".unfinished-"
@@ -268,20 +267,3 @@ def _is_running(process: int) -> bool:
         # The process exists but belongs to another user.
         return True
     return True
-
-
-def sha256_of(path: str | Path) -> str:
-    """Compute the SHA-256 of a file.
-
-    Args:
-        path: The file, read in blocks.
-
-    Returns:
-        64 hexadecimal digits.
-
-    Raises:
-        OSError: The file cannot be read, or is a pipe or a device, which may have no end.
-    """
-    require_file(path)
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,15 +8,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
-
-from fsspec import AbstractFileSystem
 
 from ava_detect.errors import require_file
 from ava_detect.storage.addresses import Address
 from ava_detect.storage.local_files import TEMPORARY_MARK, atomic_path
 from ava_detect.storage.retry import with_retries
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 _MAX_SMALL_BYTES = 1 << 28
 _KEYS_PER_PAGE = 1000  # the maximum of S3's ListObjectsV2

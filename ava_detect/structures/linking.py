@@ -253,6 +253,8 @@ class Linker:
 
 def _best_pairs(scores: Float64Array) -> dict[int, int]:
     """Match tracks to boxes, ``scores`` ``[T, N]``: box -> track, of the pairs above 0 with the greatest total."""
+    if not scores.any():
+        return {}
     from scipy.optimize import linear_sum_assignment  # slow to import: a fifth of a second where nothing is linked
 
     tracks, boxes = linear_sum_assignment(scores, maximize=True)

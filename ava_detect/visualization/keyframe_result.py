@@ -106,7 +106,7 @@ class KeyframeResult(ActionDetections):
         from ava_detect.formats.jsonl import keyframe_to_json
 
         names = {action.id: action.name for action in self.label_map}
-        values = keyframe_to_json(self, names, min_score=self.listed_from(min_score))
+        values = keyframe_to_json(self, names, self.action_scores >= self.listed_from(min_score))
         return values | ({"note": self.note} if self.note else {})
 
     def to_supervision(self, size: tuple[int, int] | None = None) -> Detections:
@@ -237,7 +237,7 @@ def keyframes_to_pandas(
     if wide:
         return person_frame(keyframes, label_map, min_score=least[0] if least else 0.0)
     return action_frame(
-        keyframe_to_table(keyframe, keyframe.label_map, min_score=score)
+        keyframe_to_table(keyframe, keyframe.label_map, keyframe.action_scores >= score)
         for keyframe, score in zip(keyframes, least, strict=True)
     )
 

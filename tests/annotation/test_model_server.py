@@ -17,7 +17,7 @@ from ava_detect.annotation.model_server import ModelServer, RemoteScorer
 from ava_detect.annotation.settings import AnnotateSettings
 from ava_detect.config import load_config
 from ava_detect.errors import ConfigError
-from ava_detect.storage.local_files import sha256_of
+from ava_detect.storage.file_hashes import sha256_of
 from ava_detect.structures import Clip, PersonBoxes
 
 pytestmark = pytest.mark.usefixtures("warm_workers")

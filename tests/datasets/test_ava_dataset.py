@@ -175,7 +175,7 @@ def test_the_columns_are_those_of_the_label_map(world):
 def test_missing_videos_are_named_before_the_first_sample(world, tmp_path):
     truth = tmp_path / "gt.csv"
     truth.write_text(TRUTH + "".join(f"gone_{i},1,0,0,1,1,12,0\n" for i in range(5)))
-    with pytest.raises(VideoError, match=r"5 of the 7 videos .* are not there: gone_0, gone_1, gone_2 and 2 more"):
+    with pytest.raises(VideoError, match=r"5 of the 7 .* gone_0, gone_1, gone_2 and 2 more.*\(listed in .*csv\)"):
         build_dataset(config_of(world, split={"annotations": str(truth)}), "train", training=True)
 
 

@@ -140,7 +140,7 @@ def test_a_wrong_list_is_named_with_its_line(tmp_path, text, message):
 
 def test_missing_files_and_folders_of_frames(tmp_path, videos, kinetics):
     (tmp_path / "list.csv").write_text("a b/long.mp4 1\ngone.mp4 1\n")
-    with pytest.raises(VideoError, match=r"1 of 2 listed videos are not there: .*gone\.mp4"):
+    with pytest.raises(VideoError, match=r"1 of 2 listed videos are not there: .*gone\.mp4.*\(listed in .*list\.csv\)"):
         build_dataset(config_of("kinetics", tmp_path / "list.csv", videos=videos), "train", training=True)
     with pytest.raises(ConfigError, match="names video files"):
         build_dataset(config_of("kinetics", kinetics, frames=videos), "train", training=True)

@@ -65,7 +65,8 @@ def test_lists_of_names_of_any_kind():
 
 
 def test_actors_are_of_the_chosen_classes_inside_the_frame_best_first():
-    found = [[0, 0, 10, 10], [5, 5, 70, 30], [1, 1, 2, 2], [3, 3, 9, 9]], [0.5, 0.75, 0.25, 0.9], [1, 1, 1, 0]
+    corners = [[0, 0, 10, 10], [5, 5, 70, 30], [1, 1, 2, 2], [3, 3, 9, 9], [40, 0, 50, 10]]
+    found = corners, [0.5, 0.75, 0.25, 0.9, 0.9], [1, 1, 1, 0, 1]
     actors = select_actors(found, (1,), 0.5, IMAGE)
     assert actors.boxes_xyxy.tolist() == [[5, 5, 40, 20], [0, 0, 10, 10]]
     assert actors.scores.tolist() == [0.75, 0.5]

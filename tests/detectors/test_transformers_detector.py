@@ -120,6 +120,11 @@ def test_boxes_are_those_of_its_own_post_processing(library, folders, frames, na
     assert num_found > 10
 
 
+def test_a_folder_is_read_without_a_word(folders, capfd):
+    build_detector(f"transformers:{folders['yolos']}")
+    assert capfd.readouterr() == ("", "")
+
+
 def test_person_is_the_default_and_names_are_the_models_own(library, folders, frames):
     spec = f"transformers:{folders['rtdetr']}"
     [by_default, by_name] = [

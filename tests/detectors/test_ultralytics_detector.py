@@ -140,6 +140,7 @@ def test_without_a_network_the_file_and_its_place_are_named(library, tmp_path, m
         raise ConnectionError("❌ no network")
 
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(library.SETTINGS, "weights_dir", str(tmp_path / "w"))
     monkeypatch.setattr("ultralytics.utils.downloads.safe_download", refuse)
     with pytest.raises(DetectorError, match=r"could not download yolo12n\.pt \(no network\); get it .* put it into /"):
         build_detector("ultralytics:yolo12n.pt")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from ava_detect.formats.arrow_files import native_copy
+from ava_detect.formats.arrow_files import native_copy, number_column, text_column
 
 
 @pytest.mark.parametrize(
@@ -21,3 +22,26 @@ def test_a_copy_does_not_hold_its_source():
     source += b"more"  # a bytearray whose memory is in use cannot be resized
     source[:] = bytes(len(source))
     assert copy.read() == b"one,two"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.arange(7, dtype=np.int64)[::2],
+        np.array([], np.float32),
+        np.array([1.5, -0.0], np.float64),
+        np.arange(6, dtype=np.int32).reshape(2, 3)[:, 1],
+    ],
+)
+def test_a_column_of_numbers_is_that_of_pyarrow(values):
+    column = number_column(values)
+    column.validate(full=True)
+    assert column.equals(pa.array(values)) and column.type == pa.array(values).type
+
+
+@pytest.mark.parametrize("texts", [["a", "b", "a", None, "ä"] * 3, [], [None, None], ["x"] * 9, ["", "y"]])
+def test_a_column_of_texts_is_that_of_pyarrow(texts):
+    column = text_column(texts)
+    column.validate(full=True)
+    expected = pa.array(texts, pa.dictionary(pa.int32(), pa.string()))
+    assert column.type == expected.type and column.equals(expected) and column.null_count == expected.null_count

@@ -135,9 +135,9 @@ def test_parquet_is_written_in_groups_and_says_its_note(tmp_path):
 
 def test_one_pass_fills_every_format_alike(tmp_path):
     with results_writer(
-        tmp_path, "a.b", ("csv", "jsonl", "parquet"), THREE, start_seconds=900, min_score=0.2, note="untrained"
+        tmp_path, "a.b", ("csv", "jsonl", "parquet"), THREE, start_seconds=900, note="untrained"
     ) as write:
-        write(keyframe())
+        write(keyframe(), keyframe().action_scores >= 0.2)
         write(no_people(2.0))
         assert all(path.name.startswith(".unfinished-") for path in tmp_path.iterdir())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.b.csv", "a.b.jsonl", "a.b.parquet"]

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from concurrency import wait_until
 from fixed_detector import FixedDetector
 from networks import lively_model, torch_threads
 from tolerances import AVERAGED_SCORES, BOX_FRACTIONS, FP32_SCORES, GPU_SCORES
@@ -17,7 +18,7 @@ from ava_detect.config import Config
 from ava_detect.config.build import build_model
 from ava_detect.errors import ConfigError, DetectorError, VideoError
 from ava_detect.inference.pipeline import Pipeline
-from ava_detect.inference.scorer import Scorer
+from ava_detect.inference.scorer import PlannedScorer, Scorer
 from ava_detect.structures import ClipSettings
 from ava_detect.structures.labels import LabelMap
 from ava_detect.video.reader import DecodedFrame
@@ -50,6 +51,27 @@ def calls_at_once(request):
 
 def scores_by_second(run) -> dict[float, np.ndarray]:
     return {keyframe.timestamp_seconds: keyframe.action_scores for keyframe in run}
+
+
+def test_a_run_that_starts_before_its_network_gives_the_same(video, model):
+    expected = scores_by_second(Pipeline(FixedDetector(*PEOPLE), model)(video))
+    scorer = Scorer(model)
+    planned = PlannedScorer(scorer.clip_settings, scorer.num_actions, scorer.clips_per_batch)
+    pipeline = Pipeline(FixedDetector(*PEOPLE), planned)
+    run = pipeline(video)
+    run.start()
+    wait_until(lambda: run.seconds["detect"] > 0)
+    pipeline.scorer = scorer
+    assert all(np.array_equal(scores, expected[second]) for second, scores in scores_by_second(run).items())
+    assert run.num_keyframes == len(expected)
+
+
+def test_a_run_that_starts_and_is_not_wanted_ends_its_threads(video, model):
+    before = threading.active_count()
+    run = Pipeline(FixedDetector(*PEOPLE), model)(video)
+    run.start()
+    run.close()
+    assert threading.active_count() <= before
 
 
 def test_people_with_low_scores_are_left_out_unless_they_continue_a_track(video, model):

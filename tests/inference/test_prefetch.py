@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 from concurrency import wait_until
 
-from ava_detect.inference.prefetch import ordered_map, prefetch
+from ava_detect.inference.prefetch import ordered_map, prefetch, start_prefetch
 
 
 def counting(made, end=10**9, closed=None):
@@ -64,6 +64,17 @@ def test_nothing_starts_before_it_is_asked_for():
     made, before = [], threading.active_count()
     prefetch(counting(made), 2).close()
     assert made == [] and threading.active_count() <= before
+
+
+def test_a_started_prefetch_runs_before_it_is_asked_and_ends_unasked():
+    made, before = [], threading.active_count()
+    items = start_prefetch(counting(made), 2)
+    wait_until(lambda: len(made) == 2)
+    assert next(items) == 0
+    items.close()
+    unasked = start_prefetch(counting([]), 2)
+    unasked.close()
+    assert threading.active_count() <= before
 
 
 def test_two_chained_prefetches_end_together():

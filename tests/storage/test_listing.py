@@ -41,7 +41,7 @@ class Pages:
 
 def test_a_prefix_of_any_size_is_never_held(monkeypatch):
     store = Pages(30_000)
-    monkeypatch.setattr("ava_detect.storage.addresses.fsspec.url_to_fs", lambda url, **more: (store, "bucket/videos"))
+    monkeypatch.setattr("fsspec.url_to_fs", lambda url, **more: (store, "bucket/videos"))
     videos = stream_videos(["s3://bucket/videos"])
     assert [video.video_id for video in islice(videos, 3)] == ["00000000", "00000001", "00000002"]
     assert len(store.requests) == 1

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import resource
 import signal
@@ -18,7 +17,6 @@ from ava_detect.storage.local_files import (
     atomic_path,
     is_standard_output,
     remove_stale_temporaries,
-    sha256_of,
     write_text_atomic,
 )
 
@@ -225,20 +223,9 @@ def test_a_file_that_is_protected_from_writing_is_not_replaced(tmp_path):
         write_text_atomic(tmp_path / "a.txt", "x")
 
 
-def test_sha256(tmp_path):
-    (tmp_path / "a").write_bytes(b"abc")
-    assert sha256_of(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
-
-
 def test_a_full_disk_is_found_in_the_text_of_a_library_in_rust(tmp_path):
     with pytest.raises(OSError, match="No space left on device") as caught, atomic_path(tmp_path / "w.safetensors"):
         raise RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)")
     assert caught.value.filename == str(tmp_path / "w.safetensors")
     with pytest.raises(RuntimeError), atomic_path(tmp_path / "w.safetensors"):
         raise RuntimeError("I/O error: no such file (os error 2)")
-
-
-def test_a_pipe_has_no_hash(tmp_path):
-    os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(OSError, match="it is a pipe, not a file"):
-        sha256_of(tmp_path / "pipe")

@@ -137,7 +137,7 @@ def test_a_store_whose_package_is_missing_says_which(monkeypatch):
     def missing(*args, **more):
         raise ImportError("no such module")
 
-    monkeypatch.setattr("ava_detect.storage.addresses.fsspec.url_to_fs", missing)
+    monkeypatch.setattr("fsspec.url_to_fs", missing)
     with pytest.raises(MissingDependencyError, match=r"gs:// is not installed \(.*pip install gcsfs\)"):
         list(stream_videos(["gs://bucket/videos"]))
 

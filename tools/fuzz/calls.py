@@ -98,6 +98,18 @@ CALLS: Sequence[Call] = (
          "--ground-truth {truth.csv} --detections {found.csv} --detections {found.parquet} --json {>result.json}"),
     Call("evaluate", "--ground-truth {boxes.json} --detections {found.csv}", code=None),
     Call(
+        "calibrate",
+        "--detections {found.csv} --ground-truth {truth.csv} --exclude {excluded.csv} --subset {subset.txt} "
+        "--label-map {labels.pbtxt} --min-positives 1 --out {>calibration.json} --report {>report}",
+        cost=2,
+    ),
+    Call("calibrate", "--detections {found.csv} --ground-truth {truth.csv} --check {calibration.json}"),
+    Call("annotate",
+         "{movie_000.mp4} --out {>results} --weights demo --boxes {boxes.csv} --thresholds {calibration.json} "
+         "--calibration {calibration.json} --top 3", cost=4),
+    Call("annotate", "{movie_000.mp4} --out {>results} --weights demo --boxes {boxes.csv} --thresholds {limits.csv}",
+         cost=4),
+    Call(
         "benchmark",
         "--weights demo --videos {videos} --ground-truth {truth.csv} --boxes ground-truth --exclude {excluded.csv} "
         "--label-map {labels.pbtxt} --out {>measured}",

@@ -57,6 +57,8 @@ class GoodInputs:
             "labels.pbtxt": lambda path: _copy(self.part("world") / "label_map.pbtxt", path),
             "excluded.csv": lambda path: _write(path, "movie_000,0002\nmovie_001,0002\n"),
             "subset.txt": lambda path: _write(path, "movie_000\nmovie_001\n"),
+            "limits.csv": lambda path: _write(path, "id,threshold\n12,0.3\n69,\ndefault,0.1\n"),
+            "calibration.json": self._make_calibration,
             "results": self._make_results,
             "dataset": self._make_dataset,
             "found.csv": self._make_found,
@@ -99,6 +101,11 @@ class GoodInputs:
     def _make_world(self, path: Path) -> None:
         _call("data", "synthesize", "--out", path, "--videos", 2, "--seed", self._seed, "--seconds", 3,
               "--width", 128, "--height", 72, "--fps", 10)  # fmt: skip
+
+    def _make_calibration(self, path: Path) -> None:
+        found, truth = self.part("found.csv"), self.part("truth.csv")
+        _call("calibrate", "--detections", found, "--ground-truth", truth, "--min-positives", 1, "--out", path,
+              "--quiet")  # fmt: skip
 
     def _make_results(self, path: Path) -> None:
         videos = self.part("videos")

@@ -12,7 +12,7 @@ from ava_detect.models.weights.checkpoint_settings import CheckpointSettings
 from ava_detect.models.weights.key_map import FAMILIES, recognise
 from ava_detect.models.weights.loading import our_names
 from ava_detect.models.weights.reading import WeightsFile, impossible_numbers, read_weights_file
-from ava_detect.storage.local_files import sha256_of
+from ava_detect.storage.file_hashes import sha256_of
 
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 _MAX_NAMES = 5  # in a printed row

@@ -20,7 +20,7 @@ from weights_files import write_caffe2
 
 from ava_detect.errors import WeightsError
 from ava_detect.models.weights import convert, inspect_file, save_weights
-from ava_detect.storage.local_files import sha256_of
+from ava_detect.storage.file_hashes import sha256_of
 
 
 @pytest.fixture(scope="module", params=["pyslowfast", "caffe2", "ours", "old format"])
