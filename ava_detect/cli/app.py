@@ -43,9 +43,9 @@ _NAME = "ava-detect"
 
 class _Commands(Group):
     examples = (
-        "ava-detect annotate video.mp4 --out results",
-        "ava-detect visualize results --out page",
-        "ava-detect evaluate --ground-truth truth.csv --detections results/video.csv",
+        "ava-detect annotate video.mp4",
+        "ava-detect visualize ava_results --out page",
+        "ava-detect evaluate --ground-truth gt.csv --detections ava_results/video.csv",
     )
 
 
