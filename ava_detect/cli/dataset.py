@@ -99,7 +99,7 @@ def _print_status(found: ResultsStatus) -> None:
         done = f"{found.num_done:,} of {counted(found.num_videos, 'video')}"
     failed = f", {found.num_failed:,} failed" if found.num_failed else ""
     say(f"{done} done, {found.num_damaged:,} of them damaged{failed}")
-    if found.videos_per_minute:
+    if found.videos_per_minute and found.num_videos != found.num_done + found.num_failed:
         left = "" if found.seconds_left is None else f", {timedelta(seconds=round(found.seconds_left))} left"
         say(f"{found.videos_per_minute:.1f} videos a minute of late{left}")
     for run in found.runs:
