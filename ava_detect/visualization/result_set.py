@@ -127,7 +127,7 @@ class ResultSet:
     def _example(self) -> VideoResult | None:
         """The first video with people, if one of the first few has any; else the first."""
         videos = list(islice(self, _MAX_EXAMPLES))
-        return next((video for video in videos if video.num_people), videos[0] if videos else None)
+        return next((video for video in videos if video.num_boxes), videos[0] if videos else None)
 
     def __getitem__(self, video: str | int) -> VideoResult:
         """Return one video, by its name or by its position."""
