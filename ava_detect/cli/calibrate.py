@@ -13,6 +13,8 @@ import typer
 
 from ava_detect.cli import options
 from ava_detect.cli.console import complain, in_flags, results_beside, say, say_table
+from ava_detect.cli.next_step import file_word, say_next
+from ava_detect.cli.progress import progress_bar, show_stage
 from ava_detect.errors import ConfigError
 from ava_detect.storage.outputs import begins_with, check_output, check_output_folder
 
@@ -123,7 +125,7 @@ def calibrate(
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Find the score of each class from which to believe it, and turn scores into probabilities."""
+    """Find each class's best threshold, and turn scores into probabilities."""
     from ava_detect.evaluation.calibrate import CalibrationOptions, calibrate_files, measure_files
     from ava_detect.evaluation.calibration import FILE_START, Calibration
 
@@ -149,10 +151,12 @@ def calibrate(
     results_beside(target)
     known = None if check is None else Calibration.load(check)
     evaluation, classes = _evaluation(source, truth, known, (label_map, exclude, iou, subset, start_seconds))
-    if known is None:
-        fitted = calibrate_files(truth, source.files, evaluation, fit, weights_sha256=source.weights_sha256)
-    else:
-        fitted = measure_files(known, truth, source.files, evaluation)
+    with progress_bar(show=not quiet) as on_progress:
+        show_stage(on_progress, "matching with the ground truth")
+        if known is None:
+            fitted = calibrate_files(truth, source.files, evaluation, fit, weights_sha256=source.weights_sha256)
+        else:
+            fitted = measure_files(known, truth, source.files, evaluation)
     if target is not None:
         fitted.calibration.save(target)
     page = None if report is None else _write_report(report, fitted, truth, source)
@@ -165,6 +169,8 @@ def calibrate(
                 say(text)
     for warning in (*_filter_warnings(source), *fitted.warnings):
         complain(warning)
+    if target is not None and not (as_json or quiet):
+        say_next("Use the thresholds", "annotate", "video.mp4", "--thresholds", file_word(target))
 
 
 def _target(out: Path | None, beside: Path | None, check: Path | None) -> Path | None:

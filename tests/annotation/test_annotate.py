@@ -29,6 +29,7 @@ from ava_detect.formats.writers import DEFAULT_FORMATS
 from ava_detect.models.network_options import resolve_device, resolve_precision
 from ava_detect.models.weights.converting import save_weights
 from ava_detect.models.zoo import UNTRAINED_NOTE
+from ava_detect.results.progress_note import PROGRESS_NOTE
 from ava_detect.storage.local_files import TEMPORARY_MARK
 from ava_detect.structures.labels import LabelMap
 from ava_detect.structures.progress import Progress
@@ -55,7 +56,11 @@ def run(work, *sources, out="out", **settings):
 
 def results(out) -> dict[str, bytes]:
     """Every result file's bytes, without the files that hold times and paths."""
-    return {p.name: p.read_bytes() for p in sorted(out.iterdir()) if p.name not in ("summary.json", "manifest.jsonl")}
+    return {
+        p.name: p.read_bytes()
+        for p in sorted(out.iterdir())
+        if p.name not in ("summary.json", "manifest.jsonl", PROGRESS_NOTE)
+    }
 
 
 def test_a_folder_becomes_rows_and_a_summary(work):
@@ -207,7 +212,7 @@ def test_ctrl_c_ends_every_process_quietly(work, workers):
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 1
     assert errors == "ava-detect: interrupted; finished videos are whole, and the same command goes on from here\n"
-    assert sorted(path.name for path in (work / "out").iterdir()) == ["manifest.jsonl", "summary.json"]
+    assert sorted(path.name for path in (work / "out").iterdir()) == ["manifest.jsonl", PROGRESS_NOTE, "summary.json"]
     assert json.loads((work / "out" / "summary.json").read_text())["interrupted"]
 
 
