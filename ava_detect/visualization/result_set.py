@@ -8,12 +8,12 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ava_detect.errors import AvaDetectError, shown, suggestion
+from ava_detect.errors import AvaDetectError, counted, shown, suggestion
 from ava_detect.results.saved import ReadOptions, SavedResults
 from ava_detect.results.source import open_source
 from ava_detect.storage.addresses import Address
 from ava_detect.structures import Frame
-from ava_detect.visualization.keyframe_result import KeyframeResult, RGBImage, counted
+from ava_detect.visualization.keyframe_result import KeyframeResult, RGBImage
 from ava_detect.visualization.video_result import VideoResult
 
 if TYPE_CHECKING:

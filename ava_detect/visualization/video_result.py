@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from ava_detect.errors import AvaDetectError, shown
+from ava_detect.errors import AvaDetectError, counted, shown
 from ava_detect.storage.addresses import Address
 from ava_detect.structures import Frame
 from ava_detect.structures.labels import LabelMap
@@ -20,7 +20,6 @@ from ava_detect.visualization.keyframe_result import (
     DRAWN_SCORE,
     KeyframeResult,
     RGBImage,
-    counted,
     keyframes_to_pandas,
     require_source,
 )

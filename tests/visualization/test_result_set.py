@@ -50,9 +50,9 @@ def folder(tmp_path_factory) -> Path:
     for video_id in ("a", "empty"):
         video = write_numbered_video(folder / f"{video_id}.mp4", constant_rate(70, 30), width=160, height=96)
         found = keyframes_of(video_id) if video_id == "a" else [ActionDetections.empty(video_id, 0.0)]
-        with results_writer(out, video_id, FORMATS, LabelMap.ava(), start_seconds=900, min_score=0.2, note=NOTE) as w:
+        with results_writer(out, video_id, FORMATS, LabelMap.ava(), start_seconds=900, note=NOTE) as w:
             for keyframe in found:
-                w(keyframe)
+                w(keyframe, keyframe.action_scores >= 0.2)
         record = VideoRecord(video_id, str(video), "done", outputs=tuple(f"{video_id}.{name}" for name in FORMATS))
         manifest.add(record)
         records.append(asdict(record))
