@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -87,14 +88,14 @@ def calibrate(
         ),
     ] = 0,
     min_positives: Annotated[
-        int,
+        int | None,
         typer.Option(
             parser=options.number(1, 10**9, whole=True),
             metavar="N",
-            help="Classes with fewer true positives get what all classes together get.",
+            help="Classes with fewer true positives (30) get what all classes together get.",
             rich_help_panel=options.SCORES,
         ),
-    ] = 10,
+    ] = None,
     start_seconds: options.ResultsStart = None,
     label_map: Annotated[
         Path | None,
@@ -128,7 +129,9 @@ def calibrate(
     from ava_detect.evaluation.calibrate import CalibrationOptions, calibrate_files, measure_files
     from ava_detect.evaluation.calibration import FILE_START, Calibration
 
-    fit = CalibrationOptions(method, precision, min_positives, folds)
+    fit = CalibrationOptions(method, precision, folds=folds)
+    if min_positives is not None:
+        fit = replace(fit, min_positives=min_positives)
     target = _target(out, beside, check)
     source = _source(detections)
     truth = ground_truth or source.ground_truth
@@ -186,8 +189,6 @@ def _target(out: Path | None, beside: Path | None, check: Path | None) -> Path |
 
 def _source(detections: Sequence[Path]) -> DetectionFiles:
     """The files of all ``detections``."""
-    from dataclasses import replace
-
     from ava_detect.results.detection_files import detection_files
 
     first, *others = map(detection_files, detections)

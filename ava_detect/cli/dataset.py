@@ -14,7 +14,7 @@ from ava_detect.cli import options
 from ava_detect.cli.console import complain, results_beside, say
 from ava_detect.cli.next_step import file_word, say_next
 from ava_detect.cli.progress import progress_bar
-from ava_detect.errors import counted
+from ava_detect.errors import ConfigError, counted, shown
 from ava_detect.storage.addresses import without_secrets
 from ava_detect.storage.local_files import is_stream
 
@@ -47,6 +47,8 @@ def collect(
 ) -> None:
     """Make one csv, or one page, of the results of many videos."""
     if is_csv := out.name.endswith((".csv", ".csv.gz")) or is_stream(out):
+        if videos is not None:
+            raise ConfigError(f"`videos` is for the page, and `out`, {shown(out)}, gets a csv; leave one of them out")
         results_beside(out)
     with progress_bar(show=not quiet) as on_progress:
         if is_csv:

@@ -263,9 +263,9 @@ def test_what_a_folder_passes_over_is_said_on_the_command_line(work, run_cli):
     call = ("annotate", videos, "--out", videos / "out", *options(work))
     code, _, error = run_cli(*call)
     assert (code, error) == (0, f"ava-detect: {videos}: passed over 1 file of macOS's own data (._one.mp4)\n")
-    shutil.copy(videos / "two.mp4", videos / "out" / "two.annotated.mp4")
+    shutil.copy(videos / "two.mp4", videos / "out" / "copy.mp4")
     code, _, error = run_cli(*call)
-    drawn = videos / "out" / "two.annotated.mp4"
+    drawn = videos / "out" / "copy.mp4"
     assert code == 0
     assert f"(._one.mp4) and 1 file inside --out, where results are written ({drawn})\n" in error
     assert "Warning" not in error
