@@ -145,7 +145,7 @@ def command_of(words: list[str]) -> tuple[typer.core.TyperCommand | typer.core.T
     called = whole_command()
     for word in words:
         commands = getattr(called, "commands", None)
-        if commands is None or not re.fullmatch(r"[a-z-]+", word):
+        if commands is None or not re.fullmatch(r"[a-z][a-z-]*", word):
             break
         assert word in commands, f"there is no command {word!r}"
         called = commands[word]

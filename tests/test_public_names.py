@@ -45,7 +45,7 @@ STABLE = {
 }
 
 # What annotations name of libraries that are imported only when a value is made.
-LOADED_WHEN_NEEDED = {"pd": pandas, "Image": PIL.Image.Image, "Detections": object}
+LOADED_WHEN_NEEDED = {"pd": pandas, "Image": PIL.Image.Image, "Detections": object, "AbstractFileSystem": object}
 
 
 def test_the_public_names():

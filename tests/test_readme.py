@@ -16,6 +16,8 @@ from videos import constant_rate, write_numbered_video
 from weights_files import write_family
 
 from ava_detect.config.build import build_model
+from ava_detect.datasets.synthetic.world import WorldSettings, write_world
+from ava_detect.errors import AvaDetectWarning
 from ava_detect.formats.ava_csv import AvaTable, write_ava_table
 from ava_detect.models.network_options import resolve_device
 from ava_detect.models.zoo import cached_path
@@ -86,9 +88,20 @@ def test_a_command_runs_in_a_shell(folder_of_readme):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("program", blocks("python"))
-def test_every_program_runs(folder_of_readme, program, monkeypatch):
+def test_every_program_prints_what_stands_below_it(folder_of_readme, program, monkeypatch, capsys):
+    """Scores may differ in their last digits from processor to processor."""
+    write_world(folder_of_readme / "world_of_python", WorldSettings(seed=28, seconds=3))
+    (folder_of_readme / "world_of_python/videos/movie_000.mp4").rename(folder_of_readme / "movie.mp4")
     monkeypatch.chdir(folder_of_readme)
-    exec(compile(program, "README.md", "exec"), {"__name__": "__main__"})
+    with pytest.warns(AvaDetectWarning, match="demo weights"):
+        exec(compile(program, "README.md", "exec"), {"__name__": "__main__"})
+    text = re.search(re.escape(f"{program}```") + r"\n\n```text\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    assert text is not None
+    for line, shown in zip(capsys.readouterr().out.splitlines(), text[1].splitlines(), strict=True):
+        *words, score = line.split()
+        *shown_words, shown_score = shown.split()
+        assert words == shown_words
+        assert score == shown_score or float(score) == pytest.approx(float(shown_score), abs=0.01)
 
 
 def test_the_first_screen_has_both_commands():

@@ -8,24 +8,24 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 from ava_detect.annotation.engines.base import Engine, Outcome, ServiceFactory, WorkFactory
 from ava_detect.annotation.engines.settings import build_engine
 from ava_detect.annotation.model_server import ModelServer
 from ava_detect.annotation.preflight import check_network
+from ava_detect.annotation.progress_notes import progress_notes
 from ava_detect.annotation.settings import AnnotateSettings, RunOptions
 from ava_detect.annotation.summary import AnnotateSummary
 from ava_detect.annotation.video_worker import DatasetTask, IntoDataset, VideoWork
 from ava_detect.environment import versions
-from ava_detect.errors import AvaDetectError, StoreError
 from ava_detect.models.zoo import is_file
 from ava_detect.results.dataset import FinishedVideos, ResultsDataset
 from ava_detect.results.manifest import Totals, VideoRecord, failed_record
+from ava_detect.results.progress_note import NoteState, ProgressNote
 from ava_detect.storage.addresses import Address
 from ava_detect.structures.progress import OnProgress, Progress, VideoPosition
 from ava_detect.video.source_stream import stream_videos
@@ -124,21 +124,21 @@ class RunState:
         )
         self._on_progress(progress)
 
-    def note(self, state: str) -> dict[str, Any]:
-        """Return the progress note of the run as JSON values.
+    def note(self, state: NoteState) -> ProgressNote:
+        """Return the progress note of the run.
 
         Args:
-            state: ``running``, ``finished``, ``interrupted`` or ``failed``.
+            state: The state of the run.
         """
-        return {
-            "state": state,
-            "started": self._started,
-            "updated": time.time(),
-            "videos": self.num_listed if self.all_listed else None,
-            "before": self.num_before,
-            "done": self.totals.done + self.totals.damaged,
-            "failed": self.totals.failed,
-        }
+        return ProgressNote(
+            state,
+            self._started,
+            time.time(),
+            self.num_listed if self.all_listed else None,
+            self.num_before,
+            self.totals.done + self.totals.damaged,
+            self.totals.failed,
+        )
 
 
 def annotate_dataset(
@@ -224,7 +224,8 @@ def run_tasks(
     state = RunState(results, on_progress)
     finished, damaged = results.finished(), results.problem_keys()["damaged"]
     tasks = _tasks(sources, results, finished, damaged, state)
-    with _progress_notes(results, state):
+    run_id = uuid4().hex[:12]
+    with progress_notes(lambda note: results.put_progress(run_id, note), state):
         try:
             with closing(engine.run(work, tasks, state.heartbeat, server)) as outcomes:
                 for outcome in outcomes:
@@ -263,33 +264,3 @@ def _tasks(
         else:
             state.found_finished(results.problem("damaged", key) if key in damaged else None)
     state.listed()
-
-
-@contextmanager
-def _progress_notes(results: ResultsDataset, run: RunState) -> Iterator[None]:
-    """Write the run's progress beside its results, every few seconds and at its end."""
-    run_id, over = uuid4().hex[:12], threading.Event()
-    results.put_progress(run_id, run.note("running"))
-
-    def keep_writing() -> None:
-        while not over.wait(_SECONDS_BETWEEN_NOTES):
-            try:
-                results.put_progress(run_id, run.note("running"))
-            except (AvaDetectError, OSError):
-                # A late note is no reason to end the run; results that cannot be written raise by themselves.
-                continue
-
-    thread = threading.Thread(target=keep_writing, daemon=True)
-    thread.start()
-    state = "failed"
-    try:
-        yield
-        state = "interrupted" if run.interrupted else "finished"
-    finally:
-        over.set()
-        thread.join()
-        try:
-            results.put_progress(run_id, run.note(state))
-        except StoreError:
-            if state == "finished":
-                raise

@@ -5,9 +5,11 @@ A video that fails is recorded and the others go on.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from ava_detect.annotation.engines.worker_count import sensible_workers
 from ava_detect.annotation.head_start import give_head_start
 from ava_detect.annotation.model_server import ModelServer
 from ava_detect.annotation.preflight import NetworkFacts, check_network, facts_of
+from ava_detect.annotation.progress_notes import progress_notes
 from ava_detect.annotation.settings import AnnotateSettings, RunOptions
 from ava_detect.annotation.summary import AnnotateSummary
 from ava_detect.annotation.video_worker import IntoFolder, VideoWork
@@ -32,6 +35,7 @@ from ava_detect.results.manifest import (
     file_state,
     write_summary,
 )
+from ava_detect.results.progress_note import PROGRESS_NOTE, NoteState, ProgressNote, put_progress_note
 from ava_detect.storage.addresses import address_of, is_address
 from ava_detect.storage.file_names import DRAWN_SUFFIX, MANIFEST, safe_name
 from ava_detect.storage.local_files import remove_stale_temporaries, temporary_name
@@ -39,6 +43,8 @@ from ava_detect.storage.outputs import check_output_folder
 from ava_detect.structures.progress import Progress, VideoPosition
 from ava_detect.video.source_stream import is_list, stream_videos
 from ava_detect.video.sources import SourceVideo, find_videos
+
+_MAX_PROBLEMS_NOTED = 20
 
 
 def annotate_folder(
@@ -88,6 +94,7 @@ def annotate_folder(
         _make_writable(out)
         manifest = Manifest(out, local.fingerprint(weights), resume=run.resume)
         folder_run = _FolderRun(videos, manifest, run)
+        ends.enter_context(progress_notes(partial(put_progress_note, out), folder_run))
         try:
             if in_this_process:
                 for video in folder_run.waiting:
@@ -103,8 +110,8 @@ def annotate_folder(
                         folder_run.finish(record)
         except KeyboardInterrupt:
             folder_run.interrupted = True
-    summary = folder_run.summary(weights, local.note)
-    write_summary(out, summary.to_json())
+        summary = folder_run.summary(weights, local.note)
+        write_summary(out, summary.to_json())
     return summary
 
 
@@ -114,6 +121,7 @@ class _FolderRun:
     def __init__(self, videos: Sequence[SourceVideo], manifest: Manifest, run: RunOptions) -> None:
         self._videos, self._manifest, self._run = videos, manifest, run
         self._finished: dict[str, VideoRecord] = {}
+        self._started = time.time()
         self._num_failed = 0
         self.num_before = 0
         self.interrupted = False
@@ -158,6 +166,20 @@ class _FolderRun:
             stage=stage,
         )
         self._run.report(progress)
+
+    def note(self, state: NoteState) -> ProgressNote:
+        """Return the progress note of the run, for ``ava-detect status``."""
+        problems = [record.message for record in list(self._finished.values()) if record.status == "failed"]
+        return ProgressNote(
+            state,
+            self._started,
+            time.time(),
+            len(self._videos),
+            self.num_before,
+            len(self._finished) - self.num_before - self._num_failed,
+            self._num_failed,
+            tuple(problems[:_MAX_PROBLEMS_NOTED]),
+        )
 
     def summary(self, weights: dict[str, Any], note: str) -> AnnotateSummary:
         """The outcome so far, with the videos in the order of the sources."""
@@ -216,7 +238,9 @@ def _check_free(out: Path, videos: Sequence[SourceVideo], settings: AnnotateSett
         "calibration": None if settings.calibration is None else settings.calibration.path or None,
     }
     is_run = (out / MANIFEST).is_file()
-    check_output_folder(out, [*names, MANIFEST, SUMMARY], inputs, is_own=lambda path: is_run, overwrite=None)
+    check_output_folder(
+        out, [*names, MANIFEST, SUMMARY, PROGRESS_NOTE], inputs, is_own=lambda path: is_run, overwrite=None
+    )
 
 
 def _make_writable(out: Path) -> None:

@@ -44,7 +44,7 @@ _NAME = "ava-detect"
 class _Commands(Group):
     examples = (
         "ava-detect annotate video.mp4",
-        "ava-detect visualize ava_results --out page",
+        "ava-detect visualize ava_results",
         "ava-detect evaluate --ground-truth gt.csv --detections ava_results/video.csv",
     )
 

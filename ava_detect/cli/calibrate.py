@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,8 @@ import typer
 
 from ava_detect.cli import options
 from ava_detect.cli.console import complain, in_flags, results_beside, say, say_table
+from ava_detect.cli.next_step import file_word, say_next
+from ava_detect.cli.progress import progress_bar, show_stage
 from ava_detect.errors import ConfigError
 from ava_detect.storage.outputs import begins_with, check_output, check_output_folder
 
@@ -85,14 +88,14 @@ def calibrate(
         ),
     ] = 0,
     min_positives: Annotated[
-        int,
+        int | None,
         typer.Option(
             parser=options.number(1, 10**9, whole=True),
             metavar="N",
-            help="Classes with fewer true positives get what all classes together get.",
+            help="Classes with fewer true positives (30) get what all classes together get.",
             rich_help_panel=options.SCORES,
         ),
-    ] = 10,
+    ] = None,
     start_seconds: options.ResultsStart = None,
     label_map: Annotated[
         Path | None,
@@ -122,11 +125,13 @@ def calibrate(
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Find the score of each class from which to believe it, and turn scores into probabilities."""
+    """Find each class's best threshold, and turn scores into probabilities."""
     from ava_detect.evaluation.calibrate import CalibrationOptions, calibrate_files, measure_files
     from ava_detect.evaluation.calibration import FILE_START, Calibration
 
-    fit = CalibrationOptions(method, precision, min_positives, folds)
+    fit = CalibrationOptions(method, precision, folds=folds)
+    if min_positives is not None:
+        fit = replace(fit, min_positives=min_positives)
     target = _target(out, beside, check)
     source = _source(detections)
     truth = ground_truth or source.ground_truth
@@ -146,10 +151,12 @@ def calibrate(
     results_beside(target)
     known = None if check is None else Calibration.load(check)
     evaluation, classes = _evaluation(source, truth, known, (label_map, exclude, iou, subset, start_seconds))
-    if known is None:
-        fitted = calibrate_files(truth, source.files, evaluation, fit, weights_sha256=source.weights_sha256)
-    else:
-        fitted = measure_files(known, truth, source.files, evaluation)
+    with progress_bar(show=not quiet) as on_progress:
+        show_stage(on_progress, "matching with the ground truth")
+        if known is None:
+            fitted = calibrate_files(truth, source.files, evaluation, fit, weights_sha256=source.weights_sha256)
+        else:
+            fitted = measure_files(known, truth, source.files, evaluation)
     if target is not None:
         fitted.calibration.save(target)
     page = None if report is None else _write_report(report, fitted, truth, source)
@@ -162,6 +169,8 @@ def calibrate(
                 say(text)
     for warning in (*_filter_warnings(source), *fitted.warnings):
         complain(warning)
+    if target is not None and not (as_json or quiet):
+        say_next("Use the thresholds", "annotate", "video.mp4", "--thresholds", file_word(target))
 
 
 def _target(out: Path | None, beside: Path | None, check: Path | None) -> Path | None:
@@ -180,8 +189,6 @@ def _target(out: Path | None, beside: Path | None, check: Path | None) -> Path |
 
 def _source(detections: Sequence[Path]) -> DetectionFiles:
     """The files of all ``detections``."""
-    from dataclasses import replace
-
     from ava_detect.results.detection_files import detection_files
 
     first, *others = map(detection_files, detections)

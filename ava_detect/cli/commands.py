@@ -28,17 +28,15 @@ class Command(TyperCommand):
         begin_command(self, [*ctx.command_path.split(" ")[1:], *args])
         self._refuse_doubtful_words(args)
         try:
-            return super().parse_args(ctx, args)
+            rest = super().parse_args(ctx, args)
         except typer.BadParameter as error:
             if type(error) is not typer.BadParameter or error.param is None:
                 raise
             # In one line, as the library's own refusals.
             raise ConfigError(f"{error.param.opts[0]}: {error.message}") from error
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command; ``--quiet`` also holds for the library's warnings of what it chose."""
+        # Also of the library's warnings of what it chose.
         be_quiet(bool(ctx.params.get("quiet")))
-        return super().invoke(ctx)
+        return rest
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the page of help."""

@@ -35,7 +35,8 @@ def progress_bar(*, show: bool) -> Iterator[OnProgress | None]:
     Args:
         show: False for none in a terminal either (``--quiet``).
     """
-    if not (show and err.is_terminal):
+    # A notebook asks for colours (FORCE_COLOR), for which Rich takes it for a terminal; a moving line it cannot show.
+    if not (show and err.is_terminal and err.file.isatty()):
         yield None
         return
     with make_bar(err) as bar:

@@ -255,8 +255,8 @@ class Pipeline:
 class VideoRun(Iterator[KeyframeResult]):
     """The keyframes of one video in order of time, each as soon as it is scored; iterate once, ``close`` to stop early.
 
-    Iterating takes bounded memory. ``to_pandas``, ``to_dict``, ``draw`` and ``show`` run the whole video first, once,
-    and keep its results (``collect``).
+    Iterating takes bounded memory. ``to_pandas``, ``to_dict``, ``at``, ``draw`` and ``show`` run the whole video first,
+    once, and keep its results (``collect``).
 
     Attributes:
         video: The reader; after the last keyframe, its ``damage()`` names what could not be read.
@@ -328,6 +328,10 @@ class VideoRun(Iterator[KeyframeResult]):
                 self.video_id, keyframes, pipeline.label_map, self._stages.source, pipeline.note, message
             )
         return self._collected
+
+    def at(self, timestamp_seconds: float) -> KeyframeResult:
+        """Run the whole video, and return the keyframe nearest to a time; see ``VideoResult.at``."""
+        return self.collect().at(timestamp_seconds)
 
     def to_pandas(self, *, min_score: float = 0.0, wide: bool = False) -> pd.DataFrame:
         """Run the whole video, and convert its results to a table; see ``VideoResult.to_pandas``."""

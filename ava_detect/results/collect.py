@@ -1,9 +1,8 @@
-"""Read a dataset of results: collect it into one csv, or report how far its runs have come."""
+"""Collect the results of many videos, of a folder or a dataset, into one csv; read a dataset video by video."""
 
 from __future__ import annotations
 
 import csv
-import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,23 +15,23 @@ import pyarrow.parquet as pq
 from ava_detect.errors import ConfigError, FormatError, shown
 from ava_detect.formats.arrow_files import native_copy
 from ava_detect.formats.ava_csv import ava_table_writer
+from ava_detect.formats.ava_csv_reader import iter_ava_csv
+from ava_detect.formats.ava_table import AvaTable
 from ava_detect.formats.json_values import LARGEST_SECONDS, MALFORMED, check_number, parse_json, reason_of
+from ava_detect.formats.jsonl import read_jsonl
 from ava_detect.formats.parquet_reader import iter_parquet
 from ava_detect.results.dataset import RECORD_KEY, START_SECONDS_KEY, ResultsDataset, StoredVideo
 from ava_detect.results.manifest import VideoRecord
-from ava_detect.storage.addresses import address_of
+from ava_detect.results.results_file import name_actions, open_results
+from ava_detect.results.saved_run import SavedRun, open_run
+from ava_detect.results.whole_files import is_whole_output
+from ava_detect.storage.addresses import address_of, is_address
 from ava_detect.storage.file_names import safe_name
 from ava_detect.storage.outputs import check_output, first_bytes
+from ava_detect.structures.progress import OnProgress, Progress
 
 # Number of files that are prefetched, so that the latency of an object store is paid once and not for every video.
 _READ_AHEAD = 8
-# The rate of the last minutes predicts the remaining time better than that of the whole run.
-_RATE_WINDOW_SECONDS = 600.0
-# A shorter time than this gives no useful rate.
-_MIN_RATE_SECONDS = 60.0
-_MAX_PROBLEMS_SHOWN = 20
-# A run updates its counters every few seconds; after so long without an update its process has died.
-_SILENT_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -48,86 +47,105 @@ class Collected:
     rows: int
 
 
-@dataclass(frozen=True)
-class RunStatus:
-    """The last state of a run.
-
-    Attributes:
-        state: ``running``, ``finished``, ``interrupted``, ``failed``; or ``silent``, a running one without updates.
-        seconds_ago: Time since its last update.
-    """
-
-    state: str
-    seconds_ago: float
-
-
-@dataclass(frozen=True)
-class DatasetStatus:
-    """How far the runs into a dataset have come.
-
-    Attributes:
-        num_done: Number of videos that have rows.
-        num_damaged: Number of these whose rows are incomplete.
-        num_broken: Number of files among the rows that are cut or no rows; their videos are not done.
-        num_failed: Number of videos that have failed and have no rows.
-        num_videos: Number of videos in all sources; None until a run has listed all of them.
-        videos_per_minute: Rate of the last ten minutes; 0 where no video was done in them.
-        seconds_left: Estimated time until all videos are done; None where it is unknown.
-        runs: State of each run, the most recently updated at the end.
-        problems: Reasons of the first 20 failed videos.
-        broken: What is wrong with the first 20 broken files, a sentence each.
-    """
-
-    num_done: int
-    num_damaged: int
-    num_broken: int
-    num_failed: int
-    num_videos: int | None
-    videos_per_minute: float
-    seconds_left: float | None
-    runs: tuple[RunStatus, ...]
-    problems: tuple[str, ...]
-    broken: tuple[str, ...]
-
-
 def collect_csv(
-    dataset: str | Path,
+    results: str | Path,
     out: str | Path,
     *,
     only: Sequence[str] | None = None,
     min_score: float = 0.0,
     overwrite: bool = True,
+    on_progress: OnProgress | None = None,
 ) -> Collected:
     """Write the results of all videos, or of some, into one AVA csv, atomically.
 
-    Timestamps count from the start of the movie where the run knew it. Videos come in the order of their keys, which
-    is the same every time.
+    Timestamps count from the start of the movie where the run knew it. The videos of a dataset come in the order of
+    their keys, those of a folder in the order in which they were done.
 
     Args:
-        dataset: Address or folder of the dataset.
+        results: Address or folder of a dataset, the output folder of a run, or another folder of results files.
         out: The csv; gzipped when its name ends in ``.gz``.
         only: Ids of the wanted videos; None for all.
         min_score: Rows with a lower score, 0..1, are left out.
         overwrite: Whether an existing ``out`` that holds something other than rows with scores is replaced.
+        on_progress: Told of each video.
 
     Returns:
         The numbers of videos and rows.
 
     Raises:
-        ConfigError: There is no dataset, it has no video that is done, a wanted video is not in it, or ``out`` is
-            another file already.
-        FormatError: A file of the dataset cannot be read.
+        ConfigError: There are no results, no video is done, a wanted video is not among them, or ``out`` is another
+            file already.
+        FormatError: A file cannot be read.
     """
-    check_output(out, {"dataset": dataset}, is_own=_has_scores, overwrite=overwrite)
-    num_videos = num_rows = 0
+    check_output(out, {"results": results}, is_own=_has_scores, overwrite=overwrite)
+    num_rows, video_ids = 0, set[str]()
     with ava_table_writer(out) as write:
-        for rows in iter_videos(open_dataset(dataset), only):
+        for video_id, table in iter_tables(results, only):
+            if on_progress is not None and video_id not in video_ids:
+                on_progress(Progress("videos", len(video_ids), None, video_id))
+            video_ids.add(video_id)
+            kept = table[table.scores >= min_score] if min_score else table
+            write(kept)
+            num_rows += len(kept)
+    return Collected(len(video_ids), num_rows)
+
+
+def iter_tables(results: str | Path, only: Sequence[str] | None) -> Iterator[tuple[str, AvaTable]]:
+    """Read the rows of saved results in pieces, video by video; timestamps count from the start of the movie.
+
+    Args:
+        results: A dataset, or on this machine the output folder of a run, another folder of results files, or one file.
+        only: Ids of the wanted videos; None for all.
+
+    Yields:
+        The id of a video, and rows of it; a video without rows has one empty piece.
+
+    Raises:
+        ConfigError: There are no results, or a wanted video is not among them.
+        FormatError: A file cannot be read.
+    """
+    if is_address(results) or is_dataset(results):
+        for rows in iter_videos(open_dataset(results), only):
+            yield rows.record.video_id, AvaTable.empty()
             for table in iter_parquet(rows.content, start_seconds=rows.start_seconds, name=rows.name):
-                kept = table[table.scores >= min_score] if min_score else table
-                write(kept)
-                num_rows += len(kept)
-            num_videos += 1
-    return Collected(num_videos, num_rows)
+                yield rows.record.video_id, table
+        return
+    run = open_run(Path(results), allow_empty=True)
+    missing = set(only or ())
+    for video in run.videos:
+        if video.file is not None and (only is None or video.video_id in only):
+            missing.discard(video.video_id)
+            yield video.video_id, AvaTable.empty()
+            for table in _tables_of_file(video.file, video.video_id, run):
+                yield video.video_id, table
+    if missing:
+        raise ConfigError(f"{shown(results)} holds no video called {', '.join(map(shown, sorted(missing)))}")
+
+
+def _tables_of_file(file: Path, video_id: str, run: SavedRun) -> Iterator[AvaTable]:
+    """The rows of one video, from the file beside ``file`` that needs the least conversion."""
+    stem = file.name.removesuffix(file.suffix)
+    parquet, text = (file.with_name(f"{stem}{suffix}") for suffix in (".parquet", ".csv"))
+    if is_whole_output(parquet):
+        tables = iter_parquet(parquet, start_seconds=run.start_seconds(None))
+    elif is_whole_output(text):
+        tables = iter_ava_csv(text)
+    else:
+        tables = _tables_of_json_lines(file, run)
+    for table in tables:
+        own = table.only_videos([video_id])
+        if len(own):
+            yield own
+
+
+def _tables_of_json_lines(file: Path, run: SavedRun) -> Iterator[AvaTable]:
+    """The rows of a file that lists, for each person, the actions with at least the run's ``min_score``."""
+    label_map, _ = name_actions(open_results(file).action_names, None)
+    min_score = run.settings.get("min_score")
+    for keyframe in read_jsonl(file, label_map):
+        table = AvaTable.from_detections([keyframe], start_seconds=run.start_seconds(None))
+        # Actions that are not listed read as 0.
+        yield table[table.scores > 0 if min_score is None else table.scores >= min_score]
 
 
 def _has_scores(path: Path) -> bool:
@@ -137,68 +155,29 @@ def _has_scores(path: Path) -> bool:
     return all(len(row) == 8 and row[6] and not row[7].isdecimal() for row in rows[: max(1, len(rows) - 1)])
 
 
-def dataset_status(dataset: str | Path) -> DatasetStatus:
-    """Report how far the runs into a dataset have come.
+def not_rows(path: str, problem: str) -> str:
+    """Return a sentence on a file that is not the rows of a video.
 
     Args:
-        dataset: Address or folder of the dataset.
+        path: Its path.
+        problem: What is wrong with it.
 
     Returns:
-        The status, computed from the files of the dataset alone.
-
-    Raises:
-        ConfigError: There is no dataset.
-        FormatError: A file of the dataset cannot be read.
+        The sentence, with what to do.
     """
-    results, now = open_dataset(dataset), time.time()
-    num_done = num_damaged = num_broken = num_recent = 0
-    broken: list[str] = []
-    first_recent = now
-    problem_keys = results.problem_keys()
-    # A video that failed in one run and was done by another counts as done.
-    failed = set(problem_keys["failed"])
-    for video in results.stored_videos():
-        if video.problem:
-            num_broken += 1
-            if len(broken) < _MAX_PROBLEMS_SHOWN:
-                broken.append(_broken(video.path, video.problem))
-            continue
-        num_done += 1
-        failed.discard(video.key)
-        num_damaged += video.key in problem_keys["damaged"]
-        if video.modified is not None and now - video.modified < _RATE_WINDOW_SECONDS:
-            num_recent += 1
-            first_recent = min(first_recent, video.modified)
-    runs = results.progress()
-    # The latest run that has listed all of its sources.
-    totals = [run["videos"] for run in runs if run["videos"] is not None]
-    num_videos = totals[-1] if totals else None
-    per_minute = 60 * num_recent / max(_MIN_RATE_SECONDS, now - first_recent) if num_recent else 0.0
-    seconds_left = None
-    if num_videos is not None and per_minute:
-        seconds_left = 60 * max(0, num_videos - num_done - len(failed)) / per_minute
-    problems = [results.problem("failed", key) for key in sorted(failed)[:_MAX_PROBLEMS_SHOWN]]
-    return DatasetStatus(
-        num_done,
-        num_damaged,
-        num_broken,
-        len(failed),
-        num_videos,
-        per_minute,
-        seconds_left,
-        tuple(_run_status(str(run["state"]), now - float(run["updated"])) for run in runs),
-        tuple(shown(record.message) for record in problems if record is not None),
-        tuple(broken),
-    )
-
-
-def _broken(path: str, problem: str) -> str:
-    """Return a sentence on a file that is not the rows of a video."""
     return f"{shown(path)} is not the rows of a video ({problem}); delete it and annotate again"
 
 
-def _run_status(state: str, seconds_ago: float) -> RunStatus:
-    return RunStatus("silent" if state == "running" and seconds_ago > _SILENT_SECONDS else state, seconds_ago)
+def is_dataset(results: str | Path) -> bool:
+    """Tell whether a folder or an address holds a dataset of results.
+
+    Args:
+        results: The folder or the address.
+
+    Returns:
+        True if it is one.
+    """
+    return ResultsDataset(address_of(results)).about() is not None
 
 
 def open_dataset(dataset: str | Path) -> ResultsDataset:
@@ -260,9 +239,9 @@ class VideoRows:
             start_seconds = float(metadata.get(START_SECONDS_KEY.encode(), b"0"))
             check_number("the start in the movie", start_seconds, -LARGEST_SECONDS, LARGEST_SECONDS)
         except (pa.ArrowException, OSError) as error:
-            raise FormatError(_broken(path, f"no whole Parquet file: {shown(error)}")) from error
+            raise FormatError(not_rows(path, f"no whole Parquet file: {shown(error)}")) from error
         except MALFORMED as error:
-            raise FormatError(_broken(path, f"no record of its video: {reason_of(error)}")) from error
+            raise FormatError(not_rows(path, f"no record of its video: {reason_of(error)}")) from error
         return cls(path, content, record, start_seconds)
 
 
@@ -311,7 +290,7 @@ def _read_ahead(results: ResultsDataset, wanted: Iterable[StoredVideo]) -> Itera
     try:
         for video in wanted:
             if video.problem:
-                raise FormatError(_broken(video.path, video.problem))
+                raise FormatError(not_rows(video.path, video.problem))
             reading.append((video, pool.submit(results.read_rows, video)))
             if len(reading) >= _READ_AHEAD:
                 first, data = reading.popleft()

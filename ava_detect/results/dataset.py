@@ -34,15 +34,13 @@ import numpy.typing as npt
 
 from ava_detect.errors import ConfigError, FormatError, shown
 from ava_detect.formats.json_values import (
-    LARGEST_INT64,
     MALFORMED,
-    check_number,
     check_type,
-    check_whole,
     parse_json,
     reason_of,
 )
 from ava_detect.results.manifest import VideoRecord, refuse_other_settings
+from ava_detect.results.progress_note import ProgressNote
 from ava_detect.results.whole_files import SMALLEST_PARQUET_BYTES, is_whole_output
 from ava_detect.storage.addresses import Address, without_secrets
 from ava_detect.storage.file_names import DRAWN_SUFFIX, safe_name
@@ -61,7 +59,6 @@ _NUM_LISTING_THREADS = 8
 # The letter k: readers that guess the type of a partition would take 00 or 13 for a number.
 _SHARD_PREFIX = "shard=k"
 _STALE_SECONDS = 24 * 3600.0
-RUN_STATES = ("running", "finished", "interrupted", "failed")
 # Of the year 2100, in seconds since 1970: beyond it lies no clock that is only set wrong.
 _LATEST_SECONDS = 4.2e9
 _KEY_OF_NAME = re.compile(r".*-(?P<key>[0-9a-f]{20})\.parquet", re.DOTALL)
@@ -261,38 +258,31 @@ class ResultsDataset:
         """
         self._store.write(f"{_PROBLEMS}/failed-{self.key(source)}.json", _to_bytes(record))
 
-    def put_progress(self, run: str, content: Mapping[str, Any]) -> None:
-        """Store the counters of a run, replacing its earlier ones.
+    def put_progress(self, run: str, note: ProgressNote) -> None:
+        """Store the progress of a run, replacing its earlier one.
 
         Args:
             run: Id of the run, the name of its file.
-            content: The counters as plain values; ``updated`` is the time in seconds since 1970.
+            note: How far it has come.
         """
-        self._store.write(f"{_PROGRESS}/{run}.json", json.dumps(content).encode())
+        self._store.write(f"{_PROGRESS}/{run}.json", note.to_json())
 
-    def progress(self) -> list[dict[str, Any]]:
-        """Read the counters of all runs.
+    def progress(self) -> list[ProgressNote]:
+        """Read the progress of all runs.
 
         Returns:
-            The last counters of each run, the most recently updated run at the end.
+            The last note of each run, the most recently updated run at the end.
 
         Raises:
-            FormatError: A file of counters cannot be read.
+            FormatError: A note cannot be read.
         """
-        found = []
-        for name in self._store.names(_PROGRESS):
-            # A file that another process removes after the listing reads as None.
-            if data := self._store.read(f"{_PROGRESS}/{name}"):
-                try:
-                    counters = parse_json(data)
-                    _check_counters(counters)
-                except MALFORMED as error:
-                    raise FormatError(
-                        f"{shown(self.out / _PROGRESS / name)} is no progress of a run ({reason_of(error)}); delete "
-                        "it: it only tells how far that run has come"
-                    ) from error
-                found.append(counters)
-        return sorted(found, key=lambda counters: counters["updated"])
+        # A file that another process removes after the listing reads as None.
+        found = [
+            ProgressNote.from_json(data, self.out / _PROGRESS / name)
+            for name in self._store.names(_PROGRESS)
+            if (data := self._store.read(f"{_PROGRESS}/{name}"))
+        ]
+        return sorted(found, key=lambda note: note.updated)
 
     def stored_videos(self) -> Iterator[StoredVideo]:
         """List the videos that are done, and the files that lie among their rows without being any.
@@ -427,16 +417,6 @@ class ResultsDataset:
         if modified is not None and time.time() - modified > _STALE_SECONDS:
             with suppress(FileNotFoundError):
                 files.rm_file(path)
-
-
-def _check_counters(counters: Any) -> None:
-    """Raise where the counters of a run are not those of ``put_progress``."""
-    check_type("the progress of a run", counters, dict)
-    check_number("updated", counters["updated"], 0, _LATEST_SECONDS)
-    if counters["state"] not in RUN_STATES:
-        raise ValueError(f"state is {', '.join(RUN_STATES)}, got {counters['state']!r:.80}")
-    if counters["videos"] is not None:
-        check_whole("videos", counters["videos"], 0, LARGEST_INT64)
 
 
 def _number_of_key(key: str) -> np.uint64:

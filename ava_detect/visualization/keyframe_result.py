@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from ava_detect.errors import AvaDetectError, ConfigError, shown
+from ava_detect.errors import AvaDetectError, ConfigError, counted, shown
 from ava_detect.storage.addresses import Address
 from ava_detect.structures import ActionDetections, Frame
 from ava_detect.structures import Float32Array as Float32Array  # for the annotations of the inherited fields
@@ -282,17 +282,3 @@ def image_of(frame: Frame | RGBImage | Image) -> RGBImage:
     if hasattr(frame, "convert"):
         return np.asarray(frame.convert("RGB"))
     raise AvaDetectError(f"`frame` is an RGB image [H, W, 3], a Frame or a Pillow image, got {type(frame).__name__}")
-
-
-def counted(number: int, singular: str, plural: str) -> str:
-    """Return a number with its noun.
-
-    Args:
-        number: The number.
-        singular: The noun for 1.
-        plural: The noun for any other number.
-
-    Returns:
-        Such as ``1 person`` or ``2 people``.
-    """
-    return f"{number:,} {singular if number == 1 else plural}"

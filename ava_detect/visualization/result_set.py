@@ -8,12 +8,12 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ava_detect.errors import AvaDetectError, shown, suggestion
+from ava_detect.errors import AvaDetectError, counted, shown, suggestion
 from ava_detect.results.saved import ReadOptions, SavedResults
 from ava_detect.results.source import open_source
 from ava_detect.storage.addresses import Address
 from ava_detect.structures import Frame
-from ava_detect.visualization.keyframe_result import KeyframeResult, RGBImage, counted
+from ava_detect.visualization.keyframe_result import KeyframeResult, RGBImage
 from ava_detect.visualization.video_result import VideoResult
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class ResultSet:
     def _example(self) -> VideoResult | None:
         """The first video with people, if one of the first few has any; else the first."""
         videos = list(islice(self, _MAX_EXAMPLES))
-        return next((video for video in videos if video.num_people), videos[0] if videos else None)
+        return next((video for video in videos if video.num_boxes), videos[0] if videos else None)
 
     def __getitem__(self, video: str | int) -> VideoResult:
         """Return one video, by its name or by its position."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from ava_detect.errors import AvaDetectError, shown
+from ava_detect.errors import AvaDetectError, counted, shown
 from ava_detect.storage.addresses import Address
 from ava_detect.structures import Frame
 from ava_detect.structures.labels import LabelMap
@@ -20,7 +20,6 @@ from ava_detect.visualization.keyframe_result import (
     DRAWN_SCORE,
     KeyframeResult,
     RGBImage,
-    counted,
     keyframes_to_pandas,
     require_source,
 )
@@ -79,7 +78,13 @@ class VideoResult:
 
     @property
     def num_people(self) -> int:
-        """Number of people on all keyframes; a person counts once per keyframe."""
+        """Number of different people on the keyframes: of distinct tracks."""
+        tracks = [keyframe.track_ids for keyframe in self.keyframes if keyframe.track_ids is not None]
+        return len(np.unique(np.concatenate(tracks))) if tracks else 0
+
+    @property
+    def num_boxes(self) -> int:
+        """Number of boxes on the keyframes; a person has one on each."""
         return sum(map(len, self.keyframes))
 
     def at(self, timestamp_seconds: float) -> KeyframeResult:
@@ -199,7 +204,7 @@ class VideoResult:
     def __repr__(self) -> str:
         seconds = f", seconds={self.keyframes[0].timestamp_seconds:g} to {self[-1].timestamp_seconds:g}" if self else ""
         return (
-            f"VideoResult({self.video_id!r}, keyframes={len(self)}, people={self.num_people}, "
+            f"VideoResult({self.video_id!r}, keyframes={len(self)}, people={self.num_people}, boxes={self.num_boxes}, "
             f"actions={len(self.label_map)}{seconds})"
         )
 
@@ -208,11 +213,11 @@ class VideoResult:
 
         title = (
             f"{shown(self.video_id)}: {counted(len(self), 'keyframe', 'keyframes')}, "
-            f"{counted(self.num_people, 'person', 'people')} on them"
+            f"{counted(self.num_people, 'person', 'people')}, {counted(self.num_boxes, 'box', 'boxes')}"
         )
         # Much smaller frames than on a sheet to print.
         picture = picture_html(lambda: _reduced(self.draw())) if self else ""
-        table = table_html(("action", "people", "best score"), self._best_actions()) if self.num_people else ""
+        table = table_html(("action", "boxes", "best score"), self._best_actions()) if self.num_boxes else ""
         return paragraph(title) + paragraph(self.note) + paragraph(self.message) + picture + table
 
     def _best_actions(self) -> list[tuple[str, str, str]]:

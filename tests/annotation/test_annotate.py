@@ -29,6 +29,7 @@ from ava_detect.formats.writers import DEFAULT_FORMATS
 from ava_detect.models.network_options import resolve_device, resolve_precision
 from ava_detect.models.weights.converting import save_weights
 from ava_detect.models.zoo import UNTRAINED_NOTE
+from ava_detect.results.progress_note import PROGRESS_NOTE
 from ava_detect.storage.local_files import TEMPORARY_MARK
 from ava_detect.structures.labels import LabelMap
 from ava_detect.structures.progress import Progress
@@ -55,7 +56,11 @@ def run(work, *sources, out="out", **settings):
 
 def results(out) -> dict[str, bytes]:
     """Every result file's bytes, without the files that hold times and paths."""
-    return {p.name: p.read_bytes() for p in sorted(out.iterdir()) if p.name not in ("summary.json", "manifest.jsonl")}
+    return {
+        p.name: p.read_bytes()
+        for p in sorted(out.iterdir())
+        if p.name not in ("summary.json", "manifest.jsonl", PROGRESS_NOTE)
+    }
 
 
 def test_a_folder_becomes_rows_and_a_summary(work):
@@ -207,7 +212,7 @@ def test_ctrl_c_ends_every_process_quietly(work, workers):
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 1
     assert errors == "ava-detect: interrupted; finished videos are whole, and the same command goes on from here\n"
-    assert sorted(path.name for path in (work / "out").iterdir()) == ["manifest.jsonl", "summary.json"]
+    assert sorted(path.name for path in (work / "out").iterdir()) == ["manifest.jsonl", PROGRESS_NOTE, "summary.json"]
     assert json.loads((work / "out" / "summary.json").read_text())["interrupted"]
 
 
@@ -258,9 +263,9 @@ def test_what_a_folder_passes_over_is_said_on_the_command_line(work, run_cli):
     call = ("annotate", videos, "--out", videos / "out", *options(work))
     code, _, error = run_cli(*call)
     assert (code, error) == (0, f"ava-detect: {videos}: passed over 1 file of macOS's own data (._one.mp4)\n")
-    shutil.copy(videos / "two.mp4", videos / "out" / "two.annotated.mp4")
+    shutil.copy(videos / "two.mp4", videos / "out" / "copy.mp4")
     code, _, error = run_cli(*call)
-    drawn = videos / "out" / "two.annotated.mp4"
+    drawn = videos / "out" / "copy.mp4"
     assert code == 0
     assert f"(._one.mp4) and 1 file inside --out, where results are written ({drawn})\n" in error
     assert "Warning" not in error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -20,12 +19,14 @@ from videos import constant_rate, write_numbered_video
 
 from ava_detect.annotation.annotate import annotate_videos
 from ava_detect.annotation.engines.base import Limits
-from ava_detect.errors import ConfigError
+from ava_detect.errors import ConfigError, FormatError
 from ava_detect.formats.ava_csv import read_ava_csv
-from ava_detect.results.collect import collect_csv, dataset_status
+from ava_detect.results.collect import collect_csv
 from ava_detect.results.dataset import ResultsDataset
+from ava_detect.results.progress_note import ProgressNote
+from ava_detect.results.status import results_status
 from ava_detect.storage.addresses import Address
-from ava_detect.visualization.page.dataset_page import collect_page
+from ava_detect.visualization.page.collect_page import collect_page
 
 pytestmark = pytest.mark.usefixtures("warm_workers")
 SUPPORT = Path(__file__).resolve().parents[1] / "support"
@@ -168,7 +169,7 @@ def test_bad_videos_are_set_aside_with_their_reasons_and_tried_again(place, tmp_
     assert "ends at 4.77 s of the 10.00 s" in messages
     assert sorted(p.name for p in tmp_path.iterdir()) == ["boxes.csv", "empty.mp4", "list.csv", "out"]
     assert sorted(rows(out)["video_id"].unique()) == ["../../../evil", "broken"]
-    found = dataset_status(out)
+    found = results_status(out)
     assert (found.num_done, found.num_damaged, found.num_failed, found.num_videos) == (2, 1, 3, 5)
     assert [run.state for run in found.runs] == ["finished"]
     assert any("gone.mp4: there is no such file" in problem for problem in found.problems)
@@ -199,7 +200,7 @@ def test_poison_is_stopped_tried_elsewhere_and_set_aside(place, tmp_path, monkey
     monkeypatch.undo()
     healed = run(place, tmp_path / "out", tmp_path / "list.csv")
     assert (healed.totals.done, healed.totals.failed, healed.num_before) == (2, 0, 1)
-    assert dataset_status(tmp_path / "out").num_failed == 0
+    assert results_status(tmp_path / "out").num_failed == 0
     assert len(rows(tmp_path / "out")) == 640
 
 
@@ -233,8 +234,10 @@ def test_collect_gives_the_csv_that_a_folder_has_and_the_page(place, done, tmp_p
     with pytest.raises(ConfigError, match="holds no video called four"):
         collect_csv(done, tmp_path / "none.csv", only=["four"])
     assert not (tmp_path / "none.csv").exists()
+    with pytest.raises(FormatError, match="there is no such file or folder"):
+        collect_csv(tmp_path / "nowhere", tmp_path / "none.csv")
     with pytest.raises(ConfigError, match="is no dataset of results"):
-        collect_csv(tmp_path, tmp_path / "none.csv")
+        collect_csv(f"file://{tmp_path}", tmp_path / "none.csv")
 
 
 def test_times_in_a_movie_come_from_the_list(place, tmp_path):
@@ -302,9 +305,7 @@ def test_keys_tell_videos_and_settings_apart_and_not_signatures():
 def test_a_run_that_died_is_silent(done, tmp_path):
     results = ResultsDataset(Address(f"file://{tmp_path}/out"))
     ResultsDataset.begin(results.out, {"a": 1}, {}, resume=True)
-    note = {"state": "running", "started": 0, "updated": 1.0, "videos": 7, "before": 0, "done": 1, "failed": 0}
-    results.put_progress("r1", note)
-    found = dataset_status(tmp_path / "out")
+    results.put_progress("r1", ProgressNote("running", started=0, updated=1.0, videos=7, before=0, done=1, failed=0))
+    found = results_status(tmp_path / "out")
     assert [run.state for run in found.runs] == ["silent"]
     assert (found.num_done, found.num_videos) == (0, 7)
-    json.dumps(note)

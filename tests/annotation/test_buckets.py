@@ -10,7 +10,8 @@ from buckets import NUM_VIDEOS, fill, rows_in, rows_on_disk, run
 from fault_proxy import FaultProxy
 from moto_server import SECRET, connect, s3_server
 
-from ava_detect.results.collect import collect_csv, dataset_status
+from ava_detect.results.collect import collect_csv
+from ava_detect.results.status import results_status
 from ava_detect.storage.cache import CACHE_VARIABLE
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm_workers")]
@@ -45,7 +46,7 @@ def test_bucket_to_bucket_gives_the_rows_of_the_disk(place, server, expected, mo
     assert summary.all_well
     assert summary.totals.done == NUM_VIDEOS
     pd.testing.assert_frame_equal(rows_in(files, "fine/out"), expected)
-    assert dataset_status("s3://fine/out").num_done == NUM_VIDEOS
+    assert results_status("s3://fine/out").num_done == NUM_VIDEOS
     assert collect_csv("s3://fine/out", tmp_path / "all.csv").rows == len(expected)
     again = run(place, "s3://fine/out", boxes="s3://fine/boxes.csv")
     assert (again.totals.done, again.num_before) == (0, NUM_VIDEOS)

@@ -104,7 +104,7 @@ def test_scores_that_were_left_out_are_a_warning_and_calibrated_ones_an_error(ru
         (("--out", "x.json", "--precision", "80"), "--precision: expected a number above 0, at most 1, got '80'"),
         (("--out", "x.json", "--method", "beta"), "--method is one of isotonic, platt, none, got 'beta'"),
         (("--out", "x.json", "--folds", "1"), "--folds is from 2 to 1000, or 0 for none"),
-        (("--out", "x.json"), "4 detections are true positives, and a calibration needs at least 10 in all"),
+        (("--out", "x.json"), "4 detections are true positives, and a calibration needs at least 30 in all"),
         (("--check", "{}/truth.csv"), "truth.csv is no calibration as `ava-detect calibrate` writes it"),
     ],
 )

@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ava_detect.errors import ConfigError, FormatError
-from ava_detect.results.collect import DatasetStatus, dataset_status
 from ava_detect.results.dataset import ResultsDataset
 from ava_detect.results.manifest import (
     MANIFEST,
@@ -28,6 +27,7 @@ from ava_detect.results.manifest import (
 from ava_detect.results.results_file import open_results
 from ava_detect.results.saved import read_saved_results
 from ava_detect.results.saved_run import SavedRun, open_run
+from ava_detect.results.status import ResultsStatus, results_status
 from ava_detect.storage.addresses import Address, address_of
 from ava_detect.structures.tubes import action_tubes
 
@@ -174,7 +174,7 @@ def test_progress_that_no_run_has_written_is_named(tmp_path: Path, change: dict[
     (tmp_path / "progress").mkdir()
     (tmp_path / "progress" / "r1.json").write_text(json.dumps(PROGRESS | change))
     with pytest.raises(FormatError, match=r"progress/r1\.json is no progress of a run \(.*\); delete it"):
-        dataset_status(tmp_path)
+        results_status(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["../../x.jsonl", "/etc/x.jsonl", "..", "", "a\0b", "b/../x.jsonl", "..\\\\x"])
@@ -330,8 +330,8 @@ def test_any_mutation_of_progress(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "progress").mkdir(exist_ok=True)
     path = tmp_path / "progress" / "r1.json"
     path.write_bytes(data)
-    status = read_or_refused(path, lambda: dataset_status(tmp_path), by_line=False)
-    if isinstance(status, DatasetStatus):
+    status = read_or_refused(path, lambda: results_status(tmp_path), by_line=False)
+    if isinstance(status, ResultsStatus):
         json.dumps(asdict(status), allow_nan=False)
 
 

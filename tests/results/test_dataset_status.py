@@ -12,9 +12,10 @@ from people import detections
 from ava_detect.cli.app import main
 from ava_detect.errors import FormatError
 from ava_detect.formats.parquet import add_metadata, write_parquet
-from ava_detect.results.collect import collect_csv, dataset_status
+from ava_detect.results.collect import collect_csv
 from ava_detect.results.dataset import RECORD_KEY, START_SECONDS_KEY, ResultsDataset
 from ava_detect.results.manifest import Manifest, VideoRecord, file_state
+from ava_detect.results.status import results_status
 from ava_detect.storage.addresses import address_of
 from ava_detect.structures.labels import LabelMap
 from ava_detect.video.sources import LocalVideo, SourceVideo
@@ -54,7 +55,7 @@ def test_rows_that_are_cut_or_foreign_are_not_done(dataset: ResultsDataset, tmp_
             "no footer": b"PAR1" + b"x" * 50 + (10**6).to_bytes(4, "little") + b"PAR1",
         }[content]
     )
-    status = dataset_status(tmp_path / "out")
+    status = results_status(tmp_path / "out")
     assert (status.num_done, status.num_broken) == (1, 1)
     assert status.broken[0].startswith(f"{path} is not the rows of a video (it is cut")
     done, todo = (dataset.finished().stored_at(dataset.key(source)) is not None for source in reversed(SOURCES))
@@ -69,7 +70,7 @@ def test_rows_that_are_cut_or_foreign_are_not_done(dataset: ResultsDataset, tmp_
 def test_a_file_that_is_named_otherwise_is_no_video(dataset: ResultsDataset, tmp_path: Path, name: str) -> None:
     path = rows_of(tmp_path, "a")
     path.with_name(name).write_bytes(path.read_bytes())
-    status = dataset_status(tmp_path / "out")
+    status = results_status(tmp_path / "out")
     assert (status.num_done, status.num_broken, len(dataset.finished())) == (2, 1, 2)
     assert name in status.broken[0] and "its name is not that of a video's rows" in status.broken[0]
 
@@ -98,7 +99,7 @@ def test_the_command_names_them_and_ends_with_one(
     with pytest.raises(SystemExit) as ended:
         main(["status", str(tmp_path / "out")])
     out, err = capfd.readouterr()
-    assert ended.value.code == 1 and out.startswith("1 videos done")
+    assert ended.value.code == 1 and out.startswith("1 video done")
     assert "is not the rows of a video (it is cut); delete it and annotate again" in err
 
 

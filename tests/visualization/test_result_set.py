@@ -50,9 +50,9 @@ def folder(tmp_path_factory) -> Path:
     for video_id in ("a", "empty"):
         video = write_numbered_video(folder / f"{video_id}.mp4", constant_rate(70, 30), width=160, height=96)
         found = keyframes_of(video_id) if video_id == "a" else [ActionDetections.empty(video_id, 0.0)]
-        with results_writer(out, video_id, FORMATS, LabelMap.ava(), start_seconds=900, min_score=0.2, note=NOTE) as w:
+        with results_writer(out, video_id, FORMATS, LabelMap.ava(), start_seconds=900, note=NOTE) as w:
             for keyframe in found:
-                w(keyframe)
+                w(keyframe, keyframe.action_scores >= 0.2)
         record = VideoRecord(video_id, str(video), "done", outputs=tuple(f"{video_id}.{name}" for name in FORMATS))
         manifest.add(record)
         records.append(asdict(record))
@@ -142,7 +142,8 @@ def test_min_score_and_the_wide_form(folder):
     video = read_results(folder)["a"]
     assert video.to_pandas(min_score=0.5)["action_id"].tolist() == [12, 12, 1]
     wide = video.to_pandas(wide=True)
-    assert len(wide) == video.num_people == 3
+    assert len(wide) == video.num_boxes == 3
+    assert video.num_people == 2
     assert wide["stand"].tolist()[:2] == [np.float32(0.9), np.float32(0.5)]
     assert np.isnan(wide["stand"][2])
     assert np.isnan(video.to_pandas(wide=True, min_score=0.6)["stand"][1])
@@ -164,7 +165,7 @@ def test_dictionaries_are_the_lines_of_jsonl(folder):
 def test_a_video_by_name_by_position_and_as_a_choice(folder, dataset):
     for path in (folder, dataset):
         results = read_results(path)
-        assert results["empty"].num_people == 0
+        assert (results["empty"].num_people, results["empty"].num_boxes) == (0, 0)
         with pytest.raises(KeyError, match=r"holds no video 'emty' \(did you mean 'empty'\?\)"):
             results["emty"]
         with pytest.raises(IndexError, match="holds 2 videos, there is no 2"):
@@ -213,9 +214,9 @@ def test_without_the_video_there_is_a_table_and_the_reason(tmp_path, folder):
 def test_representations_tell_names_and_sizes(folder):
     results = read_results(folder)
     assert repr(results) == f"ResultSet('{folder}', videos=2)"
-    assert repr(results["a"]) == "VideoResult('a', keyframes=3, people=3, actions=4, seconds=0 to 2)"
+    assert repr(results["a"]) == "VideoResult('a', keyframes=3, people=2, boxes=3, actions=4, seconds=0 to 2)"
     assert repr(results["a"][0]) == ("KeyframeResult('a', t=0s, people=2, boxes_fraction=[2, 4], action_scores=[2, 4])")
-    assert repr(results["a"][1:]) == "VideoResult('a', keyframes=2, people=1, actions=4, seconds=1 to 2)"
+    assert repr(results["a"][1:]) == "VideoResult('a', keyframes=2, people=1, boxes=1, actions=4, seconds=1 to 2)"
 
 
 @pytest.mark.parametrize(
