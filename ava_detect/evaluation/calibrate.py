@@ -194,9 +194,10 @@ def fit_classes(
     num_tp = 0 if pooled is None else pooled.num_tp
     if pooled is None or num_tp < options.min_positives:
         why = f" ({'; '.join(reasons)})" if reasons else ""
+        where = f"{name}: " if name else ""
         raise AvaDetectError(
-            f"{f'{name}: ' if name else ''}{num_tp} detections are true positives, and a calibration needs at least {options.min_positives} in all"
-            f"{why}; give more videos with ground truth, or lower `min_positives`"
+            f"{where}{num_tp} detections are true positives, and a calibration needs at least "
+            f"{options.min_positives} in all{why}; give more videos with ground truth, or lower `min_positives`"
         )
     of_all = _fit_counts(pooled.counts(), pooled.num_gt, options)
     fitted = []
