@@ -91,10 +91,11 @@ def action_tubes(
     """
     if not 0 <= min_score <= min_peak <= 1:
         raise AvaDetectError(
-            f"min_score and min_peak are scores with 0 <= min_score <= min_peak <= 1, got {min_score} and {min_peak}"
+            f"`min_score` is a score from 0 to `min_peak`, and `min_peak` from `min_score` to 1, got {min_score} and "
+            f"{min_peak}"
         )
     if not smoothing_seconds >= 0:
-        raise AvaDetectError(f"smoothing_seconds must be 0 or more, got {smoothing_seconds}")
+        raise AvaDetectError(f"`smoothing_seconds` must be 0 or more, got {smoothing_seconds}")
     for _, group in groupby(keyframes, key=lambda keyframe: keyframe.video_id):
         video_keyframes = list(group)
         half_spacing = median_spacing(video_keyframes) / 2

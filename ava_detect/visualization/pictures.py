@@ -38,6 +38,7 @@ from ava_detect.visualization.plots import FILE_NAME as PLOTS_FILE
 from ava_detect.visualization.plots import PlottedVideo, write_plots
 
 PICTURES = ("video", "gif", "contact-sheet", "plots")
+_STARTS = (b"GIF8", b"\x89PNG\r\n", b"\0\0\0")  # of GIFs, PNGs and MP4s, which begin with the size of their first box
 _SUFFIXES = {"video": ".annotated.mp4", "gif": ".gif", "contact-sheet": ".sheet.png"}
 
 
@@ -102,7 +103,7 @@ def make_pictures(
     suffixes = [suffix for kind, suffix in _SUFFIXES.items() if kind in kinds]
     names = [f"{stem}{suffix}" for stem in stems.values() for suffix in suffixes]
     inputs |= {} if ground_truth is None else {"ground_truth": [ground_truth]}
-    check_output_folder(out, names, inputs)
+    check_output_folder(out, names, inputs, is_own=begins_with(*_STARTS), overwrite=None)
     if "plots" in kinds:
         check_output_folder(out, [PLOTS_FILE], inputs, is_own=begins_with(b"<!DOCTYPE html>"), overwrite=None)
     for index, saved in enumerate(saved_videos):

@@ -47,7 +47,7 @@ def template(tmp_path_factory):
     for name in (
         "ground_truth.csv", "index.html", "plots.html", "instances.json", "labels.json", "tasks.json", "manifest.json",
         "one.csv", "via_project.json", "videos/movie_000.mp4", "detections.csv", "model.safetensors", "w.pyth",
-        "x.onnx", "x.png", "x.json", "x.jsonl", "summary.json",
+        "x.onnx", "x.png", "x.json", "x.jsonl", "summary.json", "one.gif",
     ):  # fmt: skip
         (mine / name).write_text("by hand")
     return folder
@@ -100,6 +100,7 @@ REFUSED = {
     "visualize into a file": ("visualize", "results", "--out", "gt.csv"),
     "collect": ("collect", "results", "--out", "gt.csv"),
     "collect a page into its dataset": ("collect", "results", "--out", "./results"),
+    "pictures over foreign files": ("pictures", "results", "--out", "mine", "--gif", "--contact-sheet"),
     "plots over a foreign page": ("pictures", "results", "--out", "mine", "--plots"),
     "convert on itself": ("weights", "convert", "mine/w.pyth", "mine/w.pyth", "--overwrite"),
     "convert on other weights": ("weights", "convert", "mine/w.pyth", "mine/model.safetensors"),

@@ -314,7 +314,7 @@ def test_where_no_names_are_known_every_command_says_that_avas_are_assumed(comma
 
 def test_commands(results: Path, tmp_path: Path) -> None:
     code, output = run("hand-over", results, "--to", "coco", "--out", tmp_path / "coco")
-    assert code == 0 and "3 boxes of 1 people in 2 videos, 1 action tubes." in output
+    assert code == 0 and "3 boxes of 1 person in 2 videos, 1 action tube." in output
     assert (tmp_path / "coco" / "instances.json").is_file()
     code, output = run("hand-over", results, "--to", "label-studio", "--out", tmp_path / "tasks")
     assert code == 0 and "Next: start Label Studio with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and" in output

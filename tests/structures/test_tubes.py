@@ -102,9 +102,9 @@ def test_tubes_of_one_action_lie_apart_and_hold_what_they_promise(scores: list[f
 
 
 def test_faults() -> None:
-    with pytest.raises(AvaDetectError, match=r"0 <= min_score <= min_peak <= 1, got 0.6 and 0.5"):
+    with pytest.raises(AvaDetectError, match=r"`min_peak` from `min_score` to 1, got 0.6 and 0.5"):
         list(action_tubes([], min_score=0.6))
-    with pytest.raises(AvaDetectError, match="smoothing_seconds must be 0 or more, got -1"):
+    with pytest.raises(AvaDetectError, match="`smoothing_seconds` must be 0 or more, got -1"):
         list(action_tubes([], smoothing_seconds=-1))
     unlinked = ActionDetections.empty("v", 3.0)
     with pytest.raises(AvaDetectError, match="v, second 3: the people have no track ids; link the keyframes first"):
