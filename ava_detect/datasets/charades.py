@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from ava_detect.datasets.classification import TimedLabels
+from ava_detect.datasets.classification import MAX_LIST_BYTES, TimedLabels
 from ava_detect.datasets.packed import PackedLists
 from ava_detect.errors import FormatError, require_file
 
@@ -53,7 +53,7 @@ def read_charades(path: str | Path, num_classes: int, *, frames_per_second: floa
             the video.
     """
     try:
-        require_file(path)
+        require_file(path, max_bytes=MAX_LIST_BYTES)
         with Path(path).open(encoding="utf-8-sig", newline="") as file:
             if file.readline().startswith(_FRAME_LIST_HEADER):
                 video_ids, actions = _read_frame_list(path, frames_per_second)

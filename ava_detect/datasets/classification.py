@@ -25,6 +25,9 @@ from ava_detect.structures.labels import LabelMap
 from ava_detect.video.clip_sampler import clip_grid_points
 from ava_detect.video.transforms import Frames, crop
 
+# Most bytes of a list of videos and labels, which is read as a whole; those of the published data sets are smaller.
+MAX_LIST_BYTES = 512 << 20
+
 _NO_BOXES = np.zeros((0, 4), np.float32)
 _MIDDLE_CROP = 1
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ava_detect.datasets.classification import TimedLabels
+from ava_detect.datasets.classification import MAX_LIST_BYTES, TimedLabels
 from ava_detect.datasets.packed import PackedLists
 from ava_detect.errors import FormatError, VideoError, require_file, shown
 
@@ -33,7 +33,7 @@ def read_kinetics(path: str | Path, num_classes: int) -> tuple[list[str], TimedL
     videos: list[str] = []
     labels: list[int] = []
     try:
-        require_file(path)
+        require_file(path, max_bytes=MAX_LIST_BYTES)
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise FormatError(f"{path}: the list cannot be read ({error}); give a csv of path and label") from error

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ava_detect.environment import installed_version
-from ava_detect.errors import AvaDetectError, ConfigError
+from ava_detect.errors import AvaDetectError, ConfigError, counted, shown
 from ava_detect.evaluation.calibration import Calibration, ClassCalibration
 from ava_detect.evaluation.calibration_measures import CalibrationMeasures, ClassMeasures, measure_classes
 from ava_detect.evaluation.class_scores import VideoScores, best_f1_threshold, precision_threshold
@@ -108,7 +108,9 @@ def calibrate_files(
     # A network scores every person for every class, so a class without any score is none of the network's.
     found = replace(found, classes=tuple(one for one in found.classes if len(one.scores)))
     reasons = diagnose_if_suspicious(metric, metric.compute())
-    classes = fit_classes(found, options, reasons)
+    more = len(detections) - 1
+    name = shown(detections[0]) + (f" and {counted(more, 'more file')}" if more else "") if detections else ""
+    classes = fit_classes(found, options, reasons, name)
     measures = _measure(found, classes, options)
     calibration = Calibration(
         classes,
@@ -172,7 +174,7 @@ def _load(
 
 
 def fit_classes(
-    found: VideoScores, options: CalibrationOptions, reasons: Sequence[str] = ()
+    found: VideoScores, options: CalibrationOptions, reasons: Sequence[str] = (), name: str = ""
 ) -> tuple[ClassCalibration, ...]:
     """Fit every class.
 
@@ -180,6 +182,7 @@ def fit_classes(
         found: The scores of the videos to fit to.
         options: How to fit.
         reasons: What may be wrong with the files, in sentences, for the message of the error.
+        name: The name of the detections in that message; empty for none.
 
     Returns:
         The calibration of each class.
@@ -191,9 +194,10 @@ def fit_classes(
     num_tp = 0 if pooled is None else pooled.num_tp
     if pooled is None or num_tp < options.min_positives:
         why = f" ({'; '.join(reasons)})" if reasons else ""
+        where = f"{name}: " if name else ""
         raise AvaDetectError(
-            f"{num_tp} detections are true positives, and a calibration needs at least {options.min_positives} in all"
-            f"{why}; give more videos with ground truth, or lower `min_positives`"
+            f"{where}{num_tp} detections are true positives, and a calibration needs at least "
+            f"{options.min_positives} in all{why}; give more videos with ground truth, or lower `min_positives`"
         )
     of_all = _fit_counts(pooled.counts(), pooled.num_gt, options)
     fitted = []

@@ -121,8 +121,8 @@ def open_run(results: Path, *, allow_empty: bool = False) -> SavedRun:
     run = run_of_manifest(results) or _from_files(results)
     if not run.videos and not (allow_empty and _has_results(results)):
         raise FormatError(
-            f"{results} holds no results (NAME.jsonl, NAME.parquet or NAME.csv); give the output folder of "
-            "`ava-detect annotate`, or a file of results"
+            f"{shown(results)} holds no results (NAME.jsonl, NAME.parquet or NAME.csv, or the run.json of a dataset); "
+            "give the output folder of `ava-detect annotate`, or a file of results"
         )
     return run
 

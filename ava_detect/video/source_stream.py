@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
+from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, TypeVar
 
@@ -47,6 +48,7 @@ LIST_SUFFIXES = (".txt", ".csv", ".csv.gz", ".txt.gz", ".parquet")
 _COLUMNS = ("video_id", "uri", "start_seconds")
 _ROWS_PER_PIECE = 1 << 14
 _MAX_ID_LENGTH, _MAX_URI_LENGTH = 1024, 4096
+_MAX_LINE_LENGTH = 1 << 20
 T = TypeVar("T")
 
 
@@ -328,14 +330,27 @@ def _rows(file: Any, file_name: str, list_name: str) -> Iterator[tuple[str, Mapp
         return
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="" if ".csv" in file_name else None)
     if ".csv" in file_name:
-        lines = csv.DictReader(text)
+        lines = csv.DictReader(_lines(text, list_name))
         _check_columns(lines.fieldnames or (), list_name)
         for row in lines:
             yield f"line {lines.line_num}", row
         return
-    for number, line in enumerate(text, start=1):
+    for number, line in enumerate(_lines(text, list_name), start=1):
         if line.strip() and not line.startswith("#"):
             yield f"line {number}", {"uri": line.strip()}
+
+
+def _lines(text: io.TextIOWrapper, list_name: str) -> Iterator[str]:
+    """Yield the lines of a list; a file of zeros, a line without an end, would fill the memory."""
+    for number in count(1):
+        line = text.readline(_MAX_LINE_LENGTH + 1)
+        if not line:
+            return
+        if len(line) > _MAX_LINE_LENGTH:
+            raise FormatError(
+                f"{list_name}, line {number}: more than {_MAX_LINE_LENGTH:,} letters without a line end; is it a list?"
+            )
+        yield line
 
 
 def _check_columns(names: Iterable[str], list_name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +137,14 @@ def test_a_wrong_list_is_named_with_its_line(tmp_path, text, message):
     (tmp_path / "list.csv").write_text(text)
     with pytest.raises(FormatError, match=message):
         read_kinetics(tmp_path / "list.csv", 5)
+
+
+@pytest.mark.parametrize("read", [read_kinetics, partial(read_charades, frames_per_second=24)])
+def test_a_file_too_large_for_a_list_is_not_read(tmp_path, read):
+    with (tmp_path / "list.csv").open("wb") as file:
+        file.truncate((512 << 20) + 1)  # sparse: it takes no space
+    with pytest.raises(FormatError, match=r"list\.csv: the list cannot be read .*at most 536,870,912"):
+        read(tmp_path / "list.csv", 5)
 
 
 def test_missing_files_and_folders_of_frames(tmp_path, videos, kinetics):

@@ -79,14 +79,14 @@ def test_classes_with_few_positives_get_what_all_together_get(tmp_path):
 
 
 def test_too_few_positives_at_all_are_refused_with_the_likely_reason(tmp_path):
-    with pytest.raises(AvaDetectError, match=r"^4 detections are true positives, .* at least 30 in all; give more"):
+    with pytest.raises(AvaDetectError, match=r"\.csv: 4 detections are true .* at least 30 in all; give more"):
         fit(tmp_path, STAND + SIT, CalibrationOptions())
     truth, found = write_scored(tmp_path, STAND)
     found.write_text(found.read_text().replace("a,", "other,"))
-    with pytest.raises(AvaDetectError, match=r"^0 detections .*other.*give more videos"):
+    with pytest.raises(AvaDetectError, match=r"\.csv: 0 detections .*other.*give more videos"):
         calibrate_files(truth, [found], None, ALL)
     found.write_text("")
-    with pytest.raises(AvaDetectError, match=r"^0 detections .*there is no detection"):
+    with pytest.raises(AvaDetectError, match=r"\.csv: 0 detections .*there is no detection"):
         calibrate_files(truth, [found], None, ALL)
 
 

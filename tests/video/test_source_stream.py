@@ -115,6 +115,8 @@ def test_a_bad_row_is_named_and_the_others_come(tmp_path):
             r"l\.txt\.gz cannot be read as a list of videos",
         ),
         ("l.txt", b"\xff\xfe\x00", FormatError, "cannot be read as a list of videos"),
+        ("l.txt", b"a.mp4\n" + bytes(1 << 21), FormatError, r"l\.txt, line 2: more than 1,048,576 letters without a"),
+        ("l.csv", b"uri\n" + b"a" * (1 << 21), FormatError, r"l\.csv, line 2: more than 1,048,576 letters without a"),
         ("l.txt", b"# nothing\n", VideoError, "lists no video"),
         ("l.csv", None, VideoError, "there is no such list of videos"),
     ],

@@ -214,7 +214,7 @@ def test_ground_truth_of_other_times_and_of_other_videos(movie, tmp_path):
     ("make", "sentence"),
     [
         (lambda p: p / "none", "there is no such file or folder; give the output folder of `ava-detect annotate`"),
-        (lambda p: p, "holds no results (NAME.jsonl, NAME.parquet or NAME.csv)"),
+        (lambda p: p, "holds no results (NAME.jsonl, NAME.parquet or NAME.csv, or the run.json of a dataset)"),
     ],
 )
 def test_what_is_no_folder_of_results(tmp_path, make, sentence):
