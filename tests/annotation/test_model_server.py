@@ -63,7 +63,7 @@ def test_a_shared_network_gives_the_objects_of_own_ones(place, expected, tmp_pat
 @pytest.mark.slow
 def test_a_shared_network_on_a_cluster_gives_the_objects_of_own_ones(place, expected, tmp_path):
     with two_nodes():
-        found = objects(place, tmp_path / "out", engine="ray", cluster=ClusterSettings(models=2))
+        found = objects(place, tmp_path / "out", engine="ray", workers=1, cluster=ClusterSettings(models=1))
     assert found == expected
 
 

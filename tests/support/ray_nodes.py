@@ -30,6 +30,9 @@ def two_nodes() -> Iterator[Any]:
     utils = pytest.importorskip("ray.cluster_utils", reason="this Ray has no cluster for tests")
     with FileLock(Path(tempfile.gettempdir()) / "ava_detect_ray_nodes.lock"), pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
+        # By default Ray runs workers at niceness 15: beside busy processes they get next to nothing, and time limits
+        # measured in this process end every one of them.
+        patch.setenv("RAY_worker_niceness", "0")
         # Ray waits 30 s for a node, without a setting for it: on a busy machine that is too short.
         patch.setattr("ray._private.node.time", SimpleNamespace(**{**vars(time), "monotonic": _slow_clock}))
         cluster = utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
