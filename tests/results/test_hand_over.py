@@ -319,6 +319,6 @@ def test_commands(results: Path, tmp_path: Path) -> None:
     code, output = run("hand-over", results, "--to", "label-studio", "--out", tmp_path / "tasks")
     assert code == 0 and "Next: start Label Studio with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and" in output
     code, output = run("tubes", results, "--out", tmp_path / "tubes.csv", "--min-peak", 0.5)
-    assert code == 0 and output.startswith("1 action tubes:")
+    assert code == 0 and output.startswith("1 action tube:")
     code, output = run("pictures", results, "--out", tmp_path / "pictures", "--plots", "--quiet")
     assert (code, output) == (0, "") and "untrained network" in (tmp_path / "pictures" / "plots.html").read_text()
