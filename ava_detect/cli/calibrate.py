@@ -15,7 +15,7 @@ from ava_detect.cli import options
 from ava_detect.cli.console import complain, in_flags, results_beside, say, say_table
 from ava_detect.cli.next_step import file_word, say_next
 from ava_detect.cli.progress import progress_bar, show_stage
-from ava_detect.errors import ConfigError
+from ava_detect.errors import ConfigError, counted
 from ava_detect.storage.outputs import begins_with, check_output, check_output_folder
 
 if TYPE_CHECKING:
@@ -279,7 +279,8 @@ def _sums(fitted: FittedCalibration) -> Iterator[str]:
     nothing = [one for one in calibration.classes if one.threshold is None]
     if nothing:
         names = ", ".join(f"{one.id} {one.name}" for one in nothing[:5]) + (" ..." if len(nothing) > 5 else "")
-        yield f"none: no threshold gives {goal} for {len(nothing)} classes, of which nothing is kept: {names}"
+        classes = counted(len(nothing), "class", "classes")
+        yield f"none: no threshold gives {goal} for {classes}, of which nothing is kept: {names}"
     f1, error = measures.mean("f1"), measures.mean("error")
     before, after = measures.before, measures.after
     yield f"Thresholds: {goal}; error: expected calibration error in %, before and after ({calibration.method})"

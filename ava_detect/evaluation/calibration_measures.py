@@ -17,6 +17,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from ava_detect.errors import counted
 from ava_detect.evaluation.calibration import ClassCalibration
 from ava_detect.evaluation.class_scores import ClassScores, VideoScores
 from ava_detect.evaluation.ground_truth_index import FloatArray
@@ -215,7 +216,7 @@ class CalibrationMeasures:
                 "all of them"
             )
         if not self.shared_videos:
-            return f"measured on {self.num_videos} videos, none of which the calibration was fitted to"
+            return f"measured on {counted(self.num_videos, 'video')}, none of which the calibration was fitted to"
         share = "the same" if self.shared_videos == self.num_videos else f"{self.shared_videos} of the same"
         return (
             f"after: measured on {share} videos that the calibration was fitted to, so on others it is worse; "

@@ -86,7 +86,7 @@ class KeyframePlan:
         """
         if not self.missing:
             return []
-        keyframes = f"their {sum(self.missing.values())} keyframes"
+        keyframes = f"their {counted(sum(self.missing.values()), 'keyframe')}"
         return [
             f"{len(self.missing)} of the {len(self.missing) + len(self.videos)} videos of the ground truth are not in "
             f"{videos}: {', '.join(self.missing)}; {consequence.format(keyframes=keyframes)}"

@@ -22,7 +22,7 @@ from ava_detect.config.build import label_map_of
 from ava_detect.config.choice import choose_network
 from ava_detect.detectors.base import ListedPeople, PersonDetector
 from ava_detect.detectors.function import DetectorFunction, as_detector
-from ava_detect.errors import AvaDetectError, AvaDetectWarning, ConfigError, shown
+from ava_detect.errors import AvaDetectError, AvaDetectWarning, ConfigError, counted, shown
 from ava_detect.inference.build import build_scorer
 from ava_detect.inference.people_detector import people_detector
 from ava_detect.inference.prefetch import prefetch, start_prefetch
@@ -313,7 +313,9 @@ class VideoRun(Iterator[KeyframeResult]):
         """
         if self._collected is None:
             if self.num_keyframes or self._is_closed:
-                done = "was closed" if self._is_closed else f"has given {self.num_keyframes} keyframes already"
+                done = (
+                    "was closed" if self._is_closed else f"has given {counted(self.num_keyframes, 'keyframe')} already"
+                )
                 raise AvaDetectError(
                     f"{shown(self.video_id)}: this run {done}, so it cannot give all of them together; call the "
                     "pipeline again for a new run"

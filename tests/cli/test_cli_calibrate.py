@@ -50,7 +50,7 @@ def test_pooled_classes_and_classes_without_a_threshold_are_named(run_cli, work)
     write_scored(work, [*STAND, *of_class(11, [(0.5, False), (0.3, True)], "b")])
     code, out, _ = call(run_cli, work, "--out", work / "cal.json", "--min-positives", 1, "--precision", 0.9)
     assert code == 0
-    assert "none: no threshold gives precision 0.9 for 1 classes, of which nothing is kept: 11 sit" in out
+    assert "none: no threshold gives precision 0.9 for 1 class, of which nothing is kept: 11 sit" in out
 
 
 def test_beside_the_weights(run_cli, work):
@@ -66,7 +66,7 @@ def test_a_calibration_is_checked_on_other_videos(run_cli, work):
     write_scored(work, [row._replace(video="c") for row in STAND])
     code, out, err = call(run_cli, work, "--check", work / "cal.json")
     assert (code, err) == (0, "")
-    assert "NOTE: measured on 1 videos, none of which the calibration was fitted to" in out
+    assert "NOTE: measured on 1 video, none of which the calibration was fitted to" in out
     assert "Classes: the 2 of the calibration" in out
     assert (work / "cal.json").read_bytes() == before
     code, out, _ = call(run_cli, work, "--check", work / "cal.json", "--json")

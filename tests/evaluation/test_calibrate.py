@@ -120,7 +120,7 @@ def test_a_calibration_is_measured_on_other_videos_and_says_which_it_knows(tmp_p
     truth, found = write_scored(tmp_path, [row._replace(video="c") for row in STAND])
     measures = measure_files(calibration, truth, [found]).measures
     assert measures.classes[0].after.f1 == pytest.approx(6 / 7)
-    assert "1 videos, none of which the calibration was fitted to" in measures.note
+    assert "1 video, none of which the calibration was fitted to" in measures.note
     truth, found = write_scored(tmp_path, STAND)
     assert "the same videos" in measure_files(calibration, truth, [found]).measures.note
 

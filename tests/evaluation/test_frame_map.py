@@ -316,7 +316,7 @@ def test_the_result_prints_and_becomes_json() -> None:
     assert text.splitlines()[1].split() == ["12", "stand", "pose", "100.00", "100.00", "to", "100.00", "1", "1", "1"]
     assert "1 detections of actions that the label map does not have were left out" in text
     assert text.splitlines()[-1] == (
-        "mAP 50.00 @ IoU 0.5 over 2 classes and 1 keyframes (dialect official; equal scores leave 50.00 to 50.00)"
+        "mAP 50.00 @ IoU 0.5 over 2 classes and 1 keyframe (dialect official; equal scores leave 50.00 to 50.00)"
     )
     assert result.mean_per_kind == {ActionKind.POSE: 1.0, ActionKind.PERSON: 0.0}
     data = json.loads(json.dumps(result.to_json(), allow_nan=False))

@@ -68,7 +68,7 @@ def test_iterating_streams_and_collecting_keeps(pipeline, video):
     first = next(run)
     assert first.timestamp_seconds == 0
     assert first.note == DEMO_NOTE
-    with pytest.raises(AvaDetectError, match="has given 1 keyframes already, so it cannot give all of them together"):
+    with pytest.raises(AvaDetectError, match="has given 1 keyframe already, so it cannot give all of them together"):
         run.to_pandas()
     assert [keyframe.timestamp_seconds for keyframe in run] == [1, 2]
     run = pipeline(video)
