@@ -114,6 +114,19 @@ class FinishedVideos:
         return float(modified[index]) if index < len(keys) and keys[index] == number else None
 
 
+def dataset_folders(results: str | Path) -> list[str]:
+    """Return the folders that a dataset consists of, in which nothing else is written.
+
+    Args:
+        results: Address or folder of the dataset.
+
+    Returns:
+        The dataset itself and its folders, whether or not they exist.
+    """
+    root = str(results).rstrip("/")
+    return [str(results), *(f"{root}/{name}" for name in (_ROWS, _PROBLEMS, _PROGRESS))]
+
+
 @dataclass(frozen=True)
 class ResultsDataset:
     """The results at one address, made with one set of settings.

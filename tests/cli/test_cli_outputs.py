@@ -100,6 +100,7 @@ REFUSED = {
     "visualize into a file": ("visualize", "results", "--out", "gt.csv"),
     "collect": ("collect", "results", "--out", "gt.csv"),
     "collect a page into its dataset": ("collect", "results", "--out", "./results"),
+    "collect a page into a folder of its dataset": ("collect", "results", "--out", "results/./progress"),
     "pictures over foreign files": ("pictures", "results", "--out", "mine", "--gif", "--contact-sheet"),
     "plots over a foreign page": ("pictures", "results", "--out", "mine", "--plots"),
     "convert on itself": ("weights", "convert", "mine/w.pyth", "mine/w.pyth", "--overwrite"),

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from ava_detect.errors import ConfigError, FormatError, shown
 from ava_detect.formats.parquet_reader import iter_parquet
 from ava_detect.results.collect import is_dataset, iter_videos, open_dataset
-from ava_detect.results.dataset import ResultsDataset
+from ava_detect.results.dataset import ResultsDataset, dataset_folders
 from ava_detect.results.saved import ReadOptions
 from ava_detect.results.saved_run import SavedRun, SavedVideo, open_run
 from ava_detect.storage.addresses import is_address
@@ -48,7 +48,7 @@ def collect_page(
         ConfigError: There are no results, a video of ``only`` is not among them, or ``out`` is where they are.
         FormatError: A file cannot be read.
     """
-    refuse_same_address(out, {"results": results})
+    refuse_same_address(out, {"results": dataset_folders(results)})
     options = PageOptions(ReadOptions(videos=videos), min_score=min_score)
     if is_address(results) or is_dataset(results):
         return _page_of_dataset(open_dataset(results), Path(out), options, only, on_progress)
