@@ -12,7 +12,7 @@ from ava_detect.cli import options
 from ava_detect.cli.console import complain, say
 from ava_detect.cli.next_step import file_word, say_next
 from ava_detect.cli.progress import progress_bar, show_stage
-from ava_detect.errors import DivergedError, counted
+from ava_detect.errors import ConfigError, DivergedError, counted, shown
 
 if TYPE_CHECKING:
     from ava_detect import training
@@ -37,6 +37,11 @@ def train(
     from ava_detect.config import load_config
 
     settings = load_config(config, overrides or ())
+    if settings.data.train is None:
+        raise ConfigError(
+            f"{shown(config)}: the config has no data.train, so there is nothing to train on; give its annotations and "
+            "videos"
+        )
     try:
         with progress_bar(show=not quiet) as on_progress:
             show_stage(on_progress, "loading PyTorch")  # which a wrong config need not wait for
