@@ -132,7 +132,7 @@ def test_a_cut_run_goes_on_and_ends_as_if_undisturbed(world, tmp_path):
     seen = []
     bench(world, "kinetics", tmp_path / "cut", on_progress=seen.append)
     bench(world, "kinetics", tmp_path / "whole")
-    assert [progress.name for progress in seen] == ["b.mp4", "c.mp4", "d.mp4"]
+    assert [progress.name for progress in seen if progress.name] == ["b.mp4", "c.mp4", "d.mp4"]
     assert path.read_bytes() == (tmp_path / "whole" / SCORES).read_bytes()
     bench(world, "kinetics", tmp_path / "cut", on_progress=seen.append)
     assert len(seen) == 3

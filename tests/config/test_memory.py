@@ -49,7 +49,7 @@ def test_a_network_that_the_machine_cannot_hold_is_refused_before_it_is_built(mo
 def test_clips_that_the_machine_cannot_hold_are_refused(monkeypatch):
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=16 << 30))
     long = load_config("slowfast_r50_32x2", ["clip.num_frames=1024", "clip.short_side=1024"])
-    with pytest.raises(ConfigError, match=r"for one clip of 1024 frames with a short side of 1024 pixels"):
+    with pytest.raises(ConfigError, match=r"for 1 clip of 1024 frames with a short side of 1024 pixels"):
         require_memory(long)
     shipped = load_config("slowfast_r50_32x2")
     require_memory(shipped)

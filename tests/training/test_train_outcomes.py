@@ -237,7 +237,7 @@ def test_the_command(small_config, tmp_path, run_cli):
     call = ("train", "--config", config, "--out", tmp_path / "out", "--set", "train.epochs=1")
     code, out, err = run_cli(*call)
     assert (code, err) == (0, "")
-    assert "2 steps in 1 epochs" in out
+    assert "2 steps in 1 epoch" in out
     assert str(tmp_path / "out" / "model.safetensors") in out
     assert "Note: there is no data.val" in out
     code, _, err = run_cli(*call)
