@@ -82,7 +82,7 @@ def relative_extra(tmp_path_factory) -> dict[str, float]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_file_is_held_twice(relative_extra, kind):
-    # A float32 copy of the network replaces the pages that the fork shares with its parent: up to 1.3 on a busy machine.
+    # A float32 copy of the network replaces the pages that the fork shares with its parent: up to 1.3.
     assert 0 < relative_extra[kind] <= 1.5
 
 
