@@ -195,7 +195,7 @@ class RunOptions:
             self.on_progress(progress)
 
     def report_stage(self, stage: str) -> None:
-        """Report what is done next, where nothing is counted.
+        """Report a stage that has no count, such as loading the network.
 
         Args:
             stage: What is done, such as ``"loading the network"``.

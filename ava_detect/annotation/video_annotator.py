@@ -48,7 +48,7 @@ class VideoAnnotator:
         num_threads: Number of threads of the detector, by default the number of cores; the network's are PyTorch's.
         scorer: Has the network; by default it is built here.
         head_start: What has been begun before.
-        on_stage: Told what is being loaded.
+        on_stage: Called with the name of each loading stage.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class VideoAnnotator:
         self.precision = scorer.network.precision
 
     def _begin(self, source: SourceVideo) -> None:
-        """Start to read a file and to find its people; what is wrong with it is left to ``annotate``."""
+        """Start to read a file and to find its people; ``annotate`` raises its errors."""
         if isinstance(source.path, Address):
             return
         with suppress(Exception):

@@ -86,7 +86,7 @@ class WrittenScores:
     limits: Float32Array | None
 
     def __call__(self, keyframe: ActionDetections) -> tuple[ActionDetections, BoolArray]:
-        """Return what is written of a keyframe.
+        """Select the scores of a keyframe that are written.
 
         Args:
             keyframe: The keyframe with the network's scores.

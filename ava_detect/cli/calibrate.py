@@ -1,4 +1,4 @@
-"""``ava-detect calibrate``: parse, fit or check a calibration, write what was asked for, print."""
+"""``ava-detect calibrate``: parse, fit or check a calibration, write the requested files, print."""
 
 from __future__ import annotations
 
@@ -106,12 +106,7 @@ def calibrate(
         ),
     ] = None,
     exclude: options.Exclude = None,
-    subset: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Only these videos: a text file, one id a line.", rich_help_panel=options.TRUTH
-        ),
-    ] = None,
+    subset: options.Subset = None,
     iou: Annotated[
         float,
         typer.Option(

@@ -34,7 +34,7 @@ class Command(TyperCommand):
                 raise
             # In one line, as the library's own refusals.
             raise ConfigError(f"{error.param.opts[0]}: {error.message}") from error
-        # Also of the library's warnings of what it chose.
+        # This also silences ``ChoiceWarning``.
         be_quiet(bool(ctx.params.get("quiet")))
         return rest
 
@@ -68,7 +68,7 @@ class Command(TyperCommand):
 
 
 def _no_option(arg: str, options: dict[str, Any]) -> str:
-    """Say of ``-oDIR``, ``-out`` and ``-5KQ66BBWC4.mp4`` what they may have meant; each may be a file's name."""
+    """Suggest the option or file meant by ``-oDIR``, ``-out`` or ``-5KQ66BBWC4.mp4``; each may be a file's name."""
     text = f"{shown(arg)} looks like an option, and --help lists none of that name"
     known = options.get(arg[:2])
     if known is None or f"-{arg}" in options:
@@ -107,7 +107,7 @@ class Group(TyperGroup):
 
 
 def refusal(error: Any) -> str:
-    """Return a sentence of what is wrong with a call.
+    """Describe the error of a call in one sentence.
 
     Args:
         error: A ``UsageError``.

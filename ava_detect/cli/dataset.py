@@ -117,10 +117,10 @@ def _print_status(found: ResultsStatus) -> None:
 
 
 def _say_next(found: ResultsStatus, results: str) -> None:
-    """Say how a run that has ended early goes on, and else how what is done can be looked at."""
+    """Print how to resume a run that ended early, or else how to view the finished videos."""
     states = {run.state for run in found.runs}
     if found.runs and "running" not in states and found.runs[-1].state != "finished":
         say("The same `annotate` command goes on from here.")
     elif found.num_done:
         shown_results = file_word(without_secrets(results))
-        say_next("Look at what is done", "collect", shown_results, "--out", "page")
+        say_next("Look at the finished videos", "collect", shown_results, "--out", "page")

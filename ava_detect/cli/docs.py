@@ -41,7 +41,7 @@ def docs(
         _open(page.name)
     elif topic is None:
         rows = [(listed.name, listed.part, listed.summary) for listed in doc_pages() if listed.name != INDEX]
-        say_table(("page", "part", "what it holds"), rows, left=(0, 1, 2))
+        say_table(("page", "part", "content"), rows, left=(0, 1, 2))
         err.print("A page: ava-detect docs PAGE. In a browser: ava-detect docs PAGE --open", markup=False)
     else:
         print_markdown(text_of(page))

@@ -1,4 +1,4 @@
-"""``ava-detect evaluate``: parse, score the files, write what was asked for, print."""
+"""``ava-detect evaluate``: parse, score the files, write the requested files, print."""
 
 from __future__ import annotations
 
@@ -56,18 +56,8 @@ def evaluate(
             rich_help_panel=options.TRUTH,
         ),
     ] = None,
-    exclude: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="CSV", help="Keyframes (video,timestamp) dropped on both sides.", rich_help_panel=options.TRUTH
-        ),
-    ] = None,
-    subset: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Only these videos: a text file, one id a line.", rich_help_panel=options.TRUTH
-        ),
-    ] = None,
+    exclude: options.Exclude = None,
+    subset: options.Subset = None,
     dialect: options.Dialect = "official",
     iou_thresholds: Annotated[
         list[float] | None,
@@ -121,7 +111,10 @@ def evaluate(
             actions = counted(len(recorded.label_map), "action")
             source = f"the {actions} named in {recorded.source}; `label_map` chooses others"
         elif label_map is None:
-            source = "AVA's 60 and their names, assumed because no label map was given; `label_map` names others"
+            source = (
+                "AVA's 60 and their names: no label map was given, and the results record no others; `label_map` names "
+                "others"
+            )
         else:
             source = str(label_map)
         if report is not None:

@@ -97,7 +97,7 @@ def tubes(
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Write who did what from when to when, as one table."""
+    """Write a table of action tubes: person, action, start and end."""
     results_beside(out)
     with progress_bar(show=not quiet) as on_progress:
         from ava_detect.results.export.hand_over import find_tubes

@@ -40,7 +40,7 @@ def print_help(command: Any, context: Any) -> None:
 
 
 def _usage(command: Any, context: Any) -> str:
-    """The command with what it takes, such as ``ava-detect visualize RESULTS [OPTIONS]``."""
+    """The usage line of a command, such as ``ava-detect visualize RESULTS [OPTIONS]``."""
     if getattr(command, "commands", None):
         return f"Usage: {context.command_path} COMMAND [OPTIONS]"
     required = [f"{p.opts[0]} {p.metavar}" for p in command.params if _is_option(p) and p.required]

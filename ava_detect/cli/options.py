@@ -14,13 +14,13 @@ from ava_detect.errors import shown
 
 # The panels of --help, in this order on every page. Each option names its own (``rich_help_panel``).
 COMMON = "Common"  # what most calls give; also whatever is required
-PEOPLE = "People"  # who is found, and by what
-SCORES = "Times and scores"  # when it is looked, and what is kept
-TRUTH = "Ground truth"  # what is right, and how it is compared
+PEOPLE = "People"  # the detector and its boxes
+SCORES = "Times and scores"  # keyframe times, thresholds
+TRUTH = "Ground truth"  # labels, matching
 NETWORK = "Network"  # config and settings of what scores the actions
 SPEED = "Speed"  # device, precision, processes on this machine
 MANY = "Many videos"  # clusters, shared networks, limits of a video
-FILES = "Files and printing"  # what is written where, what is replaced, what is said
+FILES = "Files and printing"  # outputs, overwriting, amount of printing
 PANELS = (COMMON, PEOPLE, SCORES, TRUTH, NETWORK, SPEED, MANY, FILES)
 
 _MAX_SHOWN = 40
@@ -242,6 +242,10 @@ GroundTruth = Annotated[
 Exclude = Annotated[
     Path | None,
     typer.Option(metavar="CSV", help="Leave out these keyframes (rows of video,timestamp).", rich_help_panel=TRUTH),
+]
+Subset = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Only these videos: a text file, one id a line.", rich_help_panel=TRUTH),
 ]
 START_HELP = "Where in its movie each file starts: 900 for trimmed AVA files"
 StartSeconds = Annotated[

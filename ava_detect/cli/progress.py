@@ -1,4 +1,4 @@
-"""The progress bar of every command, on stderr: what is being done, how far, how fast, and how long it will take."""
+"""The progress bar of every command, on stderr: stage, position, rate and time left."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def show(
     ],
     as_json: options.AsJson = False,
 ) -> None:
-    """Show what is known of one checkpoint."""
+    """Show the zoo's entry of one checkpoint."""
     from ava_detect.models.zoo import cached_path, find_entry
     from ava_detect.models.zoo_table import DEVICES
 

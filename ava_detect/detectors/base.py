@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -18,6 +19,7 @@ Converters = Mapping[str, Callable[[str], Any]]
 
 # Far above any detector's input; larger ones would only fill the memory.
 _MAX_SIDE = 8192
+_MAX_BATCH = 8
 # Options that were renamed: the former name means the same.
 _FORMER_NAMES = {"person_class": "classes"}
 
@@ -113,30 +115,45 @@ def images_of(frames: Sequence[Frame | Image]) -> list[Image]:
     return images
 
 
-def people_by_size(
-    images: Sequence[Image], run: Callable[[Sequence[Image]], Sequence[PersonBoxes]], max_batch: int = 8
-) -> list[PersonBoxes]:
-    """Run a network on batches of images of equal size.
+class BatchDetector(ABC):
+    """A detector whose network takes images of one size together; each library's detector says how, in ``_run``.
 
-    For networks that pad a batch to its largest image: with mixed sizes one result would depend on the other images.
+    Networks pad a batch to its largest image: with mixed sizes one result would depend on the other images.
 
-    Args:
-        images: Images ``[H, W, 3]`` of any sizes.
-        run: Function from images of one size to one result per image.
-        max_batch: Greatest number of images per call of ``run``.
-
-    Returns:
-        One result per image, in the order of ``images``.
+    Attributes:
+        name: Name of the detector and its weights.
+        needs_images: True: it reads pixels.
     """
-    by_size: dict[tuple[int, ...], list[int]] = defaultdict(list)
-    for index, image in enumerate(images):
-        by_size[image.shape].append(index)
-    people: dict[int, PersonBoxes] = {}
-    for indices in by_size.values():
-        for start in range(0, len(indices), max_batch):
-            batch = indices[start : start + max_batch]
-            people |= zip(batch, run([images[index] for index in batch]), strict=True)
-    return [people[index] for index in range(len(images))]
+
+    name: str
+    needs_images: bool = True
+
+    def __call__(self, frames: Sequence[Frame | Image]) -> list[PersonBoxes]:
+        """Find the persons on each frame, in batches of at most 8 frames of one size.
+
+        Args:
+            frames: Frames, or uint8 RGB images ``[H, W, 3]``; their sizes may differ.
+
+        Returns:
+            One ``PersonBoxes`` per frame, in pixels of the frame, best score first.
+
+        Raises:
+            DetectorError: A frame is not a uint8 RGB image.
+        """
+        images = images_of(frames)
+        by_size: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for index, image in enumerate(images):
+            by_size[image.shape].append(index)
+        people: dict[int, PersonBoxes] = {}
+        for indices in by_size.values():
+            for start in range(0, len(indices), _MAX_BATCH):
+                batch = indices[start : start + _MAX_BATCH]
+                people |= zip(batch, self._run([images[index] for index in batch]), strict=True)
+        return [people[index] for index in range(len(images))]
+
+    @abstractmethod
+    def _run(self, images: Sequence[Image]) -> Sequence[PersonBoxes]:
+        """Find the persons on images ``[H, W, 3]`` of one size: one result per image, in their order."""
 
 
 def read_options(texts: Mapping[str, str], converters: Converters, where: str) -> dict[str, Any]:

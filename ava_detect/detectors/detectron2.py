@@ -9,20 +9,19 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from ava_detect.detectors.base import Converters, Image, images_of, people_by_size
+from ava_detect.detectors.base import BatchDetector, Converters, Image
 from ava_detect.detectors.classes import Wanted, chosen_classes, names_by_index, read_classes, select_actors
 from ava_detect.detectors.libraries import not_importable
 from ava_detect.errors import DetectorError, shown
-from ava_detect.structures import Frame, PersonBoxes
+from ava_detect.structures import PersonBoxes
 
 
-class Detectron2Detector:
+class Detectron2Detector(BatchDetector):
     """Finds persons with a detectron2 model, on images prepared as by its own ``DefaultPredictor``.
 
     Frames of one size go through the network together, at most 8 at a time.
     """
 
-    needs_images: bool = True
     spec_options: ClassVar[Converters] = {"weights": str, "classes": read_classes}
 
     def __init__(
@@ -55,20 +54,6 @@ class Detectron2Detector:
         # The names that belong to the config's data set; an unregistered one has none.
         names = names_by_index(getattr(getattr(self._predictor, "metadata", None), "thing_classes", None))
         self._classes = chosen_classes(classes, names, self.name)
-
-    def __call__(self, frames: Sequence[Frame | Image]) -> list[PersonBoxes]:
-        """Find the persons on each frame.
-
-        Args:
-            frames: Frames, or uint8 RGB images ``[H, W, 3]``; their sizes may differ.
-
-        Returns:
-            One ``PersonBoxes`` per frame, in pixels of the frame, best score first.
-
-        Raises:
-            DetectorError: A frame is not a uint8 RGB image.
-        """
-        return people_by_size(images_of(frames), self._run)
 
     @torch.inference_mode()
     def _run(self, images: Sequence[Image]) -> list[PersonBoxes]:

@@ -252,7 +252,7 @@ class PrecomputedBoxes:
 
 def _people_by_video(table: AvaTable, min_score: float | None) -> ByVideoId[_Video]:
     """The persons of each video, one row per person; a video whose keyframes are all empty has no rows."""
-    import pandas as pd  # slow to import: a quarter of a second for all who have no file of boxes
+    import pandas as pd  # slow to import (a quarter of a second), and needed only for files of boxes
 
     corners = ["x1", "y1", "x2", "y2"]
     rows = pd.DataFrame(table.boxes_fraction, columns=corners)

@@ -10,19 +10,18 @@ from typing import ClassVar
 import torch
 from torchvision import models
 
-from ava_detect.detectors.base import Converters, Image, images_of, people_by_size
+from ava_detect.detectors.base import BatchDetector, Converters, Image
 from ava_detect.detectors.classes import Wanted, chosen_classes, names_by_index, read_classes, select_actors
 from ava_detect.errors import DetectorError, shown, suggestion
-from ava_detect.structures import Frame, PersonBoxes
+from ava_detect.structures import PersonBoxes
 
 
-class TorchvisionDetector:
+class TorchvisionDetector(BatchDetector):
     """Finds persons with a model of ``torchvision.models.detection``, for example ``fasterrcnn_resnet50_fpn_v2``.
 
     Frames of one size go through the network together, at most 8 at a time.
     """
 
-    needs_images: bool = True
     spec_options: ClassVar[Converters] = {"weights": str, "classes": read_classes}
 
     def __init__(
@@ -60,20 +59,6 @@ class TorchvisionDetector:
         self._min_score = min_score
         self._device = torch.device(device)
         self._model = _load(name, weights).eval().to(self._device)
-
-    def __call__(self, frames: Sequence[Frame | Image]) -> list[PersonBoxes]:
-        """Find the persons on each frame.
-
-        Args:
-            frames: Frames, or uint8 RGB images ``[H, W, 3]``; their sizes may differ.
-
-        Returns:
-            One ``PersonBoxes`` per frame, in pixels of the frame, best score first.
-
-        Raises:
-            DetectorError: A frame is not a uint8 RGB image.
-        """
-        return people_by_size(images_of(frames), self._run)
 
     @torch.inference_mode()
     def _run(self, images: Sequence[Image]) -> list[PersonBoxes]:

@@ -10,23 +10,22 @@ from typing import Any, ClassVar
 
 import torch
 
-from ava_detect.detectors.base import Converters, Image, images_of, people_by_size
+from ava_detect.detectors.base import BatchDetector, Converters, Image
 from ava_detect.detectors.classes import Wanted, chosen_classes, names_by_index, read_classes, select_actors
 from ava_detect.detectors.libraries import not_importable
 from ava_detect.errors import DetectorError, MissingDependencyError, shown
-from ava_detect.structures import Frame, PersonBoxes
+from ava_detect.structures import PersonBoxes
 
 # OWNER/NAME on the hub; a few of its oldest models have no owner, none of them a detector.
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
-class TransformersDetector:
+class TransformersDetector(BatchDetector):
     """Finds persons with any model of ``AutoModelForObjectDetection``, prepared and read by its own image processor.
 
     Frames of one size go through the network together, at most 8 at a time.
     """
 
-    needs_images: bool = True
     spec_options: ClassVar[Converters] = {"classes": read_classes, "revision": str}
 
     def __init__(
@@ -57,20 +56,6 @@ class TransformersDetector:
         loaded, self._processor = _load(model, {} if revision is None else {"revision": revision})
         self._model = loaded.float().eval().to(self._device)
         self._classes = chosen_classes(classes, names_by_index(self._model.config.id2label), self.name)
-
-    def __call__(self, frames: Sequence[Frame | Image]) -> list[PersonBoxes]:
-        """Find the persons on each frame.
-
-        Args:
-            frames: Frames, or uint8 RGB images ``[H, W, 3]``; their sizes may differ.
-
-        Returns:
-            One ``PersonBoxes`` per frame, in pixels of the frame, best score first.
-
-        Raises:
-            DetectorError: A frame is not a uint8 RGB image.
-        """
-        return people_by_size(images_of(frames), self._run)
 
     @torch.inference_mode()
     def _run(self, images: Sequence[Image]) -> list[PersonBoxes]:

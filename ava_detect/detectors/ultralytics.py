@@ -16,12 +16,12 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from ava_detect.detectors.base import Converters, Image, images_of, people_by_size, read_size
+from ava_detect.detectors.base import BatchDetector, Converters, Image, read_size
 from ava_detect.detectors.classes import Wanted, chosen_classes, names_by_index, read_classes, select_actors
 from ava_detect.detectors.libraries import not_importable
 from ava_detect.errors import DetectorError, shown, suggestion
 from ava_detect.storage.cache import cache_dir, cache_lock
-from ava_detect.structures import Frame, PersonBoxes
+from ava_detect.structures import PersonBoxes
 
 # Models for other tasks give no upright boxes.
 TASKS = ("detect", "segment", "pose")
@@ -29,13 +29,12 @@ TASKS = ("detect", "segment", "pose")
 _ENVIRONMENT = {"YOLO_AUTOINSTALL": "false", "ULTRALYTICS_SAFE_LOAD": "true"}
 
 
-class UltralyticsDetector:
+class UltralyticsDetector(BatchDetector):
     """Finds persons with a model of Ultralytics, on images prepared and boxes read by its own predictor.
 
     Frames of one size go through the network together, at most 8 at a time.
     """
 
-    needs_images: bool = True
     spec_options: ClassVar[Converters] = {"classes": read_classes, "size": read_size}
 
     def __init__(
@@ -67,20 +66,6 @@ class UltralyticsDetector:
             yolo = _load(str(model))
             self._predictor = _predictor(yolo, min_score, size, torch.device(device))
         self._classes = chosen_classes(classes, names_by_index(self._predictor.model.names), self.name)
-
-    def __call__(self, frames: Sequence[Frame | Image]) -> list[PersonBoxes]:
-        """Find the persons on each frame.
-
-        Args:
-            frames: Frames, or uint8 RGB images ``[H, W, 3]``; their sizes may differ.
-
-        Returns:
-            One ``PersonBoxes`` per frame, in pixels of the frame, best score first.
-
-        Raises:
-            DetectorError: A frame is not a uint8 RGB image.
-        """
-        return people_by_size(images_of(frames), self._run)
 
     def _run(self, images: Sequence[Image]) -> list[PersonBoxes]:
         """The persons on images of one size."""

@@ -1,4 +1,4 @@
-"""The scores of each class with what is right among them, as frame-mAP matches them, and the thresholds they suggest.
+"""The scores of each class, split into true and false positives by frame-mAP's matching, and thresholds from them.
 
 Shapes: N detections of a class, G ground-truth boxes of it, V videos, U distinct scores.
 """

@@ -270,7 +270,7 @@ _OTHER_FILES = {
 
 
 def recommended_for(device: str) -> ZooEntry:
-    """Return the checkpoint for those who name none.
+    """Return the recommended checkpoint for a device.
 
     Args:
         device: ``"cpu"`` or ``"cuda"``.

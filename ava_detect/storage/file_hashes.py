@@ -1,4 +1,4 @@
-"""SHA-256 of files, computed once in a process: weights are compared with what is known of them, and recorded."""
+"""SHA-256 of files, computed once in a process: weights are compared with their known hash, and recorded."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def videos_below(folder: Path, passed_over: PassedOver) -> Iterator[list[Path]]:
 
     Args:
         folder: The folder.
-        passed_over: Gets what is left out: macOS's own data, copies of videos that earlier runs drew, folders that
+        passed_over: Receives the skipped paths: macOS's own data, copies of videos that earlier runs drew, folders that
             cannot be listed, and links to a folder that was read already.
 
     Yields:

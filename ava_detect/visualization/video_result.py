@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # The picture of a video in a notebook: so many keyframes, in rows of so many.
 _SHEET_FRAMES, _SHEET_COLUMNS = 6, 3
-# Keyframes before and after a frame that decide what is on it.
+# Keyframes before and after a frame between which its boxes are interpolated.
 _NEIGHBOURS = 2
 
 

@@ -156,11 +156,13 @@ def test_the_names_beside_the_results_are_the_classes(run_cli, own, record):
 
 def test_that_avas_classes_are_assumed_is_said(run_cli, own):
     code, out, _ = call(run_cli, own, "found", json=own / "result.json")
-    said = "AVA's 60 and their names, assumed because no label map was given; --label-map names others"
+    said = (
+        "AVA's 60 and their names: no label map was given, and the results record no others; --label-map names others"
+    )
     assert code == 0 and f"Classes: {said}" in out
     assert json.loads((own / "result.json").read_text())["classes"] == said
     (own / "mine.pbtxt").write_text(own_map().to_pbtxt())
-    assert "assumed" not in call(run_cli, own, "found", label_map=own / "mine.pbtxt")[1]
+    assert "record no others" not in call(run_cli, own, "found", label_map=own / "mine.pbtxt")[1]
 
 
 def test_avas_names_beside_the_results_change_nothing(run_cli, work):

@@ -6,7 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from ava_detect.formats import ava_csv_reader
 from ava_detect.formats.arrow_files import native_copy, number_column, text_column
+from ava_detect.formats.ava_csv import read_ava_csv
 
 
 @pytest.mark.parametrize(
@@ -45,3 +47,22 @@ def test_a_column_of_texts_is_that_of_pyarrow(texts):
     column.validate(full=True)
     expected = pa.array(texts, pa.dictionary(pa.int32(), pa.string()))
     assert column.type == expected.type and column.equals(expected) and column.null_count == expected.null_count
+
+
+def test_the_csv_parser_gets_nothing_but_copies(tmp_path, monkeypatch):
+    copies, parsed = [], []
+    parse = ava_csv_reader.pa_csv.read_csv
+
+    def copy(data):
+        copies.append(native_copy(data))
+        return copies[-1]
+
+    def read_csv(file, **options):
+        parsed.append(file)
+        return parse(file, **options)
+
+    monkeypatch.setattr(ava_csv_reader, "native_copy", copy)
+    monkeypatch.setattr(ava_csv_reader.pa_csv, "read_csv", read_csv)
+    (tmp_path / "found.csv").write_text("a,1,0.1,0.1,0.5,0.5,12,0.9\na,1,0.1,0.1,0.5,0.5,14,0.8\n")
+    assert len(read_ava_csv(tmp_path / "found.csv")) == 2
+    assert parsed and all(any(file is one for one in copies) for file in parsed)

@@ -78,7 +78,7 @@ def test_when_all_is_done(folder: Path, run_cli) -> None:
     code, out, err = run_cli("status", folder)
     assert (code, err) == (1, f"ava-detect: {PROBLEM}\n")
     assert out.startswith("2 of 3 videos done, 1 of them damaged, 1 failed\n")
-    assert out.endswith(f"Look at what is done: ava-detect collect {folder} --out page\n")
+    assert out.endswith(f"Look at the finished videos: ava-detect collect {folder} --out page\n")
     assert json.loads(run_cli("status", folder, "--json")[1])["num_videos"] == 3
 
 

@@ -99,7 +99,7 @@ def _draw_bins(axes: Axes, bins: Reliability) -> None:
     lefts = np.flatnonzero(is_used) * width
     axes.bar(lefts, shares, width, align="edge", color=ACCENT, alpha=0.55, edgecolor=LINE, linewidth=0.4)
     axes.plot([0, 1], [0, 1], color=SOFT, linewidth=0.9, linestyle=(0, (3, 3)))
-    # From what the bin claims to what is true.
+    # From the bin's mean score to its share of true positives.
     axes.vlines(means, np.minimum(means, shares), np.maximum(means, shares), color=INK, linewidth=0.9)
     for set_range, set_ticks in ((axes.set_xlim, axes.set_xticks), (axes.set_ylim, axes.set_yticks)):
         set_range(0, 1)
