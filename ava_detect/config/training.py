@@ -1,7 +1,7 @@
 """The config sections of data and training.
 
-The defaults are those of the SlowFast paper on AVA (arXiv 1812.03982, section 5; PySlowFast's AVA configs). Relative
-paths refer to the working directory.
+The defaults are those of the SlowFast paper on AVA (arXiv 1812.03982, section 5; PySlowFast's AVA configs); the configs
+of plain ViTs state their own. Relative paths refer to the working directory.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ _MAX_SECONDS, _MAX_EPOCHS, _MAX_BATCH, _MAX_WORKERS, _MAX_COUNT = 1e7, 100_000, 
 _MAX_SEED = 4_000_000_000  # NumPy's are below 2**32, and each process adds its number
 _Side = Annotated[int, Field(ge=_LEAST_SHORT_SIDE, le=MAX_SIDE_PIXELS)]
 _Views = Annotated[int, Field(ge=1, le=1000)]
+_Beta = Annotated[float, Field(ge=0, lt=1)]
 _Epoch = Annotated[int, Field(ge=0, le=_MAX_EPOCHS)]
 
 
@@ -104,14 +105,22 @@ class TrainConfig(Section):
         loss: By default ``bce``, and ``cross_entropy`` for Kinetics.
         focal_alpha: Weight of the focal loss.
         focal_gamma: Exponent of the focal loss.
-        learning_rate: Learning rate after the warm-up, for ``batch_size`` clips; it is updated at each step.
+        optimiser: ``sgd`` is the SlowFast recipe's, ``adamw`` that of plain ViTs.
+        learning_rate: Learning rate after the warm-up, for ``batch_size`` clips; it is updated at each step. AdamW has
+            no default.
+        layer_decay: Factor of the learning rate from each layer of the backbone to the layer before it; the last
+            layer and the head have the full rate. 1 gives all layers the same rate.
         momentum: Momentum of SGD.
-        nesterov: Whether the momentum is Nesterov's.
-        weight_decay: L2 penalty on the weights.
+        nesterov: Whether SGD's momentum is Nesterov's.
+        betas: AdamW's decay rates of the mean and of the square of the gradient.
+        weight_decay: Decay of the weights: SGD's as an L2 penalty in the gradient, AdamW's beside it.
         schedule: After the warm-up, ``step`` multiplies the learning rate by ``step_factor`` at each of
-            ``step_epochs``, and ``cosine`` lets it fall to 0.
+            ``step_epochs``, and ``cosine`` lets it fall to ``cosine_end``.
         step_epochs: Rising epochs at which ``step`` lowers the learning rate.
         step_factor: Factor of each of these steps.
+        cosine_end: Learning rate at the end of ``cosine``.
+        cosine_after_warmup: Whether half the cosine's period lasts from the end of the warm-up to the last epoch; if
+            not, from epoch 0.
         warmup_epochs: Epochs in which the learning rate rises linearly from ``warmup_start``.
         warmup_start: Learning rate at the first step of the warm-up.
         clip_norm: Greatest norm of the gradient; None for no limit.
@@ -133,13 +142,18 @@ class TrainConfig(Section):
     loss: Literal["bce", "focal", "cross_entropy"] | None = None
     focal_alpha: float = Field(3.0, gt=0)
     focal_gamma: float = Field(1.0, ge=0)
+    optimiser: Literal["sgd", "adamw"] = "sgd"
     learning_rate: float = Field(0.1, gt=0)
+    layer_decay: float = Field(1.0, gt=0, le=1)
     momentum: float = Field(0.9, ge=0, lt=1)
     nesterov: bool = True
+    betas: Annotated[tuple[_Beta, _Beta], AS_LIST] = (0.9, 0.999)
     weight_decay: float = Field(1e-7, ge=0)
     schedule: Literal["step", "cosine"] = "step"
     step_epochs: Annotated[tuple[_Epoch, ...], AS_LIST] = (10, 15, 20)
     step_factor: float = Field(0.1, gt=0, lt=1)
+    cosine_end: float = Field(0.0, ge=0)
+    cosine_after_warmup: bool = False
     warmup_epochs: float = Field(5.0, ge=0, le=_MAX_EPOCHS)
     warmup_start: float = Field(0.000125, ge=0)
     clip_norm: float | None = Field(None, gt=0)
@@ -162,4 +176,16 @@ class TrainConfig(Section):
             raise ValueError(f"step_epochs must rise, got {list(self.step_epochs)}")
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov needs a momentum above 0")
+        if self.optimiser == "adamw" and "learning_rate" not in self.model_fields_set:
+            raise ValueError(
+                f"adamw needs a learning_rate: the default {self.learning_rate:g} is SGD's; try 1.25e-4 for batch_size "
+                "64, and in proportion to it"
+            )
+        if self.cosine_end > self.learning_rate:
+            raise ValueError(f"cosine_end {self.cosine_end:g} is above the learning_rate {self.learning_rate:g}")
+        if self.cosine_after_warmup and self.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"cosine_after_warmup needs epochs after the warm-up: warmup_epochs is {self.warmup_epochs:g}, epochs "
+                f"{self.epochs}"
+            )
         return self

@@ -107,8 +107,10 @@ class SlowFast(nn.Module):
     """The backbone; its modules are ``stem``, ``lateral1``..``lateral4`` and ``res2``..``res5``.
 
     ``out_channels`` lists the channels of each pathway's output; ``feature_stride`` is the number of input pixels per
-    feature cell.
+    feature cell; ``num_layers`` counts the layers that may differ in their learning rate (``layer_of``).
     """
+
+    num_layers = 1 + len(STAGES)
 
     def __init__(
         self,
@@ -231,6 +233,19 @@ class SlowFast(nn.Module):
             branches = cast(nn.ModuleDict, self.get_submodule(f"res{stage}"))
             x = {p: branches[p](features) for p, features in x.items()}
         return [x[p] for p in self.pathways]
+
+    def layer_of(self, name: str) -> int:
+        """Return the layer of a parameter: 0 is the stem, then come res2..res5, each with the lateral before it.
+
+        Args:
+            name: Name of the parameter in this module.
+
+        Returns:
+            The layer, from 0 to ``num_layers - 1``.
+        """
+        part = name.split(".")[0]
+        number = int(part[-1]) if part != "stem" else 0
+        return number - 1 if part.startswith("res") else number
 
     def _initialise(self) -> None:
         """He initialisation by fan-out; residual branches start at 0 (PySlowFast ``weight_init_helper.py``)."""

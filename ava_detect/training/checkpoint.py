@@ -90,7 +90,9 @@ def check_same_training(name: object, state: Mapping[str, Any], config: Config, 
     Raises:
         TrainingError: A setting or the size of the training set differs; both values are named.
     """
-    before, now = dict(_flattened(state["config"])), dict(_flattened(config.model_dump(mode="json")))
+    # A setting that the version which wrote the checkpoint did not have was at what is now its default.
+    saved = Config.model_validate(state["config"]).model_dump(mode="json")
+    before, now = dict(_flattened(saved)), dict(_flattened(config.model_dump(mode="json")))
     changed = [
         f"{name} was {before.get(name)!r} and is now {now.get(name)!r}"
         for name in dict.fromkeys([*before, *now])

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ava_detect.config import Config
@@ -20,12 +20,13 @@ from ava_detect.datasets.samples import Batch, network_input
 from ava_detect.errors import DivergedError
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
 from ava_detect.training.losses import build_loss
-from ava_detect.training.optimiser import build_optimiser
+from ava_detect.training.optimiser import build_optimiser, layer_scales, set_learning_rate
 from ava_detect.training.sync_batchnorm import synchronise_batchnorm
 
 Network = ActionDetector | ActionClassifier
 # Gradients that overflow fp16 even at this loss scale have diverged.
 _LEAST_FP16_SCALE = 1.0
+_RGB_CHANNELS = 3
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Learner:
             averaging = get_ema_multi_avg_fn(settings.ema_decay)  # type: ignore[no-untyped-call]
             self.average = AveragedModel(network, multi_avg_fn=averaging, use_buffers=True)
         if self._is_cpu and settings.precision == "bf16":
-            _stem_in_fp32(network)
+            _first_convolutions_in_fp32(network)
         if settings.compile:
             # The head stays eager: the number of people changes with every step, which would compile it anew.
             network.backbone.compile()
@@ -88,7 +89,7 @@ class Learner:
 
         Args:
             batches: The accumulated parts of this process's share of the batch.
-            learning_rate: The learning rate of the step.
+            learning_rate: The learning rate of the step, that of the last layer and the head.
 
         Returns:
             The loss and the gradient norm.
@@ -111,8 +112,7 @@ class Learner:
         loss = self._sum_over_processes(loss_sum) / num_rows
         grad_norm = float(self.accelerator.clip_grad_norm_(self.network.parameters(), self._clip_norm))
         self._require_finite(loss, grad_norm)
-        for group in self._optimiser.param_groups:
-            group["lr"] = learning_rate
+        set_learning_rate(self._optimiser, learning_rate)
         self._optimiser.step()
         self._optimiser.zero_grad()
         if self.average is not None:
@@ -132,6 +132,11 @@ class Learner:
     def _sum_over_processes(self, value: float | Tensor) -> float:
         tensor = torch.as_tensor(value, dtype=torch.float64 if self._is_cpu else torch.float32)
         return float(self.accelerator.reduce(tensor.to(self.accelerator.device), "sum"))
+
+    @property
+    def layer_scales(self) -> list[float]:
+        """The factors of the learning rate of each layer, from the first to the last; ``[1.0]`` without layer decay."""
+        return layer_scales(self._optimiser)
 
     @property
     def _is_cpu(self) -> bool:
@@ -193,11 +198,12 @@ def _channels_last(network: Network) -> Network:
     return network
 
 
-def _stem_in_fp32(network: Network) -> None:
-    """Keep the first convolutions out of bf16 autocast.
+def _first_convolutions_in_fp32(network: Network) -> None:
+    """Keep the convolutions of the RGB frames out of bf16 autocast.
 
     On a CPU (seen with torch 2.15) the bf16 gradient of a 1x7x7 convolution of 3 channels with stride 2 writes beyond
     its memory.
     """
-    for stem in network.backbone.stem.values():
-        stem.forward = torch.autocast("cpu", enabled=False)(stem.forward)
+    for module in network.backbone.modules():
+        if isinstance(module, nn.Conv3d) and module.in_channels == _RGB_CHANNELS:
+            module.forward = torch.autocast("cpu", enabled=False)(module.forward)

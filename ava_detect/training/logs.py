@@ -104,9 +104,12 @@ class TrainingLog:
         every: Number of steps per row of ``log.csv``.
         clips_per_step: Number of clips per step.
         scored_steps: The last step whose validation is kept; None for ``done_steps``.
+        layer_scales: Factors of the learning rate of each layer, from the first to the last. Where there are several,
+            ``log.csv`` has the first layer's rate beside ``lr``, the last one's, and TensorBoard a curve per layer.
     """
 
     COLUMNS = ("step", "epoch", "loss", "lr", "grad_norm", "clips_per_second", "data_wait", "memory_mib")
+    FIRST_LAYER = "lr_first_layer"
 
     def __init__(
         self,
@@ -117,13 +120,16 @@ class TrainingLog:
         every: int,
         clips_per_step: int,
         scored_steps: int | None = None,
+        layer_scales: Sequence[float] = (1.0,),
     ) -> None:
         scored_steps = done_steps if scored_steps is None else scored_steps
-        self._steps = CsvLog(out / STEPS, self.COLUMNS, done_steps=done_steps)
+        columns = self.COLUMNS if len(layer_scales) == 1 else (*self.COLUMNS, self.FIRST_LAYER)
+        self._steps = CsvLog(out / STEPS, columns, done_steps=done_steps)
         self._scores = CsvLog(out / SCORES, ("step", "epoch", *score_names), done_steps=scored_steps)
         self._tensorboard = TensorBoardLog(out / EVENTS, done_steps=done_steps)
         self._every = every
         self._clips_per_step = clips_per_step
+        self._layer_scales = tuple(layer_scales)
         self._start_interval()
 
     def add(self, step: int, epoch: float, done: Step, learning_rate: float, waited_seconds: float) -> None:
@@ -133,7 +139,7 @@ class TrainingLog:
             step: Number of steps done.
             epoch: Number of epochs done, with the fraction.
             done: Loss and gradient norm of the step.
-            learning_rate: The learning rate of the step.
+            learning_rate: The learning rate of the step, that of the last layer.
             waited_seconds: Time that the step waited for its clips, seconds.
         """
         self._last = (step, epoch, learning_rate)
@@ -160,6 +166,10 @@ class TrainingLog:
             "data_wait": round(self._waited / seconds, 4),
             "memory_mib": _memory_mib(),
         }
+        if len(self._layer_scales) > 1:
+            rates = {f"layer_{i}": learning_rate * scale for i, scale in enumerate(self._layer_scales)}
+            row[self.FIRST_LAYER] = rates["layer_0"]
+            self._tensorboard.write("learning_rate", rates, step)
         self._steps.write(row)
         self._tensorboard.write("train", row, step)
         self._start_interval()

@@ -395,6 +395,7 @@ class _Training:
             scored_steps=self.step - 1 if self._validation_is_pending else self.step,
             every=self.settings.log_every,
             clips_per_step=self.settings.batch_size,
+            layer_scales=self.learner.layer_scales,
         )
 
     def _result(self, seconds: float) -> TrainResult:

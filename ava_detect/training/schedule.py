@@ -11,9 +11,10 @@ from ava_detect.config import TrainConfig
 def learning_rate(settings: TrainConfig, epoch: float) -> float:
     """Return the learning rate of a step.
 
-    The schedule ``step`` multiplies the rate by ``step_factor`` at each of ``step_epochs``; ``cosine`` follows half a
-    cosine period from epoch 0, warm-up included, to the last. Before ``warmup_epochs`` the rate grows linearly from
-    ``warmup_start`` to the schedule's rate at ``warmup_epochs``.
+    The schedule ``step`` multiplies the rate by ``step_factor`` at each of ``step_epochs``. ``cosine`` follows half a
+    cosine period, down to ``cosine_end``, from epoch 0, warm-up included, to the last; with ``cosine_after_warmup``
+    from the end of the warm-up (also UMT's and VideoMAE-AD's ``utils.cosine_scheduler`` and mmaction2's ViT configs).
+    Before ``warmup_epochs`` the rate grows linearly from ``warmup_start`` to the schedule's rate at ``warmup_epochs``.
 
     Args:
         settings: The ``train`` section of the config.
@@ -30,5 +31,8 @@ def learning_rate(settings: TrainConfig, epoch: float) -> float:
 
 def _rate_without_warmup(settings: TrainConfig, epoch: float) -> float:
     if settings.schedule == "cosine":
-        return settings.learning_rate * (math.cos(math.pi * min(1.0, epoch / settings.epochs)) + 1) / 2
+        start = settings.warmup_epochs if settings.cosine_after_warmup else 0.0
+        part = min(1.0, (epoch - start) / (settings.epochs - start))  # of half a period
+        height = (math.cos(math.pi * part) + 1) / 2  # 1 at its start, 0 at its end
+        return settings.cosine_end + (settings.learning_rate - settings.cosine_end) * height
     return settings.learning_rate * settings.step_factor ** bisect_right(settings.step_epochs, epoch)

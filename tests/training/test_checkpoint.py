@@ -115,3 +115,12 @@ def test_what_is_no_damage_passes():
         raise TrainingError("last.pt is of another training")
     with pytest.raises(torch.OutOfMemoryError), damage_named("last.pt"):
         raise torch.OutOfMemoryError("the GPU is full")
+
+
+def test_settings_that_an_earlier_version_did_not_have_were_at_their_defaults(tmp_path):
+    before = state_of(config(epochs=3))
+    for name in ("optimiser", "layer_decay", "betas", "cosine_end", "cosine_after_warmup"):
+        del before["config"]["train"][name]
+    check_same_training(tmp_path, before, config(epochs=3), 100)
+    with pytest.raises(TrainingError, match=r"train.layer_decay was 1.0 and is now 0.5"):
+        check_same_training(tmp_path, before, config(epochs=3, layer_decay=0.5), 100)

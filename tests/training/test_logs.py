@@ -66,3 +66,19 @@ def test_tensorboard_has_the_same_numbers(tmp_path):
     events.Reload()
     assert [event.value for event in events.Scalars("train/loss")] == [2.5]
     assert [event.value for event in events.Scalars("validation/frame_mAP")] == [0.75]
+
+
+def test_layers_that_learn_at_their_own_rates_are_logged(tmp_path):
+    log = TrainingLog(tmp_path, ["mAP"], done_steps=0, every=1, clips_per_step=4, layer_scales=[0.25, 0.5, 1.0])
+    log.add(1, 0.5, Step(2.5, 1.0), 0.1, 0.0)
+    log.close()
+    header, row = rows(tmp_path / "log.csv")
+    assert header == [*TrainingLog.COLUMNS, "lr_first_layer"]
+    assert (row[3], row[-1]) == ("0.1", "0.025")
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    curves = [events.Scalars(f"learning_rate/layer_{i}")[0].value for i in range(3)]
+    assert curves == pytest.approx([0.025, 0.05, 0.1])

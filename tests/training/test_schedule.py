@@ -11,6 +11,16 @@ from ava_detect.training.schedule import learning_rate
 
 RECIPE = TrainConfig()
 COSINE = TrainConfig(schedule="cosine", learning_rate=0.1, epochs=196, warmup_epochs=34, warmup_start=0.01)
+# mmaction2's ViT-B (configs/detection/videomae, commit 4d6c934): LinearLR from a tenth over 5 epochs, then cosine.
+VIT = TrainConfig(
+    schedule="cosine",
+    cosine_after_warmup=True,
+    cosine_end=1e-6,
+    learning_rate=1.25e-4,
+    epochs=20,
+    warmup_epochs=5,
+    warmup_start=1.25e-5,
+)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +58,22 @@ def test_half_a_period_of_cosine(epoch, expected):
     assert learning_rate(COSINE, epoch) == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
-@given(st.sampled_from([RECIPE, COSINE]), st.floats(0, 196), st.floats(0, 196))
+@pytest.mark.parametrize(
+    ("epoch", "expected"),
+    [
+        (0, 1.25e-5),
+        (2, 1.25e-5 + 0.4 * 1.125e-4),
+        (5, 1.25e-4),
+        (10, 1e-6 + 1.24e-4 * 0.75),  # a third of the half period: (cos 60 degrees + 1) / 2
+        (12.5, 1e-6 + 0.62e-4),
+        (20, 1e-6),
+    ],
+)
+def test_a_cosine_that_begins_after_the_warm_up_and_ends_above_0(epoch, expected):
+    assert learning_rate(VIT, epoch) == pytest.approx(expected, rel=1e-9)
+
+
+@given(st.sampled_from([RECIPE, COSINE, VIT]), st.floats(0, 196), st.floats(0, 196))
 def test_it_rises_until_the_warm_up_ends_and_never_after(settings, a, b):
     early, late = sorted((a, b))
     if late <= settings.warmup_epochs:
