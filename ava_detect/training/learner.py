@@ -206,4 +206,5 @@ def _first_convolutions_in_fp32(network: Network) -> None:
     """
     for module in network.backbone.modules():
         if isinstance(module, nn.Conv3d) and module.in_channels == _RGB_CHANNELS:
-            module.forward = torch.autocast("cpu", enabled=False)(module.forward)
+            forward = torch.autocast("cpu", enabled=False)(module.forward)
+            module.forward = forward  # type: ignore[method-assign]
