@@ -19,6 +19,8 @@ _MAX_SECONDS, _MAX_EPOCHS, _MAX_BATCH, _MAX_WORKERS, _MAX_COUNT = 1e7, 100_000, 
 _MAX_SEED = 4_000_000_000  # NumPy's are below 2**32, and each process adds its number
 _Side = Annotated[int, Field(ge=_LEAST_SHORT_SIDE, le=MAX_SIDE_PIXELS)]
 _Views = Annotated[int, Field(ge=1, le=1000)]
+_Share = Annotated[float, Field(ge=0, le=1)]
+_Degrees = Annotated[float, Field(ge=0, le=180)]
 _Beta = Annotated[float, Field(ge=0, lt=1)]
 _Epoch = Annotated[int, Field(ge=0, le=_MAX_EPOCHS)]
 
@@ -64,6 +66,7 @@ class DataConfig(Section):
         min_visible: Smallest fraction of a person's box inside the crop with which the person is trained on.
         flip: Probability of a horizontal flip.
         color_jitter: Greatest relative change of brightness, contrast and saturation; 0 for none.
+        hsv_jitter: Greatest shifts of hue (degrees), saturation and value (0..1); zeros for none.
         test_views: Number of clips over time and of crops over space in a classifier's test.
         num_workers: Number of loading processes.
     """
@@ -79,6 +82,7 @@ class DataConfig(Section):
     min_visible: float = Field(0.0, ge=0, le=1)
     flip: float = Field(0.5, ge=0, le=1)
     color_jitter: float = Field(0.0, ge=0, lt=1)
+    hsv_jitter: Annotated[tuple[_Degrees, _Share, _Share], AS_LIST] = (0.0, 0.0, 0.0)
     test_views: Annotated[tuple[_Views, _Views], AS_LIST] = (10, 3)
     num_workers: int = Field(2, ge=0, le=_MAX_WORKERS)
 

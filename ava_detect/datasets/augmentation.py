@@ -1,4 +1,4 @@
-"""Random augmentation of training clips as in the SlowFast recipe: resize, crop, flip and colour jitter.
+"""Random augmentation of training clips as in the recipes of SlowFast and of plain ViTs: resize, crop, flip, colours.
 
 Every random number is drawn from the generator that the caller passes in. Boxes follow the pixels.
 
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 from torchvision.transforms.v2 import functional as pixels
 
 from ava_detect.structures import boxes as box_ops
@@ -32,6 +33,8 @@ class Augmentation:
         crop: Side of the square crop in pixels; None leaves the frame whole.
         flip: Probability of a horizontal flip, 0 to 1.
         color_jitter: Strength of the colour jitter, 0 to 1; see ``jitter_colors``. 0 turns it off.
+        hsv_jitter: Strengths of the jitter of hue (degrees), saturation and value (0 to 1); see ``jitter_hsv``. Zeros
+            turn it off.
         min_visible: Smallest share of a box's area, 0 to 1, that must lie inside the crop for the person to be kept.
     """
 
@@ -39,6 +42,7 @@ class Augmentation:
     crop: int | None = 224
     flip: float = 0.5
     color_jitter: float = 0.0
+    hsv_jitter: tuple[float, float, float] = (0.0, 0.0, 0.0)
     min_visible: float = 0.0
 
     def draw_short_side(self, rng: np.random.Generator) -> int:
@@ -72,6 +76,8 @@ class Augmentation:
             frames, boxes_xyxy = flip(frames, boxes_xyxy)
         if self.color_jitter:
             frames = jitter_colors(frames, self.color_jitter, rng)
+        if any(self.hsv_jitter):
+            frames = jitter_hsv(frames, self.hsv_jitter, rng)
         return frames, boxes_xyxy, kept
 
     def _crop(
@@ -129,3 +135,56 @@ def jitter_colors(frames: Frames, strength: float, rng: np.random.Generator) -> 
         clip = adjustments[index](clip, float(rng.uniform(1 - strength, 1 + strength)))
     jittered: Frames = clip.movedim(1, -1).numpy()  # [T, H, W, 3]
     return jittered
+
+
+def jitter_hsv(frames: Frames, strengths: tuple[float, float, float], rng: np.random.Generator) -> Frames:
+    """Shift hue, saturation and value, each by U(-strength, strength), as the loaders of UMT and VideoMAE-AD do.
+
+    Hue goes round; saturation and value end at 0 and 1. All frames of a clip get the same shifts. The source is
+    ``ColorJitter`` in ``alphaction/dataset/transforms/video_transforms.py`` (VideoMAE-Action-Detection 15615db), which
+    shifts by whole numbers of OpenCV's bytes.
+
+    Args:
+        frames: uint8 RGB ``[T, H, W, 3]``.
+        strengths: Greatest shift of the hue in degrees, and of saturation and value, each of which is 0 to 1.
+        rng: Source of the shifts.
+
+    Returns:
+        The recoloured frames, uint8 ``[T, H, W, 3]``.
+    """
+    hue_degrees, saturation_shift, value_shift = (float(rng.uniform(-strength, strength)) for strength in strengths)
+    shifted: Frames = np.empty_like(frames)
+    # Frame by frame: the float32 numbers of a whole clip would need some hundred MB.
+    for source, target in zip(frames, shifted, strict=True):
+        hue, saturation, value = _hsv(torch.from_numpy(np.ascontiguousarray(source)))  # [H, W] each
+        rgb = _rgb(
+            hue + hue_degrees / 60, (saturation + saturation_shift).clamp(0, 1), (value + value_shift).clamp(0, 1)
+        )
+        target[:] = rgb.mul(255).round().byte().numpy()
+    return shifted
+
+
+def _hsv(frame: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """``uint8 [H, W, 3]`` -> hue in sixths of the circle, saturation and value in 0..1, ``[H, W]`` each."""
+    red, green, blue = (frame / 255).unbind(-1)  # [H, W] each
+    value = torch.maximum(torch.maximum(red, green), blue)
+    chroma = value - torch.minimum(torch.minimum(red, green), blue)
+    # Greys have no hue and no saturation: their numerators are 0, whatever divides them.
+    divisor = chroma.clamp(min=1e-9)
+    hue = torch.where(
+        value == red,
+        (green - blue) / divisor,
+        torch.where(value == green, 2 + (blue - red) / divisor, 4 + (red - green) / divisor),
+    )
+    return hue, chroma / value.clamp(min=1e-9), value
+
+
+def _rgb(hue: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
+    """Hue in sixths of the circle, saturation and value in 0..1, ``[H, W]`` each -> RGB in 0..1, ``[H, W, 3]``."""
+    channels = []
+    for offset in (5, 3, 1):  # red, green, blue
+        angle = (hue + offset) % 6
+        # 1 in the third of the circle that is farthest from the channel's colour, 0 around the colour, linear between.
+        share = torch.minimum(angle, 4 - angle).clamp(0, 1)
+        channels.append(value - value * saturation * share)
+    return torch.stack(channels, -1)

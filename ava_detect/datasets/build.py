@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from typing import Literal
 
 from ava_detect.config import Config, DataConfig, SplitConfig
@@ -118,4 +119,4 @@ def _annotations_named(files: SplitConfig) -> Iterator[None]:
 
 
 def _augmentation(data: DataConfig) -> Augmentation:
-    return Augmentation(data.short_side, data.crop, data.flip, data.color_jitter, data.min_visible)
+    return Augmentation(**data.model_dump(include={field.name for field in fields(Augmentation)}))

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import colorsys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ava_detect.datasets.augmentation import Augmentation, jitter_colors
+from ava_detect.datasets.augmentation import Augmentation, jitter_colors, jitter_hsv
 
 NO_BOXES = np.zeros((0, 4), np.float32)
 
@@ -126,3 +128,41 @@ def test_brightness_by_hand():
     grey = np.full((1, 2, 2, 3), 100, np.uint8)
     # Brightness makes 120 of it; contrast and saturation leave a plain grey alone, up to a rounding.
     np.testing.assert_allclose(jitter_colors(grey, 0.4, InOrder(1.2, 0.7, 1.3)), 120, atol=1)
+
+
+class Shifts(Drawn):
+    """Draws these shifts, each from a range that is symmetric around 0."""
+
+    def __init__(self, *shifts: float):
+        super().__init__()
+        self.shifts, self.ranges = list(shifts), []
+
+    def uniform(self, low, high):
+        assert low == -high
+        self.ranges.append(high)
+        return self.shifts.pop(0)
+
+
+@pytest.mark.parametrize("shifts", [(0.0, 0.0, 0.0), (-17.0, 0.08, -0.06), (170.0, -0.5, 0.3), (5.0, 1.0, 1.0)])
+def test_hue_saturation_and_value_shift_as_pythons_own_conversion_says(shifts):
+    colours = np.random.default_rng(7).integers(0, 256, (6, 8, 3)).astype(np.uint8)
+    # Greys, black, white and pure colours, where hues or saturations are not defined or several channels are greatest.
+    colours[0] = [[0, 0, 0], [255] * 3, [90] * 3, [255, 0, 0], [0, 255, 0], [0, 0, 255], [9, 9, 0], [7, 0, 7]]
+    draw = Shifts(*shifts)
+    shifted = jitter_hsv(np.stack([colours, colours[::-1]]), (180.0, 1.0, 1.0), draw)
+    assert shifted.dtype == np.uint8 and draw.ranges == [180.0, 1.0, 1.0]
+    for was, now in zip(colours.reshape(-1, 3), shifted[0].reshape(-1, 3), strict=True):
+        hue, saturation, value = colorsys.rgb_to_hsv(*(was / 255))
+        saturation, value = (
+            min(max(x + shift, 0), 1) for x, shift in zip((saturation, value), shifts[1:], strict=True)
+        )
+        expected = 255 * np.array(colorsys.hsv_to_rgb((hue + shifts[0] / 360) % 1, saturation, value))
+        np.testing.assert_allclose(now, expected, atol=0.5 + 1e-3)
+    np.testing.assert_array_equal(shifted[1], shifted[0][::-1])
+
+
+def test_hsv_jitter_is_part_of_the_augmentation_and_repeatable():
+    change = Augmentation(crop=None, flip=0.0, hsv_jitter=(20.0, 0.1, 0.1))
+    one, other = (change(ramp(), NO_BOXES, np.random.default_rng(3))[0] for _ in range(2))
+    np.testing.assert_array_equal(one, other)
+    assert (one != ramp()).any()

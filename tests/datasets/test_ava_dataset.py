@@ -292,7 +292,8 @@ def test_wrong_annotations_are_a_format_error(world, tmp_path):
 
 def test_settings_reach_the_augmentation(world):
     data = {"short_side": [50, 70], "crop": 48, "flip": 0.25, "color_jitter": 0.1, "min_visible": 0.3}
+    data["hsv_jitter"] = [20.0, 0.1, 0.2]
     dataset = build_dataset(config_of(world, data=data), "train", training=True)
     assert replace(dataset.augmentation) == dataset.augmentation
-    assert vars(dataset.augmentation) == data | {"short_side": (50, 70)}
+    assert vars(dataset.augmentation) == data | {"short_side": (50, 70), "hsv_jitter": (20.0, 0.1, 0.2)}
     assert dataset[0].frames.shape == (8, 48, 48, 3)
