@@ -35,8 +35,10 @@ _NAMES = {
         "LabelsConfig",
         "ModelConfig",
         "RoIConfig",
+        "SlowFastConfig",
         "SplitConfig",
         "TrainConfig",
+        "ViTConfig",
         "load_config",
     ),
     "config.build": ("build_model",),
@@ -169,8 +171,10 @@ if TYPE_CHECKING:
     from ava_detect.config import LabelsConfig as LabelsConfig
     from ava_detect.config import ModelConfig as ModelConfig
     from ava_detect.config import RoIConfig as RoIConfig
+    from ava_detect.config import SlowFastConfig as SlowFastConfig
     from ava_detect.config import SplitConfig as SplitConfig
     from ava_detect.config import TrainConfig as TrainConfig
+    from ava_detect.config import ViTConfig as ViTConfig
     from ava_detect.config import load_config as load_config
     from ava_detect.config.build import build_model as build_model
     from ava_detect.detectors.base import PersonDetector as PersonDetector

@@ -4,10 +4,13 @@ A config file contains only what differs from the defaults here. An unknown key 
 key and the line. Modules below this package take plain keyword arguments, not config objects.
 """
 
+from ava_detect.config.backbone import BackboneConfig
 from ava_detect.config.loading import config_names, load_config
-from ava_detect.config.model import BackboneConfig, ClipConfig, DetectorConfig, HeadConfig, ModelConfig, RoIConfig
+from ava_detect.config.model import ClipConfig, DetectorConfig, HeadConfig, ModelConfig, RoIConfig
 from ava_detect.config.schema import Config, LabelsConfig
+from ava_detect.config.slowfast import SlowFastConfig
 from ava_detect.config.training import DataConfig, SplitConfig, TrainConfig
+from ava_detect.config.vit import ViTConfig
 
 __all__ = [
     "BackboneConfig",
@@ -19,8 +22,10 @@ __all__ = [
     "LabelsConfig",
     "ModelConfig",
     "RoIConfig",
+    "SlowFastConfig",
     "SplitConfig",
     "TrainConfig",
+    "ViTConfig",
     "config_names",
     "load_config",
 ]

@@ -10,14 +10,16 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from ava_detect.config import BackboneConfig, Config, LabelsConfig, load_config
+from ava_detect.config import BackboneConfig, Config, LabelsConfig, ViTConfig, load_config
 from ava_detect.config.memory import require_memory
 from ava_detect.errors import ConfigError
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
+from ava_detect.models.backbone import Backbone
 from ava_detect.models.heads import ClassificationHead, ProjectionHead
 from ava_detect.models.laterals import LateralSettings
 from ava_detect.models.roi import RoIPool
 from ava_detect.models.slowfast import NonLocalSettings, SlowFast
+from ava_detect.models.vit import VisionTransformer
 from ava_detect.models.weights import WeightsReport
 from ava_detect.models.weights.checkpoint_settings import settings_of_overrides
 from ava_detect.models.weights.loading import load_file
@@ -26,7 +28,7 @@ from ava_detect.structures.labels import Action, LabelMap
 
 _MAX_SHOWN = 5
 # The functions with which layers draw their first weights: most of the time to build a network.
-_INITIALISERS = ("normal_", "uniform_", "kaiming_normal_", "kaiming_uniform_")
+_INITIALISERS = ("normal_", "uniform_", "trunc_normal_", "kaiming_normal_", "kaiming_uniform_")
 _RANDOM = (Tensor.normal_, Tensor.uniform_, *(getattr(nn.init, name) for name in _INITIALISERS))
 
 
@@ -107,7 +109,7 @@ class _NoRandomNumbers(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def build_backbone(config: BackboneConfig) -> SlowFast:
+def build_backbone(config: BackboneConfig) -> Backbone:
     """Build the backbone of a config; its weights come from torch's current random state.
 
     Args:
@@ -116,6 +118,8 @@ def build_backbone(config: BackboneConfig) -> SlowFast:
     Returns:
         The backbone, on the CPU, in training mode.
     """
+    if isinstance(config, ViTConfig):
+        return VisionTransformer(**config.model_dump(exclude={"kind"}))
     return SlowFast(
         pathways=config.pathways,
         depths=config.depths,
@@ -163,8 +167,8 @@ def _classifier(config: Config) -> ActionClassifier:
     backbone = build_backbone(config.model.backbone)
     head_config = config.model.head
     side = head_config.pool_size
-    # The window covers all frames of each pathway: T / alpha of the slow one, T of the fast one.
-    lengths = [config.clip.num_frames // backbone.alpha, config.clip.num_frames][: len(backbone.pathways)]
+    # The window covers all time steps of each map.
+    lengths = [len(frames) for frames in backbone.frames_of_maps(config.clip.num_frames)]
     head = ClassificationHead(
         backbone.out_channels,
         head_config.num_classes,

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from ava_detect.config.backbone import SECTION_OF_MARK
 from ava_detect.config.document import cut, parse, read_text
-from ava_detect.config.model import BY_PATHWAY, FOR_ALL, Section
 from ava_detect.config.schema import Config
+from ava_detect.config.section import Section
+from ava_detect.config.slowfast import BY_PATHWAY, FOR_ALL
 from ava_detect.environment import resource_dir
 from ava_detect.errors import ConfigError, shown, suggestion
 
@@ -160,7 +162,21 @@ def _origin(
 
 def _location(problem: ErrorDetails) -> tuple[str, ...]:
     """The keys and list indices that lead to the value, without the marks of unions and of mapping keys."""
-    return tuple(str(part) for part in problem["loc"] if part not in (FOR_ALL, BY_PATHWAY, "[key]"))
+    marks = (FOR_ALL, BY_PATHWAY, "[key]", *SECTION_OF_MARK)
+    return tuple(str(part) for part in problem["loc"] if part not in marks)
+
+
+def _section_at(kind: type[BaseModel], place: tuple[int | str, ...]) -> type[BaseModel]:
+    """The class of the section that a place in a validation error leads to."""
+    section = kind
+    for key in map(str, place):
+        if key in SECTION_OF_MARK:
+            section = SECTION_OF_MARK[key]
+        else:
+            annotation = section.model_fields[key].annotation
+            # After a field of several sections comes the mark of one.
+            section = next((kind for kind in (annotation, *get_args(annotation)) if _is_section(kind)), section)
+    return section
 
 
 def _find(name_or_path: str | Path) -> Path:
@@ -190,11 +206,7 @@ def _explain(kind: type[BaseModel], problem: ErrorDetails, origin: str) -> str:
     location = _location(problem)
     name = cut(".".join(location))
     if problem["type"] == "extra_forbidden":
-        section = kind
-        for key in location[:-1]:
-            annotation = section.model_fields[key].annotation
-            (section,) = [kind for kind in (annotation, *get_args(annotation)) if _is_section(kind)]
-        valid = list(section.model_fields)
+        valid = list(_section_at(kind, problem["loc"][:-1]).model_fields)
         hint = suggestion(location[-1], valid)
         return f"{origin}: unknown key {name!r}{hint}; known here: {', '.join(valid)}"
     message = problem["msg"].removeprefix("Value error, ")

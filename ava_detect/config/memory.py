@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import psutil
 
-from ava_detect.config.model import BackboneConfig, Pathway
 from ava_detect.config.schema import Config
 from ava_detect.errors import ConfigError, counted
 
 _FLOAT_BYTES = 4
 _PROCESS_BYTES = 100 << 20
-_EXPANSION = 4  # output channels of a residual block per inner channel
-_NUM_STAGES = 4
 
 
 def require_memory(config: Config, *, num_clips: int = 1, short_side: int | None = None, device: str = "cpu") -> None:
@@ -39,8 +36,8 @@ def require_memory(config: Config, *, num_clips: int = 1, short_side: int | None
         raise ConfigError(
             f"the config needs at least {_gib(weights + clips)} of memory, {_gib(weights)} for the weights of model "
             f"and {_gib(clips)} for {number} of {config.clip.num_frames} frames with a short side of {side} pixels, "
-            f"and this machine has {_gib(machine)}; lower model.backbone.width or depths, clip.num_frames, the short "
-            "side or the number of clips at once"
+            f"and this machine has {_gib(machine)}; lower model.backbone.width or its number of "
+            "blocks, clip.num_frames, the short side or the number of clips at once"
         )
 
 
@@ -63,7 +60,7 @@ def require_memory_of_processes(number: int, name: str) -> None:
 
 
 def weight_bytes(config: Config) -> int:
-    """Estimate the size of the weights in float32; batch norms and non-local blocks are left out.
+    """Estimate the size of the weights in float32; small tensors such as norms are left out.
 
     Args:
         config: The config.
@@ -71,33 +68,13 @@ def weight_bytes(config: Config) -> int:
     Returns:
         Bytes.
     """
-    backbone = config.model.backbone
-    kernels = backbone.per_pathway("temporal_kernels")
-    num_temporal = backbone.per_pathway("depths" if backbone.num_temporal is None else "num_temporal")
-    widths = _widths(backbone)
-    channels = dict(widths)
-    count = sum(3 * widths[p] * kernels[p][0] * 7 * 7 for p in widths)
-    for stage in range(_NUM_STAGES):
-        inputs = dict(channels)
-        if "fast" in widths:
-            lateral, inputs["slow"] = _lateral(backbone, channels)
-            count += lateral
-        for p, width in widths.items():
-            inner, depth = width * 2**stage, backbone.depths[stage]
-            out = _EXPANSION * inner
-            longer = min(depth, num_temporal[p][stage])
-            block_inputs = inputs[p] + (depth - 1) * out
-            temporal_inputs = inputs[p] + (longer - 1) * out if longer else 0
-            count += inner * (block_inputs + temporal_inputs * (kernels[p][stage + 1] - 1))  # a
-            count += depth * inner * (9 * inner + out)  # b and c
-            count += inputs[p] * out  # the shortcut
-            channels[p] = out
-    features = sum(channels.values()) * (2 if config.model.roi.with_global else 1)
-    return _FLOAT_BYTES * (count + features * config.model.head.num_classes)
+    backbone, head = config.model.backbone, config.model.head
+    features = sum(backbone.channels) * (2 if config.model.roi.with_global else 1)
+    return _FLOAT_BYTES * (backbone.num_weights() + features * head.num_classes)
 
 
 def clip_bytes(config: Config, short_side: int) -> int:
-    """Estimate the size of a square clip in float32 and of the largest features of each pathway.
+    """Estimate the size of a square clip in float32 and of the backbone's largest features.
 
     Args:
         config: The config.
@@ -106,28 +83,9 @@ def clip_bytes(config: Config, short_side: int) -> int:
     Returns:
         Bytes.
     """
-    backbone, num_frames = config.model.backbone, config.clip.num_frames
-    count = 3 * num_frames * short_side**2
-    for pathway, width in _widths(backbone).items():
-        frames = num_frames // (backbone.alpha if pathway == "slow" else 1)
-        sides = backbone.map_sides(short_side)[1:]
-        count += max(_EXPANSION * width * 2**stage * frames * side**2 for stage, side in enumerate(sides))
-    return _FLOAT_BYTES * count
-
-
-def _widths(backbone: BackboneConfig) -> dict[Pathway, int]:
-    return {p: backbone.width // (backbone.beta_inv if p == "fast" else 1) for p in backbone.pathways}
-
-
-def _lateral(backbone: BackboneConfig, channels: dict[Pathway, int]) -> tuple[int, int]:
-    """The weights of a lateral connection, and the slow pathway's channels after it."""
-    slow, fast = channels["slow"], channels["fast"]
-    factor = {"conv": backbone.fusion_ratio, "time_to_channel": backbone.alpha, "sample": 1}[backbone.lateral_kind]
-    brought = factor * fast
-    weights = fast * brought * backbone.fusion_kernel if backbone.lateral_kind == "conv" else 0
-    if backbone.lateral_merge == "sum":
-        return weights + (brought * slow if brought != slow else 0), slow
-    return weights, slow + brought
+    num_frames = config.clip.num_frames
+    pixels = 3 * num_frames * short_side**2
+    return _FLOAT_BYTES * (pixels + config.model.backbone.num_features(num_frames, short_side))
 
 
 def _gib(size: int) -> str:

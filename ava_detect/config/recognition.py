@@ -15,6 +15,7 @@ from pathlib import Path
 from ava_detect.config.build import tensor_shapes
 from ava_detect.config.loading import config_names, from_values, load_config
 from ava_detect.config.schema import Config
+from ava_detect.config.slowfast import SlowFastConfig
 from ava_detect.errors import ConfigError, WeightsError, counted, shown
 from ava_detect.models.weights.checkpoint_settings import (
     CHECKED_SETTINGS,
@@ -116,7 +117,9 @@ class _Network:
         """Whether the tensors are those of a config's network; ``but_head``: apart from the last layer's."""
         backbone = config.model.backbone
         # These rule out most configs before their networks are laid out.
-        if self.unknown or self.depths != dict.fromkeys(backbone.pathways, backbone.depths):
+        if self.unknown or not isinstance(backbone, SlowFastConfig):
+            return False
+        if self.depths != dict.fromkeys(backbone.pathways, backbone.depths):
             return False
         if not but_head and self.num_classes != config.model.head.num_classes + config.model.head.background_class:
             return False

@@ -7,7 +7,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from ava_detect.config.model import AS_LIST, MAX_CLASSES, ClipConfig, DetectorConfig, ModelConfig, Section, Text
+from ava_detect.config.model import ClipConfig, DetectorConfig, ModelConfig
+from ava_detect.config.section import AS_LIST, MAX_CLASSES, Section, Text
 from ava_detect.config.training import DataConfig, TrainConfig
 from ava_detect.errors import ConfigError
 
@@ -57,12 +58,10 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        alpha = self.model.backbone.alpha
-        if self.clip.num_frames % alpha:
-            raise ValueError(
-                f"clip.num_frames {self.clip.num_frames} does not divide by model.backbone.alpha {alpha}; "
-                "the slow pathway reads one frame in alpha"
-            )
+        backbone, clip = self.model.backbone, self.clip
+        backbone.check_clip(clip.num_frames, clip.short_side)
+        if self.model.head.pool_size is not None:
+            backbone.check_pool(self.model.head.pool_size, clip.short_side)
         if self.labels.ids and len(self.labels.ids) != self.model.head.num_classes:
             raise ValueError(
                 f"labels.ids names {len(self.labels.ids)} actions, but model.head.num_classes is "
@@ -74,35 +73,9 @@ class Config(Section):
                 "is the number of the network's column, from 0; remove the other classes from the list, renumber the "
                 "rest from 0, and name them in a labels.map of their own"
             )
-        self._check_maps()
         if (self.data.kind == "ava") != (self.model.task == "detection") and self.data.train is not None:
             raise ValueError(f"data.kind {self.data.kind} does not fit model.task {self.model.task}")
         return self
-
-    def _check_maps(self) -> None:
-        """Refuse pools and groups that do not fit into the feature maps of a clip."""
-        backbone, num_frames, side = self.model.backbone, self.clip.num_frames, self.clip.short_side
-        sides = backbone.map_sides(side)
-        if (pool_side := self.model.head.pool_size or 0) > sides[-1]:
-            raise ValueError(
-                f"model.head.pool_size {pool_side} is more than the {sides[-1]} cells of res5 at clip.short_side "
-                f"{side}; lower it, or raise clip.short_side"
-            )
-        lengths = {"slow": num_frames // backbone.alpha, "fast": num_frames}
-        for pathway, stages in backbone.nonlocal_blocks.items():
-            for stage in stages:
-                length, groups = lengths[pathway], backbone.nonlocal_groups.get(pathway, {}).get(stage, 1)
-                pool, *windows = backbone.nonlocal_pool.get(pathway, {}).get(stage, (1, 2, 2))
-                if max(windows) > sides[stage - 1]:
-                    raise ValueError(
-                        f"model.backbone.nonlocal_pool of {pathway} res{stage} is {max(windows)} cells wide, and the "
-                        f"map there has {sides[stage - 1]} at clip.short_side {side}; lower it, or raise that"
-                    )
-                if length % groups or length // groups < pool:
-                    raise ValueError(
-                        f"the {length} frames of {pathway} res{stage} do not divide into nonlocal_groups {groups} "
-                        f"of at least nonlocal_pool {pool} frames; change clip.num_frames, the groups or the pool"
-                    )
 
     def require_detection(self) -> None:
         """Refuse the config of a classifier of whole clips.

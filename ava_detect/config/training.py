@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ava_detect.config.model import AS_LIST, Section, Text
+from ava_detect.config.section import AS_LIST, Section, Text
 from ava_detect.structures.clip import MAX_SIDE_PIXELS
 
 _LEAST_SHORT_SIDE = 32

@@ -20,7 +20,6 @@ import torch
 
 from ava_detect.errors import AvaDetectError
 from ava_detect.models.action_detector import ActionDetector
-from ava_detect.models.slowfast import SlowFast, slow_frame_indices
 from ava_detect.structures import Clip, PersonBoxes
 from ava_detect.video.transforms import normalize, roi_boxes
 
@@ -96,26 +95,14 @@ def attention(model: ActionDetector, clip: Clip, people: PersonBoxes, person: in
     # Only RoI pooling and head are differentiated: their inputs are the leaves of the graph.
     with torch.enable_grad():
         leaves = [pathway.detach().float().requires_grad_() for pathway in features]
-        logit = model.head(model.roi_pool(leaves, torch.from_numpy(box).to(device)))[0, column]
+        logit = model.head(model.roi_pool(leaves, torch.from_numpy(box).to(device), inputs.shape[-2:]))[0, column]
         gradients = torch.autograd.grad(logit, leaves)
-    frames = frames_of_pathways(model.backbone, len(clip))
+    frames = model.backbone.frames_of_maps(len(clip))
     pathways = tuple(
         _pathway_attention(name, feature, gradient, indices)
-        for name, feature, gradient, indices in zip(model.backbone.pathways, leaves, gradients, frames, strict=True)
+        for name, feature, gradient, indices in zip(model.backbone.map_names, leaves, gradients, frames, strict=True)
     )
     return Attention(pathways, logit.item(), logit.item() - sum(pathway.contribution for pathway in pathways))
-
-
-def frames_of_pathways(backbone: SlowFast, num_frames: int) -> list[tuple[int, ...]]:
-    """Return the indices of the clip's frames that each pathway reads.
-
-    Args:
-        backbone: The network's backbone.
-        num_frames: Number of frames of the clip.
-    """
-    all_frames = tuple(range(num_frames))
-    slow = tuple(slow_frame_indices(num_frames, backbone.alpha, backbone.slow_frames))
-    return [slow if name == "slow" and backbone.alpha > 1 else all_frames for name in backbone.pathways]
 
 
 def _pathway_attention(

@@ -7,9 +7,9 @@ from typing import cast
 from torch import Tensor, nn
 
 from ava_detect.errors import ConfigError
+from ava_detect.models.backbone import Backbone
 from ava_detect.models.heads import Activation, ClassificationHead, ProjectionHead, clip_scores
 from ava_detect.models.roi import RoIPool
-from ava_detect.models.slowfast import SlowFast
 from ava_detect.structures import ClipSettings
 
 
@@ -20,12 +20,12 @@ class ActionDetector(nn.Module):
     """
 
     def __init__(
-        self, backbone: SlowFast, roi_pool: RoIPool, head: ProjectionHead, clip_settings: ClipSettings | None = None
+        self, backbone: Backbone, roi_pool: RoIPool, head: ProjectionHead, clip_settings: ClipSettings | None = None
     ) -> None:
         """Assemble the network from its three parts.
 
         Args:
-            backbone: Clip -> feature maps of each pathway.
+            backbone: Clip -> feature maps; an ``nn.Module``.
             roi_pool: Feature maps and boxes -> one feature vector per box.
             head: Feature vector -> logits.
             clip_settings: How clips must be cut and normalised; by default ``ClipSettings()``.
@@ -40,14 +40,14 @@ class ActionDetector(nn.Module):
         """Score the actions of each person.
 
         Args:
-            clip: Normalised RGB ``[B, 3, T, H, W]`` at the fast pathway's frame rate.
+            clip: Normalised RGB ``[B, 3, T, H, W]`` of the clip settings.
             rois: Boxes ``[M, 5]``: clip index, then xyxy in pixels of the clip.
 
         Returns:
             Logits ``[M, num_classes]``; ``.sigmoid()`` makes them scores in 0..1.
         """
         features = self.backbone(clip)
-        pooled = self.roi_pool(features, rois)
+        pooled = self.roi_pool(features, rois, clip.shape[-2:])
         return cast(Tensor, self.head(pooled))
 
 
@@ -56,7 +56,7 @@ class ActionClassifier(nn.Module):
 
     def __init__(
         self,
-        backbone: SlowFast,
+        backbone: Backbone,
         head: ClassificationHead,
         clip_settings: ClipSettings | None = None,
         *,
@@ -65,7 +65,7 @@ class ActionClassifier(nn.Module):
         """Assemble the network from its two parts.
 
         Args:
-            backbone: Clip -> feature maps of each pathway.
+            backbone: Clip -> feature maps; an ``nn.Module``.
             head: Feature maps -> logits at each position.
             clip_settings: How clips must be cut and normalised; by default ``ClipSettings()``.
             activation: Function from logits to scores; the one that the network was trained with.

@@ -11,6 +11,7 @@ For inference ``prepare`` chooses one of:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Literal
 
@@ -21,6 +22,7 @@ from ava_detect.models.action_detector import ActionClassifier, ActionDetector
 from ava_detect.models.fused.backbone import FusedSlowFast
 from ava_detect.models.fused.conv import has_fused_ops
 from ava_detect.models.network_options import Execution, Precision, resolve_precision
+from ava_detect.models.slowfast import SlowFast
 
 _DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -50,7 +52,11 @@ class PreparedModel:
         self.precision: Precision = precision
         self._model = model
         self._device = device
-        self._fused = FusedSlowFast(model.backbone, _DTYPES[precision]) if execution == "fused" else None
+        self._fused = (
+            FusedSlowFast(model.backbone, _DTYPES[precision])
+            if execution == "fused" and isinstance(model.backbone, SlowFast)
+            else None
+        )
 
     def __call__(self, clip: Tensor, rois: Tensor | None = None) -> Tensor:
         """Compute the logits.
@@ -69,12 +75,12 @@ class PreparedModel:
                 # process: concurrent calls would restore it wrongly, so the CPU's, which may be concurrent, leave it.
                 context.enter_context(torch.backends.cudnn.flags(allow_tf32=False))
             if self._fused is not None:
-                return self._head_logits(self._fused(clip), rois)
+                return self._head_logits(self._fused(clip), rois, clip.shape[-2:])
             context.enter_context(torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bf16"))
             logits: Tensor = self._model(clip) if rois is None else self._model(clip, rois)
             return logits.float()
 
-    def _head_logits(self, features: list[Tensor], rois: Tensor | None) -> Tensor:
+    def _head_logits(self, features: list[Tensor], rois: Tensor | None, clip_size: Sequence[int]) -> Tensor:
         """Run the parts after the backbone, in float32."""
         model = self._model
         logits: Tensor
@@ -82,7 +88,7 @@ class PreparedModel:
             logits = model.head([pathway.float() for pathway in features])
         else:
             assert rois is not None, "a detector scores the persons inside boxes"
-            logits = model.head(model.roi_pool(features, rois))
+            logits = model.head(model.roi_pool(features, rois, clip_size))
         return logits
 
 

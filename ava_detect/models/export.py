@@ -29,6 +29,7 @@ from torchvision.ops import roi_align
 from ava_detect.errors import AvaDetectError
 from ava_detect.models.action_detector import ActionDetector
 from ava_detect.models.roi import RoIPool
+from ava_detect.models.weights.checkpoint_settings import settings_of_model
 from ava_detect.storage.local_files import atomic_path
 from ava_detect.storage.outputs import begins_with, check_output
 
@@ -207,7 +208,11 @@ def _write_onnx(scorer: _Scorer, path: Path) -> None:
 
 def _description(model: ActionDetector) -> dict[str, object]:
     """The settings that a caller needs to prepare the clip, for the file's metadata."""
-    return {"clip": asdict(model.clip_settings), "alpha": model.backbone.alpha, "aligned": model.roi_pool.aligned}
+    known = settings_of_model(model).known()
+    return {
+        "clip": asdict(model.clip_settings),
+        **{name: known[name] for name in ("alpha", "aligned") if name in known},
+    }
 
 
 def _onnx_difference(scorer: _Scorer, path: Path) -> float:

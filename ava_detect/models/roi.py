@@ -30,12 +30,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 TemporalPool = Literal["mean", "max"]
+# How boxes become RoIs: each code base has its rule (``RoIPool``).
+BoxRule = Literal["pyslowfast", "alphaction", "mmaction2"]
 # A box takes up to 3 MB while it is pooled (2,048 channels, a map 40 cells wide).
 _BOXES_AT_ONCE = 64
 
 
 class RoIPool(nn.Module):
-    """Pools every pathway inside each box and concatenates the results, slow first."""
+    """Pools every feature map inside each box and concatenates the results."""
 
     def __init__(
         self,
@@ -45,6 +47,8 @@ class RoIPool(nn.Module):
         aligned: bool = True,
         temporal_pool: TemporalPool = "mean",
         with_global: bool = False,
+        box_rule: BoxRule = "pyslowfast",
+        extension: Sequence[float] = (0.0, 0.0),
     ) -> None:
         """Store the settings; the module has no weights.
 
@@ -54,6 +58,11 @@ class RoIPool(nn.Module):
             aligned: Whether a pixel's centre lies half a pixel from its edge; see the module's docstring.
             temporal_pool: How the frames become one map, ``"mean"`` or ``"max"``.
             with_global: Whether each box's features are followed by those of the whole map.
+            box_rule: How boxes become RoIs. All but ``"alphaction"`` pool the boxes that they are given: how these
+                are scaled from the video's frame is the rule's other half (``video.transforms.roi_boxes``).
+                ``"alphaction"`` (AlphAction, and with it UMT and VideoMAE-AD) clips, extends and clips them again.
+            extension: By how much ``"alphaction"`` extends a box in x and in y, both sides together, as a fraction of
+                its size; ``(0.1, 0.05)`` in UMT and VideoMAE-AD (``TEST.EXTEND_SCALE``).
         """
         super().__init__()
         self.resolution = resolution
@@ -61,23 +70,54 @@ class RoIPool(nn.Module):
         self.aligned = aligned
         self.temporal_pool = temporal_pool
         self.with_global = with_global
+        self.box_rule: BoxRule = box_rule
+        self.extension = (extension[0], extension[1])
 
-    def forward(self, features: Sequence[Tensor], rois: Tensor) -> Tensor:
+    def forward(self, features: Sequence[Tensor], rois: Tensor, clip_size: Sequence[int] | None = None) -> Tensor:
         """Compute one feature vector per box.
 
         Args:
-            features: ``[B, C, T, H, W]`` of each pathway.
+            features: ``[B, C, T, H, W]`` of each map of the backbone.
             rois: Boxes ``[M, 5]``: clip index, then xyxy in pixels of the clip.
+            clip_size: Height and width of the clips in pixels, before any padding; None for those of the maps.
 
         Returns:
             Features ``[M, num_features]``, float32: the channels of each pathway and, with ``with_global``, those of
             the whole map.
         """
+        if clip_size is None:
+            clip_size = [cells * self.feature_stride for cells in features[0].shape[3:]]
+        rois = self.extended(rois, clip_size)
         pooled = [self._strongest(pathway, rois) for pathway in features]  # [M, C] each
         if self.with_global:
             clips = rois[:, 0].long()  # [M]
             pooled += [self._whole_map(pathway)[clips] for pathway in features]  # [M, C] each
         return torch.cat(pooled, dim=1)
+
+    def extended(self, rois: Tensor, clip_size: Sequence[int]) -> Tensor:
+        """Apply the box rule's part inside the network.
+
+        AlphAction (``extend`` and ``clip_to_image`` of its ``bounding_box.py``) counts the pixels of a box from edge to
+        edge, so that its size is x2 - x1 + 1, and the last pixel as the frame's end.
+
+        Args:
+            rois: Boxes ``[M, 5]``: clip index, then xyxy in pixels of the clip.
+            clip_size: Height and width of the clips in pixels, before any padding.
+
+        Returns:
+            Boxes ``[M, 5]``: extended, for ``"alphaction"``; otherwise ``rois``.
+        """
+        if self.box_rule != "alphaction":
+            return rois
+        height, width = clip_size
+        index, x1, y1, x2, y2 = rois.unbind(dim=1)  # [M] each
+        x1, x2 = (x.clamp(0, width - 1) for x in (x1, x2))
+        y1, y2 = (y.clamp(0, height - 1) for y in (y1, y2))
+        # Each side moves by half of the extension.
+        across, down = (x2 - x1 + 1) * (self.extension[0] / 2), (y2 - y1 + 1) * (self.extension[1] / 2)  # [M] each
+        x1, x2 = ((x1 - across).clamp(0, width - 1), (x2 + across).clamp(0, width - 1))
+        y1, y2 = ((y1 - down).clamp(0, height - 1), (y2 + down).clamp(0, height - 1))
+        return torch.stack([index, x1, y1, x2, y2], dim=1)
 
     def _strongest(self, features: Tensor, rois: Tensor) -> Tensor:
         """One pathway's maximum over the bins of each box, ``[M, C]``; many boxes in parts, which bounds the memory."""
@@ -154,7 +194,7 @@ class RoIPool(nn.Module):
 
     def extra_repr(self) -> str:
         """Return the settings as ``print(model)`` shows them."""
-        names = ("resolution", "feature_stride", "aligned", "temporal_pool", "with_global")
+        names = ("resolution", "feature_stride", "aligned", "temporal_pool", "with_global", "box_rule", "extension")
         return ", ".join(f"{name}={getattr(self, name)}" for name in names)
 
 

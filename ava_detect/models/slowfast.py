@@ -32,6 +32,7 @@ from typing import Literal, TypeVar, cast
 
 from torch import Tensor, nn
 
+from ava_detect.models.backbone import Backbone
 from ava_detect.models.blocks import EXPANSION, Bottleneck, Stage, Stem
 from ava_detect.models.laterals import Lateral, LateralSettings
 from ava_detect.models.nonlocal_block import Affinity, NonLocalBlock, StageNonLocal
@@ -103,11 +104,11 @@ def slow_frame_indices(num_frames: int, alpha: int, rule: SlowFrames = "linspace
     return [0] if count == 1 else [i * (num_frames - 1) // (count - 1) for i in range(count)]
 
 
-class SlowFast(nn.Module):
+class SlowFast(Backbone):
     """The backbone; its modules are ``stem``, ``lateral1``..``lateral4`` and ``res2``..``res5``.
 
-    ``out_channels`` lists the channels of each pathway's output; ``feature_stride`` is the number of input pixels per
-    feature cell; ``num_layers`` counts the layers that may differ in their learning rate (``layer_of``).
+    ``out_channels``, ``feature_stride``, ``map_names`` and ``num_layers`` are those of a ``Backbone`` with one map per
+    pathway.
     """
 
     num_layers = 1 + len(STAGES)
@@ -150,6 +151,7 @@ class SlowFast(nn.Module):
         super().__init__()
         lateral, non_local = lateral or LateralSettings(), non_local or NonLocalSettings()
         self.pathways = tuple(pathways)
+        self.map_names = self.pathways
         self.alpha = alpha
         self.slow_frames: SlowFrames = slow_frames
         widths: dict[Pathway, int] = {"slow": width, "fast": width // beta_inv}
@@ -200,9 +202,22 @@ class SlowFast(nn.Module):
         num_frames = clip.shape[2]
         if num_frames % self.alpha:
             raise ValueError(f"a clip of {num_frames} frames does not divide by alpha={self.alpha}; use a multiple")
-        frames = slow_frame_indices(num_frames, self.alpha, self.slow_frames)
+        frames = self.frames_of_maps(num_frames)[0]
         slow = clip[:, :, frames] if self.alpha > 1 else clip  # [B, 3, T / alpha, H, W]
         return [slow, clip][: len(self.pathways)]
+
+    def frames_of_maps(self, num_frames: int) -> list[tuple[int, ...]]:
+        """Return the frames of the clip that each pathway reads; see ``Backbone``.
+
+        Args:
+            num_frames: T, frames of the clip.
+
+        Returns:
+            ``T / alpha`` frame indices of the slow pathway, then all T of the fast one.
+        """
+        every_frame = tuple(range(num_frames))
+        slow = tuple(slow_frame_indices(num_frames, self.alpha, self.slow_frames)) if self.alpha > 1 else every_frame
+        return [slow, every_frame][: len(self.pathways)]
 
     def forward(self, clip: Tensor) -> list[Tensor]:
         """Compute the features of a clip.

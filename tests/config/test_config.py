@@ -9,7 +9,16 @@ import pytest
 import torch
 import yaml
 
-from ava_detect.config import BackboneConfig, Config, HeadConfig, RoIConfig, SplitConfig, config_names, load_config
+from ava_detect.config import (
+    Config,
+    HeadConfig,
+    RoIConfig,
+    SlowFastConfig,
+    SplitConfig,
+    ViTConfig,
+    config_names,
+    load_config,
+)
 from ava_detect.config.build import build_model, label_map_of, self_contained
 from ava_detect.config.loading import from_values
 from ava_detect.config.memory import weight_bytes
@@ -22,6 +31,7 @@ from ava_detect.models.heads import ProjectionHead
 from ava_detect.models.laterals import LateralSettings
 from ava_detect.models.roi import RoIPool
 from ava_detect.models.slowfast import NonLocalSettings, SlowFast
+from ava_detect.models.vit import VisionTransformer
 from ava_detect.structures.labels import Action, LabelMap
 
 # Parameters and state entries as PySlowFast counts them (quoted: peers' code, run at commit 287ec007).
@@ -295,14 +305,19 @@ def test_the_labels_of_a_config_name_the_columns(tmp_path):
 
 def test_the_defaults_of_the_config_are_those_of_the_constructors():
     """Two places say them, because the network's rooms know no configs."""
-    pairs = ((BackboneConfig(), SlowFast), (RoIConfig(), RoIPool), (HeadConfig(), ProjectionHead))
+    pairs = (
+        (SlowFastConfig(), SlowFast),
+        (ViTConfig(), VisionTransformer),
+        (RoIConfig(), RoIPool),
+        (HeadConfig(), ProjectionHead),
+    )
     for section, constructor in pairs:
         parameters = inspect.signature(constructor).parameters
         for name, value in section.model_dump().items():
             default = parameters[name].default if name in parameters else inspect.Parameter.empty
             if default is not inspect.Parameter.empty and value is not None:
                 assert (default or type(value)()) == value, name
-    backbone, lateral, non_local = BackboneConfig(), LateralSettings(), NonLocalSettings()
+    backbone, lateral, non_local = SlowFastConfig(), LateralSettings(), NonLocalSettings()
     assert (backbone.fusion_ratio, backbone.fusion_kernel) == (lateral.fusion_ratio, lateral.fusion_kernel)
     fusion = (lateral.kind, lateral.merge, lateral.norm)
     assert (backbone.lateral_kind, backbone.lateral_merge, backbone.lateral_norm) == fusion

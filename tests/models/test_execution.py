@@ -10,7 +10,7 @@ import torch
 from tolerances import BF16_LOGITS, BF16_SCORES, FP32_FEATURES, FP32_LOGITS, GPU_LOGITS, relative_to_largest
 from torch import nn
 
-from ava_detect.config import BackboneConfig, Config, load_config
+from ava_detect.config import Config, SlowFastConfig, load_config
 from ava_detect.config.build import build_backbone, build_model
 from ava_detect.environment import resource_dir
 from ava_detect.models.action_detector import ActionClassifier
@@ -103,7 +103,7 @@ def test_every_config_gives_the_logits_of_its_definition(name):
     ids=str,
 )
 def test_every_choice_of_the_constructor(changes):
-    backbone = enliven(build_backbone(BackboneConfig(**{**SMALL, **changes})))
+    backbone = enliven(build_backbone(SlowFastConfig(**{**SMALL, **changes})))
     clip = torch.randn(2, 3, 16, 50, 70)
     with torch.inference_mode():
         expected, got = backbone(clip), FusedSlowFast(backbone)(clip)
@@ -135,7 +135,7 @@ def test_the_clip_is_left_as_it_was_and_the_same_clip_gives_the_same_answer():
 def test_without_the_fused_operations_the_form_is_the_same(monkeypatch):
     monkeypatch.setattr(fused_conv, "has_fused_ops", lambda device, dtype: False)
     for changes in ({}, {"lateral_merge": "sum"}, {"nonlocal_blocks": {"slow": {3: [0]}}}):
-        backbone = enliven(build_backbone(BackboneConfig(**{**SMALL, **changes})))
+        backbone = enliven(build_backbone(SlowFastConfig(**{**SMALL, **changes})))
         clip = torch.randn(1, 3, 8, 40, 48)
         with torch.inference_mode():
             for theirs, ours in zip(backbone(clip), FusedSlowFast(backbone)(clip), strict=True):
@@ -199,7 +199,7 @@ def test_a_classifier_in_bf16():
 
 def test_groups_that_do_not_fit_are_refused_as_by_the_definition():
     backbone = build_backbone(
-        BackboneConfig(**SMALL, nonlocal_blocks={"slow": {2: [0]}}, nonlocal_groups={"slow": {2: 3}})
+        SlowFastConfig(**SMALL, nonlocal_blocks={"slow": {2: [0]}}, nonlocal_groups={"slow": {2: 3}})
     ).eval()
     with pytest.raises(ValueError, match="4 frames do not divide into 3 groups"):
         FusedSlowFast(backbone)(torch.randn(1, 3, 16, 32, 32))
