@@ -95,6 +95,7 @@ _NAMES = {
         "ActionClassifier",
         "ActionDetector",
     ),
+    "models.backbone": ("Backbone",),
     "models.heads": (
         "ClassificationHead",
         "ProjectionHead",
@@ -110,6 +111,7 @@ _NAMES = {
         "NonLocalSettings",
         "SlowFast",
     ),
+    "models.vit": ("VisionTransformer",),
     "models.weights.loading": ("load_weights",),
     "models.weights.report": ("WeightsReport",),
     "results.manifest": (
@@ -212,6 +214,7 @@ if TYPE_CHECKING:
     from ava_detect.inference.scorer import Scorer as Scorer
     from ava_detect.models.action_detector import ActionClassifier as ActionClassifier
     from ava_detect.models.action_detector import ActionDetector as ActionDetector
+    from ava_detect.models.backbone import Backbone as Backbone
     from ava_detect.models.heads import ClassificationHead as ClassificationHead
     from ava_detect.models.heads import ProjectionHead as ProjectionHead
     from ava_detect.models.laterals import LateralSettings as LateralSettings
@@ -221,6 +224,7 @@ if TYPE_CHECKING:
     from ava_detect.models.roi import RoIPool as RoIPool
     from ava_detect.models.slowfast import NonLocalSettings as NonLocalSettings
     from ava_detect.models.slowfast import SlowFast as SlowFast
+    from ava_detect.models.vit import VisionTransformer as VisionTransformer
     from ava_detect.models.weights.loading import load_weights as load_weights
     from ava_detect.models.weights.report import WeightsReport as WeightsReport
     from ava_detect.results.manifest import Totals as Totals

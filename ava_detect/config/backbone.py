@@ -1,39 +1,67 @@
-"""The backbones that a config can describe, told apart by ``model.backbone.kind``.
-
-Each kind has a file with its section. The sections share the methods ``check_clip``, ``frames_per_map``, ``channels``,
-``num_weights`` and ``num_features``, so that nothing outside asks which kind it has; only ``build.py`` does, to call
-the constructor.
-"""
+"""What the config sections of all backbones have in common."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-
-from pydantic import BeforeValidator, Discriminator, Tag
-
-from ava_detect.config.slowfast import SlowFastConfig
-from ava_detect.config.vit import ViTConfig
-
-BackboneConfig = SlowFastConfig | ViTConfig
-# Marks of the kinds in the places of pydantic's errors -> the section.
-SECTION_OF_MARK: dict[str, type[SlowFastConfig] | type[ViTConfig]] = {"(slowfast)": SlowFastConfig, "(vit)": ViTConfig}
+from ava_detect.config.section import Section
 
 
-def _mark_of(value: Any) -> str:
-    kind = value.get("kind", "slowfast") if isinstance(value, dict) else getattr(value, "kind", "slowfast")
-    return f"({kind})"
+class BackboneConfig(Section):
+    """The section ``model.backbone`` of one kind of backbone.
 
+    Its methods answer what other parts need to know of a backbone before it is built, so that only ``build.py``, which
+    calls the constructor, asks which kind it is.
 
-def _known_kind(value: Any) -> Any:
-    """Refuse an unknown kind before the settings of any are looked at."""
-    if isinstance(value, dict) and _mark_of(value) not in SECTION_OF_MARK:
-        kinds = " or ".join(mark.strip("()") for mark in SECTION_OF_MARK)
-        raise ValueError(f"kind is {kinds}, got {value['kind']!r}")
-    return value
+    Attributes:
+        kind: Tells the kinds apart.
+    """
 
+    kind: str
 
-BackboneField = Annotated[
-    Annotated[SlowFastConfig, Tag("(slowfast)")] | Annotated[ViTConfig, Tag("(vit)")],
-    Discriminator(_mark_of),
-    BeforeValidator(_known_kind),
-]
+    def check_clip(self, num_frames: int, short_side: int) -> None:
+        """Refuse clips that the backbone cannot read.
+
+        Args:
+            num_frames: Frames of a clip.
+            short_side: Short side of a clip in pixels.
+
+        Raises:
+            ValueError: The clips do not fit.
+        """
+        raise NotImplementedError
+
+    def check_pool(self, pool_side: int, short_side: int) -> None:
+        """Refuse a classifier's averaging window that is larger than the feature map.
+
+        Args:
+            pool_side: Side of the window in cells.
+            short_side: Short side of a clip in pixels.
+
+        Raises:
+            ValueError: The window is larger than the map, or the backbone has no classifier.
+        """
+        raise NotImplementedError
+
+    @property
+    def channels(self) -> list[int]:
+        """Channels of each feature map."""
+        raise NotImplementedError
+
+    def num_weights(self) -> int:
+        """Count the weights; small tensors such as norms may be left out.
+
+        Returns:
+            The number.
+        """
+        raise NotImplementedError
+
+    def num_features(self, num_frames: int, short_side: int) -> int:
+        """Count the numbers of the largest features of a square clip.
+
+        Args:
+            num_frames: Frames of the clip.
+            short_side: Side of the clip in pixels.
+
+        Returns:
+            The number.
+        """
+        raise NotImplementedError

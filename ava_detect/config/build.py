@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from ava_detect.config import BackboneConfig, Config, LabelsConfig, ViTConfig, load_config
+from ava_detect.config import BackboneConfig, Config, LabelsConfig, SlowFastConfig, ViTConfig, load_config
 from ava_detect.config.memory import require_memory
 from ava_detect.errors import ConfigError
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
@@ -120,6 +120,7 @@ def build_backbone(config: BackboneConfig) -> Backbone:
     """
     if isinstance(config, ViTConfig):
         return VisionTransformer(**config.model_dump(exclude={"kind"}))
+    assert isinstance(config, SlowFastConfig), "each kind of backbone has its constructor here"
     return SlowFast(
         pathways=config.pathways,
         depths=config.depths,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from ava_detect.config.backbone import SECTION_OF_MARK
 from ava_detect.config.document import cut, parse, read_text
+from ava_detect.config.model import SECTION_OF_MARK
 from ava_detect.config.schema import Config
 from ava_detect.config.section import Section
 from ava_detect.config.slowfast import BY_PATHWAY, FOR_ALL

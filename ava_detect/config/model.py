@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from ava_detect.config.backbone import BackboneField
 from ava_detect.config.section import AS_LIST, MAX_CLASSES, Section, Text
 from ava_detect.config.slowfast import SlowFastConfig
+from ava_detect.config.vit import ViTConfig
 from ava_detect.structures import ClipSettings
 from ava_detect.structures.clip import MAX_CLIP_FRAMES, MAX_FPS, MAX_RATE, MAX_SIDE_PIXELS, MIN_FPS, MIN_STD
 
@@ -17,6 +17,29 @@ _Std = Annotated[float, Field(ge=MIN_STD, le=1)]
 _Extension = Annotated[float, Field(ge=0, le=1)]
 Means = Annotated[tuple[_Mean, _Mean, _Mean], AS_LIST]
 Stds = Annotated[tuple[_Std, _Std, _Std], AS_LIST]
+
+# Marks of the kinds of backbone in the places of pydantic's errors -> the section.
+SECTION_OF_MARK: dict[str, type[SlowFastConfig] | type[ViTConfig]] = {"(slowfast)": SlowFastConfig, "(vit)": ViTConfig}
+
+
+def _mark_of(value: Any) -> str:
+    kind = value.get("kind", "slowfast") if isinstance(value, dict) else getattr(value, "kind", "slowfast")
+    return f"({kind})"
+
+
+def _known_kind(value: Any) -> Any:
+    """Refuse an unknown kind before the settings of any are looked at."""
+    if isinstance(value, dict) and _mark_of(value) not in SECTION_OF_MARK:
+        kinds = " or ".join(mark.strip("()") for mark in SECTION_OF_MARK)
+        raise ValueError(f"kind is {kinds}, got {value['kind']!r}")
+    return value
+
+
+_AnyBackbone = Annotated[
+    Annotated[SlowFastConfig, Tag("(slowfast)")] | Annotated[ViTConfig, Tag("(vit)")],
+    Discriminator(_mark_of),
+    BeforeValidator(_known_kind),
+]
 
 
 class RoIConfig(Section):
@@ -79,7 +102,7 @@ class ModelConfig(Section):
     """
 
     task: Literal["detection", "classification"] = "detection"
-    backbone: BackboneField = SlowFastConfig()
+    backbone: _AnyBackbone = SlowFastConfig()
     roi: RoIConfig = RoIConfig()
     head: HeadConfig = HeadConfig()
 

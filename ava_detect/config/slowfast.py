@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from ava_detect.config.section import AS_LIST, MAX_BLOCKS, MAX_WIDTH, Section
+from ava_detect.config.backbone import BackboneConfig
+from ava_detect.config.section import AS_LIST, MAX_BLOCKS, MAX_WIDTH
 from ava_detect.structures.clip import MAX_CLIP_FRAMES, MAX_SIDE_PIXELS
 
 # Marks of the two forms of a setting that may differ by pathway, in the places of pydantic's errors.
@@ -50,7 +51,7 @@ Window = Annotated[tuple[_Window, _Window, _Window], AS_LIST]
 _TEMPORAL_KERNELS: dict[Pathway, tuple[int, int, int, int, int]] = {"slow": (1, 1, 1, 3, 3), "fast": (5, 3, 3, 3, 3)}
 
 
-class SlowFastConfig(Section):
+class SlowFastConfig(BackboneConfig):
     """A SlowFast or Slow-only backbone; ``ava_detect.models.slowfast.SlowFast`` explains the values in detail.
 
     Attributes:

@@ -6,14 +6,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ava_detect.config.section import AS_LIST, MAX_BLOCKS, MAX_WIDTH, Section
+from ava_detect.config.backbone import BackboneConfig
+from ava_detect.config.section import AS_LIST, MAX_BLOCKS, MAX_WIDTH
 from ava_detect.structures.clip import MAX_CLIP_FRAMES, MAX_SIDE_PIXELS
 
 _Cells = Annotated[int, Field(ge=1, le=MAX_CLIP_FRAMES)]
 Grid = Annotated[tuple[_Cells, _Cells, _Cells], AS_LIST]
 
 
-class ViTConfig(Section):
+class ViTConfig(BackboneConfig):
     """A plain vision transformer; ``ava_detect.models.vit.VisionTransformer`` explains the values in detail.
 
     Attributes:
@@ -72,21 +73,16 @@ class ViTConfig(Section):
             )
 
     def check_pool(self, pool_side: int, short_side: int) -> None:
-        """Refuse a classifier's averaging window that is larger than the feature map.
+        """Refuse any averaging window: plain ViTs have no classifier here, whose last norm would follow the pool.
 
         Args:
             pool_side: Side of the window in cells.
             short_side: Short side of a clip in pixels.
 
         Raises:
-            ValueError: The window is larger than the map.
+            ValueError: Always.
         """
-        cells = short_side // self.patch if self.borders == "crop" else -(-short_side // self.patch)
-        if pool_side > cells:
-            raise ValueError(
-                f"model.head.pool_size {pool_side} is more than the {cells} patches of clip.short_side {short_side}; "
-                "lower it, or raise clip.short_side"
-            )
+        raise ValueError(f"model.head.pool_size {pool_side} belongs to a classifier, which a vit backbone cannot be")
 
     @property
     def channels(self) -> list[int]:

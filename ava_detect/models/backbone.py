@@ -12,11 +12,13 @@ class Backbone(nn.Module):
         out_channels: Channels of each map.
         feature_stride: Input pixels per feature cell, along each side.
         map_names: Name of each map, such as ``("slow", "fast")``.
+        num_layers: Number of layers that may differ in their learning rate.
     """
 
     out_channels: list[int]
     feature_stride: int
     map_names: tuple[str, ...]
+    num_layers: int
 
     def forward(self, clip: Tensor) -> list[Tensor]:
         """Compute the feature maps of a clip.
@@ -37,5 +39,16 @@ class Backbone(nn.Module):
 
         Returns:
             Per map one rising frame index for each of its t time steps.
+        """
+        raise NotImplementedError
+
+    def layer_of(self, name: str) -> int:
+        """Return the layer of a parameter.
+
+        Args:
+            name: Name of the parameter in this module.
+
+        Returns:
+            The layer, from 0 for the first to ``num_layers - 1``; ``num_layers`` for what follows the last.
         """
         raise NotImplementedError

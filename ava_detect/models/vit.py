@@ -34,7 +34,7 @@ _NORM_EPS = 1e-6
 class VisionTransformer(Backbone):
     """The backbone; its modules are ``patch_embed``, ``blocks`` and ``norm``.
 
-    ``out_channels``, ``feature_stride`` and ``map_names`` are those of a ``Backbone`` with one map.
+    ``out_channels``, ``feature_stride``, ``map_names`` and ``num_layers`` are those of a ``Backbone`` with one map.
     """
 
     map_names = ("tokens",)
@@ -76,6 +76,7 @@ class VisionTransformer(Backbone):
         self.borders: Borders = borders
         self.out_channels = [width]
         self.feature_stride = patch
+        self.num_layers = 1 + depth
         kernel = (tubelet, patch, patch)
         self.patch_embed = nn.Conv3d(3, width, kernel_size=kernel, stride=kernel)
         self.register_buffer("positions", sine_positions(grid, width), persistent=positions == "stored")
@@ -112,6 +113,18 @@ class VisionTransformer(Backbone):
             One tuple of ``num_frames / tubelet`` frame indices.
         """
         return [tuple(range(0, num_frames, self.tubelet))]
+
+    def layer_of(self, name: str) -> int:
+        """Return the layer of a parameter: 0 is the patch embedding, then the blocks (BEiT ``get_num_layer_for_vit``).
+
+        Args:
+            name: Name of the parameter in this module.
+
+        Returns:
+            The layer, from 0 to ``num_layers - 1``; ``num_layers`` for the last norm.
+        """
+        part, *inner = name.split(".")
+        return 0 if part == "patch_embed" else 1 + int(inner[0]) if part == "blocks" else self.num_layers
 
     def whole_patches(self, clip: Tensor) -> Tensor:
         """Make height and width multiples of the patch.
