@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from ava_detect.errors import FormatError, require_file, shown
 from ava_detect.formats.ava_table import AvaTable
-from ava_detect.storage.pickles import NumpyPickle, PickleRefusedError
+from ava_detect.storage.numpy_pickle import NumpyPickle
+from ava_detect.storage.pickles import PickleRefusedError
 
 _SUFFIXES = (".pkl", ".pickle")
 # The first byte of every binary pickle, which no text in UTF-8 begins with.

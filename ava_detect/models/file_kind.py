@@ -11,8 +11,8 @@ from typing import Literal
 from ava_detect.errors import WeightsError, shown
 
 Container = Literal["torch", "torch (old format)", "safetensors", "caffe2"]
-# The first pickle of torch's older format: its magic number, protocol 2.
-LEGACY_MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+# The first pickle of torch's older format, of any protocol, is this magic number.
+_LEGACY_MAGIC = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 _OTHER_KINDS = {
     b"<": "a web page (often a login or an error page)",
     b"version https://git-lfs": "a Git LFS pointer, not the file it points to",
@@ -51,7 +51,7 @@ def container_of(path: str | Path) -> Container:
         raise WeightsError(f"{path} is empty; download it again")
     if head.startswith(b"PK\x03\x04"):
         return "torch"
-    if head.startswith(LEGACY_MAGIC):
+    if head.startswith(b"\x80") and _LEGACY_MAGIC in head:
         return "torch (old format)"
     if head[8:9] == b"{":
         return "safetensors"

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import mmap
 import pickletools
-import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from ava_detect.errors import shown
 
@@ -165,6 +162,32 @@ class PlainPickle:
         """
         raise PickleRefusedError("it refers to objects outside itself")
 
+    def odd_key(self, key: Any) -> Any:
+        """Return what stands in place of a dictionary's key that is no plain value.
+
+        Args:
+            key: The key.
+
+        Returns:
+            A key that can be hashed.
+
+        Raises:
+            PickleRefusedError: Such keys are not admitted; here they never are.
+        """
+        raise PickleRefusedError("it has a dictionary whose keys are not plain values")
+
+    def other_operation(self, name: str, argument: Any) -> None:
+        """Apply an opcode that plain data does not need.
+
+        Args:
+            name: Name of the opcode.
+            argument: The argument in the opcode.
+
+        Raises:
+            PickleRefusedError: The opcode is not admitted; here none is.
+        """
+        raise PickleRefusedError(f"it uses the pickle operation {name}, which plain data does not need")
+
     def _run(self) -> Any:
         """Step through the opcodes until STOP; return the top of the stack."""
         stream: Any = self._data
@@ -203,7 +226,7 @@ class PlainPickle:
             stack[-count:] = [tuple(stack[-count:])]
         elif name in ("TUPLE", "LIST", "DICT"):
             items = self._since_mark()
-            stack.append(tuple(items) if name == "TUPLE" else items if name == "LIST" else _paired(items))
+            stack.append(tuple(items) if name == "TUPLE" else items if name == "LIST" else self._paired(items))
         elif name in ("APPEND", "APPENDS", "SETITEM", "SETITEMS"):
             self._fill(name)
         elif name in ("GLOBAL", "STACK_GLOBAL"):
@@ -217,7 +240,7 @@ class PlainPickle:
         elif name in ("BINPERSID", "PERSID"):
             stack.append(self.persistent(stack.pop() if name == "BINPERSID" else argument))
         elif name not in ("PROTO", "FRAME"):
-            raise PickleRefusedError(f"it uses the pickle operation {name}, which plain data does not need")
+            self.other_operation(name, argument)
 
     def payload(self, name: str, argument: Any, position: int) -> Any:
         """Return the value of an opcode that carries data.
@@ -258,158 +281,18 @@ class PlainPickle:
         items = self._since_mark() if count is None else [self._stack.pop() for _ in range(count)][::-1]
         target = self._stack[-1]
         if isinstance(target, dict):
-            target.update(_paired(items))
+            target.update(self._paired(items))
         elif isinstance(target, list):
             target.extend(items)
         else:
             self.add_items(target)
 
-
-def _paired(items: list[Any]) -> dict[Any, Any]:
-    """A dictionary of alternating keys and values."""
-    keys = items[::2]
-    # Only flat keys: hashing a tuple that is nested a million deep would crash the process.
-    if not all(isinstance(part, _PLAIN) for key in keys for part in (key if isinstance(key, tuple) else (key,))):
-        raise PickleRefusedError("it has a dictionary whose keys are not plain values")
-    return dict(zip(keys, items[1::2], strict=True))
+    def _paired(self, items: list[Any]) -> dict[Any, Any]:
+        """A dictionary of alternating keys and values."""
+        keys = [key if _is_plain(key) else self.odd_key(key) for key in items[::2]]
+        return dict(zip(keys, items[1::2], strict=True))
 
 
-@dataclass
-class _PendingArray:
-    """An array whose content follows later in the pickle."""
-
-    array: np.ndarray[Any, Any] | None = field(default=None)
-
-
-@dataclass
-class _PendingDtype:
-    """A dtype whose byte order follows later in the pickle."""
-
-    dtype: np.dtype[Any]
-
-
-_NUMPY = ("numpy.core.multiarray", "numpy._core.multiarray")
-_ADMITTED = {
-    *((module, name) for module in _NUMPY for name in ("_reconstruct", "scalar")),
-    *((module, "_frombuffer") for module in ("numpy.core.numeric", "numpy._core.numeric")),
-    *(("numpy", name) for name in ("ndarray", "dtype")),
-    ("_codecs", "encode"),
-    ("collections", "OrderedDict"),
-    *((module, "bytes") for module in ("builtins", "__builtin__")),
-}
-
-
-class NumpyPickle(PlainPickle):
-    """Admits numpy arrays of numbers and plain containers, and nothing else."""
-
-    def load(self) -> Any:
-        """Interpret the pickle.
-
-        Returns:
-            The object, with the numpy arrays of its outer two levels of dictionaries in place.
-
-        Raises:
-            PickleRefusedError: The pickle is damaged, or contains more than arrays of numbers and plain values.
-        """
-        return _resolved(super().load())
-
-    def admit(self, name: Global) -> Global:
-        """Admit the globals of numpy's own pickles only.
-
-        Args:
-            name: The global.
-
-        Returns:
-            ``name``.
-
-        Raises:
-            PickleRefusedError: Another global.
-        """
-        if (name.module, name.name) not in _ADMITTED:
-            super().admit(name)
-        return name
-
-    def call(self, function: Any, arguments: Any) -> Any:
-        """Return the result of calling an admitted global, without calling it.
-
-        Args:
-            function: The global.
-            arguments: Its arguments.
-
-        Returns:
-            An array, a dtype, a number, a byte string or a dictionary; arrays and dtypes may be completed later.
-
-        Raises:
-            PickleRefusedError: ``function`` is not an admitted function.
-        """
-        if not isinstance(function, Global):
-            raise PickleRefusedError("it would call something that is not a function")
-        match function.name:
-            case "_reconstruct":
-                return _PendingArray()
-            case "dtype":
-                return _PendingDtype(_plain_dtype(arguments[0]))
-            case "scalar":
-                return np.frombuffer(_bytes_of(arguments[1]), arguments[0].dtype, count=1).reshape(())
-            case "_frombuffer":
-                data, pending, shape, order = arguments
-                return _PendingArray(_array(data, pending.dtype, shape, fortran=order == "F"))
-            case "encode":
-                return _bytes_of(arguments[0])
-            case "OrderedDict":
-                return dict(arguments[0]) if arguments else {}
-            case "bytes" if not arguments:
-                return b""
-        raise PickleRefusedError(f"it would call {shown(function)}")
-
-    def set_state(self, target: Any, state: Any) -> None:
-        """Set the content of an array, or the byte order of a dtype.
-
-        Args:
-            target: A pending array or dtype.
-            state: Its state, as numpy writes it.
-
-        Raises:
-            PickleRefusedError: Another object.
-        """
-        if isinstance(target, _PendingDtype):
-            if state[1] in ("<", ">"):
-                target.dtype = target.dtype.newbyteorder(state[1])
-        elif isinstance(target, _PendingArray):
-            _, shape, pending, fortran, data = state
-            target.array = _array(data, pending.dtype, shape, fortran=bool(fortran))
-        else:
-            super().set_state(target, state)
-
-
-def _plain_dtype(code: Any) -> np.dtype[Any]:
-    """The dtype of a code such as ``"<f4"``; numbers and booleans only."""
-    if not isinstance(code, str) or not re.fullmatch(r"[<>=|]?[fiub][1248]", code):
-        raise PickleRefusedError(f"it holds an array of type {code!r}; only numbers are admitted")
-    return np.dtype(code)
-
-
-def _array(data: Any, dtype: np.dtype[Any], shape: Any, *, fortran: bool) -> np.ndarray[Any, Any]:
-    """An array that is a view of the file; numpy checks that the shape fits the number of bytes."""
-    flat = np.frombuffer(_bytes_of(data), dtype)
-    return flat.reshape(tuple(shape), order="F" if fortran else "C")
-
-
-def _bytes_of(data: Any) -> bytes | memoryview:
-    # Python 2 wrote bytes as strings, one character per byte.
-    return data.encode("latin-1") if isinstance(data, str) else memoryview(data)
-
-
-def _resolved(value: Any) -> Any:
-    """Replace pending arrays by their content, in up to two levels of dictionaries, which is all that caffe2 writes."""
-    if isinstance(value, dict):
-        return {key: _array_of(one) if not isinstance(one, dict) else _arrays_in(one) for key, one in value.items()}
-    return _array_of(value)
-
-
-def _arrays_in(blobs: dict[Any, Any]) -> dict[Any, Any]:
-    return {key: _array_of(value) for key, value in blobs.items()}
-
-
-def _array_of(value: Any) -> Any:
-    return value.array if isinstance(value, _PendingArray) else value
+def _is_plain(key: Any) -> bool:
+    """Whether a key is a plain value or a flat tuple: hashing a tuple nested a million deep would crash the process."""
+    return all(isinstance(part, _PLAIN) for part in (key if isinstance(key, tuple) else (key,)))

@@ -19,11 +19,16 @@ from ava_detect.errors import WeightsError, shown
 from ava_detect.models.file_kind import container_of
 from ava_detect.models.own_format import OUR_FORMAT, OUR_VERSION, config_in
 from ava_detect.models.weights.checkpoint_settings import CheckpointSettings, settings_of_config, settings_of_pyslowfast
-from ava_detect.models.weights.torch_files import count_checksums, load_torch
-from ava_detect.storage.pickles import NumpyPickle, PickleRefusedError
+from ava_detect.models.weights.torch_files import TorchFile, open_torch
+from ava_detect.models.weights.torch_pickle import StoredTensor
+from ava_detect.storage.inert_pickle import InertObject
+from ava_detect.storage.numpy_pickle import NumpyPickle
+from ava_detect.storage.pickles import PickleRefusedError
 
-# Keys under which trainers store the weights: PySlowFast and pytorchvideo, mmaction2 and Lightning, others.
-_STATE_KEYS = ("model_state", "state_dict", "model_state_dict", "model")
+# Keys under which trainers store the weights: PySlowFast and pytorchvideo, mmaction2 and Lightning, others, UMT and
+# VideoMAE, DeepSpeed.
+_STATE_KEYS = ("model_state", "state_dict", "model_state_dict", "model", "module")
+_MAX_CLASSES = 3  # in a note
 _LARGEST_WEIGHT = 1e18
 _IGNORED_BLOBS = ("momentum", "lr", "model_iter")
 
@@ -97,48 +102,89 @@ def impossible_numbers(tensor: Tensor) -> str:
 
 def _from_torch(path: Path, *, is_zip: bool) -> WeightsFile:
     """Read a file of ``torch.save``: the state dict, alone or inside what a trainer saved."""
-    content = load_torch(path, is_zip=is_zip)
-    container = "torch" if is_zip else "torch (old format)"
-    state, others = _find_state(content, path)
+    file = open_torch(path, is_zip=is_zip)
+    key = _state_key(file.content)
+    state = _state_of(file.content if key is None else file.content[key], path)
     notes = []
-    if others:
-        notes.append(f"it also holds {shown(', '.join(others))}, which is not needed")
-    state, stripped = _without_wrapper(state)
-    notes += stripped
-    cfg_text = content.get("cfg") if isinstance(content, dict) and state is not content else None
+    if key is not None and len(file.content) > 1:
+        notes.append(_others(file, key))
+    tensors, stripped = _without_wrapper(file.tensors(state))
+    odd = [name for name, tensor in tensors.items() if tensor.is_complex()]
+    if odd:
+        raise WeightsError(_odd(path, odd[0]))
+    cfg_text = None if key is None else file.content.get("cfg")
     settings = settings_of_pyslowfast(cfg_text) if isinstance(cfg_text, str) else None
     if cfg_text is not None and settings is None:
         notes.append("its 'cfg' is not readable YAML, so its settings could not be compared with the model's")
-    text = cfg_text if isinstance(cfg_text, str) else None
     return WeightsFile(
         path,
-        container,
-        state,
+        "torch" if is_zip else "torch (old format)",
+        tensors,
         settings or CheckpointSettings(),
-        cfg_text=text,
-        notes=notes,
-        num_checksums=count_checksums(path) if is_zip else 0,
+        cfg_text=cfg_text if isinstance(cfg_text, str) else None,
+        notes=[*notes, *stripped],
+        num_checksums=file.num_checksums,
     )
 
 
-def _find_state(content: Any, path: Path) -> tuple[dict[str, Tensor], list[str]]:
-    """The state dict in what a trainer saved, and the names of the other entries."""
-    state, others = content, []
-    if isinstance(content, dict):
-        for key in _STATE_KEYS:
-            if isinstance(content.get(key), dict):
-                state, others = content[key], [str(other) for other in content if other != key]
-                break
-    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise WeightsError(
-            f"{path} holds no state dict; expected a dictionary of tensors, or one under the key "
-            + " or ".join(map(repr, _STATE_KEYS))
-        )
-    odd = [name for name, tensor in state.items() if not isinstance(name, str) or tensor.layout != torch.strided]
-    odd += [name for name, tensor in state.items() if tensor.is_quantized or tensor.is_complex()]
-    if odd:
-        raise WeightsError(f"{path}: {odd[0]!r} is not a plain tensor of numbers (it is sparse, quantised or complex)")
-    return {name: tensor.detach() for name, tensor in state.items()}, others
+def _state_key(content: Any) -> str | None:
+    """The key under which a trainer stored the state dict; None where the content itself has to be it."""
+    if not isinstance(content, dict):
+        return None
+    present = [key for key in _STATE_KEYS if key in content]
+    # A settings dictionary may have the name ``model`` too.
+    filled = [key for key in present if _holds_tensors(content[key])]
+    return next(iter([*filled, *present]), None) if filled or not _holds_tensors(content) else None
+
+
+def _holds_tensors(value: Any) -> bool:
+    return isinstance(value, dict) and any(isinstance(one, StoredTensor) for one in value.values())
+
+
+def _state_of(state: Any, path: Path) -> dict[str, StoredTensor]:
+    """The state dict, once it holds nothing but tensors."""
+    if isinstance(state, InertObject):
+        raise WeightsError(_foreign(path, state))
+    if not isinstance(state, dict) or not state:
+        raise WeightsError(_no_state(path))
+    for name, value in state.items():
+        if isinstance(value, InertObject):
+            if value.origin.module.startswith("torch.") and value.origin.name.startswith("_rebuild_"):
+                raise WeightsError(_odd(path, name))
+            raise WeightsError(_foreign(path, value))
+        if not isinstance(value, StoredTensor):
+            raise WeightsError(_no_state(path))
+        if not isinstance(name, str):
+            raise WeightsError(_odd(path, name))
+    return state
+
+
+def _others(file: TorchFile, key: str) -> str:
+    """The note on what is in a file beside its state dict."""
+    names = ", ".join(name if isinstance(name, str) else type(name).__name__ for name in file.content if name != key)
+    note = f"it also holds {shown(names)}, which is not needed"
+    if not file.skipped:
+        return note
+    examples = f"{shown(', '.join(file.skipped[:_MAX_CLASSES]))}{', ...' if len(file.skipped) > _MAX_CLASSES else ''}"
+    return f"{note}; objects in it were skipped without running them ({examples})"
+
+
+def _no_state(path: Path) -> str:
+    return f"{path} holds no state dict; expected a dictionary of tensors, or one under the key " + " or ".join(
+        map(repr, _STATE_KEYS)
+    )
+
+
+def _foreign(path: Path, value: InertObject) -> str:
+    return (
+        f"{path} is not a readable torch checkpoint (it holds something other than tensors and plain values in place "
+        f"of weights: {shown(value)}); save its state dict alone and give that file"
+    )
+
+
+def _odd(path: Path, name: Any) -> str:
+    called = shown(repr(name)) if isinstance(name, str) else f"a tensor whose name is a {type(name).__name__}"
+    return f"{path}: {called} is not a plain tensor of numbers (it is sparse, quantised or complex)"
 
 
 def _without_wrapper(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:

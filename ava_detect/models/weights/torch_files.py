@@ -1,203 +1,144 @@
-"""Torch checkpoints: ``torch.load(weights_only=True)``, after their sizes have been checked against the file.
+"""Torch checkpoints: their tensors, memory-mapped, without creating any other object in them.
 
-For torch's older format, ``torch.load`` allocates the memory that the file declares before it reads anything, and a
-compressed zip can grow a thousandfold; so the pickle inside is interpreted first (``pickles.py``), without running it.
+``torch.load`` is not used: even with ``weights_only=True`` it refuses files that hold objects beside the weights, and
+for torch's older format it allocates the memory that the file declares before it reads anything. Here the pickle
+inside is interpreted without running it (``torch_pickle.py``), its declared sizes are checked against the file, and
+the tensors that are needed become views of the file.
 """
 
 from __future__ import annotations
 
-import math
 import mmap
-import pickle
-import re
+import os
 import struct
-import warnings
+import sys
 import zipfile
 import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ava_detect.errors import WeightsError, shown
-from ava_detect.storage.pickles import Global, PickleRefusedError, PlainPickle
+from ava_detect.models.weights.torch_pickle import StoredTensor, TorchPickle
+from ava_detect.storage.pickles import PickleRefusedError
 
 # Errors that torch and zipfile raise on damaged bytes, collected with random damage (tests/models/weights).
 _DAMAGE = (
     *(RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError),
-    *(OSError, ArithmeticError, MemoryError, struct.error, zlib.error),
+    *(OSError, ArithmeticError, MemoryError, struct.error, zlib.error, zipfile.BadZipFile),
 )
 _PICKLES_BEFORE_CONTENT = 3  # magic number, protocol version, system info
 _MAX_STRUCTURE_BYTES = 64 * 2**20
 # Of a zip archive; the last two fields are the lengths of the name and of the extra field.
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
-_ITEM_BYTES = {
-    **dict.fromkeys(("DoubleStorage", "LongStorage", "ComplexFloatStorage"), 8),
-    **dict.fromkeys(("FloatStorage", "IntStorage", "QInt32Storage"), 4),
-    **dict.fromkeys(("HalfStorage", "BFloat16Storage", "ShortStorage"), 2),
-    "ComplexDoubleStorage": 16,
-}
+_COUNT = struct.Struct("<q")  # the older format's number of items before each storage
 
 
-def load_torch(path: Path, *, is_zip: bool) -> Any:
-    """Load the object in a file of ``torch.save``; tensors are memory-mapped where the format allows it.
+@dataclass(frozen=True)
+class TorchFile:
+    """The structure of a torch checkpoint; ``tensors`` reads numbers from the file.
+
+    Attributes:
+        path: The file.
+        content: The object in it: plain containers and values, ``StoredTensor``, ``InertObject``.
+        skipped: Classes and functions of the objects that were not created.
+        num_checksums: Number of parts whose checksums agree; 0 where the file has none.
+    """
+
+    path: Path
+    content: Any
+    skipped: tuple[str, ...]
+    num_checksums: int
+    _places: Mapping[str, _Place]
+    _swapped: bool
+
+    def tensors(self, stored: Mapping[str, StoredTensor]) -> dict[str, Tensor]:
+        """Read tensors.
+
+        Args:
+            stored: Name -> tensor in the file.
+
+        Returns:
+            Name -> tensor on the CPU; views of the file, which stay valid while it is not changed.
+
+        Raises:
+            WeightsError: The file is damaged.
+        """
+        with _refusing(self.path):
+            # A private mapping: what is written to it does not reach the file.
+            whole: Any = torch.UntypedStorage.from_file(os.fspath(self.path), False, self.path.stat().st_size)
+            pieces: dict[tuple[str, int, torch.dtype], torch.UntypedStorage] = {}
+            return {name: self._tensor(whole, tensor, pieces) for name, tensor in stored.items()}
+
+    def _tensor(
+        self,
+        whole: torch.UntypedStorage,
+        tensor: StoredTensor,
+        pieces: dict[tuple[str, int, torch.dtype], torch.UntypedStorage],
+    ) -> Tensor:
+        """One tensor; ``pieces``: the storages that are in memory, which tensors may share."""
+        storage = tensor.storage
+        if not storage.num_bytes:
+            return torch.empty(tensor.shape, dtype=tensor.dtype)
+        key = (storage.key, storage.first_item, tensor.dtype)
+        if key not in pieces:
+            start = self._places[storage.key].start + storage.first_item * storage.item_bytes
+            piece = whole[start : start + storage.num_bytes]
+            if start % tensor.dtype.itemsize or self._swapped:
+                piece = piece.clone()
+            if self._swapped:
+                piece.byteswap(tensor.dtype)
+            pieces[key] = piece
+        empty = torch.empty(0, dtype=tensor.dtype)
+        return empty.set_(pieces[key], tensor.offset, tensor.shape, tensor.stride)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """The bytes of a storage in the file."""
+
+    start: int
+    num_bytes: int
+
+
+def open_torch(path: Path, *, is_zip: bool) -> TorchFile:
+    """Read the structure of a file of ``torch.save``.
 
     Args:
         path: The file.
         is_zip: Whether it has torch's current format, a zip archive, or the older one.
 
     Returns:
-        The object, with its tensors on the CPU.
+        The structure.
 
     Raises:
-        WeightsError: The file is damaged (in the current format the checksum of every part is compared), declares more
-            data than it has, or contains more than tensors and plain values.
+        WeightsError: The file is damaged (in the current format the checksum of every part is compared), or declares
+            more data than it has.
     """
+    with _refusing(path):
+        return _open_zip(path) if is_zip else _open_legacy(path)
+
+
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """Turn the errors of damaged bytes into one sentence."""
     try:
-        if is_zip:
-            _check_zip(path)
-        else:
-            _check_legacy(path)
-        with warnings.catch_warnings():
-            # Warnings about damaged pickles: these are refused below or harmless.
-            warnings.simplefilter("ignore", UserWarning)
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
-    except (PickleRefusedError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise WeightsError(f"{path} is not a readable torch checkpoint ({shown(error)}); download it again") from error
-    except pickle.UnpicklingError as error:
-        # torch's own text would recommend the unsafe way of loading.
-        culprit = re.search(r"GLOBAL (\S+)", str(error))
-        what = f" ({shown(culprit[1])})" if culprit else ""
-        raise WeightsError(
-            f"{path} is not a readable torch checkpoint (it holds something other than tensors and plain values{what})"
-            "; save its state dict alone and give that file"
-        ) from error
+        yield
     except _DAMAGE as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise WeightsError(f"{path} is not a readable torch checkpoint ({shown(reason)}); download it again") from error
 
 
-def count_checksums(path: Path) -> int:
-    """Count the parts of a file of torch's current format whose checksums ``load_torch`` compares.
+def _open_zip(path: Path) -> TorchFile:
+    """Read the structure of an archive.
 
-    Args:
-        path: The file.
-
-    Returns:
-        The number of parts; 0 for a file that was saved without checksums (``torch.serialization.set_crc32_options``).
+    Refused are one that declares more bytes than the file has, and one whose parts do not have their checksums.
     """
-    with zipfile.ZipFile(path) as archive:
-        entries = archive.infolist()
-    return len(entries) if _has_checksums(entries) else 0
-
-
-def _has_checksums(entries: list[zipfile.ZipInfo]) -> bool:
-    return any(entry.CRC for entry in entries)
-
-
-@dataclass(frozen=True)
-class _Storage:
-    """The memory of one or more tensors, of which only the size matters."""
-
-    num_items: int
-
-
-class _SizeProbe(PlainPickle):
-    """Adds up the sizes that a torch pickle declares; any global is admitted, since torch itself refuses wrong ones."""
-
-    def __init__(self, data: bytes | mmap.mmap, start: int = 0) -> None:
-        super().__init__(data, start)
-        self.bytes_of_storage: dict[str, int] = {}
-
-    def admit(self, name: Global) -> Global:
-        """Admit any global.
-
-        Args:
-            name: The global.
-
-        Returns:
-            ``name``.
-        """
-        return name
-
-    def call(self, function: Any, arguments: Any) -> Any:
-        """Check that a rebuilt tensor lies within its storage.
-
-        Args:
-            function: The global that is called.
-            arguments: Its arguments.
-
-        Returns:
-            A placeholder.
-
-        Raises:
-            PickleRefusedError: The tensor is larger than its storage.
-        """
-        rebuilds = isinstance(function, Global) and function.name.startswith("_rebuild_")
-        if rebuilds and arguments and isinstance(arguments[0], _Storage):
-            _check_extent(arguments[0], *arguments[1:4])
-        return object()
-
-    def payload(self, name: str, argument: Any, position: int) -> Any:
-        """Return the data itself rather than a view, so that the file can be closed.
-
-        Args:
-            name: Name of the opcode.
-            argument: The text, byte string or number.
-            position: Position of the opcode in the file.
-
-        Returns:
-            ``argument``.
-        """
-        return argument
-
-    def set_state(self, target: Any, state: Any) -> None:
-        """Ignore the state: its storages are already counted.
-
-        Args:
-            target: A placeholder.
-            state: Its state.
-        """
-
-    def add_items(self, target: Any) -> None:
-        """Ignore the items: their storages are already counted.
-
-        Args:
-            target: A placeholder.
-        """
-
-    def persistent(self, identity: Any) -> _Storage:
-        """Count the size of a storage, once per key.
-
-        Args:
-            identity: The persistent id: type, key, device and number of items.
-
-        Returns:
-            The storage.
-
-        Raises:
-            PickleRefusedError: The number of items is not a number of at least 0.
-        """
-        _, kind, key, _, num_items, *_ = identity
-        if not isinstance(num_items, int) or num_items < 0:
-            raise PickleRefusedError("damaged or incomplete pickle data")
-        item_bytes = _ITEM_BYTES.get(kind.name, 1) if isinstance(kind, Global) else 1
-        self.bytes_of_storage[str(key)] = num_items * item_bytes
-        return _Storage(num_items)
-
-
-def _check_extent(storage: _Storage, offset: int, shape: tuple[int, ...], stride: tuple[int, ...]) -> None:
-    """Refuse a tensor that lies partly outside its storage."""
-    # One past the position of the last number in the storage.
-    reach = offset + sum((n - 1) * step for n, step in zip(shape, stride, strict=True)) + 1
-    size = math.prod(shape)
-    if min((offset, *shape, *stride)) < 0 or (size and (reach > storage.num_items or size > storage.num_items)):
-        raise PickleRefusedError(f"a tensor of shape {list(shape)} is declared over {storage.num_items} numbers")
-
-
-def _check_zip(path: Path) -> None:
-    """Refuse an archive that declares more bytes than the file has, or whose parts do not have their checksums."""
     size = path.stat().st_size
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
@@ -214,41 +155,80 @@ def _check_zip(path: Path) -> None:
         structure = names[("data.pkl",)]
         if structure.file_size > _MAX_STRUCTURE_BYTES:
             raise PickleRefusedError(f"its structure alone takes {structure.file_size} bytes")
-        if _has_checksums(entries) and (damaged := archive.testzip()) is not None:
+        # Files saved without checksums (``torch.serialization.set_crc32_options``) have zeros in their place.
+        has_checksums = any(entry.CRC for entry in entries)
+        if has_checksums and (damaged := archive.testzip()) is not None:
             raise PickleRefusedError(f"the checksum of its part {damaged} differs: bytes in it have changed")
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         # Not by the archive's own reader, which would compare a checksum that may not be there.
-        probe = _SizeProbe(_content(path, structure))
-    probe.load()
-    for key, num_bytes in probe.bytes_of_storage.items():
-        record = names.get(("data", key))
-        if record is None or record.file_size < num_bytes:
-            got = "is missing" if record is None else f"has {record.file_size}"
-            raise PickleRefusedError(f"it declares a storage of {num_bytes} bytes that {got}")
+        pickle = TorchPickle(_content(data, structure))
+        content = pickle.load()
+        places = {key: _place(data, names.get(("data", key)), s.num_bytes) for key, s in pickle.storages.items()}
+        byteorder = _content(data, names[("byteorder",)]) if ("byteorder",) in names else b"little"
+    return TorchFile(
+        path,
+        content,
+        tuple(map(str, pickle.skipped)),
+        len(entries) if has_checksums else 0,
+        places,
+        byteorder.decode() != sys.byteorder,
+    )
 
 
-def _content(path: Path, entry: zipfile.ZipInfo) -> bytes:
+def _place(data: mmap.mmap, entry: zipfile.ZipInfo | None, num_bytes: int) -> _Place:
+    """The bytes of a storage for which the pickle declares ``num_bytes``."""
+    if entry is None or entry.file_size < num_bytes:
+        got = "is missing" if entry is None else f"has {entry.file_size}"
+        raise PickleRefusedError(f"it declares a storage of {num_bytes} bytes that {got}")
+    return _Place(_start(data, entry), num_bytes)
+
+
+def _content(data: mmap.mmap, entry: zipfile.ZipInfo) -> bytes:
     """Read a part that is stored as it is."""
-    with path.open("rb") as file:
-        file.seek(entry.header_offset)
-        header = file.read(_LOCAL_HEADER.size)
-        if len(header) < _LOCAL_HEADER.size:
-            raise PickleRefusedError("it is cut")
-        # The name and the extra field stand between header and content.
-        *_, name_bytes, extra_bytes = _LOCAL_HEADER.unpack(header)
-        file.seek(name_bytes + extra_bytes, 1)
-        return file.read(entry.file_size)
+    start = _start(data, entry)
+    return data[start : start + entry.file_size]
 
 
-def _check_legacy(path: Path) -> None:
-    """Refuse a file of the older format whose storages declare more bytes than the file has."""
+def _start(data: mmap.mmap, entry: zipfile.ZipInfo) -> int:
+    """Position of a part's first byte; the whole part lies within the file."""
+    # The name and the extra field stand between header and content.
+    *_, name_bytes, extra_bytes = _LOCAL_HEADER.unpack_from(data, entry.header_offset)
+    start = entry.header_offset + _LOCAL_HEADER.size + name_bytes + extra_bytes
+    if start + entry.file_size > len(data):
+        raise PickleRefusedError("it is cut")
+    return int(start)
+
+
+def _open_legacy(path: Path) -> TorchFile:
+    """Read the structure of a file of the older format; storages that declare more bytes than it has are refused."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         start = 0
         for _ in range(_PICKLES_BEFORE_CONTENT):
-            header = _SizeProbe(data, start)
+            header = TorchPickle(data, start)
             header.load()
             start = header.end
-        probe = _SizeProbe(data, start)
-        probe.load()
-        declared = sum(probe.bytes_of_storage.values())
+        pickle = TorchPickle(data, start)
+        content = pickle.load()
+        declared = sum(storage.num_bytes for storage in pickle.storages.values())
         if declared > len(data):
             raise PickleRefusedError(f"it declares {declared} bytes of tensors in a file of {len(data)} bytes")
+        return TorchFile(path, content, tuple(map(str, pickle.skipped)), 0, _legacy_places(data, pickle), False)
+
+
+def _legacy_places(data: mmap.mmap, pickle: TorchPickle) -> dict[str, _Place]:
+    """Key of a storage -> its bytes: after the pickle, the keys in their order, then each storage with its length."""
+    order = TorchPickle(data, pickle.end)
+    keys = order.load()
+    position = order.end
+    places: dict[str, _Place] = {}
+    for key in map(str, keys):
+        storage = pickle.storages[key]
+        (num_items,) = _COUNT.unpack_from(data, position)
+        position += _COUNT.size
+        if num_items != storage.num_items or position + storage.num_bytes > len(data):
+            raise PickleRefusedError("damaged or incomplete tensors")
+        places[key] = _Place(position, storage.num_bytes)
+        position += storage.num_bytes
+    if missing := pickle.storages.keys() - places.keys():
+        raise PickleRefusedError(f"its tensors {shown(', '.join(sorted(missing)[:3]))} are missing")
+    return places

@@ -258,10 +258,3 @@ def test_a_harmless_file_loads_and_says_what_was_odd(source, tmp_path, way):
         )
     else:
         assert same_state(model, source)
-
-
-def test_a_file_of_a_class_that_torch_refuses_names_the_class(source, tmp_path):
-    path = tmp_path / "model.pth"
-    torch.save({"state_dict": renamed(source, "mmaction2"), "hub": np.random.default_rng(0)}, path)
-    with pytest.raises(WeightsError, match=r"other than tensors and plain values \(numpy.*save its state dict alone"):
-        load_weights(lively_model(), path)
