@@ -1,4 +1,4 @@
-"""Compare our networks with reference outputs of PySlowFast, pytorchvideo and mmaction2.
+"""Compare our networks with reference outputs of PySlowFast, pytorchvideo, mmaction2, UMT and VideoMAE-AD.
 
     python tools/check_parity.py CASE_DIR... [--fill FOLDER]
 
@@ -15,10 +15,9 @@ Shapes: M people, K classes, C channels, T time, H height, W width.
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from parity.case_config import CaseError, config_of
-from torch import Tensor, nn
+from parity.stages import NAME_OF_MAP, probes, recorded
+from torch import Tensor
 
 from ava_detect.config.build import build_model
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
@@ -39,7 +39,7 @@ Model = ActionDetector | ActionClassifier
 PROBES_PER_STAGE = 64
 # (absolute, relative), for kinds of values that check.py's TOL does not list.
 DEFAULT_TOLERANCE = (1e-4, 1e-4)
-KINDS = ("scores", "logits", "pooled", "roialign_first16", "probe")
+KINDS = ("scores", "logits", "pooled", "roialign_first16", "extended_boxes", "probe")
 
 
 def build_case(case: Any, folder: Path) -> Model:
@@ -57,10 +57,14 @@ def build_case(case: Any, folder: Path) -> Model:
     """
     model = build_model(config_of(case))
     state = {name: torch.from_numpy(np.array(array)) for name, array in case.weights().items()}
+    # As the trainers of UMT and VideoMAE-AD write it, with their options.
+    with_options = {"model": state, "epoch": 1, "args": argparse.Namespace(lr=1e-3)}
     wrapped = {
         "PySlowFast": {"epoch": 1, "model_state": state},
         "pytorchvideo": {"model_state": state},
         "mmaction2": {"meta": {"epoch": 1}, "state_dict": state},
+        "UMT": with_options,
+        "VideoMAE-AD": with_options,
     }
     path = folder / "checkpoint.pth"
     torch.save(wrapped[case.meta["family"]], path)
@@ -79,37 +83,27 @@ def outputs_of(model: Model, variant: Any, family: str) -> dict[str, Array]:
     Args:
         model: The model.
         variant: The input: clip tensors and, for a detector, boxes.
-        family: ``"PySlowFast"``, ``"pytorchvideo"`` or ``"mmaction2"``, whose names are used.
+        family: The case's family, whose names are used.
 
     Returns:
         Every array that a reference may hold, by the reference's names.
     """
     clip = torch.from_numpy(variant.tensors[-1])
-    stages: dict[str, Tensor] = {}
     projected: list[Tensor] = []
-    hooks = [
-        module.register_forward_hook(lambda _m, _i, out, name=name: stages.__setitem__(name, out.detach().clone()))
-        for name, module in _stages_of(model.backbone)
-    ]
-    hooks.append(model.head.projection.register_forward_hook(lambda _m, inputs, out: projected.extend((*inputs, out))))
+    hook = model.head.projection.register_forward_hook(lambda _m, inputs, out: projected.extend((*inputs, out)))
     try:
-        with torch.inference_mode():
+        with recorded(model) as stages, torch.inference_mode():
             if isinstance(model, ActionClassifier):
                 model(clip)
                 got = _classified(model, *projected)
             else:
                 rois = torch.from_numpy(variant.boxes)
-                got = _detected(model, model(clip, rois), stages, rois, *projected)
+                output = model(clip, rois)
+                rois = model.roi_pool.extended(rois, clip.shape[-2:])
+                got = _detected(model, output, stages, rois, *projected)
     finally:
-        for hook in hooks:
-            hook.remove()
-    return {name: value.numpy() for name, value in (got | _probes(stages, family)).items()}
-
-
-def _stages_of(backbone: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    for name, module in backbone.named_modules():
-        if re.fullmatch(r"(stem|res\d)\.(slow|fast)|lateral\d", name):
-            yield name, module
+        hook.remove()
+    return {name: value.numpy() for name, value in (got | probes(model, stages, family)).items()}
 
 
 def _classified(model: ActionClassifier, pooled: Tensor, logits: Tensor) -> dict[str, Tensor]:
@@ -123,47 +117,19 @@ def _detected(
 ) -> dict[str, Tensor]:
     if not torch.equal(output, logits[:, model.head.num_unused :]):
         raise CaseError("the model's output is not what its last layer computed")
-    got = {"logits": logits, "scores": logits.sigmoid()} | _split(pooled, model)
-    for pathway in model.backbone.pathways:
-        got[f"roialign_first16/{pathway}"] = model.roi_pool.align(stages[f"res5.{pathway}"], rois)[:, :16]
+    got = {"logits": logits, "scores": logits.sigmoid(), "extended_boxes": rois} | _split(pooled, model)
+    for name in model.backbone.map_names:
+        bins = model.roi_pool.align(stages[f"map.{name}"], rois)[:, :16]
+        got[f"roialign_first16/{NAME_OF_MAP.get(name, name)}"] = bins
     return got
 
 
 def _split(pooled: Tensor, model: Model) -> dict[str, Tensor]:
-    """Split pooled features ``[rows, C, ...]`` by pathway; the remaining channels are the global context."""
+    """Split pooled features ``[rows, C, ...]`` by map; the remaining channels are the global context."""
     channels = model.backbone.out_channels
     parts = pooled.split([*channels, pooled.shape[1] - sum(channels)], dim=1)
-    names = (*model.backbone.pathways, "global")
+    names = (*(NAME_OF_MAP.get(name, name) for name in model.backbone.map_names), "global")
     return {f"pooled/{name}": part for name, part in zip(names, parts, strict=True)}
-
-
-def _probes(stages: Mapping[str, Tensor], family: str) -> dict[str, Tensor]:
-    """Rename the stages' outputs as the family's reference does.
-
-    pytorchvideo records the slow pathway after the lateral fusion, PySlowFast before and after it, mmaction2 before it
-    and the lateral part alone.
-    """
-    named: dict[str, Tensor] = {}
-    for name, features in stages.items():
-        part, _, pathway = name.partition(".")
-        number = 1 if part == "stem" else int(part[-1])
-        lateral = part.startswith("lateral")
-        p = int(pathway == "fast")
-        before = stages["stem.slow" if number == 1 else f"res{number}.slow"] if lateral else features
-        if family == "PySlowFast":
-            named[f"s{number}_fuse.p0" if lateral else f"s{number}.p{p}"] = features
-            if lateral:
-                named[f"s{number}_fuse.p1"] = stages["stem.fast" if number == 1 else f"res{number}.fast"]
-        elif family == "mmaction2":
-            layer = f"layer{number - 1}"
-            if lateral:
-                where = "conv1" if number == 1 else layer
-                named[f"slow.{where}_lateral"] = features[:, before.shape[1] :]
-            else:
-                named[f"{pathway}.{'maxpool' if number == 1 else layer}"] = features
-        elif lateral or p or f"lateral{number}" not in stages:
-            named[f"blocks.{number - 1}.p{p}"] = features
-    return {f"probe/{name}": features for name, features in named.items()}
 
 
 @dataclass

@@ -14,6 +14,7 @@ from ava_detect.config import Config
 from ava_detect.models.slowfast import STAGES
 
 PATHWAYS = ("slow", "fast")
+TEMPORAL_POOLS = {"avg": "mean", "max": "max"}
 # Bottleneck blocks per stage by the number that cases call "depth"; other depths are counted in keys.json.
 DEPTHS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 
@@ -36,9 +37,9 @@ def config_of(case: Any) -> Config:
     """
     meta, settings = case.meta, case.meta["model"]
     detection = meta["kind"] == "det"
-    family = {"PySlowFast": _pyslowfast, "pytorchvideo": _pytorchvideo, "mmaction2": _mmaction2}.get(meta["family"])
-    if family is None:
+    if meta["family"] not in FAMILIES:
         raise CaseError(f"unknown family {meta['family']!r}")
+    family = _vit if settings.get("arch") == "vit" else FAMILIES[meta["family"]]
     model = family(settings, case)
     model["task"] = "detection" if detection else "classification"
     if not detection:
@@ -130,16 +131,55 @@ def _mmaction2(settings: Mapping[str, Any], case: Any) -> dict[str, Any]:
         "strides": _values(settings["strides"], PATHWAYS),
         "dilations": _values(settings["dilations"], PATHWAYS),
     }
-    background = settings.get("background_class") == 0
     roi = {
         "resolution": settings["roi_output_size"],
         "feature_stride": settings["roi_scale"],
         "aligned": settings["aligned"],
-        "temporal_pool": {"avg": "mean", "max": "max"}[settings["temporal_pool"]],
+        "temporal_pool": TEMPORAL_POOLS[settings["temporal_pool"]],
         "with_global": settings["with_global"],
     }
-    head = {"num_classes": settings["num_classes"] - background, "background_class": background}
-    return {"backbone": backbone, "roi": roi, "head": head}
+    return {"backbone": backbone, "roi": roi, "head": _background_head(settings)}
+
+
+def _vit(settings: Mapping[str, Any], case: Any) -> dict[str, Any]:
+    rule = settings["box_rule"]
+    backbone = {
+        "kind": "vit",
+        "width": settings["embed_dim"],
+        "depth": settings["depth"],
+        "heads": settings["heads"],
+        "mlp_ratio": settings["mlp_ratio"],
+        "patch": settings["patch"],
+        "tubelet": settings["tubelet"],
+        "grid": settings["train_grid"],
+        "positions": "stored" if settings["pos_embed"]["stored"] else "computed",
+        "borders": "crop" if settings["pad_to_multiple"] == 1 else "pad",
+    }
+    roi = {
+        "resolution": settings["roi_output_size"],
+        "feature_stride": settings["roi_scale"],
+        "aligned": settings["aligned"],
+        "box_rule": "mmaction2" if rule is None else "alphaction",
+        "extension": [0, 0] if rule is None else rule["extension"],
+        "temporal_pool": TEMPORAL_POOLS[settings["temporal_pool"]],
+        "with_global": settings.get("with_global", False),
+    }
+    return {"backbone": backbone, "roi": roi, "head": _background_head(settings)}
+
+
+def _background_head(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The head of a case whose row 0 may be mmaction2's background."""
+    background = settings.get("background_class") == 0
+    return {"num_classes": settings["num_classes"] - background, "background_class": background}
+
+
+FAMILIES = {
+    "PySlowFast": _pyslowfast,
+    "pytorchvideo": _pytorchvideo,
+    "mmaction2": _mmaction2,
+    "UMT": _vit,
+    "VideoMAE-AD": _vit,
+}
 
 
 def _shapes(case: Any, prefix: str = "") -> dict[str, list[int]]:
