@@ -83,7 +83,7 @@ class Straightforward:
     def __init__(self, path: Path, model: ActionDetector, times: list[float], until: float) -> None:
         self._path, self._model, self._times = path, model, times
         settings = model.clip_settings
-        self._end = until + settings.num_frames * settings.sampling_rate / 2 / settings.sampling_fps
+        self._end = until + settings.span_seconds - settings.seconds_before_keyframe
         self._wanted = {max(point, 0) for time in times for point in clip_grid_points(time, settings)}
         self._frames: dict[int, npt.NDArray[np.uint8]] = {}
         self._last = 0

@@ -33,12 +33,14 @@ class Explanation:
         action: The action.
         person: The person's number, from 1, left to right.
         num_people: Number of people on the keyframe.
-        attention: The maps and the pathways' contributions.
+        score: The score that ``annotate_videos`` gives the action, in 0..1.
+        attention: The maps and the pathways' contributions to the action's logit.
     """
 
     action: Action
     person: int
     num_people: int
+    score: float
     attention: Attention
 
 
@@ -104,10 +106,11 @@ def explain(
     shown_column = int(scores[index].argmax()) if column is None else column
     report_stage(on_progress, "tracing the score back to the frames")
     found = attention(scorer.model, keyframe.clip, people, index, shown_column)
-    explained = Explanation(pipeline.label_map.actions[shown_column], index + 1, len(people), found)
+    score = float(scores[index, shown_column])
+    explained = Explanation(pipeline.label_map.actions[shown_column], index + 1, len(people), score, found)
     title = (
         f"{explained.action.name}, person {index + 1} of {len(people)}, {format_time(timestamp_seconds)}: "
-        f"score {found.score:.2f}"
+        f"score {score:.2f}"
     )
     with atomic_path(out) as temporary:
         sheet = attention_sheet(keyframe.clip, people.boxes_xyxy[index], found.pathways, title)

@@ -238,7 +238,7 @@ def explain(
         contributions = ", ".join(f"{p.pathway} {p.contribution:+.2f}" for p in attention.pathways)
         say(
             f"{explanation.action.name}, person {explanation.person} of {explanation.num_people}: "
-            f"score {attention.score:.3f} "
+            f"score {explanation.score:.3f} "
             f"(logit {attention.logit:.2f} = {contributions}, bias {attention.bias:+.2f})"
         )
         say(str(out))

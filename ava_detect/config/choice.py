@@ -21,7 +21,7 @@ from ava_detect.storage.addresses import is_address, without_secrets
 from ava_detect.structures.progress import OnProgress
 
 # Of the clips that a network was trained on; the other settings of a clip may be changed for a test.
-_TRAINED_CLIP = {"num_frames", "sampling_rate", "sampling_fps", "mean", "std"}
+_TRAINED_CLIP = {"num_frames", "sampling_rate", "sampling_fps", "frame_offsets", "mean", "std"}
 
 
 @dataclass(frozen=True)

@@ -51,8 +51,8 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Conf
         The config.
 
     Raises:
-        ConfigError: The file cannot be found or read, a key is repeated, or a value does not fit the schema. The
-            message gives the value, what is allowed, and the file and line or the override.
+        ConfigError: The file cannot be found or read, a key is repeated, a value does not fit the schema, or an
+            override has no effect. The message gives the value, what is allowed, and the file and line or the override.
 
     Example:
         >>> load_config("slowfast_r50_32x2", ["clip.short_side=224"]).clip.short_side
@@ -70,7 +70,8 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Conf
     def in_file(location: tuple[str, ...]) -> str:
         return f"{shown(path)}, line {document.line_of(location)}"
 
-    return _validated(Config, content, lambda problem: _origin(problem, in_file, overridden))
+    config = _validated(Config, content, lambda problem: _origin(problem, in_file, overridden))
+    return _without_idle_overrides(config, overridden)
 
 
 def from_values(kind: type[S], values: Any, origin: str) -> S:
@@ -102,13 +103,14 @@ def with_overrides(config: Config, overrides: Sequence[str]) -> Config:
         A changed copy; ``config`` itself where there are no overrides.
 
     Raises:
-        ConfigError: A value does not fit the schema.
+        ConfigError: A value does not fit the schema, or an override has no effect.
     """
     if not overrides:
         return config
     values = config.model_dump(mode="json")
     overridden = {_apply_override(values, text): text for text in overrides}
-    return _validated(Config, values, lambda problem: _origin(problem, lambda location: "the config", overridden))
+    changed = _validated(Config, values, lambda problem: _origin(problem, lambda location: "the config", overridden))
+    return _without_idle_overrides(changed, overridden)
 
 
 def _validated(kind: type[S], values: Any, origin_of: Callable[[ErrorDetails], str]) -> S:
@@ -141,6 +143,17 @@ def _apply_override(content: dict[str, Any], text: str) -> tuple[str, ...]:
         section = inner
     section[keys[-1]] = parse(value, f"the value of {_quoted(text)}", with_lines=False).values
     return keys
+
+
+def _without_idle_overrides(config: Config, overridden: Mapping[tuple[str, ...], str]) -> Config:
+    """The config; ``ConfigError`` for an override that another setting leaves without effect."""
+    text = overridden.get(("clip", "sampling_rate"))
+    if text is not None and config.clip.frame_offsets is not None:
+        raise ConfigError(
+            f"the override {_quoted(text)} has no effect, because clip.frame_offsets names each frame; change that, or "
+            "add clip.frame_offsets=null"
+        )
+    return config
 
 
 def _origin(

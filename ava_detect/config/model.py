@@ -17,6 +17,7 @@ _Std = Annotated[float, Field(ge=MIN_STD, le=1)]
 _Extension = Annotated[float, Field(ge=0, le=1)]
 Means = Annotated[tuple[_Mean, _Mean, _Mean], AS_LIST]
 Stds = Annotated[tuple[_Std, _Std, _Std], AS_LIST]
+Offsets = Annotated[tuple[int, ...], AS_LIST]
 
 # Marks of the kinds of backbone in the places of pydantic's errors -> the section.
 SECTION_OF_MARK: dict[str, type[SlowFastConfig] | type[ViTConfig]] = {"(slowfast)": SlowFastConfig, "(vit)": ViTConfig}
@@ -82,6 +83,8 @@ class HeadConfig(Section):
         activation: Function from logits to scores; always sigmoid for a detector.
         pool_size: Side of the training crop's feature map: a larger map is averaged in windows of that side. None
             averages the whole map. Classifiers only.
+        score: The score of a detection: that of the action (a sigmoid), or times the person's; detectors only. See
+            ``ava_detect.models.heads.detection_scores``.
     """
 
     num_classes: int = Field(80, ge=1, le=MAX_CLASSES)
@@ -89,6 +92,7 @@ class HeadConfig(Section):
     background_class: bool = False
     activation: Literal["softmax", "sigmoid", "none"] = "sigmoid"
     pool_size: int | None = Field(None, ge=1, le=MAX_SIDE_PIXELS)
+    score: Literal["action", "action_x_person"] = "action"
 
 
 class ModelConfig(Section):
@@ -118,6 +122,8 @@ class ModelConfig(Section):
                 raise ValueError("a classification model pools no RoIs: remove the section roi")
             if self.head.background_class:
                 raise ValueError("background_class belongs to detection heads: remove it")
+            if self.head.score != "action":
+                raise ValueError("score belongs to detection heads: a clip has no person, so remove it")
         elif self.head.activation != "sigmoid" or self.head.pool_size is not None:
             raise ValueError("activation and pool_size belong to classification heads: a detector's score is a sigmoid")
         return self
@@ -135,6 +141,9 @@ class ClipConfig(Section):
         std: Standard deviation per channel (RGB), of values in 0..1.
         sampling: Whether frames are chosen by ``time`` or by their numbers (``frames``).
         resize: ``opencv`` resizes as for the published networks' training; ``swscale`` is faster.
+        frame_offsets: Steps of 1 / ``sampling_fps`` from the keyframe to each of the ``num_frames`` frames, ascending;
+            by default every ``sampling_rate``-th frame around it.
+        long_side: How the long side of the resized frames becomes whole pixels, ``floor`` or ``round`` (mmaction2's).
     """
 
     num_frames: int = Field(32, ge=1, le=MAX_CLIP_FRAMES)
@@ -145,6 +154,8 @@ class ClipConfig(Section):
     std: Stds = (0.225, 0.225, 0.225)
     sampling: Literal["time", "frames"] = "time"
     resize: Literal["swscale", "opencv"] = "opencv"
+    frame_offsets: Offsets | None = None
+    long_side: Literal["floor", "round"] = "floor"
 
     @model_validator(mode="after")
     def _usable(self) -> Self:

@@ -67,6 +67,17 @@ class AvaDataset(ClipDataset):
         """
         return self.table.boxes_fraction(index)
 
+    def person_scores(self, index: int) -> Float32Array:
+        """Return the scores of the people on a keyframe.
+
+        Args:
+            index: The sample, from 0.
+
+        Returns:
+            float32 ``[N]`` in 0..1; see ``KeyframeTable.person_scores``.
+        """
+        return self.table.person_scores(index)
+
     def _test_sample(self, number: int) -> Sample:
         clip, boxes = self._clip_and_boxes(number, self.settings)
         return make_sample(

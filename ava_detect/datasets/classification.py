@@ -200,10 +200,10 @@ class ClassificationDataset(ClipDataset):
         return make_sample(frames, labels, None, self.keys[number][0], middle)
 
     def _middle_seconds(self, video: int, start_fraction: float, settings: ClipSettings) -> float:
-        """Return the middle, in seconds, of the clip with ``start_fraction`` of the free time before it."""
+        """Return the time, in seconds, around which the clip has ``start_fraction`` of the free time before it."""
         duration = self._clips.duration_seconds(video, settings)
         free = duration - settings.span_seconds
-        return start_fraction * free + settings.span_seconds / 2 if free > 0 else duration / 2
+        return start_fraction * free + settings.seconds_before_keyframe if free > 0 else duration / 2
 
 
 def _square_crop(frames: Frames, index: int) -> Frames:

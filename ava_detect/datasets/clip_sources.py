@@ -28,7 +28,7 @@ from ava_detect.video.clip_sampler import clip_grid_points, sample_clip
 from ava_detect.video.orientation import Orientation
 from ava_detect.video.reader import DecodedFrame, VideoReader
 from ava_detect.video.sources import videos_by_id
-from ava_detect.video.transforms import resize_short_side, short_side_size
+from ava_detect.video.transforms import resize, short_side_size
 
 _READERS_KEPT, _FOLDERS_KEPT = 64, 1024
 _MOST_IDS_SHOWN = 3
@@ -209,7 +209,7 @@ class FrameClips:
         resized = dict(zip(images, _resized(images.values(), settings), strict=True))
         num_padded = sum(not 0 <= point <= last for point in points)
         frames = np.stack([resized[index] for index in indices])  # [T, H, W, 3]
-        return Clip(frames, file_seconds, len(points) // 2, num_padded, (width, height))
+        return Clip(frames, file_seconds, settings.keyframe_index, num_padded, (width, height))
 
     def _find_frames(self, video: int) -> FrameSequence:
         try:
@@ -228,12 +228,13 @@ def _resized(images: Iterable[npt.NDArray[np.uint8]], settings: ClipSettings) ->
     """Resize images ``[H, W, 3]`` exactly as ``ClipSampler`` resizes the frames of a video."""
     reformatters: dict[tuple[int, int], VideoReformatter] = {}
     for image in images:
+        height, width = image.shape[:2]
+        size = short_side_size(width, height, settings.short_side, long_side=settings.long_side)
         if settings.resize == "opencv":
-            frames, _ = resize_short_side(image[None], np.zeros((0, 4), np.float32), settings.short_side)
+            frames, _ = resize(image[None], np.zeros((0, 4), np.float32), *size)
             yield frames[0]
         else:
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-            size = short_side_size(frame.width, frame.height, settings.short_side)
             yield DecodedFrame(frame, 0.0, Orientation(), reformatters).image(*size)
 
 

@@ -39,6 +39,7 @@ class KeyframeTable:
         seconds: float64 ``[K]``, the timestamps as they are in the files.
         boxes: One list per keyframe: float32 ``[N, 4]`` xyxy, fractions of the frame.
         labels: One list per box, in the order of ``boxes``: int16 label columns.
+        scores: float32, one per box in the order of ``boxes``: the person's score in 0..1, 1 of a true box.
         num_columns: The number C of label columns.
         unknown_labels: The number of rows of each action id that has no label column.
     """
@@ -48,6 +49,7 @@ class KeyframeTable:
     seconds: Tensor
     boxes: PackedLists
     labels: PackedLists
+    scores: Tensor
     num_columns: int
     unknown_labels: dict[int, int] = field(default_factory=dict)
 
@@ -65,6 +67,18 @@ class KeyframeTable:
         """
         boxes: Float32Array = self.boxes[index].numpy()
         return boxes
+
+    def person_scores(self, index: int) -> Float32Array:
+        """Return how certain it is that each box of a keyframe shows a person.
+
+        Args:
+            index: The keyframe, from 0.
+
+        Returns:
+            float32 ``[N]`` in 0..1: of a proposal its detector's score, 1 where it has none, and of a true box.
+        """
+        scores: Float32Array = self.scores[slice(*self.boxes.bounds(index))].numpy()
+        return scores
 
     def label_matrix(self, index: int) -> Float32Array:
         """Return the labels of the people on a keyframe.
@@ -151,8 +165,9 @@ def _read_proposals(path: str | Path, numbering: KeyframeKeys, min_score: float)
     check_boxes(table, path, ids_hint=_IDS_HINT)
     scores = np.where(np.isnan(table.scores), 1.0, table.scores)
     wanted: BoolArray = ~table.is_keyframe_only & (scores >= min_score)
-    table = table[wanted]
-    return LabelledBoxes.of_rows(numbering.of_rows(table), table.boxes_fraction, np.full(len(table), -1, np.int16))
+    table, scores = table[wanted], scores[wanted].astype(np.float32)
+    unlabelled = np.full(len(table), -1, np.int16)
+    return LabelledBoxes.of_rows(numbering.of_rows(table), table.boxes_fraction, unlabelled, scores)
 
 
 def _packed(
@@ -169,6 +184,7 @@ def _packed(
         torch.from_numpy(key_seconds(keyframes)),
         PackedLists.of(boxes.boxes_fraction.astype(np.float32), counts),
         PackedLists.of(boxes.columns, boxes.num_labels),
+        torch.from_numpy(boxes.scores),
         num_columns,
         unknown,
     )

@@ -10,7 +10,7 @@ Shapes: R rows of a file, N boxes, L labels of all boxes together.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from ava_detect.evaluation.ground_truth_index import GroundTruthIndex
 from ava_detect.evaluation.keyframes import IntArray, starts_run
+from ava_detect.structures import Float32Array
 from ava_detect.structures import boxes as box_ops
 from ava_detect.structures.labels import NO_ACTION
 
@@ -33,34 +34,45 @@ class LabelledBoxes:
         boxes_fraction: float64 ``[N, 4]`` xyxy, fractions of the frame, inside the frame.
         num_labels: int64 ``[N]``, the number of labels of each box.
         columns: int16 ``[L]``, the label columns of all boxes, concatenated in the order of the boxes.
+        scores: float32 ``[N]``, in 0..1, how certain it is that each box shows a person; 1 of a true box.
     """
 
     keys: IntArray
     boxes_fraction: npt.NDArray[np.float64]
     num_labels: IntArray
     columns: npt.NDArray[np.int16]
+    scores: Float32Array
 
     @classmethod
-    def of_rows(cls, keys: IntArray, boxes_fraction: npt.NDArray[np.float64], columns: npt.NDArray[np.int16]) -> Self:
+    def of_rows(
+        cls,
+        keys: IntArray,
+        boxes_fraction: npt.NDArray[np.float64],
+        columns: npt.NDArray[np.int16],
+        scores: Float32Array | None = None,
+    ) -> Self:
         """Merge rows of one box and one label each into one entry per distinct box of a keyframe.
 
-        Boxes are clipped to the frame; those wholly outside are dropped. Repeated labels of a box count once.
+        Boxes are clipped to the frame; those wholly outside are dropped. Repeated labels of a box count once, and its
+        score is the best of its rows.
 
         Args:
             keys: int64 ``[R]``, the keyframe of each row.
             boxes_fraction: float64 ``[R, 4]`` xyxy, fractions of the frame.
             columns: int16 ``[R]``, the label column of each row; -1 for a row without a label.
+            scores: float32 ``[R]``, the score of each row's person in 0..1; None for true boxes, whose score is 1.
 
         Returns:
             The boxes, sorted by keyframe and then by their corners.
         """
+        scores = np.ones(len(keys), np.float32) if scores is None else scores
         # Clip to the frame and drop what has no area inside it.
         boxes = box_ops.clip(boxes_fraction, 1, 1).astype(np.float64)  # [R, 4]
         inside = box_ops.areas(boxes) > 0
-        keys, boxes, columns = keys[inside], boxes[inside], columns[inside]
+        keys, boxes, columns, scores = keys[inside], boxes[inside], columns[inside], scores[inside]
         # Sort by keyframe, then box, then label, so that the rows of one box are neighbours.
         order = np.lexsort((columns, *boxes.T[::-1], keys))
-        keys, boxes, columns = keys[order], boxes[order], columns[order]
+        keys, boxes, columns, scores = keys[order], boxes[order], columns[order], scores[order]
         # The first row of each box is where the keyframe or any corner changes.
         first = starts_run(keys)  # bool [R]
         for corner in boxes.T:
@@ -69,7 +81,9 @@ class LabelledBoxes:
         # Count a label once per box: at the box's first row, or where the label changes.
         labelled = (columns >= 0) & (first | starts_run(columns))
         num_labels = np.bincount(box_of_row[labelled], minlength=int(first.sum())).astype(np.int64)  # [N]
-        return cls(keys[first], boxes[first], num_labels, columns[labelled])
+        best = np.zeros(len(num_labels), np.float32)
+        np.maximum.at(best, box_of_row, scores)
+        return cls(keys[first], boxes[first], num_labels, columns[labelled], best)
 
     @classmethod
     def joined(cls, one: LabelledBoxes, other: LabelledBoxes) -> Self:
@@ -100,6 +114,7 @@ class LabelledBoxes:
             np.concatenate([one.boxes_fraction, other.boxes_fraction]),
             np.concatenate([one.num_labels, other.num_labels]),
             np.concatenate([one.columns, other.columns]),
+            np.concatenate([one.scores, other.scores]),
         )
         # A stable sort by keyframe keeps the order of ``one`` and ``other`` within a keyframe.
         return cls._selected(both, np.argsort(both.keys, kind="stable"))
@@ -108,7 +123,8 @@ class LabelledBoxes:
     def _selected(cls, boxes: LabelledBoxes, index: npt.NDArray[np.intp]) -> Self:
         """Return the boxes at ``index [n]``, in that order."""
         lengths = boxes.num_labels[index]
-        return cls(boxes.keys[index], boxes.boxes_fraction[index], lengths, boxes._columns_of(index))
+        columns, scores = boxes._columns_of(index), boxes.scores[index]
+        return cls(boxes.keys[index], boxes.boxes_fraction[index], lengths, columns, scores)
 
     def _columns_of(self, index: npt.NDArray[np.integer]) -> npt.NDArray[np.int16]:
         """Return the concatenated label columns of the boxes at ``index [n]``."""
@@ -147,7 +163,7 @@ class LabelledBoxes:
             The same boxes with the labels of ``truth``.
         """
         if not len(truth) or not len(self):
-            return type(self)(self.keys, self.boxes_fraction, np.zeros_like(self.num_labels), self.columns[:0])
+            return replace(self, num_labels=np.zeros_like(self.num_labels), columns=self.columns[:0])
         # Number the keyframes of both from 0, as the index of the evaluator expects.
         keyframes, number = np.unique(np.concatenate([truth.keys, self.keys]), return_inverse=True)
         true_number, own_number = np.split(number.astype(np.int32), [len(truth)])
@@ -164,7 +180,7 @@ class LabelledBoxes:
         overlap, best = index.best_overlaps(own_number, one_class[len(truth) :], self.boxes_fraction)  # [N] each
         matched = overlap >= min_iou
         num_labels = np.where(matched, truth.num_labels[best], 0)
-        return type(self)(self.keys, self.boxes_fraction, num_labels, truth._columns_of(best[matched]))
+        return replace(self, num_labels=num_labels, columns=truth._columns_of(best[matched]))
 
 
 def label_columns(

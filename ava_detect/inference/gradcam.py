@@ -60,7 +60,7 @@ class Attention:
 
     @property
     def score(self) -> float:
-        """The action's score, in 0..1."""
+        """The sigmoid of the logit, in 0..1: the action's score, before any product with the person's."""
         return float(1 / (1 + np.exp(-self.logit)))
 
 

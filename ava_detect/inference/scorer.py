@@ -14,6 +14,7 @@ import torch
 
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector, require_detector
 from ava_detect.models.execution import prepare
+from ava_detect.models.heads import ScoreRule, detection_scores
 from ava_detect.models.network_options import Execution, Precision, check_clips_per_batch
 from ava_detect.models.torch_threads import set_threads_here
 from ava_detect.structures import Clip, ClipSettings, PersonBoxes
@@ -31,6 +32,8 @@ Scores = list[npt.NDArray[np.float32]]
 
 class ClipScorer(Protocol):
     """The part of a pipeline that scores clips: with a network in this process, or one elsewhere.
+
+    Scores are final: the network's rule (``models/heads.py``, ``detection_scores``) is applied.
 
     Attributes:
         clip_settings: How the clips must be sampled.
@@ -53,7 +56,7 @@ class ClipScorer(Protocol):
 
         Args:
             clips: B clips, sampled as ``clip_settings`` says.
-            people: The people on each clip's keyframe, boxes in pixels of the clip.
+            people: The people on each clip's keyframe with their scores, boxes in pixels of the clip.
 
         Returns:
             Per clip float32 ``[N, C]`` in 0..1.
@@ -139,6 +142,8 @@ class Scorer:
         self.network = prepare(self.model, execution=execution, precision=precision, device=self.device)
         self.clip_settings = model.clip_settings
         self.num_actions = model.head.num_classes
+        # A module that merely has a detector's signature is scored by the default rule.
+        self._score_rule: ScoreRule = getattr(model.head, "score", "action")
         self.clips_per_batch = clips_per_batch
         self.flip = flip
         self._num_threads = torch.get_num_threads()
@@ -162,7 +167,7 @@ class Scorer:
 
         Args:
             clips: B clips, sampled as ``clip_settings`` says.
-            people: The people on each clip's keyframe, boxes in pixels of the clip.
+            people: The people on each clip's keyframe with their scores, boxes in pixels of the clip.
 
         Returns:
             Per clip float32 ``[N, C]`` in 0..1.
@@ -190,8 +195,10 @@ class Scorer:
         on_device = torch.from_numpy(rois).to(self.device)
         with self._turn:
             logits = self.network(inputs, on_device)
-        scores: npt.NDArray[np.float32] = logits.sigmoid().cpu().numpy()
-        return scores
+        person_scores = torch.from_numpy(np.concatenate([people.scores for _, people in batch]))  # [sum of N]
+        scores = detection_scores(logits, person_scores.to(self.device), self._score_rule)
+        by_person: npt.NDArray[np.float32] = scores.cpu().numpy()
+        return by_person
 
     def _to_device(self, frames: npt.NDArray[np.uint8]) -> torch.Tensor:
         """The frames on the device, ready for the next work of its current stream."""

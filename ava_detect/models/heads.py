@@ -15,13 +15,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 Activation = Literal["softmax", "sigmoid", "none"]
+ScoreRule = Literal["action", "action_x_person"]
 
 
 class ProjectionHead(nn.Module):
     """Dropout and one linear layer (PySlowFast ``ResNetRoIHead`` without its sigmoid)."""
 
     def __init__(
-        self, in_features: int, num_classes: int, *, dropout: float = 0.5, background_class: bool = False
+        self,
+        in_features: int,
+        num_classes: int,
+        *,
+        dropout: float = 0.5,
+        background_class: bool = False,
+        score: ScoreRule = "action",
     ) -> None:
         """Create and initialise the linear layer.
 
@@ -31,8 +38,10 @@ class ProjectionHead(nn.Module):
             dropout: Probability that a feature is dropped in training, 0..1.
             background_class: Whether the linear layer has a row 0 for "no action", as mmaction2's AVA models with 81
                 rows (``BBoxHeadAVA``). The row stays in the weights; its logit is dropped here and nowhere else.
+            score: The rule by which the family's figures were scored; see ``detection_scores``.
         """
         super().__init__()
+        self.score: ScoreRule = score
         self.num_classes = num_classes
         self.num_unused = int(background_class)
         self.dropout = nn.Dropout(dropout)
@@ -105,6 +114,26 @@ class ClassificationHead(ProjectionHead):
         if any(have < want for have, want in zip(features.shape[2:], size, strict=True)):
             raise ValueError(f"a feature map of (t, h, w) {tuple(features.shape[2:])} is smaller than the pool {size}")
         return functional.avg_pool3d(features, size, stride=1)
+
+
+def detection_scores(logits: Tensor, person_scores: Tensor, rule: ScoreRule) -> Tensor:
+    """Compute a detector's scores of people: how much a detection counts in the evaluation, and what is written.
+
+    ``"action"``: the sigmoid of the logit (PySlowFast ``ResNetRoIHead``, commit 287ec007; mmaction2 ``BBoxHeadAVA``,
+    commit 4d6c9347). ``"action_x_person"``: that times the score of the person's box (AlphAction's ``PostProcessor``,
+    which UMT, commit 4fb4049, and VideoMAE-Action-Detection, commit 15615db, have in ``engine_for_finetuning.py``):
+    their figures on AVA are of these products. Training is the same by both.
+
+    Args:
+        logits: ``[M, K]`` of M people.
+        person_scores: ``[M]`` in 0..1, of the person detector; 1 for a box without a score, such as a true one.
+        rule: Which of the two.
+
+    Returns:
+        Scores ``[M, K]`` in 0..1.
+    """
+    scores = logits.sigmoid()
+    return scores if rule == "action" else scores * person_scores[:, None]
 
 
 def clip_scores(logits: Tensor, activation: Activation) -> Tensor:

@@ -33,6 +33,7 @@ from ava_detect.evaluation.keyframes import KeyframeKeys
 from ava_detect.formats.annotation_files import read_ground_truth
 from ava_detect.formats.ava_csv import AvaTable
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
+from ava_detect.models.heads import detection_scores
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.labels import LabelMap
 from ava_detect.training.batches import samples_in_order
@@ -88,9 +89,22 @@ class Validation(ABC):
             # Only clips of one size share a forward pass: padding would change their scores.
             for _, group in groupby(samples, key=lambda sample: sample.frames.shape):
                 same_size = list(group)
-                for sample, scores in zip(same_size, _scores(network, same_size, accelerator), strict=True):
-                    outcomes.append(self.outcome(indices[len(outcomes)], sample, scores))
+                of_group = indices[len(outcomes) : len(outcomes) + len(same_size)]
+                person_scores = [self.person_scores(index) for index in of_group]
+                scored = _scores(network, same_size, person_scores, accelerator)
+                outcomes += map(self.outcome, of_group, same_size, scored)
         return self.score(gather(outcomes))
+
+    def person_scores(self, index: int) -> Floats:
+        """Return the scores of a clip's people; a clip of a classifier has none.
+
+        Args:
+            index: Index of the clip.
+
+        Returns:
+            Scores in 0..1, ``[N]``.
+        """
+        return np.zeros(0, np.float32)
 
     @abstractmethod
     def outcome(self, index: int, sample: Sample, scores: Floats) -> Any:
@@ -134,6 +148,17 @@ class FrameMapValidation(Validation):
         self._evaluated = _evaluated_classes(clips.label_map)
         self._truth = self._read_truth(config.data.val.annotations, config.data.start_seconds)
 
+    def person_scores(self, index: int) -> Floats:
+        """Return the scores of a keyframe's people: those of the proposals, 1 of true boxes.
+
+        Args:
+            index: Index of the keyframe.
+
+        Returns:
+            Scores in 0..1, ``[N]``.
+        """
+        return self._ava.person_scores(index)
+
     def outcome(self, index: int, sample: Sample, scores: Floats) -> ActionDetections:
         """Return the people of a keyframe: boxes as the annotations or proposals have them, and action scores.
 
@@ -146,9 +171,8 @@ class FrameMapValidation(Validation):
             The detections of the keyframe.
         """
         action_ids = np.array(self._clips.label_map.ids, np.int64)  # [C]
-        person_scores = np.ones(len(scores), np.float32)  # [N]
         boxes = self._ava.boxes_fraction(index)  # [N, 4]
-        return ActionDetections(*self._video_and_second(index), boxes, person_scores, scores, action_ids)
+        return ActionDetections(*self._video_and_second(index), boxes, self.person_scores(index), scores, action_ids)
 
     def score(self, outcomes: Sequence[ActionDetections]) -> Score:
         """Compute the frame-mAP and the average precision of each class.
@@ -313,7 +337,9 @@ def _evaluated_classes(label_map: LabelMap) -> LabelMap:
     return LabelMap.ava_evaluated() if label_map.ids == LabelMap.ava().ids else label_map
 
 
-def _scores(network: Network, samples: Sequence[Sample], accelerator: Any) -> list[Floats]:
+def _scores(
+    network: Network, samples: Sequence[Sample], person_scores: Sequence[Floats], accelerator: Any
+) -> list[Floats]:
     """The action scores of each sample's people ``[N, C]``, or of the clip ``[1, C]``."""
     batch = collate(samples).to(accelerator.device)
     clip = network_input(batch.frames, network.clip_settings.mean, network.clip_settings.std)  # [B, 3, T, H, W]
@@ -321,6 +347,8 @@ def _scores(network: Network, samples: Sequence[Sample], accelerator: Any) -> li
         if isinstance(network, ActionClassifier):
             return [scores[None] for scores in network.scores(clip).float().cpu().numpy()]
         logits: Tensor = network(clip, batch.rois)  # [M, C]
+    of_people = torch.from_numpy(np.concatenate(person_scores)).to(accelerator.device)  # [M]
+    scores = detection_scores(logits.float(), of_people, network.head.score).cpu().numpy()
     # Split the M people of the batch by clip.
     counts = [len(sample.labels) for sample in samples]
-    return np.split(logits.float().sigmoid().cpu().numpy(), np.cumsum(counts)[:-1])
+    return np.split(scores, np.cumsum(counts)[:-1])

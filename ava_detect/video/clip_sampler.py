@@ -5,9 +5,10 @@ frame whose presentation time, rounded half up to the grid, is at most g. A 30 f
 one by one, and a file of another rate gives the speed of motion on which the network was trained. FFmpeg's ``fps``
 filter, with which the field extracted its frames, selects frames in the same way.
 
-A clip of T frames at every r-th grid point around time t consists of the points ``c - T*r//2 + r*i``, i = 0..T-1, with
-``c = round(t * sampling_fps)`` (PySlowFast ``get_sequence``). The keyframe is frame T // 2. Points before the first or
-after the last frame repeat that frame: clips at the ends of a video are padded, never dropped.
+A clip around time t consists of the points ``c + offset`` for each of ``ClipSettings.offsets``, with
+``c = round(t * sampling_fps)``: by default every r-th point, ``c - T*r//2 + r*i`` for i = 0..T-1 (PySlowFast
+``get_sequence``). Points before the first or after the last frame repeat that frame: clips at the ends of a video are
+padded, never dropped.
 
 ``sampling="frames"`` reproduces how other code of the field reads a video: the grid point of a frame is its number,
 whatever its time, and the grid is as fine as the frame rate that the file declares. For a constant rate of 30 fps both
@@ -66,8 +67,8 @@ def clip_grid_points(seconds: float, settings: ClipSettings) -> list[int]:
     Returns:
         T ascending grid points; those below 0 show the first frame.
     """
-    first = grid_point(seconds, settings.sampling_fps) - settings.num_frames * settings.sampling_rate // 2
-    return [first + settings.sampling_rate * i for i in range(settings.num_frames)]
+    centre = grid_point(seconds, settings.sampling_fps)
+    return [centre + offset for offset in settings.offsets]
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +116,7 @@ class ClipSampler:
         self._settings = replace(settings, sampling_fps=info.average_fps) if self._by_number else settings
         self._sizes = _Sizes(
             full=(info.width, info.height),
-            clip=short_side_size(info.width, info.height, settings.short_side),
+            clip=short_side_size(info.width, info.height, settings.short_side, long_side=settings.long_side),
             keyframe=size_within(info.width, info.height, KEYFRAME_SHORT_SIDE, KEYFRAME_LONG_SIDE)
             if keyframe_images
             else None,
@@ -181,7 +182,7 @@ class ClipSampler:
             return False
         centre = grid_point(time, self._settings.sampling_fps)
         points = clip_grid_points(time, self._settings)
-        pending.append(_PendingClip(time, centre, points, self._sizes))
+        pending.append(_PendingClip(time, centre, points, self._settings.keyframe_index, self._sizes))
         return True
 
     def _show(
@@ -256,6 +257,7 @@ class _PendingClip:
         timestamp_seconds: The keyframe's time.
         centre: The keyframe's grid point.
         points: The T grid points of the clip, ascending.
+        keyframe_index: The index of the frame that shows the keyframe.
         sizes: The sizes of the video's frames.
         images: The frames so far, at the first ``len(images)`` points.
         image: The detector's image of the keyframe, once it is known.
@@ -265,6 +267,7 @@ class _PendingClip:
     timestamp_seconds: float
     centre: int
     points: list[int]
+    keyframe_index: int
     sizes: _Sizes
     images: list[Image] = field(default_factory=list)
     image: Image | None = None
@@ -285,7 +288,7 @@ class _PendingClip:
     def keyframe(self, end_point: int | None = None) -> Keyframe:
         """Build the keyframe; ``end_point``: the first grid point after the video, None if the clip ends before it."""
         padded = sum(point < 0 or (end_point is not None and point >= end_point) for point in self.points)
-        clip = Clip(np.stack(self.images), self.timestamp_seconds, len(self.points) // 2, padded, self.sizes.full)
+        clip = Clip(np.stack(self.images), self.timestamp_seconds, self.keyframe_index, padded, self.sizes.full)
         assert self.shot is not None, "the keyframe of a complete clip was on display"
         return Keyframe(clip, self.image, self.shot)
 

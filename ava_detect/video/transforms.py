@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ava_detect.structures import Clip
+from ava_detect.structures import Clip, LongSide
 from ava_detect.structures import boxes as box_ops
 
 Frames = npt.NDArray[np.uint8]
@@ -31,29 +31,36 @@ _Taps = tuple[npt.NDArray[np.intp], npt.NDArray[np.int32]]
 _ROWS_AT_ONCE = 16
 
 
-def short_side_size(width: int, height: int, short_side: int) -> tuple[int, int]:
+def short_side_size(width: int, height: int, short_side: int, *, long_side: LongSide = "floor") -> tuple[int, int]:
     """Compute the size of a frame whose short side is resized to a given length.
 
-    The same floating-point steps as PySlowFast's ``cv2_transform.scale``: 340x256 at 224 -> 297x224.
+    Both rules take the same floating-point steps as their sources. ``"floor"``: PySlowFast's ``cv2_transform.scale``
+    (commit 287ec007), which AlphAction's ``Resize`` equals at powers of two (UMT and VideoMAE-AD use 256).
+    ``"round"``: ``mmcv.rescale_size``, by which mmaction2's ``Resize(scale=(-1, 256))`` works (commit 4d6c9347).
 
     Args:
         width: Frame width, pixels.
         height: Frame height, pixels.
         short_side: New length of the short side, at least 1 pixel.
+        long_side: How the new length of the long side becomes whole pixels: 340x256 at 224 is 297x224 by ``"floor"``
+            and 298x224 by ``"round"``.
 
     Returns:
-        The new (width, height); the long side is rounded down.
+        The new (width, height).
 
     Raises:
         ValueError: If ``short_side`` is below 1.
     """
     if short_side < 1:
         raise ValueError(f"short_side must be at least 1 pixel, got {short_side}")
-    if min(width, height) == short_side:
+    short, long = sorted((width, height))
+    if short == short_side:
         return width, height
-    if width < height:
-        return short_side, math.floor(height / width * short_side)
-    return math.floor(width / height * short_side), short_side
+    if long_side == "floor":
+        new_long = math.floor(long / short * short_side)
+    else:
+        new_long = math.floor(long * (short_side / short) + 0.5)
+    return (short_side, new_long) if width < height else (new_long, short_side)
 
 
 def size_within(width: int, height: int, short_side: int, long_side: int) -> tuple[int, int]:
@@ -183,21 +190,6 @@ def _column_taps(old: int, new: int) -> tuple[_Taps, _Taps]:
     """
     left, right = _opencv_taps(old, new, zero_weight_at_edges=True)
     return (left[0], np.repeat(left[1], 3)), (right[0], np.repeat(right[1], 3))
-
-
-def resize_short_side(frames: Frames, boxes_xyxy: Boxes, short_side: int) -> tuple[Frames, Boxes]:
-    """Resize the short side of the frames to a given length; see ``resize`` and ``short_side_size``.
-
-    Args:
-        frames: uint8 RGB ``[T, H, W, 3]``.
-        boxes_xyxy: Boxes ``[N, 4]``, pixels.
-        short_side: New length of the short side, at least 1 pixel.
-
-    Returns:
-        Frames ``[T, h, w, 3]``, and the boxes ``[N, 4]`` in pixels of them.
-    """
-    width, height = short_side_size(frames.shape[2], frames.shape[1], short_side)
-    return resize(frames, boxes_xyxy, width, height)
 
 
 def roi_boxes(boxes_xyxy: Boxes, clip: Clip) -> Boxes:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from annotate_inputs import write_boxes
 from networks import small_config_file
 from PIL import Image
+from tolerances import FP32_SCORES
 from videos import constant_rate, write_numbered_video
 
 from ava_detect.annotation.explain import explain
 from ava_detect.annotation.settings import AnnotateSettings
-from ava_detect.config import load_config
+from ava_detect.config import HeadConfig, load_config
 from ava_detect.errors import AvaDetectError
 
 
@@ -43,6 +45,16 @@ def test_the_likeliest_action_of_the_surest_person_is_the_default(settings: Anno
         for n in (1, 2)
     ]
     assert found.attention.score == max(other.attention.score for other in others)
+    assert found.score == pytest.approx(found.attention.score, abs=FP32_SCORES)
+
+
+def test_the_score_is_the_one_that_is_written(settings: AnnotateSettings, tmp_path: Path) -> None:
+    product = settings.config.model_copy(
+        update={"model": settings.config.model.model_copy(update={"head": HeadConfig(score="action_x_person")})}
+    )
+    found = explain(tmp_path / "v.mp4", 0, tmp_path / "cam.png", replace(settings, config=product), person=2)
+    # Left to right, the second person is the first of the file, whose score is 0.9.
+    assert found.score == pytest.approx(0.9 * found.attention.score, abs=FP32_SCORES)
 
 
 @pytest.mark.parametrize(

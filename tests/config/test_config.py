@@ -20,7 +20,7 @@ from ava_detect.config import (
     load_config,
 )
 from ava_detect.config.build import build_model, label_map_of, self_contained
-from ava_detect.config.loading import from_values
+from ava_detect.config.loading import from_values, with_overrides
 from ava_detect.config.memory import weight_bytes
 from ava_detect.datasets.synthetic.planning import ACTION_IDS as SYNTHETIC_IDS
 from ava_detect.datasets.synthetic.scene import Repertoire
@@ -120,6 +120,19 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_the_callers_random_stat
         ("clip: {std: [.nan, 1, 1]}\n", "line 1: clip.std.0: input should be a finite number, got nan"),
         ("clip: {mean: [123.7, 116.3, 103.5]}\n", "line 1: clip.mean.0: input should be less than or equal to 1, got"),
         ("clip: {num_frames: 1024, sampling_rate: 1000}\n", "lasts 34,133 s, more than 3,600 s; lower num_frames"),
+        (
+            "clip: {frame_offsets: [-4, 0, 4]}\n",
+            "line 1: clip: frame_offsets names 3 frames and num_frames is 32; make",
+        ),
+        (
+            "clip: {num_frames: 4, frame_offsets: [0, 2, 1, 3]}\n",
+            "frame_offsets must be ascending, each once, got 0, 2,",
+        ),
+        (
+            "clip:\n  frame_offsets: [0, 1.5]\n",
+            "line 2: clip.frame_offsets.1: input should be a valid integer, got 1.5",
+        ),
+        ("clip: {long_side: ceil}\n", "clip.long_side: input should be 'floor' or 'round', got 'ceil'"),
         ("train: {learning_rate: .inf}\n", "train.learning_rate: input should be a finite number, got inf"),
         ("train: {epochs: true}\n", "train.epochs: input should be a valid integer, got true; write it in digits"),
         ("train: {epochs: '5'}\n", "train.epochs: input should be a valid integer, got '5'; write it in digits"),
@@ -254,6 +267,21 @@ def test_an_override_takes_the_place_of_the_file(tmp_path):
     assert config.clip.mean == (0.1, 0.2, 0.3)
 
 
+def test_a_rate_beside_frame_offsets_is_an_override_without_effect(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("clip: {num_frames: 4, frame_offsets: [-9, -1, 7, 15]}\n")
+    with pytest.raises(
+        ConfigError, match=r"the override 'clip\.sampling_rate=4' has no effect, because clip\.frame_of"
+    ):
+        load_config(path, ["clip.sampling_rate=4"])
+    by_rate = ["clip.sampling_rate=4", "clip.frame_offsets=null"]
+    assert load_config(path, by_rate).clip.settings().offsets == (-8, -4, 0, 4)
+    with pytest.raises(ConfigError, match="has no effect"):
+        with_overrides(load_config(path), ["clip.sampling_rate=4"])
+    other = load_config(path, ["clip.frame_offsets=[-6, -2, 2, 6]"]).clip.settings()
+    assert (other.offsets, other.keyframe_index) == ((-6, -2, 2, 6), 1)
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -271,6 +299,10 @@ def test_an_override_takes_the_place_of_the_file(tmp_path):
         ("description.x=2", "the override 'description.x=2': description is \"A small SlowFast of the synthetic world"),
         ("clip.num_frames=15", "the override 'clip.num_frames=15': clip.num_frames 15 does not divide by"),
         ("train.epochs=" + "[" * 5000, "the value of 'train.epochs=[[["),
+        (
+            "clip.frame_offsets=[-8, 0]",
+            "the override 'clip.frame_offsets=[-8, 0]': clip: frame_offsets names 2 frames and num_frames is 16; make",
+        ),
         ("train.epoch=2", "the override 'train.epoch=2': unknown key 'train.epoch' (did you mean 'epochs'?)"),
         ("train.epochs=[", "the value of 'train.epochs=[' cannot be read as YAML"),
         ("data.train.videos=v", "the override 'data.train.videos=v': data.train.annotations: field required"),

@@ -258,6 +258,19 @@ def test_extracted_frames_give_what_the_videos_give(world, frames, resize):
             assert np.abs(one.frames.numpy().astype(int) - other.frames.numpy().astype(int)).mean() < 2
 
 
+def test_extracted_frames_take_offsets_and_the_rounded_size(world, frames):
+    offsets = [-29, -21, -13, -5, 3, 11, 19, 27]
+    clip = {"num_frames": 8, "short_side": 34, "frame_offsets": offsets, "long_side": "round"}
+    from_frames = build_dataset(
+        config_of(world, split={"videos": None, "frames": str(frames)}, clip=clip), "val", training=False
+    )
+    from_videos = build_dataset(config_of(world, clip=clip), "val", training=False)
+    assert numbers(from_frames[1]) == [60 + offset for offset in offsets]
+    # 80x48 at 34: 56.67 pixels wide, which is rounded up.
+    assert from_frames[1].frames.shape == (8, 34, 57, 3)
+    assert all(same(from_frames[index], from_videos[index]) for index in range(3))
+
+
 def test_the_edges_of_extracted_frames_repeat(world, frames):
     config = config_of(world, split={"videos": None, "frames": str(frames)}, data={"start_seconds": 1.0})
     assert numbers(build_dataset(config, "val", training=False)[0]) == [0, 0, 0, 0, 0, 4, 8, 12]

@@ -88,6 +88,25 @@ def test_one_view_is_the_middle(kinetics, videos):
     assert dataset[2].timestamp_seconds == pytest.approx(5 / 30)
 
 
+def test_clips_of_uneven_offsets_lie_inside_the_video(kinetics, videos):
+    # From 4 before the keyframe to 26 after it, and the last of four frames is shown for 10 as well: 40 of 122 frames.
+    clip = {"num_frames": 4, "short_side": 48, "frame_offsets": [-4, 0, 20, 26]}
+    config = config_of("kinetics", kinetics, videos=videos, data={"test_views": [3, 1]}, clip=clip)
+    dataset = build_dataset(config, "val", training=False)
+    keyframes = [dataset[index].timestamp_seconds for index in range(3)]
+    # They start at 0, a third and two thirds of the other 82 frames.
+    assert keyframes == pytest.approx([4 / 30, (82 / 3 + 4) / 30, (164 / 3 + 4) / 30])
+    # 10 frames are less than a clip, which is then around their middle.
+    assert dataset[6].timestamp_seconds == pytest.approx(5 / 30)
+    data = {"crop": None, "flip": 0, "short_side": [48, 48]}
+    trained = build_dataset(
+        config_of("kinetics", kinetics, videos=videos, data=data, clip=clip), "train", training=True
+    )
+    clips = [numbers(trained[(epoch, 0)]) for epoch in range(20)]
+    assert all(np.diff(clip).tolist() == [4, 20, 6] for clip in clips)
+    assert min(clip[0] for clip in clips) >= 0 and max(clip[0] for clip in clips) <= 82
+
+
 def test_the_squares_of_a_wide_and_of_a_tall_frame(kinetics, videos):
     config = config_of("kinetics", kinetics, videos=videos, data={"test_views": [1, 3]})
     dataset = build_dataset(config, "val", training=False)

@@ -127,6 +127,35 @@ def test_a_test_with_proposals_has_these_alone(write):
     }
 
 
+def test_people_of_a_test_have_the_scores_of_the_proposals(write):
+    # One box twice counts once, with its better score; one without a score counts 1; one below the least is left out.
+    proposals = """video_a,902,0.6,0.2,0.9,0.8,,0.85
+video_a,902,0.6,0.2,0.9,0.8,,0.95
+video_a,902,0.1,0.2,0.3,0.8,,0.9
+video_a,902,0.7,0.2,0.9,0.8,,0.5
+video_b,902,0,0,1,1,,0.8
+"""
+    truth = write(TRUTH, "gt.csv")
+    table = read_keyframe_table(
+        truth, action_ids=AVA_IDS, proposals=write(proposals, "boxes.csv"), min_proposal_score=0.8, training=False
+    )
+    scores = {key: table.person_scores(index).tolist() for index, key in enumerate(content(table))}
+    expected = {key: [] for key in scores}
+    expected[("video_a", 902.0)] = [np.float32(0.9), np.float32(0.95)]
+    expected[("video_b", 902.0)] = [np.float32(0.8)]
+    assert scores == expected
+    assert content(table)[("video_a", 902.0)] == [((0.1, 0.2, 0.3, 0.8), []), ((0.6, 0.2, 0.9, 0.8), [11])]
+    unscored = read_keyframe_table(
+        truth, action_ids=AVA_IDS, proposals=write("video_a,902,0,0,0.2,0.2\n", "bare.csv"), training=False
+    )
+    true_boxes = read_keyframe_table(truth, action_ids=AVA_IDS, training=False)
+    trained = read_keyframe_table(truth, action_ids=AVA_IDS, proposals=write(proposals, "boxes.csv"))
+    for other in (unscored, true_boxes):
+        assert {score for index in range(len(other)) for score in other.person_scores(index).tolist()} == {1.0}
+    # In training the true boxes come first.
+    assert trained.person_scores(0).tolist() == [1, 1, np.float32(0.9)]
+
+
 def test_proposals_as_coco_json(write):
     coco = write(
         '{"images": [{"id": 1, "width": 100, "height": 200, "video_id": "video_b", "timestamp": 902}],'

@@ -4,6 +4,8 @@ import re
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ava_detect.structures import ActionDetections, Clip, ClipSettings, Frame, PersonBoxes
 
@@ -100,10 +102,84 @@ def test_a_clip_of_the_recipe_spans_two_seconds():
     assert ClipSettings().span_seconds == pytest.approx(64 / 30)
 
 
+# UMT's README: a span of 300 frames; the fifth is one step nearer to the keyframe than the fourth.
+SPAN_300 = (-132, -94, -57, -19, 18, 56, 93, 131)
+
+
+def test_the_default_offsets_by_hand():
+    assert ClipSettings(num_frames=8, sampling_rate=4).offsets == (-16, -12, -8, -4, 0, 4, 8, 12)
+    # An odd span, 5 * 3 = 15: 7 steps before the keyframe. The middle frame is not exactly on it.
+    odd = ClipSettings(num_frames=5, sampling_rate=3)
+    assert (odd.offsets, odd.keyframe_index) == ((-7, -4, -1, 2, 5), 2)
+    one = ClipSettings(num_frames=1, sampling_rate=1)
+    assert (one.offsets, one.keyframe_index) == ((0,), 0)
+
+
+@given(st.integers(1, 64), st.integers(1, 16))
+def test_by_default_the_keyframe_is_the_frame_in_the_middle(num_frames, sampling_rate):
+    settings = ClipSettings(num_frames=num_frames, sampling_rate=sampling_rate)
+    first = -(num_frames * sampling_rate // 2)
+    assert settings.offsets == tuple(range(first, first + num_frames * sampling_rate, sampling_rate))
+    assert settings.keyframe_index == num_frames // 2
+    assert settings.span_seconds == num_frames * sampling_rate / 30
+    assert settings.frames_per_second == 30 / sampling_rate
+    assert settings.seconds_before_keyframe == num_frames * sampling_rate // 2 / 30
+
+
+def test_offsets_of_the_families_by_hand():
+    umt = ClipSettings(num_frames=8, sampling_fps=25, frame_offsets=tuple(range(-29, 28, 8)))
+    assert umt.offsets == (-29, -21, -13, -5, 3, 11, 19, 27)
+    assert umt.keyframe_index == 4  # 3 steps away; frame 3 is 5 away
+    assert umt.span_seconds == 64 / 25
+    assert umt.frames_per_second == 25 / 8
+    assert umt.seconds_before_keyframe == 29 / 25
+    videomae = ClipSettings(num_frames=16, sampling_fps=25, frame_offsets=tuple(range(-31, 30, 4)))
+    assert (videomae.keyframe_index, videomae.span_seconds) == (8, 64 / 25)
+    irregular = ClipSettings(num_frames=8, sampling_fps=25, frame_offsets=SPAN_300)
+    assert (irregular.offsets, irregular.keyframe_index) == (SPAN_300, 4)
+    # 263 steps between the first and the last of eight frames.
+    assert irregular.span_seconds == pytest.approx(8 * 263 / 7 / 25)
+
+
+@given(st.sets(st.integers(-500, 500), min_size=1, max_size=40).filter(lambda s: min(s) <= 0 <= max(s)))
+def test_the_keyframe_is_the_nearest_frame(chosen):
+    offsets = tuple(sorted(chosen))
+    settings = ClipSettings(num_frames=len(offsets), frame_offsets=offsets)
+    assert settings.offsets == offsets
+    distances = [abs(offset) for offset in offsets]
+    assert distances.index(min(distances)) == settings.keyframe_index
+
+
+def test_offsets_from_a_list_are_those_of_a_tuple():
+    listed = ClipSettings(num_frames=3, frame_offsets=[-2, 0, 5])
+    assert listed == ClipSettings(num_frames=3, frame_offsets=(-2, 0, 5))
+    assert hash(listed) == hash(ClipSettings(num_frames=3, frame_offsets=(-2, 0, 5)))
+
+
+@pytest.mark.parametrize(
+    ("offsets", "message"),
+    [
+        ((-8, 0, 0, 8), "frame_offsets must be ascending, each once, got -8, 0, 0, 8"),
+        ((8, 4, 0, -4), "frame_offsets must be ascending, each once, got 8, 4, 0, -4"),
+        ((1, 2, 3, 4), "frame_offsets must have 0, the keyframe, between the first and the last, got 1 to 4"),
+        ((-9, -6, -3, -1), "frame_offsets must have 0, the keyframe, between the first and the last, got -9 to -1"),
+        ((-4, 0, 4), "frame_offsets names 3 frames and num_frames is 4; make them equal"),
+        ((), "frame_offsets names 0 frames and num_frames is 4; make them equal"),
+        ((-4, 0, 4, 8.0), "frame_offsets are whole numbers of steps of the sampling grid, got -4, 0, 4, 8.0"),
+        (range(20), "frame_offsets names 20 frames"),
+        ((-(10**6), 0, 1, 2), "lasts 44,445 s, more than 3,600 s; narrow frame_offsets, or raise sampling_fps"),
+    ],
+)
+def test_impossible_offsets_are_refused(offsets, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        ClipSettings(num_frames=4, frame_offsets=offsets)
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
         ({"num_frames": 0}, "num_frames must be from 1 to 1024, got 0"),
+        ({"long_side": "ceil"}, "long_side is 'floor' or 'round', got 'ceil'"),
         ({"num_frames": 10**9}, "num_frames must be from 1 to 1024, got 1000000000"),
         ({"sampling_rate": 0}, "sampling_rate must be from 1 to 1000, got 0"),
         ({"sampling_fps": float("nan")}, "sampling_fps must be from 0.1 to 1000, got nan"),

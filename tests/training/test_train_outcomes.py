@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from accelerate import Accelerator
 from networks import save_pyslowfast
+from tolerances import FLOAT32_SCORES
 from videos import write_numbered_video
 
 from ava_detect.annotation.annotate import annotate_videos
@@ -116,6 +118,31 @@ def test_a_few_keyframes_are_drawn_once_and_scored_alone(small_config, val_split
     assert score.value == 1.0
     assert list(score.details) == detail_names(config)
     assert validation.score([perfect(index) for index in chosen[:2]]).value < 1.0
+
+
+def test_the_validation_scores_people_by_the_rule_of_the_network(small_config, small_world, val_split, tmp_path):
+    """With proposals as the benchmark has them: each score times the person's, for a network of that rule."""
+    people = tmp_path / "people.csv"
+    write_boxes(small_world / "ground_truth.csv", people)
+    scores = 0.8 + 0.2 * np.random.default_rng(0).random(len(people.read_text().splitlines()))
+    lines = zip(people.read_text().splitlines(), scores, strict=True)
+    people.write_text("".join(f"{','.join((line.split(',') + [''] * 8)[:7])},{score:.4f}\n" for line, score in lines))
+    found = {}
+    for rule in ("action", "action_x_person"):
+        model = {"backbone": TINY_BACKBONE, "head": {"num_classes": 20, "dropout": 0.0, "score": rule}}
+        config = small_config(model=model, data={"val": val_split | {"proposals": str(people)}})
+        validation = build_validation(config)
+        outcomes = []
+        validation.score = lambda detections, outcomes=outcomes: outcomes.extend(detections)
+        validation(build_model(config), Accelerator(cpu=True))
+        found[rule] = outcomes
+    assert len(found["action"]) == len(build_dataset(config, "val", training=False)) > 3
+    for action, product in zip(found["action"], found["action_x_person"], strict=True):
+        np.testing.assert_array_equal(action.person_scores, product.person_scores)
+        np.testing.assert_allclose(
+            product.action_scores, action.action_scores * action.person_scores[:, None], atol=FLOAT32_SCORES
+        )
+    assert np.ptp(np.concatenate([one.person_scores for one in found["action"]])) > 0.1
 
 
 def test_of_all_of_ava_sixty_actions_are_evaluated():

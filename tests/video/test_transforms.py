@@ -12,7 +12,6 @@ from ava_detect.video.transforms import (
     flip,
     normalize,
     resize,
-    resize_short_side,
     short_side_size,
     size_within,
 )
@@ -49,6 +48,39 @@ boxes_in_40x30 = st.tuples(st.integers(0, 30), st.integers(0, 20), st.integers(4
 )
 def test_short_side_size_by_hand(size, short_side, expected):
     assert short_side_size(*size, short_side) == expected
+
+
+@pytest.mark.parametrize(
+    ("size", "short_side", "expected"),
+    [
+        ((340, 256), 224, (298, 224)),  # 297.5 goes up
+        ((1280, 720), 256, (455, 256)),  # 455.1
+        ((640, 480), 256, (341, 256)),  # 341.3
+        ((1920, 800), 256, (614, 256)),  # 614.4
+        ((854, 480), 256, (455, 256)),  # 455.47
+        ((640, 350), 256, (468, 256)),  # 468.1
+        ((720, 405), 256, (455, 256)),  # 455.1
+        ((720, 404), 256, (456, 256)),  # 456.2
+        ((570, 320), 256, (456, 256)),  # 456
+        ((1024, 576), 257, (457, 257)),  # 456.9; floored 456
+        ((720, 1279), 256, (256, 455)),  # 454.8; floored 454
+        ((256, 340), 256, (256, 340)),
+        ((50, 50), 128, (128, 128)),
+    ],
+)
+def test_the_long_side_rounded_by_hand(size, short_side, expected):
+    assert short_side_size(*size, short_side, long_side="round") == expected
+
+
+@given(st.integers(16, 3000), st.integers(16, 3000), st.sampled_from([112, 128, 224, 240, 256, 320]))
+def test_the_long_side_rounded_is_the_formula_of_mmcv(width, height, short_side):
+    # mmcv.rescale_size with (inf, short_side), then _scale_size of both sides.
+    factor = min(float("inf"), short_side / min(width, height))
+    expected = (int(width * float(factor) + 0.5), int(height * float(factor) + 0.5))
+    assert short_side_size(width, height, short_side, long_side="round") == expected
+    floored = short_side_size(width, height, short_side)
+    assert max(expected) - max(floored) in (0, 1)
+    assert min(expected) == min(floored) == short_side
 
 
 def test_short_side_must_be_positive():
@@ -95,12 +127,12 @@ def test_resizing_does_not_antialias():
     assert resize(row, np.zeros((0, 4), np.float32), 2, 1)[0][0, 0, :, 0].tolist() == [255, 255]
 
 
-def test_resize_short_side_keeps_a_frame_that_fits():
+def test_resize_keeps_a_frame_that_fits():
     frames, boxes = scene(40, 30, (1, 2, 10, 20))
-    same, moved = resize_short_side(frames, boxes, 30)
+    same, moved = resize(frames, boxes, 40, 30)
     assert same is frames
     assert moved is boxes
-    assert resize_short_side(frames, boxes, 60)[1].tolist() == [[2, 4, 20, 40]]
+    assert resize(frames, boxes, 80, 60)[1].tolist() == [[2, 4, 20, 40]]
 
 
 def test_crop_cuts_boxes_to_the_window():

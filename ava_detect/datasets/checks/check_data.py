@@ -79,7 +79,7 @@ def check_data(
         data.kind,
         start_seconds=data.start_seconds,
         min_proposal_score=data.min_proposal_score,
-        min_fps=config.clip.sampling_fps / config.clip.sampling_rate,
+        min_fps=config.clip.settings().frames_per_second,
         sampling_fps=config.clip.sampling_fps,
     )
     return check_splits(
