@@ -16,6 +16,7 @@ from ava_detect.datasets.keyframe_table import KeyframeTable
 from ava_detect.datasets.samples import Sample
 from ava_detect.structures import Clip, ClipSettings, Float32Array
 from ava_detect.structures import boxes as box_ops
+from ava_detect.structures.boxes import BoxRule
 from ava_detect.structures.labels import LabelMap
 from ava_detect.video.transforms import roi_boxes
 
@@ -35,6 +36,7 @@ class AvaDataset(ClipDataset):
         label_map: LabelMap,
         settings: ClipSettings,
         *,
+        box_rule: BoxRule = "pyslowfast",
         augmentation: Augmentation | None = None,
         seed: int = 0,
     ) -> None:
@@ -45,6 +47,7 @@ class AvaDataset(ClipDataset):
             clips: The videos or extracted frames from which clips are read.
             label_map: The actions of the table's label columns.
             settings: Length, frame rate and size of the clips.
+            box_rule: How boxes become the network's RoIs; see ``video.transforms.roi_boxes``.
             augmentation: Random changes for training; None for testing.
             seed: Seed of the random changes, from 0.
         """
@@ -52,6 +55,7 @@ class AvaDataset(ClipDataset):
         self.table = table
         self.keys = SampleKeys(table.video_ids, table.video, table.seconds)
         self._clips = clips
+        self._box_rule = box_rule
 
     def __len__(self) -> int:
         return len(self.table)
@@ -96,4 +100,4 @@ class AvaDataset(ClipDataset):
         video, seconds = int(self.table.video[number]), float(self.table.seconds[number])
         clip = self._clips.clip(video, self._clips.to_file_seconds(video, seconds), settings)
         pixels = box_ops.fractions_to_pixels(self.table.boxes_fraction(number), clip.width, clip.height)
-        return clip, roi_boxes(pixels.astype(np.float32), clip)
+        return clip, roi_boxes(pixels.astype(np.float32), clip, self._box_rule)

@@ -69,6 +69,7 @@ def _build_ava(config: Config, files: SplitConfig, *, training: bool) -> AvaData
         _clips_by_id(files, table.video_ids, data.start_seconds),
         label_map,
         config.clip.settings(),
+        box_rule=config.model.roi.box_rule,
         augmentation=_augmentation(data) if training else None,
         seed=config.train.seed,
     )

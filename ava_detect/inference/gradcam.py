@@ -89,7 +89,7 @@ def attention(model: ActionDetector, clip: Clip, people: PersonBoxes, person: in
     settings = model.clip_settings
     device = next(model.parameters()).device
     inputs = normalize(clip.frames, settings.mean, settings.std)[None].to(device)
-    box = np.insert(roi_boxes(people.boxes_xyxy[person : person + 1], clip), 0, 0, axis=1)
+    box = np.insert(roi_boxes(people.boxes_xyxy[person : person + 1], clip, model.roi_pool.box_rule), 0, 0, axis=1)
     with torch.no_grad():
         features = model.backbone(inputs)
     # Only RoI pooling and head are differentiated: their inputs are the leaves of the graph.

@@ -18,6 +18,7 @@ from ava_detect.models.heads import ScoreRule, detection_scores
 from ava_detect.models.network_options import Execution, Precision, check_clips_per_batch
 from ava_detect.models.torch_threads import set_threads_here
 from ava_detect.structures import Clip, ClipSettings, PersonBoxes
+from ava_detect.structures.boxes import BoxRule
 from ava_detect.video.transforms import flip as mirror
 from ava_detect.video.transforms import normalize, roi_boxes
 
@@ -142,8 +143,9 @@ class Scorer:
         self.network = prepare(self.model, execution=execution, precision=precision, device=self.device)
         self.clip_settings = model.clip_settings
         self.num_actions = model.head.num_classes
-        # A module that merely has a detector's signature is scored by the default rule.
+        # A module that merely has a detector's signature is run by the default rules.
         self._score_rule: ScoreRule = getattr(model.head, "score", "action")
+        self._box_rule: BoxRule = getattr(getattr(model, "roi_pool", None), "box_rule", "pyslowfast")
         self.clips_per_batch = clips_per_batch
         self.flip = flip
         self._num_threads = torch.get_num_threads()
@@ -191,7 +193,7 @@ class Scorer:
         settings, frames = self.clip_settings, [clip.frames for clip, _ in batch]
         pixels = frames[0][None] if len(frames) == 1 else np.stack(frames)  # uint8 [B, T, H, W, 3]
         inputs = normalize(self._to_device(pixels), settings.mean, settings.std)  # [B, 3, T, H, W]
-        rois = np.concatenate([_rois(i, people, clip) for i, (clip, people) in enumerate(batch)])  # [sum of N, 5]
+        rois = np.concatenate([self._rois(i, *pair) for i, pair in enumerate(batch)])  # [sum of N, 5]
         on_device = torch.from_numpy(rois).to(self.device)
         with self._turn:
             logits = self.network(inputs, on_device)
@@ -199,6 +201,10 @@ class Scorer:
         scores = detection_scores(logits, person_scores.to(self.device), self._score_rule)
         by_person: npt.NDArray[np.float32] = scores.cpu().numpy()
         return by_person
+
+    def _rois(self, clip_index: int, clip: Clip, people: PersonBoxes) -> npt.NDArray[np.float32]:
+        """RoIs ``[N, 5]``: the clip's index in the batch, then the box in pixels of the network's input."""
+        return np.insert(roi_boxes(people.boxes_xyxy, clip, self._box_rule), 0, clip_index, axis=1)
 
     def _to_device(self, frames: npt.NDArray[np.uint8]) -> torch.Tensor:
         """The frames on the device, ready for the next work of its current stream."""
@@ -217,8 +223,3 @@ class Scorer:
 def _mirrored(clip: Clip, people: PersonBoxes) -> tuple[Clip, PersonBoxes]:
     frames, boxes = mirror(clip.frames, people.boxes_xyxy)
     return replace(clip, frames=frames), PersonBoxes(boxes, people.scores)
-
-
-def _rois(clip_index: int, people: PersonBoxes, clip: Clip) -> npt.NDArray[np.float32]:
-    """RoIs ``[N, 5]``: the clip's index in the batch, then the box in pixels of the network's input."""
-    return np.insert(roi_boxes(people.boxes_xyxy, clip), 0, clip_index, axis=1)

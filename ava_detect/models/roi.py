@@ -29,9 +29,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ava_detect.structures.boxes import BoxRule
+
 TemporalPool = Literal["mean", "max"]
-# How boxes become RoIs: each code base has its rule (``RoIPool``).
-BoxRule = Literal["pyslowfast", "alphaction", "mmaction2"]
 # A box takes up to 3 MB while it is pooled (2,048 channels, a map 40 cells wide).
 _BOXES_AT_ONCE = 64
 
@@ -59,8 +59,8 @@ class RoIPool(nn.Module):
             temporal_pool: How the frames become one map, ``"mean"`` or ``"max"``.
             with_global: Whether each box's features are followed by those of the whole map.
             box_rule: How boxes become RoIs. All but ``"alphaction"`` pool the boxes that they are given: how these
-                are scaled from the video's frame is the rule's other half (``video.transforms.roi_boxes``).
-                ``"alphaction"`` (AlphAction, and with it UMT and VideoMAE-AD) clips, extends and clips them again.
+                are clipped and scaled before is the rule's other half (``video.transforms.roi_boxes``).
+                ``"alphaction"`` (AlphAction, and with it UMT and VideoMAE-AD) extends them and clips them again.
             extension: By how much ``"alphaction"`` extends a box in x and in y, both sides together, as a fraction of
                 its size; ``(0.1, 0.05)`` in UMT and VideoMAE-AD (``TEST.EXTEND_SCALE``).
         """
@@ -98,10 +98,12 @@ class RoIPool(nn.Module):
         """Apply the box rule's part inside the network.
 
         AlphAction (``extend`` and ``clip_to_image`` of its ``bounding_box.py``) counts the pixels of a box from edge to
-        edge, so that its size is x2 - x1 + 1, and the last pixel as the frame's end.
+        edge, so that its size is x2 - x1 + 1, and the last pixel as the frame's end. A box is extended as it comes: it
+        was clipped in the video's own frame, and (W - 1) w / W there may be more than the w - 1 of the clip.
 
         Args:
-            rois: Boxes ``[M, 5]``: clip index, then xyxy in pixels of the clip.
+            rois: Boxes ``[M, 5]``: clip index, then xyxy in pixels of the clip, as ``video.transforms.roi_boxes`` gives
+                them.
             clip_size: Height and width of the clips in pixels, before any padding.
 
         Returns:
@@ -111,8 +113,6 @@ class RoIPool(nn.Module):
             return rois
         height, width = clip_size
         index, x1, y1, x2, y2 = rois.unbind(dim=1)  # [M] each
-        x1, x2 = (x.clamp(0, width - 1) for x in (x1, x2))
-        y1, y2 = (y.clamp(0, height - 1) for y in (y1, y2))
         # Each side moves by half of the extension.
         across, down = (x2 - x1 + 1) * (self.extension[0] / 2), (y2 - y1 + 1) * (self.extension[1] / 2)  # [M] each
         x1, x2 = ((x1 - across).clamp(0, width - 1), (x2 + across).clamp(0, width - 1))

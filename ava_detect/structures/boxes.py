@@ -9,12 +9,15 @@ Shapes: N, M boxes. Arrays are ``[N, 4]`` in the order x1, y1, x2, y2; results k
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.floating[Any]]
+# How a person's box becomes the region of interest of a network: each code base has its rule
+# (``video.transforms.roi_boxes`` before the network, ``models.roi.RoIPool.extended`` inside it).
+BoxRule = Literal["pyslowfast", "alphaction", "mmaction2"]
 
 
 def areas(boxes_xyxy: FloatArray) -> FloatArray:

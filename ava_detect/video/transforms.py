@@ -20,6 +20,7 @@ import torch
 
 from ava_detect.structures import Clip, LongSide
 from ava_detect.structures import boxes as box_ops
+from ava_detect.structures.boxes import BoxRule
 
 Frames = npt.NDArray[np.uint8]
 Boxes = npt.NDArray[np.float32]
@@ -192,26 +193,38 @@ def _column_taps(old: int, new: int) -> tuple[_Taps, _Taps]:
     return (left[0], np.repeat(left[1], 3)), (right[0], np.repeat(right[1], 3))
 
 
-def roi_boxes(boxes_xyxy: Boxes, clip: Clip) -> Boxes:
-    """Convert boxes to the network's regions of interest, by the rules of PySlowFast, which trained the weights in use.
+def roi_boxes(boxes_xyxy: Boxes, clip: Clip, rule: BoxRule = "pyslowfast") -> Boxes:
+    """Convert boxes to the network's regions of interest, by the rule of the code that trained its weights.
 
-    Boxes are clipped to W - 1 and H - 1 of the video's own frame, scaled by one factor for both axes, that of the long
-    side, and clipped to W - 1 and H - 1 of the clip (``docs/parity.md``).
+    - ``"pyslowfast"`` (``ava_dataset.py``, commit 287ec007): clip to W - 1 and H - 1 of the video's own frame, scale
+      both axes by one factor, that of the long side, clip to W - 1 and H - 1 of the clip.
+    - ``"alphaction"`` (AlphAction's ``bounding_box.py``, as in UMT, commit 4fb4049, and VideoMAE-Action-Detection,
+      commit 15615db): clip to W - 1 and H - 1 of the video's own frame, scale each axis by its own factor. The rest of
+      the rule, which extends the boxes, is in the network (``models.roi.RoIPool.extended``).
+    - ``"mmaction2"`` (``Resize``, commit 4d6c9347): scale each axis by its own factor; nothing is clipped.
+
+    ``docs/parity.md`` has an example of each.
 
     Args:
         boxes_xyxy: Boxes ``[N, 4]``, pixels of the clip's frames.
         clip: The clip.
+        rule: The rule, a property of the weights (``model.roi_pool.box_rule``).
 
     Returns:
         float32 ``[N, 4]`` xyxy, pixels of the clip's frames.
     """
-    # Back to pixels of the video's own frame, where PySlowFast clips first.
+    if rule == "mmaction2":
+        # Boxes in pixels of the clip are scaled by each axis already.
+        return boxes_xyxy.astype(np.float32)
+    # Back to pixels of the video's own frame, where both other rules clip first.
     width, height = clip.source_size or (clip.width, clip.height)
     full = box_ops.scale(boxes_xyxy.astype(np.float64), width / clip.width, height / clip.height)
-    # The long side's factor for both axes; it was rounded down to whole pixels, so it differs from the short side's.
+    clipped = box_ops.clip(full, width - 1, height - 1)
+    if rule == "alphaction":
+        return box_ops.scale(clipped, clip.width / width, clip.height / height).astype(np.float32)
+    # The long side's factor for both axes; it was rounded to whole pixels, so it differs from the short side's.
     factor = clip.height / height if width < height else clip.width / width
-    scaled = factor * box_ops.clip(full, width - 1, height - 1)
-    return box_ops.clip(scaled, clip.width - 1, clip.height - 1).astype(np.float32)
+    return box_ops.clip(factor * clipped, clip.width - 1, clip.height - 1).astype(np.float32)
 
 
 def crop(frames: Frames, boxes_xyxy: Boxes, left: int, top: int, width: int, height: int) -> tuple[Frames, Boxes]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from networks import lively_model
+from networks import SMALL_CONFIG, lively_model
 from PIL import Image
 from torch.utils.data import DataLoader
 from videos import constant_rate, frame_number, write_numbered_video
@@ -87,15 +87,17 @@ def test_start_seconds_is_where_the_file_begins(world):
     assert dataset.keys[0] == ("one", 1.0)
 
 
-def test_a_test_sample_is_what_the_pipeline_gives_the_network(world, monkeypatch):
-    model = lively_model()
+@pytest.mark.parametrize("rule", ["pyslowfast", "alphaction", "mmaction2"])
+def test_a_test_sample_is_what_the_pipeline_gives_the_network(world, monkeypatch, rule):
+    roi = {"roi": {"box_rule": rule}}
+    model = lively_model(model=SMALL_CONFIG["model"] | roi)
     seen = []
     forward = model.forward
     monkeypatch.setattr(model, "forward", lambda clip, rois: seen.append((clip, rois)) or forward(clip, rois))
     people = PrecomputedBoxes(world / "gt.csv", last_column="person_id")
     for video in ("one", "two"):
         list(Pipeline(people, Scorer(model, execution="eager"))(world / f"videos/{video}.mp4"))
-    dataset = build_dataset(config_of(world), "val", training=False)
+    dataset = build_dataset(config_of(world, model=roi), "val", training=False)
     assert len(seen) == len(dataset) == 3
     for index, (clip, rois) in enumerate(seen):
         batch = collate([dataset[index]])
