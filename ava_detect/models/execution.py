@@ -1,29 +1,39 @@
 """Ways to run a network for inference: one definition, several executions with the same numbers.
 
-``models/slowfast.py`` defines the network; training, checkpoints and comparisons with other code run that definition.
-For inference ``prepare`` chooses one of:
+``models/slowfast.py`` and ``models/vit.py`` define the networks; training, checkpoints and comparisons with other code
+run those definitions. For inference ``prepare`` chooses one of:
 
 - ``eager``: the definition itself; bf16 by autocast.
-- ``fused``: ``models/fused``. Logits stay within 1e-4 of the definition's in fp32.
+- ``fused``: ``models/fused``, for the backbones that have such a form. Logits stay within 1e-4 of the definition's in
+  fp32.
 - ``auto``: ``fused`` on x86 CPUs, where it was measured on large and small networks (``docs/performance.md``);
   ``eager`` on all other devices, where it was not measured.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from ava_detect.errors import ConfigError
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
+from ava_detect.models.backbone import Backbone
 from ava_detect.models.fused.backbone import FusedSlowFast
 from ava_detect.models.fused.conv import has_fused_ops
+from ava_detect.models.fused.vit import FusedViT
 from ava_detect.models.network_options import Execution, Precision, resolve_precision
 from ava_detect.models.slowfast import SlowFast
+from ava_detect.models.vit import VisionTransformer
 
+# The fused form of each kind of backbone.
+_FUSED_FORMS: dict[type[Backbone], Callable[[Any, torch.dtype], FusedSlowFast | FusedViT]] = {
+    SlowFast: FusedSlowFast,
+    VisionTransformer: FusedViT,
+}
 _DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -52,11 +62,7 @@ class PreparedModel:
         self.precision: Precision = precision
         self._model = model
         self._device = device
-        self._fused = (
-            FusedSlowFast(model.backbone, _DTYPES[precision])
-            if execution == "fused" and isinstance(model.backbone, SlowFast)
-            else None
-        )
+        self._fused = _fused_form(model, _DTYPES[precision]) if execution == "fused" else None
 
     def __call__(self, clip: Tensor, rois: Tensor | None = None) -> Tensor:
         """Compute the logits.
@@ -115,6 +121,16 @@ def prepare(
     if device.type in ("cpu", "cuda"):
         precision = resolve_precision(precision, device.type)
     if execution == "auto":
-        is_known = isinstance(model, ActionDetector | ActionClassifier)
-        execution = "fused" if is_known and has_fused_ops(device, _DTYPES[precision]) else "eager"
+        has_form = type(getattr(model, "backbone", None)) in _FUSED_FORMS
+        execution = "fused" if has_form and has_fused_ops(device, _DTYPES[precision]) else "eager"
     return PreparedModel(model, execution, precision, device)
+
+
+def _fused_form(model: ActionDetector | ActionClassifier, dtype: torch.dtype) -> FusedSlowFast | FusedViT:
+    form = _FUSED_FORMS.get(type(model.backbone))
+    if form is None:
+        known = ", ".join(kind.__name__ for kind in _FUSED_FORMS)
+        raise ConfigError(
+            f"`execution=fused` knows the backbones {known}, got {type(model.backbone).__name__}; use `execution=eager`"
+        )
+    return form(model.backbone, dtype)
