@@ -33,8 +33,6 @@ from ava_detect.config.build import build_model
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
 from ava_detect.models.heads import clip_scores
 from ava_detect.models.weights import load_weights
-from ava_detect.structures import Clip
-from ava_detect.video.transforms import roi_boxes
 
 Array = npt.NDArray[Any]
 Model = ActionDetector | ActionClassifier
@@ -99,22 +97,13 @@ def outputs_of(model: Model, variant: Any, family: str) -> dict[str, Array]:
                 model(clip)
                 got = _classified(model, *projected)
             else:
-                rois = torch.from_numpy(_rois(model, variant))
+                rois = torch.from_numpy(variant.boxes)
                 output = model(clip, rois)
                 rois = model.roi_pool.extended(rois, clip.shape[-2:])
                 got = _detected(model, output, stages, rois, *projected)
     finally:
         hook.remove()
     return {name: value.numpy() for name, value in (got | probes(model, stages, family)).items()}
-
-
-def _rois(model: ActionDetector, variant: Any) -> Array:
-    """The boxes ``[M, 5]`` as the network gets them: AlphAction's cases begin where the data set clips them."""
-    boxes: Array = variant.boxes
-    if model.roi_pool.box_rule != "alphaction":
-        return boxes
-    clip = Clip(variant.frames[0], 0.0, 0)  # all of one size
-    return np.hstack([boxes[:, :1], roi_boxes(boxes[:, 1:], clip, "alphaction")])
 
 
 def _classified(model: ActionClassifier, pooled: Tensor, logits: Tensor) -> dict[str, Tensor]:

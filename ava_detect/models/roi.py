@@ -98,12 +98,12 @@ class RoIPool(nn.Module):
         """Apply the box rule's part inside the network.
 
         AlphAction (``extend`` and ``clip_to_image`` of its ``bounding_box.py``) counts the pixels of a box from edge to
-        edge, so that its size is x2 - x1 + 1, and the last pixel as the frame's end. A box is extended as it comes: it
-        was clipped in the video's own frame, and (W - 1) w / W there may be more than the w - 1 of the clip.
+        edge, so that its size is x2 - x1 + 1, and the last pixel as the frame's end. It clips boxes in the video's own
+        frame; after scaling they may end at (W - 1) w / W, which lies between w - 1 and w. Such boxes are extended as
+        they come, and only those that reach w, which were not clipped before, are clipped to w - 1 first.
 
         Args:
-            rois: Boxes ``[M, 5]``: clip index, then xyxy in pixels of the clip, as ``video.transforms.roi_boxes`` gives
-                them.
+            rois: Boxes ``[M, 5]``: clip index, then xyxy in pixels of the clip.
             clip_size: Height and width of the clips in pixels, before any padding.
 
         Returns:
@@ -112,7 +112,10 @@ class RoIPool(nn.Module):
         if self.box_rule != "alphaction":
             return rois
         height, width = clip_size
-        index, x1, y1, x2, y2 = rois.unbind(dim=1)  # [M] each
+        index, *box = rois.unbind(dim=1)  # [M] each
+        x1, y1, x2, y2 = (
+            side.clamp(min=0).where(side < end, end - 1) for side, end in zip(box, (width, height) * 2, strict=True)
+        )
         # Each side moves by half of the extension.
         across, down = (x2 - x1 + 1) * (self.extension[0] / 2), (y2 - y1 + 1) * (self.extension[1] / 2)  # [M] each
         x1, x2 = ((x1 - across).clamp(0, width - 1), (x2 + across).clamp(0, width - 1))

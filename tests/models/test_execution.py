@@ -13,13 +13,16 @@ from torch import nn
 from ava_detect.config import Config, SlowFastConfig, load_config
 from ava_detect.config.build import build_backbone, build_model
 from ava_detect.environment import resource_dir
+from ava_detect.errors import ConfigError
 from ava_detect.models.action_detector import ActionClassifier
 from ava_detect.models.blocks import ConvBN
 from ava_detect.models.execution import prepare
 from ava_detect.models.fused import conv as fused_conv
 from ava_detect.models.fused.backbone import FusedSlowFast
 from ava_detect.models.fused.conv import FusedConv, folded, has_fused_ops, rounded
+from ava_detect.models.fused.vit import FusedViT
 from ava_detect.models.slowfast import SlowFast
+from ava_detect.models.vit import Attention, VisionTransformer
 
 CONFIGS = sorted(path.stem for path in resource_dir("configs").glob("*.yaml"))
 SMALL = {"depths": (2, 1, 2, 1), "width": 16}
@@ -42,8 +45,14 @@ def enliven(model: nn.Module) -> nn.Module:
                 # Of a non-local block, whose product of four of these must stay within reason.
                 module.weight.mul_(0.01)
                 module.bias.normal_(0, 0.1, generator=generator)
+            elif isinstance(module, nn.LayerNorm):
+                module.weight.uniform_(0.8, 1.2, generator=generator)
+                module.bias.normal_(0, 0.1, generator=generator)
             elif isinstance(module, nn.Linear):
                 module.weight.normal_(0, 0.05, generator=generator)
+            elif isinstance(module, Attention):
+                module.q_bias.normal_(0, 0.3, generator=generator)
+                module.v_bias.normal_(0, 0.3, generator=generator)
     return model.eval()
 
 
@@ -57,7 +66,9 @@ class Case:
         return (self.clip,) if self.rois is None else (self.clip, self.rois)
 
 
-def case_for(model: nn.Module, *, frames: int = 16, height: int = 40, width: int = 56, batch: int = 2) -> Case:
+def case_for(model: nn.Module, *, height: int = 40, width: int = 56, batch: int = 2) -> Case:
+    # A ViT reads clips of one length only.
+    frames = model.clip_settings.num_frames if isinstance(model.backbone, VisionTransformer) else 16
     clip = torch.randn(batch, 3, frames, height, width)
     rois = torch.tensor([[0, 1, 2, 20, 39], [batch - 1, 10, 0, 55, 30], [batch - 1, 0, 0, 56, 40]], dtype=torch.float32)
     return Case(clip, None if isinstance(model, ActionClassifier) else rois)
@@ -75,6 +86,9 @@ def assert_same(model: nn.Module, case: Case) -> None:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_config_gives_the_logits_of_its_definition(name):
     config = load_config(name)
+    if config.model.backbone.kind == "vit":
+        # All blocks of a ViT are alike.
+        config = load_config(name, ["model.backbone.depth=2"])
     model = enliven(build_model(config))
     if isinstance(model, ActionClassifier):
         # Its pool has the size of the training crop; 4 frames a second pathway are enough here.
@@ -109,6 +123,57 @@ def test_every_choice_of_the_constructor(changes):
         expected, got = backbone(clip), FusedSlowFast(backbone)(clip)
     for theirs, ours in zip(expected, got, strict=True):
         torch.testing.assert_close(ours, theirs, **relative_to_largest(theirs, FP32_FEATURES))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"tubelet": 1, "grid": (4, 3, 5)},
+        {"borders": "crop", "positions": "stored"},
+        {"patch": 8, "heads": 1},
+        {"mlp_ratio": 2, "depth": 1},
+    ],
+    ids=str,
+)
+def test_every_choice_of_a_vit(changes):
+    """One prepared network at several sizes: the positions that it keeps from one must not serve another."""
+    torch.manual_seed(0)
+    backbone = enliven(VisionTransformer(**{"width": 24, "depth": 3, "heads": 4, "grid": (4, 3, 3), **changes}))
+    fused = FusedViT(backbone)
+    num_frames = backbone.grid[0] * backbone.tubelet
+    with torch.inference_mode():
+        for batch, height, width in [(2, 50, 70), (1, 48, 48), (1, 17, 90), (2, 50, 70)]:
+            clip = torch.randn(batch, 3, num_frames, height, width)
+            (theirs,), (ours,) = backbone(clip), fused(clip)
+            torch.testing.assert_close(ours, theirs, **relative_to_largest(theirs, FP32_FEATURES))
+
+
+def test_a_fused_vit_keeps_the_positions_of_few_sizes_and_its_weights():
+    backbone = enliven(VisionTransformer(width=8, depth=1, heads=1, patch=4, grid=(1, 2, 2)))
+    fused = FusedViT(backbone)
+    clip = torch.randn(1, 3, 2, 8, 8)
+    with torch.inference_mode():
+        before = fused(clip)[0].clone()
+        for side in range(4, 100, 4):
+            fused(torch.randn(1, 3, 2, 4, side))
+        for parameter in backbone.parameters():
+            parameter.zero_()
+        assert torch.equal(fused(clip)[0], before)
+    assert len(fused._positions) <= 8
+
+
+def test_an_unknown_backbone_runs_as_it_is_defined():
+    model = build_model("demo")
+    model.backbone.__class__ = type("Own", (SlowFast,), {})
+    case = case_for(model)
+    assert prepare(model).execution == "eager"
+    with torch.inference_mode():
+        assert torch.equal(prepare(model)(*case.inputs), model(*case.inputs))
+    with pytest.raises(
+        ConfigError, match=r"knows the backbones SlowFast, VisionTransformer, got Own; use `execution=eager`"
+    ):
+        prepare(model, execution="fused")
 
 
 @pytest.mark.parametrize(("frames", "height", "width"), [(8, 32, 32), (12, 33, 97), (4, 64, 48), (20, 17, 19)])
