@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from reference_cases import case_folders
 from xdist.scheduler import LoadFileScheduling
 
 # Processes that run beside each other (``pytest -n``) share the cores; more threads would wait for one another.
@@ -71,7 +72,7 @@ def parity_case(shared: Path):
         sys.path.insert(0, tools)
     import check
 
-    return lambda name: check.Case(str(shared / "cases" / "parity" / name))
+    return lambda name: check.Case(str(case_folders()[name]))
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,7 +90,11 @@ def outputs_of(model: Model, variant: Any, family: str) -> dict[str, Array]:
     """
     clip = torch.from_numpy(variant.tensors[-1])
     projected: list[Tensor] = []
-    hook = model.head.projection.register_forward_hook(lambda _m, inputs, out: projected.extend((*inputs, out)))
+    # The head's input, what its last layer reads (the same without a hidden layer), and the logits.
+    hooks = [
+        model.head.dropout.register_forward_hook(lambda _m, inputs, _out: projected.extend(inputs)),
+        model.head.projection.register_forward_hook(lambda _m, inputs, out: projected.extend((*inputs, out))),
+    ]
     try:
         with recorded(model) as stages, torch.inference_mode():
             if isinstance(model, ActionClassifier):
@@ -100,24 +104,28 @@ def outputs_of(model: Model, variant: Any, family: str) -> dict[str, Array]:
                 rois = torch.from_numpy(variant.boxes)
                 output = model(clip, rois)
                 rois = model.roi_pool.extended(rois, clip.shape[-2:])
-                got = _detected(model, output, stages, rois, *projected)
+                got = _detected(model, output, stages, rois, projected)
     finally:
-        hook.remove()
+        for hook in hooks:
+            hook.remove()
     return {name: value.numpy() for name, value in (got | probes(model, stages, family)).items()}
 
 
-def _classified(model: ActionClassifier, pooled: Tensor, logits: Tensor) -> dict[str, Tensor]:
+def _classified(model: ActionClassifier, pooled: Tensor, _hidden: Tensor, logits: Tensor) -> dict[str, Tensor]:
     positions = pooled.movedim(-1, 1).flatten(2)  # [B, t, h, w, C] -> [B, C, t * h * w]
     got = {"logits": logits, "scores": clip_scores(logits, model.activation)}
     return got | _split(positions, model)
 
 
 def _detected(
-    model: ActionDetector, output: Tensor, stages: Mapping[str, Tensor], rois: Tensor, pooled: Tensor, logits: Tensor
+    model: ActionDetector, output: Tensor, stages: Mapping[str, Tensor], rois: Tensor, projected: Sequence[Tensor]
 ) -> dict[str, Tensor]:
+    pooled, hidden, logits = projected
     if not torch.equal(output, logits[:, model.head.num_unused :]):
         raise CaseError("the model's output is not what its last layer computed")
     got = {"logits": logits, "scores": logits.sigmoid(), "extended_boxes": rois} | _split(pooled, model)
+    if model.head.hidden is not None:
+        got["probe/head.hidden"] = hidden
     for name in model.backbone.map_names:
         bins = model.roi_pool.align(stages[f"map.{name}"], rois)[:, :16]
         got[f"roialign_first16/{NAME_OF_MAP.get(name, name)}"] = bins

@@ -144,6 +144,8 @@ def build_backbone(config: BackboneConfig) -> Backbone:
             affinity=config.nonlocal_affinity,
             pool=config.nonlocal_pool,
             groups=config.nonlocal_groups,
+            pool_place=config.nonlocal_pool_place,
+            out_bias=config.nonlocal_out_bias,
         ),
     )
 

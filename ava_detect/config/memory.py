@@ -70,7 +70,8 @@ def weight_bytes(config: Config) -> int:
     """
     backbone, head = config.model.backbone, config.model.head
     features = sum(backbone.channels) * (2 if config.model.roi.with_global else 1)
-    return _FLOAT_BYTES * (backbone.num_weights() + features * head.num_classes)
+    hidden = features**2 if head.mlp else 0
+    return _FLOAT_BYTES * (backbone.num_weights() + hidden + features * head.num_classes)
 
 
 def clip_bytes(config: Config, short_side: int) -> int:

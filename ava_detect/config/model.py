@@ -80,6 +80,8 @@ class HeadConfig(Section):
         num_classes: Number of classes that are scored.
         dropout: Probability that a feature is dropped in training.
         background_class: Whether the layer has mmaction2's unused row 0; detectors only.
+        mlp: Whether a hidden layer of the features' length with a ReLU comes before it (mmaction2's "nl-head").
+            Detectors only.
         activation: Function from logits to scores; always sigmoid for a detector.
         pool_size: Side of the training crop's feature map: a larger map is averaged in windows of that side. None
             averages the whole map. Classifiers only.
@@ -90,6 +92,7 @@ class HeadConfig(Section):
     num_classes: int = Field(80, ge=1, le=MAX_CLASSES)
     dropout: float = Field(0.5, ge=0, lt=1)
     background_class: bool = False
+    mlp: bool = False
     activation: Literal["softmax", "sigmoid", "none"] = "sigmoid"
     pool_size: int | None = Field(None, ge=1, le=MAX_SIDE_PIXELS)
     score: Literal["action", "action_x_person"] = "action"
@@ -120,8 +123,9 @@ class ModelConfig(Section):
                 )
             if self.roi != RoIConfig():
                 raise ValueError("a classification model pools no RoIs: remove the section roi")
-            if self.head.background_class:
-                raise ValueError("background_class belongs to detection heads: remove it")
+            for name in ("background_class", "mlp"):
+                if getattr(self.head, name):
+                    raise ValueError(f"{name} belongs to detection heads: remove it")
             if self.head.score != "action":
                 raise ValueError("score belongs to detection heads: a clip has no person, so remove it")
         elif self.head.activation != "sigmoid" or self.head.pool_size is not None:

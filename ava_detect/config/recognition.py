@@ -137,8 +137,9 @@ class _Network:
 
     def _shapes_of(self, config: Config) -> Mapping[str, Shape]:
         model = config.model
+        head = model.head
         key = repr(
-            (model.task, model.backbone, model.roi.with_global, model.head.num_classes, model.head.background_class)
+            (model.task, model.backbone, model.roi.with_global, head.num_classes, head.background_class, head.mlp)
         )
         if key not in self.laid_out:
             self.laid_out[key] = _without_counters(tensor_shapes(config))

@@ -75,6 +75,9 @@ class SlowFastConfig(BackboneConfig):
         nonlocal_affinity: Normalisation of the non-local blocks' attention weights.
         nonlocal_pool: Pathway -> stage -> kernel (t, h, w) of their max pool, (1, 2, 2) by default.
         nonlocal_groups: Pathway -> stage -> number of groups in time, 1 by default.
+        nonlocal_pool_place: Whether they pool before (PySlowFast) or after (mmaction2) the convolutions of keys and
+            values.
+        nonlocal_out_bias: Whether their last convolution has a bias; mmaction2's has none.
     """
 
     kind: Literal["slowfast"] = "slowfast"
@@ -97,6 +100,8 @@ class SlowFastConfig(BackboneConfig):
     nonlocal_affinity: Literal["dot_product", "softmax"] = "dot_product"
     nonlocal_pool: ByStage[Window] = Field({})
     nonlocal_groups: ByStage[_Group] = Field({})
+    nonlocal_pool_place: Literal["before", "after"] = "before"
+    nonlocal_out_bias: bool = True
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -176,6 +176,11 @@ class Stage(nn.Sequential):
             self.add_module(f"block{i}", block)
             if i in non_local.after:
                 attention = NonLocalBlock(
-                    out_channels, affinity=non_local.affinity, pool=non_local.pool, groups=non_local.groups
+                    out_channels,
+                    affinity=non_local.affinity,
+                    pool=non_local.pool,
+                    groups=non_local.groups,
+                    pool_place=non_local.pool_place,
+                    out_bias=non_local.out_bias,
                 )
                 self.add_module(f"nonlocal{i}", attention)

@@ -19,7 +19,7 @@ ScoreRule = Literal["action", "action_x_person"]
 
 
 class ProjectionHead(nn.Module):
-    """Dropout and one linear layer (PySlowFast ``ResNetRoIHead`` without its sigmoid)."""
+    """Dropout and one linear layer (PySlowFast ``ResNetRoIHead`` without its sigmoid), or two with a ReLU between."""
 
     def __init__(
         self,
@@ -28,9 +28,10 @@ class ProjectionHead(nn.Module):
         *,
         dropout: float = 0.5,
         background_class: bool = False,
+        mlp: bool = False,
         score: ScoreRule = "action",
     ) -> None:
-        """Create and initialise the linear layer.
+        """Create and initialise the linear layers.
 
         Args:
             in_features: Length of a feature vector.
@@ -38,6 +39,8 @@ class ProjectionHead(nn.Module):
             dropout: Probability that a feature is dropped in training, 0..1.
             background_class: Whether the linear layer has a row 0 for "no action", as mmaction2's AVA models with 81
                 rows (``BBoxHeadAVA``). The row stays in the weights; its logit is dropped here and nowhere else.
+            mlp: Whether a hidden layer of ``in_features`` with a ReLU comes before the last layer, as in mmaction2's
+                "nl-head" models (``BBoxHeadAVA``, ``mlp_head``).
             score: The rule by which the family's figures were scored; see ``detection_scores``.
         """
         super().__init__()
@@ -48,6 +51,11 @@ class ProjectionHead(nn.Module):
         self.projection = nn.Linear(in_features, self.num_unused + num_classes)
         nn.init.normal_(self.projection.weight, std=0.01)
         nn.init.zeros_(self.projection.bias)
+        self.hidden = nn.Linear(in_features, in_features) if mlp else None
+        if self.hidden is not None:
+            # He initialisation, as before every ReLU of the backbone: the features keep their size.
+            nn.init.kaiming_normal_(self.hidden.weight, nonlinearity="relu")
+            nn.init.zeros_(self.hidden.bias)
 
     def forward(self, pooled: Tensor) -> Tensor:
         """Compute the logits of pooled features.
@@ -58,7 +66,10 @@ class ProjectionHead(nn.Module):
         Returns:
             Logits ``[..., K]``.
         """
-        logits = cast(Tensor, self.projection(self.dropout(pooled)))  # [..., num_unused + K]
+        features = self.dropout(pooled)  # [..., in_features]
+        if self.hidden is not None:
+            features = self.hidden(features).relu()  # [..., in_features]
+        logits = cast(Tensor, self.projection(features))  # [..., num_unused + K]
         return logits[..., self.num_unused :] if self.num_unused else logits
 
 

@@ -14,8 +14,9 @@ features to the slow pathway. The source of each choice, and the variants that d
   strides it; mmaction2's detection keeps stride 1 without the dilation.
 - ``LateralSettings``: ``kind`` and ``merge`` are the paper's table 5b; ``norm=False`` and ``slow_frames="stride"`` are
   mmaction2's (``resnet3d_slowfast.py``, commit 4d6c9347).
-- Non-local blocks: arXiv 1711.07971; PySlowFast's R101 AVA models have them in the slow res4 after 6, 13 and 20.
-- ``pathways=("slow",)`` is the paper's Slow-only network (tables 5a and 7).
+- Non-local blocks: arXiv 1711.07971; PySlowFast's R101 AVA models have them in the slow res4 after 6, 13 and 20,
+  mmaction2's SlowOnly ones, in a form of their own, in res3 after 0 and 2 and in res4 after 0, 2 and 4.
+- ``pathways=("slow",)`` is the paper's Slow-only network (tables 5a and 7), and mmaction2's ``ResNet3dSlowOnly``.
 
 The network takes the clip at the fast rate and picks the slow pathway's frames itself, so that every backbone
 has one signature: ``backbone(clip) -> [features per pathway]``.
@@ -35,7 +36,7 @@ from torch import Tensor, nn
 from ava_detect.models.backbone import Backbone
 from ava_detect.models.blocks import EXPANSION, Bottleneck, Stage, Stem
 from ava_detect.models.laterals import Lateral, LateralSettings
-from ava_detect.models.nonlocal_block import Affinity, NonLocalBlock, StageNonLocal
+from ava_detect.models.nonlocal_block import Affinity, NonLocalBlock, PoolPlace, StageNonLocal
 
 Pathway = Literal["slow", "fast"]
 SlowFrames = Literal["linspace", "stride"]
@@ -60,12 +61,16 @@ class NonLocalSettings:
         affinity: Normalisation of the attention weights in all of them; see ``NonLocalBlock``.
         pool: Pathway -> stage -> kernel (t, h, w) of their max pool, (1, 2, 2) where none is given.
         groups: Pathway -> stage -> number of groups in time, 1 where none is given.
+        pool_place: Whether they pool before or after the convolutions of keys and values; see ``NonLocalBlock``.
+        out_bias: Whether their last convolution has a bias.
     """
 
     blocks: ByStage[Sequence[int]] = field(default_factory=dict)
     affinity: Affinity = "dot_product"
     pool: ByStage[Sequence[int]] = field(default_factory=dict)
     groups: ByStage[int] = field(default_factory=dict)
+    pool_place: PoolPlace = "before"
+    out_bias: bool = True
 
     def of_stage(self, pathway: Pathway, stage: int) -> StageNonLocal:
         """Return the settings of one stage of one pathway.
@@ -82,6 +87,8 @@ class NonLocalSettings:
             affinity=self.affinity,
             pool=_at(self.pool, pathway, stage, (1, 2, 2)),
             groups=_at(self.groups, pathway, stage, 1),
+            pool_place=self.pool_place,
+            out_bias=self.out_bias,
         )
 
 

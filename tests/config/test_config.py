@@ -199,6 +199,10 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_the_callers_random_stat
             "model: {task: classification, head: {background_class: true}}",
             "background_class belongs to detection heads",
         ),
+        (
+            "model: {task: classification, head: {mlp: true}}",
+            "mlp belongs to detection heads",
+        ),
         ("model:\n  head: {pool_size: 7}", "activation and pool_size belong to classification heads"),
         ("labels: {ids: [1, 2]}", "labels.ids names 2 actions, but model.head.num_classes is 80"),
         ("data:\n  train: {annotations: a.csv}", "line 2: data.train: give the folder of videos or the folder of"),
@@ -355,6 +359,8 @@ def test_the_defaults_of_the_config_are_those_of_the_constructors():
     assert (backbone.lateral_kind, backbone.lateral_merge, backbone.lateral_norm) == fusion
     assert (backbone.nonlocal_blocks, backbone.nonlocal_affinity) == (non_local.blocks, non_local.affinity)
     assert (backbone.nonlocal_pool, backbone.nonlocal_groups) == (non_local.pool, non_local.groups)
+    form = (backbone.nonlocal_pool_place, backbone.nonlocal_out_bias)
+    assert form == (non_local.pool_place, non_local.out_bias)
 
 
 def test_the_feature_stride_of_the_rois_is_the_backbones_unless_it_is_named():
@@ -475,9 +481,11 @@ def any_config(draw):
         pool, groups = [draw.choice([1, 2, 3]) for _ in range(3)], draw.choice([1, 2])
         for name, value in (("blocks", [0]), ("pool", pool), ("groups", groups)):
             backbone[f"nonlocal_{name}"] = {pathway: {stage: value}}
+        backbone |= {"nonlocal_pool_place": draw.choice(["before", "after"]), "nonlocal_out_bias": draw.random() < 0.5}
     model = {"task": task, "backbone": backbone, "head": {"num_classes": draw.choice([1, 3])}}
     if task == "detection":
         model["roi"] = {"resolution": draw.choice([1, 7, 64]), "with_global": draw.random() < 0.5}
+        model["head"]["mlp"] = draw.random() < 0.5
     else:
         model["head"]["pool_size"] = draw.choice([None, 1, 2])
     clip = {"num_frames": draw.choice([4, 8, 12]), "short_side": draw.choice([32, 64])}

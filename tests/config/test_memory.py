@@ -34,6 +34,15 @@ def test_the_estimated_weights_are_those_of_the_convolutions_and_the_last_layer(
     assert weight_bytes(config) == 4 * counted
 
 
+def test_a_hidden_layer_counts():
+    small = {"backbone": {"depths": [1, 2, 1, 1], "width": 16}, "roi": {"with_global": True}}
+    plain, mlp = (
+        weight_bytes(Config.model_validate({"model": {**small, "head": {"mlp": mlp}}})) for mlp in (False, True)
+    )
+    features = 2 * (16 * 8 * 4 + 2 * 8 * 4)
+    assert mlp - plain == 4 * features**2
+
+
 def test_a_network_that_the_machine_cannot_hold_is_refused_before_it_is_built(monkeypatch):
     def build(*args, **kwargs):
         raise AssertionError("the network was built")

@@ -109,6 +109,18 @@ def test_every_config_gives_the_logits_of_its_definition(name):
         {"nonlocal_blocks": {"slow": {2: [0]}}, "nonlocal_groups": {"slow": {2: 2}}},
         {"nonlocal_blocks": {"slow": {3: [0]}}, "nonlocal_pool": {"slow": {3: [2, 2, 2]}}},
         {"nonlocal_blocks": {"slow": {3: [0]}}, "nonlocal_pool": {"slow": {3: [1, 1, 1]}}},
+        {
+            "nonlocal_blocks": {"slow": {3: [0]}, "fast": {2: [0]}},
+            "nonlocal_affinity": "softmax",
+            "nonlocal_pool_place": "after",
+            "nonlocal_out_bias": False,
+        },
+        {
+            "nonlocal_blocks": {"slow": {3: [0]}},
+            "nonlocal_pool": {"slow": {3: [2, 2, 2]}},
+            "nonlocal_groups": {"slow": {3: 2}},
+            "nonlocal_pool_place": "after",
+        },
         {"temporal_kernels": {"slow": (3, 3, 1, 1, 3), "fast": (7, 5, 3, 3, 1)}},
         {"pathways": ("slow",), "alpha": 1, "temporal_kernels": (1, 1, 1, 3, 3)},
         {"dilations": {"slow": (1, 1, 1, 2), "fast": (2, 1, 1, 1)}, "strides": (1, 1, 2, 2)},

@@ -27,6 +27,15 @@ VARIANTS = {
     "non-local softmax": {
         "backbone": {"nonlocal_blocks": {"slow": {4: [0]}}, "nonlocal_affinity": "softmax"},
     },
+    "non-local pooled after": {
+        "backbone": {
+            "nonlocal_blocks": {"slow": {4: [0]}},
+            "nonlocal_affinity": "softmax",
+            "nonlocal_pool_place": "after",
+            "nonlocal_out_bias": False,
+        },
+    },
+    "hidden layer": {"head": {"mlp": True}},
     "slow only": {"backbone": {"pathways": ["slow"], "alpha": 1}},
     "temporal max": {"roi": {"temporal_pool": "max"}},
 }

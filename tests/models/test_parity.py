@@ -17,6 +17,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from reference_cases import KNOWN, case_folders, case_parameters
 
 from ava_detect.config import Config
 from ava_detect.config.build import build_model
@@ -27,27 +28,25 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 import check_parity
 from parity.case_config import CaseError, config_of
 
-FAST = {"psf_tiny_ava", "psf_tiny_ava_nln", "psf_tiny_charades", "psf_kinetics_slowfast_4x16_r50", "ptv_slowfast_r50"}
-SLOW = {"psf_ava_slowfast_32x2_r50_short", "psf_ava_c2_slowfast_32x2_r101_50_50", "mm_ava_slowfast_r50_4x16"}
-CASES = [*sorted(FAST), *(pytest.param(name, marks=pytest.mark.slow) for name in sorted(SLOW))]
-
 
 @pytest.fixture
 def cases(shared) -> Path:
     return shared / "cases" / "parity"
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_a_case_passes_as_people_run_it(cases, capsys, name):
-    assert check_parity.main([str(cases / name)]) == 0
+@pytest.mark.parametrize("name", case_parameters())
+def test_a_case_passes_as_people_run_it(shared, capsys, name):
+    assert check_parity.main([str(case_folders()[name])]) == 0
     line = capsys.readouterr().out
     assert re.match(rf"{name} +ok +scores \S+  logits \S+  pooled \S+  ", line)
     assert line.count("\n") == 1
     assert "probe" in line
 
 
-def test_every_case_there_is_tested(cases):
-    assert {path.name for path in cases.iterdir()} == FAST | SLOW
+def test_the_known_cases_are_among_those_found(shared):
+    assert set(case_folders()) >= KNOWN
+    found = {path.name for folder in (shared / "cases").glob("parity*") for path in folder.iterdir()}
+    assert set(case_folders()) == found
 
 
 @pytest.mark.parametrize(

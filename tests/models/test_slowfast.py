@@ -131,6 +131,28 @@ def test_the_background_class_has_a_row_and_no_column():
     assert (head.num_classes, head(pooled).shape) == (3, (1, 3))
 
 
+def test_a_head_with_a_hidden_layer_by_hand():
+    """hidden = relu([x0 - x1 + 1, x0 + x1 - 4]) of (3, 2) is (2, 1), and of (1, 4) is (0, 1)."""
+    head = ProjectionHead(2, 2, mlp=True, background_class=True).eval()
+    with torch.no_grad():
+        head.hidden.weight.copy_(torch.tensor([[1.0, -1.0], [1.0, 1.0]]))
+        head.hidden.bias.copy_(torch.tensor([1.0, -4.0]))
+        head.projection.weight.copy_(torch.tensor([[9.0, 9.0], [1.0, 10.0], [-1.0, 2.0]]))
+        head.projection.bias.copy_(torch.tensor([9.0, 0.5, 0.25]))
+    with torch.inference_mode():
+        logits = head(torch.tensor([[3.0, 2.0], [1.0, 4.0]]))
+    assert logits.tolist() == [[12.5, 0.25], [10.5, 2.25]]
+
+
+def test_a_hidden_layer_keeps_the_size_of_the_features_at_first():
+    """He initialisation: the mean square of features after a ReLU stays what it is, so the logits start alike."""
+    torch.manual_seed(0)
+    features = torch.randn(64, 512).relu()
+    with torch.inference_mode():
+        hidden = ProjectionHead(512, 3, mlp=True).hidden(features).relu()
+    assert hidden.square().mean().item() == pytest.approx(features.square().mean().item(), rel=0.1)
+
+
 def test_fully_convolutional_head_by_hand():
     head = ClassificationHead([1], 2, pool_sizes=[(1, 2, 2)]).eval()
     with torch.no_grad():

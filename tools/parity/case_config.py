@@ -117,19 +117,17 @@ def _pytorchvideo(settings: Mapping[str, Any], case: Any) -> dict[str, Any]:
 
 
 def _mmaction2(settings: Mapping[str, Any], case: Any) -> dict[str, Any]:
-    if settings.get("lateral_relu", settings["lateral_norm"]) != settings["lateral_norm"]:
-        raise CaseError("a lateral connection with a ReLU has a batch norm too, in every network of this package")
+    single = settings.get("single_pathway", False)
+    pathways, path = (PATHWAYS[:1], "backbone.") if single else (PATHWAYS, "backbone.{name}_path.")
     backbone = {
-        "depths": _depths(settings, case, r"backbone\.slow_path\.layer{layer}\.(\d+)\."),
-        "alpha": settings["resample_rate"],
-        "slow_frames": "stride",
-        **{name: settings[name] for name in ("width", "beta_inv", "fusion_ratio", "fusion_kernel", "lateral_norm")},
-        "temporal_kernels": _temporal_kernels(
-            case, PATHWAYS, "backbone.{name}_path.conv1.conv", "backbone.{name}_path.layer{layer}.0.conv1.conv"
-        ),
-        "num_temporal": _num_temporal(case, PATHWAYS, "backbone.{name}_path.layer{layer}.{i}.conv1.conv"),
-        "strides": _values(settings["strides"], PATHWAYS),
-        "dilations": _values(settings["dilations"], PATHWAYS),
+        "pathways": pathways,
+        "depths": _depths(settings, case, re.escape(path.format(name="slow")) + r"layer{layer}\.(\d+)\."),
+        "width": settings["width"],
+        "temporal_kernels": _temporal_kernels(case, pathways, path + "conv1.conv", path + "layer{layer}.0.conv1.conv"),
+        "num_temporal": _num_temporal(case, pathways, path + "layer{layer}.{i}.conv1.conv"),
+        "strides": _values(settings["strides"], pathways),
+        "dilations": _values(settings["dilations"], pathways),
+        **({"alpha": 1, **_embedded_gaussian(case, path)} if single else _two_pathways_of_mmaction2(settings)),
     }
     roi = {
         "resolution": settings["roi_output_size"],
@@ -170,7 +168,38 @@ def _vit(settings: Mapping[str, Any], case: Any) -> dict[str, Any]:
 def _background_head(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The head of a case whose row 0 may be mmaction2's background."""
     background = settings.get("background_class") == 0
-    return {"num_classes": settings["num_classes"] - background, "background_class": background}
+    return {
+        "num_classes": settings["num_classes"] - background,
+        "background_class": background,
+        "mlp": settings.get("mlp_head", False),
+    }
+
+
+def _two_pathways_of_mmaction2(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of the backbone that only ``ResNet3dSlowFast`` has."""
+    if settings.get("lateral_relu", settings["lateral_norm"]) != settings["lateral_norm"]:
+        raise CaseError("a lateral connection with a ReLU has a batch norm too, in every network of this package")
+    return {
+        "alpha": settings["resample_rate"],
+        "slow_frames": "stride",
+        **{name: settings[name] for name in ("beta_inv", "fusion_ratio", "fusion_kernel", "lateral_norm")},
+    }
+
+
+def _embedded_gaussian(case: Any, path: str) -> dict[str, Any]:
+    """mmaction2's non-local blocks, from the names: ``phi.0`` where a pool follows the convolution ``phi``."""
+    name = re.compile(re.escape(path) + r"layer(\d)\.(\d+)\.non_local_block\.phi(\.0)?\.conv\.weight")
+    found = [(int(m[1]) + 1, int(m[2]), bool(m[3])) for key in _shapes(case) if (m := name.fullmatch(key))]
+    if not found:
+        return {}
+    stages = {stage for stage, _, _ in found}
+    return {
+        "nonlocal_blocks": {"slow": {s: sorted(block for stage, block, _ in found if stage == s) for s in stages}},
+        "nonlocal_pool": {"slow": {stage: [1, 2, 2] if is_pooled else [1, 1, 1] for stage, _, is_pooled in found}},
+        "nonlocal_affinity": "softmax",
+        "nonlocal_pool_place": "after",
+        "nonlocal_out_bias": False,
+    }
 
 
 FAMILIES = {

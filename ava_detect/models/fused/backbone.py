@@ -271,12 +271,15 @@ class _NonLocal:
         """``[B * T, C, H, W]`` -> the same shape."""
         # Each group attends to itself: from here on a group counts as a clip, B of them with T frames each.
         num_frames = self._block.frames_per_group(num_frames)
-        pooled_clips = self._block.pool(_as_clips(maps, num_frames))  # [B, C, T', H', W']
-        # Maps of the pooled frames: [B * T', C, H', W'].
-        pooled = pooled_clips.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
         theta = _positions(self._theta(maps, num_frames, relu=False), num_frames)  # [B, N, I]
-        phi = _positions(self._phi(pooled, 1, relu=False), pooled_clips.shape[2])  # [B, P, I]
-        g = _positions(self._g(pooled, 1, relu=False), pooled_clips.shape[2])
+        # Keys and values of the pooled map, or pooled themselves.
+        if self._block.pool_place == "before":
+            pooled, length = self._pool(maps, num_frames)  # [B * T', C, H', W']
+            phi, g = (conv(pooled, 1, relu=False) for conv in (self._phi, self._g))  # [B * T', I, H', W'] each
+        else:
+            phi, length = self._pool(self._phi(maps, 1, relu=False), num_frames)  # [B * T', I, H', W']
+            g, length = self._pool(self._g(maps, 1, relu=False), num_frames)  # the same
+        phi, g = _positions(phi, length), _positions(g, length)  # [B, P, I] each
         if self._block.affinity == "softmax":
             weights = (theta @ phi.mT).float() * theta.shape[2] ** -0.5  # [B, N, P]
             attended = weights.softmax(dim=2).to(g.dtype) @ g
@@ -286,6 +289,12 @@ class _NonLocal:
         height, width = maps.shape[2:]
         attended_maps = attended.reshape(-1, height, width, attended.shape[2]).permute(0, 3, 1, 2)  # [B*T, I, H, W]
         return self._out.add_to(maps, attended_maps, relu=False)
+
+    def _pool(self, maps: Tensor, num_frames: int) -> tuple[Tensor, int]:
+        """``[B * T, C, H, W]`` -> ``[B * T', C, H', W']`` and T'."""
+        pooled = self._block.pool(_as_clips(maps, num_frames))  # [B, C, T', H', W']
+        by_frame = pooled.transpose(1, 2).flatten(0, 1)  # [B * T', C, H', W']
+        return by_frame.contiguous(memory_format=torch.channels_last), pooled.shape[2]
 
 
 def _block(module: nn.Module, dtype: torch.dtype) -> Block:

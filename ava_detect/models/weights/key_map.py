@@ -1,13 +1,13 @@
 """The two-way key map of every family of checkpoints, and the recognition of a file's family by its names.
 
 Our names: ``backbone.stem.{slow,fast}``, ``backbone.lateral{1..4}``, ``backbone.res{2..5}.{slow,fast}.block{i}`` with
-``{a,b,c,shortcut}.{conv,bn}`` inside, ``.nonlocal{i}.{theta,phi,g,out,bn}``, ``head.projection``.
+``{a,b,c,shortcut}.{conv,bn}`` inside, ``.nonlocal{i}.{theta,phi,g,out,bn}``, ``head.{hidden,projection}``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from ava_detect.models.weights.renaming import KeyMap, last_blocks
@@ -118,29 +118,45 @@ def _pytorchvideo(*, detection: bool, slow_only: bool) -> KeyMap:
 PYTORCHVIDEO = _pytorchvideo(detection=True, slow_only=False)
 
 
-def _mmaction2(*, detection: bool, slow_only: bool) -> KeyMap:
+def _mmaction2(*, detection: bool, slow_only: bool, mlp: bool) -> KeyMap:
     """The key map with names as in mmaction2 4d6c934; one per spelling, each of which reads all.
 
-    Row 0 of the head's 81 is "no action" and is kept.
+    Row 0 of the head's 81 is "no action" and is kept. ``mlp``: the head has a hidden layer (``mlp_head``). Keys and
+    values of a non-local block are a sequence of convolution and pool; without a pool they are the convolution alone.
     """
 
     def rules(slow_only: bool) -> tuple[tuple[str, str], ...]:
         path = "backbone." if slow_only else "backbone.{pathway}_path."
-        ours = _OUR_BLOCK.replace("{pathway}", "slow") if slow_only else _OUR_BLOCK
-        our_stem = "backbone.stem." + ("slow" if slow_only else "{pathway}")
+        pathway = "slow" if slow_only else "{pathway}"
+        ours, our_stem = _OUR_BLOCK.replace("{pathway}", pathway), f"backbone.stem.{pathway}"
+        attention = path + "layer{stage}.{block}.non_local_block."
+        our_attention = _OUR_NONLOCAL.replace("{pathway}", pathway) + "."
         return (
             (path + "conv1.{layer}.{leaf}", our_stem + ".{layer}.{leaf}"),
             ("backbone.slow_path.conv1_lateral.{layer}.{leaf}", "backbone.lateral1.{layer}.{leaf}"),
             ("backbone.slow_path.layer{after}_lateral.{layer}.{leaf}", "backbone.lateral{after}.{layer}.{leaf}"),
             (path + "layer{stage}.{block}.conv{conv}.{layer}.{leaf}", ours + ".{conv}.{layer}.{leaf}"),
             (path + "layer{stage}.{block}.downsample.{layer}.{leaf}", ours + ".shortcut.{layer}.{leaf}"),
+            (attention + "conv_out.conv.{leaf}", our_attention + "out.{leaf}"),
+            (attention + "conv_out.bn.{leaf}", our_attention + "bn.{leaf}"),
+            (attention + "theta.conv.{leaf}", our_attention + "theta.{leaf}"),
+            (attention + "{pooled}.0.conv.{leaf}", our_attention + "{pooled}.{leaf}"),
+            (attention + "{pooled}.conv.{leaf}", our_attention + "{pooled}.{leaf}"),
         )
 
-    heads = tuple((f"{head}.fc_cls.{{leaf}}", "head.projection.{leaf}") for head in ("roi_head.bbox_head", "cls_head"))
+    heads = {
+        (of_detector, hidden): (
+            ("roi_head.bbox_head" if of_detector else "cls_head") + f".fc_cls.{'2.' if hidden else ''}{{leaf}}",
+            "head.projection.{leaf}",
+        )
+        for of_detector in (True, False)
+        for hidden in (True, False)
+    }
+    hidden_layer = ("roi_head.bbox_head.fc_cls.0.{leaf}", "head.hidden.{leaf}")
     return KeyMap(
         family="mmaction2",
-        rules=(*rules(slow_only), heads[0 if detection else 1]),
-        aliases=(*rules(not slow_only), *heads),
+        rules=(*rules(slow_only), heads[detection, mlp], hidden_layer),
+        aliases=(*rules(not slow_only), *heads.values()),
         vocabulary={
             "pathway": {"slow": "slow", "fast": "fast"},
             "stage": {str(s - 1): str(s) for s in (2, 3, 4, 5)},
@@ -150,7 +166,7 @@ def _mmaction2(*, detection: bool, slow_only: bool) -> KeyMap:
     )
 
 
-MMACTION2 = _mmaction2(detection=True, slow_only=False)
+MMACTION2 = _mmaction2(detection=True, slow_only=False, mlp=False)
 
 
 @dataclass(frozen=True)
@@ -195,7 +211,6 @@ FAMILIES: Mapping[str, KeyMap | OwnNames] = {
     "pytorchvideo": PYTORCHVIDEO,
     "mmaction2": MMACTION2,
 }
-_SPELLINGS: Mapping[str, Callable[..., KeyMap]] = {"pytorchvideo": _pytorchvideo, "mmaction2": _mmaction2}
 
 
 def recognise(names: Collection[str]) -> str | None:
@@ -218,16 +233,19 @@ def map_for_writing(family: str, our_names: Collection[str], *, detection: bool)
     Args:
         family: A key of ``FAMILIES``.
         our_names: Our names of the network's tensors; they decide between the spellings with and without a fast
-            pathway.
+            pathway, and with and without a hidden layer in the head.
         detection: Whether the network is a detector.
 
     Returns:
         The key map.
     """
-    if family not in _SPELLINGS:
-        return FAMILIES[family]
     slow_only = not any(".fast." in name or ".lateral" in name for name in our_names)
-    return _SPELLINGS[family](detection=detection, slow_only=slow_only)
+    if family == "pytorchvideo":
+        return _pytorchvideo(detection=detection, slow_only=slow_only)
+    if family == "mmaction2":
+        mlp = any(name.startswith("head.hidden.") for name in our_names)
+        return _mmaction2(detection=detection, slow_only=slow_only, mlp=mlp)
+    return FAMILIES[family]
 
 
 def translate(key_map: KeyMap | OwnNames, names: Collection[str]) -> dict[str, str | None]:

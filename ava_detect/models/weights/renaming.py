@@ -20,6 +20,7 @@ _PATTERNS = {
     "last": r"\d+",
     "conv": r"[abc]",
     "affine": r"(?:theta|phi|g|out)",
+    "pooled": r"(?:phi|g)",
     "layer": r"(?:conv|bn)",
 }
 _OUR_BLOCK = re.compile(r"backbone\.res(\d)\.\w+\.block(\d+)\..*")
