@@ -20,8 +20,8 @@ from ava_detect.datasets.synthetic.world import WorldSettings, write_world
 from ava_detect.errors import AvaDetectWarning
 from ava_detect.formats.ava_csv import AvaTable, write_ava_table
 from ava_detect.models.network_options import resolve_device
-from ava_detect.models.zoo import cached_path
-from ava_detect.models.zoo_table import recommended_for
+from ava_detect.models.zoo_choice import default_for
+from ava_detect.models.zoo_download import cached_path
 from ava_detect.storage.cache import CACHE_VARIABLE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,10 +51,10 @@ def folder_of_readme(tmp_path_factory):
         write_ava_table(folder / f"{name}.csv", found)
     write_ava_table(folder / "truth.csv", AvaTable.from_columns(["video"], [0], boxes, actions, person_ids=[0]))
     save_pyslowfast(build_model("slowfast_r50_32x2"), folder / "SLOWFAST_32x2_R50_SHORT.pyth")
-    # The checkpoint that is recommended for this machine, as a download leaves it.
+    # The default checkpoint of this machine, as a download leaves it.
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(CACHE_VARIABLE, str(folder / "cache"))
-        entry = recommended_for(resolve_device("auto"))
+        entry = default_for(resolve_device("auto"))
         path = cached_path(entry)
     path.parent.mkdir(parents=True)
     write_family(build_model(entry.config), entry.layout, path)

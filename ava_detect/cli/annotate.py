@@ -33,7 +33,7 @@ def annotate(
             "DIR|ADDRESS", "Folder for the results. An address (s3://...) holds a dataset of Parquet files."
         ),
     ] = DEFAULT_OUT,
-    weights: Annotated[str | None, options.weights_option(recommended=True)] = None,
+    weights: Annotated[str | None, options.weights_option(default=True)] = None,
     detector: options.Detector = None,
     formats: Annotated[
         str | None,

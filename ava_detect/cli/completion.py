@@ -53,9 +53,9 @@ def weights_names(incomplete: str) -> list[str]:
 def listed_weights(incomplete: str) -> list[str]:
     """Return the names of ``weights list``."""
     from ava_detect.models.zoo import SHIPPED
-    from ava_detect.models.zoo_table import ZOO
+    from ava_detect.models.zoo_table import runnable
 
-    return _beginning(incomplete, [*SHIPPED, *ZOO])
+    return _beginning(incomplete, [*SHIPPED, *(entry.name for entry in runnable())])
 
 
 def config_names(incomplete: str) -> list[str]:

@@ -184,7 +184,7 @@ def explain(
         ),
     ],
     out: Annotated[Path, options.out_option("PNG", "The image file to write.")],
-    weights: Annotated[str | None, options.weights_option(random=False, recommended=True)] = None,
+    weights: Annotated[str | None, options.weights_option(random=False, default=True)] = None,
     person: Annotated[
         int | None,
         typer.Option(

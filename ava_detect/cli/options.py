@@ -95,18 +95,18 @@ def out_option(metavar: str, text: str) -> Any:
     return typer.Option("--out", "-o", metavar=metavar, help=text, rich_help_panel=COMMON)
 
 
-def weights_option(*, random: bool = True, recommended: bool = False) -> Any:
+def weights_option(*, random: bool = True, default: bool = False) -> Any:
     """Return the option --weights of a command.
 
     Args:
         random: Whether an untrained network is allowed.
-        recommended: Whether the default are the zoo's recommended weights.
+        default: Whether the zoo's weights for the device are used where none are given.
 
     Returns:
         For ``Annotated``.
     """
     text = "Trained weights: a file, its address, or a name from `ava-detect weights list`"
-    text += "; default: those recommended for this machine" if recommended else ""
+    text += "; default: the zoo's for this machine" if default else ""
     return typer.Option(
         "--weights",
         "-w",

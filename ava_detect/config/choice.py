@@ -16,7 +16,8 @@ from ava_detect.errors import ChoiceWarning, ConfigError, shown
 from ava_detect.models.network_options import resolve_device
 from ava_detect.models.own_format import config_inside
 from ava_detect.models.zoo import RANDOM_WEIGHTS, SHIPPED, describe, find_entry, is_file, resolve, weights_file
-from ava_detect.models.zoo_table import DEVICES, ZOO, recommended_for
+from ava_detect.models.zoo_choice import DEVICES, default_for
+from ava_detect.models.zoo_table import runnable
 from ava_detect.storage.addresses import is_address, without_secrets
 from ava_detect.structures.progress import OnProgress
 
@@ -77,18 +78,18 @@ def choose_network(
 
     Args:
         weights: A weights file of any family, its address, a name of the zoo, ``"demo"``, or ``"random"`` for an
-            untrained network. None for the zoo's recommended weights for the device, if they fit ``config``.
+            untrained network. None for the zoo's default weights for the device, if they fit ``config``.
         config: A config, the path of a config file, or a name in ``configs/``. None for the config of the weights: the
             zoo's for a name; the one inside a file of this package; otherwise the one in ``configs/`` whose network and
             settings a file has. ``demo`` for ``"random"``.
         overrides: ``section.key=value`` each, in place of the config's values.
-        device: ``"auto"``, ``"cpu"`` or ``"cuda"``: where the network is to run, for the recommended weights.
+        device: ``"auto"``, ``"cpu"`` or ``"cuda"``: where the network is to run, for the default weights.
 
     Returns:
         The config and the weights.
 
     Raises:
-        ConfigError: The config or an override cannot be used, or no recommended weights fit the config.
+        ConfigError: The config or an override cannot be used, or the default weights do not fit the config.
         WeightsError: There are no such weights, or their config cannot be told; the message lists the candidates.
     """
     if isinstance(overrides, str):
@@ -98,7 +99,7 @@ def choose_network(
         given = with_overrides(config, overrides) if isinstance(config, Config) else load_config(config, overrides)
     name = None if weights is None else str(weights)
     if name is None:
-        choice = _recommended(config, given, overrides, device)
+        choice = _default(config, given, overrides, device)
     elif given is not None:
         choice = NetworkChoice(given, name)
     elif name == RANDOM_WEIGHTS:
@@ -131,32 +132,33 @@ def _is_whole(inside: object) -> bool:
     return inside is not None
 
 
-def _recommended(
+def _default(
     named: Config | str | Path | None, config: Config | None, overrides: Sequence[str], device: str
 ) -> NetworkChoice:
-    """The zoo's recommended weights for a device, if they fit the config; ``named``: the config without overrides."""
-    entry = recommended_for(resolve_device(device))
+    """The zoo's default weights for a device, if they fit the config; ``named``: the config without overrides."""
+    device = resolve_device(device)
+    entry = default_for(device)
     if named is not None and config is not None:
         config.require_detection()
         base = named if isinstance(named, Config) else load_config(named)
         if not _fits(base, entry.config):
             raise ConfigError(_no_weights(base, entry.name))
-    note = f"weights {entry.name}, recommended for {DEVICES[entry.recommended_for]}: {describe(entry)}"
+    note = f"weights {entry.name}, the default for {DEVICES[device]}: {describe(entry)}"
     return NetworkChoice(load_config(entry.config, overrides) if config is None else config, entry.name, note)
 
 
-def _no_weights(config: Config, recommended: str) -> str:
-    """The message where no weights are given and the recommended ones do not fit."""
-    configs = {name: name for name in SHIPPED} | {
-        entry.name: entry.config for entry in ZOO.values() if not entry.name.endswith("_start")
-    }
-    fitting = [name for name, published in configs.items() if _fits(config, published)]
+def _no_weights(config: Config, default: str) -> str:
+    """The message where no weights are given and the default ones do not fit."""
+    configs = {name: name for name in SHIPPED}
+    configs |= {entry.name: entry.config for entry in runnable() if not entry.is_start}
+    fits = {published: _fits(config, published) for published in {*configs.values()}}
+    fitting = [name for name, published in configs.items() if fits[published]]
     names = ", ".join(f"`weights={name}`" for name in fitting)
     those = f"{names} ({'which fits it' if len(fitting) == 1 else 'which fit it'}), " if fitting else ""
     others = "" if fitting else ", nor do any others of the zoo"
     return (
         f"there are no weights: give `weights=FILE` (a checkpoint trained with the config), {those}or "
-        f"`weights={RANDOM_WEIGHTS}` to try an untrained network; the recommended {recommended} do not fit this "
+        f"`weights={RANDOM_WEIGHTS}` to try an untrained network; the default {default} do not fit this "
         f"config{others}"
     )
 

@@ -17,12 +17,13 @@ from ava_detect import annotate_videos, read_ava_csv
 from ava_detect.config.choice import choose_network
 from ava_detect.datasets.synthetic.world import WorldSettings, write_world
 from ava_detect.errors import ChoiceWarning, ConfigError, WeightsError
-from ava_detect.models import zoo
+from ava_detect.models import zoo, zoo_download
 from ava_detect.models.weights import convert
-from ava_detect.models.zoo_table import ZOO, recommended_for
+from ava_detect.models.zoo_choice import default_for
+from ava_detect.models.zoo_table import ZOO
 from ava_detect.storage.outputs import DEFAULT_OUT
 
-ROW = recommended_for("cpu")
+ROW = default_for("cpu")
 UNREACHABLE = "http://127.0.0.1:9/B.pyth"
 # In the place of the builtin detector where it does not matter; on one keyframe.
 ONE_PERSON = ("--every", "2", "--boxes", "boxes.csv")
@@ -51,7 +52,7 @@ def here(world, tmp_path, cache, monkeypatch) -> Path:
     write_boxes(folder / "boxes.csv", [("video", 0, BOX)])
     (folder / "video.mp4").write_bytes((world / "videos" / "movie_000.mp4").read_bytes())
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(zoo, "_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(zoo_download, "_PAUSE_SECONDS", 0.0)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setitem(ZOO, ROW.name, replace(ROW, address=UNREACHABLE, config="demo"))
     return folder
@@ -59,7 +60,7 @@ def here(world, tmp_path, cache, monkeypatch) -> Path:
 
 @pytest.fixture
 def served(world, here, monkeypatch):
-    """The address of the recommended row, which answers."""
+    """The address of the default row, which answers."""
     with serving(serve_folder(world / "zoo")) as url:
         monkeypatch.setitem(ZOO, ROW.name, replace(ROW, address=f"{url}/demo.pyth", config="demo"))
         yield f"{url}/demo.pyth"
@@ -69,8 +70,9 @@ def test_a_video_and_nothing_else_gives_rows_and_later_without_a_network(run_cli
     code, out, err = run_cli("annotate", "video.mp4")
     assert code == 0
     assert err == (
-        f"weights {ROW.name}, recommended for CPUs: 24.67 frame-mAP on AVA 2.2 (quoted from pytorchvideo model_zoo.md, "
-        f"not measured here), about 136 MB, Apache-2.0, from {served}, downloaded once into {cache}\n"
+        f"weights {ROW.name}, the default for CPUs: 24.67 frame-mAP on AVA 2.2 (quoted from pytorchvideo model_zoo.md, "
+        f"not measured here), about 136 MB, code Apache-2.0, weights none stated, from {served}, downloaded once into "
+        f"{cache}\n"
     )
     rows = read_ava_csv(here / DEFAULT_OUT / "video.csv")
     assert len(rows) > 20
@@ -121,7 +123,7 @@ def test_what_is_wrong_about_the_call_is_said_before_a_download(run_cli, here, c
 
 
 def test_in_python_a_warning_says_what_was_chosen(here, served):
-    with pytest.warns(ChoiceWarning, match=f"weights {ROW.name}, recommended for CPUs: "):
+    with pytest.warns(ChoiceWarning, match=f"weights {ROW.name}, the default for CPUs: "):
         summary = annotate_videos("video.mp4")
     assert summary.all_well and summary.totals.boxes > 0
     assert (here / DEFAULT_OUT / "video.jsonl").is_file()
@@ -145,7 +147,7 @@ def test_what_an_earlier_run_drew_is_no_source(run_cli, here):
     assert f"{drawn} was drawn by an earlier run into the same --out; name the video that it shows" in err
 
 
-def test_a_config_without_weights_gets_the_recommended_ones_only_if_they_fit(here, monkeypatch):
+def test_a_config_without_weights_gets_the_default_ones_only_if_they_fit(here, monkeypatch):
     assert choose_network(config="demo").weights == ROW.name  # whose row is the demo's config here
     monkeypatch.setitem(ZOO, ROW.name, ROW)
     assert choose_network(config="slowfast_r50_32x2_c2").weights == ROW.name
@@ -158,16 +160,16 @@ def test_a_config_without_weights_gets_the_recommended_ones_only_if_they_fit(her
             "slowfast_r101_nl_32x2",
             r"`weights=slowfast_r101_nl_32x2_ava21`, `weights=slowfast_r101_nl_32x2_ava22` \(which fit it\)",
         ),
-        ("slowfast_r50_32x2", f"the recommended {ROW.name} do not fit this config, nor do any others of the zoo"),
+        ("slowfast_r50_32x2", f"the default {ROW.name} do not fit this config, nor do any others of the zoo"),
     ):
         with pytest.raises(ConfigError, match=f"there are no weights: give `weights=FILE` .*{message}"):
             choose_network(config=config)
 
 
-def test_a_gpu_has_a_recommended_row_of_its_own(monkeypatch):
+def test_a_gpu_has_a_default_row_of_its_own(monkeypatch):
     monkeypatch.setattr("ava_detect.config.choice.resolve_device", lambda device: {"auto": "cuda"}.get(device, device))
     assert choose_network().weights == "slowfast_r101_nl_32x2_ava22"
-    assert ", recommended for GPUs: 29.1 frame-mAP on AVA 2.2" in choose_network().note
+    assert ", the default for GPUs: 29.1 frame-mAP on AVA 2.2" in choose_network().note
     assert choose_network(device="cpu").weights == ROW.name
 
 

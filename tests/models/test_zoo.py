@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import subprocess
 import sys
 import threading
@@ -19,12 +18,9 @@ import pytest
 from concurrency import run_at_once, wait_until
 from web_server import serving
 
-from ava_detect.config import config_names, load_config
-from ava_detect.config.build import tensor_shapes
-from ava_detect.config.memory import weight_bytes
 from ava_detect.errors import WeightsError
-from ava_detect.models import zoo
-from ava_detect.models.zoo_table import ZOO, recommended_for
+from ava_detect.models import zoo, zoo_download
+from ava_detect.models.zoo_table import ZOO
 from ava_detect.storage.cache import CACHE_VARIABLE
 
 CONTENT = np.random.default_rng(0).integers(0, 256, 3_000_000).astype(np.uint8).tobytes()
@@ -96,7 +92,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server(monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(zoo, "_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(zoo_download, "_PAUSE_SECONDS", 0.0)
     running = Server()
     with serving(running):
         yield running
@@ -251,9 +247,47 @@ def test_a_new_file_under_an_old_name_is_refused(entry, server, cache):
 def test_a_published_hash_is_held_to(entry, server, cache):
     wrong = replace(entry, sha256=64 * "0")
     with pytest.raises(WeightsError, match=r"which is not its published hash, 000000000000\.\.\."):
-        zoo.obtain(wrong)
+        zoo_download.obtain(wrong)
     assert names_in(cache) == []
-    assert zoo.obtain(replace(entry, sha256=hashlib.sha256(CONTENT).hexdigest())).is_file()
+    assert zoo_download.obtain(replace(entry, sha256=hashlib.sha256(CONTENT).hexdigest())).is_file()
+
+
+def test_the_first_digits_of_a_published_hash_are_held_to(entry, server, cache):
+    found = hashlib.sha256(CONTENT).hexdigest()
+    assert found[:8] != "3dafab75"
+    with pytest.raises(WeightsError) as caught:
+        zoo_download.obtain(replace(entry, sha256="3dafab75"))
+    assert str(caught.value) == (
+        f"{cache / entry.name}.pkl: the file of {entry.name} has the SHA-256 {found[:12]}..., which is not its "
+        "published hash, 3dafab75...; it was not kept"
+    )
+    assert names_in(cache) == []
+    path = zoo_download.obtain(replace(entry, sha256=found[:8]))
+    # A file that was put there by hand is compared, too.
+    path.write_bytes(CONTENT[1:])
+    with pytest.raises(WeightsError, match=rf"not its published hash, {found[:8]}\.\.\.; delete it and get it again"):
+        zoo_download.obtain(replace(entry, sha256=found[:8]))
+
+
+def test_a_page_of_google_drive_says_to_download_by_hand(entry, server, cache, monkeypatch):
+    server.content, server.kind = b"<!DOCTYPE html><title>Virus scan warning</title>", "text/html; charset=utf-8"
+    monkeypatch.setattr(zoo_download, "_DRIVE", f"127.0.0.1:{server.server_port}")
+    address = f"http://127.0.0.1:{server.server_port}/uc?export=download&id=1gFJ8Nn"
+    with pytest.raises(WeightsError) as caught:
+        zoo_download.obtain(replace(entry, address=address))
+    assert str(caught.value) == (
+        f"{entry.name} is not in the cache, and {address} answers with a web page (text/html), as Google Drive does "
+        f"before a large file; download it by hand, in a browser, from https://127.0.0.1:{server.server_port}/file/d/"
+        f"1gFJ8Nn/view, and put the file at {cache / entry.name}.pth, in the folder that AVA_DETECT_CACHE can change"
+    )
+    assert names_in(cache) == []
+
+
+def test_what_is_known_about_an_address_is_said_where_it_fails(entry, server):
+    server.status = [404]
+    moved = replace(entry, note="the authors moved their files to elsewhere.example")
+    with pytest.raises(WeightsError, match=r"by other means \(the authors moved their files to elsewhere\.example\), "):
+        zoo_download.obtain(moved)
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", '{"a": 1}'])
@@ -320,16 +354,16 @@ def test_hashes_noted_at_once_are_all_kept(entry, cache, monkeypatch):
     cache.mkdir()
     entries = [replace(entry, name=f"weights_{number}") for number in range(4)]
     for made in entries:
-        zoo.cached_path(made).write_bytes(made.name.encode())
-    read = zoo._read_hashes
+        zoo_download.cached_path(made).write_bytes(made.name.encode())
+    read = zoo_download._read_hashes
 
     def slowly(path):
         content = read(path)
         time.sleep(0.02)
         return content
 
-    monkeypatch.setattr(zoo, "_read_hashes", slowly)
-    run_at_once(partial(zoo.obtain, made) for made in entries)
+    monkeypatch.setattr(zoo_download, "_read_hashes", slowly)
+    run_at_once(partial(zoo_download.obtain, made) for made in entries)
     assert sorted(json.loads((cache / "hashes.json").read_text())) == [f"weights_{n}.pkl" for n in range(4)]
 
 
@@ -342,48 +376,10 @@ def test_a_cache_that_cannot_be_written_is_named(entry, tmp_path, monkeypatch):
         zoo.resolve(entry.name)
 
 
-def test_every_entry_has_its_config_and_a_source():
-    for name, entry in ZOO.items():
-        assert entry.name == name
-        assert entry.config in config_names()
-        assert entry.address.startswith("https://dl.fbaipublicfiles.com/")
-        assert entry.source and entry.licence and entry.metric
-        assert entry.published is not None or name.endswith("_start")
-    assert len({entry.address for entry in ZOO.values()}) == len(ZOO)
-
-
-def test_one_row_is_recommended_for_each_device_with_a_reason():
-    recommended = {entry.recommended_for: entry for entry in ZOO.values() if entry.recommended_for}
-    assert recommended.keys() == {"cpu", "cuda"}
-    for device, entry in recommended.items():
-        assert recommended_for(device) == entry
-        assert entry.reason and entry.published and entry.metric == "frame-mAP"
-        assert load_config(entry.config).model.task == "detection"
-    assert not [entry for entry in ZOO.values() if entry.reason and not entry.recommended_for]
-
-
-def test_the_sizes_are_those_of_the_networks():
-    for config in ("slowfast_r50_32x2_c2", "slowfast_r101_nl_32x2", "slow_r50_4x16_c2"):
-        num_bytes = 4 * sum(math.prod(shape) for shape in tensor_shapes(load_config(config)).values())
-        sizes = {entry.about_megabytes for entry in ZOO.values() if entry.config == config}
-        assert sizes == {round(num_bytes / 1e6)}
-    for entry in ZOO.values():
-        assert entry.about_megabytes == pytest.approx(weight_bytes(load_config(entry.config)) / 1e6, rel=0.15)
-
-
-def test_the_published_figures():
-    published = {name: entry.published for name, entry in ZOO.items()}
-    assert published["slowfast_r101_nl_32x2_ava21"] == 28.2
-    assert published["slowfast_r101_nl_32x2_ava22"] == 29.1
-    assert published["slowfast_r101_nl_64x2_ava22"] == 29.4
-    assert published["slow_r50_4x16_ava22"] == 19.5
-    assert published["slowfast_r50_32x2_ava22_ptv"] == 24.67
-
-
 @pytest.mark.parametrize("content", ["{", "[" * 100_000, '{"a": 1}', "[]"], ids=["cut", "deep", "number", "list"])
 def test_recorded_hashes_that_were_edited_are_named(entry, cache, content):
     cache.mkdir()
-    zoo.cached_path(entry).write_bytes(CONTENT)
+    zoo_download.cached_path(entry).write_bytes(CONTENT)
     (cache / "hashes.json").write_text(content)
     with pytest.raises(WeightsError, match=r"hashes\.json .*repair or delete it"):
-        zoo.obtain(entry)
+        zoo_download.obtain(entry)
