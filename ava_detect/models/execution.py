@@ -40,7 +40,7 @@ _DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bf
 class PreparedModel:
     """A network ready for inference, called like the network itself.
 
-    Its weights are those that the network had when it was prepared.
+    The network's weights must not change while it is in use: some are copied, others shared.
     """
 
     def __init__(

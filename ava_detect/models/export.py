@@ -5,7 +5,8 @@ The exported file is loaded and run, and its output compared with the network's,
 The ONNX graph takes ``clip`` ``[B, 3, T, H, W]`` (normalised RGB at the fast rate) and ``rois`` ``[M, 5]`` (clip index,
 x1, y1, x2, y2 in pixels of the clip) and returns ``scores`` ``[M, num_classes]`` in 0..1; B, H, W and M are free, T is
 the config's. RoIAlign is the standard operator (opset 16 and later support both pixel models). The clip settings are in
-the file's metadata under the key ``ava_detect``, as JSON.
+the file's metadata under the key ``ava_detect``, as JSON, with the rules before and after the network: ``box_rule``
+(``video.transforms.roi_boxes``) and ``score`` (whether a detection's score is multiplied by the person's).
 
 torch's TorchScript-based exporter writes it: the newer one requires the package onnxscript, without an advantage here.
 """
@@ -181,6 +182,8 @@ def _with_operator(model: ActionDetector) -> ActionDetector:
         feature_stride=pool.feature_stride,
         aligned=pool.aligned,
         temporal_pool=pool.temporal_pool,
+        box_rule=pool.box_rule,
+        extension=pool.extension,
     )
     return ActionDetector(model.backbone, operator, model.head, model.clip_settings)
 
@@ -209,9 +212,12 @@ def _write_onnx(scorer: _Scorer, path: Path) -> None:
 def _description(model: ActionDetector) -> dict[str, object]:
     """The settings that a caller needs to prepare the clip, for the file's metadata."""
     known = settings_of_model(model).known()
+    rules = {name: known[name] for name in ("alpha", "aligned") if name in known}
     return {
         "clip": asdict(model.clip_settings),
-        **{name: known[name] for name in ("alpha", "aligned") if name in known},
+        **rules,
+        "box_rule": model.roi_pool.box_rule,
+        "score": model.head.score,
     }
 
 

@@ -118,8 +118,11 @@ class RoIPool(nn.Module):
         )
         # Each side moves by half of the extension.
         across, down = (x2 - x1 + 1) * (self.extension[0] / 2), (y2 - y1 + 1) * (self.extension[1] / 2)  # [M] each
-        x1, x2 = ((x1 - across).clamp(0, width - 1), (x2 + across).clamp(0, width - 1))
-        y1, y2 = ((y1 - down).clamp(0, height - 1), (y2 + down).clamp(0, height - 1))
+        moved = (x1 - across, y1 - down, x2 + across, y2 + down)
+        x1, y1, x2, y2 = (
+            side.clamp(min=0).where(side <= end - 1, end - 1)
+            for side, end in zip(moved, (width, height) * 2, strict=True)
+        )
         return torch.stack([index, x1, y1, x2, y2], dim=1)
 
     def _strongest(self, features: Tensor, rois: Tensor) -> Tensor:

@@ -97,11 +97,11 @@ class VisionTransformer(Backbone):
         Raises:
             ValueError: T is not that of the table of positions, or no patch fits into the clip.
         """
-        patches = self.patch_embed(self.whole_patches(clip))  # [B, D, t, h, w]
+        patches = self.patch_embed(self.padded(clip))  # [B, D, t, h, w]
         size = patches.shape[2:]
         tokens = patches.flatten(2).transpose(1, 2) + self.positions_of(size[1], size[2])  # [B, N, D]
         tokens = self.norm(self.blocks(tokens))  # [B, N, D]
-        return [tokens.transpose(1, 2).view(len(clip), -1, *size)]  # [B, D, t, h, w], channels last in memory
+        return [tokens.transpose(1, 2).view(clip.shape[0], -1, *size)]  # [B, D, t, h, w], channels last in memory
 
     def frames_of_maps(self, num_frames: int) -> list[tuple[int, ...]]:
         """Return the first frame of each time step; see ``Backbone``.
@@ -126,14 +126,15 @@ class VisionTransformer(Backbone):
         part, *inner = name.split(".")
         return 0 if part == "patch_embed" else 1 + int(inner[0]) if part == "blocks" else self.num_layers
 
-    def whole_patches(self, clip: Tensor) -> Tensor:
-        """Make height and width multiples of the patch.
+    def padded(self, clip: Tensor) -> Tensor:
+        """Complete the last patches, and refuse clips that the network cannot read.
 
         Args:
             clip: ``[B, 3, T, H, W]``.
 
         Returns:
-            ``[B, 3, T, H', W']``: completed with zeros on the right and below, or cropped there.
+            ``[B, 3, T, H', W']``: with zeros on the right and below, up to multiples of the patch; with
+            ``borders="crop"`` the clip itself, of which the patch embedding leaves out what fills no patch.
 
         Raises:
             ValueError: T is not that of the table of positions, or no patch fits into the clip.
@@ -148,7 +149,7 @@ class VisionTransformer(Backbone):
             return functional.pad(clip, (0, -width % self.patch, 0, -height % self.patch))
         if min(height, width) < self.patch:
             raise ValueError(f"a clip of {width}x{height} pixels has no whole patch of {self.patch}x{self.patch}")
-        return clip[..., : height - height % self.patch, : width - width % self.patch]
+        return clip
 
     def positions_of(self, height: int, width: int) -> Tensor:
         """Interpolate the table of positions to a map: bicubic in space, each time step by itself.

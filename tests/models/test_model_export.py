@@ -39,9 +39,17 @@ VARIANTS = {
     "slow only": {"backbone": {"pathways": ["slow"], "alpha": 1}},
     "temporal max": {"roi": {"temporal_pool": "max"}},
 }
+VIT = {"kind": "vit", "width": 24, "depth": 2, "heads": 3, "tubelet": 2, "grid": [4, 5, 3]}
+ALPHACTION = {"aligned": False, "box_rule": "alphaction", "extension": [0.1, 0.05]}
+VITS = {
+    "vit as UMT's": {"backbone": {**VIT, "tubelet": 1, "grid": [8, 3, 3]}, "roi": ALPHACTION},
+    "vit as mmaction2's": {"backbone": {**VIT, "borders": "crop", "positions": "stored"}, "roi": {"resolution": 8}},
+}
 
 
 def variant(name: str):
+    if name in VITS:
+        return lively_model(model=VITS[name])
     changes = VARIANTS[name]
     backbone = {**SMALL_CONFIG["model"]["backbone"], **changes.get("backbone", {})}
     model = lively_model(model={**changes, "backbone": backbone})
@@ -70,7 +78,7 @@ BOXES = [
 ]
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", [*VARIANTS, *VITS])
 def test_onnx_gives_the_same_scores_at_any_size(tmp_path, name):
     model = variant(name)
     report = export.export_onnx(model, tmp_path / "a.onnx")
@@ -129,12 +137,15 @@ def test_the_free_sides_are_named_and_the_clip_is_described(tmp_path):
         "clip": json.loads(json.dumps(asdict(model.clip_settings))),
         "alpha": 4,
         "aligned": True,
+        "box_rule": "pyslowfast",
+        "score": "action",
     }
 
 
 @pytest.mark.slow
-def test_the_backbone_by_torch_export(tmp_path):
-    model = variant("non-local")
+@pytest.mark.parametrize("name", ["non-local", *VITS])
+def test_the_backbone_by_torch_export(tmp_path, name):
+    model = variant(name)
     report = export.export_backbone(model, tmp_path / "a.pt2")
     assert report.largest_difference <= 1e-6
     restored = torch.export.load(tmp_path / "a.pt2").module()

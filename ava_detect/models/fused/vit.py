@@ -28,7 +28,7 @@ class FusedViT:
     """A ``VisionTransformer`` backbone in its fused form: clip -> one feature map."""
 
     def __init__(self, backbone: VisionTransformer, dtype: torch.dtype = torch.float32) -> None:
-        """Copy the weights that ``backbone`` has now.
+        """Take the weights of ``backbone``: in float32 they are shared with it, in bfloat16 rounded copies.
 
         Args:
             backbone: The plain network, in evaluation mode.
@@ -53,12 +53,13 @@ class FusedViT:
         Returns:
             One map ``[B, D, t, h, w]``, float32, as ``VisionTransformer.forward`` returns it.
         """
-        clip = self._backbone.whole_patches(clip).to(self._dtype)
+        clip = self._backbone.padded(clip).to(self._dtype)
         tubelet, side = self._backbone.tubelet, self._backbone.patch
         clips, num_frames, height, width = (len(clip), *clip.shape[2:])
         size = (num_frames // tubelet, height // side, width // side)  # t, h, w
         # Every patch as a row of numbers: a convolution whose kernel is its stride is a product with these.
-        cut = clip.view(clips, 3, size[0], tubelet, size[1], side, size[2], side)
+        whole = clip[..., : size[1] * side, : size[2] * side]
+        cut = whole.reshape(clips, 3, size[0], tubelet, size[1], side, size[2], side)
         patches = cut.permute(0, 2, 4, 6, 1, 3, 5, 7).reshape(clips, size[0] * size[1] * size[2], -1)  # [B, N, P]
         tokens = functional.linear(patches, self._patch_weight, self._patch_bias).float()  # [B, N, D]
         tokens += self._positions_of(size[1], size[2])
@@ -100,11 +101,11 @@ class _FusedBlock:
 
 
 class _Norm:
-    """A layer norm in float32, with the weights that it had when it was prepared."""
+    """A layer norm in float32."""
 
     def __init__(self, norm: nn.LayerNorm) -> None:
         self._shape, self._eps = norm.normalized_shape, norm.eps
-        self._weight, self._bias = norm.weight.detach().clone(), norm.bias.detach().clone()
+        self._weight, self._bias = norm.weight.detach(), norm.bias.detach()
 
     def __call__(self, tokens: Tensor) -> Tensor:
         """``[B, N, D]`` -> ``[B, N, D]``."""
