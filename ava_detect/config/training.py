@@ -187,9 +187,4 @@ class TrainConfig(Section):
             )
         if self.cosine_end > self.learning_rate:
             raise ValueError(f"cosine_end {self.cosine_end:g} is above the learning_rate {self.learning_rate:g}")
-        if self.cosine_after_warmup and self.warmup_epochs >= self.epochs:
-            raise ValueError(
-                f"cosine_after_warmup needs epochs after the warm-up: warmup_epochs is {self.warmup_epochs:g}, epochs "
-                f"{self.epochs}"
-            )
         return self

@@ -32,7 +32,8 @@ def learning_rate(settings: TrainConfig, epoch: float) -> float:
 def _rate_without_warmup(settings: TrainConfig, epoch: float) -> float:
     if settings.schedule == "cosine":
         start = settings.warmup_epochs if settings.cosine_after_warmup else 0.0
-        part = min(1.0, (epoch - start) / (settings.epochs - start))  # of half a period
+        # Share of the half period that is over; a training may end before its warm-up does.
+        part = min(1.0, (epoch - start) / (settings.epochs - start)) if epoch > start else 0.0
         height = (math.cos(math.pi * part) + 1) / 2  # 1 at its start, 0 at its end
         return settings.cosine_end + (settings.learning_rate - settings.cosine_end) * height
     return settings.learning_rate * settings.step_factor ** bisect_right(settings.step_epochs, epoch)

@@ -86,6 +86,12 @@ def test_without_a_warm_up_it_starts_in_full():
     assert learning_rate(TrainConfig(warmup_epochs=0), 0) == 0.1
 
 
+def test_a_training_may_end_before_its_warm_up():
+    short = VIT.model_copy(update={"epochs": 2})
+    assert [learning_rate(short, epoch) for epoch in (0, 2)] == [learning_rate(VIT, epoch) for epoch in (0, 2)]
+    assert learning_rate(VIT.model_copy(update={"epochs": 5}), 5) == VIT.learning_rate
+
+
 def test_steps_multiply_by_the_factor():
     settings = TrainConfig(warmup_epochs=0, step_epochs=(1, 3), step_factor=0.5, learning_rate=0.8)
     assert [learning_rate(settings, epoch) for epoch in range(5)] == pytest.approx([0.8, 0.4, 0.4, 0.2, 0.2])
