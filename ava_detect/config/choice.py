@@ -127,9 +127,9 @@ def _of_file(weights: str, overrides: Sequence[str]) -> NetworkChoice:
 
 def _is_whole(inside: object) -> bool:
     """Whether the config in a file describes its network; a converted file has only the known part of one."""
-    for key in ("model", "backbone", "depths"):
+    for key in ("model", "backbone"):
         inside = inside.get(key) if isinstance(inside, dict) else None
-    return inside is not None
+    return isinstance(inside, dict) and any(inside.get(key) is not None for key in ("depths", "depth"))
 
 
 def _default(

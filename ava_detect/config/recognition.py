@@ -12,10 +12,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ava_detect.config.backbone import BackboneConfig
 from ava_detect.config.build import tensor_shapes
 from ava_detect.config.loading import config_names, from_values, load_config
 from ava_detect.config.schema import Config
 from ava_detect.config.slowfast import SlowFastConfig
+from ava_detect.config.vit import ViTConfig
 from ava_detect.errors import ConfigError, WeightsError, counted, shown
 from ava_detect.models.weights.checkpoint_settings import (
     CHECKED_SETTINGS,
@@ -26,6 +28,7 @@ from ava_detect.models.weights.checkpoint_settings import (
 )
 from ava_detect.models.weights.key_map import FAMILIES
 from ava_detect.models.weights.loading import family_of, our_names, same_shape
+from ava_detect.models.weights.mismatch import TransformerShape, describe_start
 from ava_detect.models.weights.reading import read_weights_file
 from ava_detect.models.weights.renaming import COUNTER
 from ava_detect.models.zoo_table import configs_of_file_name
@@ -115,11 +118,8 @@ class _Network:
 
     def is_of(self, config: Config, *, but_head: bool = False) -> bool:
         """Whether the tensors are those of a config's network; ``but_head``: apart from the last layer's."""
-        backbone = config.model.backbone
         # These rule out most configs before their networks are laid out.
-        if self.unknown or not isinstance(backbone, SlowFastConfig):
-            return False
-        if self.depths != dict.fromkeys(backbone.pathways, backbone.depths):
+        if self.unknown or not self._has_size_of(config.model.backbone):
             return False
         if not but_head and self.num_classes != config.model.head.num_classes + config.model.head.background_class:
             return False
@@ -129,6 +129,13 @@ class _Network:
             for name in {*self.shapes, *wanted}
             if not (but_head and name.startswith(_HEAD))
         )
+
+    def _has_size_of(self, backbone: BackboneConfig) -> bool:
+        """Whether the numbers of blocks are those of a backbone, and the width of a vision transformer."""
+        if isinstance(backbone, ViTConfig):
+            return self.transformer == TransformerShape(backbone.width, backbone.depth, backbone.tubelet)
+        assert isinstance(backbone, SlowFastConfig), "each kind of backbone is recognised here"
+        return self.depths == dict.fromkeys(backbone.pathways, backbone.depths)
 
     def of_task(self, configs: Mapping[str, Config]) -> Mapping[str, Config]:
         """Those of the file's task; all where it knows none, or where none has it: converting may guess a task."""
@@ -159,6 +166,11 @@ class _Network:
         }
 
     @property
+    def transformer(self) -> TransformerShape | None:
+        """Size of a plain vision transformer; None for another network."""
+        return TransformerShape.of(self.shapes)
+
+    @property
     def num_classes(self) -> int | None:
         """Rows of the last layer."""
         shape = self.shapes.get(_HEAD_WEIGHT)
@@ -166,6 +178,8 @@ class _Network:
 
     def __str__(self) -> str:
         parts = [f"{FAMILIES[self.family].family} layout"]
+        if self.transformer is not None:
+            parts.append(f"a plain vision transformer, {self.transformer}")
         for pathway, depths in self.depths.items():
             stem = self.shapes.get(f"backbone.stem.{pathway}.conv.weight", ())
             width = f", {stem[0]} channels in the stem" if stem else ""
@@ -267,6 +281,8 @@ def _describe_several(called: str, candidates: Sequence[_Candidate]) -> str:
 
 def _describe_unknown(called: str, network: _Network, configs: Mapping[str, Config]) -> str:
     text = f"{called} has the network of no config that ships ({network})"
+    if network.transformer and (start := describe_start(network.unknown, network.num_classes or 0)):
+        return f"{text}; {'; '.join(start)}"
     alike = network.of_task({name: c for name, c in configs.items() if network.is_of(c, but_head=True)})
     near = [name for name, config in alike.items() if not _differing(config, network.settings)] or list(alike)
     if near and network.num_classes is not None:

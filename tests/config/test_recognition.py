@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from weights_files import hollow_file, pyslowfast_cfg, renamed
 
 from ava_detect.config import config_names, load_config, recognition
 from ava_detect.config.build import build_model, build_with_weights, tensor_shapes
 from ava_detect.config.choice import choose_network
 from ava_detect.errors import ConfigError, WeightsError
-from ava_detect.models.weights import convert, load_weights
+from ava_detect.models.weights import convert, load_weights, save_weights
 from ava_detect.models.zoo import SHIPPED
 from ava_detect.models.zoo_table import ZOO
 
@@ -64,13 +65,17 @@ def test_pyslowfast_settings_tell_configs_of_one_network_apart(hollow, name):
     assert "and the settings inside are its own (" in found.note
 
 
+def family_of_config(name: str) -> str:
+    if name.startswith("mmaction2"):
+        return "mmaction2"
+    if load_config(name).model.backbone.kind == "vit":
+        return "videomae"
+    return "pyslowfast" if "_nl_" in name else "pytorchvideo"
+
+
 def test_every_config_is_found_or_among_the_candidates(hollow):
     for name in config_names():
-        if load_config(name).model.backbone.kind == "vit":
-            continue  # until their layouts are known
-        family = "mmaction2" if name.startswith("mmaction2") else "pytorchvideo"
-        family = "pyslowfast" if "_nl_" in name else family
-        path = hollow(name, family)
+        path = hollow(name, family_of_config(name))
         try:
             assert choose_network(path).config == load_config(name)
         except WeightsError as error:
@@ -148,6 +153,44 @@ def test_a_network_of_no_config_is_described(tmp_path):
     torch.save({"model_state": state}, tmp_path / "more.pyth")
     with pytest.raises(WeightsError, match=r"1 tensor that the layout does not know \(s5\.memory\.weight"):
         choose_network(tmp_path / "more.pyth")
+
+
+TRANSFORMERS = [name for name in config_names() if load_config(name).model.backbone.kind == "vit"]
+
+
+@pytest.mark.parametrize("name", TRANSFORMERS)
+def test_transformers_are_told_apart_by_their_tensors(hollow, name):
+    found = choose_network(hollow(name, family_of_config(name)))
+    assert found.config == load_config(name)
+    assert found.note.startswith(f"config {name}: ") and found.note.endswith(", as of no other config")
+
+
+def test_a_transformers_classifier_is_named_and_not_taken_for_a_detector(hollow):
+    with pytest.raises(WeightsError) as caught:
+        choose_network(hollow("umt_vit_b", "videomae", num_classes=710))
+    assert "a plain vision transformer, ViT-B (width 768, 12 blocks, tubelet 1); 710 classes" in str(caught.value)
+    assert "it is a classifier of Kinetics-710, its head has 710 rows: it can only start" in str(caught.value)
+
+
+def test_a_transformer_of_other_classes_or_size_is_described(hollow, tmp_path):
+    with pytest.raises(WeightsError, match=r"is that of umt_vit_b: give `config=umt_vit_b` with `overrides=model"):
+        choose_network(hollow("umt_vit_b", "videomae", num_classes=5))
+    config = load_config("umt_vit_b", ["model.backbone.depth=3"])
+    (tmp_path / "three.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    with pytest.raises(WeightsError, match=r"ViT of width 768, 3 blocks, tubelet 1; 80 classes\); give `config=FILE`"):
+        choose_network(hollow(tmp_path / "three.yaml", "videomae"))
+
+
+def test_a_saved_transformer_brings_its_config(tmp_path):
+    config = load_config(
+        "demo",
+        [
+            "model.backbone={kind: vit, width: 24, depth: 2, heads: 3, tubelet: 1, grid: [2, 2, 2]}",
+            "clip.num_frames=2",
+        ],
+    )
+    path = save_weights(build_model(config), tmp_path / "ours", config=config.model_dump(mode="json"))
+    assert choose_network(path).config == config
 
 
 @functools.cache

@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-from ava_detect.models.weights.key_map import FAMILIES
-
 _CASES = Path(__file__).resolve().parents[3] / "shared" / "cases"
 # Networks above this many parameters take more than ten seconds on the slowest machines that run the tests.
 _SLOW_PARAMETERS = 10_000_000
@@ -51,6 +49,4 @@ def case_parameters() -> list[Any]:
 
 def _marks(name: str) -> list[pytest.MarkDecorator]:
     meta = meta_of(name)
-    if meta["model"].get("arch") == "vit" and "videomae" not in FAMILIES:
-        return [pytest.mark.skip("the names of plain ViTs are not mapped yet")]
     return [pytest.mark.slow] if meta["params"] > _SLOW_PARAMETERS else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import pickle
 import struct
 from dataclasses import replace
@@ -53,6 +54,10 @@ def write_family(model: nn.Module, family: str, path: Path) -> Path:
         torch.save({"meta": {"epoch": 10}, "state_dict": state}, path)
     elif family == "pyslowfast":
         torch.save({"epoch": 1, "model_state": state, "optimizer_state": {"state": {0: {}}}, "cfg": CFG}, path)
+    elif family == "videomae":
+        torch.save(
+            {"model": state, "epoch": 1, "scaler": {"scale": 65536.0}, "args": argparse.Namespace(lr=1e-3)}, path
+        )
     else:
         torch.save({"model_state": state}, path)
     return path

@@ -21,8 +21,9 @@ from ava_detect.models.weights.checkpoint_settings import (
     pyslowfast_of_settings,
     settings_of_model,
 )
-from ava_detect.models.weights.key_map import FAMILIES, map_for_writing
+from ava_detect.models.weights.key_map import FAMILIES, OUR_POSITIONS, map_for_writing
 from ava_detect.models.weights.loading import family_of, our_names
+from ava_detect.models.weights.positions import computed_positions, is_sine_table
 from ava_detect.models.weights.reading import WeightsFile, read_weights_file
 from ava_detect.models.weights.renaming import COUNTER, last_blocks
 from ava_detect.storage.local_files import atomic_path
@@ -43,7 +44,8 @@ class ConversionReport:
         source_family: Family of the source.
         target_family: Family of the target.
         converted: Number of tensors that were written, with unchanged bits unless ``rounded``.
-        added: Batch-norm counters of value 0 that the target's family needs and the source's does not have.
+        added: Tensors that the target's family needs and the source's does not have: batch-norm counters of value 0,
+            the computed table of positions of a vision transformer.
         dropped: Entries of the source that do not exist in the target's family.
         notes: Other remarks, one sentence each.
         rounded: Whether numbers were rounded to float16.
@@ -158,7 +160,8 @@ def _our_state(file: WeightsFile, family: str) -> dict[str, Tensor]:
             f"{file.path} holds {len(unknown)} tensors that {FAMILIES[family].family}'s layout does not know "
             f"({examples}), so it cannot be converted"
         )
-    return {ours: _with_all_dimensions(ours, file.tensors[name]) for name, ours in names.items() if ours is not None}
+    state = {ours: file.tensors[name] for name, ours in names.items() if ours is not None}
+    return {ours: _with_all_dimensions(ours, one) for ours, one in state.items()} if family == "caffe2" else state
 
 
 def _with_all_dimensions(ours: str, tensor: Tensor) -> Tensor:
@@ -190,18 +193,20 @@ def _rename(
 ) -> tuple[dict[str, Tensor], list[str], list[str]]:
     """The tensors by the names of ``to``, the names that were added, and the entries that were left out."""
     norms = [name.removesuffix("running_var") for name in state if name.endswith("running_var")]
-    counters = {norm + COUNTER: torch.zeros((), dtype=torch.int64) for norm in norms if norm + COUNTER not in state}
+    new = {norm + COUNTER: torch.zeros((), dtype=torch.int64) for norm in norms if norm + COUNTER not in state}
+    if to == "mmaction2":
+        new |= computed_positions(state, file.config)
     key_map = map_for_writing(to, state.keys(), detection=detection)
     last = last_blocks(state)
     renamed: dict[str, Tensor] = {}
     added: list[str] = []
     dropped: list[str] = []
-    for ours, tensor in {**state, **counters}.items():
+    for ours, tensor in {**state, **new}.items():
         theirs = key_map.to_theirs(ours, last)
         if theirs is not None:
             renamed[theirs] = tensor
-            added += [theirs] if ours in counters else []
-        elif not ours.endswith(COUNTER):
+            added += [theirs] if ours in new else []
+        elif not ours.endswith(COUNTER) and not _is_computed(file, ours, tensor, to):
             raise WeightsError(f"{file.path}: {key_map.family}'s layout has no tensor {ours}; nothing was written")
         elif ours in state:
             dropped.append(ours)
@@ -214,6 +219,19 @@ def _rename(
             f"{key_map.family}'s has one, so it would load this file only partly; nothing was written"
         )
     return renamed, added, dropped
+
+
+def _is_computed(file: WeightsFile, ours: str, tensor: Tensor, to: str) -> bool:
+    """Whether a tensor can be left out of VideoMAE's layout, which computes the table of positions."""
+    if ours != OUR_POSITIONS or to != "videomae":
+        return False
+    if not is_sine_table(tensor):
+        raise WeightsError(
+            f"{file.path}: its table of positions ({ours}) is not that of sines and cosines, which networks of the "
+            f"{FAMILIES[to].family} layout compute, and that layout has no place for another; convert it to mmaction2 "
+            "or ava_detect; nothing was written"
+        )
+    return True
 
 
 def _half(file: WeightsFile, name: str, tensor: Tensor) -> Tensor:
@@ -243,6 +261,8 @@ def _write(target: Path, tensors: dict[str, Tensor], to: str, file: WeightsFile,
             torch.save({"model_state": _owned(tensors), "cfg": cfg_text}, stream)
         elif to == "pytorchvideo":
             torch.save({"model_state": _owned(tensors)}, stream)
+        elif to == "videomae":
+            torch.save({"model": _owned(tensors)}, stream)
         else:
             torch.save({"state_dict": _owned(tensors), "meta": {}}, stream)
 

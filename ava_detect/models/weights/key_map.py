@@ -1,7 +1,9 @@
 """The two-way key map of every family of checkpoints, and the recognition of a file's family by its names.
 
 Our names: ``backbone.stem.{slow,fast}``, ``backbone.lateral{1..4}``, ``backbone.res{2..5}.{slow,fast}.block{i}`` with
-``{a,b,c,shortcut}.{conv,bn}`` inside, ``.nonlocal{i}.{theta,phi,g,out,bn}``, ``head.{hidden,projection}``.
+``{a,b,c,shortcut}.{conv,bn}`` inside, ``.nonlocal{i}.{theta,phi,g,out,bn}``, ``head.{hidden,projection}``. Of a
+vision transformer: ``backbone.{patch_embed,norm}``, ``backbone.blocks.{i}.{norm1,attn,norm2,mlp}``, where the table of
+positions is stored ``backbone.positions``.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from ava_detect.models.weights.renaming import KeyMap, last_blocks
 
 _OUR_BLOCK = "backbone.res{stage}.{pathway}.block{block}"
 _OUR_NONLOCAL = "backbone.res{stage}.{pathway}.nonlocal{block}"
+_OUR_TRANSFORMER = "backbone.blocks.{block}"
+OUR_POSITIONS = "backbone.positions"
 
 # Names as in PySlowFast 287ec007, slowfast/models/{video_model_builder,stem_helper,resnet_helper,head_helper}.py.
 _BLOCK = "s{stage}.pathway{pathway}_res{block}"
@@ -144,6 +148,16 @@ def _mmaction2(*, detection: bool, slow_only: bool, mlp: bool) -> KeyMap:
             (attention + "{pooled}.conv.{leaf}", our_attention + "{pooled}.{leaf}"),
         )
 
+    # ``mmaction/models/backbones/vit_mae.py``
+    transformer = (
+        ("backbone.patch_embed.projection.{leaf}", "backbone.patch_embed.{leaf}"),
+        ("backbone.pos_embed", OUR_POSITIONS),
+        ("backbone.blocks.{block}.mlp.layers.0.0.{leaf}", _OUR_TRANSFORMER + ".mlp.fc1.{leaf}"),
+        ("backbone.blocks.{block}.mlp.layers.1.{leaf}", _OUR_TRANSFORMER + ".mlp.fc2.{leaf}"),
+        ("backbone.blocks.{block}.{sublayer}.{leaf}", _OUR_TRANSFORMER + ".{sublayer}.{leaf}"),
+        ("backbone.blocks.{block}.attn.{bias}", _OUR_TRANSFORMER + ".attn.{bias}"),
+        ("backbone.norm.{leaf}", "backbone.norm.{leaf}"),
+    )
     heads = {
         (of_detector, hidden): (
             ("roi_head.bbox_head" if of_detector else "cls_head") + f".fc_cls.{'2.' if hidden else ''}{{leaf}}",
@@ -155,7 +169,7 @@ def _mmaction2(*, detection: bool, slow_only: bool, mlp: bool) -> KeyMap:
     hidden_layer = ("roi_head.bbox_head.fc_cls.0.{leaf}", "head.hidden.{leaf}")
     return KeyMap(
         family="mmaction2",
-        rules=(*rules(slow_only), heads[detection, mlp], hidden_layer),
+        rules=(*rules(slow_only), *transformer, heads[detection, mlp], hidden_layer),
         aliases=(*rules(not slow_only), *heads.values()),
         vocabulary={
             "pathway": {"slow": "slow", "fast": "fast"},
@@ -167,6 +181,43 @@ def _mmaction2(*, detection: bool, slow_only: bool, mlp: bool) -> KeyMap:
 
 
 MMACTION2 = _mmaction2(detection=True, slow_only=False, mlp=False)
+
+
+def _videomae() -> KeyMap:
+    """The key map with names as in VideoMAE-Action-Detection 15615db and unmasked_teacher 4fb4049 (UMT).
+
+    Networks to start a training from have ``encoder.`` (of pretraining) or ``backbone.`` before the names, which both
+    repositories strip (``run_class_finetuning.py``); a learned table of positions is ``pos_embed``.
+    """
+
+    def rules(prefix: str) -> tuple[tuple[str, str], ...]:
+        return (
+            (prefix + "patch_embed.proj.{leaf}", "backbone.patch_embed.{leaf}"),
+            (prefix + "blocks.{block}.{sublayer}.{leaf}", _OUR_TRANSFORMER + ".{sublayer}.{leaf}"),
+            (prefix + "blocks.{block}.attn.{bias}", _OUR_TRANSFORMER + ".attn.{bias}"),
+            (prefix + "norm.{leaf}", "backbone.norm.{leaf}"),
+        )
+
+    return KeyMap(
+        family="VideoMAE/UMT",
+        rules=(*rules(""), ("head.{leaf}", "head.projection.{leaf}")),
+        aliases=tuple(
+            rule
+            for prefix in ("", "encoder.", "backbone.")
+            for rule in (*rules(prefix), (prefix + "pos_embed", OUR_POSITIONS))
+        ),
+        vocabulary={},
+    )
+
+
+VIDEOMAE = _videomae()
+
+
+_OUR_NAMES = re.compile(
+    r"(backbone\.(stem|lateral\d|res\d)|head|roi_pool)\..+|backbone\.positions"
+    r"|backbone\.(patch_embed|norm|blocks\.\d+\.(norm[12]|attn\.(qkv|proj)|mlp\.fc[12]))\.(weight|bias)"
+    r"|backbone\.blocks\.\d+\.attn\.[qv]_bias"
+)
 
 
 @dataclass(frozen=True)
@@ -188,7 +239,7 @@ class OwnNames:
         Returns:
             The name itself where it has the form of our names, otherwise None.
         """
-        return key if re.fullmatch(r"(backbone\.(stem|lateral\d|res\d)|head|roi_pool)\..+", key) else None
+        return key if _OUR_NAMES.fullmatch(key) else None
 
     def to_theirs(self, key: str, last_blocks: Mapping[str, str] | None = None) -> str | None:
         """Return the name itself.
@@ -210,6 +261,7 @@ FAMILIES: Mapping[str, KeyMap | OwnNames] = {
     "caffe2": CAFFE2,
     "pytorchvideo": PYTORCHVIDEO,
     "mmaction2": MMACTION2,
+    "videomae": VIDEOMAE,
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,9 +12,11 @@ from torch import Tensor, nn
 from ava_detect.errors import WeightsError, shown, suggestion
 from ava_detect.models.weights.checkpoint_settings import BACKBONE_SETTINGS, CHECKED_SETTINGS, settings_of_model
 from ava_detect.models.weights.key_map import FAMILIES, map_for_writing, recognise, translate
+from ava_detect.models.weights.mismatch import describe_misfit
 from ava_detect.models.weights.reading import WeightsFile, impossible_numbers, read_weights_file
 from ava_detect.models.weights.renaming import COUNTER, last_blocks
 from ava_detect.models.weights.report import Shape, WeightsReport
+from ava_detect.models.weights.starts import is_dropped, left_fresh, start_notes
 from ava_detect.models.zoo import resolve
 
 _HEAD = "head."
@@ -82,10 +84,11 @@ def initialise_from_classifier(
     inflate: bool = False,
     override_settings: bool = False,
 ) -> WeightsReport:
-    """Fill all of ``model`` except its head from a clip classifier (Kinetics).
+    """Fill all of ``model`` except its head from a clip classifier (Kinetics), or a vision transformer's pretraining.
 
     The head keeps its values. Everything else must fit, as in ``load_weights``; only the settings of the clip's length
-    and size may differ.
+    and size may differ. Of a vision transformer's file, decoder, tokens and the classifier's norm are left out
+    (``starts.py``).
 
     Args:
         model: An ``ActionDetector`` or ``ActionClassifier``; unchanged where an error is raised.
@@ -95,7 +98,8 @@ def initialise_from_classifier(
         override_settings: Whether to continue where the settings in the file contradict the model's.
 
     Returns:
-        The report; its ``fresh`` lists the head's tensors.
+        The report; its ``fresh`` lists the tensors of the model that keep their values, its ``ignored`` those of the
+        file that were left out.
 
     Raises:
         WeightsError: As in ``load_weights`` with ``strict``.
@@ -184,24 +188,34 @@ class _Task:
     ) -> WeightsReport:
         """Compare the settings named in ``compared``, match the tensors, and fill the model."""
         family = family_of(file, family)
-        notes = [*file.notes, *self._compare_settings(file, compared, override=override_settings)]
         wanted = self.model.state_dict()
+        misfit = self._misfit(file, family, wanted)
+        notes = [*file.notes, *self._compare_settings(file, compared, misfit, override=override_settings)]
         fitting, report = self._match(file, wanted, family, notes)
         if strict and not report.complete:
             raise WeightsError(
                 f"{self.path} does not fit this model ({len(report.loaded)} of {report.num_expected} tensors match): "
-                f"{report.problems()}. Choose the config these weights were trained with; nothing was loaded"
+                f"{misfit}{report.problems()}. Choose the config these weights were trained with; nothing was loaded"
             )
         self.model.load_state_dict({**wanted, **fitting})
         return report
 
-    def _compare_settings(self, file: WeightsFile, names: Sequence[str], *, override: bool) -> list[str]:
+    def _misfit(self, file: WeightsFile, family: str, wanted: Mapping[str, Tensor]) -> str:
+        """What the file is instead of the model's, with a semicolon; empty where it fits or its tensors do not tell."""
+        names = our_names(file, family)
+        shapes = {ours: tuple(file.tensors[name].shape) for name, ours in names.items() if ours is not None}
+        unknown = [name for name, ours in names.items() if ours is None]
+        wanted_shapes = {name: tuple(tensor.shape) for name, tensor in wanted.items()}
+        text = describe_misfit(shapes, unknown, wanted_shapes, is_start=self.skip_head)
+        return f"{text}; " if text else ""
+
+    def _compare_settings(self, file: WeightsFile, names: Sequence[str], misfit: str, *, override: bool) -> list[str]:
         """Notes on overridden settings; ``WeightsError`` for contradictions without ``override``."""
         contradictions = file.settings.contradictions(settings_of_model(self.model), names)
         if contradictions and not override:
             raise WeightsError(
-                f"{self.path} was made with other settings than this model has: {', '.join(contradictions)}; choose "
-                "the config these weights were trained with, or override the settings of the file on purpose"
+                f"{self.path} was made with other settings than this model has: {misfit}{', '.join(contradictions)}; "
+                "choose the config these weights were trained with, or override the settings of the file on purpose"
             )
         return [_overridden(one) for one in contradictions]
 
@@ -210,15 +224,17 @@ class _Task:
     ) -> tuple[dict[str, Tensor], WeightsReport]:
         """The tensors that fit, by our names and in the model's shapes, and the report of all of them."""
         fresh = [name for name in wanted if self.skip_head and name.startswith(_HEAD)]
+        dropped: dict[str, Tensor] = {}
         fitting: dict[str, Tensor] = {}
         loaded: list[str] = []
         unexpected: list[str] = []
         ignored = list(file.ignored)
         mismatched: list[tuple[str, Shape, Shape]] = []
         seen: set[str] = set()
-        for name, ours in our_names(file, family).items():
-            if ours is not None and self.skip_head and ours.startswith(_HEAD):
-                ignored.append(name)
+        names = our_names(file, family)
+        for name, ours in names.items():
+            if self.skip_head and ((ours or "").startswith(_HEAD) or is_dropped(name, ours, wanted)):
+                dropped[name] = file.tensors[name]
             elif ours is None or ours not in wanted:
                 unexpected.append(name)
             else:
@@ -230,6 +246,10 @@ class _Task:
                     self._check_values(name, tensor, wanted[ours])
                     fitting[ours] = tensor
                     loaded.append(name)
+        if self.skip_head:
+            fresh += left_fresh(names, seen, wanted)
+            notes += start_notes(dropped)
+        ignored += dropped
         missing = self._missing(seen.union(fresh), wanted, family, notes)
         notes += _conversions(fitting, wanted)
         lists = (loaded, missing, unexpected, mismatched, ignored, fresh, notes)

@@ -22,6 +22,8 @@ _PATTERNS = {
     "affine": r"(?:theta|phi|g|out)",
     "pooled": r"(?:phi|g)",
     "layer": r"(?:conv|bn)",
+    "sublayer": r"(?:norm1|norm2|attn\.qkv|attn\.proj|mlp\.fc1|mlp\.fc2)",
+    "bias": r"(?:q_bias|v_bias)",
 }
 _OUR_BLOCK = re.compile(r"backbone\.res(\d)\.\w+\.block(\d+)\..*")
 

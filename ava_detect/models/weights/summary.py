@@ -106,7 +106,7 @@ def inspect_file(path: str | Path) -> FileSummary:
         num_tensors=len(file.tensors),
         num_parameters=sum(tensor.numel() for tensor in trained),
         dtypes=dict(Counter(str(tensor.dtype).removeprefix("torch.") for tensor in file.tensors.values())),
-        head_rows=heads[0].shape[0] if heads else None,
+        head_rows=heads[0].shape[0] if heads and heads[0].dim() else None,
         settings=file.settings,
         unknown=tuple(name for name, ours in names.items() if ours is None),
         ignored=file.ignored,

@@ -28,7 +28,8 @@ def case_names(parity_case, case: str) -> tuple[list[str], bool]:
 def test_every_name_of_a_reference_case_goes_to_ours_and_back(parity_case, case):
     names, detection = case_names(parity_case, case)
     family = recognise(names)
-    assert FAMILIES[family].family == meta_of(case)["family"]
+    peer = meta_of(case)["family"]
+    assert FAMILIES[family].family == ("VideoMAE/UMT" if peer in ("UMT", "VideoMAE-AD") else peer)
     ours = translate(FAMILIES[family], names)
     assert None not in ours.values()
     assert recognise([name for name in ours.values() if name]) == "ava_detect"

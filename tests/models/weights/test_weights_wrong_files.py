@@ -15,7 +15,7 @@ from networks import lively_model, save_pyslowfast
 from weights_files import A_KEY, renamed, same_state, write_caffe2, write_family
 
 from ava_detect.errors import WeightsError
-from ava_detect.models.weights import load_weights, save_weights
+from ava_detect.models.weights import inspect_file, load_weights, save_weights
 
 
 class RunsCode:
@@ -258,3 +258,11 @@ def test_a_harmless_file_loads_and_says_what_was_odd(source, tmp_path, way):
         )
     else:
         assert same_state(model, source)
+
+
+def test_a_last_layer_without_rows_is_another_shape(source, tmp_path):
+    state = {**renamed(source, "pyslowfast"), "head.projection.weight": torch.tensor(1.0)}
+    torch.save({"model_state": state}, tmp_path / "w.pyth")
+    assert inspect_file(tmp_path / "w.pyth").head_rows is None
+    with pytest.raises(WeightsError, match=r"of another shape: head\.projection\.weight \(file \[\]"):
+        load_weights(lively_model(), tmp_path / "w.pyth")
