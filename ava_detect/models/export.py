@@ -212,7 +212,7 @@ def _write_onnx(scorer: _Scorer, path: Path) -> None:
 def _description(model: ActionDetector) -> dict[str, object]:
     """The settings that a caller needs to prepare the clip, for the file's metadata."""
     known = settings_of_model(model).known()
-    rules = {name: known[name] for name in ("alpha", "aligned") if name in known}
+    rules: dict[str, object] = {name: known[name] for name in ("alpha", "aligned") if name in known}
     return {
         "clip": asdict(model.clip_settings),
         **rules,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from ava_detect.errors import WeightsError, shown
 from ava_detect.models.weights.checkpoint_settings import CheckpointSettings
 from ava_detect.models.weights.key_map import FAMILIES, recognise
 from ava_detect.models.weights.loading import our_names
+from ava_detect.models.weights.mismatch import TransformerShape, describe_start
 from ava_detect.models.weights.reading import WeightsFile, impossible_numbers, read_weights_file
 from ava_detect.storage.file_hashes import sha256_of
 
@@ -97,6 +99,8 @@ def inspect_file(path: str | Path) -> FileSummary:
     family = recognise(file.tensors.keys())
     names = our_names(file, family) if family else dict.fromkeys(file.tensors)
     heads = [file.tensors[name] for name, ours in names.items() if ours == "head.projection.weight"]
+    head_rows = heads[0].shape[0] if heads and heads[0].dim() else None
+    unknown = tuple(name for name, ours in names.items() if ours is None)
     trained = [t for name, t in file.tensors.items() if not _is_statistic(names[name] or name)]
     return FileSummary(
         path=str(path),
@@ -106,14 +110,22 @@ def inspect_file(path: str | Path) -> FileSummary:
         num_tensors=len(file.tensors),
         num_parameters=sum(tensor.numel() for tensor in trained),
         dtypes=dict(Counter(str(tensor.dtype).removeprefix("torch.") for tensor in file.tensors.values())),
-        head_rows=heads[0].shape[0] if heads and heads[0].dim() else None,
+        head_rows=head_rows,
         settings=file.settings,
-        unknown=tuple(name for name, ours in names.items() if ours is None),
+        unknown=unknown,
         ignored=file.ignored,
-        notes=tuple(file.notes),
+        notes=(*file.notes, *_describe_transformer(file, names, unknown, head_rows or 0)),
         config=None if file.config is None else dict(file.config),
         checked=_checked(file),
     )
+
+
+def _describe_transformer(
+    file: WeightsFile, names: Mapping[str, str | None], unknown: Sequence[str], head_rows: int
+) -> list[str]:
+    """The size of a plain vision transformer, and what its file is if no detector's; nothing for other networks."""
+    size = TransformerShape.of({ours: tuple(file.tensors[name].shape) for name, ours in names.items() if ours})
+    return [f"a plain vision transformer, {size}", *describe_start(unknown, head_rows)] if size else []
 
 
 def _checked(file: WeightsFile) -> str:

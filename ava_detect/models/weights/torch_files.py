@@ -1,4 +1,4 @@
-"""Torch checkpoints: their tensors, memory-mapped, without creating any other object in them.
+"""Torch checkpoints: their tensors, memory-mapped where possible, without creating any other object in them.
 
 ``torch.load`` is not used: even with ``weights_only=True`` it refuses files that hold objects beside the weights, and
 for torch's older format it allocates the memory that the file declares before it reads anything. Here the pickle
@@ -64,7 +64,8 @@ class TorchFile:
             stored: Name -> tensor in the file.
 
         Returns:
-            Name -> tensor on the CPU; views of the file, which stay valid while it is not changed.
+            Name -> tensor on the CPU: views of the file, which stay valid while it is not changed, and copies where
+            its numbers lie at odd positions, as in the older format.
 
         Raises:
             WeightsError: The file is damaged.

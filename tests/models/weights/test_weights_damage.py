@@ -6,6 +6,7 @@ what cannot be found.
 
 from __future__ import annotations
 
+import argparse
 import random
 import zipfile
 from pathlib import Path
@@ -23,7 +24,7 @@ from ava_detect.models.weights import convert, inspect_file, save_weights
 from ava_detect.storage.file_hashes import sha256_of
 
 
-@pytest.fixture(scope="module", params=["pyslowfast", "caffe2", "ours", "old format"])
+@pytest.fixture(scope="module", params=["pyslowfast", "caffe2", "ours", "old format", "objects", "objects, old format"])
 def whole_file(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("whole") / "weights"
     small = torch.nn.ModuleDict({"head": torch.nn.ModuleDict({"projection": torch.nn.Linear(2, 3)})})
@@ -32,9 +33,10 @@ def whole_file(request, tmp_path_factory):
     elif request.param == "caffe2":
         write_caffe2(path, {"pred_w": np.ones((3, 2), np.float32)})
     else:
-        torch.save(
-            {"model_state": small.state_dict()}, path, _use_new_zipfile_serialization=request.param != "old format"
-        )
+        content = {"model_state": small.state_dict()}
+        if "objects" in request.param:
+            content |= {"args": argparse.Namespace(folder=Path("out"), sizes={1, 2}), "best": np.float64(1)}
+        torch.save(content, path, _use_new_zipfile_serialization="old format" not in request.param)
     return path
 
 

@@ -13,7 +13,14 @@ from weights_files import renamed, same_state, write_family
 from ava_detect.config import load_config
 from ava_detect.errors import WeightsError
 from ava_detect.models.vit import sine_positions
-from ava_detect.models.weights import FAMILIES, convert, initialise_from_classifier, load_weights, save_weights
+from ava_detect.models.weights import (
+    FAMILIES,
+    convert,
+    initialise_from_classifier,
+    inspect_file,
+    load_weights,
+    save_weights,
+)
 from ava_detect.models.weights.checkpoint_settings import settings_of_config, settings_of_model
 from ava_detect.models.weights.mismatch import _CONFIGS
 from ava_detect.training.initialise import initialise
@@ -256,6 +263,14 @@ def test_a_file_that_is_no_detector_is_named(tmp_path, kind):
     with pytest.raises(WeightsError) as error:
         load_weights(transformer(), saved(tmp_path / "w.pth", make(transformer(seed=3))))
     assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_inspect_says_what_a_file_is(tmp_path):
+    text = str(inspect_file(saved(tmp_path / "k.pth", classifier_of(transformer()))))
+    assert "note       a plain vision transformer, ViT of width 24, 2 blocks, tubelet 2" in text
+    assert "it is a classifier of Kinetics-710, its head has 710 rows: it can only start a training" in text
+    text = str(inspect_file(write_family(transformer(), "videomae", tmp_path / "ava.pth")))
+    assert "tubelet 2" in text and "start a training" not in text
 
 
 HEAD = ("head.projection.weight", "head.projection.bias")
