@@ -38,16 +38,18 @@ class Batch:
     """Several samples in joint tensors.
 
     Attributes:
-        frames: uint8 RGB ``[B, T, H, W, 3]``; smaller clips are padded with black at the right and the bottom.
+        frames: uint8 RGB ``[B, T, H, W, 3]``; smaller clips are padded at the right and the bottom.
         labels: float32 ``[M, K]`` for detection, ``[B, K]`` for classification.
         rois: float32 ``[M, 5]``: clip index, then xyxy in pixels of the frames; None for classification.
         keys: (video id, seconds) of each clip.
+        sizes: (height, width) of each clip without the padding; empty where none has any.
     """
 
     frames: Tensor
     labels: Tensor
     rois: Tensor | None
     keys: tuple[tuple[str, float], ...]
+    sizes: tuple[tuple[int, int], ...] = ()
 
     def to(self, device: torch.device | str) -> Batch:
         """Copy the tensors to a device; asynchronously from pinned memory.
@@ -93,25 +95,36 @@ def collate(samples: Sequence[Sample]) -> Batch:
     for padded, sample in zip(frames, samples, strict=True):
         padded[:, : sample.frames.shape[1], : sample.frames.shape[2]] = sample.frames
     keys = tuple((sample.video_id, sample.timestamp_seconds) for sample in samples)
+    sizes = tuple((sample.frames.shape[1], sample.frames.shape[2]) for sample in samples)
     if samples[0].boxes_xyxy is None:
-        return Batch(frames, torch.stack([sample.labels for sample in samples]), None, keys)
+        return Batch(frames, torch.stack([sample.labels for sample in samples]), None, keys, sizes)
     # Put the index of its clip in front of each box: [N, 4] -> [N, 5], then join to [M, 5].
     rois = []
     for index, sample in enumerate(samples):
         assert sample.boxes_xyxy is not None
         rois.append(torch.cat([sample.boxes_xyxy.new_full((len(sample.boxes_xyxy), 1), index), sample.boxes_xyxy], 1))
-    return Batch(frames, torch.cat([sample.labels for sample in samples]), torch.cat(rois), keys)
+    return Batch(frames, torch.cat([sample.labels for sample in samples]), torch.cat(rois), keys, sizes)
 
 
-def network_input(frames: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+def network_input(
+    frames: Tensor, mean: Sequence[float], std: Sequence[float], sizes: Sequence[tuple[int, int]] = ()
+) -> Tensor:
     """Normalise a batch of clips with ``video.transforms.normalize``, on the device of the frames.
+
+    The padding of smaller clips becomes 0 after normalising, the mean colour, as it is at the borders that convolutions
+    and plain ViTs complete; black would be a colour that networks see nowhere else.
 
     Args:
         frames: uint8 RGB ``[B, T, H, W, 3]``.
         mean: Mean of each channel, of values 0 to 1.
         std: Standard deviation of each channel, of values 0 to 1.
+        sizes: (height, width) of each clip without its padding, as in ``Batch``; empty where none has any.
 
     Returns:
         float32 ``[B, 3, T, H, W]`` in ``channels_last_3d`` memory order, which training and validation convolve.
     """
-    return normalize(frames, mean, std).contiguous(memory_format=torch.channels_last_3d)
+    clips = normalize(frames, mean, std).contiguous(memory_format=torch.channels_last_3d)
+    for clip, (height, width) in zip(clips, sizes, strict=False):  # clip [3, T, H, W]
+        clip[:, :, height:] = 0
+        clip[:, :, :, width:] = 0
+    return clips

@@ -122,7 +122,7 @@ class Learner:
     def _logits(self, batch: Batch) -> Tensor:
         """The logits ``[M, K]`` of each person, or of each clip."""
         settings = self.network.clip_settings
-        clip = network_input(batch.frames, settings.mean, settings.std)  # [B, 3, T, H, W]
+        clip = network_input(batch.frames, settings.mean, settings.std, batch.sizes)  # [B, 3, T, H, W]
         if batch.rois is not None:
             detector_logits: Tensor = self._model(clip, batch.rois)  # [M, K]
             return detector_logits

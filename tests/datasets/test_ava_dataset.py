@@ -299,6 +299,17 @@ def test_network_input_is_normalize(world):
     torch.testing.assert_close(network_input(dataset[0].frames[None], mean, std)[0], expected)
 
 
+def test_the_padding_of_a_smaller_clip_is_0_after_normalising(world):
+    large = build_dataset(config_of(world), "val", training=False)[0]
+    small = replace(large, frames=large.frames[:, :-8, :-24])
+    batch = collate([large, small])
+    mean, std = (0.4, 0.45, 0.5), (0.2, 0.225, 0.25)
+    first, second = network_input(batch.frames, mean, std, batch.sizes)  # [3, T, H, W] each
+    torch.testing.assert_close(first, network_input(large.frames[None], mean, std)[0], rtol=0, atol=0)
+    alone = network_input(small.frames[None], mean, std)[0]
+    torch.testing.assert_close(second, torch.nn.functional.pad(alone, (0, 24, 0, 8)), rtol=0, atol=0)
+
+
 def test_wrong_annotations_are_a_format_error(world, tmp_path):
     (tmp_path / "gt.csv").write_text("one,1,0,0\n")
     with pytest.raises(FormatError, match=r"gt\.csv, line 1"):
