@@ -247,7 +247,7 @@ def _adopt(config: Config, settings: CheckpointSettings, names: Sequence[str]) -
     part = config_of_settings(CheckpointSettings(**{name: getattr(settings, name) for name in names}))
     values = config.model_dump(mode="json")
     values["clip"].update(part["clip"])
-    for section in ("backbone", "roi"):
+    for section in ("backbone", "roi", "head"):
         values["model"][section].update(part["model"][section])
     origin = "the settings inside the weights file (give a config by `config`)"
     return from_values(Config, values, origin)

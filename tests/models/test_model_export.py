@@ -142,6 +142,19 @@ def test_the_free_sides_are_named_and_the_clip_is_described(tmp_path):
     }
 
 
+def test_rules_that_the_caller_applies_are_described(tmp_path):
+    model = lively_model(
+        model=SMALL_CONFIG["model"] | {"roi": {"box_rule": "mmaction2"}, "head": {"score": "action_x_person"}},
+        clip=SMALL_CONFIG["clip"] | {"frame_offsets": [-9, -6, -3, -1, 1, 3, 6, 9], "long_side": "round"},
+    )
+    export.export_onnx(model, tmp_path / "a.onnx")
+    session = onnxruntime.InferenceSession(str(tmp_path / "a.onnx"))
+    described = json.loads(session.get_modelmeta().custom_metadata_map["ava_detect"])
+    assert (described["box_rule"], described["score"]) == ("mmaction2", "action_x_person")
+    clip = described["clip"]
+    assert (clip["frame_offsets"], clip["long_side"]) == ([-9, -6, -3, -1, 1, 3, 6, 9], "round")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["non-local", *VITS])
 def test_the_backbone_by_torch_export(tmp_path, name):

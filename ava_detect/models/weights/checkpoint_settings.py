@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import yaml
 from torch import nn
 
 from ava_detect.errors import shown
+from ava_detect.structures import ClipSettings
 
 # The settings that decide the backbone's features. A detector that starts from a classifier needs only these equal:
 # the classifier's clips may differ, and it has no RoIs.
@@ -25,17 +26,25 @@ BACKBONE_SETTINGS = ("alpha", "fusion_kernel", "colour_order", "mean", "std")
 class CheckpointSettings:
     """The known settings of a checkpoint; None where a setting is unknown.
 
+    ``sampling_fps`` and those after it are None, too, where they are what PySlowFast does, as most files cannot say.
+
     Attributes:
         aligned: RoIAlign's half-pixel rule.
         alpha: Fast frames per slow frame.
         fusion_kernel: Length of the lateral convolutions in frames.
         num_frames: Frames of a clip, those of the fast pathway.
-        sampling_rate: Step between the clip's frames.
+        sampling_rate: Step between the clip's frames; unknown where ``frame_offsets`` names them.
         short_side: Short side of the frames at test time in pixels.
         colour_order: ``"RGB"`` or ``"BGR"``.
         mean: Mean per channel, of values in 0..1.
         std: Standard deviation per channel, of values in 0..1.
         task: ``"detection"`` or ``"classification"``.
+        sampling_fps: Steps per second, in which ``sampling_rate`` and ``frame_offsets`` count.
+        frame_offsets: Steps from the keyframe to each frame of a clip.
+        long_side: How the long side of the resized frames is rounded, ``"floor"`` or ``"round"``.
+        box_rule: How boxes become RoIs; see ``RoIPool``.
+        extension: By how much a box is extended in x and in y; see ``RoIPool``.
+        score: The score of a detection; see ``detection_scores``.
     """
 
     aligned: bool | None = None
@@ -48,6 +57,12 @@ class CheckpointSettings:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     task: str | None = None
+    sampling_fps: float | None = None
+    frame_offsets: tuple[int, ...] | None = None
+    long_side: str | None = None
+    box_rule: str | None = None
+    extension: tuple[float, ...] | None = None
+    score: str | None = None
 
     def known(self) -> dict[str, Any]:
         """List the known settings.
@@ -68,7 +83,7 @@ class CheckpointSettings:
             One text per setting, such as ``"aligned False (model: True)"``.
         """
         return [
-            f"{name} {shown(getattr(self, name))} (model: {getattr(model, name)})"
+            f"{name} {shown(getattr(self, name))} (model: {model._shown(name)})"
             for name in self.differing(model, names)
         ]
 
@@ -86,11 +101,37 @@ class CheckpointSettings:
             name
             for name in names
             if (of_file := getattr(self, name)) is not None
-            and (of_model := getattr(model, name)) is not None
+            and (of_model := model._or_default(name)) is not None
             and not _equal(of_file, of_model)
         ]
 
+    def _or_default(self, name: str) -> Any:
+        """A setting's value, or what PySlowFast does."""
+        value = getattr(self, name)
+        return _PYSLOWFAST_RULES.get(name) if value is None else value
 
+
+    def _shown(self, name: str) -> str:
+        value = self._or_default(name)
+        return "by sampling_rate" if value == () else str(value)
+
+
+# The settings that are given only where they differ from PySlowFast's rules. No offsets: ``sampling_rate`` gives them.
+_PYSLOWFAST_RULES: dict[str, Any] = {
+    "sampling_fps": 30.0,
+    "frame_offsets": (),
+    "long_side": "floor",
+    "box_rule": "pyslowfast",
+    "extension": (0.0, 0.0),
+    "score": "action",
+}
+# Sections of a config and their settings of a checkpoint.
+_SECTIONS = {
+    "model.backbone": ("alpha", "fusion_kernel"),
+    "model.roi": ("aligned", "box_rule", "extension"),
+    "model.head": ("score",),
+    "clip": ("num_frames", "sampling_rate", "short_side", "mean", "std", "sampling_fps", "frame_offsets", "long_side"),
+}
 CHECKED_SETTINGS = tuple(f.name for f in fields(CheckpointSettings) if f.name != "task")
 
 
@@ -110,21 +151,45 @@ def settings_of_model(model: nn.Module) -> CheckpointSettings:
         Its settings; None where it has no such part, such as ``aligned`` for a classifier.
     """
     backbone, roi_pool = getattr(model, "backbone", None), getattr(model, "roi_pool", None)
-    clip = getattr(model, "clip_settings", None)
+    clip: ClipSettings | None = getattr(model, "clip_settings", None)
     two_pathways = "fast" in getattr(backbone, "pathways", ())
     lateral = getattr(getattr(backbone, "lateral1", None), "conv", None)
     return CheckpointSettings(
         aligned=getattr(roi_pool, "aligned", None),
         alpha=getattr(backbone, "alpha", None) if two_pathways else None,
         fusion_kernel=lateral.kernel_size[0] if isinstance(lateral, nn.Conv3d) else None,
-        num_frames=getattr(clip, "num_frames", None),
-        sampling_rate=getattr(clip, "sampling_rate", None),
-        short_side=getattr(clip, "short_side", None),
         colour_order="RGB",
-        mean=_floats(getattr(clip, "mean", None)),
-        std=_floats(getattr(clip, "std", None)),
         task="classification" if roi_pool is None else "detection",
+        **({} if clip is None else _clip_settings(asdict(clip))),
+        **_unusual(
+            box_rule=getattr(roi_pool, "box_rule", None),
+            extension=_floats(getattr(roi_pool, "extension", None)),
+            score=None if roi_pool is None else getattr(getattr(model, "head", None), "score", None),
+        ),
     )
+
+
+def _clip_settings(clip: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings in a section ``clip``, all or part of it, as plain data."""
+    offsets = clip.get("frame_offsets")
+    if not isinstance(offsets, list | tuple) or not all(isinstance(offset, int) for offset in offsets):
+        offsets = None
+    return {
+        "num_frames": clip.get("num_frames"),
+        "sampling_rate": None if offsets else clip.get("sampling_rate"),
+        "short_side": clip.get("short_side"),
+        **{name: _floats(clip.get(name)) for name in ("mean", "std")},
+        **_unusual(
+            sampling_fps=clip.get("sampling_fps"),
+            frame_offsets=None if offsets is None else tuple(offsets),
+            long_side=clip.get("long_side"),
+        ),
+    }
+
+
+def _unusual(**rules: Any) -> dict[str, Any]:
+    """The rules that are not PySlowFast's."""
+    return {name: value for name, value in rules.items() if value != _PYSLOWFAST_RULES[name]}
 
 
 def settings_of_pyslowfast(text: str) -> CheckpointSettings | None:
@@ -186,16 +251,19 @@ def settings_of_config(config: Mapping[str, Any]) -> CheckpointSettings:
         return value
 
     slow_only = "fast" not in (get("model", "backbone", "pathways") or ("fast",))
+    is_detector = get("model", "task") != "classification"
+    clip = config.get("clip")
     return CheckpointSettings(
-        aligned=get("model", "roi", "aligned") if get("model", "task") != "classification" else None,
         alpha=None if slow_only else get("model", "backbone", "alpha"),
         fusion_kernel=None if slow_only else get("model", "backbone", "fusion_kernel"),
-        num_frames=get("clip", "num_frames"),
-        sampling_rate=get("clip", "sampling_rate"),
-        short_side=get("clip", "short_side"),
-        mean=_floats(get("clip", "mean")),
-        std=_floats(get("clip", "std")),
         task=get("model", "task"),
+        aligned=get("model", "roi", "aligned") if is_detector else None,
+        **(_clip_settings(clip) if isinstance(clip, Mapping) else {}),
+        **_unusual(
+            box_rule=get("model", "roi", "box_rule"),
+            extension=_floats(get("model", "roi", "extension")),
+            score=get("model", "head", "score"),
+        ),
     )
 
 
@@ -208,12 +276,7 @@ def settings_of_overrides(overrides: Sequence[str]) -> frozenset[str]:
     Returns:
         Names of settings.
     """
-    keys = {
-        "aligned": "model.roi.aligned",
-        "alpha": "model.backbone.alpha",
-        "fusion_kernel": "model.backbone.fusion_kernel",
-        **{name: f"clip.{name}" for name in ("num_frames", "sampling_rate", "short_side", "mean", "std")},
-    }
+    keys = {name: f"{section}.{name}" for section, names in _SECTIONS.items() for name in names}
     given = [text.partition("=")[0].strip() for text in overrides]
     # An override may also replace the section around a setting.
     return frozenset(name for name, key in keys.items() if any(f"{key}.".startswith(f"{one}.") for one in given))
@@ -228,16 +291,10 @@ def config_of_settings(settings: CheckpointSettings) -> dict[str, Any]:
     Returns:
         Part of a config as plain data.
     """
-    known = settings.known()
-    clip = ("num_frames", "sampling_rate", "short_side", "mean", "std")
-    return {
-        "model": {
-            "backbone": {name: known[name] for name in ("alpha", "fusion_kernel") if name in known},
-            "roi": {"aligned": known["aligned"]} if "aligned" in known else {},
-            **({"task": known["task"]} if "task" in known else {}),
-        },
-        "clip": {name: list(v) if isinstance(v := known[name], tuple) else v for name in clip if name in known},
-    }
+    known = {name: list(value) if isinstance(value, tuple) else value for name, value in settings.known().items()}
+    backbone, roi, head, clip = ({name: known[name] for name in names if name in known} for names in _SECTIONS.values())
+    task = {"task": settings.task} if settings.task is not None else {}
+    return {"model": {"backbone": backbone, "roi": roi, "head": head, **task}, "clip": clip}
 
 
 def pyslowfast_of_settings(settings: CheckpointSettings) -> str:

@@ -17,6 +17,7 @@ from ava_detect.models.weights.checkpoint_settings import (
     pyslowfast_of_settings,
     settings_of_config,
     settings_of_model,
+    settings_of_overrides,
     settings_of_pyslowfast,
 )
 
@@ -80,6 +81,67 @@ def test_settings_go_through_both_layouts_unchanged():
     assert settings_of_config(config_of_settings(FULL)) == replace(FULL, colour_order=None)
     assert settings_of_pyslowfast(pyslowfast_of_settings(FULL)) == FULL
     assert settings_of_pyslowfast(pyslowfast_of_settings(CheckpointSettings())) == CheckpointSettings()
+
+
+RULES = {
+    "model": SMALL_CONFIG["model"]
+    | {"roi": {"box_rule": "alphaction", "extension": [0.1, 0.05]}, "head": {"score": "action_x_person"}},
+    "clip": {
+        "num_frames": 8,
+        "short_side": 32,
+        "sampling_fps": 25,
+        "frame_offsets": [-132, -94, -57, -19, 18, 56, 93, 131],
+        "long_side": "round",
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "message"),
+    [
+        ("clip", "sampling_fps", "sampling_fps 25.0 (model: 30.0)"),
+        ("clip", "long_side", "long_side round (model: floor)"),
+        ("head", "score", "score action_x_person (model: action)"),
+        ("roi", "extension", "extension (0.1, 0.05) (model: (0.0, 0.0))"),
+    ],
+)
+def test_the_rules_of_a_family_travel_with_our_files(tmp_path, section, key, message):
+    source = lively_model(**RULES)
+    path = save_weights(source, tmp_path / "ours")
+    assert load_weights(lively_model(**RULES), path).complete
+    changes = {name: dict(RULES[name]) for name in ("model", "clip")}
+    part = changes["clip"] if section == "clip" else dict(changes["model"][section])
+    del part[key]
+    if section != "clip":
+        changes["model"][section] = part
+    other = lively_model(**changes)
+    with pytest.raises(WeightsError) as error:
+        load_weights(other, path)
+    assert f"other settings than this model has: {message}; choose" in str(error.value)
+    settings = settings_of_model(source)
+    assert settings_of_config(config_of_settings(settings)) == replace(settings, colour_order=None)
+
+
+def test_offsets_are_compared_with_those_of_the_rate(tmp_path):
+    by_rate = lively_model(clip=RULES["clip"] | {"frame_offsets": None, "sampling_rate": 4})
+    by_offsets = lively_model(clip=RULES["clip"])
+    save_weights(by_offsets, tmp_path / "offsets")
+    wanted = r"frame_offsets \(-132, -94, .*131\) \(model: by sampling_rate\)"
+    with pytest.raises(WeightsError, match=wanted):
+        load_weights(by_rate, tmp_path / "offsets")
+    # Where the offsets name the frames, the rate has no meaning.
+    other_rate = lively_model(clip=RULES["clip"] | {"sampling_rate": 9})
+    assert load_weights(other_rate, tmp_path / "offsets").complete
+    # A file of before these settings says nothing about them.
+    old = {"clip": {"num_frames": 8, "sampling_rate": 4}, "model": {"task": "detection", "roi": {"aligned": True}}}
+    assert settings_of_config(old) == CheckpointSettings(True, num_frames=8, sampling_rate=4, task="detection")
+    overridden = settings_of_overrides(["clip.frame_offsets=[0]", "model.head.score=action", "model.roi={}"])
+    assert overridden == {"frame_offsets", "score", "aligned", "box_rule", "extension"}
+
+
+@pytest.mark.parametrize("offsets", ["abc", 5, {"a": 1}, [0.5]])
+def test_offsets_that_are_none_are_unknown(offsets):
+    assert settings_of_config({"clip": {"frame_offsets": offsets}}) == CheckpointSettings()
 
 
 def test_what_a_slow_only_or_classification_cfg_does_not_say():
