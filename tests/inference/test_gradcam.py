@@ -22,9 +22,10 @@ SETTINGS = ClipSettings(num_frames=8, sampling_rate=1, short_side=64, mean=(0, 0
 class ColourBackbone(nn.Module):
     """Feature cells are means of 8 x 8 pixels: red in the slow pathway (every fourth frame), green in the fast one."""
 
-    pathways = ("slow", "fast")
-    alpha = 4
-    slow_frames = "stride"
+    map_names = ("slow", "fast")
+
+    def frames_of_maps(self, num_frames: int) -> list[tuple[int, ...]]:
+        return [tuple(range(0, num_frames, 4)), tuple(range(num_frames))]
 
     def forward(self, clip: Tensor) -> list[Tensor]:
         cells = nn.functional.avg_pool3d(clip, (1, 8, 8))

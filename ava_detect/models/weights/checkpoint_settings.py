@@ -110,7 +110,6 @@ class CheckpointSettings:
         value = getattr(self, name)
         return _PYSLOWFAST_RULES.get(name) if value is None else value
 
-
     def _shown(self, name: str) -> str:
         value = self._or_default(name)
         return "by sampling_rate" if value == () else str(value)
