@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from ava_detect.config import BackboneConfig, Config, LabelsConfig, SlowFastConfig, ViTConfig, load_config
+from ava_detect.config import BackboneConfig, Config, LabelsConfig, RoIConfig, SlowFastConfig, ViTConfig, load_config
 from ava_detect.config.memory import require_memory
 from ava_detect.errors import ConfigError
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
 from ava_detect.models.backbone import Backbone
 from ava_detect.models.heads import ClassificationHead, ProjectionHead
 from ava_detect.models.laterals import LateralSettings
+from ava_detect.models.relation import ActorRelation
 from ava_detect.models.roi import RoIPool
 from ava_detect.models.slowfast import NonLocalSettings, SlowFast
 from ava_detect.models.vit import VisionTransformer
@@ -158,12 +159,25 @@ def _detector(config: Config) -> ActionDetector:
     backbone = build_backbone(config.model.backbone)
     roi = config.model.roi
     stride = roi.feature_stride or backbone.feature_stride
-    roi_pool = RoIPool(**roi.model_dump(exclude={"feature_stride"}), feature_stride=stride)
+    roi_pool = RoIPool(
+        **roi.model_dump(exclude={"feature_stride", "relation"}),
+        feature_stride=stride,
+        relation=_relation(roi, backbone.out_channels),
+    )
     head = ProjectionHead(
         roi_pool.num_features(backbone.out_channels),
         **config.model.head.model_dump(exclude={"activation", "pool_size"}),
     )
     return ActionDetector(backbone, roi_pool, head, config.clip.settings())
+
+
+def _relation(roi: RoIConfig, channels: Sequence[int]) -> ActorRelation | None:
+    """The relation of a config; its actors are as long as the boxes' features without it."""
+    if roi.relation is None:
+        return None
+    actor = RoIPool(with_global=roi.with_global).num_features(channels)
+    out_channels = roi.relation.channels or sum(channels)
+    return ActorRelation(actor, sum(channels), out_channels, **roi.relation.model_dump(exclude={"channels"}))
 
 
 def _classifier(config: Config) -> ActionClassifier:

@@ -70,8 +70,13 @@ def weight_bytes(config: Config) -> int:
     """
     backbone, head = config.model.backbone, config.model.head
     features = sum(backbone.channels) * (2 if config.model.roi.with_global else 1)
+    count = backbone.num_weights()
+    if (relation := config.model.roi.relation) is not None:
+        out = relation.channels or sum(backbone.channels)
+        count += (features + sum(backbone.channels)) * out + relation.num_convs * 9 * out**2
+        features = out
     hidden = features**2 if head.mlp else 0
-    return _FLOAT_BYTES * (backbone.num_weights() + hidden + features * head.num_classes)
+    return _FLOAT_BYTES * (count + hidden + features * head.num_classes)
 
 
 def clip_bytes(config: Config, short_side: int) -> int:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from ava_detect.config.section import AS_LIST, MAX_CLASSES, Section, Text
+from ava_detect.config.section import AS_LIST, MAX_BLOCKS, MAX_CLASSES, MAX_FEATURES, Section, Text
 from ava_detect.config.slowfast import SlowFastConfig
 from ava_detect.config.vit import ViTConfig
 from ava_detect.structures import ClipSettings
@@ -43,6 +43,20 @@ _AnyBackbone = Annotated[
 ]
 
 
+class RelationConfig(Section):
+    """The actor-context relation after RoI pooling; see ``ava_detect.models.relation.ActorRelation``.
+
+    Attributes:
+        channels: Length of the feature vector that it gives; by default the channels of the backbone's maps.
+        num_convs: Number of its 3 x 3 convolutions.
+        stride: Spatial stride of the first of them.
+    """
+
+    channels: int | None = Field(None, ge=1, le=MAX_FEATURES)
+    num_convs: int = Field(1, ge=1, le=MAX_BLOCKS)
+    stride: int = Field(1, ge=1, le=8)
+
+
 class RoIConfig(Section):
     """The RoI pooling; ``ava_detect.models.roi.RoIPool`` explains the values in detail.
 
@@ -54,6 +68,7 @@ class RoIConfig(Section):
         box_rule: How boxes become RoIs; each code base has its rule.
         extension: By how much a box is extended in x and y, as a fraction of its size; for ``alphaction``.
         feature_stride: Input pixels per feature cell; by default the backbone's.
+        relation: The relation of each box to the whole map that follows (ACRN); by default none.
     """
 
     resolution: int = Field(7, ge=1, le=64)
@@ -63,6 +78,7 @@ class RoIConfig(Section):
     box_rule: Literal["pyslowfast", "alphaction", "mmaction2"] = "pyslowfast"
     extension: Annotated[tuple[_Extension, _Extension], AS_LIST] = (0.0, 0.0)
     feature_stride: int | None = Field(None, ge=1, le=MAX_SIDE_PIXELS)
+    relation: RelationConfig | None = None
 
     @model_validator(mode="after")
     def _rule_extends(self) -> Self:
@@ -85,8 +101,8 @@ class HeadConfig(Section):
         activation: Function from logits to scores; always sigmoid for a detector.
         pool_size: Side of the training crop's feature map: a larger map is averaged in windows of that side. None
             averages the whole map. Classifiers only.
-        score: The score of a detection: that of the action (a sigmoid), or times the person's; detectors only. See
-            ``ava_detect.models.heads.detection_scores``.
+        score: The score of a detection: that of the action (a sigmoid), that times the person's, or a softmax over the
+            actions; detectors only. See ``ava_detect.models.heads.detection_scores``.
     """
 
     num_classes: int = Field(80, ge=1, le=MAX_CLASSES)
@@ -95,7 +111,7 @@ class HeadConfig(Section):
     mlp: bool = False
     activation: Literal["softmax", "sigmoid", "none"] = "sigmoid"
     pool_size: int | None = Field(None, ge=1, le=MAX_SIDE_PIXELS)
-    score: Literal["action", "action_x_person"] = "action"
+    score: Literal["action", "action_x_person", "softmax"] = "action"
 
 
 class ModelConfig(Section):

@@ -144,10 +144,9 @@ class _Network:
 
     def _shapes_of(self, config: Config) -> Mapping[str, Shape]:
         model = config.model
-        head = model.head
-        key = repr(
-            (model.task, model.backbone, model.roi.with_global, head.num_classes, head.background_class, head.mlp)
-        )
+        roi, head = model.roi, model.head
+        of_head = (head.num_classes, head.background_class, head.mlp)
+        key = repr((model.task, model.backbone, roi.with_global, roi.relation, *of_head))
         if key not in self.laid_out:
             self.laid_out[key] = _without_counters(tensor_shapes(config))
         return self.laid_out[key]

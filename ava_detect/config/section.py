@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-MAX_BLOCKS, MAX_WIDTH, MAX_CLASSES = 1000, 4096, 100_000
+MAX_BLOCKS, MAX_WIDTH, MAX_FEATURES, MAX_CLASSES = 1000, 4096, 100_000, 100_000
 
 # Lists become tuples; their values are as strict as all others.
 AS_LIST = Field(strict=False)

@@ -226,7 +226,7 @@ class SlowFastConfig(BackboneConfig):
         return [_EXPANSION * width * 2 ** (_NUM_STAGES - 1) for width in self._widths().values()]
 
     def num_weights(self) -> int:
-        """Count the weights; batch norms and non-local blocks are left out.
+        """Count the weights of the convolutions; batch norms are left out.
 
         Returns:
             The number.
@@ -250,6 +250,8 @@ class SlowFastConfig(BackboneConfig):
                 count += inner * (block_inputs + temporal_inputs * (kernels[p][stage + 1] - 1))  # a
                 count += depth * inner * (9 * inner + out)  # b and c
                 count += inputs[p] * out  # the shortcut
+                attention = self.nonlocal_blocks.get(p, {}).get(stage + 2, ())
+                count += len(set(attention)) * 4 * out * (out // 2)  # theta, phi, g and out
                 channels[p] = out
         return count
 

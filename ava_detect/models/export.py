@@ -81,13 +81,8 @@ def export_onnx(model: ActionDetector, path: str | Path, *, overwrite: bool = Tr
 
     Raises:
         ConfigError: ``path`` exists and is no such export.
-        AvaDetectError: The network has the context feature, or the outputs differ by more than ``TOLERANCE``.
+        AvaDetectError: The outputs differ by more than ``TOLERANCE``.
     """
-    if model.roi_pool.with_global:
-        raise AvaDetectError(
-            "a network with the context feature (roi.with_global) cannot be exported as ONNX: that has no adaptive "
-            "pool for maps of any size; export its backbone (.pt2), or use a config without it"
-        )
     check_output(path, {}, is_own=_has_our_metadata, overwrite=overwrite)
     scorer = _Scorer(model).eval()
     with atomic_path(path) as temporary:
@@ -144,7 +139,7 @@ def _has_our_metadata(path: Path) -> bool:
 
 
 class _Scorer(nn.Module):
-    """The detector followed by its sigmoid, so that the exported network returns scores."""
+    """The detector followed by its sigmoid or softmax, so that the exported network returns scores."""
 
     def __init__(self, model: ActionDetector) -> None:
         super().__init__()
@@ -153,7 +148,7 @@ class _Scorer(nn.Module):
     def forward(self, clip: Tensor, rois: Tensor) -> Tensor:
         """Scores ``[M, num_classes]`` in 0..1."""
         logits: Tensor = self.model(clip, rois)
-        return logits.sigmoid()
+        return logits.softmax(dim=1) if self.model.head.score == "softmax" else logits.sigmoid()
 
 
 class _OperatorRoIPool(RoIPool):
@@ -182,8 +177,10 @@ def _with_operator(model: ActionDetector) -> ActionDetector:
         feature_stride=pool.feature_stride,
         aligned=pool.aligned,
         temporal_pool=pool.temporal_pool,
+        with_global=pool.with_global,
         box_rule=pool.box_rule,
         extension=pool.extension,
+        relation=pool.relation,
     )
     return ActionDetector(model.backbone, operator, model.head, model.clip_settings)
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 Activation = Literal["softmax", "sigmoid", "none"]
-ScoreRule = Literal["action", "action_x_person"]
+ScoreRule = Literal["action", "action_x_person", "softmax"]
 
 
 class ProjectionHead(nn.Module):
@@ -133,16 +133,20 @@ def detection_scores(logits: Tensor, person_scores: Tensor, rule: ScoreRule) -> 
     ``"action"``: the sigmoid of the logit (PySlowFast ``ResNetRoIHead``, commit 287ec007; mmaction2 ``BBoxHeadAVA``,
     commit 4d6c9347). ``"action_x_person"``: that times the score of the person's box (AlphAction's ``PostProcessor``,
     which UMT, commit 4fb4049, and VideoMAE-Action-Detection, commit 15615db, have in ``engine_for_finetuning.py``):
-    their figures on AVA are of these products. Training is the same by both.
+    their figures on AVA are of these products. Training is the same by both. ``"softmax"``: over the actions, of which
+    each person does one (``BBoxHeadAVA`` with ``multilabel=False``, mmaction2's MultiSports models); it is trained with
+    the cross entropy.
 
     Args:
         logits: ``[M, K]`` of M people.
         person_scores: ``[M]`` in 0..1, of the person detector; 1 for a box without a score, such as a true one.
-        rule: Which of the two.
+        rule: Which of the three.
 
     Returns:
         Scores ``[M, K]`` in 0..1.
     """
+    if rule == "softmax":
+        return logits.softmax(dim=1)
     scores = logits.sigmoid()
     return scores if rule == "action" else scores * person_scores[:, None]
 

@@ -15,7 +15,8 @@ are read in their own memory layout. That function would also load TorchDynamo: 
 mmaction2 (``SingleRoIExtractor3D``, commit 4d6c9347) repeats the slow features to the fast pathway's length and pools
 the concatenated pathways. Repeating every frame equally often changes neither a mean nor a maximum, so each pathway is
 pooled by itself here, for every family. mmaction2's bins are 8 a side, and it has two options of its own:
-``temporal_pool="max"`` and ``with_global``, the whole map pooled like a box and appended (its "context" models).
+``temporal_pool="max"`` and ``with_global``, the whole map pooled like a box and appended (its "context" models). In its
+ACRN models an ``ActorRelation`` follows.
 
 Shapes: B clips, M RoIs, C channels, T frames, H, W feature map, R bins a side, P sampling points of a bin.
 """
@@ -23,12 +24,12 @@ Shapes: B clips, M RoIs, C channels, T frames, H, W feature map, R bins a side, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from ava_detect.models.relation import ActorRelation
 from ava_detect.structures.boxes import BoxRule
 
 TemporalPool = Literal["mean", "max"]
@@ -49,8 +50,9 @@ class RoIPool(nn.Module):
         with_global: bool = False,
         box_rule: BoxRule = "pyslowfast",
         extension: Sequence[float] = (0.0, 0.0),
+        relation: ActorRelation | None = None,
     ) -> None:
-        """Store the settings; the module has no weights.
+        """Store the settings; only the relation has weights.
 
         Args:
             resolution: R, bins per side.
@@ -63,6 +65,7 @@ class RoIPool(nn.Module):
                 ``"alphaction"`` (AlphAction, and with it UMT and VideoMAE-AD) extends them and clips them again.
             extension: By how much ``"alphaction"`` extends a box in x and in y, both sides together, as a fraction of
                 its size; ``(0.1, 0.05)`` in UMT and VideoMAE-AD (``TEST.EXTEND_SCALE``).
+            relation: Relates each box's features to the whole map; None leaves them as they are.
         """
         super().__init__()
         self.resolution = resolution
@@ -72,6 +75,7 @@ class RoIPool(nn.Module):
         self.with_global = with_global
         self.box_rule: BoxRule = box_rule
         self.extension = (extension[0], extension[1])
+        self.relation = relation
 
     def forward(self, features: Sequence[Tensor], rois: Tensor, clip_size: Sequence[int] | None = None) -> Tensor:
         """Compute one feature vector per box.
@@ -83,16 +87,20 @@ class RoIPool(nn.Module):
 
         Returns:
             Features ``[M, num_features]``, float32: the channels of each pathway and, with ``with_global``, those of
-            the whole map.
+            the whole map; with a relation, its output.
         """
         if clip_size is None:
             clip_size = [cells * self.feature_stride for cells in features[0].shape[3:]]
         rois = self.extended(rois, clip_size)
+        clips = rois[:, 0].long()  # [M]
         pooled = [self._strongest(pathway, rois) for pathway in features]  # [M, C] each
         if self.with_global:
-            clips = rois[:, 0].long()  # [M]
             pooled += [self._whole_map(pathway)[clips] for pathway in features]  # [M, C] each
-        return torch.cat(pooled, dim=1)
+        actors = torch.cat(pooled, dim=1)  # [M, P]
+        if self.relation is None:
+            return actors
+        maps = torch.cat([self.over_time(pathway) for pathway in features], dim=1)  # [B, sum of C, H, W]
+        return cast(Tensor, self.relation(actors, maps, clips))
 
     def extended(self, rois: Tensor, clip_size: Sequence[int]) -> Tensor:
         """Apply the box rule's part inside the network.
@@ -143,8 +151,10 @@ class RoIPool(nn.Module):
             channels: Channels of each pathway.
 
         Returns:
-            Their sum, or twice that with ``with_global``.
+            The relation's output channels; without a relation the sum of ``channels``, twice with ``with_global``.
         """
+        if self.relation is not None:
+            return self.relation.out_channels
         return sum(channels) * (2 if self.with_global else 1)
 
     def align(self, features: Tensor, rois: Tensor) -> Tensor:
@@ -195,13 +205,36 @@ class RoIPool(nn.Module):
 
     def _whole_map(self, features: Tensor) -> Tensor:
         """Pool the whole map as a box is pooled, R x R averages and their maximum: ``[B, C]``."""
-        bins = functional.adaptive_avg_pool2d(self.over_time(features), self.resolution)  # [B, C, R, R]
+        maps = self.over_time(features)  # [B, C, H, W]
+        down, across = (share_of_cells(maps.shape[axis], self.resolution, maps.device) for axis in (2, 3))
+        # [R, H] x [B, C, H, W] x [W, R] = [B, C, R, R]: an adaptive average pool, which ONNX has not for free sizes.
+        with torch.autocast(maps.device.type, enabled=False):
+            bins = down @ maps @ across.mT
         return bins.amax(dim=(2, 3))
 
     def extra_repr(self) -> str:
         """Return the settings as ``print(model)`` shows them."""
         names = ("resolution", "feature_stride", "aligned", "temporal_pool", "with_global", "box_rule", "extension")
         return ", ".join(f"{name}={getattr(self, name)}" for name in names)
+
+
+def share_of_cells(cells: int, bins: int, device: torch.device) -> Tensor:
+    """Compute the weight of each cell in each bin of the whole map, along one axis, as an adaptive average pool has it.
+
+    Bin i is the mean of the cells from floor(i * cells / bins) to ceil((i + 1) * cells / bins), the last one excluded.
+
+    Args:
+        cells: Number of cells along the axis.
+        bins: R, number of bins along the axis.
+        device: Device of the result.
+
+    Returns:
+        Weights ``[R, cells]``, float32.
+    """
+    bin_, cell = torch.arange(bins, device=device)[:, None], torch.arange(cells, device=device)
+    first, end = bin_ * cells // bins, ((bin_ + 1) * cells + bins - 1) // bins  # [R, 1] each
+    is_inside = (first <= cell) & (cell < end)  # [R, cells]
+    return is_inside.float() / (end - first)
 
 
 def bin_weights(start: Tensor, end: Tensor, *, cells: int, bins: int, aligned: bool) -> Tensor:

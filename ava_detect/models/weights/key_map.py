@@ -3,7 +3,7 @@
 Our names: ``backbone.stem.{slow,fast}``, ``backbone.lateral{1..4}``, ``backbone.res{2..5}.{slow,fast}.block{i}`` with
 ``{a,b,c,shortcut}.{conv,bn}`` inside, ``.nonlocal{i}.{theta,phi,g,out,bn}``, ``head.{hidden,projection}``. Of a
 vision transformer: ``backbone.{patch_embed,norm}``, ``backbone.blocks.{i}.{norm1,attn,norm2,mlp}``, where the table of
-positions is stored ``backbone.positions``.
+positions is stored ``backbone.positions``. Of ACRN: ``roi_pool.relation.{conv1,conv2,convs.{i}}.{conv,bn}``.
 """
 
 from __future__ import annotations
@@ -166,10 +166,13 @@ def _mmaction2(*, detection: bool, slow_only: bool, mlp: bool) -> KeyMap:
         for of_detector in (True, False)
         for hidden in (True, False)
     }
-    hidden_layer = ("roi_head.bbox_head.fc_cls.0.{leaf}", "head.hidden.{leaf}")
+    others = (
+        ("roi_head.bbox_head.fc_cls.0.{leaf}", "head.hidden.{leaf}"),
+        ("roi_head.shared_head.{relation}.{layer}.{leaf}", "roi_pool.relation.{relation}.{layer}.{leaf}"),
+    )
     return KeyMap(
         family="mmaction2",
-        rules=(*rules(slow_only), *transformer, heads[detection, mlp], hidden_layer),
+        rules=(*rules(slow_only), *transformer, heads[detection, mlp], *others),
         aliases=(*rules(not slow_only), *heads.values()),
         vocabulary={
             "pathway": {"slow": "slow", "fast": "fast"},

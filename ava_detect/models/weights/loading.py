@@ -86,9 +86,9 @@ def initialise_from_classifier(
 ) -> WeightsReport:
     """Fill all of ``model`` except its head from a clip classifier (Kinetics), or a vision transformer's pretraining.
 
-    The head keeps its values. Everything else must fit, as in ``load_weights``; only the settings of the clip's length
-    and size may differ. Of a vision transformer's file, decoder, tokens and the classifier's norm are left out
-    (``starts.py``).
+    The head keeps its values, and so does a relation after RoI pooling (ACRN) that the file does not have. Everything
+    else must fit, as in ``load_weights``; only the settings of the clip's length and size may differ. Of a vision
+    transformer's file, decoder, tokens and the classifier's norm are left out (``starts.py``).
 
     Args:
         model: An ``ActionDetector`` or ``ActionClassifier``; unchanged where an error is raised.
@@ -223,6 +223,7 @@ class _Task:
         self, file: WeightsFile, wanted: dict[str, Tensor], family: str, notes: list[str]
     ) -> tuple[dict[str, Tensor], WeightsReport]:
         """The tensors that fit, by our names and in the model's shapes, and the report of all of them."""
+        names = our_names(file, family)
         fresh = [name for name in wanted if self.skip_head and name.startswith(_HEAD)]
         dropped: dict[str, Tensor] = {}
         fitting: dict[str, Tensor] = {}
@@ -231,7 +232,6 @@ class _Task:
         ignored = list(file.ignored)
         mismatched: list[tuple[str, Shape, Shape]] = []
         seen: set[str] = set()
-        names = our_names(file, family)
         for name, ours in names.items():
             if self.skip_head and ((ours or "").startswith(_HEAD) or is_dropped(name, ours, wanted)):
                 dropped[name] = file.tensors[name]

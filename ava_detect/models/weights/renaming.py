@@ -21,6 +21,7 @@ _PATTERNS = {
     "conv": r"[abc]",
     "affine": r"(?:theta|phi|g|out)",
     "pooled": r"(?:phi|g)",
+    "relation": r"(?:conv1|conv2|convs\.\d+)",
     "layer": r"(?:conv|bn)",
     "sublayer": r"(?:norm1|norm2|attn\.qkv|attn\.proj|mlp\.fc1|mlp\.fc2)",
     "bias": r"(?:q_bias|v_bias)",

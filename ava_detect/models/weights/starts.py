@@ -11,7 +11,7 @@ from ava_detect.models.weights.key_map import OUR_POSITIONS
 from ava_detect.models.weights.positions import is_sine_table
 
 _PATCHES = "backbone.patch_embed.weight"
-_LAST_NORM = "backbone.norm."
+_LAST_NORM, _RELATION = "backbone.norm.", "roi_pool.relation."
 CLASSIFIER_NORM = re.compile(r"(?:backbone\.|encoder\.)?fc_norm\..+")
 CLASS_TOKEN = re.compile(r"(?:backbone\.|encoder\.)?cls_token")
 # Of VideoMAE's and UMT's pretraining (``modeling_pretrain.py``, ``modeling_pretrain_umt.py``).
@@ -41,10 +41,11 @@ def is_dropped(name: str, ours: str | None, wanted: Mapping[str, Tensor]) -> boo
 
 
 def left_fresh(names: Collection[str], known: Collection[str], wanted: Mapping[str, Tensor]) -> list[str]:
-    """List the tensors of a backbone that such a file does not have, and that keep their values.
+    """List the tensors before the head that such a file does not have, and that keep their values.
 
     The last norm: a classifier has its own in another place, so that UMT and VideoMAE-AD train it from its first values
-    (``run_class_finetuning.py``, which loads without it). The table of positions: it is computed.
+    (``run_class_finetuning.py``, which loads without it). The table of positions: it is computed. The relation after RoI
+    pooling (ACRN): a classifier has none.
 
     Args:
         names: The names in the file.
@@ -59,8 +60,10 @@ def left_fresh(names: Collection[str], known: Collection[str], wanted: Mapping[s
         ours
         for ours in wanted
         if ours not in known
-        and _PATCHES in wanted
-        and (ours == OUR_POSITIONS or (is_classifier and ours.startswith(_LAST_NORM)))
+        and (
+            ours.startswith(_RELATION)
+            or (_PATCHES in wanted and (ours == OUR_POSITIONS or (is_classifier and ours.startswith(_LAST_NORM))))
+        )
     ]
 
 
