@@ -28,7 +28,7 @@ app = typer.Typer(
 
 
 # Short names of what a figure is measured on, for a table that fits into 80 columns.
-_SHORT = {"AVA 2.1": "2.1", "AVA 2.2": "2.2", "AVA-Kinetics": "2.2K"}
+_SHORT = {"AVA 2.1": "2.1", "AVA 2.2": "2.2", "AVA-Kinetics": "2.2K", "MultiSports": "-"}
 _USES = {"yes": "yes", "no": "no", "unclear": "?"}
 
 
@@ -50,15 +50,15 @@ def list_weights(as_json: options.AsJson = False) -> None:
     say_table(("actions of a clip", "figure", *_COSTS), map(_classifier_row, classifiers), left=(0, 5, 6))
     say("\nNot runnable here:")
     missing = [entry for entry in entries if entry.not_runnable]
-    rows = [(entry.name, f"{entry.published:g}", _SHORT.get(entry.data, ""), entry.not_runnable) for entry in missing]
+    rows = [(entry.name, f"{entry.published:g}", _SHORT[entry.data], entry.not_runnable) for entry in missing]
     say_table(("name", "mAP", "AVA", "why"), rows, left=(0, 2, 3))
     say(f"\nWith the package, trained on the synthetic world: {', '.join(SHIPPED)}")
     for device in DEVICES:
         say(f"Used on {DEVICES[device]} where no weights are named: {default_for(device).name}")
     say("mAP, top-1: quoted from their pages, whose evaluators differ; not measured here.")
-    say("AVA: its version, K trained on AVA-Kinetics. GFLOP: of one clip. M: million")
-    say("parameters. use: commercial, ? not stated. got: in the cache. All about one:")
-    say("`ava-detect weights show NAME`; the best: `ava-detect weights recommend`.")
+    say("AVA: its version, K trained on AVA-Kinetics, - MultiSports. GFLOP: of a clip.")
+    say("M: million parameters. use: commercial, ? not stated. got: in the cache. All")
+    say("about one: `weights show NAME`; the best for a device: `weights recommend`.")
 
 
 _COSTS = ("GFLOP", "M", "MB", "use", "got")

@@ -19,13 +19,14 @@ from typing import Literal
 
 DATA = Path(__file__).parent / "zoo_data"
 NONE_STATED = "none stated"
-_AVA_KINETICS = "AVA-Kinetics"
+_AVA_KINETICS, _MULTISPORTS = "AVA-Kinetics", "MultiSports"
 # Whose frame-mAP a figure is; the same detections differ by up to 2 points between them (docs/evaluation.md).
 EVALUATORS = {
     "pyslowfast": "PySlowFast's evaluator",
     "mmaction2": "mmaction2's evaluator, where classes without a detection leave the mean",
     "alphaction": "AlphAction's copy of PySlowFast's evaluator, with the person's score multiplied into each score",
     "tuber": "TubeR's own evaluator",
+    "multisports": "mmaction2's copy of MultiSports' evaluator",
     "not stated": "an evaluator that its page does not name",
 }
 # At the end of mmaction2's file names: the date, and the first 8 digits of the file's SHA-256.
@@ -170,9 +171,13 @@ def _costs() -> dict[str, Cost]:
 
 
 def _metric(data: str) -> str:
-    if data.startswith("AVA") or data == "MultiSports":
+    if data.startswith("AVA") or data == _MULTISPORTS:
         return "frame-mAP"
     return "mAP" if data == "Charades" else "top-1, 30 views"
+
+
+def _evaluator(row: dict[str, str], publisher: dict[str, str]) -> str:
+    return "multisports" if row["trained_on"] == _MULTISPORTS else publisher["evaluator"]
 
 
 def _entry(row: dict[str, str], publisher: dict[str, str]) -> ZooEntry:
@@ -191,7 +196,7 @@ def _entry(row: dict[str, str], publisher: dict[str, str]) -> ZooEntry:
         frames_per_second=int(clip[3]) if clip[3] else None,
         metric=metric,
         published=float(row["figure"]) if row["figure"] else None,
-        evaluator=publisher["evaluator"] if metric == "frame-mAP" else "",
+        evaluator=_evaluator(row, publisher) if metric == "frame-mAP" else "",
         source=publisher["source"],
         address=publisher["base"] + row["file"],
         code_licence=publisher["code_licence"],

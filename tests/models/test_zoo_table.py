@@ -69,8 +69,7 @@ def test_every_public_checkpoint_that_was_found_is_in_the_table(shared):
         assert entry.published == float(row["mAP"])
         assert entry.sha256 == row["date-sha256[:8]"].partition("-")[2]
         assert row["data"].replace(" ", "").startswith(entry.evaluated_on.replace(" ", ""))
-        is_missing = row["family"] in ("lfb", "memvit", "tuber") or row["data"] == "MultiSports"
-        assert bool(entry.not_runnable) == (is_missing or entry.not_runnable.endswith("yet"))
+        assert bool(entry.not_runnable) == (row["family"] in ("lfb", "memvit", "tuber"))
 
 
 def test_a_row_describes_the_clips_of_its_config():
@@ -157,7 +156,7 @@ def test_the_recommended_weights_are_the_best_that_are_allowed():
         for commercial in (False, True):
             found = recommend(device, commercial=commercial)
             assert not found.entry.not_runnable and found.entry.evaluated_on == "AVA 2.2"
-            assert commercial or found.entry.published >= default_for(device).published
+            assert found.entry.published >= default_for(device).published
             assert found.entry.commercial_use == "yes" or not commercial
             better = [e for e in runnable() if e.is_detector and e.published > found.entry.published]
             assert all(
@@ -180,7 +179,8 @@ def test_the_costs_are_those_of_the_networks():
         assert COSTS[config].megabytes == round(num_bytes / 1e6)
     assert COSTS["slowfast_r50_32x2_c2"].parameters == 33_828_888  # as PySlowFast counts them
     for name, cost in COSTS.items():
-        assert cost.megabytes == pytest.approx(weight_bytes(load_config(name)) / 1e6, rel=0.15)
+        if not load_config(name).model.backbone.model_dump().get("nonlocal_blocks"):  # which the estimate leaves out
+            assert cost.megabytes == pytest.approx(weight_bytes(load_config(name)) / 1e6, rel=0.15), name
     for entry in runnable():
         cost = COSTS[entry.config]
         assert (entry.about_megabytes, entry.parameters, entry.gflops) == (cost.megabytes, cost.parameters, cost.gflops)
@@ -204,6 +204,6 @@ def test_the_tables_of_the_configs_are_those_of_the_zoo(task):
     assert table(task) in readme
     for name in config_names():
         line = next(line for line in readme.splitlines() if line.startswith(f"| `{name}` |"))
-        quoted = dict(re.findall(r"`(\w+)` \((?:[\w ]+\.\d: )?([\d.]+)\)", line.split("|")[3]))
+        quoted = dict(re.findall(r"`(\w+)` \((?:[\w .]+: )?([\d.]+)\)", line.split("|")[3]))
         entries = {e.name: f"{e.published:g}" for e in runnable() if e.config == name and not e.is_start}
         assert quoted == entries

@@ -44,8 +44,8 @@ def left_fresh(names: Collection[str], known: Collection[str], wanted: Mapping[s
     """List the tensors before the head that such a file does not have, and that keep their values.
 
     The last norm: a classifier has its own in another place, so that UMT and VideoMAE-AD train it from its first values
-    (``run_class_finetuning.py``, which loads without it). The table of positions: it is computed. The relation after RoI
-    pooling (ACRN): a classifier has none.
+    (``run_class_finetuning.py``, which loads without it). The table of positions: it is computed. The relation after
+    RoI pooling (ACRN): a classifier has none.
 
     Args:
         names: The names in the file.
