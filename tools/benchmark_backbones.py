@@ -1,6 +1,6 @@
 """Compare networks at equal cost: each is trained for the same CPU time on the same synthetic movies, then scored.
 
-    python tools/benchmark_backbones.py --out comparison [--configs demo demo_vit] [--cpu-seconds 480]
+    python tools/benchmark_backbones.py --out comparison [--configs demo demo_vit] [--cpu-seconds 720]
 
 The script renders movies of the synthetic world, counts the CPU seconds that each config's training takes per clip
 (loading included), trains each with ``ava-detect train`` for as many whole epochs as fit best into ``--cpu-seconds``,
@@ -134,12 +134,10 @@ def size_of(config: str) -> tuple[float, float]:
     return sum(p.numel() for p in model.parameters()) / 1e6, counter.get_total_flops() / 2e9
 
 
-def train_and_score(config: str, world: Path, out: Path, cpu_seconds: float) -> Row:
-    """Train a network for about ``cpu_seconds``, score it, and keep the outcome in its folder."""
-    folder = out / Path(config).stem
-    kept = folder / "row.json"
+def train_once(config: str, world: Path, out: Path, cpu_seconds: float) -> tuple[int, float]:
+    """Train a network for about ``cpu_seconds`` unless that is done; return the clips and the CPU seconds spent."""
+    kept, annotations = out / Path(config).stem / "training.json", world / "train" / "ground_truth.csv"
     if not kept.is_file():
-        annotations = world / "train" / "ground_truth.csv"
         with annotations.open() as file:
             num_clips = len({(row[0], row[1]) for row in csv.reader(file)})
         batch = load_config(config).train.batch_size
@@ -147,21 +145,24 @@ def train_and_score(config: str, world: Path, out: Path, cpu_seconds: float) -> 
         cost = cost_per_clip(config, world, out)
         epochs = max(2, round(cpu_seconds / (cost * clips_per_epoch)))
         print(f"{config}: {cost:.3f} CPU s a clip, {epochs} epochs of {clips_per_epoch} clips", flush=True)
-        spent = train_in_process(config, annotations, world, folder / "training", epochs)
-        result = run_benchmark(
-            None,
-            folder / "training" / "model.safetensors",
-            folder / "test",
-            people=PeopleOptions(boxes="ground-truth"),
-        )
-        assert result.all_well, result.problems
-        score = json.loads((folder / "test" / "result.json").read_text())["mAP"]
-        with (folder / "training" / "log.csv").open() as file:
-            loss = float(list(csv.DictReader(file))[-1]["loss"])
-        parameters, multiply_adds = size_of(config)
-        row = Row(config, parameters, multiply_adds, {}, epochs * clips_per_epoch, spent, score, loss)
-        kept.write_text(json.dumps(asdict(row)))
-    return Row(**json.loads(kept.read_text()))
+        spent = train_in_process(config, annotations, world, kept.parent / "training", epochs)
+        kept.write_text(json.dumps([epochs * clips_per_epoch, spent]))
+    clips, spent = json.loads(kept.read_text())
+    return clips, spent
+
+
+def train_and_score(config: str, world: Path, out: Path, cpu_seconds: float) -> Row:
+    """Train a network for about ``cpu_seconds``, and score it."""
+    clips, spent = train_once(config, world, out, cpu_seconds)
+    folder = out / Path(config).stem
+    weights, people = folder / "training" / "model.safetensors", PeopleOptions(boxes="ground-truth")
+    result = run_benchmark(None, weights, folder / "test", people=people)
+    assert result.all_well, result.problems
+    score = json.loads((folder / "test" / "result.json").read_text())["mAP"]
+    with (folder / "training" / "log.csv").open() as file:
+        loss = float(list(csv.DictReader(file))[-1]["loss"])
+    parameters, multiply_adds = size_of(config)
+    return Row(config, parameters, multiply_adds, {}, clips, spent, score, loss)
 
 
 def table(rows: list[Row]) -> str:
@@ -185,7 +186,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--configs", nargs="+", default=["demo", "demo_vit"])
-    parser.add_argument("--cpu-seconds", type=float, default=480.0)
+    parser.add_argument("--cpu-seconds", type=float, default=720.0)
     parser.add_argument("--train-videos", type=int, default=24)
     parser.add_argument("--test-videos", type=int, default=8)
     options = parser.parse_args()
