@@ -207,3 +207,9 @@ def test_the_tables_of_the_configs_are_those_of_the_zoo(task):
         quoted = dict(re.findall(r"`(\w+)` \((?:[\w .]+: )?([\d.]+)\)", line.split("|")[3]))
         entries = {e.name: f"{e.published:g}" for e in runnable() if e.config == name and not e.is_start}
         assert quoted == entries
+
+
+def test_every_detection_config_was_measured():
+    for name, cost in COSTS.items():
+        is_detector = load_config(name).model.task == "detection"
+        assert (cost.milliseconds is not None, cost.peak_megabytes is not None) == (is_detector, is_detector)

@@ -152,6 +152,7 @@ CALLS: Sequence[Call] = (
     Call("docs", "detectors"),
     Call("docs", "--list"),
     Call("weights list", "--json"),
+    Call("weights recommend", "--device cpu --commercial"),
     Call("weights show", "demo", code=None),
     Call("weights get", "absent", code=2),
     *_INSPECTED,
