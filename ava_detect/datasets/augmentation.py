@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import functional as pixels
 
 from ava_detect.structures import boxes as box_ops
 from ava_detect.video.transforms import Boxes, Frames, crop, flip
@@ -129,6 +128,9 @@ def jitter_colors(frames: Frames, strength: float, rng: np.random.Generator) -> 
     Returns:
         The recoloured frames, uint8 ``[T, H, W, 3]``.
     """
+    # Imported here: it loads PyTorch's compiler, two seconds that only runs with colour jitter need to wait.
+    from torchvision.transforms.v2 import functional as pixels
+
     clip = torch.from_numpy(np.ascontiguousarray(frames)).movedim(-1, 1)  # [T, 3, H, W], as torchvision expects
     adjustments = [pixels.adjust_brightness, pixels.adjust_contrast, pixels.adjust_saturation]
     for index in rng.permutation(len(adjustments)):

@@ -17,7 +17,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import torch
 
 from ava_detect.datasets.classification import MAX_LIST_BYTES, TimedLabels
@@ -101,6 +100,8 @@ def _read_official(rows: csv.DictReader[str], path: str | Path) -> tuple[list[st
 
 def _read_frame_list(path: str | Path, frames_per_second: float) -> tuple[list[str], _Actions]:
     """Read one frame per line; consecutive frames with a label are one action, from the first to the last of them."""
+    import pandas as pd
+
     names = ["video", "number", "frame", "path", "labels"]
     try:
         rows = pd.read_csv(path, sep=" ", skiprows=1, names=names, usecols=[0, 4], dtype=str, keep_default_na=False)

@@ -74,6 +74,9 @@ import torch
 from ava_detect.config import Config
 from ava_detect.training import loop
 
+# Seconds of every start that few trainings need.
+assert not {"pandas", "torchvision"} & set(sys.modules)
+
 def save(path, state, save=loop.save_checkpoint):
     if state["step"] == 5:
         path.with_name(f".unfinished-{os.getpid()}-last.pt").write_bytes(b"half")
