@@ -105,7 +105,7 @@ def test_a_pipe_is_written_into(tmp_path):
         assert temporary.suffix == ".txt"
         assert temporary.parent != tmp_path
         temporary.write_text("content")
-    reader.join(10)
+    reader.join(120)
     assert received == ["content"]
     assert pipe.is_fifo()
 

@@ -79,9 +79,9 @@ def test_servers_that_are_killed_lose_nothing(tmp_path):
 
 
 def test_waiting_for_a_busy_server_is_no_stall_and_a_server_that_hangs_is_replaced(tmp_path):
-    limits = Limits(stall_seconds=1.0, total_seconds=1.5)
-    # Three workers wait for one server: each for 3 x 0.4 s, three times.
-    outcomes = run(3, 1, ["hangs once", 1, 2], Squares(tmp_path, slow_seconds=0.4), limits)
+    limits = Limits(stall_seconds=2.0, total_seconds=3.0)
+    # Three workers wait for one server: each for 3 x 0.8 s, three times.
+    outcomes = run(3, 1, ["hangs once", 1, 2], Squares(tmp_path, slow_seconds=0.8), limits)
     found = {outcome.item: (outcome.result, outcome.reason, outcome.tries) for outcome in outcomes}
     assert found == {"hangs once": (0, "", 1), 1: (1, "", 1), 2: (4, "", 1)}
     assert len(list(tmp_path.glob("lost-*"))) == 1
@@ -95,10 +95,9 @@ def test_waiting_for_a_busy_server_is_no_stall_and_a_server_that_hangs_is_replac
     ],
 )
 def test_a_service_that_cannot_be_made_is_an_error_at_once(service, error, message):
-    started = time.monotonic()
+    # Where something waited for these limits, this test would not end.
     with pytest.raises(error, match=message):
-        run(2, 2, [1, 2], service)
-    assert time.monotonic() - started < LIMITS.stall_seconds
+        run(2, 2, [1, 2], service, Limits(stall_seconds=1e5, total_seconds=1e5))
     assert not multiprocessing.active_children()
 
 

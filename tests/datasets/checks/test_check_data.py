@@ -342,7 +342,8 @@ def test_millions_of_rows_take_seconds(tmp_path):
     report = check_splits(
         {"train": SplitConfig(annotations=str(tmp_path / "big.csv"), videos=str(tmp_path / "videos"))}, LabelMap.ava()
     )
-    assert time.process_time() - start < 10
+    # Processor seconds: five, also on a busy machine; a loop over the rows in Python takes minutes.
+    assert time.process_time() - start < 60
     assert report.kinds == {"missing-video": 100}
 
 
