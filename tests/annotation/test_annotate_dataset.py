@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +13,9 @@ import pytest
 from annotate_inputs import BOX, options, write_boxes, write_inputs
 from annotate_inputs import settings as default_settings
 from poison import plugin
-from processes import ava_detect, run_python
+from processes import run_python
 from videos import constant_rate, write_numbered_video
+from warm_runs import WarmRuns
 
 from ava_detect.annotation.annotate import annotate_videos
 from ava_detect.annotation.engines.base import Limits
@@ -204,16 +204,13 @@ def test_poison_is_stopped_tried_elsewhere_and_set_aside(place, tmp_path, monkey
     assert len(rows(tmp_path / "out")) == 640
 
 
-def test_two_runs_at_once_end_with_the_objects_of_one(place, done, tmp_path):
-    more = ("--workers", 1, "--format", "csv,jsonl", "--draw", "--quiet")
-    command = ava_detect("annotate", place / "videos", "--out", f"file://{tmp_path}/out", *options(place), *more)
-    both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    try:
-        errors = [process.communicate(timeout=900)[1] for process in both]
-    finally:
-        for process in both:
-            process.kill()
-    assert [(process.returncode, error) for process, error in zip(both, errors, strict=True)] == 2 * [(0, "")]
+def test_two_runs_at_once_end_with_the_objects_of_one(place, done, tmp_path, capfd):
+    more = ("--workers", "1", "--format", "csv,jsonl", "--draw", "--quiet")
+    call = ["annotate", str(place / "videos"), "--out", f"file://{tmp_path}/out", *options(place), *more]
+    runs = WarmRuns()
+    assert runs.start(call, call).wait() == 0
+    runs.close()
+    assert capfd.readouterr().err == ""
     assert objects(tmp_path / "out") == objects(done)
 
 

@@ -212,7 +212,7 @@ def test_a_fresh_process_with_a_network_of_the_published_size(here, tmp_path, mo
     size = (tmp_path / "zoo" / "R50.pyth").stat().st_size
     assert size == pytest.approx(1e6 * ROW.about_megabytes, rel=0.02)
     with serving(serve_folder(tmp_path / "zoo")) as url:
-        call = [sys.executable, "-c", FRESH, ROW.name, f"{url}/R50.pyth", "annotate", "video.mp4"]
+        call = [sys.executable, "-c", FRESH, ROW.name, f"{url}/R50.pyth", "annotate", "video.mp4", "--every", "2"]
         ended = subprocess.run(call, capture_output=True, text=True, timeout=300)
     assert ended.returncode == 0, ended.stderr
     assert f"from {url}/R50.pyth, downloaded once into" in ended.stderr

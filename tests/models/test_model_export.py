@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 from dataclasses import asdict
@@ -78,12 +79,18 @@ BOXES = [
 ]
 
 
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """``exported(NAME)``: the report on a variant's ONNX file, which is written once."""
+    folder = tmp_path_factory.mktemp("exported")
+    return functools.cache(lambda name: export.export_onnx(variant(name), folder / f"{name}.onnx"))
+
+
 @pytest.mark.parametrize("name", [*VARIANTS, *VITS])
-def test_onnx_gives_the_same_scores_at_any_size(tmp_path, name):
-    model = variant(name)
-    report = export.export_onnx(model, tmp_path / "a.onnx")
+def test_onnx_gives_the_same_scores_at_any_size(exported, name):
+    model, report = variant(name), exported(name)
     assert report.largest_difference < FP32_SCORES
-    session = onnxruntime.InferenceSession(str(tmp_path / "a.onnx"))
+    session = onnxruntime.InferenceSession(str(report.path))
     for clips, height, width, boxes in [
         (1, 64, 64, BOXES[:1]),
         (4, 91, 103, BOXES),
@@ -98,20 +105,17 @@ def test_onnx_gives_the_same_scores_at_any_size(tmp_path, name):
         np.testing.assert_allclose(scores, expected, atol=FP32_SCORES)
 
 
-def test_scores_depend_on_boxes_and_clip(tmp_path):
-    model = variant("slowfast")
-    export.export_onnx(model, tmp_path / "a.onnx")
-    session = onnxruntime.InferenceSession(str(tmp_path / "a.onnx"))
-    clip, rois = inputs(model, 2, 96, 96, BOXES[:4])
+def test_scores_depend_on_boxes_and_clip(exported):
+    session = onnxruntime.InferenceSession(str(exported("slowfast").path))
+    clip, rois = inputs(variant("slowfast"), 2, 96, 96, BOXES[:4])
     (scores,) = session.run(None, {"clip": clip.numpy(), "rois": rois.numpy()})
     assert np.abs(scores[0] - scores[1]).max() > 0.01
     assert 0 <= scores.min() < 0.4 < 0.6 < scores.max() <= 1
 
 
 @pytest.mark.parametrize(("aligned", "mode"), [(True, "half_pixel"), (False, "output_half_pixel")])
-def test_roi_align_is_the_standard_operator(tmp_path, aligned, mode):
-    export.export_onnx(variant("slowfast" if aligned else "not aligned"), tmp_path / "a.onnx")
-    graph = onnx.load(tmp_path / "a.onnx")
+def test_roi_align_is_the_standard_operator(exported, aligned, mode):
+    graph = onnx.load(exported("slowfast" if aligned else "not aligned").path)
     onnx.checker.check_model(graph)
     nodes = [node for node in graph.graph.node if node.op_type == "RoiAlign"]
     attributes = [{a.name: onnx.helper.get_attribute_value(a) for a in node.attribute} for node in nodes]
@@ -123,10 +127,8 @@ def test_roi_align_is_the_standard_operator(tmp_path, aligned, mode):
     assert graph.opset_import[0].version >= 16
 
 
-def test_the_free_sides_are_named_and_the_clip_is_described(tmp_path):
-    model = variant("slowfast")
-    export.export_onnx(model, tmp_path / "a.onnx")
-    session = onnxruntime.InferenceSession(str(tmp_path / "a.onnx"))
+def test_the_free_sides_are_named_and_the_clip_is_described(exported):
+    session = onnxruntime.InferenceSession(str(exported("slowfast").path))
     assert {i.name: i.shape for i in session.get_inputs()} == {
         "clip": ["clips", 3, 8, "height", "width"],
         "rois": ["boxes", 5],
@@ -134,7 +136,7 @@ def test_the_free_sides_are_named_and_the_clip_is_described(tmp_path):
     assert [(o.name, o.shape) for o in session.get_outputs()] == [("scores", ["boxes", 80])]
     described = json.loads(session.get_modelmeta().custom_metadata_map["ava_detect"])
     assert described == {
-        "clip": json.loads(json.dumps(asdict(model.clip_settings))),
+        "clip": json.loads(json.dumps(asdict(variant("slowfast").clip_settings))),
         "alpha": 4,
         "aligned": True,
         "box_rule": "pyslowfast",

@@ -46,7 +46,7 @@ def test_idf1_by_hand() -> None:
 def movie(request, tmp_path_factory):
     """A movie of half a minute with several shots: its keyframes with pictures, and its truth."""
     path = tmp_path_factory.mktemp("world") / "movie.mp4"
-    table = render_movie(path, seed=request.param, seconds=30, fps=5, width=480, height=270)
+    table = render_movie(path, seed=request.param, seconds=30, fps=3, width=480, height=270)
     settings = ClipSettings(num_frames=2, sampling_rate=1, short_side=32)
     sampler = ClipSampler(VideoReader(path), settings, find_shots=True)
     keyframes = list(sampler.sample(keyframe_times(1)))

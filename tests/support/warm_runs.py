@@ -9,6 +9,7 @@ import os
 import select
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Self
 
 _LOADED = """
@@ -31,46 +32,67 @@ def start_alone(process):
 fork.Process.start = start_alone
 os.register_at_fork(after_in_child=lock._at_fork_reinit)
 print("loaded", flush=True)
+
+
+def run(arguments):
+    os.setpgid(0, 0)
+    sys.argv = ["ava-detect", *arguments]
+    try:
+        main()
+        code = 0
+    except SystemExit as end:
+        code = end.code or 0
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        code = 70
+    sys.stderr.flush()
+    os._exit(code)
+
+
 for line in iter(sys.stdin.readline, ""):
-    pid = os.fork()
-    if pid == 0:
-        os.setpgid(0, 0)
-        sys.argv = ["ava-detect", *line.rstrip("\\n").split("\\t")]
-        try:
-            main()
-            code = 0
-        except SystemExit as end:
-            code = end.code or 0
-        except BaseException:
-            sys.excepthook(*sys.exc_info())
-            code = 70
-        sys.stderr.flush()
-        os._exit(code)
-    os.setpgid(pid, pid)
-    print(pid, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+    pids = []
+    for call in line.rstrip("\\n").split("\\f"):
+        pid = os.fork()
+        if pid == 0:
+            run(call.split("\\t"))
+        os.setpgid(pid, pid)
+        pids.append(pid)
+    print(pids[0], flush=True)
+    codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+    print(next((code for code in codes if code), 0), flush=True)
 """
 
 
 class WarmRuns:
-    """One run at a time, each in a process group of its own; otherwise used as ``subprocess.Popen`` is."""
+    """One run at a time, or several that begin at once, each in a process group of its own.
+
+    Otherwise used as ``subprocess.Popen`` is; of several runs ``pid`` is the first's.
+    """
 
     def __init__(self) -> None:
         self._loaded = subprocess.Popen(
-            [sys.executable, "-c", _LOADED], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+            # From Python 3.12 on a warning says that forks of threads may hang.
+            [sys.executable, "-W", "ignore::DeprecationWarning", "-c", _LOADED],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
         )
         assert self._line(None) == "loaded"
         self.pid = 0
 
-    def start(self, arguments: list[str]) -> Self:
-        """Start ``ava-detect`` with these arguments."""
+    def start(self, *calls: Sequence[str]) -> Self:
+        """Start ``ava-detect`` with these arguments, once for each list of them."""
         assert self._loaded.stdin is not None
-        self._loaded.stdin.write("\t".join(arguments) + "\n")
+        self._loaded.stdin.write("\f".join("\t".join(arguments) for arguments in calls) + "\n")
         self.pid = int(self._line(None))
         return self
 
     def wait(self, timeout: float | None = None) -> int:
-        """The exit code, negative for a signal; ``subprocess.TimeoutExpired`` where it comes later."""
+        """The exit code, negative for a signal; ``subprocess.TimeoutExpired`` where it comes later.
+
+        Of several runs it is 0 if all ended with 0, and otherwise the code of the first that did not.
+        """
         return int(self._line(timeout))
 
     def close(self) -> None:
