@@ -3,10 +3,12 @@
     python tools/benchmark_forward.py [CONFIG] [--size 256 340] [--batch 1] [--runs 7] [--threads 2] [--compiled]
     python tools/benchmark_forward.py CONFIG --device cuda --size 256 456 --batch 1 4 16 64 --compiled --profile
 
-The forms run in alternation; ratios are of medians, relative to eager fp32. The floor is the network's number of
-floating-point operations over the rate that a large matrix product reaches in the same process and precision. Weights
+The forms run in alternation; ratios are of medians, relative to the first form: eager fp32 or, for a plain ViT, the
+same network with attention as the peers' code computes it. The floor is the network's number of floating-point
+operations over the rate that a large matrix product reaches in the same process and precision. Weights
 are random, with plausible batch-norm statistics. ``--compiled`` adds ``torch.compile`` of the definition (weights
-frozen on a CPU), which the package itself does not use. ``--profile`` prints the five most expensive operations of the
+frozen on a CPU), which the package itself does not use. "MB more" is the greatest memory of one more call beyond what
+the process had before it (Linux only). ``--profile`` prints the five most expensive operations of the
 fastest form.
 
 Shapes: B clips, T frames, H height, W width, M people, K classes.
@@ -17,10 +19,11 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from functools import partial
 
 import torch
-from measuring import interleaved_medians, machine, seconds_of
+from measuring import interleaved_medians, machine, peak_megabytes, seconds_of
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
@@ -30,6 +33,7 @@ from ava_detect.config.build import build_model
 from ava_detect.models.action_detector import ActionDetector, require_detector
 from ava_detect.models.execution import has_fused_ops, prepare
 from ava_detect.models.network_options import Precision
+from ava_detect.models.vit import Attention, VisionTransformer
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -56,6 +60,29 @@ def build_lively_model(config: str) -> ActionDetector:
     return model
 
 
+class PeersAttention(Attention):
+    """Attention as the code of UMT, VideoMAE-AD and mmaction2 computes it: with all weights of a clip in memory."""
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """``[B, N, D]`` -> ``[B, N, D]``; K heads."""
+        bias = torch.cat([self.q_bias, torch.zeros_like(self.q_bias), self.v_bias])
+        projected = nn.functional.linear(tokens, self.qkv.weight, bias).view(*tokens.shape[:2], 3, self.heads, -1)
+        queries, keys, values = projected.permute(2, 0, 3, 1, 4)  # [B, K, N, D / K] each
+        weights = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(2, 3)  # [B, K, N, N]
+        attended = weights.softmax(dim=-1) @ values  # [B, K, N, D / K]
+        result: Tensor = self.proj(attended.transpose(1, 2).reshape(tokens.shape))
+        return result
+
+
+def with_peers_attention(model: ActionDetector) -> ActionDetector:
+    """Copy a plain ViT and let it attend as the peers' code does."""
+    copy = deepcopy(model)
+    for module in copy.modules():
+        if isinstance(module, Attention):
+            module.__class__ = PeersAttention
+    return copy
+
+
 def peak_flops(precision: Precision, device: str) -> float:
     """Measure the floating-point operations per second of a square matrix product, the best of 5."""
     side = MATRIX_SIDE[device]
@@ -65,8 +92,10 @@ def peak_flops(precision: Precision, device: str) -> float:
 
 
 def builders_of(model: ActionDetector, device: str, *, with_compiled: bool) -> dict[Form, Callable[[], Forward]]:
-    """Return a function that builds each form of the network; eager fp32 comes first."""
+    """Return a function that builds each form of the network; of a plain ViT, that of the peers comes first."""
     builders: dict[Form, Callable[[], Forward]] = {}
+    if isinstance(model.backbone, VisionTransformer):
+        builders["peers", "fp32"] = partial(prepare, with_peers_attention(model), execution="eager", device=device)
     for execution in ("eager", "fused"):
         for precision in PRECISIONS:
             if execution == "eager" or has_fused_ops(torch.device(device), DTYPES[precision]):
@@ -137,20 +166,21 @@ def compare(
         first_seconds[form] = time.perf_counter() - started
     calls = {" ".join(form): partial(forward, clip, rois) for form, forward in forms.items()}
     medians = interleaved_medians(calls, runs, device)
-    exact, eager = outputs["eager", "fp32"], medians["eager fp32"]
+    reference = next(iter(builders))
+    exact, first = outputs[reference], medians[" ".join(reference)]
     print(f"{tuple(clip.shape)}, {len(rois)} people, {flops / 1e9:.0f} GFLOP; medians of {runs} runs; seconds")
     print(
         f"{'form':<14} {'wall':>7} {'CPU':>7} {'ratio':>6} {'CPU ratio':>10} {'of floor':>9} {'clips a second':>15} "
-        f"{'first call':>11} {'logits off':>11} {'scores off':>11}"
+        f"{'first call':>11} {'logits off':>11} {'scores off':>11} {'MB more':>8}"
     )
     for form, logits in outputs.items():
         wall, cpu = medians[" ".join(form)]
         logits_off = (logits - exact).abs().max().item()
         scores_off = (logits.sigmoid() - exact.sigmoid()).abs().max().item()
         print(
-            f"{' '.join(form):<14} {wall:7.3f} {cpu:7.3f} {eager[0] / wall:6.2f} {eager[1] / cpu:10.2f} "
+            f"{' '.join(form):<14} {wall:7.3f} {cpu:7.3f} {first[0] / wall:6.2f} {first[1] / cpu:10.2f} "
             f"{flops / peaks[form[1]] / wall:9.0%} {len(clip) / wall:15.2f} {first_seconds[form]:11.2f} "
-            f"{logits_off:11.1e} {scores_off:11.1e}"
+            f"{logits_off:11.1e} {scores_off:11.1e} {peak_megabytes(partial(forms[form], clip, rois)):8.0f}"
         )
     return forms[min(forms, key=lambda form: medians[" ".join(form)][0])]
 

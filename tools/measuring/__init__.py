@@ -72,3 +72,26 @@ def seconds_of(call: Callable[[], object], device: str = "cpu") -> tuple[float, 
     if device == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def peak_megabytes(call: Callable[[], object]) -> float:
+    """Measure the memory that one call needs beyond what the process has before it.
+
+    Args:
+        call: The call.
+
+    Returns:
+        10^6 bytes of resident memory; NaN where the system does not say (Linux does).
+    """
+    status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+    try:
+        reset.write_text("5")  # sets the peak to the present size
+        before = _kilobytes(status, "VmRSS")
+        call()
+        return (_kilobytes(status, "VmHWM") - before) * 1024 / 1e6
+    except OSError:
+        return float("nan")
+
+
+def _kilobytes(status: Path, name: str) -> int:
+    return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith(f"{name}:"))
