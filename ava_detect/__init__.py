@@ -34,6 +34,7 @@ _NAMES = {
         "HeadConfig",
         "LabelsConfig",
         "ModelConfig",
+        "RelationConfig",
         "RoIConfig",
         "SlowFastConfig",
         "SplitConfig",
@@ -106,6 +107,7 @@ _NAMES = {
         "ResolvedNetworkOptions",
     ),
     "models.nonlocal_block": ("StageNonLocal",),
+    "models.relation": ("ActorRelation",),
     "models.roi": ("RoIPool",),
     "models.slowfast": (
         "NonLocalSettings",
@@ -172,6 +174,7 @@ if TYPE_CHECKING:
     from ava_detect.config import HeadConfig as HeadConfig
     from ava_detect.config import LabelsConfig as LabelsConfig
     from ava_detect.config import ModelConfig as ModelConfig
+    from ava_detect.config import RelationConfig as RelationConfig
     from ava_detect.config import RoIConfig as RoIConfig
     from ava_detect.config import SlowFastConfig as SlowFastConfig
     from ava_detect.config import SplitConfig as SplitConfig
@@ -221,6 +224,7 @@ if TYPE_CHECKING:
     from ava_detect.models.network_options import NetworkOptions as NetworkOptions
     from ava_detect.models.network_options import ResolvedNetworkOptions as ResolvedNetworkOptions
     from ava_detect.models.nonlocal_block import StageNonLocal as StageNonLocal
+    from ava_detect.models.relation import ActorRelation as ActorRelation
     from ava_detect.models.roi import RoIPool as RoIPool
     from ava_detect.models.slowfast import NonLocalSettings as NonLocalSettings
     from ava_detect.models.slowfast import SlowFast as SlowFast

@@ -6,7 +6,7 @@ key and the line. Modules below this package take plain keyword arguments, not c
 
 from ava_detect.config.backbone import BackboneConfig
 from ava_detect.config.loading import config_names, load_config
-from ava_detect.config.model import ClipConfig, DetectorConfig, HeadConfig, ModelConfig, RoIConfig
+from ava_detect.config.model import ClipConfig, DetectorConfig, HeadConfig, ModelConfig, RelationConfig, RoIConfig
 from ava_detect.config.schema import Config, LabelsConfig
 from ava_detect.config.slowfast import SlowFastConfig
 from ava_detect.config.training import DataConfig, SplitConfig, TrainConfig
@@ -21,6 +21,7 @@ __all__ = [
     "HeadConfig",
     "LabelsConfig",
     "ModelConfig",
+    "RelationConfig",
     "RoIConfig",
     "SlowFastConfig",
     "SplitConfig",

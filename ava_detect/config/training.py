@@ -106,7 +106,8 @@ class TrainConfig(Section):
         epochs: Number of passes over the training split.
         batch_size: Clips per step, over all processes and ``accumulate`` forward passes.
         accumulate: Forward passes per step; must divide ``batch_size``.
-        loss: By default ``bce``, and ``cross_entropy`` for Kinetics.
+        loss: By default ``bce``, and ``cross_entropy`` where each sample has one label: for Kinetics, and with
+            ``model.head.score: softmax``.
         focal_alpha: Weight of the focal loss.
         focal_gamma: Exponent of the focal loss.
         optimiser: ``sgd`` is the SlowFast recipe's, ``adamw`` that of plain ViTs.

@@ -209,7 +209,7 @@ class RoIPool(nn.Module):
         down, across = (share_of_cells(maps.shape[axis], self.resolution, maps.device) for axis in (2, 3))
         # [R, H] x [B, C, H, W] x [W, R] = [B, C, R, R]: an adaptive average pool, which ONNX has not for free sizes.
         with torch.autocast(maps.device.type, enabled=False):
-            bins = down @ maps @ across.mT
+            bins = down @ maps @ across.t()
         return bins.amax(dim=(2, 3))
 
     def extra_repr(self) -> str:

@@ -60,8 +60,9 @@ class Learner:
         settings = config.train
         self.accelerator = accelerator
         self._clip_norm = math.inf if settings.clip_norm is None else settings.clip_norm
+        one_label = config.data.kind == "kinetics" or config.model.head.score == "softmax"
         self._loss = build_loss(
-            settings.loss or ("cross_entropy" if config.data.kind == "kinetics" else "bce"),
+            settings.loss or ("cross_entropy" if one_label else "bce"),
             focal_alpha=settings.focal_alpha,
             focal_gamma=settings.focal_gamma,
         )

@@ -34,7 +34,7 @@ from ava_detect.models.slowfast import NonLocalSettings, SlowFast
 from ava_detect.models.vit import VisionTransformer
 from ava_detect.structures.labels import Action, LabelMap
 
-# Parameters and state entries as PySlowFast counts them (quoted: peers' code, run at commit 287ec007).
+# Parameters and state entries as the peers count them (quoted: their code, run at commits 287ec007 and 4d6c934).
 PUBLISHED_SIZES = {
     "slowfast_r50_32x2": (33_828_888, 662),
     "slowfast_r101_nl_32x2": (59_342_488, 1313),
@@ -43,6 +43,13 @@ PUBLISHED_SIZES = {
     "slow_r50_4x16_c2": (31_798_416, 320),
     "slowfast_r50_32x2_c2": (33_828_888, 662),
     "mmaction2_slowfast_r50_4x16": (33_743_993, 642),
+    "mmaction2_slowfast_acrn_r50_8x8": (92_232_057, 654),
+    "mmaction2_slowonly_r50_4x16": (31_800_465, 320),
+    "mmaction2_slowonly_r50_4x16_multisports": (31_769_730, 320),
+    "mmaction2_slowonly_r50_8x8_context": (31_966_353, 320),
+    "mmaction2_slowonly_r50_16x4_context_temporal_max_mlp": (48_747_665, 322),
+    "mmaction2_slowonly_r50_nl_4x16": (39_154_833, 380),
+    "mmaction2_slowonly_r101_8x8": (59_705_489, 626),
     "kinetics_slowfast_r50_4x16": (34_480_216, 662),
     "kinetics_slowfast_r50_8x8": (34_566_488, 662),
     "kinetics_slowfast_r50_8x8_ptv": (34_566_488, 662),
@@ -68,7 +75,7 @@ def test_every_shipped_config_builds_and_has_its_row(name):
     assert re.search(rf"^\| `{name}` \|", readme, re.MULTILINE), f"configs/README.md has no row for {name}"
     sizes = sum(p.numel() for p in model.parameters()), len(model.state_dict())
     assert sizes == PUBLISHED_SIZES.get(name, sizes)
-    # The estimate leaves out the batch norms and the non-local blocks, and is never above the network's true size, of
+    # The estimate leaves out the batch norms, and is never above the network's true size, of
     # which a stored table of positions is a part.
     stored = model.state_dict().get("backbone.positions")
     assert 0.89 < weight_bytes(config) / (4 * (sizes[0] + (0 if stored is None else stored.numel()))) <= 1
@@ -485,7 +492,9 @@ def any_config(draw):
     model = {"task": task, "backbone": backbone, "head": {"num_classes": draw.choice([1, 3])}}
     if task == "detection":
         model["roi"] = {"resolution": draw.choice([1, 7, 64]), "with_global": draw.random() < 0.5}
-        model["head"]["mlp"] = draw.random() < 0.5
+        model["head"] |= {"mlp": draw.random() < 0.5, "score": draw.choice(["action", "softmax"])}
+        if draw.random() < 0.3:
+            model["roi"]["relation"] = {"channels": draw.choice([None, 3]), "num_convs": draw.choice([1, 2])}
     else:
         model["head"]["pool_size"] = draw.choice([None, 1, 2])
     clip = {"num_frames": draw.choice([4, 8, 12]), "short_side": draw.choice([32, 64])}

@@ -24,6 +24,7 @@ def config_of(**backbone):
         {"lateral_kind": "sample", "lateral_merge": "sum"},
         {"lateral_merge": "sum", "fusion_kernel": 5},
         {"pathways": ["slow"], "alpha": 1},
+        {"nonlocal_blocks": {"slow": {3: [0, 1]}, "fast": {4: [0]}}, "nonlocal_out_bias": False},
         {"num_temporal": [1, 1, 0, 1], "temporal_kernels": [5, 3, 3, 3, 3], "beta_inv": 4},
     ],
 )
@@ -31,6 +32,15 @@ def test_the_estimated_weights_are_those_of_the_convolutions_and_the_last_layer(
     config = config_of(**backbone)
     model = build_model(config)
     counted = sum(p.numel() for name, p in model.named_parameters() if p.ndim > 1)
+    assert weight_bytes(config) == 4 * counted
+
+
+@pytest.mark.parametrize("relation", [{}, {"channels": 24, "num_convs": 3}])
+def test_a_relation_counts(relation):
+    roi, head = {"with_global": True, "relation": relation}, {"mlp": True}
+    small = {"depths": [1, 2, 1, 1], "width": 16}
+    config = Config.model_validate({"model": {"backbone": small, "roi": roi, "head": head}})
+    counted = sum(p.numel() for p in build_model(config).parameters() if p.ndim > 1)
     assert weight_bytes(config) == 4 * counted
 
 

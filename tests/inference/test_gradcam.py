@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from networks import lively_model
+from networks import SMALL_CONFIG, lively_model
 from torch import Tensor, nn
 
 from ava_detect.errors import AvaDetectError
@@ -99,6 +99,19 @@ def test_a_real_network_gives_its_own_logit_and_is_left_alone() -> None:
     assert found.bias == pytest.approx(model.head.projection.bias[7].item(), abs=1e-4)
     assert [p.heat.shape[0] for p in found.pathways] == [2, 8] and not model.training
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("changes", [{"head": {"mlp": True}}, {"roi": {"relation": {"channels": 12}}}], ids=str)
+def test_a_logit_by_way_of_hidden_layers_is_explained(changes) -> None:
+    """What a map has contributed depends on the map: the gradient passes the ReLUs behind the pooling."""
+    model = lively_model(model=changes | {"backbone": SMALL_CONFIG["model"]["backbone"]})
+    frames = np.random.default_rng(0).integers(0, 256, (8, 32, 56, 3), dtype=np.uint8)
+    clip, people = Clip(frames, 1.0, 4), PersonBoxes([[4, 3, 20, 30], [20, 2, 50, 31]], [0.9, 0.8])
+    first, second = (attention(model, clip, people, person, 7) for person in (0, 1))
+    for found in (first, second):
+        assert all(p.heat.min() >= 0 and p.heat.max() == 1 for p in found.pathways)
+        assert any(abs(p.contribution) > 0.01 for p in found.pathways)
+    assert any(not np.allclose(a.heat, b.heat) for a, b in zip(first.pathways, second.pathways, strict=True))
 
 
 def test_the_sheet_shows_every_frame_of_every_pathway(clip: Clip) -> None:

@@ -1,4 +1,4 @@
-"""``head.score``: the score of a detection is that of its action, or times the score of the person."""
+"""``head.score``: the score of a detection is its action's, that times the person's, or a softmax over the actions."""
 
 from __future__ import annotations
 
@@ -40,6 +40,18 @@ def test_both_rules_by_hand():
     torch.testing.assert_close(action, torch.tensor([[0.5, 0.75], [0.75, 0.5]]))
     product = detection_scores(logits, people, "action_x_person")
     torch.testing.assert_close(product, torch.tensor([[0.4, 0.6], [0.75, 0.5]]))
+
+
+def test_a_softmax_by_hand_in_the_pipeline(video):
+    # exp(0), exp(log 3): 1/4 and 3/4, whoever the person is.
+    logits = torch.tensor([[0.0, math.log(3)]])
+    scores = detection_scores(logits, torch.tensor([0.5]), "softmax")
+    torch.testing.assert_close(scores, torch.tensor([[0.25, 0.75]]))
+    model = {"model": SMALL_CONFIG["model"] | {"head": {"score": "softmax"}}}
+    action, softmax = scores_of(video, lively_model()), scores_of(video, lively_model(**model))
+    np.testing.assert_allclose(softmax.sum(axis=2), 1, atol=1e-5)
+    odds = action.astype(np.float64) / (1 - action)  # the sigmoid's, exp(logit)
+    np.testing.assert_allclose(softmax, odds / odds.sum(axis=2, keepdims=True), rtol=1e-3)
 
 
 @given(st.lists(st.tuples(st.floats(-20, 20), st.floats(0, 1)), max_size=5))
@@ -105,5 +117,5 @@ def test_the_rule_travels_with_the_network_and_is_no_classifiers():
     assert lively_model(**PRODUCT).head.score == "action_x_person"
     with pytest.raises(ValueError, match="score belongs to detection heads: a clip has no person"):
         Config.model_validate({"model": {"task": "classification", "head": {"score": "action_x_person"}}})
-    with pytest.raises(ValueError, match="'action' or 'action_x_person'"):
+    with pytest.raises(ValueError, match="'action', 'action_x_person' or 'softmax'"):
         HeadConfig(score="product")

@@ -39,6 +39,9 @@ VARIANTS = {
     "hidden layer": {"head": {"mlp": True}},
     "slow only": {"backbone": {"pathways": ["slow"], "alpha": 1}},
     "temporal max": {"roi": {"temporal_pool": "max"}},
+    "context": {"roi": {"with_global": True, "resolution": 8, "temporal_pool": "max"}},
+    "relation": {"roi": {"relation": {"channels": 24, "num_convs": 2}}},
+    "softmax": {"head": {"score": "softmax"}},
 }
 VIT = {"kind": "vit", "width": 24, "depth": 2, "heads": 3, "tubelet": 2, "grid": [4, 5, 3]}
 ALPHACTION = {"aligned": False, "box_rule": "alphaction", "extension": [0.1, 0.05]}
@@ -99,7 +102,8 @@ def test_onnx_gives_the_same_scores_at_any_size(exported, name):
     ]:
         clip, rois = inputs(model, clips, height, width, boxes)
         with torch.inference_mode():
-            expected = model(clip, rois).sigmoid().numpy()
+            logits = model(clip, rois)
+            expected = (logits.softmax(dim=1) if name == "softmax" else logits.sigmoid()).numpy()
         (scores,) = session.run(["scores"], {"clip": clip.numpy(), "rois": rois.numpy()})
         assert scores.shape == (len(boxes), 80)
         np.testing.assert_allclose(scores, expected, atol=FP32_SCORES)
@@ -216,12 +220,6 @@ def test_a_checkpoint_becomes_onnx(tmp_path):
 def test_what_cannot_be_exported(tmp_path, config, weights, name, sentence):
     with pytest.raises(ConfigError, match=sentence):
         export_config(config, weights, tmp_path / name)
-
-
-def test_the_context_feature_has_no_onnx(tmp_path):
-    model = lively_model(model={**SMALL_CONFIG["model"], "roi": {"with_global": True}})
-    with pytest.raises(AvaDetectError, match="no adaptive pool for maps of any size"):
-        export.export_onnx(model, tmp_path / "a.onnx")
 
 
 def test_the_command_exports_in_a_process_of_its_own(tmp_path):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.ops import roi_align
 
-from ava_detect.models.roi import RoIPool, bin_weights
+from ava_detect.models.roi import RoIPool, bin_weights, share_of_cells
 
 RAMP = torch.arange(25, dtype=torch.float32).view(1, 1, 1, 5, 5)
 BOX = torch.tensor([[0.0, 1.0, 1.0, 3.0, 3.0]])
@@ -95,6 +95,16 @@ def test_the_whole_map_stands_beside_each_box_of_its_clip():
     assert pooled[:, 1].tolist() == [48, 24]
     halves = RoIPool(resolution=1, feature_stride=1, with_global=True)([clips], rois)
     assert halves[:, 1].tolist() == [24, 12]  # one bin is the mean of the map
+
+
+@pytest.mark.parametrize("bins", [1, 5, 8])
+@pytest.mark.parametrize("cells", [1, 3, 8, 16, 22])
+def test_the_whole_map_is_averaged_as_by_an_adaptive_pool(cells, bins):
+    """mmaction2 uses torch's; an adaptive pool's bins overlap where the cells do not divide."""
+    values = torch.randn(2, 1, cells, generator=torch.Generator().manual_seed(cells))
+    expected = torch.nn.functional.adaptive_avg_pool1d(values, bins)
+    shares = share_of_cells(cells, bins, torch.device("cpu"))
+    torch.testing.assert_close(values @ shares.mT, expected)
 
 
 BOXES = {

@@ -193,6 +193,29 @@ def test_a_classifier_of_another_backbone_is_no_start(tmp_path):
         initialise_from_classifier(deeper, tmp_path / "k400.pyth")
 
 
+def test_a_relation_starts_fresh_from_a_classifier_and_is_kept_from_a_detector(tmp_path):
+    def model_of(seed, **head):
+        backbone = {"depths": [1, 1, 1, 1], "width": 16}
+        roi = {"relation": {"channels": 12}}
+        return lively_model(seed, model={"backbone": backbone, "roi": roi, "head": head})
+
+    classifier = classifier_file(tmp_path / "k400.pyth")
+    model = model_of(1)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    report = initialise_from_classifier(model, tmp_path / "k400.pyth")
+    relation = {name for name in before if name.startswith("roi_pool.relation.")}
+    assert set(report.fresh) == relation | {"head.projection.weight", "head.projection.bias"}
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items() if name in relation)
+    assert same_state(model.backbone, classifier.backbone)
+    detector = model_of(2, num_classes=5)
+    write_family(detector, "mmaction2", tmp_path / "acrn.pth")
+    assert initialise_from_classifier(model, tmp_path / "acrn.pth").fresh == (
+        "head.projection.weight",
+        "head.projection.bias",
+    )
+    assert same_state(model.roi_pool, detector.roi_pool)
+
+
 @pytest.mark.parametrize("dims", [4, 5])
 def test_inflation_repeats_2d_kernels_over_time_and_keeps_their_sum(source, tmp_path, dims):
     """A kernel of 3 frames gets a third of the 2D one in each: a still clip is answered as a still image was."""

@@ -47,6 +47,32 @@ def test_a_round_trip_through_ours_keeps_every_bit(source, tmp_path, family):
     assert there.converted == back.converted == len(read_weights_file(first).tensors)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"head": {"mlp": True, "background_class": True}, "roi": {"with_global": True}},
+        {"roi": {"relation": {"channels": 12, "num_convs": 2}}},
+        {
+            "backbone": {
+                "pathways": ["slow"], "alpha": 1, "nonlocal_blocks": {"slow": {3: [0]}}, "nonlocal_affinity": "softmax",
+                "nonlocal_pool_place": "after", "nonlocal_out_bias": False,
+            }
+        },
+    ],
+    ids=["hidden layer", "relation", "non-local"],
+)  # fmt: skip
+def test_mmaction2s_other_networks_keep_every_bit_and_load(tmp_path, changes):
+    backbone = SMALL_CONFIG["model"]["backbone"] | changes.get("backbone", {})
+    source, other = (lively_model(seed, model=changes | {"backbone": backbone}) for seed in (3, 4))
+    first = write_family(source, "mmaction2", tmp_path / "first")
+    convert(first, tmp_path / "ours", to="ava_detect")
+    convert(tmp_path / "ours", tmp_path / "back", to="mmaction2")
+    assert same_bits(first, tmp_path / "back")
+    assert not same_state(other, source)
+    assert load_weights(other, first).complete
+    assert same_state(other, source)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_odd_dtypes_and_bits_survive(source, tmp_path, dtype):
     state = {n: t.to(dtype) if t.is_floating_point() else t for n, t in renamed(source, "pyslowfast").items()}

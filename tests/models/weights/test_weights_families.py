@@ -79,6 +79,8 @@ def test_every_pyslowfast_name_has_a_caffe2_name_but_the_counters(parity_case, c
         ("mmaction2", "cls_head.fc_cls.weight", "head.projection.weight"),
         ("mmaction2", "roi_head.bbox_head.fc_cls.0.bias", "head.hidden.bias"),
         ("mmaction2", "roi_head.bbox_head.fc_cls.2.bias", "head.projection.bias"),
+        ("mmaction2", "roi_head.shared_head.conv1.conv.weight", "roi_pool.relation.conv1.conv.weight"),
+        ("mmaction2", "roi_head.shared_head.convs.0.bn.bias", "roi_pool.relation.convs.0.bn.bias"),
         (
             "mmaction2",
             "backbone.layer2.0.non_local_block.theta.conv.bias",
