@@ -44,6 +44,7 @@ PUBLISHED_SIZES = {
     "slowfast_r50_32x2_c2": (33_828_888, 662),
     "mmaction2_slowfast_r50_4x16": (33_743_993, 642),
     "mmaction2_slowfast_acrn_r50_8x8": (92_232_057, 654),
+    "mmaction2_slowfast_r50_4x16_multisports": (33_709_418, 642),
     "mmaction2_slowonly_r50_4x16": (31_800_465, 320),
     "mmaction2_slowonly_r50_4x16_multisports": (31_769_730, 320),
     "mmaction2_slowonly_r50_8x8_context": (31_966_353, 320),

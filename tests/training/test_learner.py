@@ -169,3 +169,16 @@ def test_bf16_learns_much_the_same():
 def test_fp16_needs_a_gpu():
     with pytest.raises(ConfigError, match="fp16 needs a GPU"), open_processes("fp16"):
         pass
+
+
+def test_a_softmax_is_trained_with_the_cross_entropy_unless_a_loss_is_named(accelerator):
+    logits, labels = torch.tensor([[0.0, math.log(3.0)]]), torch.tensor([[1.0, 0.0]])
+    model = {"model": SMALL_CONFIG["model"] | {"head": {"score": "softmax"}}}
+
+    def loss(changes, **train):
+        config = Config.model_validate({**SMALL_CONFIG, **changes, "train": train})
+        return Learner(lively_model(), config, accelerator)._loss(logits, labels).item()
+
+    # The softmax of the first class is 1/4; the sigmoids are 1/2 and 3/4, and bce is their mean.
+    assert loss(model) == pytest.approx(math.log(4))
+    assert loss(model, loss="bce") == loss({}) == pytest.approx((math.log(2) + math.log(4)) / 2)
