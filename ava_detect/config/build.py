@@ -29,7 +29,7 @@ from ava_detect.structures.labels import Action, LabelMap
 
 _MAX_SHOWN = 5
 # The functions with which layers draw their first weights: most of the time to build a network.
-_INITIALISERS = ("normal_", "uniform_", "trunc_normal_", "kaiming_normal_", "kaiming_uniform_")
+_INITIALISERS = ("normal_", "uniform_", "kaiming_normal_", "kaiming_uniform_")
 _RANDOM = (Tensor.normal_, Tensor.uniform_, *(getattr(nn.init, name) for name in _INITIALISERS))
 
 

@@ -168,10 +168,10 @@ class VisionTransformer(Backbone):
         return resized.permute(0, 2, 3, 1).flatten(0, 2)[None]
 
     def _initialise(self) -> None:
-        """Truncated normal weights of deviation 0.02, biases 0 (VideoMAE ``_init_weights``)."""
+        """Normal weights of deviation 0.02, biases 0 (VideoMAE ``_init_weights``, which truncates at -2 and 2: never)."""
         for module in self.modules():
             if isinstance(module, nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=0.02)
+                nn.init.normal_(module.weight, std=0.02)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 

@@ -1,5 +1,7 @@
 """Attention maps over the frames that each pathway of the network read, as one image. Needs no torch.
 
+A network without pathways has one map, which is drawn as the map of a single pathway.
+
 Shapes: T frames read by a pathway, h x w cells of its feature map.
 """
 
@@ -74,7 +76,7 @@ def attention_sheet(
     style = Style(frame_width * 3, height * 3)
     parts = [_heading(title, style, frame_width)]
     for pathway in pathways:
-        heading = f"{pathway.pathway} pathway: {len(pathway.frames)} frames, {pathway.contribution:+.2f} of the logit"
+        heading = f"{pathway.pathway} features: {len(pathway.frames)} frames, {pathway.contribution:+.2f} of the logit"
         parts.append(_heading(heading, style, frame_width))
         images = [
             _overlay_heat(clip.frames[frame], heat, (frame_width, height), box)
