@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import os
 import random
 import signal
+import socket
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +21,8 @@ from typing import Any
 import psutil
 import pytest
 from filelock import FileLock
+
+_PORTS = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
 
 
 @contextmanager
@@ -35,14 +40,38 @@ def two_nodes() -> Iterator[Any]:
         patch.setenv("RAY_worker_niceness", "0")
         # Ray waits 30 s for a node, without a setting for it: on a busy machine that is too short.
         patch.setattr("ray._private.node.time", SimpleNamespace(**{**vars(time), "monotonic": _slow_clock}))
-        cluster = utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
-        cluster.add_node(num_cpus=2)
-        ray.init(address=cluster.address, log_to_driver=False)
+        services = importlib.import_module("ray._private.services")
+        patch.setattr(services, "start_raylet", _with_ports(services.start_raylet))
+        cluster = utils.Cluster()
         try:
+            cluster.add_node(num_cpus=2, include_dashboard=False)
+            cluster.add_node(num_cpus=2)
+            ray.init(address=cluster.address, log_to_driver=False)
             yield cluster
         finally:
             ray.shutdown()
             cluster.shutdown()
+
+
+def _with_ports(start_raylet: Callable[..., Any]) -> Callable[..., Any]:
+    """The function that starts a node's raylet, with ports for the agents of the raylet.
+
+    Otherwise each agent chooses one and writes it into a file for which the raylet waits 15 s, without a setting for
+    it, and then aborts: on a busy machine that is too short.
+    """
+    signature = inspect.signature(start_raylet)
+    names = [name for name in _PORTS if name in signature.parameters]
+
+    def start(*arguments: Any, **settings: Any) -> Any:
+        given = signature.bind(*arguments, **settings).arguments
+        with ExitStack() as stack:
+            sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in names]
+            ports = {name: held.getsockname()[1] for name, held in zip(names, sockets, strict=True)}
+        for name, port in ports.items():
+            Path(given["session_dir"], f"{name}_{given['node_id']}").write_text(str(port))
+        return start_raylet(*arguments, **settings | ports)
+
+    return start
 
 
 def _slow_clock() -> float:
