@@ -168,7 +168,7 @@ def complete(monkeypatch, capsys, line):
         ("ava-detect annotate -w ra", ["random"]),
         ("ava-detect annotate --detector bu", ["builtin"]),
         ("ava-detect annotate --format csv,p", ["csv,parquet"]),
-        ("ava-detect train -c dem", ["demo"]),
+        ("ava-detect train -c dem", ["demo", "demo_vit"]),
         ("ava-detect weights show slow_r50_4x16_ava22_p", ["slow_r50_4x16_ava22_ptv"]),
         ("ava-detect hand-over r --to c", ["coco", "cvat"]),
         ("ava-detect annotate --min-pe", ["--min-person-score"]),
