@@ -70,12 +70,16 @@ def recognise_config(path: Path, called: str, overrides: Sequence[str] = ()) -> 
 
     Raises:
         WeightsError: The file cannot be read, no config has its network, or several have and nothing decides.
-        ConfigError: An override fits no config.
+        ConfigError: An override fits no config, or not the one whose network the file has.
     """
     network = _Network.read(path)
-    configs = _configs(overrides)
+    configs, refusing = _configs(overrides)
     fitting = network.of_task({name: config for name, config in configs.items() if network.is_of(config)})
     if not fitting:
+        # The file's own config may be one that cannot take the overrides.
+        for name, problem in refusing.items():
+            if network.is_of(load_config(name)):
+                raise problem
         raise WeightsError(_describe_unknown(called, network, configs))
     candidates = _with_settings(fitting, network.settings, settings_of_overrides(overrides))
     exact = [candidate for candidate in candidates if not candidate.adopted]
@@ -201,18 +205,18 @@ class _Candidate:
     adopted: tuple[str, ...]
 
 
-def _configs(overrides: Sequence[str]) -> dict[str, Config]:
-    """The shipped configs with the overrides; those that do not take them are left out."""
+def _configs(overrides: Sequence[str]) -> tuple[dict[str, Config], dict[str, ConfigError]]:
+    """The shipped configs with the overrides, and why the others do not take them."""
     configs: dict[str, Config] = {}
-    problem: ConfigError | None = None
+    refusing: dict[str, ConfigError] = {}
     for name in config_names():
         try:
             configs[name] = load_config(name, overrides)
         except ConfigError as error:
-            problem = error
-    if not configs and problem is not None:
-        raise problem
-    return configs
+            refusing[name] = error
+    if not configs:
+        raise next(iter(refusing.values()))
+    return configs, refusing
 
 
 def _with_settings(

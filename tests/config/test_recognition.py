@@ -172,6 +172,11 @@ def test_a_transformers_classifier_is_named_and_not_taken_for_a_detector(hollow)
     assert "it is a classifier of Kinetics-710, its head has 710 rows: it can only start" in str(caught.value)
 
 
+def test_an_override_that_the_files_own_config_cannot_take_is_named(hollow):
+    with pytest.raises(ConfigError, match=r"override 'clip.num_frames=16': clip.num_frames 16 .*: 8 time steps"):
+        choose_network(hollow("umt_vit_b", "videomae"), overrides=["clip.num_frames=16", "clip.frame_offsets=null"])
+
+
 def test_a_transformer_of_other_classes_or_size_is_described(hollow, tmp_path):
     with pytest.raises(WeightsError, match=r"is that of umt_vit_b: give `config=umt_vit_b` with `overrides=model"):
         choose_network(hollow("umt_vit_b", "videomae", num_classes=5))
