@@ -44,7 +44,7 @@ class TransformerShape:
 
     @classmethod
     def of(cls, shapes: Mapping[str, Shape]) -> Self | None:
-        """Read the size off the shapes of a network's tensors.
+        """Derive the size from the shapes of a network's tensors.
 
         Args:
             shapes: Our name -> shape.
