@@ -168,7 +168,7 @@ class VisionTransformer(Backbone):
         return resized.permute(0, 2, 3, 1).flatten(0, 2)[None]
 
     def _initialise(self) -> None:
-        """Normal weights of deviation 0.02, biases 0 (VideoMAE ``_init_weights``, whose limit of 2 is never reached)."""
+        """Normal weights of deviation 0.02, biases 0 (VideoMAE ``_init_weights``; its limit of 2 is never reached)."""
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, std=0.02)
