@@ -51,7 +51,8 @@ class Attention:
     Attributes:
         pathways: One map per pathway.
         logit: The action's logit, which is ``bias`` plus the pathways' contributions.
-        bias: The head's bias of the action.
+        bias: The part that no feature has a share in: the head's bias of the action; with a hidden layer or a relation
+            also what the biases before it add.
     """
 
     pathways: tuple[PathwayAttention, ...]
