@@ -116,6 +116,10 @@ _NAMES = {
     "models.vit": ("VisionTransformer",),
     "models.weights.loading": ("load_weights",),
     "models.weights.report": ("WeightsReport",),
+    "results.importing.import_labels": (
+        "ImportSummary",
+        "import_labels",
+    ),
     "results.manifest": (
         "Totals",
         "VideoRecord",
@@ -231,6 +235,8 @@ if TYPE_CHECKING:
     from ava_detect.models.vit import VisionTransformer as VisionTransformer
     from ava_detect.models.weights.loading import load_weights as load_weights
     from ava_detect.models.weights.report import WeightsReport as WeightsReport
+    from ava_detect.results.importing.import_labels import ImportSummary as ImportSummary
+    from ava_detect.results.importing.import_labels import import_labels as import_labels
     from ava_detect.results.manifest import Totals as Totals
     from ava_detect.results.manifest import VideoRecord as VideoRecord
     from ava_detect.storage.addresses import Address as Address

@@ -29,6 +29,7 @@ from ava_detect.cli import (
     evaluate,
     export,
     hand_over,
+    import_labels,
     train,
     visualize,
     weights,
@@ -64,6 +65,7 @@ _COMMANDS: dict[str, Sequence[Callable[..., None] | typer.Typer]] = {
         hand_over.pictures,
         hand_over.tubes,
         hand_over.hand_over,
+        import_labels.import_labels,
         hand_over.explain,
         dataset.status,
         dataset.collect,
@@ -71,12 +73,15 @@ _COMMANDS: dict[str, Sequence[Callable[..., None] | typer.Typer]] = {
     "Networks": (weights.app, benchmark.benchmark, calibrate.calibrate, train.train, export.export),
     "Data and installation": (demo.demo, docs.docs, data.app, doctor.doctor),
 }
+# ``import`` is no name that a function can have.
+_NAMES: dict[Callable[..., None] | typer.Typer, str] = {import_labels.import_labels: "import"}
 for panel, members in _COMMANDS.items():
     for member in members:
         if isinstance(member, typer.Typer):
             app.add_typer(member, rich_help_panel=panel)
         else:
-            app.command(member.__name__.replace("_", "-"), cls=Command, rich_help_panel=panel)(member)
+            name = _NAMES.get(member, member.__name__.replace("_", "-"))
+            app.command(name, cls=Command, rich_help_panel=panel)(member)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -93,5 +93,12 @@ def tools(incomplete: str) -> list[str]:
     return _beginning(incomplete, TOOLS)
 
 
+def label_sources(incomplete: str) -> list[str]:
+    """Return the tools whose labels ``import`` reads."""
+    from ava_detect.results.importing.recognize import AUTO, SOURCES
+
+    return _beginning(incomplete, [AUTO, *SOURCES])
+
+
 def _beginning(incomplete: str, words: Iterable[str]) -> list[str]:
     return [word for word in words if word.startswith(incomplete)]

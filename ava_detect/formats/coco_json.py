@@ -215,13 +215,26 @@ def _keyframe(entry: Mapping[str, Any], where: str) -> tuple[str, float]:
         if isinstance(entry["video_id"], bool) or not isinstance(entry["video_id"], int | str):
             raise FormatError(f"{where}: video_id is text or a whole number, got {entry['video_id']!r:.80}")
         return str(entry["video_id"]), _number(entry["timestamp"], "timestamp", where)
-    match = _KEYFRAME_NAME.fullmatch(str(entry.get("file_name", "")))
-    if not match:
+    keyframe = keyframe_of_name(str(entry.get("file_name", "")))
+    if keyframe is None:
         raise FormatError(
             f"{where}: an image needs video_id and timestamp, or a file_name that ends in its second, such as "
             f"VIDEO_0902.jpg, got file_name {entry.get('file_name')!r}"
         )
-    return match["video"], float(match["seconds"])
+    return keyframe
+
+
+def keyframe_of_name(file_name: str) -> tuple[str, float] | None:
+    """Read the keyframe in the name of an image.
+
+    Args:
+        file_name: ``VIDEO/0902.jpg``, ``VIDEO_0902.jpg`` or ``VIDEO,0902``.
+
+    Returns:
+        The video and the second; None for another name.
+    """
+    match = _KEYFRAME_NAME.fullmatch(file_name)
+    return None if match is None else (match["video"], float(match["seconds"]))
 
 
 def _person_category(categories: Sequence[Any], path: str | Path) -> int:

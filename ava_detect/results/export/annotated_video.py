@@ -1,31 +1,23 @@
 """One video and its results in the form of annotation tools: tracks of boxes in pixels, on numbered frames.
 
-Pixels: boxes are in pixels of the upright frame as players show it, with square pixels. Tools that decode the frames
-themselves, or are given frames that FFmpeg cut, see the upright frame in the file's own pixels instead: on anamorphic
-video it is narrower or lower (``unstretched_box``).
-
-Times: seconds from the first frame. A player's clock starts earlier where sound begins before the picture
-(``player_seconds``).
+Pixels and times are those of ``MeasuredVideo``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from ava_detect.results.measured_video import MeasuredVideo
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.boxes import clip, fractions_to_pixels
 from ava_detect.structures.labels import Action, LabelMap
 from ava_detect.structures.tubes import ActionTube, median_spacing
 from ava_detect.video.reader import VideoReader
-
-# Half a step of the grid on which keyframes are cut: a keyframe at 1 s shows the frame of 1.001 s in a 29.97 fps file.
-_HALF_GRID_STEP_SECONDS = 1 / 60
 
 
 class Sighting(NamedTuple):
@@ -49,61 +41,25 @@ class Sighting(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class AnnotatedVideo:
+class AnnotatedVideo(MeasuredVideo):
     """A video file with its results.
 
     Attributes:
-        video_id: Id of the video.
-        path: Its file.
-        width: Width of an upright frame in square pixels, as players show it.
-        height: Height of an upright frame in square pixels.
-        frame_times: float64 ``[num_frames]``, time of each frame in seconds, ascending.
         label_map: The actions that may be chosen, those of the results included.
         keyframes: Keyframes with track ids, in time order.
         tubes: Action tubes: person, action, and the time from start to end.
         min_score: Actions with a lower score, 0..1, are left out of the sightings.
-        unstretched_size: Width and height of an upright frame in the file's own pixels; None where these are square.
-        start_seconds: Time that a player shows at the first frame.
         spacing_seconds: Usual time from keyframe to keyframe; computed.
     """
 
-    video_id: str
-    path: Path
-    width: int
-    height: int
-    frame_times: npt.NDArray[np.float64]
     label_map: LabelMap
     keyframes: Sequence[ActionDetections]
     tubes: Sequence[ActionTube]
     min_score: float
-    unstretched_size: tuple[int, int] | None = None
-    start_seconds: float = 0.0
     spacing_seconds: float = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "spacing_seconds", median_spacing(self.keyframes))
-
-    @property
-    def num_frames(self) -> int:
-        """Number of frames of the video."""
-        return len(self.frame_times)
-
-    @property
-    def fps(self) -> float:
-        """Average frame rate; 1 for fewer than two frames."""
-        if self.num_frames < 2:
-            return 1.0
-        return float((self.num_frames - 1) / (self.frame_times[-1] - self.frame_times[0]))
-
-    @property
-    def duration_seconds(self) -> float:
-        """Time from the first frame to the end of the last, in seconds."""
-        return self.num_frames / self.fps
-
-    @property
-    def decoded_size(self) -> tuple[int, int]:
-        """Width and height of an upright frame in the file's own pixels."""
-        return self.unstretched_size or (self.width, self.height)
 
     def unstretched_box(self, sighting: Sighting) -> tuple[float, float, float, float]:
         """Return a person's box in the file's own pixels.
@@ -118,17 +74,6 @@ class AnnotatedVideo:
         x1, y1, x2, y2 = sighting.box_xyxy
         across, down = width / self.width, height / self.height
         return round(x1 * across, 3), round(y1 * down, 3), round(x2 * across, 3), round(y2 * down, 3)
-
-    def player_seconds(self, seconds: float) -> float:
-        """Convert a time to the clock of a player.
-
-        Args:
-            seconds: Time from the first frame.
-
-        Returns:
-            Seconds on the file's own clock, to microseconds.
-        """
-        return round(seconds + self.start_seconds, 6)
 
     def images(self, frames: Sequence[int]) -> Iterator[npt.NDArray[np.uint8]]:
         """Decode frames.
@@ -153,18 +98,6 @@ class AnnotatedVideo:
         if displayed is not None:
             for _ in wanted:
                 yield displayed.image(width, height)
-
-    def frame_at(self, timestamp_seconds: float) -> int:
-        """Return the frame that a keyframe shows.
-
-        Args:
-            timestamp_seconds: Time of the keyframe from the start of the file.
-
-        Returns:
-            Number of the frame, from 0: the last one that does not begin after the keyframe.
-        """
-        frame = int(np.searchsorted(self.frame_times, timestamp_seconds + _HALF_GRID_STEP_SECONDS, "right")) - 1
-        return max(frame, 0)
 
     def sightings(self) -> Iterator[Sighting]:
         """List the people on all keyframes.

@@ -22,8 +22,8 @@ from ava_detect.storage.local_files import atomic_path, write_text_atomic
 LABELS_FILE = "labels.json"
 _SCORE = "score"
 _SCORE_RANGE = "0;1;0.001"
-# Of the name of an attribute in CVAT's database.
-_MAX_NAME_LENGTH = 64
+#: Of the name of an attribute in CVAT's database.
+MAX_NAME_LENGTH = 64
 
 
 def write_cvat(videos: Sequence[AnnotatedVideo], out: Path) -> list[Path]:
@@ -36,7 +36,7 @@ def write_cvat(videos: Sequence[AnnotatedVideo], out: Path) -> list[Path]:
     Returns:
         The path of ``labels.json``, then those of the videos.
     """
-    names = tool_names(actions_of(videos), clean=for_xml, max_length=_MAX_NAME_LENGTH)
+    names = tool_names(actions_of(videos), clean=for_xml, max_length=MAX_NAME_LENGTH)
     labels = out / LABELS_FILE
     write_text_atomic(labels, json.dumps(_labels(names), indent=2, ensure_ascii=False) + "\n")
     paths, stems = [labels], file_stems(video.video_id for video in videos)

@@ -15,13 +15,13 @@ from ava_detect.results.export.fiftyone import MANIFEST_FILE, write_fiftyone
 from ava_detect.results.export.label_studio import CONFIG_FILE, TASKS_FILE, storage_note, write_label_studio
 from ava_detect.results.export.tubes import is_tubes_file, write_tubes
 from ava_detect.results.export.via import write_via
+from ava_detect.results.measured_video import measure_video
 from ava_detect.results.saved import ReadOptions, SavedResults, inputs_of, read_saved_results
 from ava_detect.storage.file_names import file_stems
 from ava_detect.storage.outputs import begins_with, check_output, check_output_folder
 from ava_detect.structures.labels import Action, LabelMap
 from ava_detect.structures.progress import OnProgress, Progress, report_stage
 from ava_detect.structures.tubes import ActionTube, action_tubes
-from ava_detect.video.reader import VideoReader
 
 Writer = Callable[[Sequence[AnnotatedVideo], Path], list[Path]]
 TOOLS: dict[str, Writer] = {
@@ -155,20 +155,13 @@ def _names_of(to: str, video_ids: Sequence[str]) -> list[str]:
 def _annotated(saved: SavedResults, min_score: float) -> AnnotatedVideo:
     """Add size, clock and frame times of the video's file, and the action tubes, to saved results."""
     path = saved.video()
-    reader = VideoReader(path)
     tubes = tuple(action_tubes(saved.keyframes, min_peak=min_score, min_score=min(0.3, min_score)))
     return AnnotatedVideo(
-        saved.video_id,
-        path,
-        reader.info.width,
-        reader.info.height,
-        reader.frame_times(),
-        saved.choices,
-        saved.keyframes,
-        tubes,
-        min_score,
-        reader.info.unstretched_size,
-        reader.start_seconds,
+        **vars(measure_video(path, saved.video_id)),
+        label_map=saved.choices,
+        keyframes=saved.keyframes,
+        tubes=tubes,
+        min_score=min_score,
     )
 
 

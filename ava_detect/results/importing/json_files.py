@@ -1,0 +1,46 @@
+"""Reading json files of labels: with a limit, and each once although several functions look into it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from ava_detect.errors import FormatError, require_file, shown
+from ava_detect.formats.json_values import MALFORMED, parse_json, reason_of
+
+_MAX_BYTES = 1 << 30  # parsed, a file takes several times its size
+
+
+def load_json(path: str | Path) -> Any:
+    """Read a json file.
+
+    Args:
+        path: The file, UTF-8 with or without a byte order mark.
+
+    Returns:
+        The value, which several callers share: it is not to be changed.
+
+    Raises:
+        FormatError: The file cannot be read, is no json, or is nested too deep.
+    """
+    path = Path(path)
+    try:
+        require_file(path, max_bytes=_MAX_BYTES)
+        state = path.stat()
+        return _parsed(path, state.st_mtime_ns, state.st_size)
+    except OSError as error:
+        raise FormatError(f"{shown(path)} cannot be read ({shown(error.strerror or error)})") from error
+    except MALFORMED as error:
+        raise FormatError(f"{shown(path)}: the json cannot be read ({reason_of(error)}); export it again") from error
+
+
+def forget_json() -> None:
+    """Free the file that was read last."""
+    _parsed.cache_clear()
+
+
+@lru_cache(maxsize=1)
+def _parsed(path: Path, modified: int, size: int) -> Any:
+    """Parse a file; the other arguments tell a changed file from the one that was read."""
+    return parse_json(path.read_bytes())

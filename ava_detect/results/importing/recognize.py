@@ -1,0 +1,80 @@
+"""Which tool a file of labels is from: by its content, whatever its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ava_detect.errors import FormatError, shown, suggestion
+from ava_detect.results.importing.cvat import is_cvat, read_cvat
+from ava_detect.results.importing.file_start import FileStart, look_at
+from ava_detect.results.importing.labels import ToolLabels
+from ava_detect.results.importing.videos import VideoLookup
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A tool whose files are read.
+
+    Attributes:
+        title: The tool and its formats, for messages.
+        recognise: Tells from the outside of a file whether it is from the tool.
+        read: Reads a file of the tool.
+    """
+
+    title: str
+    recognise: Callable[[FileStart], bool]
+    read: Callable[[Path, VideoLookup], ToolLabels]
+
+
+#: In the order in which they are tried: those with the most distinct layouts first, plain tables last.
+SOURCES: Mapping[str, Source] = {
+    "cvat": Source("CVAT xml (for video, for images, or zipped)", is_cvat, read_cvat),
+}
+
+
+def recognize(path: str | Path) -> str:
+    """Find the tool that a file of labels is from.
+
+    Args:
+        path: The file, or a folder that a tool exports.
+
+    Returns:
+        A key of ``SOURCES``.
+
+    Raises:
+        FormatError: The file cannot be read, or is of no tool that is read; says what was seen and what is read.
+    """
+    start = look_at(path)
+    for name, source in SOURCES.items():
+        if source.recognise(start):
+            return name
+    titles = ", ".join(source.title for source in SOURCES.values())
+    raise FormatError(
+        f"{shown(path)}: not recognised as labels of a tool; it is {start.describe()}. Read are: {titles}. If it is "
+        "one of them, name it (`source`)"
+    )
+
+
+def source_of(path: str | Path, source: str) -> str:
+    """Return the tool of a file: as the caller says, or as the file shows.
+
+    Args:
+        path: The file.
+        source: A key of ``SOURCES``, or ``auto``.
+
+    Returns:
+        A key of ``SOURCES``.
+
+    Raises:
+        FormatError: ``source`` is unknown; or it is ``auto``, and the file is of no tool that is read.
+    """
+    if source == AUTO:
+        return recognize(path)
+    if source not in SOURCES:
+        names = [AUTO, *SOURCES]
+        raise FormatError(f"`source` is {', '.join(names)}, got {shown(source)!r}{suggestion(source, names)}")
+    return source
