@@ -4,19 +4,23 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check clean
+.PHONY: demo test check lint clean
 
 demo: $(VENV)/installed
 	$(BIN)/ava-detect demo --out demo_results
 
 # Four processes on two cores as well: half of the tests' time is waiting, for clusters, storms of faults and browsers.
-test: check
+# One of the tests runs mypy.
+test: lint
 	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
-check: $(VENV)/installed-for-tests
+# Lint and types alone.
+check: lint
+	$(BIN)/mypy
+
+lint: $(VENV)/installed-for-tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 
 # The marks stand for a whole installation: they are made last, and again when the requirements change.
 $(VENV)/installed: setup.cfg pyproject.toml

@@ -22,7 +22,11 @@ from ava_detect.storage.cache import CACHE_VARIABLE
 
 # A busy machine is no fault of the code; on CI the examples are the same every time.
 settings.register_profile(
-    "ava_detect", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ
+    "ava_detect",
+    max_examples=50,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize="CI" in os.environ,
 )
 settings.load_profile("ava_detect")
 
@@ -49,9 +53,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _WorkUnit
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Those on a Ray cluster first, then the files with slow tests, so that at the end no process works alone."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    ranks = {path: (_work_unit(path) != CLUSTER, path not in slow) for path in {item.path for item in items}}
+    """Those on a Ray cluster first, then the files with slow tests, so that at the end no process works alone.
+
+    Slow files are taken from both ends of the list by turns: the first ones, of annotation, wait most of their time,
+    and the last ones compute.
+    """
+    slow = list(dict.fromkeys(item.path for item in items if item.get_closest_marker("slow")))
+    turns = {path: min(number, len(slow) - number - 0.5) for number, path in enumerate(slow)}
+    ranks = {
+        path: (_work_unit(path) != CLUSTER, path not in turns, turns.get(path, 0))
+        for path in {item.path for item in items}
+    }
     items.sort(key=lambda item: ranks[item.path])
 
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
-from annotate_inputs import write_inputs
+from annotate_inputs import objects_of_run, write_inputs
 from networks import lively_model, save_pyslowfast
-from ray_nodes import two_nodes
 
-from ava_detect.annotation.annotate import annotate_videos
 from ava_detect.annotation.engines.settings import ClusterSettings
 from ava_detect.annotation.model_server import ModelServer, RemoteScorer
 from ava_detect.annotation.settings import AnnotateSettings
@@ -32,39 +28,17 @@ def place(tmp_path_factory):
     return folder
 
 
-def objects(place, out, **settings) -> dict[str, bytes]:
-    """Every file of a run but the notes of how it went."""
-    summary = annotate_videos(
-        place / "videos",
-        f"file://{out}",
-        config=str(place / "small.yaml"),
-        weights=str(place / "lively.pth"),
-        boxes=place / "boxes.csv",
-        **settings,
-    )
-    assert summary.all_well
-    files = [path for path in Path(out).rglob("*") if path.is_file() and "progress" not in path.parts]
-    return {str(path.relative_to(out)): path.read_bytes() for path in files}
-
-
 @pytest.fixture(scope="module")
 def expected(place):
     """Of one worker with its own network."""
-    found = objects(place, place / "own", workers=1)
+    found = objects_of_run(place, place / "own", workers=1)
     rows = pd.read_parquet(place / "own" / "rows")
     assert rows.groupby(["video_id", "timestamp_seconds"])["action_score"].first().nunique() == 3, "clips score alike"
     return found
 
 
 def test_a_shared_network_gives_the_objects_of_own_ones(place, expected, tmp_path):
-    assert objects(place, tmp_path / "out", workers=2, cluster=ClusterSettings(models=1)) == expected
-
-
-@pytest.mark.slow
-def test_a_shared_network_on_a_cluster_gives_the_objects_of_own_ones(place, expected, tmp_path):
-    with two_nodes():
-        found = objects(place, tmp_path / "out", engine="ray", workers=1, cluster=ClusterSettings(models=1))
-    assert found == expected
+    assert objects_of_run(place, tmp_path / "out", workers=2, cluster=ClusterSettings(models=1)) == expected
 
 
 class _Asked:

@@ -80,20 +80,33 @@ def assert_same(model: nn.Module, case: Case) -> None:
         got = prepare(model, execution="fused")(*case.inputs)
     assert got.dtype == torch.float32
     assert expected.std() > 1e-3, "a network that answers nothing proves nothing"
-    torch.testing.assert_close(got, expected, rtol=0, atol=FP32_LOGITS)
+    # The logits of some heads with random weights are above 1.
+    torch.testing.assert_close(got, expected, rtol=0, atol=FP32_LOGITS * max(1.0, expected.abs().max().item()))
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-def test_every_config_gives_the_logits_of_its_definition(name):
-    config = load_config(name)
-    if config.model.backbone.kind == "vit":
-        # All blocks of a ViT are alike.
-        config = load_config(name, ["model.backbone.depth=2"])
-    model = enliven(build_model(config))
-    if isinstance(model, ActionClassifier):
-        # Its pool has the size of the training crop; 4 frames a second pathway are enough here.
-        model.head.pool_sizes = [None for _ in model.head.pool_sizes]
-    assert_same(model, case_for(model, batch=1))
+def test_every_config_gives_the_logits_of_its_definition():
+    seen = set()
+    for name in CONFIGS:
+        config = load_config(name)
+        # Execution prepares the backbone: one config of each is enough.
+        network = (config.model.task, config.model.backbone.model_dump_json())
+        if network in seen:
+            continue
+        seen.add(network)
+        torch.manual_seed(0)
+        if config.model.backbone.kind == "vit":
+            # All blocks of a ViT are alike.
+            config = load_config(name, ["model.backbone.depth=2"])
+        model = enliven(build_model(config))
+        if isinstance(model, ActionClassifier):
+            # Its pool has the size of the training crop; 4 frames a second pathway are enough here.
+            model.head.pool_sizes = [None for _ in model.head.pool_sizes]
+        try:
+            assert_same(model, case_for(model, batch=1))
+        except AssertionError as error:
+            error.add_note(f"config {name}")
+            raise
+    assert len(seen) >= 15
 
 
 @pytest.mark.parametrize(

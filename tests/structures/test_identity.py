@@ -19,8 +19,8 @@ from ava_detect.structures.linking import Linker
 from ava_detect.video.clip_sampler import ClipSampler
 from ava_detect.video.reader import VideoReader
 
-# Three more than the first, of which nothing is known but their numbers.
-SEEDS = [5, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (7, 21, 33))]
+# One more than the first, of which nothing is known but its number.
+SEEDS = [5, pytest.param(21, marks=pytest.mark.slow)]
 A, B = (0.1, 0.1, 0.3, 0.9), (0.6, 0.1, 0.8, 0.9)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from networks import small_config_file
 from videos import constant_rate, write_numbered_video
 
+from ava_detect.annotation.annotate import annotate_videos
 from ava_detect.formats.ava_csv import AvaTable, write_ava_table
 
 BOX = (0.1, 0.2, 0.6, 0.9)
@@ -50,3 +51,12 @@ def settings(folder: Path) -> dict[str, Any]:
 def options(folder: Path) -> list[str]:
     """The same settings for the command."""
     return ["--config", str(folder / "small.yaml"), "--weights", "random", "--boxes", str(folder / "boxes.csv")]
+
+
+def objects_of_run(folder: Path, out: Path, **more: Any) -> dict[str, bytes]:
+    """Every file but the notes of how it went, of a dataset of ``write_inputs`` with the weights ``lively.pth``."""
+    weights = str(folder / "lively.pth")
+    summary = annotate_videos(folder / "videos", f"file://{out}", **{**settings(folder), "weights": weights, **more})
+    assert summary.all_well
+    files = [path for path in out.rglob("*") if path.is_file() and "progress" not in path.parts]
+    return {str(path.relative_to(out)): path.read_bytes() for path in files}

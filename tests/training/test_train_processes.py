@@ -65,7 +65,7 @@ def launch(launcher: list[str], folder: Path, config, out: object, **environment
 def config(small_config, val_split):
     """Scenes of one to three people: a mean of the processes' means would be another loss."""
     return small_config(
-        data={"val": val_split, "flip": 0.5, "num_workers": 1},
+        data={"val": val_split, "flip": 0.5, "num_workers": 0},
         train={
             "epochs": 3,
             # With most seeds some maximum over bins lies so near another that rounding decides where its gradient goes.

@@ -59,12 +59,12 @@ def test_real_videos(shared, name):
 @pytest.mark.parametrize("name", REAL_VIDEOS)
 def test_seeking_gives_the_frames_of_a_whole_pass(shared, name):
     video = VideoReader(shared / "videos" / name)
-    whole = [frame.timestamp_seconds for frame in video.decode()]
-    pictures = [frame.image(32, 32) for frame in video.decode()]
+    decoded = [(frame.timestamp_seconds, frame.image(32, 32)) for frame in video.decode()]
+    whole, pictures = zip(*decoded, strict=True)
     for seconds in (0.0, 0.04, whole[-1] / 3, whole[-1] * 0.9, whole[-1], whole[-1] + 5):
         first = max(i for i, time in enumerate(whole) if time <= seconds)
         tail = [(frame.timestamp_seconds, frame.image(32, 32)) for frame in islice(video.decode(seconds), 3)]
-        assert [time for time, _ in tail] == whole[first : first + 3]
+        assert tuple(time for time, _ in tail) == whole[first : first + 3]
         for (_, image), expected in zip(tail, pictures[first:], strict=False):
             np.testing.assert_array_equal(image, expected)
 

@@ -6,12 +6,15 @@ import sys
 
 import psutil
 import pytest
+from annotate_inputs import objects_of_run, write_inputs
 from concurrency import wait_until
+from networks import lively_model, save_pyslowfast
 from ray_nodes import is_child, killing_actors, killing_children, killing_servers, two_nodes
 from stub_work import Asking, Squares, Stub, dead_service, endless_items, no_service, refuses
 
 from ava_detect.annotation.engines.base import Limits, Servers
 from ava_detect.annotation.engines.local import LocalEngine
+from ava_detect.annotation.engines.settings import ClusterSettings
 from ava_detect.errors import ConfigError, EngineError, MissingDependencyError
 
 pytestmark = pytest.mark.slow
@@ -170,3 +173,11 @@ def test_counts_reach_the_counters_of_ray(cluster, tmp_path, monkeypatch):
     run = engine(workers=1, count=lambda outcome: {"items_done": 1.0, "letters": len(outcome.result), "lost": 0.0})
     list(run.run(Stub(tmp_path), ["a", "item"]))
     assert sorted(counted) == [("items_done", 1.0), ("items_done", 1.0), ("letters", 1), ("letters", 4)]
+
+
+def test_a_shared_network_gives_the_objects_of_a_worker_with_its_own(cluster, tmp_path):
+    folder = write_inputs(tmp_path, {"one": 3.2, "two": 1.0, "three": 2.5}, empty_seconds=[1])
+    save_pyslowfast(lively_model(), folder / "lively.pth")
+    expected = objects_of_run(folder, tmp_path / "own", workers=1)
+    shared = {"engine": "ray", "workers": 1, "cluster": ClusterSettings(models=1)}
+    assert objects_of_run(folder, tmp_path / "shared", **shared) == expected
