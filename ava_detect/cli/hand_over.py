@@ -23,7 +23,7 @@ def hand_over(
         str,
         typer.Option(
             metavar="TOOL",
-            help="coco, cvat, label-studio, fiftyone or via.",
+            help="coco, cvat, label-studio, fiftyone, via, elan, boris, intervals or srt.",
             autocompletion=completion.tools,
             rich_help_panel=options.COMMON,
         ),
@@ -44,7 +44,7 @@ def hand_over(
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Export results to CVAT, Label Studio, FiftyOne, VIA or COCO json."""
+    """Export results to CVAT, Label Studio, FiftyOne, VIA, COCO json, ELAN, BORIS or subtitles."""
     with progress_bar(show=not quiet) as on_progress:
         from ava_detect.results.export.hand_over import hand_over
         from ava_detect.results.saved import ReadOptions

@@ -48,6 +48,7 @@ def template(tmp_path_factory):
         "ground_truth.csv", "index.html", "plots.html", "instances.json", "labels.json", "tasks.json", "manifest.json",
         "one.csv", "via_project.json", "videos/movie_000.mp4", "detections.csv", "model.safetensors", "w.pyth",
         "x.onnx", "x.png", "x.json", "x.jsonl", "summary.json", "one.gif",
+        "one.eaf", "project.boris", "intervals.csv", "one.srt",
     ):  # fmt: skip
         (mine / name).write_text("by hand")
     return folder
@@ -95,6 +96,10 @@ REFUSED = {
     "hand-over label-studio": ("hand-over", "results", "--to", "label-studio", "--out", "mine"),
     "hand-over fiftyone": ("hand-over", "results", "--to", "fiftyone", "--out", "mine"),
     "hand-over via": ("hand-over", "results", "--to", "via", "--out", "mine"),
+    "hand-over elan": ("hand-over", "results", "--to", "elan", "--out", "mine"),
+    "hand-over boris": ("hand-over", "results", "--to", "boris", "--out", "mine"),
+    "hand-over intervals": ("hand-over", "results", "--to", "intervals", "--out", "mine"),
+    "hand-over srt": ("hand-over", "results", "--to", "srt", "--out", "mine"),
     "hand-over into a file": ("hand-over", "results", "--to", "via", "--out", "gt.csv"),
     "visualize over a page": ("visualize", "results", "--out", "mine"),
     "visualize into a file": ("visualize", "results", "--out", "gt.csv"),
@@ -139,6 +144,10 @@ AGAIN = {
     "hand-over label-studio": ("hand-over", "results", "--to", "label-studio", "--out", "new"),
     "hand-over fiftyone": ("hand-over", "results", "--to", "fiftyone", "--out", "new"),
     "hand-over via": ("hand-over", "results", "--to", "via", "--out", "new"),
+    "hand-over elan": ("hand-over", "results", "--to", "elan", "--out", "new"),
+    "hand-over boris": ("hand-over", "results", "--to", "boris", "--out", "new"),
+    "hand-over intervals": ("hand-over", "results", "--to", "intervals", "--out", "new"),
+    "hand-over srt": ("hand-over", "results", "--to", "srt", "--out", "new"),
     "visualize": ("visualize", "results", "--out", "new"),
     "pictures": ("pictures", "results", "--out", "results", "--contact-sheet"),
 }

@@ -56,7 +56,7 @@ _TRAINED = ("truth.csv", "videos")
 _PEOPLE = "onnx:{people.onnx}?layout=xyxy_scores&coordinates=fractions&color=rgb&scale=1/127.5&mean=1&std=1"
 _HAND_OVER = [
     Call("hand-over", f"{{results}} --to {tool} --out {{>{tool}}} --videos {{videos}} --label-map {{labels.pbtxt}}")
-    for tool in ("coco", "cvat", "fiftyone", "label-studio", "via")
+    for tool in ("coco", "cvat", "fiftyone", "label-studio", "via", "elan", "boris", "intervals", "srt")
 ]
 _CONTAINERS = [
     Call("annotate", f"{{movie_000.{suffix}}} --out {{>results}} --weights demo --boxes {{boxes.csv}}", cost=4)

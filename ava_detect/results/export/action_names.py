@@ -57,6 +57,18 @@ def _shortened(name: str, suffix: str, max_length: int | None) -> str:
     return (name if max_length is None else name[: max_length - len(suffix)].rstrip()) + suffix
 
 
+def allowed_in_xml(text: str) -> str:
+    """Return text without the characters that XML forbids.
+
+    Args:
+        text: Any text, such as the path of a file.
+
+    Returns:
+        The text with its white space as it is.
+    """
+    return _NOT_IN_XML.sub("", text)
+
+
 def for_xml(text: str) -> str:
     """Return text that XML can hold in one line.
 
@@ -66,4 +78,4 @@ def for_xml(text: str) -> str:
     Returns:
         The text without the characters that XML forbids, and with a space for each run of white space.
     """
-    return " ".join(_NOT_IN_XML.sub("", text).split())
+    return " ".join(allowed_in_xml(text).split())

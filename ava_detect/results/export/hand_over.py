@@ -1,4 +1,4 @@
-"""Export saved results to annotation and dataset tools: COCO, CVAT, Label Studio, FiftyOne, VIA; and action tubes."""
+"""Export saved results to annotation and dataset tools: COCO, CVAT, Label Studio, VIA, ELAN and others; and tubes."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ava_detect.errors import AvaDetectError, ConfigError, FormatError, suggestion
-from ava_detect.results.export import coco, via
+from ava_detect.results.export import boris, coco, intervals, via, written_files
 from ava_detect.results.export.annotated_video import AnnotatedVideo
+from ava_detect.results.export.boris import write_boris
 from ava_detect.results.export.coco import image_names, write_coco, write_images
 from ava_detect.results.export.cvat import LABELS_FILE, write_cvat
+from ava_detect.results.export.elan import write_elan
 from ava_detect.results.export.fiftyone import MANIFEST_FILE, write_fiftyone
+from ava_detect.results.export.intervals import write_intervals
 from ava_detect.results.export.label_studio import CONFIG_FILE, TASKS_FILE, storage_note, write_label_studio
+from ava_detect.results.export.srt import write_srt
 from ava_detect.results.export.tubes import is_tubes_file, write_tubes
 from ava_detect.results.export.via import write_via
+from ava_detect.results.export.written_files import RECORD_FILE, record_files, unchanged_in
 from ava_detect.results.measured_video import measure_video
 from ava_detect.results.saved import ReadOptions, SavedResults, inputs_of, read_saved_results
 from ava_detect.storage.file_names import file_stems
@@ -30,6 +35,10 @@ TOOLS: dict[str, Writer] = {
     "label-studio": write_label_studio,
     "fiftyone": write_fiftyone,
     "via": write_via,
+    "elan": write_elan,
+    "boris": write_boris,
+    "intervals": write_intervals,
+    "srt": write_srt,
 }
 
 _FILE_NAMES: dict[str, tuple[str, ...]] = {
@@ -38,7 +47,21 @@ _FILE_NAMES: dict[str, tuple[str, ...]] = {
     "label-studio": (TASKS_FILE, CONFIG_FILE),
     "fiftyone": (MANIFEST_FILE,),
     "via": (via.FILE_NAME,),
+    "elan": (RECORD_FILE,),
+    "boris": (boris.PROJECT_FILE, RECORD_FILE),
+    "intervals": (intervals.FILE_NAME, RECORD_FILE),
+    "srt": (RECORD_FILE,),
 }
+# The names of the files of each video; {} is the name of the video.
+_VIDEO_FILE_NAMES = {
+    "cvat": "{}.xml",
+    "fiftyone": "labels/{}.json",
+    "elan": "{}.eaf",
+    "boris": "{}.tsv",
+    "srt": "{}.srt",
+}
+# Programs save their files, and people edit theirs, with the same beginning: these are known by their checksums.
+_RECORDED = ("elan", "boris", "intervals", "srt")
 # How the files begin that the writers write. The tools begin theirs otherwise, and people's corrections are in those.
 _STARTS = (
     b'{"info": {"description": "People and their actions, found by ava_detect"',
@@ -123,8 +146,11 @@ def hand_over(
     names = _names_of(to, [video.video_id for video in annotated])
     names += image_names(annotated) if images else []
     inputs = inputs_of(results, options)
-    check_output_folder(out, names, inputs, is_own=begins_with(*_STARTS), overwrite=overwrite)
+    is_own = _unchanged(Path(out)) if to in _RECORDED else begins_with(*_STARTS)
+    check_output_folder(out, names, inputs, is_own=is_own, overwrite=overwrite)
     files = TOOLS[to](annotated, Path(out))
+    if to in _RECORDED:
+        record_files(Path(out), files)
     if images:
         files += write_images(annotated, Path(out))
     return HandOver(
@@ -147,9 +173,14 @@ def _reported(saved: Iterator[SavedResults], on_progress: OnProgress | None) -> 
 
 def _names_of(to: str, video_ids: Sequence[str]) -> list[str]:
     """Return the names of the files that a tool's writer will write."""
-    stems = file_stems(video_ids).values()
-    of_videos = {"cvat": [f"{stem}.xml" for stem in stems], "fiftyone": [f"labels/{stem}.json" for stem in stems]}
-    return [*_FILE_NAMES[to], *of_videos.get(to, [])]
+    stems = file_stems(video_ids).values() if to in _VIDEO_FILE_NAMES else ()
+    return [*_FILE_NAMES.get(to, ()), *(_VIDEO_FILE_NAMES[to].format(stem) for stem in stems)]
+
+
+def _unchanged(folder: Path) -> Callable[[Path], bool]:
+    """Return an ``is_own`` of files that are as an export wrote them, and of their record."""
+    is_unchanged, is_record = unchanged_in(folder), begins_with(written_files.START)
+    return lambda path: is_record(path) if path.name == RECORD_FILE else is_unchanged(path)
 
 
 def _annotated(saved: SavedResults, min_score: float) -> AnnotatedVideo:
