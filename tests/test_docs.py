@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from ava_detect.cli.app import app
+from ava_detect.cli.app import whole_command
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -132,12 +132,6 @@ def test_every_command_has_its_options(page):
         called, flags = command_of(command.split("#")[0].split())
         unknown = flags - {"--help"} - {option for one in called.params for option in (*one.opts, *one.secondary_opts)}
         assert not unknown, f"{page.name}: ava-detect {command} has no {', '.join(sorted(unknown))}"
-
-
-@cache
-def whole_command() -> typer.core.TyperGroup:
-    """``ava-detect`` with all of its commands."""
-    return typer.main.get_command(app)
 
 
 def command_of(words: list[str]) -> tuple[typer.core.TyperCommand | typer.core.TyperGroup, set[str]]:

@@ -13,9 +13,12 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from ava_detect.cli import (
     annotate,
@@ -84,6 +87,17 @@ for panel, members in _COMMANDS.items():
             app.command(name, cls=Command, rich_help_panel=panel)(member)
 
 
+@cache
+def whole_command() -> TyperGroup:
+    """Return ``ava-detect`` with all of its commands.
+
+    A ``Typer`` that is called builds them each time, which takes 60 ms.
+    """
+    command = get_command(app)
+    assert isinstance(command, TyperGroup)
+    return command
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the ``ava-detect`` command.
 
@@ -93,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _escape_what_cannot_be_printed()
     warnings.showwarning = show_warning
     try:
-        code = app(arguments, prog_name=_NAME, standalone_mode=False) or 0
+        code = whole_command()(arguments, prog_name=_NAME, standalone_mode=False) or 0
     except SystemExit as finished:  # of completion
         code = finished.code
     except UsageError as error:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from ava_detect.cli.app import app
+from ava_detect.cli.app import whole_command
 from ava_detect.cli.console import complain, say, with_flags
 
 
 def command(*names: str):
     """The parsed command of that name."""
-    import typer.main
-
-    found = typer.main.get_command(app)
+    found = whole_command()
     for name in names:
         found = found.commands[name]
     return found

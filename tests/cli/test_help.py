@@ -5,17 +5,16 @@ from __future__ import annotations
 import re
 
 import pytest
-import typer.main
 from rich.cells import cell_len
 
 from ava_detect.cli import completion
-from ava_detect.cli.app import app
+from ava_detect.cli.app import whole_command
 from ava_detect.cli.options import PANELS
 
 
 def commands(command=None, words=()):
     """(words, parsed command) of every command and every group."""
-    command = command or typer.main.get_command(app)
+    command = command or whole_command()
     yield words, command
     for name, inner in getattr(command, "commands", {}).items():
         yield from commands(inner, (*words, name))

@@ -38,11 +38,9 @@ _WEIGHTS = ("", "absent", "in", "in/truth.csv", "random ", "DEMO", "slowfast", "
 @cache
 def options_of(command: str) -> dict[str, Any]:
     """The options of a command by their longest flag, with their types."""
-    import typer
+    from ava_detect.cli.app import whole_command
 
-    from ava_detect.cli.app import app
-
-    found: Any = typer.main.get_command(app)
+    found: Any = whole_command()
     for word in command.split():
         found = found.commands[word]
     return {
@@ -53,12 +51,10 @@ def options_of(command: str) -> dict[str, Any]:
 @cache
 def all_commands() -> tuple[str, ...]:
     """Every command of the program, sub-commands with their command."""
-    import typer
-
-    from ava_detect.cli.app import app
+    from ava_detect.cli.app import whole_command
 
     names: list[str] = []
-    root: Any = typer.main.get_command(app)
+    root: Any = whole_command()
     for name, command in root.commands.items():
         inner = getattr(command, "commands", None)
         names += [name] if inner is None else [f"{name} {sub}" for sub in inner]
