@@ -187,11 +187,12 @@ def _rows(
     looked_at: dict[str, set[float]] = {}
     for one in labels:
         for person in one.people:
-            by_time = people.setdefault(lookup.id_of(person.video), {})
+            by_time = people.setdefault(_id_of(person.video, one, lookup), {})
             by_time.setdefault(person.seconds, []).append(person)
         for video, seconds in one.empty_keyframes:
-            people.setdefault(lookup.id_of(video), {})
-            looked_at.setdefault(lookup.id_of(video), set()).add(seconds)
+            video_id = _id_of(video, one, lookup)
+            people.setdefault(video_id, {})
+            looked_at.setdefault(video_id, set()).add(seconds)
     rows: list[_Row] = []
     for video_id, by_time in people.items():
         empty = looked_at.get(video_id, set())
@@ -206,6 +207,10 @@ def _rows(
                 found = [_Row(video_id, seconds, _NO_BOX, NO_ACTION, None)]
             rows += found
     return rows
+
+
+def _id_of(video: str, labels: ToolLabels, lookup: VideoLookup) -> str:
+    return video if labels.has_video_ids else lookup.id_of(video)
 
 
 def _keyframe_rows(
@@ -265,7 +270,7 @@ def _excluded(labels: Sequence[ToolLabels], lookup: VideoLookup, every: float) -
     by_video: dict[str, set[float]] = {}
     for one in labels:
         for video, seconds in one.excluded_keyframes:
-            by_video.setdefault(lookup.id_of(video), set()).add(seconds)
+            by_video.setdefault(_id_of(video, one, lookup), set()).add(seconds)
     return [
         _Row(video_id, seconds, _NO_BOX, NO_ACTION, None)
         for video_id, found in by_video.items()

@@ -47,6 +47,7 @@ class ToolLabels:
         excluded_keyframes: Video and time of the frames that are not to be used.
         dropped: What could not be carried over -> how often, such as ``"polygons"``.
         action_ids: Name -> action id, where the file itself gives ids that are to be kept.
+        has_video_ids: Whether the names of the videos are ids of results, which are kept as they are.
     """
 
     people: list[LabelledPerson] = field(default_factory=list)
@@ -55,6 +56,7 @@ class ToolLabels:
     excluded_keyframes: list[tuple[str, float]] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
     action_ids: Mapping[str, int] = field(default_factory=dict)
+    has_video_ids: bool = False
 
 
 def box_fraction(corners: Sequence[float], width: float, height: float, where: str) -> Box:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ava_detect.errors import FormatError, shown, suggestion
+from ava_detect.results.importing.corrections import is_corrections, read_corrections
 from ava_detect.results.importing.cvat import is_cvat, read_cvat
 from ava_detect.results.importing.file_start import FileStart, look_at
 from ava_detect.results.importing.labels import ToolLabels
@@ -32,6 +33,7 @@ class Source:
 
 #: In the order in which they are tried: those with the most distinct layouts first, plain tables last.
 SOURCES: Mapping[str, Source] = {
+    "corrections": Source("the folder that `ava-detect review` writes", is_corrections, read_corrections),
     "cvat": Source("CVAT xml (for video, for images, or zipped)", is_cvat, read_cvat),
 }
 
