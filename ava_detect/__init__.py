@@ -29,6 +29,7 @@ _NAMES = {
         "BackboneConfig",
         "ClipConfig",
         "Config",
+        "CorrectionsConfig",
         "DataConfig",
         "DetectorConfig",
         "HeadConfig",
@@ -173,6 +174,7 @@ if TYPE_CHECKING:
     from ava_detect.config import BackboneConfig as BackboneConfig
     from ava_detect.config import ClipConfig as ClipConfig
     from ava_detect.config import Config as Config
+    from ava_detect.config import CorrectionsConfig as CorrectionsConfig
     from ava_detect.config import DataConfig as DataConfig
     from ava_detect.config import DetectorConfig as DetectorConfig
     from ava_detect.config import HeadConfig as HeadConfig

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ava_detect.cli import options
+from ava_detect.cli import completion, options
 from ava_detect.cli.console import complain, say
 from ava_detect.cli.next_step import file_word, say_next
 from ava_detect.cli.progress import progress_bar, show_stage
@@ -19,10 +20,29 @@ if TYPE_CHECKING:
 
 
 def train(
-    config: Annotated[str, options.config_option()],
     out: Annotated[
         str, options.out_option("DIR|ADDRESS", "Where weights, checkpoints and logs go: a folder, or s3://...")
     ],
+    config: Annotated[
+        str | None,
+        typer.Option(
+            "--config",
+            "-c",
+            metavar="FILE|NAME",
+            help="The network's config: a file, or the name of one that ships; default: that of train.initialise, with "
+            "a short recipe to train it further.",
+            autocompletion=completion.config_names,
+            rich_help_panel=options.COMMON,
+        ),
+    ] = None,
+    corrections: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Learn from the keyframes that were accepted in 'ava-detect review'.",
+            rich_help_panel=options.COMMON,
+        ),
+    ] = None,
     overrides: options.Overrides = None,
     resume: Annotated[
         bool,
@@ -33,14 +53,19 @@ def train(
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Train a config's network on its data."""
+    """Train a config's network on its data, or weights further on corrections."""
     from ava_detect.config import load_config
+    from ava_detect.config.fine_tuning import fine_tuning_config
 
-    settings = load_config(config, overrides or ())
-    if settings.data.train is None:
+    texts = list(overrides or ())
+    if corrections is not None:
+        # In quotes of YAML, which are those of JSON.
+        texts.append(f"data.corrections.folder={json.dumps(str(corrections))}")
+    settings = fine_tuning_config(texts) if config is None else load_config(config, texts)
+    if not settings.data.has_training_data:
+        named = f"{shown(config)}: the config has" if config is not None else "there is"
         raise ConfigError(
-            f"{shown(config)}: the config has no data.train, so there is nothing to train on; give its annotations and "
-            "videos"
+            f"{named} no data.train, so there is nothing to train on; give its annotations and videos, or `corrections`"
         )
     try:
         with progress_bar(show=not quiet) as on_progress:

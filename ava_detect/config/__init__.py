@@ -9,13 +9,14 @@ from ava_detect.config.loading import config_names, load_config
 from ava_detect.config.model import ClipConfig, DetectorConfig, HeadConfig, ModelConfig, RelationConfig, RoIConfig
 from ava_detect.config.schema import Config, LabelsConfig
 from ava_detect.config.slowfast import SlowFastConfig
-from ava_detect.config.training import DataConfig, SplitConfig, TrainConfig
+from ava_detect.config.training import CorrectionsConfig, DataConfig, SplitConfig, TrainConfig
 from ava_detect.config.vit import ViTConfig
 
 __all__ = [
     "BackboneConfig",
     "ClipConfig",
     "Config",
+    "CorrectionsConfig",
     "DataConfig",
     "DetectorConfig",
     "HeadConfig",

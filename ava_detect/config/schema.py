@@ -73,7 +73,7 @@ class Config(Section):
                 "is the number of the network's column, from 0; remove the other classes from the list, renumber the "
                 "rest from 0, and name them in a labels.map of their own"
             )
-        if (self.data.kind == "ava") != (self.model.task == "detection") and self.data.train is not None:
+        if (self.data.kind == "ava") != (self.model.task == "detection") and self.data.has_training_data:
             raise ValueError(f"data.kind {self.data.kind} does not fit model.task {self.model.task}")
         return self
 

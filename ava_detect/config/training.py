@@ -49,13 +49,29 @@ class SplitConfig(Section):
         return self
 
 
+class CorrectionsConfig(Section):
+    """Keyframes that people have reviewed (``ava-detect review``), to learn from; AVA only.
+
+    Attributes:
+        folder: The folder of corrections.
+        videos: Folder of the video files; None for where they were when they were annotated.
+        held_out: Share of the videos (of the keyframes, where they are of one video) that is not trained on: 0 for
+            none.
+    """
+
+    folder: Text
+    videos: Text | None = None
+    held_out: float = Field(0.2, ge=0, le=0.9)
+
+
 class DataConfig(Section):
     """The data and its augmentation.
 
     Attributes:
         kind: The dataset's format.
         train: The training split.
-        val: The test split.
+        val: The test split; None for the part of ``corrections`` that is held out.
+        corrections: Reviewed keyframes that are trained on, alone or beside ``train``.
         start_seconds: Time in the movie at which each AVA video file starts: 900 for the usual trimmed files, 0 for
             whole movies.
         min_proposal_score: Lowest score, 0..1, of a proposal that is trained on.
@@ -74,6 +90,7 @@ class DataConfig(Section):
     kind: Literal["ava", "kinetics", "charades"] = "ava"
     train: SplitConfig | None = None
     val: SplitConfig | None = None
+    corrections: CorrectionsConfig | None = None
     start_seconds: float = Field(0.0, ge=0, le=_MAX_SECONDS)
     min_proposal_score: float = Field(0.8, ge=0, le=1)
     match_iou: float = Field(0.9, gt=0, le=1)
@@ -96,7 +113,19 @@ class DataConfig(Section):
             raise ValueError(
                 f"test_views must be at least 1 clip over time and 1 or 3 crops, got {list(self.test_views)}"
             )
+        if self.corrections is not None and self.kind != "ava":
+            raise ValueError(f"corrections are of people on keyframes, and kind {self.kind} has labels of whole clips")
         return self
+
+    @property
+    def has_training_data(self) -> bool:
+        """Whether there is anything to train on."""
+        return self.train is not None or self.corrections is not None
+
+    @property
+    def is_validated_on_corrections(self) -> bool:
+        """Whether the part of the corrections that is held out is the test split."""
+        return self.val is None and self.corrections is not None and self.corrections.held_out > 0
 
 
 class TrainConfig(Section):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import fields
 from typing import Literal
 
@@ -14,19 +12,25 @@ from ava_detect.datasets.ava import AvaDataset
 from ava_detect.datasets.base import ClipDataset
 from ava_detect.datasets.charades import read_charades
 from ava_detect.datasets.classification import ClassificationDataset, ViewGrid
-from ava_detect.datasets.clip_sources import ClipSource, FrameClips, VideoClips
-from ava_detect.datasets.keyframe_table import read_keyframe_table
+from ava_detect.datasets.clip_sources import ClipSource, VideoClips
+from ava_detect.datasets.corrections import ReviewedData, clips_of_split
+from ava_detect.datasets.keyframe_table import keyframe_table
 from ava_detect.datasets.kinetics import listed_files, read_kinetics
 from ava_detect.datasets.packed import PackedStrings
 from ava_detect.errors import ConfigError, VideoError, shown
+from ava_detect.formats.annotation_files import read_ground_truth
+from ava_detect.formats.ava_table import AvaTable
+from ava_detect.formats.row_checks import check_boxes
 
 Split = Literal["train", "val"]
 
 
 def build_dataset(config: Config, split: Split, *, training: bool) -> ClipDataset:
-    """Build the dataset of ``config.data.train`` or ``config.data.val``.
+    """Build the dataset of ``config.data.train`` or ``config.data.val``, with the keyframes of ``data.corrections``.
 
-    All files are checked here, before the first sample is read.
+    Reviewed keyframes that are not held out belong to the training split, where they replace the annotations of the
+    same keyframes. Those held out are the test split where the config names no other. All files are checked here,
+    before the first sample is read.
 
     Args:
         config: The config; ``config.data`` names annotations and videos.
@@ -42,31 +46,75 @@ def build_dataset(config: Config, split: Split, *, training: bool) -> ClipDatase
         FormatError: If the annotations cannot be used.
         VideoError: If videos are missing.
     """
+    if config.data.kind == "ava":
+        return _build_ava(config, split, training=training)
+    return _build_classification(config, _files_of(config, split), training=training)
+
+
+def true_rows(config: Config, split: Split) -> AvaTable:
+    """Read the true boxes and actions of an AVA split.
+
+    Args:
+        config: The config.
+        split: The split to read.
+
+    Returns:
+        The rows of the split's annotations, and of the reviewed keyframes that belong to it; timestamps in seconds of
+        the movie.
+
+    Raises:
+        ConfigError: The config does not name the split.
+        FormatError: The annotations or corrections cannot be used.
+    """
+    return _true_rows(config, split, ReviewedData.of(config))[0]
+
+
+def _true_rows(config: Config, split: Split, reviewed: ReviewedData | None) -> tuple[AvaTable, SplitConfig | None, str]:
+    """The true rows of a split, its files (None for corrections alone) and the name of its annotations."""
+    data = config.data
+    if split == "val" and reviewed is not None and data.is_validated_on_corrections:
+        return reviewed.held_out_rows(), None, reviewed.files.folder
+    if split == "train" and reviewed is not None and data.train is None:
+        return reviewed.training_rows(), None, reviewed.files.folder
+    files = _files_of(config, split)
+    rows = read_ground_truth(files.annotations, start_seconds=data.start_seconds, actions_required=True)
+    if split == "train" and reviewed is not None:
+        check_boxes(rows, files.annotations)
+        rows = reviewed.training_rows(rows)
+    return rows, files, files.annotations
+
+
+def _files_of(config: Config, split: Split) -> SplitConfig:
     files = config.data.train if split == "train" else config.data.val
     if files is None:
         raise ConfigError(
             f"the config names no data.{split}; give its annotations and its videos (data.{split}.videos)"
         )
-    if config.data.kind == "ava":
-        return _build_ava(config, files, training=training)
-    return _build_classification(config, files, training=training)
+    return files
 
 
-def _build_ava(config: Config, files: SplitConfig, *, training: bool) -> AvaDataset:
+def _build_ava(config: Config, split: Split, *, training: bool) -> AvaDataset:
     data, label_map = config.data, label_map_of(config)
-    table = read_keyframe_table(
-        files.annotations,
+    reviewed = ReviewedData.of(config)
+    rows, files, origin = _true_rows(config, split, reviewed)
+    table = keyframe_table(
+        rows,
+        origin,
         action_ids=label_map.ids,
-        proposals=files.proposals,
-        exclude=files.exclude,
+        proposals=None if files is None else files.proposals,
+        exclude=None if files is None else files.exclude,
         min_proposal_score=data.min_proposal_score,
         match_iou=data.match_iou,
-        start_seconds=data.start_seconds,
         training=training,
     )
+    if files is None or (split == "train" and reviewed is not None):
+        assert reviewed is not None
+        clips = reviewed.clips(table.video_ids, files)
+    else:
+        clips = clips_of_split(files, table.video_ids, data.start_seconds)
     return AvaDataset(
         table,
-        _clips_by_id(files, table.video_ids, data.start_seconds),
+        clips,
         label_map,
         config.clip.settings(),
         box_rule=config.model.roi.box_rule,
@@ -82,11 +130,13 @@ def _build_classification(config: Config, files: SplitConfig, *, training: bool)
         if files.videos is None:
             raise ConfigError("a list of Kinetics names video files: give their folder as videos, not frames")
         video_ids, labels = read_kinetics(files.annotations, num_classes)
-        with _annotations_named(files):
+        try:
             clips = VideoClips(listed_files(files.videos, video_ids))
+        except VideoError as error:
+            raise VideoError(f"{error} (listed in {shown(files.annotations)})") from error
     else:
         video_ids, labels = read_charades(files.annotations, num_classes, frames_per_second=config.clip.sampling_fps)
-        clips = _clips_by_id(files, video_ids, 0.0)
+        clips = clips_of_split(files, video_ids, 0.0)
     num_clips, num_crops = data.test_views
     return ClassificationDataset(
         PackedStrings.of(video_ids),
@@ -99,24 +149,6 @@ def _build_classification(config: Config, files: SplitConfig, *, training: bool)
         augmentation=_augmentation(data) if training else None,
         seed=config.train.seed,
     )
-
-
-def _clips_by_id(files: SplitConfig, video_ids: Sequence[str], start_seconds: float) -> ClipSource:
-    """Return the source of the clips: video files or extracted frames, whichever the split names."""
-    with _annotations_named(files):
-        if files.videos is not None:
-            return VideoClips.of_folder(files.videos, video_ids, start_seconds=start_seconds)
-        assert files.frames is not None
-        return FrameClips(files.frames, video_ids, start_seconds=start_seconds)
-
-
-@contextmanager
-def _annotations_named(files: SplitConfig) -> Iterator[None]:
-    """Name the annotations of a split where the videos that they list are missing: either can be the wrong one."""
-    try:
-        yield
-    except VideoError as error:
-        raise VideoError(f"{error} (listed in {shown(files.annotations)})") from error
 
 
 def _augmentation(data: DataConfig) -> Augmentation:

@@ -149,6 +149,43 @@ class VideoClips:
             raise VideoError(f"{error}; {_ADVICE}") from error
 
 
+class JoinedClips:
+    """Clips of several sources: some videos are read by one, some by another."""
+
+    def __init__(self, sources: Sequence[ClipSource], source_of: Sequence[int]) -> None:
+        """Number the videos.
+
+        Args:
+            sources: The sources. Each numbers its videos from 0, in the order in which they are listed here.
+            source_of: The source of each of the V videos, an index into ``sources``.
+        """
+        self._sources = tuple(sources)
+        self._source_of = torch.tensor(source_of, dtype=torch.int32)  # [V]
+        # The number of each video within its source: how many of that source come before it.
+        self._number_of = torch.zeros(len(source_of), dtype=torch.int64)
+        for source in range(len(sources)):
+            own = self._source_of == source
+            self._number_of[own] = torch.arange(int(own.sum()))
+
+    def duration_seconds(self, video: int, settings: ClipSettings) -> float:
+        """See ``ClipSource.duration_seconds``."""
+        source, number = self._find(video)
+        return source.duration_seconds(number, settings)
+
+    def to_file_seconds(self, video: int, seconds: float) -> float:
+        """See ``ClipSource.to_file_seconds``."""
+        source, number = self._find(video)
+        return source.to_file_seconds(number, seconds)
+
+    def clip(self, video: int, file_seconds: float, settings: ClipSettings) -> Clip:
+        """See ``ClipSource.clip``."""
+        source, number = self._find(video)
+        return source.clip(number, file_seconds, settings)
+
+    def _find(self, video: int) -> tuple[ClipSource, int]:
+        return self._sources[int(self._source_of[video])], int(self._number_of[video])
+
+
 class FrameClips:
     """Clips of extracted frames: ``FOLDER/ID/ID_000001.jpg`` and so on, named as in ``extracted_frames``.
 

@@ -133,7 +133,48 @@ def read_keyframe_table(
             no keyframe is left; or if none of the action ids has a label column.
     """
     truth_rows = read_ground_truth(annotations, start_seconds=start_seconds, actions_required=True)
-    check_boxes(truth_rows, annotations)
+    return keyframe_table(
+        truth_rows,
+        annotations,
+        action_ids=action_ids,
+        proposals=proposals,
+        exclude=exclude,
+        min_proposal_score=min_proposal_score,
+        match_iou=match_iou,
+        training=training,
+    )
+
+
+def keyframe_table(
+    truth_rows: AvaTable,
+    origin: str | Path,
+    *,
+    action_ids: Sequence[int],
+    proposals: str | Path | None = None,
+    exclude: str | Path | None = None,
+    min_proposal_score: float = 0.8,
+    match_iou: float = 0.9,
+    training: bool = True,
+) -> KeyframeTable:
+    """Build the keyframes of true boxes; see ``read_keyframe_table``.
+
+    Args:
+        truth_rows: The true boxes, timestamps in seconds of the movie.
+        origin: Where they come from, for messages.
+        action_ids: The action id of each label column.
+        proposals: A detector's boxes.
+        exclude: A csv of video and second; these keyframes are dropped.
+        min_proposal_score: Least score, 0 to 1, of the proposals that are used.
+        match_iou: Least IoU, 0 to 1, at which a proposal takes the labels of a true box.
+        training: Whether the table is for training, else for testing.
+
+    Returns:
+        The keyframes with their boxes and labels.
+
+    Raises:
+        FormatError: As of ``read_keyframe_table``.
+    """
+    check_boxes(truth_rows, origin)
     numbering = KeyframeKeys()
     # Drop the excluded keyframes; rows without a box only list a keyframe.
     keys = numbering.of_rows(truth_rows)  # [R]
@@ -150,10 +191,10 @@ def read_keyframe_table(
         boxes = LabelledBoxes.joined(truth, found) if training else found
     keyframes = np.unique(boxes.keys if training else keys[kept])  # [K]
     if not len(keyframes):
-        raise FormatError(f"{annotations}: no keyframe with people is left; does it hold rows that are not excluded?")
+        raise FormatError(f"{origin}: no keyframe with people is left; does it hold rows that are not excluded?")
     if unknown and not len(truth.columns):
         raise FormatError(
-            f"{annotations}: none of its action ids ({_brief(unknown)}) is in the label map ({_brief(action_ids)}); "
+            f"{origin}: none of its action ids ({_brief(unknown)}) is in the label map ({_brief(action_ids)}); "
             "give the label map that belongs to it (`labels.map`, `labels.ids`)"
         )
     return _packed(keyframes, boxes, numbering.video_ids, len(action_ids), unknown)

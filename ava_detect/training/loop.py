@@ -5,7 +5,8 @@ mean over all people of the whole batch (``losses``, ``learner``). Accelerate pr
 communication between processes. The state to resume from is ``OUT/last.pt`` (``checkpoint``).
 
 ``OUT``, a folder or an address (``run_files``), gets ``log.csv``, ``validation.csv``, ``tensorboard/``, ``last.pt``,
-``best.pt`` and ``model.safetensors`` (the best network with its config, for ``ava-detect annotate --weights``).
+``best.pt`` and ``model.safetensors`` (the best network with its config, for ``ava-detect annotate --weights``); with
+corrections also ``held_out.csv`` and ``held_out.pbtxt``, the ground truth of those that were not trained on.
 """
 
 from __future__ import annotations
@@ -19,14 +20,16 @@ from pathlib import Path
 from typing import Any
 
 from ava_detect.config import Config
-from ava_detect.config.build import build_model, self_contained
+from ava_detect.config.build import build_model, label_map_of, self_contained
 from ava_detect.config.memory import require_memory, require_memory_of_processes
 from ava_detect.datasets.build import build_dataset
+from ava_detect.datasets.corrections import ReviewedData
 from ava_detect.errors import AvaDetectError, ConfigError, DivergedError, TrainingError
+from ava_detect.formats.ava_csv import write_ava_table
 from ava_detect.models.weights import inspect_file, save_weights
 from ava_detect.models.zoo import resolve
 from ava_detect.storage.addresses import Address, is_address
-from ava_detect.storage.local_files import remove_stale_temporaries
+from ava_detect.storage.local_files import remove_stale_temporaries, write_text_atomic
 from ava_detect.structures.progress import OnProgress, Progress, report_stage
 from ava_detect.training.batches import StepSampler, training_batches
 from ava_detect.training.checkpoint import (
@@ -42,7 +45,7 @@ from ava_detect.training.initialise import initialise
 from ava_detect.training.learner import Learner
 from ava_detect.training.logs import TrainingLog
 from ava_detect.training.processes import gather, open_processes
-from ava_detect.training.run_files import BEST, LAST, SCORES, STEPS, WEIGHTS, RunFiles
+from ava_detect.training.run_files import BEST, HELD_OUT, HELD_OUT_LABELS, LAST, SCORES, STEPS, WEIGHTS, RunFiles
 from ava_detect.training.schedule import learning_rate
 from ava_detect.training.validation import Validation, build_validation, detail_names, metric_name
 
@@ -92,7 +95,7 @@ def train(
     Under ``torchrun`` or ``accelerate launch`` every process calls this function.
 
     Args:
-        config: The network, the data and the ``train`` settings.
+        config: The network, the data (``data.train``, ``data.corrections``) and the ``train`` settings.
         out: Output folder, or an address whose scheme fsspec knows.
         resume: Continue from the checkpoint in ``out``, if there is one; the result is that of an uninterrupted run.
         on_progress: Told of stages and after each step, in the main process only; None for no reports.
@@ -108,9 +111,10 @@ def train(
         MissingDependencyError: Accelerate is not installed.
         AvaDetectError: The data set or the initial weights cannot be used.
     """
-    if config.data.train is None:
+    if not config.data.has_training_data:
         raise ConfigError(
-            "the config has no data.train, so there is nothing to train on; give its annotations and videos"
+            "the config has no data.train, so there is nothing to train on; give its annotations and videos, or "
+            "data.corrections"
         )
     _require_local_data(config)
     with RunFiles(out) as files:
@@ -119,7 +123,7 @@ def train(
                 f"{files} holds a training already; continue it (`resume=True`), or choose another folder"
             )
         if not files.exists(LAST):
-            files.check_free(_files_of(config))
+            files.check_free(_files_of(config), [HELD_OUT, HELD_OUT_LABELS] if config.data.corrections else [])
         with open_processes(config.train.precision) as accelerator:
             if accelerator.is_main_process:
                 report_stage(on_progress, "reading the data, building the network")
@@ -128,15 +132,27 @@ def train(
 
 def _files_of(config: Config) -> dict[str, list[Any]]:
     """The files that a training reads, by the sections of the config."""
-    splits = {"data.train": config.data.train, "data.val": config.data.val}
-    files = {name: list(split.model_dump().values()) for name, split in splits.items() if split is not None}
+    files: dict[str, list[Any]] = {f"data.{name}": list(paths.values()) for name, paths in _data_paths(config).items()}
+    if config.data.corrections is not None:
+        files["data.corrections"] += Path(config.data.corrections.folder).glob("*")
     return files | {"train.initialise": [config.train.initialise]}
+
+
+def _data_paths(config: Config) -> dict[str, dict[str, str]]:
+    """The files and folders that the sections of ``config.data`` name: section -> key -> path."""
+    data = config.data
+    sections = {"train": data.train, "val": data.val, "corrections": data.corrections}
+    return {
+        name: {key: value for key, value in section.model_dump().items() if isinstance(value, str)}
+        for name, section in sections.items()
+        if section is not None
+    }
 
 
 def _require_local_data(config: Config) -> None:
     """Refuse videos at an address: a clip reads a few frames of a movie, thousands of times per epoch."""
-    for name, split in (("train", config.data.train), ("val", config.data.val)):
-        for key, path in (split.model_dump() if split else {}).items():
+    for name, paths in _data_paths(config).items():
+        for key, path in paths.items():
             if is_address(path):
                 raise ConfigError(
                     f"data.{name}.{key} is {Address(path)}, but a training reads its videos and annotations from a "
@@ -169,6 +185,9 @@ class _Training:
             seed=self.settings.seed,
         )
         self.num_steps = self.settings.epochs * self.sampler.steps_per_epoch
+        self.reviewed = ReviewedData.of(config)
+        if self.reviewed is not None:
+            self.notes.append(self.reviewed.note(label_map_of(config)))
         self.validation = self._build_validation()
         state = self._saved_state() if resume else None
         network = build_model(config, seed=self.settings.seed)
@@ -203,7 +222,8 @@ class _Training:
     def _build_validation(self) -> Validation | None:
         if not self.settings.eval_every:
             return None
-        if self.config.data.val is None:
+        data = self.config.data
+        if data.val is None and not data.is_validated_on_corrections:
             self.notes.append("there is no data.val, so nothing was validated; the weights are the last ones")
             return None
         return build_validation(self.config)
@@ -235,6 +255,8 @@ class _Training:
             if log is not None:
                 self.files.check_writable()
             self._run_steps(log, on_progress)
+            if log is not None:
+                self._write_held_out()
         finally:
             if log is not None:
                 log.close()
@@ -272,6 +294,14 @@ class _Training:
                 if self.score is not None:
                     figures["score"] = self.score
                 on_progress(Progress("steps", self.step, self.num_steps, figures=figures))
+
+    def _write_held_out(self) -> None:
+        """Write the ground truth of the corrections that are held out, to evaluate results from before and after."""
+        if self.reviewed is None or not len(rows := self.reviewed.held_out_rows()):
+            return
+        write_ava_table(self.files.folder / HELD_OUT, rows)
+        write_text_atomic(self.files.folder / HELD_OUT_LABELS, self.reviewed.truth.label_map.to_pbtxt())
+        self.files.upload(HELD_OUT, HELD_OUT_LABELS)
 
     @property
     def epoch(self) -> float:

@@ -9,7 +9,7 @@ in the scratch folder and are uploaded with the next checkpoint.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +23,7 @@ from ava_detect.storage.scratch import disk_full_as_store_error, scratch_folder
 
 LAST, BEST, WEIGHTS = "last.pt", "best.pt", "model.safetensors"
 STEPS, SCORES, EVENTS = "log.csv", "validation.csv", "tensorboard"
+HELD_OUT, HELD_OUT_LABELS = "held_out.csv", "held_out.pbtxt"
 _KEPT = "kept-"
 
 
@@ -87,17 +88,18 @@ class RunFiles:
         with self._refusal_as_config_error("read from"):
             return self._store.exists(name)
 
-    def check_free(self, inputs: Mapping[str, object]) -> None:
+    def check_free(self, inputs: Mapping[str, object], others: Sequence[str] = ()) -> None:
         """Refuse a local folder with files of other origin that the training would replace.
 
         Args:
             inputs: What the training reads, as ``check_output`` takes it.
+            others: Names of files that this training writes and others do not.
 
         Raises:
             ConfigError: There is such a file, or the folder cannot be written to.
         """
         if self._store is None:
-            names = (LAST, BEST, WEIGHTS, STEPS, SCORES)
+            names = (LAST, BEST, WEIGHTS, STEPS, SCORES, *others)
             # A training that ended before its first checkpoint has left its logs.
             check_output_folder(self.folder, names, inputs, is_own=begins_with(b"step,", b"epoch,"), overwrite=None)
 

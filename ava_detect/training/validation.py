@@ -25,12 +25,11 @@ from ava_detect.config import Config
 from ava_detect.config.build import label_map_of
 from ava_detect.datasets.ava import AvaDataset
 from ava_detect.datasets.base import ClipDataset
-from ava_detect.datasets.build import build_dataset
+from ava_detect.datasets.build import build_dataset, true_rows
 from ava_detect.datasets.samples import Sample, collate, network_input
 from ava_detect.evaluation.clip_scores import average_precisions, top_k_accuracy
 from ava_detect.evaluation.frame_map import FrameMAP
 from ava_detect.evaluation.keyframes import KeyframeKeys
-from ava_detect.formats.annotation_files import read_ground_truth
 from ava_detect.formats.ava_csv import AvaTable
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
 from ava_detect.models.heads import detection_scores
@@ -137,16 +136,15 @@ class FrameMapValidation(Validation):
     The mean is over AVA's 60 evaluated classes for a network of all 80 actions, else over all of the network's classes.
 
     Args:
-        config: The config, with ``data.val``.
+        config: The config; its test split is ``data.val`` or the corrections that are held out.
         clips: The keyframes of the split.
     """
 
     def __init__(self, config: Config, clips: AvaDataset) -> None:
         super().__init__(config, clips)
-        assert config.data.val is not None
         self._ava = clips
         self._evaluated = _evaluated_classes(clips.label_map)
-        self._truth = self._read_truth(config.data.val.annotations, config.data.start_seconds)
+        self._truth = self._read_truth(config)
 
     def person_scores(self, index: int) -> Floats:
         """Return the scores of a keyframe's people: those of the proposals, 1 of true boxes.
@@ -189,9 +187,9 @@ class FrameMapValidation(Validation):
         per_class = {entry.name: entry.ap for entry in result.per_class.values()}
         return Score(result.mAP, {FRAME_MAP: result.mAP} | per_class)
 
-    def _read_truth(self, annotations: str, start_seconds: float) -> AvaTable:
-        """The rows of the annotations that lie on the chosen keyframes."""
-        table = read_ground_truth(annotations, start_seconds=start_seconds)
+    def _read_truth(self, config: Config) -> AvaTable:
+        """The true rows that lie on the chosen keyframes."""
+        table = true_rows(config, "val")
         videos, seconds = zip(*map(self._video_and_second, self._indices), strict=True)
         # Number the keyframes of both tables alike, then keep the rows whose number was chosen.
         numbering = KeyframeKeys()
@@ -271,13 +269,13 @@ def build_validation(config: Config) -> Validation:
     """Build the validation of a config, by its ``data.kind``.
 
     Args:
-        config: The config, with ``data.val``.
+        config: The config; its test split is ``data.val`` or the corrections that are held out.
 
     Returns:
         The validation, over one view per clip.
 
     Raises:
-        AvaDetectError: The annotations or videos of ``data.val`` cannot be used.
+        AvaDetectError: The annotations or videos of the test split cannot be used.
     """
     # One clip from the middle of the video, one centre crop.
     config = config.model_copy(update={"data": config.data.model_copy(update={"test_views": (1, 1)})})
