@@ -39,6 +39,14 @@ def import_labels(
             rich_help_panel=options.COMMON,
         ),
     ] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RESULTS",
+            help="Results of `annotate` with the boxes for intervals of ELAN and BORIS, which have none.",
+            rich_help_panel=options.COMMON,
+        ),
+    ] = None,
     label_map: Annotated[
         Path | None,
         typer.Option(
@@ -70,6 +78,7 @@ def import_labels(
             out,
             source=source,
             videos=videos,
+            results=results,
             label_map=label_map,
             every_seconds=every_seconds,
             start_seconds=start_seconds,

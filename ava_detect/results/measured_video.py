@@ -19,7 +19,7 @@ import numpy.typing as npt
 from ava_detect.video.reader import VideoReader
 
 # Half a step of the grid on which keyframes are cut: a keyframe at 1 s shows the frame of 1.001 s in a 29.97 fps file.
-_HALF_GRID_STEP_SECONDS = 1 / 60
+HALF_GRID_STEP_SECONDS = 1 / 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +86,7 @@ class MeasuredVideo:
         Returns:
             Number of the frame, from 0: the last one that does not begin after the keyframe.
         """
-        frame = int(np.searchsorted(self.frame_times, timestamp_seconds + _HALF_GRID_STEP_SECONDS, "right")) - 1
+        frame = int(np.searchsorted(self.frame_times, timestamp_seconds + HALF_GRID_STEP_SECONDS, "right")) - 1
         return max(frame, 0)
 
 

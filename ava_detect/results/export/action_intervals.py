@@ -2,7 +2,7 @@
 
 An interval is an action tube of a person. Times are whole milliseconds on the clock of a player, which may start before
 the picture. A tube reaches half way to the keyframes before and after it (``structures/tubes.py``), so the keyframes of
-an interval are those between its start and its end, which ``results/importing/intervals.py`` finds again.
+an interval are those between its start and its end, which ``results/importing/interval_boxes.py`` finds again.
 """
 
 from __future__ import annotations
@@ -64,13 +64,13 @@ def action_intervals(video: AnnotatedVideo) -> list[ActionInterval]:
         video: The video.
 
     Returns:
-        An interval for each action tube, in the order of their starts. None ends after the video.
+        An interval for each action tube, in the order of their starts.
     """
     return [
         ActionInterval(
             tube.track_id,
             video.label_map.by_id(tube.action_id),
-            *_milliseconds(video, tube.start_seconds, tube.end_seconds),
+            *_milliseconds(video, tube.start_seconds, float(tube.timestamps_seconds[-1]), tube.end_seconds),
             tube.mean_score,
             tube.max_score,
         )
@@ -89,13 +89,18 @@ def presence(video: AnnotatedVideo) -> dict[int, list[tuple[int, int]]]:
         ids. Like the tubes, a time reaches half a keyframe's spacing beyond its first and its last keyframe.
     """
     half = video.spacing_seconds / 2
+    # Every keyframe counts, also several that show the same frame.
+    times: dict[int, list[float]] = {}
+    for keyframe in video.keyframes:
+        assert keyframe.track_ids is not None, "results are linked when they are read"
+        for track_id in keyframe.track_ids.tolist():
+            times.setdefault(track_id, []).append(keyframe.timestamp_seconds)
     found: dict[int, list[tuple[int, int]]] = {}
-    for track_id, sightings in sorted(video.tracks().items()):
-        seconds = [sighting.timestamp_seconds for sighting in sightings]
+    for track_id, seconds in sorted(times.items()):
         first = seconds[0]
         for before, after in zip(seconds, [*seconds[1:], None], strict=True):
             if after is None or after - before >= _LARGEST_GAP * video.spacing_seconds:
-                span = _milliseconds(video, max(first - half, 0), before + half)
+                span = _milliseconds(video, max(first - half, 0), before, before + half)
                 found.setdefault(track_id, []).append(span)
                 first = before if after is None else after
     return found
@@ -120,8 +125,12 @@ def apart(intervals: Iterable[ActionInterval]) -> list[list[ActionInterval]]:
     return rows
 
 
-def _milliseconds(video: AnnotatedVideo, start_seconds: float, end_seconds: float) -> tuple[int, int]:
-    """Return an interval on the player's clock, cut at the end of the video and at least a millisecond long."""
-    start = round(1000 * video.player_seconds(start_seconds))
-    end = round(1000 * video.player_seconds(min(end_seconds, video.duration_seconds)))
+def _milliseconds(
+    video: AnnotatedVideo, start_seconds: float, last_seconds: float, end_seconds: float
+) -> tuple[int, int]:
+    """Return an interval on the player's clock, cut at the end of the video, behind its last keyframe."""
+    # Results of a longer version of the video have keyframes beyond its end.
+    if last_seconds <= video.duration_seconds:
+        end_seconds = min(end_seconds, video.duration_seconds)
+    start, end = (round(1000 * video.player_seconds(seconds)) for seconds in (start_seconds, end_seconds))
     return max(start, 0), max(end, start + 1, 1)

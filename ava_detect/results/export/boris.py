@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ava_detect.results.export.action_intervals import KIND_NAMES, action_intervals, person_name
+from ava_detect.results.export.action_intervals import KIND_NAMES, action_intervals, person_name, presence
 from ava_detect.results.export.action_names import for_xml, tool_names
 from ava_detect.results.export.annotated_video import AnnotatedVideo, actions_of
 from ava_detect.storage.file_names import file_stems, valid_id
@@ -82,8 +82,7 @@ def write_boris(videos: Sequence[AnnotatedVideo], out: Path) -> list[Path]:
         The path of the project, then those of the tables.
     """
     actions = actions_of(videos)
-    # BORIS refuses "|" in the code of a behaviour.
-    names = tool_names(actions, clean=lambda name: for_xml(name).replace("|", "/"))
+    names = tool_names(actions, clean=for_boris)
     ids = observation_ids([video.video_id for video in videos])
     stems = file_stems(video.video_id for video in videos)
     observations = {ids[video.video_id]: (video, _events(video)) for video in videos}
@@ -114,6 +113,18 @@ def write_boris(videos: Sequence[AnnotatedVideo], out: Path) -> list[Path]:
         paths.append(out / f"{stems[video.video_id]}.tsv")
         _write_table(paths[-1], observation_id, video, events, names)
     return paths
+
+
+def for_boris(name: str) -> str:
+    """Return a name that BORIS takes as the code of a behaviour.
+
+    Args:
+        name: Name of an action.
+
+    Returns:
+        The name in one line, with a slash for ``|``, which BORIS refuses.
+    """
+    return for_xml(name).replace("|", "/")
 
 
 def observation_ids(video_ids: Sequence[str]) -> dict[str, str]:
@@ -152,7 +163,7 @@ def _events(video: AnnotatedVideo) -> list[_Event]:
 
 def _subjects(videos: Sequence[AnnotatedVideo]) -> dict[str, Any]:
     """Return the people of all videos; those whose numbers end alike share a key, and BORIS asks which is meant."""
-    track_ids = sorted({track_id for video in videos for track_id in video.tracks()})
+    track_ids = sorted({track_id for video in videos for track_id in presence(video)})
     return {
         str(number): {"key": str(track_id)[-1], "name": person_name(track_id), "description": ""}
         for number, track_id in enumerate(track_ids)

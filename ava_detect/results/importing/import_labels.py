@@ -15,11 +15,13 @@ from ava_detect.errors import ConfigError, FormatError, shown
 from ava_detect.formats.ava_csv import AvaTable, write_ava_table
 from ava_detect.formats.json_values import LARGEST_SECONDS
 from ava_detect.results.importing.action_ids import ActionIds, number_actions
+from ava_detect.results.importing.interval_boxes import add_boxes, count_boxless, read_options
 from ava_detect.results.importing.json_files import forget_json
 from ava_detect.results.importing.labels import Box, LabelledPerson, ToolLabels
 from ava_detect.results.importing.recognize import AUTO, SOURCES, source_of
 from ava_detect.results.importing.videos import VideoLookup, keyframe_times
 from ava_detect.results.recorded_names import LABEL_MAP
+from ava_detect.results.saved import inputs_of
 from ava_detect.storage.local_files import write_text_atomic
 from ava_detect.storage.outputs import check_output, first_bytes
 from ava_detect.structures.labels import NO_ACTION, LabelMap
@@ -75,6 +77,7 @@ def import_labels(
     *,
     source: str = AUTO,
     videos: str | Path | None = None,
+    results: str | Path | None = None,
     label_map: str | Path | None = None,
     every_seconds: float | None = None,
     start_seconds: float = 0.0,
@@ -90,8 +93,11 @@ def import_labels(
         source: The tool, a key of ``SOURCES``; ``auto`` recognises each file by its content.
         videos: Folder of the videos, or the output folder of ``annotate_videos``; None where the files name their
             videos, lie beside them, or do not need them.
-        label_map: A ``.pbtxt`` file whose ids the actions of these names have; None for the ids of AVA. Names that it
-            lacks get new ids.
+        results: The output folder of ``annotate_videos``, or a file of results, which has the boxes for labels without
+            boxes: the intervals of ELAN, BORIS and ``hand_over(..., "intervals")``. Their keyframes are those of the
+            results. None where the labels have boxes.
+        label_map: A ``.pbtxt`` file whose ids the actions of these names have; None for the ids of the
+            results, or of AVA. Names that it lacks get new ids.
         every_seconds: Time from one keyframe to the next, above 0: frames that show a multiple of it get this time, and
             tracks are interpolated at the multiples. None: 1 second, without interpolation.
         start_seconds: Time in the movie, in seconds, at which each video file starts.
@@ -115,7 +121,13 @@ def import_labels(
         raise ConfigError(f"`start_seconds` is a time in seconds, got {start_seconds:g}")
     given = None if label_map is None else LabelMap.from_pbtxt(label_map)
     lookup = VideoLookup(videos, paths, every_seconds=every_seconds, start_seconds=start_seconds)
-    inputs = {"files": paths, "videos": lookup.paths, "label_map": label_map}
+    options = read_options(videos, label_map, start_seconds)
+    inputs = {
+        "files": paths,
+        "videos": lookup.paths,
+        "label_map": label_map,
+        "results": None if results is None else inputs_of(results, options)["results"],
+    }
     outputs = [Path(out), Path(out).with_name(LABEL_MAP), Path(out).with_name(EXCLUDED)]
     if outputs[0].name in (LABEL_MAP, EXCLUDED):
         raise ConfigError(f"`out` {shown(out)}: files of this name are written beside the csv; choose another name")
@@ -124,7 +136,12 @@ def import_labels(
         sources, labels = _read(paths, source, lookup, on_progress)
     finally:
         forget_json()
-    known = given or lookup.label_map
+    of_results = None
+    if results is None:
+        count_boxless(labels)
+    else:
+        of_results = add_boxes(labels, results, options)
+    known = given or of_results or lookup.label_map
     actions = number_actions(labels, known or LabelMap.ava())
     dropped: Counter[str] = Counter()
     for one in labels:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ def load_json(path: str | Path) -> Any:
     """Read a json file.
 
     Args:
-        path: The file, UTF-8 with or without a byte order mark.
+        path: The file, UTF-8 with or without a byte order mark, gzipped or not.
 
     Returns:
         The value, which several callers share: it is not to be changed.
@@ -42,5 +43,13 @@ def forget_json() -> None:
 
 @lru_cache(maxsize=1)
 def _parsed(path: Path, modified: int, size: int) -> Any:
-    """Parse a file; the other arguments tell a changed file from the one that was read."""
-    return parse_json(path.read_bytes())
+    """Parse a file, gzipped or not; the other arguments tell a changed file from the one that was read."""
+    with path.open("rb") as file:
+        is_gzip = file.read(2) == b"\x1f\x8b"
+    if not is_gzip:
+        return parse_json(path.read_bytes())
+    with gzip.open(path) as unpacked:
+        content = unpacked.read(_MAX_BYTES + 1)
+    if len(content) > _MAX_BYTES:
+        raise ValueError(f"it has more than {_MAX_BYTES:,} bytes")
+    return parse_json(content)

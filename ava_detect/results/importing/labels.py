@@ -36,6 +36,44 @@ class LabelledPerson:
 
 
 @dataclass
+class PersonIntervals:
+    """What one person of a video does, in a file that has times and no boxes.
+
+    Attributes:
+        actions: Name of an action, its start and its end, in seconds on the clock of a player.
+        present: Starts and ends, likewise, of the times in which the person is in the picture; None where the file
+            does not tell.
+    """
+
+    actions: list[tuple[str, float, float]] = field(default_factory=list)
+    present: list[tuple[float, float]] | None = None
+
+
+@dataclass
+class VideoIntervals:
+    """Who does what in one video, from when to when.
+
+    Attributes:
+        names: The tool's names of the video, the most telling first: an id, paths, the name of the file of labels.
+        people: Name of a person -> what they do. Those who do nothing are there, too.
+    """
+
+    names: tuple[str, ...]
+    people: dict[str, PersonIntervals] = field(default_factory=dict)
+
+    def person(self, name: str) -> PersonIntervals:
+        """Return the intervals of a person, who is added where they are new.
+
+        Args:
+            name: Name of the person.
+
+        Returns:
+            The intervals, to be added to.
+        """
+        return self.people.setdefault(name, PersonIntervals())
+
+
+@dataclass
 class ToolLabels:
     """The labels of one file of a tool.
 
@@ -48,6 +86,7 @@ class ToolLabels:
         dropped: What could not be carried over -> how often, such as ``"polygons"``.
         action_ids: Name -> action id, where the file itself gives ids that are to be kept.
         has_video_ids: Whether the names of the videos are ids of results, which are kept as they are.
+        intervals: Who does what from when to when, without boxes; ``interval_boxes`` turns them into ``people``.
     """
 
     people: list[LabelledPerson] = field(default_factory=list)
@@ -57,6 +96,7 @@ class ToolLabels:
     dropped: Counter[str] = field(default_factory=Counter)
     action_ids: Mapping[str, int] = field(default_factory=dict)
     has_video_ids: bool = False
+    intervals: list[VideoIntervals] = field(default_factory=list)
 
 
 def box_fraction(corners: Sequence[float], width: float, height: float, where: str) -> Box:

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ava_detect.errors import FormatError, shown, suggestion
+from ava_detect.results.importing.boris import is_boris, read_boris
 from ava_detect.results.importing.corrections import is_corrections, read_corrections
 from ava_detect.results.importing.cvat import is_cvat, read_cvat
+from ava_detect.results.importing.elan import is_elan, read_elan
 from ava_detect.results.importing.file_start import FileStart, look_at
+from ava_detect.results.importing.intervals_csv import is_intervals, read_intervals
 from ava_detect.results.importing.labels import ToolLabels
 from ava_detect.results.importing.videos import VideoLookup
 
@@ -35,6 +38,9 @@ class Source:
 SOURCES: Mapping[str, Source] = {
     "corrections": Source("the folder that `ava-detect review` writes", is_corrections, read_corrections),
     "cvat": Source("CVAT xml (for video, for images, or zipped)", is_cvat, read_cvat),
+    "elan": Source("ELAN eaf", is_elan, read_elan),
+    "boris": Source("BORIS project, or its tabular or aggregated events", is_boris, read_boris),
+    "intervals": Source("the csv of hand-over --to intervals", is_intervals, read_intervals),
 }
 
 

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from people import detections
+from interval_results import LISTEN, PHONE, STAND, TALK, TALK_NAME, VIDEO_ID, film, keyframes
 from videos import constant_rate, write_numbered_video
 
 from ava_detect.errors import ConfigError
@@ -32,29 +32,14 @@ from ava_detect.structures.labels import Action, ActionKind, LabelMap
 from ava_detect.structures.tubes import action_tubes
 
 AVA = LabelMap.ava()
-STAND, PHONE, LISTEN, TALK = 12, 15, 74, 79
-TALK_NAME = "talk to (e.g., self, a person, a group)"
-BOX, OTHER_BOX = (0.1, 0.2, 0.3, 0.8), (0.5, 0.2, 0.9, 0.8)
 
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> AnnotatedVideo:
-    """4 s at 10 a second, keyframes at 0 to 3 s.
-
-    Person 1 is always there, stands, listens at 0 and 1 s and talks at 1 and 2 s. Person 2 is there at 0, 2 and 3 s and
-    phones at 2 and 3 s.
-    """
-    path = tmp_path_factory.mktemp("films of birds") / "a b.mp4"
-    write_numbered_video(path, constant_rate(40, 10), rate=10, width=64, height=48)
-    one = [{STAND: 0.9, LISTEN: 0.8}, {STAND: 0.9, LISTEN: 0.8, TALK: 0.7}, {STAND: 0.9, TALK: 0.9}, {STAND: 0.9}]
-    two = [{}, None, {PHONE: 0.6}, {PHONE: 0.6}]
-    keyframes = []
-    for second, (first, other) in enumerate(zip(one, two, strict=True)):
-        rows = [(BOX, first, 1)] + ([] if other is None else [(OTHER_BOX, other, 2)])
-        boxes, actions, track_ids = zip(*rows, strict=True)
-        keyframes.append(detections(boxes, actions, video_id="a b", seconds=float(second), track_ids=track_ids))
-    tubes = list(action_tubes(keyframes, smoothing_seconds=0))
-    return AnnotatedVideo("a b", path, 64, 48, np.arange(40) / 10, AVA, keyframes, tubes, min_score=0.5)
+    found = keyframes()
+    tubes = list(action_tubes(found, smoothing_seconds=0))
+    path = film(tmp_path_factory.mktemp("films of birds"))
+    return AnnotatedVideo(VIDEO_ID, path, 64, 48, np.arange(40) / 10, AVA, found, tubes, min_score=0.5)
 
 
 # Person, action, start and end in milliseconds.
@@ -84,10 +69,11 @@ def test_intervals_and_presence_end_with_the_video_and_start_with_it(video: Anno
     ]
 
 
-def test_a_keyframe_behind_the_end_of_the_file_has_an_interval_all_the_same(video: AnnotatedVideo) -> None:
-    """Results of a longer version of the film: intervals that would end before they start."""
+def test_keyframes_behind_the_end_of_the_file_have_their_intervals_all_the_same(video: AnnotatedVideo) -> None:
+    """Results of a longer version of the film."""
     cut = replace(video, frame_times=np.arange(5) / 10)
-    assert [(i.start_ms, i.end_ms) for i in action_intervals(cut)] == [(0, 500), (0, 500), (500, 501), (1500, 1501)]
+    assert [(i.start_ms, i.end_ms) for i in action_intervals(cut)] == [(0, 3500), (0, 1500), (500, 2500), (1500, 3500)]
+    assert presence(cut)[2] == [(0, 500), (1500, 3500)]
 
 
 def test_rows_without_overlap_are_as_few_as_possible(video: AnnotatedVideo) -> None:
@@ -305,9 +291,8 @@ EDITED = {"elan": "v.eaf", "boris": "project.boris", "intervals": "intervals.csv
 @pytest.mark.parametrize("tool", EDITED)
 def test_a_file_that_was_edited_is_not_replaced(video: AnnotatedVideo, tmp_path: Path, tool: str) -> None:
     """Editing a table or subtitles leaves their beginning as it was: the record of checksums tells."""
-    keyframes = [replace(keyframe, video_id="v") for keyframe in video.keyframes]
     results, out = tmp_path / "v.jsonl", tmp_path / "out"
-    write_jsonl(results, keyframes, AVA)
+    write_jsonl(results, [replace(keyframe, video_id="v") for keyframe in video.keyframes], AVA)
     write_numbered_video(tmp_path / "v.mp4", constant_rate(40, 10), rate=10, width=64, height=48)
     options = ReadOptions(tmp_path)
     hand_over(results, tool, out, options)
