@@ -122,26 +122,32 @@ def test_boxes_in_the_pixels_that_each_tool_sees(video: AnnotatedVideo, tmp_path
 
 
 def test_times_on_the_clock_of_a_player(video: AnnotatedVideo, tmp_path: Path) -> None:
-    """Pictures from 3 s on: VIA and Label Studio show the player's time, CVAT and FiftyOne number the frames."""
+    """Pictures from 3 s on: VIA and Label Studio show the player's time, CVAT and FiftyOne number the frames.
+
+    Label Studio's own times are one frame later than what it shows.
+    """
     late, out = replace(video, start_seconds=3.0), tmp_path / "out"
     times = [entry["z"] for entry in json.loads(write_via([late], out)[0].read_text())["metadata"].values()]
     assert times == [[3.0], [4.0], [4.0], [6.0], [3.0, 6.5], [3.5, 4.5], [3.5, 4.5]]
     results = json.loads(write_label_studio([late], out)[0].read_text())[0]["predictions"][0]["result"]
     steps = results[0]["value"]["sequence"]
-    assert [(step["frame"], step["time"]) for step in steps] == [(31, 3), (41, 4), (46, 4.5), (61, 6), (66, 6.5)]
-    assert results[0]["value"]["framesCount"] == 70 and results[2]["value"]["ranges"] == [{"start": 31, "end": 66}]
+    assert [(step["frame"], step["time"]) for step in steps] == [(31, 3.1), (41, 4.1), (45, 4.5), (61, 6.1), (65, 6.5)]
+    assert results[0]["value"]["framesCount"] == 70 and results[2]["value"]["ranges"] == [{"start": 31, "end": 65}]
     assert write_cvat([late], out / "late")[1].read_text() == write_cvat([video], out / "now")[1].read_text()
 
 
 def test_label_studio_numbers_frames_by_time(video: AnnotatedVideo, tmp_path: Path) -> None:
-    """Frames at 0, 0.2 ... 0.8, then at 1 + i / 30: the average is 17.4 a second, and 1.5 s is frame 27 by time."""
+    """Frames at 0, 0.2 ... 0.8, then at 1 + i / 30: each has a number at 30 a second, not at the average of 17.4."""
     times = np.concatenate([np.arange(5) / 5, 1 + np.arange(30) / 30])
     moments = [keyframe(t, {1: ONE}) for t in (0, 0.4, 1.5)]
     uneven = replace(video, frame_times=times, keyframes=moments, tubes=())
     (task,) = json.loads(write_label_studio([uneven], tmp_path)[0].read_text())
     fps = task["data"]["fps"]
     steps = [s for s in task["predictions"][0]["result"][0]["value"]["sequence"] if s["enabled"]]
-    assert [step["frame"] for step in steps] == [round(t * fps) + 1 for t in (0, 0.4, 1.5)] == [1, 8, 27]
+    assert [step["frame"] for step in steps] == [round(t * fps) + 1 for t in (0, 0.4, 1.5)] == [1, 13, 46]
+    jitter = replace(video, frame_times=np.round(np.arange(300) / 30, 3), keyframes=moments, tubes=())
+    (task,) = json.loads(write_label_studio([jitter], tmp_path / "jitter")[0].read_text())
+    assert task["data"]["fps"] == pytest.approx(30, abs=0.02)
 
 
 def test_label_studio_finds_videos_below_one_root(video: AnnotatedVideo, tmp_path: Path) -> None:
@@ -228,20 +234,32 @@ def test_label_studio_tasks(video: AnnotatedVideo, tmp_path: Path) -> None:
     results = task["predictions"][0]["result"]
     people = [r for r in results if r["type"] == "videorectangle"]
     steps = [(s["frame"], s["enabled"]) for s in people[0]["value"]["sequence"]]
-    assert steps == [(1, True), (11, True), (16, False), (31, True), (36, False)]
+    # A step that is not enabled is the last frame on which Label Studio shows the person.
+    assert steps == [(1, True), (11, True), (15, False), (31, True), (35, False)]
+    assert task["data"]["keyframes"] == [1, 11, 21, 31]
     first = people[0]["value"]["sequence"][0]
-    assert [first[side] for side in ("x", "y", "width", "height", "time")] == pytest.approx([10, 20, 20, 60, 0])
+    assert [first[side] for side in ("x", "y", "width", "height", "time")] == pytest.approx([10, 20, 20, 60, 0.1])
     spans = {(r["meta"]["text"][0], *r["value"]["timelinelabels"]): r["value"]["ranges"][0] for r in results[2:]}
-    # Person 1 stands from 0 to 3.5 s, person 2 stands and reads from 0.5 to 1.5 s; frames count from 1.
+    # From the first keyframe with the action until the person leaves; frames count from 1.
     assert spans == {
-        ("person 1", "stand"): {"start": 1, "end": 36},
-        ("person 2", "stand"): {"start": 6, "end": 16},
-        ("person 2", "read"): {"start": 6, "end": 16},
+        ("person 1", "stand"): {"start": 1, "end": 35},
+        ("person 2", "stand"): {"start": 11, "end": 15},
+        ("person 2", "read"): {"start": 11, "end": 15},
     }
     view = ElementTree.parse(config).getroot()
     names = {element.get("name") for element in view}
     assert {r["from_name"] for r in results} <= names and {r["to_name"] for r in results} <= names
     assert [label.get("value") for label in view.findall("TimelineLabels/Label")] == [action.name for action in AVA]
+
+
+def test_label_studio_spans_say_what_the_boxes_of_keyframes_say(video: AnnotatedVideo, tmp_path: Path) -> None:
+    """Who stands on two keyframes, not on the third, and again on the fourth has two spans."""
+    actions = [{STAND: 0.9}, {STAND: 0.6}, {READ: 0.9}, {STAND: 0.8}]
+    moments = [detections([ONE], [a], video_id="a.b", seconds=t, track_ids=[1]) for t, a in enumerate(actions)]
+    (task,) = json.loads(write_label_studio([replace(video, keyframes=moments, tubes=())], tmp_path)[0].read_text())
+    results = task["predictions"][0]["result"][1:]
+    spans = [(*r["value"]["timelinelabels"], *r["value"]["ranges"][0].values(), r["score"]) for r in results]
+    assert spans == [("stand", 1, 15, 0.75), ("stand", 31, 35, 0.8), ("read", 21, 25, 0.9)]
 
 
 def test_fiftyone_manifest_and_labels(video: AnnotatedVideo, tmp_path: Path) -> None:
@@ -250,7 +268,8 @@ def test_fiftyone_manifest_and_labels(video: AnnotatedVideo, tmp_path: Path) -> 
     (entry,) = json.loads(manifest.read_text())["index"]
     assert (out / entry["data"]).resolve() == video.path.resolve() and (out / entry["labels"]) == labels
     content = json.loads(labels.read_text())
-    assert sorted(map(int, content["frames"])) == [1, 11, 31]
+    assert sorted(map(int, content["frames"])) == [1, 11, 21, 31]
+    assert content["frames"]["21"]["objects"]["objects"] == []
     one, two = content["frames"]["11"]["objects"]["objects"]
     assert (one["index"], two["index"]) == (1, 2)
     assert two["bounding_box"]["bottom_right"] == {"x": 1.0, "y": 1.0}

@@ -99,6 +99,17 @@ class AnnotatedVideo(MeasuredVideo):
             for _ in wanted:
                 yield displayed.image(width, height)
 
+    def keyframe_frames(self) -> dict[int, float]:
+        """List the frames that keyframes show; of several keyframes that show one frame, the first counts.
+
+        Returns:
+            Number of the frame, from 0 and ascending -> time of the keyframe in seconds.
+        """
+        frames: dict[int, float] = {}
+        for keyframe in self.keyframes:
+            frames.setdefault(self.frame_at(keyframe.timestamp_seconds), keyframe.timestamp_seconds)
+        return frames
+
     def sightings(self) -> Iterator[Sighting]:
         """List the people on all keyframes.
 

@@ -45,7 +45,7 @@ def write_coco(videos: Sequence[AnnotatedVideo], out: Path) -> list[Path]:
     annotations: list[dict[str, Any]] = []
     for video in videos:
         image_of_frame: dict[int, int] = {}
-        for frame, seconds in _shown_frames(video).items():
+        for frame, seconds in video.keyframe_frames().items():
             # Image ids count from 1.
             image_of_frame[frame] = len(images) + 1
             name = _file_name(folders[video.video_id], seconds)
@@ -78,7 +78,7 @@ def image_names(videos: Sequence[AnnotatedVideo]) -> list[str]:
     return [
         f"{IMAGES}/{_file_name(folders[video.video_id], seconds)}"
         for video in videos
-        for seconds in _shown_frames(video).values()
+        for seconds in video.keyframe_frames().values()
     ]
 
 
@@ -94,23 +94,11 @@ def write_images(videos: Sequence[AnnotatedVideo], out: Path) -> list[Path]:
     """
     folders = file_stems(video.video_id for video in videos)
     for video in videos:
-        frames = _shown_frames(video)
+        frames = video.keyframe_frames()
         for seconds, image in zip(frames.values(), video.images(list(frames)), strict=True):
             with atomic_path(out / IMAGES / _file_name(folders[video.video_id], seconds)) as temporary:
                 Image.fromarray(image).save(temporary, "JPEG", quality=_JPEG_QUALITY, comment=_JPEG_COMMENT)
     return [out / IMAGES]
-
-
-def _shown_frames(video: AnnotatedVideo) -> dict[int, float]:
-    """Return the frames that keyframes show, ascending; of several keyframes that show one frame, the first counts.
-
-    Returns:
-        Number of the frame -> time of the keyframe in seconds.
-    """
-    frames: dict[int, float] = {}
-    for keyframe in video.keyframes:
-        frames.setdefault(video.frame_at(keyframe.timestamp_seconds), keyframe.timestamp_seconds)
-    return frames
 
 
 def _file_name(folder: str, timestamp_seconds: float) -> str:

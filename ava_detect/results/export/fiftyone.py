@@ -37,7 +37,7 @@ def write_fiftyone(videos: Sequence[AnnotatedVideo], out: Path) -> list[Path]:
         The path of ``manifest.json``, then those of the videos.
     """
     index, paths = [], [out / MANIFEST_FILE]
-    names = tool_names(actions_of(videos), clean=_field_name)
+    names = tool_names(actions_of(videos), clean=field_name)
     stems = file_stems(video.video_id for video in videos)
     for video in videos:
         labels = out / "labels" / f"{stems[video.video_id]}.json"
@@ -51,11 +51,11 @@ def write_fiftyone(videos: Sequence[AnnotatedVideo], out: Path) -> list[Path]:
 
 
 def _labels(video: AnnotatedVideo, names: Mapping[int, str]) -> dict[str, Any]:
-    frames: dict[str, Any] = {}
+    numbers = [frame + 1 for frame in video.keyframe_frames()]
+    # A keyframe without people has an empty list: it was looked at.
+    frames: dict[str, Any] = {str(n): {"frame_number": n, "objects": {"objects": []}} for n in numbers}
     for sighting in video.sightings():
-        number = sighting.frame + 1
-        frame = frames.setdefault(str(number), {"frame_number": number, "objects": {"objects": []}})
-        frame["objects"]["objects"].append(_object(video, sighting, names))
+        frames[str(sighting.frame + 1)]["objects"]["objects"].append(_object(video, sighting, names))
     return {
         "filename": video.path.name,
         "frames": frames,
@@ -94,6 +94,13 @@ def _event(video: AnnotatedVideo, tube: ActionTube, names: Mapping[int, str]) ->
     }
 
 
-def _field_name(name: str) -> str:
-    """Return a name that FiftyOne accepts for a field: without dots, NULs, dollar signs and leading underscores."""
+def field_name(name: str) -> str:
+    """Return a name that FiftyOne accepts for a field.
+
+    Args:
+        name: Any name.
+
+    Returns:
+        The name without dots, NULs, dollar signs and leading underscores.
+    """
     return name.translate(dict.fromkeys(map(ord, ".\0$"))).lstrip("_ ")

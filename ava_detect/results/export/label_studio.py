@@ -1,11 +1,13 @@
 """Label Studio tasks (https://labelstud.io/guide/predictions, video object tracking and timeline segmentation).
 
 ``tasks.json`` has a task per video with the results as a prediction: a ``videorectangle`` per person, whose boxes Label
-Studio interpolates from keyframe to keyframe, and a ``timelinelabels`` span per action tube, with its person in the
-metadata. ``labeling_config.xml`` is the project's labelling interface. Boxes are in percent.
+Studio interpolates from keyframe to keyframe, and a ``timelinelabels`` span over the keyframes on which a person does
+an action, with the person in the metadata. ``labeling_config.xml`` is the project's labelling interface. Boxes are in
+percent.
 
 Label Studio numbers frames by time: at t seconds on the player's clock it is at frame round(t x fps) + 1, whether the
-frames of the file are evenly spaced or not.
+frames of the file are evenly spaced or not. The task has the rate, and the numbers of the keyframes: those without
+people are in no track.
 
 Videos are in Label Studio's local storage, which serves the files in subfolders of one folder, its document root:
 ``?d=FOLDER/NAME``, relative to that root.
@@ -22,16 +24,24 @@ from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree
 
+import numpy as np
+
 from ava_detect.errors import shown
 from ava_detect.results.export.action_names import for_xml, tool_names
 from ava_detect.results.export.annotated_video import AnnotatedVideo, Sighting, actions_of
 from ava_detect.storage.local_files import write_text_atomic
-from ava_detect.structures.tubes import ActionTube
 
 TASKS_FILE, CONFIG_FILE = "tasks.json", "labeling_config.xml"
 _VIDEO, _BOXES, _PEOPLE, _ACTIONS = "video", "boxes", "people", "actions"
 _PERSON = "person"
 _LOCAL_STORAGE = "/data/local-files/?d="
+#: Where the data of a task has the numbers of the frames that were looked at, whether they show people or not.
+KEYFRAMES_FIELD = "keyframes"
+# A rate is constant if its frames are not closer together than this share; time stamps are rounded to milliseconds.
+_CONSTANT_RATE = 0.05
+# A few frames may be closer together by a fault of the file.
+_CLOSE_SHARE = 0.05
+_HIGHEST_FPS = 120.0
 
 
 def write_label_studio(videos: Sequence[AnnotatedVideo], out: Path) -> list[Path]:
@@ -78,36 +88,103 @@ def _document_root(videos: Sequence[AnnotatedVideo]) -> Path:
 def _task(video: AnnotatedVideo, root: Path, names: Mapping[int, str]) -> dict[str, Any]:
     tracks = sorted(video.tracks().items())
     results = [_track(video, track_id, sightings) for track_id, sightings in tracks]
-    results += [_span(video, index, tube, names[tube.action_id]) for index, tube in enumerate(video.tubes)]
+    for track_id, sightings in tracks:
+        results += _spans(video, track_id, sightings, names)
     path = quote(video.path.resolve().relative_to(root).as_posix())
     return {
-        "data": {"video": f"{_LOCAL_STORAGE}{path}", "fps": _fps(video), "video_id": video.video_id},
+        "data": {
+            "video": f"{_LOCAL_STORAGE}{path}",
+            "fps": _fps(video),
+            "video_id": video.video_id,
+            KEYFRAMES_FIELD: sorted({_frame_number(video, frame) for frame in video.keyframe_frames()}),
+        },
         "predictions": [{"model_version": "ava_detect", "result": results}],
     }
 
 
 def _track(video: AnnotatedVideo, track_id: int, sightings: Sequence[Sighting]) -> dict[str, Any]:
-    # By frame: where frames are closer together than the average rate has them, two may get one number.
+    # By number: where frames are closer together than the rate has them, two may get one number.
     steps: dict[int, dict[str, Any]] = {}
     for sighting, following in zip(sightings, [*sightings[1:], None], strict=True):
-        end = video.leaves_after(sighting, following)
-        shown_step = _step(video, sighting, sighting.frame, is_shown=True)
-        steps[shown_step["frame"]] = shown_step
-        if end is not None:
-            # A step that is not enabled ends the person's visibility.
-            last_step = _step(video, sighting, end, is_shown=False)
-            steps.setdefault(last_step["frame"], last_step)
+        number, end = _frame_number(video, sighting.frame), video.leaves_after(sighting, following)
+        # A step that is not enabled is the last one on which the person is visible.
+        last = None if end is None else max(_frame_number(video, end) - 1, number)
+        steps[number] = _step(video, sighting, number, is_visible_after=last != number)
+        if last is not None and last > number:
+            steps[last] = _step(video, sighting, last, is_visible_after=False)
     value = {
         "framesCount": _num_frames(video),
         "duration": video.player_seconds(video.duration_seconds),
-        "sequence": [steps[frame] for frame in sorted(steps)],
+        "sequence": [steps[number] for number in sorted(steps)],
         "labels": [_PERSON],
     }
     score = sum(sighting.person_score for sighting in sightings) / len(sightings)
+    return _result(f"person-{track_id}", "videorectangle", _BOXES, track_id, score, value)
+
+
+def _step(video: AnnotatedVideo, sighting: Sighting, number: int, *, is_visible_after: bool) -> dict[str, Any]:
+    x1, y1, x2, y2 = sighting.box_xyxy
     return {
-        "id": f"person-{track_id}",
-        "type": "videorectangle",
-        "from_name": _BOXES,
+        "frame": number,
+        "enabled": is_visible_after,
+        "rotation": 0,
+        "x": round(100 * x1 / video.width, 4),
+        "y": round(100 * y1 / video.height, 4),
+        "width": round(100 * (x2 - x1) / video.width, 4),
+        "height": round(100 * (y2 - y1) / video.height, 4),
+        # As Label Studio writes it, although it shows the frame one period earlier.
+        "time": round(number / _fps(video), 6),
+    }
+
+
+def _spans(
+    video: AnnotatedVideo, track_id: int, sightings: Sequence[Sighting], names: Mapping[int, str]
+) -> list[dict[str, Any]]:
+    """Return a span for each action over sightings one after another that have it.
+
+    It ends half way to the next sighting, or where the person leaves.
+    """
+    runs: dict[int, list[tuple[int, int, list[float]]]] = {}
+    for index, (sighting, following) in enumerate(zip(sightings, [*sightings[1:], None], strict=True)):
+        first, last = _frame_number(video, sighting.frame), _last_number(video, sighting, following)
+        for action, score in sighting.actions:
+            of_action = runs.setdefault(action.id, [])
+            before = {a.id for a, _ in sightings[index - 1].actions} if index else set()
+            if of_action and action.id in before:
+                start, _, scores = of_action[-1]
+                of_action[-1] = (start, last, [*scores, score])
+            else:
+                of_action.append((first, last, [score]))
+    return [
+        _result(
+            f"person-{track_id}-action-{action_id}-{start}",
+            "timelinelabels",
+            _ACTIONS,
+            track_id,
+            sum(scores) / len(scores),
+            {"ranges": [{"start": start, "end": end}], "timelinelabels": [names[action_id]]},
+        )
+        for action_id in sorted(runs)
+        for start, end, scores in runs[action_id]
+    ]
+
+
+def _last_number(video: AnnotatedVideo, sighting: Sighting, following: Sighting | None) -> int:
+    """Return the last frame that shows what a person does on a keyframe."""
+    end = video.leaves_after(sighting, following)
+    if end is None:
+        end = video.num_frames if following is None else (sighting.frame + following.frame + 1) // 2
+    number = _frame_number(video, sighting.frame)
+    return max(_frame_number(video, end - 1) if end < video.num_frames else _num_frames(video), number)
+
+
+def _result(
+    result_id: str, kind: str, control: str, track_id: int, score: float, value: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {
+        "id": result_id,
+        "type": kind,
+        "from_name": control,
         "to_name": _VIDEO,
         "origin": "prediction",
         "score": round(score, 4),
@@ -116,62 +193,36 @@ def _track(video: AnnotatedVideo, track_id: int, sightings: Sequence[Sighting]) 
     }
 
 
-def _step(video: AnnotatedVideo, sighting: Sighting, frame: int, *, is_shown: bool) -> dict[str, Any]:
-    x1, y1, x2, y2 = sighting.box_xyxy
-    seconds = float(video.frame_times[frame])
-    return {
-        "frame": _frame_number(video, seconds),
-        "enabled": is_shown,
-        "rotation": 0,
-        "x": round(100 * x1 / video.width, 4),
-        "y": round(100 * y1 / video.height, 4),
-        "width": round(100 * (x2 - x1) / video.width, 4),
-        "height": round(100 * (y2 - y1) / video.height, 4),
-        "time": video.player_seconds(seconds),
-    }
-
-
 def _fps(video: AnnotatedVideo) -> float:
-    """Return the rate by which the project numbers the frames, as the task has it."""
-    return round(video.fps, 6)
+    """Return the rate by which the project numbers the frames, as the task has it.
+
+    It is the average rate; of a video of variable rate that of frames close together, so that each has a number.
+    """
+    gaps = np.diff(video.frame_times)
+    closest = 1 / max(float(np.quantile(gaps, _CLOSE_SHARE)), 1 / _HIGHEST_FPS) if len(gaps) else video.fps
+    return round(closest if closest > video.fps * (1 + _CONSTANT_RATE) else video.fps, 6)
 
 
 def _num_frames(video: AnnotatedVideo) -> int:
     return round(video.player_seconds(video.duration_seconds) * _fps(video))
 
 
-def _frame_number(video: AnnotatedVideo, seconds: float) -> int:
-    """Return the frame at which Label Studio is at a time, which counts from the first frame of the video."""
+def _frame_number(video: AnnotatedVideo, frame: int) -> int:
+    """Return Label Studio's number of a frame."""
+    seconds = video.player_seconds(float(video.frame_times[min(frame, video.num_frames - 1)]))
     # JavaScript's rounding: halves go up.
-    number = math.floor(video.player_seconds(seconds) * _fps(video) + 0.5) + 1
-    return min(number, _num_frames(video))
-
-
-def _span(video: AnnotatedVideo, index: int, tube: ActionTube, name: str) -> dict[str, Any]:
-    start, end = (_frame_number(video, seconds) for seconds in (tube.start_seconds, tube.end_seconds))
-    return {
-        "id": f"action-{index}",
-        "type": "timelinelabels",
-        "from_name": _ACTIONS,
-        "to_name": _VIDEO,
-        "origin": "prediction",
-        "score": round(tube.mean_score, 4),
-        "meta": {"text": [f"person {tube.track_id}"]},
-        "value": {
-            "ranges": [{"start": start, "end": end}],
-            "timelinelabels": [name],
-        },
-    }
+    return min(math.floor(seconds * _fps(video) + 0.5) + 1, _num_frames(video))
 
 
 def _config(names: Iterable[str]) -> str:
     view = ElementTree.Element("View")
+    people = ElementTree.SubElement(view, "Labels", {"name": _PEOPLE, "toName": _VIDEO})
+    ElementTree.SubElement(people, "Label", {"value": _PERSON})
+    ElementTree.SubElement(view, "Video", {"name": _VIDEO, "value": "$video", "frameRate": "$fps"})
+    ElementTree.SubElement(view, "VideoRectangle", {"name": _BOXES, "toName": _VIDEO})
+    # Many actions fill the screen: they stand below the video.
     timeline = ElementTree.SubElement(view, "TimelineLabels", {"name": _ACTIONS, "toName": _VIDEO})
     for name in names:
         ElementTree.SubElement(timeline, "Label", {"value": name})
-    ElementTree.SubElement(view, "Video", {"name": _VIDEO, "value": "$video", "frameRate": "$fps"})
-    ElementTree.SubElement(view, "VideoRectangle", {"name": _BOXES, "toName": _VIDEO})
-    people = ElementTree.SubElement(view, "Labels", {"name": _PEOPLE, "toName": _VIDEO})
-    ElementTree.SubElement(people, "Label", {"value": _PERSON})
     ElementTree.indent(view)
     return ElementTree.tostring(view, encoding="unicode") + "\n"

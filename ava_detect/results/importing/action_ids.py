@@ -12,6 +12,7 @@ from ava_detect.errors import FormatError, shown
 from ava_detect.results.export.action_names import for_xml, tool_names
 from ava_detect.results.export.boris import for_boris
 from ava_detect.results.export.cvat import MAX_NAME_LENGTH
+from ava_detect.results.export.fiftyone import field_name
 from ava_detect.results.importing.labels import ToolLabels
 from ava_detect.structures.labels import GREATEST_ACTION_ID, Action, LabelMap
 
@@ -122,13 +123,8 @@ def _spellings(known: LabelMap) -> dict[str, int]:
     for action in actions:
         folded.setdefault(action.name.strip().casefold(), set()).add(action.id)
     spellings.update((name, min(ids)) for name, ids in folded.items() if len(ids) == 1)
-    of_tools = (
-        tool_names(actions),
-        tool_names(actions, clean=for_boris),
-        tool_names(actions, clean=for_xml),
-        tool_names(actions, clean=for_xml, max_length=MAX_NAME_LENGTH),
-    )
-    for names in of_tools:
+    cleaned = (tool_names(actions, clean=clean) for clean in (None, for_boris, for_xml, field_name))
+    for names in (*cleaned, tool_names(actions, clean=for_xml, max_length=MAX_NAME_LENGTH)):
         spellings.update((name, action_id) for action_id, name in names.items())
     spellings.update((action.name, action.id) for action in actions)
     return spellings

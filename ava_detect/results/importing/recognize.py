@@ -8,11 +8,14 @@ from pathlib import Path
 
 from ava_detect.errors import FormatError, shown, suggestion
 from ava_detect.results.importing.boris import is_boris, read_boris
+from ava_detect.results.importing.coco import is_coco, read_coco
 from ava_detect.results.importing.corrections import is_corrections, read_corrections
 from ava_detect.results.importing.cvat import is_cvat, read_cvat
 from ava_detect.results.importing.elan import is_elan, read_elan
+from ava_detect.results.importing.fiftyone import is_fiftyone, read_fiftyone
 from ava_detect.results.importing.file_start import FileStart, look_at
 from ava_detect.results.importing.intervals_csv import is_intervals, read_intervals
+from ava_detect.results.importing.label_studio import is_label_studio, read_label_studio
 from ava_detect.results.importing.labels import ToolLabels
 from ava_detect.results.importing.videos import VideoLookup
 
@@ -41,6 +44,9 @@ SOURCES: Mapping[str, Source] = {
     "elan": Source("ELAN eaf", is_elan, read_elan),
     "boris": Source("BORIS project, or its tabular or aggregated events", is_boris, read_boris),
     "intervals": Source("the csv of hand-over --to intervals", is_intervals, read_intervals),
+    "label-studio": Source("Label Studio JSON and JSON_MIN", is_label_studio, read_label_studio),
+    "coco": Source("COCO json with images and annotations", is_coco, read_coco),
+    "fiftyone": Source("FiftyOne datasets (the folder, or its json)", is_fiftyone, read_fiftyone),
 }
 
 

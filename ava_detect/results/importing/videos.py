@@ -186,7 +186,7 @@ class VideoLookup:
         """Yield the paths at which the file of a name may lie if no folder of videos was given."""
         if self._is_given:
             return
-        path = _as_path(name)
+        path = as_path(name)
         if path and Path(path).suffix.lower() in VIDEO_SUFFIXES:
             # An absolute path stays what it is.
             yield from (folder / path for folder in self._folders)
@@ -269,8 +269,15 @@ def _spellings(name: str) -> list[str]:
     return [text for text in dict.fromkeys([*plain, *stems]) if text.strip()]
 
 
-def _as_path(name: str) -> str:
-    """Return the path in a name: of a ``file:`` address, of Label Studio's local storage, or the name itself."""
+def as_path(name: str) -> str:
+    """Return the path in a name that a tool has for a file.
+
+    Args:
+        name: A path, an address, or a place in Label Studio's local storage.
+
+    Returns:
+        The path of an address or in the storage; any other name as it is.
+    """
     if not _HAS_SCHEME.match(name) and not name.startswith("/data/local-files/"):
         return name
     try:
@@ -284,7 +291,7 @@ def _as_path(name: str) -> str:
 
 def _base_name(name: str) -> str:
     """Return the part of a path or address after its last separator, of either kind."""
-    return re.split(r"[/\\]", _as_path(name).rstrip("/\\"))[-1]
+    return re.split(r"[/\\]", as_path(name).rstrip("/\\"))[-1]
 
 
 def _folder_of(path: Path) -> Path:
@@ -302,7 +309,7 @@ def _one_of(found: list[tuple[str, Path]], name: str) -> tuple[str, Path]:
     """Return the one video of a name; of several the one whose path ends as the name does."""
     if len(found) == 1:
         return found[0]
-    parts = Path(_as_path(name)).parts
+    parts = Path(as_path(name)).parts
     for length in range(len(parts), 1, -1):
         ending = [one for one in found if one[1].parts[-length:] == parts[-length:]]
         if len(ending) == 1:
