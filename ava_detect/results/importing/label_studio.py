@@ -5,7 +5,7 @@ A task is a video or an image. On videos people are ``videorectangle`` regions a
 are in percent of the upright frame with square pixels. An image is called ``VIDEO/SECOND.jpg`` or has the number of a
 frame (``image_names``).
 
-Of several annotations of a task the one that is marked as ground truth counts, else the latest. A task that nobody has
+Of several annotations of a task the one that is marked as ground truth counts, else the latest. A task that was not
 annotated has an empty list of annotations. A file of tasks that were never in Label Studio, such as ``hand-over``
 writes, has no such list at all, and its predictions are read.
 """

@@ -155,7 +155,7 @@ def read_tasks(content: Any, path: Path, dropped: Counter[str]) -> list[Task]:
         dropped: Gets what is not carried over.
 
     Returns:
-        The tasks that somebody annotated; those with predictions where the file has no list of annotations.
+        The tasks that were annotated; those with predictions where the file has no list of annotations.
 
     Raises:
         FormatError: An entry is invalid.

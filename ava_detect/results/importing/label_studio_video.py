@@ -4,7 +4,7 @@ Label Studio numbers frames by time: number n is at (n - 1) / fps on the player'
 keyframe to the next; a keyframe that is not enabled ends the person's visibility, and shows the person itself.
 
 Every frame on which one person was labelled is a keyframe of all: who is interpolated there is there, too. The frames
-of ``keyframes`` in the data of a task of ``hand-over`` were looked at also where they hold nobody.
+of ``keyframes`` in the data of a task of ``hand-over`` were looked at also where they show no person.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class _Track:
 
 @dataclass(frozen=True)
 class _Span:
-    """Actions from one frame to another, both included; of a person, or of whoever is the only one."""
+    """Actions from one frame to another, both included; of a person, or of the only one on the frame."""
 
     first: float
     last: float
