@@ -47,8 +47,8 @@ def fine_tuning_config(overrides: Sequence[str]) -> Config:
             "config is then used, or a config (`config`)"
         )
     config = choose_network(weights).config
-    of_split = {"train", "val", "corrections"}
-    data = DataConfig.model_validate(config.data.model_dump(exclude=of_split, exclude_unset=True))
+    of_others = {"train", "val", "corrections", "start_seconds"}
+    data = DataConfig.model_validate(config.data.model_dump(exclude=of_others, exclude_unset=True))
     return with_overrides(config.model_copy(update={"data": data, "train": _recipe(config.train)}), overrides)
 
 

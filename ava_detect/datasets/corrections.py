@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from ava_detect.evaluation.keyframes import KeyframeKeys
 from ava_detect.formats.ava_table import AvaTable
 from ava_detect.results.corrections.truth import HeldOut, Part, ReviewedTruth, hold_out, read_reviewed
 from ava_detect.results.saved import locate
-from ava_detect.results.saved_run import open_run
+from ava_detect.results.saved_run import SavedRun, open_run
 from ava_detect.structures.labels import NO_ACTION, LabelMap
 from ava_detect.structures.video_ids import ByVideoId
 from ava_detect.video.sources import VideoFile, videos_by_id
@@ -58,7 +59,8 @@ class ReviewedData:
 
         Raises:
             FormatError: The corrections cannot be read, or none is accepted.
-            ConfigError: They cannot be divided, or their actions are not those of the config.
+            ConfigError: They cannot be divided, or their actions or the start of their videos are not those of the
+                config.
             VideoError: Videos are missing.
         """
         files = config.data.corrections
@@ -74,7 +76,9 @@ class ReviewedData:
         _check_names(truth.label_map, label_map_of(config), files.folder)
         gap_seconds = config.clip.settings().span_seconds
         held_out = hold_out(truth.keyframes, files.held_out, gap_seconds=gap_seconds)
-        return cls(files, truth, held_out, _video_files(truth, files), config.data.start_seconds)
+        run = _recorded_run(truth.results)
+        _check_start(run, config.data.start_seconds, files.folder)
+        return cls(files, truth, held_out, _video_files(truth, files, run), config.data.start_seconds)
 
     def training_rows(self, annotations: AvaTable | None = None) -> AvaTable:
         """Return what is trained on.
@@ -239,20 +243,34 @@ def _check_names(corrected: LabelMap, own: LabelMap, folder: str) -> None:
             )
 
 
-def _video_files(truth: ReviewedTruth, files: CorrectionsConfig) -> ByVideoId[VideoFile]:
+def _recorded_run(results: Path) -> SavedRun | None:
+    """The run whose results were corrected; None where it is gone."""
+    try:
+        return open_run(results) if results.exists() else None
+    except FormatError:
+        return None
+
+
+def _check_start(run: SavedRun | None, start_seconds: float, folder: str) -> None:
+    """Refuse another start than the run's: what is held out could not be compared with its results."""
+    recorded = start_seconds if run is None else run.start_seconds(None)
+    if recorded != start_seconds:
+        raise ConfigError(
+            f"the results that {shown(folder)} corrects were written with a start of {recorded:g} s and "
+            f"data.start_seconds is {start_seconds:g}; give the same (data.start_seconds={recorded:g})"
+        )
+
+
+def _video_files(truth: ReviewedTruth, files: CorrectionsConfig, run: SavedRun | None) -> ByVideoId[VideoFile]:
     """The file of each video with reviewed keyframes."""
     video_ids = list(dict.fromkeys(video_id for video_id, _ in truth.keyframes))
-    found: ByVideoId[VideoFile] = ByVideoId()
+    known: ByVideoId[VideoFile] = ByVideoId()
     if files.videos is not None:
-        of_folder = videos_by_id(files.videos)
-        found = ByVideoId((name, of_folder[name][0]) for name in video_ids if name in of_folder)
-    elif truth.results.exists():
-        places = (
-            (video.video_id, locate(video.video_id, video.source, ())) for video in open_run(truth.results).videos
-        )
-        known = ByVideoId((name, path) for name, path in places if path is not None)
-        found = ByVideoId((name, VideoFile(known[name])) for name in video_ids if name in known)
-    missing = [name for name in video_ids if name not in found]
+        known = ByVideoId((name, found[0]) for name, found in videos_by_id(files.videos).items())
+    elif run is not None:
+        places = ((video.video_id, locate(video.video_id, video.source, ())) for video in run.videos)
+        known = ByVideoId((name, VideoFile(path)) for name, path in places if path is not None)
+    missing = [name for name in video_ids if name not in known]
     if missing:
         names = ", ".join(missing[:_MOST_SHOWN]) + (" and others" if len(missing) > _MOST_SHOWN else "")
         where = shown(files.videos) if files.videos is not None else f"where {shown(truth.results)} has them"
@@ -260,4 +278,4 @@ def _video_files(truth: ReviewedTruth, files: CorrectionsConfig) -> ByVideoId[Vi
             f"{shown(files.folder)}: {len(missing)} of its {counted(len(video_ids), 'video')} are not {where}: "
             f"{shown(names)}; give the folder that holds them (`data.corrections.videos`)"
         )
-    return found
+    return ByVideoId((name, known[name]) for name in video_ids)

@@ -14,6 +14,7 @@ from ava_detect.datasets.build import build_dataset, true_rows
 from ava_detect.datasets.clip_sources import JoinedClips
 from ava_detect.datasets.corrections import ReviewedData
 from ava_detect.errors import AvaDetectError
+from ava_detect.results.manifest import Manifest, VideoRecord
 from ava_detect.structures.labels import Action, LabelMap
 
 BOX, OTHER = (0.1, 0.2, 0.3, 0.4), (0.5, 0.5, 0.75, 1.0)
@@ -177,3 +178,18 @@ def test_two_different_videos_of_one_id_are_refused(config_of, tmp_path):
     (tmp_path / "train.csv").write_text("a,7,0.6,0.6,0.8,0.8,14,1\n")
     split = {"annotations": str(tmp_path / "train.csv"), "videos": str(tmp_path / "others")}
     assert "are different files; give the videos different ids" in refusal(lambda: config_of(train=split))
+
+
+def test_videos_are_found_where_they_were_annotated_and_another_start_is_refused(tmp_path):
+    results, movie = tmp_path / "results", tmp_path / "movie.mp4"
+    movie.touch()
+    results.mkdir()
+    manifest = Manifest(results, {"start_seconds": 900.0}, resume=False)
+    manifest.add(VideoRecord("movie", str(movie), "done"))
+    found: dict[str, dict[float, People]] = {"movie": {0.0: {1: (BOX, (12,))}}}
+    folder = write_corrections(tmp_path / "corrections", LabelMap.ava(), found, accepted(found), results)
+    section = {"folder": str(folder), "held_out": 0.0}
+    config = Config.model_validate({"data": {"corrections": section, "start_seconds": 900.0}})
+    assert list(build_dataset(config, "train", training=True).keys) == [("movie", 900.0)]
+    config = Config.model_validate({"data": {"corrections": section}})
+    assert "give the same (data.start_seconds=900)" in refusal(lambda: config)
