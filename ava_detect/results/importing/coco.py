@@ -3,7 +3,7 @@
 A box is a person of the category ``person`` with actions among its ``attributes``; or of a category that is the action,
 and then boxes at one place are one person with several actions. Boxes are ``[x, y, width, height]`` in pixels of their
 image, whose size the file has. The keyframe of an image is its ``video_id`` with ``timestamp`` or ``frame``, or is in
-its name (``image_names``). ``video_id`` may be the id of an entry of ``videos``.
+its name (``image_keyframes``). ``video_id`` may be the id of an entry of ``videos``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ava_detect.errors import FormatError, shown
 from ava_detect.results.importing.action_attributes import LabelScheme, is_person_label, quoted
 from ava_detect.results.importing.attribute_values import person_of, read_box, scheme_of
 from ava_detect.results.importing.file_start import FileStart
-from ava_detect.results.importing.image_names import Keyframe, frame_seconds, keyframes_of_names
+from ava_detect.results.importing.image_keyframes import Keyframe, frame_seconds, keyframes_of_names
 from ava_detect.results.importing.json_files import load_json
 from ava_detect.results.importing.labels import Box, LabelledPerson, ToolLabels, box_fraction, finite_number
 from ava_detect.results.importing.videos import VideoLookup

@@ -22,7 +22,7 @@ from ava_detect.errors import FormatError, shown
 from ava_detect.results.importing.action_attributes import LabelScheme, actions_in, is_person_label, quoted
 from ava_detect.results.importing.attribute_values import person_of, read_box, scheme_of
 from ava_detect.results.importing.file_start import FileStart
-from ava_detect.results.importing.image_names import frame_seconds, keyframes_of_names
+from ava_detect.results.importing.image_keyframes import frame_seconds, keyframes_of_names
 from ava_detect.results.importing.json_files import load_json
 from ava_detect.results.importing.labels import Box, LabelledPerson, ToolLabels, box_fraction, finite_number
 from ava_detect.results.importing.videos import VideoLookup

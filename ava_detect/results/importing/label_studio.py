@@ -3,7 +3,7 @@
 A task is a video or an image. On videos people are ``videorectangle`` regions and actions spans of a timeline
 (``label_studio_video``); on images people are rectangles, and actions choices on them, or the labels themselves. Boxes
 are in percent of the upright frame with square pixels. An image is called ``VIDEO/SECOND.jpg`` or has the number of a
-frame (``image_names``).
+frame (``image_keyframes``).
 
 Of several annotations of a task the one that is marked as ground truth counts, else the latest. A task that was not
 annotated has an empty list of annotations. A file of tasks that were never in Label Studio, such as ``hand-over``
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ava_detect.errors import shown
 from ava_detect.results.importing.file_start import FileStart
-from ava_detect.results.importing.image_names import Keyframe, keyframes_of_names
+from ava_detect.results.importing.image_keyframes import Keyframe, keyframes_of_names
 from ava_detect.results.importing.json_files import load_json
 from ava_detect.results.importing.label_studio_tasks import RECTANGLE, Scheme, Task, read_tasks, upright_box
 from ava_detect.results.importing.label_studio_video import person_in, read_video_task

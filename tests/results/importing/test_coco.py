@@ -14,7 +14,7 @@ from ava_detect.errors import FormatError
 from ava_detect.formats.ava_csv import read_ava_csv
 from ava_detect.results.importing.import_labels import ImportSummary, import_labels
 
-DATA = Path(__file__).parents[2] / "data"
+DATA = Path(__file__).parent / "data"
 WIDTH, HEIGHT = 200, 100
 BOX, CORNERS = [20, 10, 40, 50], (0.1, 0.1, 0.3, 0.6)
 STAND, WALK = 12, 14

@@ -13,9 +13,9 @@ from videos import constant_rate, write_numbered_video
 
 from ava_detect.errors import FormatError
 
-DATA = Path(__file__).parents[2] / "data"
+DATA = Path(__file__).parent / "data"
 STAND, SIT, SWIM, WALK, TALK = 12, 11, 13, 14, 79
-# What FiftyOne exported after a change, see tests/data/README.md.
+# What FiftyOne exported after a change, see data/README.md.
 ONE, TWO, STILL = (0.1, 0.2, 0.3, 0.8), (0.5, 0.5, 0.9, 0.9), (0.3, 0.2, 0.5, 0.8)
 CHANGED: list[Row] = [
     ("movie", 0, ONE, STAND, 1),

@@ -13,7 +13,7 @@ from videos import constant_rate, write_numbered_video
 from ava_detect.errors import FormatError
 from ava_detect.results.importing.import_labels import ImportSummary
 
-DATA = Path(__file__).parents[2] / "data"
+DATA = Path(__file__).parent / "data"
 STAND, SIT, WALK, TALK = 12, 11, 14, 79
 ONE, TWO = (0.1, 0.2, 0.3, 0.8), (0.5, 0.5, 0.9, 0.9)
 
@@ -27,7 +27,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_what_label_studio_exported(videos: Path, tmp_path: Path) -> None:
-    """In the page person 1 was dragged by a twentieth of the frame on the first frame, see tests/data/README.md."""
+    """In the page person 1 was dragged by a twentieth of the frame on the first frame, see data/README.md."""
     summary, rows = imported_rows(DATA / "label_studio.json", tmp_path / "gt.csv", videos=videos)
     assert rows == [
         ("movie", 0, (0.15, 0.15, 0.35, 0.75), STAND, 1),
