@@ -85,6 +85,8 @@ def import_labels(
             overwrite=overwrite,
             on_progress=on_progress,
         )
+    if imported.note:
+        complain(imported.note)
     for what, count in imported.dropped.items():
         complain(f"left out: {count:,} {what}")
     if quiet:

@@ -116,7 +116,7 @@ def header_columns(cells: Sequence[str], last_column: LastColumn) -> dict[int, t
         ValueError: A name is unknown, names something else or a column that another one names too; or a column is
             missing. The message names the column, but neither file nor line.
     """
-    compact = [_compact(cell) for cell in cells]
+    compact = [compact_name(cell) for cell in cells]
     # x0,y0,x1,y1: here x1 is the right side.
     from_zero = _FROM_ZERO if {"x0", "y0"} <= {_corner(name) for name in compact} else {}
     columns = [_column(compact[i], cell, i + 1, from_zero) for i, cell in enumerate(cells)]
@@ -130,6 +130,41 @@ def header_columns(cells: Sequence[str], last_column: LastColumn) -> dict[int, t
     if used[:NUM_KEYFRAME_COLUMNS] == COLUMNS[:NUM_KEYFRAME_COLUMNS]:
         widths[NUM_KEYFRAME_COLUMNS] = COLUMNS[:NUM_KEYFRAME_COLUMNS]
     return widths
+
+
+def compact_name(cell: str) -> str:
+    """Return the form of a column's name in which names are compared.
+
+    Args:
+        cell: The name, as a header has it.
+
+    Returns:
+        It in lower case, in the characters that every spelling of it has: letters and digits.
+    """
+    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", cell).casefold())
+
+
+def known_columns(cells: Sequence[str]) -> list[str | None]:
+    """Tell which columns of this format a header names, for readers that know further ones.
+
+    Args:
+        cells: The cells of the header.
+
+    Returns:
+        For each cell ``COLUMNS``, ``score`` or ``person_id``, with ``_px`` after a corner in pixels; None for others.
+    """
+    compact = [compact_name(cell) for cell in cells]
+    from_zero = _FROM_ZERO if {"x0", "y0"} <= {_corner(name) for name in compact} else {}
+    found: list[str | None] = []
+    for name in compact:
+        corner = _corner(name)
+        bare = _PIXEL_SUFFIX.sub("", _BOX_PREFIX.sub("", name))
+        column = from_zero.get(corner) or _COLUMN_OF_NAME.get(name) or _COLUMN_OF_NAME.get(corner)
+        if column is None and _COLUMN_OF_NAME.get(bare) in _CORNERS:
+            column = f"{from_zero.get(bare) or _COLUMN_OF_NAME[bare]}_px"
+        is_known = column is not None and (column in _CORNERS or column.endswith("_px") or name in _COLUMN_OF_NAME)
+        found.append(column if is_known or corner in from_zero else None)
+    return found
 
 
 def _check(columns: Sequence[str], cells: Sequence[str], last_column: LastColumn) -> None:
@@ -185,11 +220,6 @@ def _other_meaning(name: str) -> str | None:
     if "frame" in name:
         return _IS_FRAME
     return _OTHER_MEANINGS.get(name) or _OTHER_MEANINGS.get(_corner(name))
-
-
-def _compact(cell: str) -> str:
-    """Return a name in lower case, in the characters that every spelling of it has: letters and digits."""
-    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", cell).casefold())
 
 
 def _name(cell: str) -> str:

@@ -6,6 +6,7 @@ y2 as fractions of the frame and, in most files, a score.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +64,27 @@ def read_proposal_pickle(path: str | Path) -> AvaTable:
     Raises:
         FormatError: If the file cannot be read, holds more than numbers, or has another form.
     """
+    content = load_pickle(path)
+    if not isinstance(content, dict):
+        raise FormatError(f"{shown(path)}: a pickle of proposals is {_FORM}, got a {type(content).__name__}")
+    return proposals_of(content, path)
+
+
+def load_pickle(path: str | Path) -> Any:
+    """Read a pickle of plain values and arrays of numbers without running it.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The object.
+
+    Raises:
+        FormatError: If the file cannot be read, or holds more.
+    """
     try:
         require_file(path, max_bytes=_MAX_BYTES)
-        content = _ProposalPickle(Path(path).read_bytes()).load()
+        return _ProposalPickle(Path(path).read_bytes()).load()
     except PickleRefusedError as error:
         raise FormatError(
             f"{shown(path)}: this pickle cannot be read as proposals ({shown(error)}); nothing in it was run. Such a "
@@ -73,8 +92,21 @@ def read_proposal_pickle(path: str | Path) -> AvaTable:
         ) from error
     except OSError as error:
         raise FormatError(f"{shown(path)} cannot be read ({error.strerror or error})") from error
-    if not isinstance(content, dict):
-        raise FormatError(f"{shown(path)}: a pickle of proposals is {_FORM}, got a {type(content).__name__}")
+
+
+def proposals_of(content: Mapping[Any, Any], path: str | Path) -> AvaTable:
+    """Return the rows of the dictionary of a pickle of proposals.
+
+    Args:
+        content: The dictionary.
+        path: Its file, for messages.
+
+    Returns:
+        As ``read_proposal_pickle``.
+
+    Raises:
+        FormatError: If it has another form.
+    """
     video_ids: list[str] = []
     seconds: list[float] = []
     rows: list[npt.NDArray[np.float64]] = []

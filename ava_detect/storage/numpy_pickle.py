@@ -44,12 +44,15 @@ class NumpyPickle(PlainPickle):
         """Interpret the pickle.
 
         Returns:
-            The object, with the numpy arrays of its outer two levels of dictionaries in place.
+            The object, with its numpy arrays in place.
 
         Raises:
             PickleRefusedError: The pickle is damaged, or contains more than arrays of numbers and plain values.
         """
-        return _resolved(super().load())
+        try:
+            return _resolved(super().load())
+        except RecursionError as error:
+            raise PickleRefusedError("it is nested too deep") from error
 
     def admit(self, name: Global) -> Global:
         """Admit the globals of numpy's own pickles only.
@@ -138,16 +141,20 @@ def _bytes_of(data: Any) -> bytes | memoryview:
     return data.encode("latin-1") if isinstance(data, str) else memoryview(data)
 
 
-def _resolved(value: Any) -> Any:
-    """Replace pending arrays by their content, in up to two levels of dictionaries, which is all that caffe2 writes."""
-    if isinstance(value, dict):
-        return {key: _array_of(one) if not isinstance(one, dict) else _arrays_in(one) for key, one in value.items()}
-    return _array_of(value)
+def _resolved(value: Any, seen: set[int] | None = None) -> Any:
+    """Replace pending arrays by their content, in dictionaries, lists and tuples, which may hold themselves."""
+    seen = set() if seen is None else seen
+    if isinstance(value, _PendingArray):
+        return value.array
+    if isinstance(value, tuple):
+        return tuple(_resolved(item, seen) for item in value) if any(map(_may_hold_arrays, value)) else value
+    if id(value) not in seen and isinstance(value, dict | list):
+        seen.add(id(value))
+        for key, item in list(value.items() if isinstance(value, dict) else enumerate(value)):
+            if _may_hold_arrays(item):
+                value[key] = _resolved(item, seen)
+    return value
 
 
-def _arrays_in(blobs: dict[Any, Any]) -> dict[Any, Any]:
-    return {key: _array_of(value) for key, value in blobs.items()}
-
-
-def _array_of(value: Any) -> Any:
-    return value.array if isinstance(value, _PendingArray) else value
+def _may_hold_arrays(value: Any) -> bool:
+    return isinstance(value, dict | list | tuple | _PendingArray)

@@ -101,6 +101,8 @@ REFUSED = {
     "hand-over intervals": ("hand-over", "results", "--to", "intervals", "--out", "mine"),
     "hand-over srt": ("hand-over", "results", "--to", "srt", "--out", "mine"),
     "hand-over into a file": ("hand-over", "results", "--to", "via", "--out", "gt.csv"),
+    "import on itself": ("import", "gt.csv", "--out", "gt.csv", "--overwrite"),
+    "import on another truth": ("import", "gt.csv", "--out", "det.csv"),
     "visualize over a page": ("visualize", "results", "--out", "mine"),
     "visualize into a file": ("visualize", "results", "--out", "gt.csv"),
     "collect": ("collect", "results", "--out", "gt.csv"),

@@ -139,6 +139,10 @@ CALLS: Sequence[Call] = (
     Call("tubes", "{found.csv} --out {>tubes.csv}"),
     *_HAND_OVER,
     Call("hand-over", "{found.csv} --to coco --out {>coco} --videos {videos}"),
+    Call("import", "{truth.csv} --out {>gt.csv} --label-map {labels.pbtxt}"),
+    Call("import", "{boxes.pkl} --from mmaction2 --out {>gt.csv} --start-seconds 0"),
+    Call("import", "{cvat.xml} --out {>gt.csv} --videos {videos} --every 0.5"),
+    Call("import", "{via.json} --out {>gt.csv} --videos {videos}"),
     Call("explain", "{movie_000.mp4} --at 1 --detector boxes:{boxes.csv} --weights demo --out {>seen.png} --person 1 "
          "--action walk", cost=4),
     Call("explain", "{movie_000.mp4} --at 1 --detector boxes:{boxes.csv} --weights {caffe2.pkl} --config {config.yaml} "

@@ -67,6 +67,8 @@ class GoodInputs:
             "boxes.csv": self._make_boxes_csv,
             "boxes.json": self._make_boxes_json,
             "boxes.pkl": self._make_boxes_pickle,
+            "cvat.xml": lambda path: self._make_handed_over("cvat", "movie_000.xml", path),
+            "via.json": lambda path: self._make_handed_over("via", "via_project.json", path),
             "demo.safetensors": lambda path: _copy(_shipped("models/shipped/demo.safetensors"), path),
             "people.onnx": lambda path: _copy(
                 _shipped("detectors/builtin_model/person_ssdlite_mobilenet_v2_coco.onnx"), path
@@ -141,6 +143,12 @@ class GoodInputs:
             file.unlink()
         run = path / "run.json"
         run.write_text(_timeless(run.read_text(encoding="utf-8"), videos), encoding="utf-8")
+
+    def _make_handed_over(self, tool: str, name: str, path: Path) -> None:
+        videos, folder = self.part("videos"), path.with_name(f"for_{tool}")
+        _call("hand-over", self.part("results"), "--to", tool, "--out", folder, "--videos", videos, "--quiet")
+        _write(path, _timeless((folder / name).read_text(encoding="utf-8"), videos))
+        shutil.rmtree(folder)
 
     def _make_found(self, path: Path) -> None:
         rows = [line for name in MOVIES for line in _lines(self.part("results") / f"{name}.csv")]

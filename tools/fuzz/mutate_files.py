@@ -108,6 +108,7 @@ _BY_KIND: Mapping[str, Mapping[str, Mutation]] = {
     "parquet": {**mutate_bytes.BINARY, "table_changed": _table_changed},
     "pickle": mutate_bytes.PICKLE,
     "onnx": mutate_bytes.BINARY,
+    "xml": mutate_bytes.BINARY,
 }
 _SUFFIXES = {
     "video": ("mp4", "avi", "mkv", "ts", "mov", "h264", "jpg", "wav"),
@@ -119,6 +120,7 @@ _SUFFIXES = {
     "parquet": ("parquet",),
     "pickle": ("pkl", "pyth", "pth", "pt", "safetensors"),
     "onnx": ("onnx",),
+    "xml": ("xml",),
 }
 FILE_KINDS = tuple(_BY_KIND)
 # Kinds in which a text is another format or a format of one word, so that nothing but emptiness is surely bad.

@@ -20,6 +20,7 @@ _PERSON_LABELS = """
 _PERSON_ID_NAMES = """
     track trackid trackno tracknumber person personid personname pid id identity instance instanceid objectid subject
     subjectid actorid name who"""
+_LABEL_NAMES = "label labels class classes classname category categories type kind object objecttype objectclass"
 # What hand-over writes beside the actions.
 _MEASURES = ("score", "confidence", "conf", "keyframe")
 _ACTION_WORDS = re.compile(
@@ -36,8 +37,8 @@ class Attribute:
 
     Attributes:
         name: Its name.
-        kind: ``checkbox`` (true or false), ``choice`` (one of several values), ``choices`` (several of them) or
-            ``text``, which numbers are, too.
+        kind: ``checkbox`` (true or false), ``checkboxes`` (a value for each that is ticked), ``choice`` (one of several
+            values), ``choices`` (any of several values, with commas between them) or ``text``, which numbers are, too.
         values: The values of a choice, in their order.
         default: The value where none is set.
     """
@@ -49,15 +50,20 @@ class Attribute:
 
     @property
     def is_action(self) -> bool:
-        """Whether its values are actions: every checkbox, and a choice or text that is called so."""
+        """Whether its values are actions: of checkboxes, and of another choice or text that is called so."""
         if self.is_person_id or _plain(self.name) in _MEASURES:
             return False
-        return self.kind == "checkbox" or _ACTION_WORDS.search(self.name) is not None
+        return self.kind in ("checkbox", "checkboxes") or _ACTION_WORDS.search(self.name) is not None
 
     @property
     def is_person_id(self) -> bool:
         """Whether its value tells people apart."""
         return self.kind in ("text", "choice") and _plain(self.name) in _PERSON_ID_NAMES.split()
+
+    @property
+    def is_label(self) -> bool:
+        """Whether its value is what the box shows, such as a person or a car."""
+        return not self.is_action and self.kind in ("choice", "text") and _plain(self.name) in _LABEL_NAMES.split()
 
     @property
     def actions(self) -> tuple[str, ...]:
@@ -75,9 +81,11 @@ class LabelScheme:
 
     Attributes:
         labels: Label -> its attributes by name; labels that the file uses without defining them may be missing.
+        is_shared: Whether all labels have the same attributes, so that these do not tell which of them are people.
     """
 
     labels: dict[str, dict[str, Attribute]] = field(default_factory=dict)
+    is_shared: bool = False
 
     def is_person(self, label: str) -> bool:
         """Tell whether the boxes of a label are people whose actions are attributes.
@@ -88,8 +96,9 @@ class LabelScheme:
         Returns:
             True for a label with actions among its attributes, or with a name such as "person".
         """
-        attributes = self.labels.get(label, {}).values()
-        return is_person_label(label) or any(attribute.is_action for attribute in attributes)
+        if is_person_label(label) or (self.is_shared and any(map(is_person_label, self.labels))):
+            return is_person_label(label)
+        return any(attribute.is_action for attribute in self.labels.get(label, {}).values())
 
     @property
     def labels_are_actions(self) -> bool:
@@ -193,21 +202,20 @@ def split_values(value: str) -> list[str]:
     """Split several values in one text.
 
     Args:
-        value: The text, with commas or semicolons between the values.
+        value: The text, with commas or semicolons between the values; those in parentheses belong to a value.
 
     Returns:
         The values that are not empty.
     """
-    return [part.strip() for part in re.split(r"[,;]", value) if part.strip()]
+    return [part.strip() for part in re.split(r"[,;](?![^()]*\))", value) if part.strip()]
 
 
 def _chosen(attribute: Attribute, value: str) -> Sequence[str]:
     if attribute.kind == "checkbox":
         return [attribute.name] if is_true(value) else []
     # A name of an action may hold a comma, as AVA's do: "talk to (e.g., self, a person, a group)".
-    if attribute.kind == "choice" or value in attribute.values:
-        return [value] if is_action_name(value) else []
-    return [part for part in split_values(value) if is_action_name(part)]
+    is_one = attribute.kind == "choice" or value in attribute.values
+    return [part for part in ([value.strip()] if is_one else split_values(value)) if is_action_name(part)]
 
 
 def _guessed(name: str, value: str) -> Attribute:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from ava_detect.results.export.fiftyone import field_name
 from ava_detect.results.importing.labels import ToolLabels
 from ava_detect.structures.labels import GREATEST_ACTION_ID, Action, LabelMap
 
+_PLACEHOLDER = re.compile(r"action \d+")
+
 
 @dataclass(frozen=True)
 class ActionIds:
@@ -25,59 +28,84 @@ class ActionIds:
         by_name: Name in the files -> action id.
         label_map: The actions of the import, in the order of their ids.
         new: The actions that the known label map lacks, in the order of the files.
+        note: What was assumed about the ids of the files, a sentence; empty where nothing was.
     """
 
     by_name: Mapping[str, int]
     label_map: LabelMap
     new: tuple[Action, ...]
+    note: str = ""
 
 
-def number_actions(labels: Sequence[ToolLabels], known: LabelMap) -> ActionIds:
+def number_actions(labels: Sequence[ToolLabels], given: LabelMap | None) -> ActionIds:
     """Give each name of an action an id.
+
+    A name that the label map has gets the id that it has there. Ids of the files are kept, except that those from 0
+    become those of a label map from 1. Other names get new ids, above the known ones.
 
     Args:
         labels: The labels of the files.
-        known: The label map that was given, or AVA's.
+        given: The label map that was given; None for AVA's, against which ids of the files win.
 
     Returns:
-        The ids. The label map has the actions that could be chosen, and all of ``known`` where the files do not list
+        The ids. The label map has the actions that could be chosen, and all known ones where the files do not list
         their actions.
 
     Raises:
         FormatError: The files give one name two ids, one id two names, or there are more ids than allowed.
     """
-    ids = _given_ids(labels)
+    ids, note = _from_one(_given_ids(labels), given)
+    known = given or (LabelMap(()) if 0 in ids.values() else LabelMap.ava())
     names = dict.fromkeys(name for one in labels for name in (*one.action_names, *_used(one)))
     by_spelling = _spellings(known)
-    new: list[Action] = []
     by_name: dict[str, int] = {}
     for name in names:
-        if name in ids:
+        spelled = by_spelling.get(name, by_spelling.get(name.strip().casefold()))
+        if name in ids and (given is None or spelled is None):
             by_name[name] = ids[name]
-        elif (found := by_spelling.get(name, by_spelling.get(name.strip().casefold()))) is not None:
-            by_name[name] = found
-    known_ids = set(known.ids) if set(by_name.values()) & set(known.ids) else set()
-    next_id = max((*known_ids, *by_name.values()), default=0) + 1
+        elif spelled is not None:
+            by_name[name] = spelled
+    # Names of which AVA has none are another project's, which counts its own from 1.
+    next_id = max((*(known.ids if given or by_name else ()), *by_name.values()), default=0) + 1
+    own = {name: ids[name] for name in by_name if name in ids and not _PLACEHOLDER.fullmatch(name)}
     for name in names:
         if name not in by_name:
-            by_name[name] = next_id
+            by_name[name] = own[name] = next_id
             next_id += 1
     if next_id > GREATEST_ACTION_ID:
         raise FormatError(f"the files have more actions than ids up to {GREATEST_ACTION_ID}; give a `label_map`")
-    actions = {action.id: action for action in known} if not any(one.action_names for one in labels) else {}
+    actions = _named(by_name, known, own)
+    new = tuple(action for action in actions.values() if action not in known.actions)
+    if not new and not any(one.action_names for one in labels):
+        actions = {action.id: action for action in known}
+    return ActionIds(by_name, LabelMap(tuple(actions[i] for i in sorted(actions))), new, note)
+
+
+def _named(by_name: Mapping[str, int], known: LabelMap, own: Mapping[str, int]) -> dict[int, Action]:
+    """Return the action of each id: the label map's, or one with the name in the file for those of ``own``."""
+    known_actions = {action.id: action for action in known}
+    actions: dict[int, Action] = {}
     for name, action_id in by_name.items():
-        action = _known_action(known, action_id, name, ids)
-        if action is None:
+        action = known_actions.get(action_id)
+        if action is None or (name in own and name != action.name):
             action = Action(action_id, name)
-            new.append(action)
         other = actions.setdefault(action_id, action)
         if other.name != action.name:
             raise FormatError(
                 f"the id {action_id} is {shown(other.name)!r} and {shown(action.name)!r}; give the label map whose ids "
                 "count (`label_map`)"
             )
-    ordered = tuple(actions[action_id] for action_id in sorted(actions))
-    return ActionIds(by_name, LabelMap(ordered), tuple(new))
+    return actions
+
+
+def _from_one(ids: Mapping[str, int], given: LabelMap | None) -> tuple[Mapping[str, int], str]:
+    """Return ids that count from 1 as the label map does, where those of the files count from 0, and a note on it."""
+    if given is None or 0 not in ids.values() or 0 in given:
+        return ids, ""
+    if not all(action_id + 1 in given for action_id in ids.values()):
+        return ids, ""
+    note = "The ids of the files count from 0 and those of the label map from 1, so 1 was added to them."
+    return {name: action_id + 1 for name, action_id in ids.items()}, note
 
 
 def placeholder(action_id: int) -> str:
@@ -90,14 +118,6 @@ def placeholder(action_id: int) -> str:
         Such as ``action 12``; the label map's name takes its place.
     """
     return f"action {action_id}"
-
-
-def _known_action(known: LabelMap, action_id: int, name: str, ids: Mapping[str, int]) -> Action | None:
-    """Return the action of the known map that a name means; None where it has none."""
-    found = next((action for action in known if action.id == action_id), None)
-    if found is None or name not in ids or name in (found.name, placeholder(action_id)):
-        return found
-    return None
 
 
 def _given_ids(labels: Iterable[ToolLabels]) -> dict[str, int]:

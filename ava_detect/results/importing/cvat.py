@@ -22,9 +22,9 @@ from typing import IO
 from xml.etree.ElementTree import Element
 
 from ava_detect.errors import FormatError, shown
-from ava_detect.formats.coco_json import keyframe_of_name
 from ava_detect.results.importing.action_attributes import Attribute, LabelScheme
 from ava_detect.results.importing.file_start import FileStart
+from ava_detect.results.importing.image_keyframes import frame_seconds, keyframes_of_names
 from ava_detect.results.importing.labels import Box, LabelledPerson, ToolLabels, box_fraction, finite_number
 from ava_detect.results.importing.videos import VideoLookup
 from ava_detect.results.importing.xml_files import MAX_BYTES, iter_children
@@ -43,7 +43,7 @@ _OTHER_SHAPES = {
     "tag": "tags of whole frames",
 }
 # The name of a frame of a video task in an export for images.
-_FRAME_NAME = re.compile(r"(?:.*/)?frame_(\d{1,9})(?:\.\w+)?")
+_FRAME_NAME = re.compile(r"frame_(\d{1,9})(?:\.\w+)?", re.IGNORECASE)
 # Sides of the frames may differ by as much as codecs round them.
 _ASPECT_TOLERANCE = 0.02
 
@@ -95,6 +95,7 @@ def read_cvat(path: Path, videos: VideoLookup) -> ToolLabels:
     with _opened(path) as file:
         for element in iter_children(path, file):
             reader.take(element)
+    reader.read_images()
     reader.labels.action_names = reader.scheme.action_names()
     return reader.labels
 
@@ -132,6 +133,7 @@ class _Reader:
         self._found: dict[str, MeasuredVideo] = {}
         self._multiples: dict[str, list[int]] = {}
         self._num_tracks = 0
+        self._images: list[Element] = []
 
     def take(self, element: Element) -> None:
         """Read an element below the outermost one."""
@@ -141,7 +143,7 @@ class _Reader:
             case "track":
                 self._read_track(element)
             case "image":
-                self._read_image(element)
+                self._images.append(element)
 
     def _read_meta(self, meta: Element) -> None:
         for label in meta.iter("label"):
@@ -208,33 +210,33 @@ class _Reader:
                 person = track.get("id", str(number))
                 self.labels.people.append(LabelledPerson(video.video_id, seconds, box, actions, person))
 
-    def _read_image(self, image: Element) -> None:
-        name = image.get("name", "")
-        where = f"{shown(self._path)}, image {shown(name)[:80]!r}"
-        size = [finite_number(image.get(side), side, where) for side in ("width", "height")]
-        boxes = image.findall("box")
-        for tag, plural in _OTHER_SHAPES.items():
-            self.labels.dropped[plural] += len(image.findall(tag))
-        frame = _FRAME_NAME.fullmatch(name)
-        if frame is not None:
-            # All frames of a video are listed, those that were not looked at too.
-            if not boxes:
-                return
-            video = self._video_of(image)
-            if int(frame[1]) >= video.num_frames:
-                self.labels.dropped["boxes on frames after the end of the video"] += len(boxes)
-                return
-            video_id, seconds = video.video_id, float(video.frame_times[int(frame[1])])
-        else:
-            keyframe = keyframe_of_name(name)
-            if keyframe is None:
-                raise FormatError(
-                    f"{where}: its name tells no keyframe; images are called VIDEO/SECOND.jpg or VIDEO_SECOND.jpg, as "
-                    "movie/0902.jpg"
-                )
-            video_id, seconds = keyframe[0], keyframe[1] - self._videos.start_seconds
-        if not boxes:
-            self.labels.empty_keyframes.append((video_id, seconds))
+    def read_images(self) -> None:
+        """Read the images, whose names are understood together."""
+        named = {}
+        for number, image in enumerate(self._images):
+            if not _FRAME_NAME.fullmatch(image.get("name", "")):
+                named[number] = image.get("name", "")
+        keyframes = keyframes_of_names(named, self._videos, shown(self._path))
+        for number, image in enumerate(self._images):
+            boxes = image.findall("box")
+            for tag, plural in _OTHER_SHAPES.items():
+                self.labels.dropped[plural] += len(image.findall(tag))
+            if number in keyframes:
+                video, seconds = keyframes[number]
+                if not boxes:
+                    self.labels.empty_keyframes.append((video, seconds))
+            elif boxes:
+                # A frame of the task's video. All of them are listed, those that were not looked at too.
+                measured = self._video_of(image)
+                where = f"{shown(self._path)}, image {shown(image.get('name'))[:80]!r}"
+                frame = int(re.sub(r"\D", "", Path(image.get("name", "")).stem))
+                video, seconds = measured.video_id, frame_seconds(measured, frame, where)
+            if boxes:
+                self._read_boxes(image, boxes, video, seconds)
+
+    def _read_boxes(self, image: Element, boxes: Sequence[Element], video: str, seconds: float) -> None:
+        where = f"{shown(self._path)}, image {shown(image.get('name'))[:80]!r}"
+        width, height = (finite_number(image.get(side), side, where) for side in ("width", "height"))
         for box in boxes:
             corners = _corners(box, where, self.labels.dropped)
             label = box.get("label", "")
@@ -242,8 +244,8 @@ class _Reader:
             read = self.scheme.read(label, {**defaults, **_values(box)}, self.labels.dropped)
             if read is not None:
                 actions, person = read
-                fraction = box_fraction(corners, size[0], size[1], where)
-                self.labels.people.append(LabelledPerson(video_id, seconds, fraction, actions, person))
+                fraction = box_fraction(corners, width, height, where)
+                self.labels.people.append(LabelledPerson(video, seconds, fraction, actions, person))
 
 
 @dataclass

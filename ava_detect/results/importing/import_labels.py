@@ -49,6 +49,7 @@ class ImportSummary:
         num_rows: Number of rows of the csv.
         dropped: What was not carried over -> how often.
         new_actions: Names of the actions that neither the label map nor AVA has.
+        note: What was assumed about the ids of the files, a sentence; empty where nothing was.
     """
 
     files: tuple[Path, ...]
@@ -59,6 +60,7 @@ class ImportSummary:
     num_rows: int
     dropped: Mapping[str, int]
     new_actions: tuple[str, ...]
+    note: str = ""
 
 
 class _Row(NamedTuple):
@@ -141,8 +143,7 @@ def import_labels(
         count_boxless(labels)
     else:
         of_results = add_boxes(labels, results, options)
-    known = given or of_results or lookup.label_map
-    actions = number_actions(labels, known or LabelMap.ava())
+    actions = number_actions(labels, given or of_results or lookup.label_map)
     dropped: Counter[str] = Counter()
     for one in labels:
         dropped.update(one.dropped)
@@ -170,6 +171,7 @@ def import_labels(
         len(rows),
         {what: count for what, count in dropped.items() if count},
         tuple(action.name for action in actions.new),
+        actions.note,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ava_detect.errors import FormatError, shown, suggestion
+from ava_detect.results.importing.ava_like_csv import is_ava_like_csv, read_ava_like_csv
 from ava_detect.results.importing.boris import is_boris, read_boris
 from ava_detect.results.importing.coco import is_coco, read_coco
 from ava_detect.results.importing.corrections import is_corrections, read_corrections
@@ -17,6 +18,8 @@ from ava_detect.results.importing.file_start import FileStart, look_at
 from ava_detect.results.importing.intervals_csv import is_intervals, read_intervals
 from ava_detect.results.importing.label_studio import is_label_studio, read_label_studio
 from ava_detect.results.importing.labels import ToolLabels
+from ava_detect.results.importing.mmaction2 import is_mmaction2, read_mmaction2
+from ava_detect.results.importing.via import is_via, read_via
 from ava_detect.results.importing.videos import VideoLookup
 
 AUTO = "auto"
@@ -47,6 +50,9 @@ SOURCES: Mapping[str, Source] = {
     "label-studio": Source("Label Studio JSON and JSON_MIN", is_label_studio, read_label_studio),
     "coco": Source("COCO json with images and annotations", is_coco, read_coco),
     "fiftyone": Source("FiftyOne datasets (the folder, or its json)", is_fiftyone, read_fiftyone),
+    "via": Source("VIA 2 and 3 (csv, json)", is_via, read_via),
+    "mmaction2": Source("mmaction2's pickles", is_mmaction2, read_mmaction2),
+    "csv": Source("csv of boxes with actions", is_ava_like_csv, read_ava_like_csv),
 }
 
 
@@ -68,8 +74,8 @@ def recognize(path: str | Path) -> str:
             return name
     titles = ", ".join(source.title for source in SOURCES.values())
     raise FormatError(
-        f"{shown(path)}: not recognised as labels of a tool; it is {start.describe()}. Read are: {titles}. If it is "
-        "one of them, name it (`source`)"
+        f"{shown(path)}: not recognised as labels of a tool; it is {start.describe()}. These are read: {titles}. "
+        "If it is one of them, name it (`source`)"
     )
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from pathlib import Path
 
 import pytest
-from videos import constant_rate, write_numbered_video
+from round_trip import Row
 
 from ava_detect.errors import FormatError
-from ava_detect.formats.ava_csv import read_ava_csv
-from ava_detect.results.importing.import_labels import import_labels
 
 META = """<meta><task><id>7</id><name>my task</name><mode>interpolation</mode><labels><label><name>person</name>
 <attributes>
@@ -42,26 +41,15 @@ def document(*parts: str, meta: str = META) -> str:
     return f"{start}{meta}{''.join(parts)}</annotations>"
 
 
-@pytest.fixture(scope="module")
-def movie(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Five seconds, ten frames a second."""
-    folder = tmp_path_factory.mktemp("movies")
-    return write_numbered_video(folder / "movie.mp4", constant_rate(50, 10), rate=10, width=320, height=240)
+BOX = (0.1, 0.1, 0.3, 0.5)
+RIGHT = (0.3, 0.1, 0.5, 0.5)
 
 
-def imported(tmp_path: Path, movie: Path, text: str, **settings: object):
-    path = tmp_path / "job.dump"
-    path.write_text(text)
-    summary = import_labels(path, tmp_path / "gt.csv", videos=movie.parent, overwrite=True, **settings)
-    table = read_ava_csv(tmp_path / "gt.csv", last_column="person_id")
-    rows = zip(table.timestamps_seconds, table.boxes_fraction.tolist(), table.action_ids, table.person_ids, strict=True)
-    return summary, [(t, box, int(action), int(person)) for t, box, action, person in rows]
+def row(seconds: float, box: tuple[float, float, float, float], action: int, person: int = 3) -> Row:
+    return Row("movie", seconds, box, action, person)
 
 
-BOX = [0.1, 0.1, 0.3, 0.5]
-
-
-def test_keyframes_of_a_track_and_what_its_attributes_keep(tmp_path: Path, movie: Path) -> None:
+def test_keyframes_of_a_track_and_what_its_attributes_keep(imported, movies: Path, tmp_path: Path) -> None:
     """Only frames that a person labelled; an attribute that is not named again keeps its value."""
     text = document(
         track(
@@ -72,33 +60,108 @@ def test_keyframes_of_a_track_and_what_its_attributes_keep(tmp_path: Path, movie
             box(20, 96, outside=1),
         )
     )
-    summary, rows = imported(tmp_path, movie, text)
-    right = [0.3, 0.1, 0.5, 0.5]
-    assert rows == [(0, BOX, 12, 3), (1, right, 12, 3), (1, right, 14, 3), (1.5, right, 14, 3)]
+    summary, rows = imported(text, videos=movies)
+    assert rows == [row(0, BOX, 12), row(1, RIGHT, 12), row(1, RIGHT, 14), row(1.5, RIGHT, 14)]
     assert summary.dropped == {"values of the attribute 'gender'": 3}
     assert summary.new_actions == () and (tmp_path / "label_map.pbtxt").read_text().count("label {") == 3
 
 
-def test_multiples_are_interpolated_on_demand(tmp_path: Path, movie: Path) -> None:
+def test_multiples_are_interpolated_on_demand(imported, movies: Path) -> None:
     """Straight between keyframes, not while the person is outside, and after the last keyframe to the end."""
     text = document(
         track(box(0, stand="true"), box(8, 96, outside=1), box(12, 32, stand="false"), box(22, 32, action="run/jog"))
     )
-    _, rows = imported(tmp_path, movie, text, every_seconds=0.5)
-    moved = [0.225, 0.1, 0.425, 0.5]
+    _, rows = imported(text, videos=movies, every_seconds=0.5)
     assert rows == [
-        (0, BOX, 12, 3), (0.5, moved, 12, 3), (1.2, BOX, -1, 3), (1.5, BOX, -1, 3), (2, BOX, -1, 3),
-        (2.2, BOX, 10, 3), *((t / 2, BOX, 10, 3) for t in range(5, 10)),
+        row(0, BOX, 12), row(0.5, (0.225, 0.1, 0.425, 0.5), 12), row(1.2, BOX, -1), row(1.5, BOX, -1), row(2, BOX, -1),
+        row(2.2, BOX, 10), *(row(t / 2, BOX, 10) for t in range(5, 10)),
     ]  # fmt: skip
 
 
-def test_a_download_is_a_zip_file(tmp_path: Path, movie: Path) -> None:
+def test_what_is_no_box_of_a_person_is_counted(imported, movies: Path) -> None:
+    polygon = '<polygon frame="0" outside="0" occluded="0" keyframe="1" points="1,1;2,2;3,3" z_order="0"></polygon>'
+    turned = box(10, more=' rotation="90"', stand="true")
+    tracks = [track(polygon), track(box(0), label="car"), track(turned), track(box(70)), track(box(10, 300), number=4)]
+    summary, rows = imported(document(*tracks), videos=movies)
+    # Turned about its middle, 64 x 96 pixels become 96 x 64; the other reaches 44 pixels past the right side.
+    assert rows == [row(1, (0.05, 0.166667, 0.35, 0.433333), 12), row(1, (0.9375, 0.1, 1, 0.5), -1, 4)]
+    assert summary.dropped == {
+        "polygons": 1,
+        "boxes of the label 'car'": 1,
+        "rotations of boxes, of which the upright box around them was taken": 1,
+        "boxes on frames after the end of the video": 1,
+        "parts of boxes outside the frame": 1,
+    }
+
+
+def test_labels_that_are_the_actions(imported, movies: Path) -> None:
+    """A project without a label for people; one of its names is known to AVA, the other is not."""
+    labels = "".join(f"<label><name>{name}</name><attributes/></label>" for name in ("walk", "juggle"))
+    meta = re.sub("<labels>.*</labels>", f"<labels>{labels}</labels>", META, flags=re.DOTALL)
+    text = document(track(box(0), label="juggle", number=0), track(box(0), label="walk", number=1), meta=meta)
+    summary, rows = imported(text, videos=movies)
+    assert rows == [row(0, BOX, 81, 0), row(0, BOX, 14, 1)] and summary.new_actions == ("juggle",)
+
+
+def test_images(imported, movies: Path) -> None:
+    """Named by their second, or frames of the task's video; several labels of one box are separate boxes in CVAT."""
+    stand = box(0, stand="true").replace('frame="0" outside="0" ', "").replace(' keyframe="1"', "")
+    image = '<image id="{0}" name="{1}" width="320" height="240">{2}</image>'
+    images = [image.format(0, "movie/0902.jpg", stand), image.format(1, "movie/0903.jpg", "")]
+    summary, rows = imported(document(*images), start_seconds=900)
+    assert rows[0] == row(902, BOX, 12, -1) and rows[1][:2] == ("movie", 903) and summary.num_keyframes == 2
+    images = [image.format(20, "frame_000020", stand), image.format(21, "frame_000021", "")]
+    assert imported(document(*images), videos=movies)[1] == [row(2, BOX, 12, -1)], "frames without boxes are not labels"
+    with pytest.raises(FormatError, match=r"the name of an image ends in its second .*, got 'x\.jpg'"):
+        imported(document(image.format(0, "x.jpg", stand)), videos=movies)
+
+
+def test_a_download_is_a_zip_file(imported, movies: Path) -> None:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("annotations.xml", document(track(box(10, stand="true"))))
-    path = tmp_path / "task_7.zip"
-    path.write_bytes(content.getvalue())
-    assert import_labels(path, tmp_path / "gt.csv", videos=movie.parent).num_rows == 1
-    path.write_bytes(content.getvalue()[:-30])
-    with pytest.raises(FormatError, match=r"task_7\.zip: the zip file cannot be read"):
-        import_labels(path, tmp_path / "other.csv", videos=movie.parent)
+    assert imported(content.getvalue(), videos=movies)[1] == [row(1, BOX, 12)]
+    with pytest.raises(FormatError, match="labels: the zip file cannot be read"):
+        imported(content.getvalue()[:-30], videos=movies)
+    damaged = content.getvalue().replace(b"annotations.xml", b"annotations.xmL")
+    with pytest.raises(FormatError, match=r"labels: not recognised as labels of a tool; it is a zip file with annota"):
+        imported(damaged, videos=movies)
+
+
+BOMB = """<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x "ha"><!ENTITY y "&x;&x;&x;&x;&x;&x;&x;&x;&x;&x;">]>
+<annotations><meta><task><name>&y;</name></task></meta></annotations>"""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (BOMB, "the xml cannot be read .it has a document type declaration"),
+        (
+            BOMB.replace("<!DOCTYPE", "<!DOCTYPE annotations SYSTEM 'file:///etc/passwd'><!--").replace("]>", "-->"),
+            "docu",
+        ),
+        (document(track(box(0)))[:-30], "the xml cannot be read .(no element found|unclosed token)"),
+        ("<annotations><meta>" + "<a>" * 200 + "</a>" * 200 + "</meta></annotations>", "nested more than 100 deep"),
+        (
+            document(track(box(0).replace('xtl="32"', 'xtl="nan"'))),
+            "track 3, frame 0: xtl is a finite number, got 'nan'",
+        ),
+        (document(track(box(0).replace('xbr="96"', ""))), "track 3, frame 0: xbr is a finite number, got None"),
+        (document(track(box(0, 1e9))), "track 3, frame 0: a box has finite corners near the frame"),
+        (document(track(box(0).replace('frame="0"', 'frame="-1"'))), "track 3: frame is a whole number from 0, got -1"),
+        (
+            document(track(box(0)), meta=META.replace(">320<", ">240<")),
+            "frames of 240 x 240 pixels, and those of .*320 x",
+        ),
+        (document(track(box(0)), meta=META.replace("movie.mp4", "\x1b[2J.mp4")), r"the xml cannot be read"),
+        (
+            document(track(box(0)), meta=META.replace("movie.mp4", "film.mp4")),
+            r"the video 'my task' or 'film.mp4' is need",
+        ),
+        (document(), "no people are labelled in it; nothing was written"),
+    ],
+)
+def test_hostile_and_broken_files(imported, movies: Path, tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(FormatError, match=message):
+        imported(text, videos=movies)
+    assert not (tmp_path / "gt.csv").exists()
