@@ -85,7 +85,7 @@ def write_boris(videos: Sequence[AnnotatedVideo], out: Path) -> list[Path]:
     names = tool_names(actions, clean=for_boris)
     ids = observation_ids([video.video_id for video in videos])
     stems = file_stems(video.video_id for video in videos)
-    observations = {ids[video.video_id]: (video, _events(video)) for video in videos}
+    observations = {ids[video.video_id]: (video, _events(video, names)) for video in videos}
     project = {
         "time_format": "s",
         "project_name": "ava_detect",
@@ -145,8 +145,8 @@ def observation_ids(video_ids: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def _events(video: AnnotatedVideo) -> list[_Event]:
-    """Return the events of a video in the order of their times, ends before starts."""
+def _events(video: AnnotatedVideo, names: Mapping[int, str]) -> list[_Event]:
+    """Return the events of a video in the order of BORIS: by time, subject and behaviour; ends before starts."""
     events = []
     for interval in action_intervals(video):
         comment = f"mean score {interval.mean_score:.2f}"
@@ -158,7 +158,7 @@ def _events(video: AnnotatedVideo) -> list[_Event]:
             events.append(
                 _Event(milliseconds, is_start, subject, interval.action, max(frame, 0), comment if is_start else "")
             )
-    return sorted(events, key=lambda event: event[:2])
+    return sorted(events, key=lambda e: (e.milliseconds, e.subject, names[e.action.id], e.is_start))
 
 
 def _subjects(videos: Sequence[AnnotatedVideo]) -> dict[str, Any]:
@@ -221,6 +221,7 @@ def _observation(video: AnnotatedVideo, events: Sequence[_Event], names: Mapping
             "hasVideo": {media: True},
             "hasAudio": {media: has_audio},
             "offset": {"1": 0.0},
+            "display": {media: "Nothing"},  # neither spectrogram nor waveform
         },
     }
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import json
+import zlib
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from ava_detect.errors import FormatError, require_file, shown
-from ava_detect.formats.json_values import MALFORMED, parse_json, reason_of
+from ava_detect.formats.json_values import MALFORMED, reason_of
 
 _MAX_BYTES = 1 << 30  # parsed, a file takes several times its size
 
@@ -20,7 +22,7 @@ def load_json(path: str | Path) -> Any:
         path: The file, UTF-8 with or without a byte order mark, gzipped or not.
 
     Returns:
-        The value, which several callers share: it is not to be changed.
+        The value, which several callers share: it is not to be changed. NaN and infinities are None.
 
     Raises:
         FormatError: The file cannot be read, is no json, or is nested too deep.
@@ -32,7 +34,7 @@ def load_json(path: str | Path) -> Any:
         return _parsed(path, state.st_mtime_ns, state.st_size)
     except OSError as error:
         raise FormatError(f"{shown(path)} cannot be read ({shown(error.strerror or error)})") from error
-    except MALFORMED as error:
+    except (EOFError, zlib.error, *MALFORMED) as error:
         raise FormatError(f"{shown(path)}: the json cannot be read ({reason_of(error)}); export it again") from error
 
 
@@ -46,10 +48,12 @@ def _parsed(path: Path, modified: int, size: int) -> Any:
     """Parse a file, gzipped or not; the other arguments tell a changed file from the one that was read."""
     with path.open("rb") as file:
         is_gzip = file.read(2) == b"\x1f\x8b"
-    if not is_gzip:
-        return parse_json(path.read_bytes())
-    with gzip.open(path) as unpacked:
-        content = unpacked.read(_MAX_BYTES + 1)
-    if len(content) > _MAX_BYTES:
+    with gzip.open(path) if is_gzip else path.open("rb") as content:
+        data = content.read(_MAX_BYTES + 1)
+    if len(data) > _MAX_BYTES:
         raise ValueError(f"it has more than {_MAX_BYTES:,} bytes")
-    return parse_json(content)
+    return json.loads(data.decode("utf-8-sig"), parse_constant=_no_number)
+
+
+def _no_number(text: str) -> None:
+    """Take NaN and infinities for null: no JSON has them, but BORIS writes NaN where an event has no time."""

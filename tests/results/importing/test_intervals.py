@@ -328,6 +328,14 @@ def test_an_elan_file_from_scratch(tmp_path: Path) -> None:
     }
 
 
+def test_an_elan_file_with_entities_is_refused(tmp_path: Path) -> None:
+    path = elan_file(tmp_path / "x.eaf")
+    head = '<?xml version="1.0" encoding="UTF-8"?>\n'
+    path.write_text(path.read_text().replace(head, f'{head}<!DOCTYPE x [<!ENTITY a "b">]>'))
+    with pytest.raises(FormatError, match=r"x\.eaf: the xml cannot be read \(it has a document type declaration"):
+        read_elan(path, lookup(path))
+
+
 def test_old_elan_files_and_shifted_media(tmp_path: Path) -> None:
     path = elan_file(tmp_path / "old.eaf", version="2.7", unit="PAL-frames", vocabulary=OLD_VOCABULARY)
     labels = read_elan(path, lookup(path))
@@ -403,11 +411,26 @@ def test_a_boris_project_from_scratch(tmp_path: Path) -> None:
     }
 
 
+def test_a_boris_project_with_images_that_have_no_time(tmp_path: Path) -> None:
+    """BORIS writes NaN for their times, which is no JSON."""
+    project = boris_project()
+    images = {"type": "IMAGES", "events": [[float("nan"), "Anna", "sit", "", "", 1, "/images/1.jpg"]]}
+    project["observations"]["day 2"] = images
+    project["observations"]["day 1"]["events"] = [[float("nan"), "Anna", "sit", "", ""], *BORIS_EVENTS]
+    labels = read_project(tmp_path / "p.boris", project)
+    assert recognize(tmp_path / "p.boris") == "boris"
+    assert labels.dropped["observations without a video"] == 1 and labels.dropped["events without a time"] == 2
+    assert len(labels.intervals) == 2
+
+
 def test_a_gzipped_boris_project(tmp_path: Path) -> None:
     path = tmp_path / "p.boris.gz"
     path.write_bytes(gzip.compress(json.dumps(boris_project()).encode()))
     assert recognize(path) == "boris"
     assert len(read_boris(path, lookup(path)).intervals) == 2
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(FormatError, match=r"p\.boris\.gz: the json cannot be read"):
+        read_boris(path, lookup(path))
 
 
 @pytest.mark.parametrize(
