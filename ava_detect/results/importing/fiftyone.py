@@ -222,13 +222,11 @@ def _eta_attributes(item: Mapping[str, Any]) -> dict[str, object]:
 def _documents(path: Path, samples: list[Any], labels: ToolLabels) -> Iterator[_Sample]:
     """Read the documents of the database: samples, and the frames of those that are videos."""
     frames_file = path.parent / FRAMES
-    content = load_json(frames_file) if frames_file.exists() else {}
+    listed = _items(load_json(frames_file), "frames", shown(frames_file)) if frames_file.exists() else []
     by_sample: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
-    for number, frame in enumerate(content.get("frames") or () if isinstance(content, dict) else ()):
-        if isinstance(frame, dict):
-            by_sample.setdefault(_id(frame.get("_sample_id")), []).append(
-                (f"{shown(frames_file)}, frame {number}", frame)
-            )
+    for number, frame in enumerate(listed):
+        place = f"{shown(frames_file)}, frame {number}"
+        by_sample.setdefault(_id(frame.get("_sample_id")), []).append((place, frame))
     for number, document in enumerate(samples):
         where = f"{shown(path)}, sample {number}"
         if not isinstance(document, dict) or not isinstance(document.get("filepath"), str):

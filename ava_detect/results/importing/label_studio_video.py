@@ -10,6 +10,7 @@ of ``keyframes`` in the data of a task of ``hand-over`` were looked at also wher
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,17 +62,17 @@ class _Track:
 
     def box_at(self, number: float) -> Box | None:
         """Return the box on a frame, as Label Studio shows it; None where the person is not visible."""
-        before = [step for step in self.steps if step.number <= number]
-        if not before:
+        index = bisect_right(self.steps, number, key=lambda step: step.number)
+        if not index:
             return None
-        step = before[-1]
+        step = self.steps[index - 1]
         if step.number == number:
             return step.box
         if not step.is_enabled:
             return None
-        if len(before) == len(self.steps):
+        if index == len(self.steps):
             return step.box
-        following = self.steps[len(before)]
+        following = self.steps[index]
         share = (number - step.number) / (following.number - step.number)
         x1, y1, x2, y2 = (a + (b - a) * share for a, b in zip(step.box, following.box, strict=True))
         return x1, y1, x2, y2
@@ -189,6 +190,8 @@ def _tracks(task: Task, scheme: Scheme, video: MeasuredVideo, dropped: Counter[s
             steps = {}
             for entry in entries:
                 number = finite_number(entry.get("frame"), "frame", where)
+                if number < 0:
+                    raise FormatError(f"{where}: frames count from 1, got {number:g}")
                 box = upright_box(entry, (video.width, video.height), where, dropped)
                 steps[number] = _Step(number, box, entry.get("enabled", True) is not False)
             person = person_in(region.note) or region.id
