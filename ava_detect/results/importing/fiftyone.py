@@ -224,9 +224,9 @@ def _documents(path: Path, samples: list[Any], labels: ToolLabels) -> Iterator[_
     frames_file = path.parent / FRAMES
     listed = _items(load_json(frames_file), "frames", shown(frames_file)) if frames_file.exists() else []
     by_sample: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
-    for number, frame in enumerate(listed):
+    for number, item in enumerate(listed):
         place = f"{shown(frames_file)}, frame {number}"
-        by_sample.setdefault(_id(frame.get("_sample_id")), []).append((place, frame))
+        by_sample.setdefault(_id(item.get("_sample_id")), []).append((place, item))
     for number, document in enumerate(samples):
         where = f"{shown(path)}, sample {number}"
         if not isinstance(document, dict) or not isinstance(document.get("filepath"), str):
