@@ -154,5 +154,5 @@ def test_numbers_as_actions_are_ids(imported, movies: Path) -> None:
 def test_a_bad_annotation_is_named(imported, movies: Path, entry: dict[str, object], message: str) -> None:
     with pytest.raises(FormatError, match=message):
         imported(project([], [entry]), videos=movies)
-    with pytest.raises(FormatError, match="holds NaN, which is no number"):
+    with pytest.raises(FormatError, match="xy is a finite number, got None"):
         imported(project([], [{"z": [1], "xy": [2, float("nan"), 1, 1, 1], "av": {}}]), videos=movies)
