@@ -143,6 +143,8 @@ CALLS: Sequence[Call] = (
     Call("import", "{boxes.pkl} --from mmaction2 --out {>gt.csv} --start-seconds 0"),
     Call("import", "{cvat.xml} --out {>gt.csv} --videos {videos} --every 0.5"),
     Call("import", "{via.json} --out {>gt.csv} --videos {videos}"),
+    Call("import", "{elan.eaf} --out {>gt.csv} --results {results} --videos {videos}"),
+    Call("import", "{project.boris} --out {>gt.csv} --results {results} --videos {videos}"),
     Call("explain", "{movie_000.mp4} --at 1 --detector boxes:{boxes.csv} --weights demo --out {>seen.png} --person 1 "
          "--action walk", cost=4),
     Call("explain", "{movie_000.mp4} --at 1 --detector boxes:{boxes.csv} --weights {caffe2.pkl} --config {config.yaml} "

@@ -32,8 +32,8 @@ _FOLDER_KINDS = {
     "run": {"pickle", "csv"},
 }
 _WEIGHTS = {
-    "video": 4, "csv": 5, "json": 4, "yaml": 4, "pbtxt": 2, "list": 1, "parquet": 2, "pickle": 3, "onnx": 1, "name": 2,
-    "option": 6, "output": 6,
+    "video": 4, "csv": 5, "json": 4, "yaml": 4, "pbtxt": 2, "list": 1, "parquet": 2, "pickle": 3, "onnx": 1, "xml": 2,
+    "name": 2, "option": 6, "output": 6,
 }  # fmt: skip
 KINDS = (*FILE_KINDS, "name", "option", "output")
 

@@ -69,6 +69,8 @@ class GoodInputs:
             "boxes.pkl": self._make_boxes_pickle,
             "cvat.xml": lambda path: self._make_handed_over("cvat", "movie_000.xml", path),
             "via.json": lambda path: self._make_handed_over("via", "via_project.json", path),
+            "elan.eaf": lambda path: self._make_handed_over("elan", "movie_000.eaf", path),
+            "project.boris": lambda path: self._make_handed_over("boris", "project.boris", path),
             "demo.safetensors": lambda path: _copy(_shipped("models/shipped/demo.safetensors"), path),
             "people.onnx": lambda path: _copy(
                 _shipped("detectors/builtin_model/person_ssdlite_mobilenet_v2_coco.onnx"), path

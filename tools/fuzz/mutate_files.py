@@ -113,14 +113,14 @@ _BY_KIND: Mapping[str, Mapping[str, Mutation]] = {
 _SUFFIXES = {
     "video": ("mp4", "avi", "mkv", "ts", "mov", "h264", "jpg", "wav"),
     "csv": ("csv",),
-    "json": ("json", "jsonl"),
+    "json": ("json", "jsonl", "boris"),
     "yaml": ("yaml",),
     "pbtxt": ("pbtxt",),
     "list": ("txt",),
     "parquet": ("parquet",),
     "pickle": ("pkl", "pyth", "pth", "pt", "safetensors"),
     "onnx": ("onnx",),
-    "xml": ("xml",),
+    "xml": ("xml", "eaf"),
 }
 FILE_KINDS = tuple(_BY_KIND)
 # Kinds in which a text is another format or a format of one word, so that nothing but emptiness is surely bad.
