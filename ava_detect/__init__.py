@@ -80,11 +80,23 @@ _NAMES = {
         "ScoreCounts",
     ),
     "evaluation.thresholds": ("Thresholds",),
+    "evaluation.tube_runs": (
+        "TubeOptions",
+        "TubeRun",
+        "evaluate_tubes",
+    ),
+    "evaluation.video_map": ("VideoMAP",),
+    "evaluation.video_map_result": ("VideoMAPResult",),
     "formats.ava_csv": (
         "read_ava_csv",
         "write_ava_csv",
     ),
     "formats.ava_table": ("AvaTable",),
+    "formats.tube_pickles": (
+        "TubeAnnotations",
+        "read_tube_annotations",
+        "read_tube_detections",
+    ),
     "inference.pipeline": (
         "Pipeline",
         "VideoRun",
@@ -133,6 +145,7 @@ _NAMES = {
         "Frame",
         "PersonBoxes",
     ),
+    "structures.frame_tubes": ("FrameTube",),
     "structures.labels": (
         "Action",
         "ActionKind",
@@ -214,9 +227,17 @@ if TYPE_CHECKING:
     from ava_detect.evaluation.score_maps import PlattMap as PlattMap
     from ava_detect.evaluation.score_maps import ScoreCounts as ScoreCounts
     from ava_detect.evaluation.thresholds import Thresholds as Thresholds
+    from ava_detect.evaluation.tube_runs import TubeOptions as TubeOptions
+    from ava_detect.evaluation.tube_runs import TubeRun as TubeRun
+    from ava_detect.evaluation.tube_runs import evaluate_tubes as evaluate_tubes
+    from ava_detect.evaluation.video_map import VideoMAP as VideoMAP
+    from ava_detect.evaluation.video_map_result import VideoMAPResult as VideoMAPResult
     from ava_detect.formats.ava_csv import read_ava_csv as read_ava_csv
     from ava_detect.formats.ava_csv import write_ava_csv as write_ava_csv
     from ava_detect.formats.ava_table import AvaTable as AvaTable
+    from ava_detect.formats.tube_pickles import TubeAnnotations as TubeAnnotations
+    from ava_detect.formats.tube_pickles import read_tube_annotations as read_tube_annotations
+    from ava_detect.formats.tube_pickles import read_tube_detections as read_tube_detections
     from ava_detect.inference.pipeline import Pipeline as Pipeline
     from ava_detect.inference.pipeline import VideoRun as VideoRun
     from ava_detect.inference.scorer import ClipScorer as ClipScorer
@@ -247,6 +268,7 @@ if TYPE_CHECKING:
     from ava_detect.structures import ClipSettings as ClipSettings
     from ava_detect.structures import Frame as Frame
     from ava_detect.structures import PersonBoxes as PersonBoxes
+    from ava_detect.structures.frame_tubes import FrameTube as FrameTube
     from ava_detect.structures.labels import Action as Action
     from ava_detect.structures.labels import ActionKind as ActionKind
     from ava_detect.structures.labels import LabelMap as LabelMap

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -13,11 +14,12 @@ from ava_detect.cli import options
 from ava_detect.cli.console import complain, in_flags, results_beside, say, say_table
 from ava_detect.cli.next_step import say_again
 from ava_detect.cli.progress import progress_bar, show_stage
-from ava_detect.errors import counted
+from ava_detect.errors import ConfigError, counted
 from ava_detect.storage.outputs import begins_with, check_output, check_output_folder
 
 if TYPE_CHECKING:
     from ava_detect.evaluation.runs import Evaluation
+    from ava_detect.evaluation.tube_runs import TubeRun
 
 # Of the files that --json writes.
 _JSON_START = b'{\n  "mAP": '
@@ -30,7 +32,7 @@ def evaluate(
             "--ground-truth",
             "-g",
             metavar="FILE",
-            help="What is true: an AVA csv, plain or gzipped, Parquet or COCO json.",
+            help="What is true: an AVA csv, plain or gzipped, Parquet or COCO json; or a pickle of tubes.",
             rich_help_panel=options.COMMON,
         ),
     ],
@@ -38,7 +40,7 @@ def evaluate(
         list[Path],
         typer.Option(
             metavar="FILE",
-            help="What was found: csv or Parquet; repeat it to compare runs.",
+            help="What was found: csv or Parquet, or pickles of tubes or boxes; repeat it to compare runs.",
             rich_help_panel=options.COMMON,
         ),
     ],
@@ -58,14 +60,38 @@ def evaluate(
     ] = None,
     exclude: options.Exclude = None,
     subset: options.Subset = None,
-    dialect: options.Dialect = "official",
+    dialect: Annotated[
+        str | None,
+        typer.Option(
+            **options.choice("official", "pyslowfast", "multisports", "act"),
+            help="Whose rules: the first two for AVA (default: official), the others for tubes (multisports).",
+            rich_help_panel=options.TRUTH,
+        ),
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            **options.choice("frame", "video"),
+            help="For pickles of tubes: video-mAP (default), or frame-mAP of boxes.",
+            rich_help_panel=options.TRUTH,
+        ),
+    ] = None,
+    split: Annotated[
+        int | None,
+        typer.Option(
+            parser=options.number(1, 100, whole=True),
+            metavar="N",
+            help="For pickles of tubes: number of the split; default: 1.",
+            rich_help_panel=options.TRUTH,
+        ),
+    ] = None,
     iou_thresholds: Annotated[
         list[float] | None,
         typer.Option(
             "--iou",
             parser=options.number(0, 1, above=True),
             metavar="IOU",
-            help="Least overlap of a match; repeat it for several; default: 0.5.",
+            help="Least overlap of a match; repeat it for several; default: 0.5; of tubes 0.2, 0.5 and 0.75.",
             rich_help_panel=options.TRUTH,
         ),
     ] = None,
@@ -85,7 +111,7 @@ def evaluate(
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Measure results against ground truth: AVA's frame-mAP."""
+    """Measure results against ground truth: AVA's frame-mAP, or the video-mAP of tubes."""
     inputs = {
         "ground_truth": ground_truth, "detections": detections, "label_map": label_map, "exclude": exclude,
         "subset": subset,
@@ -96,13 +122,25 @@ def evaluate(
         is_page = begins_with(b"<!DOCTYPE html>")
         check_output_folder(report, ["index.html"], inputs, parameter="report", is_own=is_page, overwrite=overwrite)
     results_beside(json_file)
+    from ava_detect.formats.proposal_pickles import is_pickle_file
+
+    if is_pickle_file(ground_truth):
+        for_csv = {
+            "report": report, "label_map": label_map, "exclude": exclude, "subset": subset,
+            "start_seconds": start_seconds or None,
+        }  # fmt: skip
+        _refuse(for_csv, "measures AVA's csv files, and the ground truth is a pickle of tubes")
+        tubes = _TubeSettings(metric or "video", dialect or "multisports", tuple(iou_thresholds or ()), split or 1)
+        _evaluate_tubes(ground_truth, detections, tubes, json_file, quiet=quiet)
+        return
+    _refuse({"metric": metric, "split": split}, "is for pickles of tubes (MultiSports, UCF101-24, JHMDB)")
     thresholds = tuple(iou_thresholds or (0.5,))
     with progress_bar(show=not quiet) as on_progress:
         from ava_detect.evaluation.runs import EvaluationOptions, evaluate_runs
         from ava_detect.results.recorded_names import own_classes
         from ava_detect.storage.local_files import write_text_atomic
 
-        settings = EvaluationOptions(None, exclude, dialect, thresholds, subset, start_seconds)
+        settings = EvaluationOptions(None, exclude, dialect or "official", thresholds, subset, start_seconds)
         recorded = own_classes(detections, ground_truth) if label_map is None else None
         classes = label_map if recorded is None else recorded.label_map
         settings = replace(settings, label_map=classes)
@@ -133,6 +171,51 @@ def evaluate(
         say(f"Open in a browser: {page.resolve()}")
     elif not quiet:
         say_again("See what costs the score", "--report", "report")
+
+
+def _refuse(given: Mapping[str, object], why: str) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise ConfigError(f"`{name}` {why}")
+
+
+class _TubeSettings(NamedTuple):
+    """The options of ``evaluate`` for pickles of tubes, in the order of ``TubeOptions``."""
+
+    metric: str
+    dialect: str
+    iou_thresholds: tuple[float, ...]
+    split: int
+
+
+def _evaluate_tubes(
+    ground_truth: Path, detections: list[Path], settings: _TubeSettings, json_file: Path | None, *, quiet: bool
+) -> None:
+    with progress_bar(show=not quiet) as on_progress:
+        from ava_detect.evaluation.tube_runs import TubeOptions, evaluate_tubes
+        from ava_detect.storage.local_files import write_text_atomic
+
+        runs = evaluate_tubes(ground_truth, detections, TubeOptions(*settings), on_progress=on_progress)
+    if json_file is not None:
+        content = runs[0].to_json() if len(runs) == 1 else {"mAP": None, "runs": [run.to_json() for run in runs]}
+        write_text_atomic(json_file, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    if not quiet:
+        for run in runs:
+            _print_tubes(run, with_classes=run is runs[0])
+
+
+def _print_tubes(run: TubeRun, *, with_classes: bool) -> None:
+    if with_classes:
+        heading, *rows = run.results[0].rows()
+        say_table(heading, rows, left=(1,))
+    say(f"\n{run.path}")
+    if run.num_linked is not None:
+        say(f"linked to {counted(run.num_linked, 'tube')}, as the program of the dialect does")
+    for line in (*run.results[0].notes, *(result.summary() for result in run.results)):
+        say(line)
+    if run.averages:
+        averages = ", ".join(f"{100 * value:.2f} @ {name}" for name, value in run.averages.items())
+        say(f"video-mAP averaged over IoU: {averages}")
 
 
 def _write_report(out: Path, ground_truth: Path, evaluation: Evaluation, classes: str) -> Path:

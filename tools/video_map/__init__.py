@@ -1,0 +1,1 @@
+"""The published evaluators of tubes, run beside ours, and random sets to run them on."""
