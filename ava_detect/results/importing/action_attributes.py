@@ -22,7 +22,7 @@ _PERSON_ID_NAMES = """
     subjectid actorid name who"""
 _LABEL_NAMES = "label labels class classes classname category categories type kind object objecttype objectclass"
 # What hand-over writes beside the actions.
-_MEASURES = ("score", "confidence", "conf", "keyframe")
+_MEASURES = ("score", "confidence", "conf", "keyframe", "outside", "occluded")
 _ACTION_WORDS = re.compile(
     r"action|activit|behav|pose|posture|movement|interaction|gesture|verb|event|doing", re.IGNORECASE
 )
@@ -140,6 +140,9 @@ class LabelScheme:
         person: str | None = None
         for name, value in values.items():
             attribute = attributes.get(name) or _guessed(name, value)
+            if attribute.kind == "text" and _is_switch(value):
+                # Datumaro calls every attribute a text.
+                attribute = _guessed(name, value)
             if attribute.is_action:
                 actions += _chosen(attribute, value)
             elif attribute.is_person_id:

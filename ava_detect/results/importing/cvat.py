@@ -22,7 +22,7 @@ from typing import IO
 from xml.etree.ElementTree import Element
 
 from ava_detect.errors import FormatError, shown
-from ava_detect.results.importing.action_attributes import Attribute, LabelScheme
+from ava_detect.results.importing.action_attributes import Attribute, LabelScheme, is_true
 from ava_detect.results.importing.file_start import FileStart
 from ava_detect.results.importing.image_keyframes import frame_seconds, keyframes_of_names
 from ava_detect.results.importing.labels import Box, LabelledPerson, ToolLabels, box_fraction, finite_number
@@ -234,10 +234,21 @@ class _Reader:
             if boxes:
                 self._read_boxes(image, boxes, video, seconds)
 
+    def _image_size(self, image: Element, video: str, where: str) -> tuple[float, float]:
+        """Return the size of an image; Datumaro leaves it out where it has no pictures."""
+        if image.get("width") is None:
+            _, task = self._task_of(image)
+            need = "its image has no size"
+            return task.size or self._videos.get(video, where=where, need=need).decoded_size
+        return finite_number(image.get("width"), "width", where), finite_number(image.get("height"), "height", where)
+
     def _read_boxes(self, image: Element, boxes: Sequence[Element], video: str, seconds: float) -> None:
         where = f"{shown(self._path)}, image {shown(image.get('name'))[:80]!r}"
-        width, height = (finite_number(image.get(side), side, where) for side in ("width", "height"))
+        width, height = self._image_size(image, video, where)
         for box in boxes:
+            if is_true(_values(box).get("outside", "")):
+                # Datumaro makes images of tracks: the person is not to be seen.
+                continue
             corners = _corners(box, where, self.labels.dropped)
             label = box.get("label", "")
             defaults = {a.name: a.default for a in self.scheme.labels.get(label, {}).values() if a.default}
