@@ -22,7 +22,7 @@ from typing import IO
 from xml.etree.ElementTree import Element
 
 from ava_detect.errors import FormatError, shown
-from ava_detect.results.importing.action_attributes import Attribute, LabelScheme, is_true
+from ava_detect.results.importing.action_attributes import Attribute, LabelScheme
 from ava_detect.results.importing.file_start import FileStart
 from ava_detect.results.importing.image_keyframes import frame_seconds, keyframes_of_names
 from ava_detect.results.importing.labels import Box, LabelledPerson, ToolLabels, box_fraction, finite_number
@@ -246,7 +246,7 @@ class _Reader:
         where = f"{shown(self._path)}, image {shown(image.get('name'))[:80]!r}"
         width, height = self._image_size(image, video, where)
         for box in boxes:
-            if is_true(_values(box).get("outside", "")):
+            if box.get("outside", "0") == "1":
                 # Datumaro makes images of tracks: the person is not to be seen.
                 continue
             corners = _corners(box, where, self.labels.dropped)

@@ -20,14 +20,14 @@ def one(seconds: float, action: int, person: int = 1) -> Row:
 
 
 def test_cvat_by_datumaro(movies: Path, tmp_path: Path) -> None:
-    """Tracks became images with attributes of text; people who are outside are no boxes."""
+    """Tracks became images without their ids, with attributes of text; who is outside has no box there."""
     summary = import_labels(DATA / "cvat_datumaro.xml", tmp_path / "gt.csv", videos=movies)
     moved = (0.53125, 0.5, 0.93125, 0.9)
     assert sorted(rows_of(tmp_path / "gt.csv")) == sorted(
         [
-            *(one(seconds, STAND) for seconds in (0.0, 1.0, 2.0, 4.0)),
-            *(Row("movie", 0.0, TWO, action, 2) for action in (WALK, TALK)),
-            *(Row("movie", 1.0, moved, action, 2) for action in (SWIM, TALK)),
+            *(one(seconds, STAND, -1) for seconds in (0.0, 1.0, 2.0, 4.0)),
+            *(Row("movie", 0.0, TWO, action, -1) for action in (WALK, TALK)),
+            *(Row("movie", 1.0, moved, action, -1) for action in (SWIM, TALK)),
         ]
     )
     assert (summary.sources, dict(summary.dropped), summary.new_actions) == (("cvat",), {}, ())
