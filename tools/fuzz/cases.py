@@ -35,6 +35,8 @@ _WEIGHTS = {
     "video": 4, "csv": 5, "json": 4, "yaml": 4, "pbtxt": 2, "list": 1, "parquet": 2, "pickle": 3, "onnx": 1, "xml": 2,
     "name": 2, "option": 6, "output": 6,
 }  # fmt: skip
+# Files that a command writes beside its output.
+_BESIDE = {"import": ("label_map.pbtxt", "excluded.csv")}
 KINDS = (*FILE_KINDS, "name", "option", "output")
 
 
@@ -119,6 +121,7 @@ def _finished(draft: Draft, number: int, kind: str, what: str, root: Path) -> Ca
             if HERE.encode() in content:
                 path.write_bytes(content.replace(HERE.encode(), os.fsencode(draft.folder / "in")))
     outputs = [draft.folder / path for name, path in draft.places.items() if name.startswith(">") and path]
+    outputs += [path.with_name(name) for path in outputs for name in _BESIDE.get(draft.call.command, ())]
     changed = [draft.folder / "in" / name for name in draft.call.changes]
     return Case(
         number, kind, draft.call, what, root, draft.words, [*outputs, *changed, *draft.writable], draft.named,
