@@ -97,6 +97,8 @@ CALLS: Sequence[Call] = (
     Call("evaluate",
          "--ground-truth {truth.csv} --detections {found.csv} --detections {found.parquet} --json {>result.json}"),
     Call("evaluate", "--ground-truth {boxes.json} --detections {found.csv}", code=None),
+    Call("evaluate", "--ground-truth {tubes.pkl} --detections {found_tubes.pkl} --json {>score.json}"),
+    Call("evaluate", "--ground-truth {tubes.pkl} --detections {found_boxes.pkl} --dialect act --iou 0.5"),
     Call(
         "calibrate",
         "--detections {found.csv} --ground-truth {truth.csv} --exclude {excluded.csv} --subset {subset.txt} "

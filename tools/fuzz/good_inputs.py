@@ -67,6 +67,9 @@ class GoodInputs:
             "boxes.csv": self._make_boxes_csv,
             "boxes.json": self._make_boxes_json,
             "boxes.pkl": self._make_boxes_pickle,
+            "tubes.pkl": self._make_tubes,
+            "found_tubes.pkl": self._make_found_tubes,
+            "found_boxes.pkl": self._make_found_boxes,
             "cvat.xml": lambda path: self._make_handed_over("cvat", "movie_000.xml", path),
             "via.json": lambda path: self._make_handed_over("via", "via_project.json", path),
             "elan.eaf": lambda path: self._make_handed_over("elan", "movie_000.eaf", path),
@@ -189,6 +192,24 @@ class GoodInputs:
             video, second, *numbers = row.split(",")
             boxes.setdefault(f"{video},{second}", []).append([*map(float, numbers[:4]), 0.9])
         path.write_bytes(pickle.dumps({key: np.array(value, np.float32) for key, value in boxes.items()}))
+
+    def _make_tubes(self, path: Path) -> None:
+        """Ground truth as MultiSports, UCF101-24 and JHMDB publish it: two videos with a tube each."""
+        rows = _tube_rows(12)
+        content = {
+            "labels": ["jump", "throw"], "gttubes": {"a": {0: [rows]}, "b": {1: [rows]}}, "nframes": {"a": 30, "b": 30},
+            "train_videos": [[]], "test_videos": [["a", "b"]], "resolution": {"a": (72, 128), "b": (72, 128)},
+        }  # fmt: skip
+        path.write_bytes(pickle.dumps(content, 2))
+
+    def _make_found_tubes(self, path: Path) -> None:
+        path.write_bytes(pickle.dumps({0: [("a", 0.9, _tube_rows(10))], 1: [("b", 0.8, _tube_rows(20))]}))
+
+    def _make_found_boxes(self, path: Path) -> None:
+        import numpy as np
+
+        rows = [[video, row[0], video, 0.9, *row[1:]] for video in (0, 1) for row in _tube_rows(20)]
+        path.write_bytes(pickle.dumps(np.array(rows)))
 
     def _make_config(self, path: Path) -> None:
         """The small network, and a training of it that is over in three steps."""
@@ -320,6 +341,13 @@ def _copy(source: Path, target: Path) -> None:
 
 def _lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").splitlines()
+
+
+def _tube_rows(length: int) -> Any:
+    """Frame, x1, y1, x2, y2 of a box at rest."""
+    import numpy as np
+
+    return np.array([[frame, 10.0, 10, 40, 60] for frame in range(1, length + 1)])
 
 
 def _write(path: Path, text: str) -> None:
