@@ -15,6 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+#: What pyarrow raises where it cannot read a file; the last one where the name of a column is not UTF-8.
+READ_ERRORS = (OSError, pa.ArrowException, UnicodeDecodeError)
+
 
 def open_native(path: str | Path, mode: str = "rb") -> pa.NativeFile:
     """Open a file for pyarrow, which takes a path only if it is UTF-8.

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ava_detect.errors import FormatError, shown
-from ava_detect.formats.arrow_files import open_native
+from ava_detect.formats.arrow_files import READ_ERRORS, open_native
 from ava_detect.formats.ava_table import AvaTable, shortest_decimals
 from ava_detect.formats.json_values import LARGEST_INT64, LARGEST_SECONDS
 from ava_detect.structures.labels import GREATEST_ACTION_ID
@@ -82,7 +82,7 @@ def iter_parquet(
             num_rows += batch.num_rows
     except UnicodeDecodeError as error:
         raise FormatError(f"{where}: column video_id holds text that is not UTF-8") from error
-    except (OSError, pa.ArrowException) as error:
+    except READ_ERRORS as error:
         raise FormatError(f"{where}: the Parquet file cannot be read ({shown(error)})") from error
 
 

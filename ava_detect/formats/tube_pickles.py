@@ -14,6 +14,8 @@ Frames count from 1, labels from 0, boxes are in pixels.
 
 from __future__ import annotations
 
+import mmap
+import os
 import pickle
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -251,7 +253,13 @@ def write_detected_boxes(path: str | Path, boxes: AvaTable, videos: Sequence[str
 def _load(path: str | Path, form: str) -> Any:
     try:
         require_file(path, max_bytes=_MAX_BYTES)
-        return _TubePickle(Path(path).read_bytes()).load()
+        with Path(path).open("rb") as file:
+            if not os.fstat(file.fileno()).st_size:
+                raise FormatError(f"{shown(path)} is empty; expected: {form}")
+            # A file that is no pickle is refused before it is read. Arrays are views of the mapping, which ends with
+            # the last of them.
+            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return _TubePickle(data).load()
     except PickleRefusedError as error:
         raise FormatError(
             f"{shown(path)}: this pickle cannot be read ({shown(error)}); nothing in it was run. Expected: {form}"

@@ -9,11 +9,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ava_detect.errors import ConfigError, FormatError, shown
-from ava_detect.formats.arrow_files import native_copy
+from ava_detect.formats.arrow_files import READ_ERRORS, native_copy
 from ava_detect.formats.ava_csv import ava_table_writer
 from ava_detect.formats.ava_csv_reader import iter_ava_csv
 from ava_detect.formats.ava_table import AvaTable
@@ -238,7 +237,7 @@ class VideoRows:
             record = VideoRecord.from_json(parse_json(metadata[RECORD_KEY.encode()]))
             start_seconds = float(metadata.get(START_SECONDS_KEY.encode(), b"0"))
             check_number("the start in the movie", start_seconds, -LARGEST_SECONDS, LARGEST_SECONDS)
-        except (pa.ArrowException, OSError) as error:
+        except READ_ERRORS as error:
             raise FormatError(not_rows(path, f"no whole Parquet file: {shown(error)}")) from error
         except MALFORMED as error:
             raise FormatError(not_rows(path, f"no record of its video: {reason_of(error)}")) from error

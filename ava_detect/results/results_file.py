@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ava_detect.errors import FormatError, shown
-from ava_detect.formats.arrow_files import open_native
+from ava_detect.formats.arrow_files import READ_ERRORS, open_native
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
 from ava_detect.formats.json_values import LARGEST_INT64, LARGEST_SECONDS
 from ava_detect.formats.jsonl import iter_lines, read_jsonl
@@ -74,7 +74,7 @@ def open_results(path: str | Path, *, start_seconds: float = 0.0) -> ResultsFile
         try:
             with open_native(path) as stream, pq.ParquetFile(stream) as content:
                 return _TableFile.from_parquet(path, content)
-        except (OSError, pa.ArrowException) as error:
+        except READ_ERRORS as error:
             raise _unreadable(path, error) from error
     return _TableFile(path, read_ava_csv(path), start_seconds)
 
@@ -171,7 +171,7 @@ class _TableFile:
             if "person_score" in optional:
                 # A cast that would change a number fails; an empty cell becomes NaN.
                 file._person_scores = columns["person_score"].cast(pa.float32()).to_numpy()
-        except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        except READ_ERRORS as error:
             raise _unreadable(path, error) from error
         if file._person_scores is not None:
             _check_rows(path, "person scores", file._person_scores, 0, 1)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import pickle
 
 import numpy as np
@@ -118,6 +119,24 @@ def test_detections_of_another_form_are_refused(tmp_path, capsys, content, what)
     with pytest.raises(FormatError, match=rf"found\.pkl.*({what})"):
         read_tube_detections(path, label_map, ["a"])
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("size", "what"), [(0, "is empty"), (3 << 30, "damaged or incomplete pickle data")])
+def test_a_file_of_nothing_is_refused_without_being_read(tmp_path, size, what):
+    path = tmp_path / "gt.pkl"
+    path.touch()
+    os.truncate(path, size)
+    with pytest.raises(FormatError, match=rf"gt\.pkl.*{what}"):
+        read_tube_annotations(path)
+
+
+def test_large_arrays_outlive_the_file(tmp_path):
+    rows = np.column_stack([np.arange(1, 2001), np.tile([1.0, 2, 3, 4], (2000, 1))])
+    path = write(tmp_path / "gt.pkl", TRUTH | {"gttubes": {"b": {0: [rows]}}})
+    (tube,) = read_tube_annotations(path).tubes["b"]
+    path.unlink()
+    assert len(tube) == 2000
+    np.testing.assert_array_equal(tube.boxes_xyxy, rows[:, 1:])
 
 
 def test_a_truncated_pickle_and_a_missing_key_are_named(tmp_path):

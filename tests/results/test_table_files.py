@@ -108,6 +108,14 @@ def test_two_files_with_results_of_one_video_are_refused(table: pa.Table, tmp_pa
         open_run(tmp_path)
 
 
+def test_a_name_of_a_column_that_is_no_utf8_is_refused_with_the_file(table: pa.Table, tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(table, path)
+    path.write_bytes(path.read_bytes().replace(b"person_score", b"\x80erson_score"))
+    with pytest.raises(FormatError, match=r"a\.parquet"):
+        list(read_saved_results(path))
+
+
 @given(data=st.data())
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_damage_is_read_or_refused_with_the_file(table: pa.Table, tmp_path: Path, data: st.DataObject) -> None:

@@ -200,16 +200,16 @@ class GoodInputs:
             "labels": ["jump", "throw"], "gttubes": {"a": {0: [rows]}, "b": {1: [rows]}}, "nframes": {"a": 30, "b": 30},
             "train_videos": [[]], "test_videos": [["a", "b"]], "resolution": {"a": (72, 128), "b": (72, 128)},
         }  # fmt: skip
-        path.write_bytes(pickle.dumps(content, 2))
+        _write_pickle(path, content)
 
     def _make_found_tubes(self, path: Path) -> None:
-        path.write_bytes(pickle.dumps({0: [("a", 0.9, _tube_rows(10))], 1: [("b", 0.8, _tube_rows(20))]}))
+        _write_pickle(path, {0: [("a", 0.9, _tube_rows(10))], 1: [("b", 0.8, _tube_rows(20))]})
 
     def _make_found_boxes(self, path: Path) -> None:
         import numpy as np
 
         rows = [[video, row[0], video, 0.9, *row[1:]] for video in (0, 1) for row in _tube_rows(20)]
-        path.write_bytes(pickle.dumps(np.array(rows)))
+        _write_pickle(path, np.array(rows))
 
     def _make_config(self, path: Path) -> None:
         """The small network, and a training of it that is over in three steps."""
@@ -341,6 +341,11 @@ def _copy(source: Path, target: Path) -> None:
 
 def _lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").splitlines()
+
+
+def _write_pickle(path: Path, content: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(pickle.dumps(content, 2))
 
 
 def _tube_rows(length: int) -> Any:

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ava_detect.errors import FormatError
-from ava_detect.formats.arrow_files import open_native
+from ava_detect.formats.arrow_files import READ_ERRORS, open_native
 from ava_detect.formats.jsonl import shortest_decimal
 from ava_detect.storage.local_files import atomic_path, is_stream
 from ava_detect.storage.outputs import first_bytes
@@ -95,7 +95,7 @@ def is_tubes_file(path: Path) -> bool:
     try:
         with open_native(path) as file:
             return bool(pq.read_schema(file).names == SCHEMA.names)
-    except (OSError, pa.ArrowException):
+    except READ_ERRORS:
         return False
 
 

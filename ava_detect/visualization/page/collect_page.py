@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ava_detect.errors import ConfigError, FormatError, shown
+from ava_detect.formats.arrow_files import READ_ERRORS
 from ava_detect.formats.parquet_reader import iter_parquet
 from ava_detect.results.collect import is_dataset, iter_videos, open_dataset
 from ava_detect.results.dataset import ResultsDataset, dataset_folders
@@ -80,7 +80,7 @@ def _page_of_dataset(
                 pass  # checked here, where errors name the file of the dataset and not its copy
             try:
                 pq.write_table(rows.content.read(), file)
-            except (OSError, pa.ArrowException) as error:
+            except READ_ERRORS as error:
                 if isinstance(error, OSError) and error.errno is not None:
                     raise
                 raise FormatError(f"{shown(rows.name)}: the Parquet file cannot be read ({shown(error)})") from error
