@@ -17,12 +17,14 @@ FLOORS = (
     ("formats", "models", "video"),
     ("config", "detectors", "evaluation", "results"),
     ("datasets", "visualization"),
-    ("inference",),
+    ("inference", "review"),
     ("annotation", "benchmark", "training"),
     ("cli",),
 )
 # Rooms whose modules can all be imported without loading PyTorch.
-TORCH_FREE = ("errors", "environment", "storage", "structures", "formats", "evaluation", "results", "visualization")
+TORCH_FREE = (
+    *("errors", "environment", "storage", "structures", "formats", "evaluation", "results", "visualization", "review"),
+)
 # Rooms that may use config objects; the others take plain keyword arguments.
 CONFIG_USERS = ("annotation", "benchmark", "cli", "config", "datasets", "inference", "training")
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -15,9 +13,6 @@ from ava_detect.cli import options
 from ava_detect.cli.console import complain, say
 from ava_detect.cli.progress import progress_bar
 from ava_detect.errors import counted
-
-if TYPE_CHECKING:
-    from ava_detect.visualization.page.write_page import VisualizeSummary
 
 PAGE_FOLDER = "page"
 
@@ -36,7 +31,7 @@ def visualize(
         str,
         typer.Option(
             "--videos-by",
-            **options.choice("link", "copy", "refer"),
+            **options.choice("link", "symlink", "copy", "refer"),
             help="Put the videos beside the page, by link or copy, or refer to where they are.",
             rich_help_panel=options.FILES,
         ),
@@ -64,8 +59,8 @@ def visualize(
     elif not quiet:
         boxes = sum(video.num_boxes for video in summary.videos)
         say(f"{counted(len(summary.videos), 'video')}, {counted(boxes, 'box', 'boxes')}.")
-    for line in _complaints(summary):
-        complain(line)
+    for sentence in summary.sentences():
+        complain(sentence)
     if not (as_json or quiet):
         say(f"Open in a browser: {summary.index.resolve()}")
     if not summary.all_well:
@@ -75,16 +70,3 @@ def visualize(
 def _page_folder(results: Path) -> Path:
     """Where the page goes if the call names no place: into the folder of results, or beside the file."""
     return results / PAGE_FOLDER if results.is_dir() else results.with_name(f"{results.name}.{PAGE_FOLDER}")
-
-
-def _complaints(summary: VisualizeSummary) -> Iterator[str]:
-    """Every notice, with the video; one that many videos share is said once."""
-    shared = Counter(notice for video in summary.videos for notice in video.notices)
-    said = set()
-    for video in summary.videos:
-        for notice in video.notices:
-            others = shared[notice] - 1
-            if notice not in said:
-                also = f" and {counted(others, 'other')}" if others else ""
-                yield f"{video.video_id}{also}: {notice}"
-            said.add(notice)

@@ -120,14 +120,17 @@ def _info_from_json(value: Any) -> CorrectionsInfo:
     return CorrectionsInfo(value["id"], value["results"], float(value["min_score"]), LabelMap(tuple(actions)))
 
 
-def write_info(folder: Path, results: str, min_score: float, label_map: LabelMap) -> CorrectionsInfo:
-    """Begin a folder of corrections.
+def write_info(
+    folder: Path, results: str, min_score: float, label_map: LabelMap, *, review_id: str = ""
+) -> CorrectionsInfo:
+    """Begin a folder of corrections, or change what its ``corrections.json`` says.
 
     Args:
         folder: The folder; it is created where it is missing.
         results: Path of the results that are corrected.
         min_score: An action that scores as much counts as ticked, 0..1.
         label_map: The actions that may be chosen.
+        review_id: Id of the review; empty for a new one.
 
     Returns:
         What was written.
@@ -135,7 +138,7 @@ def write_info(folder: Path, results: str, min_score: float, label_map: LabelMap
     Raises:
         OSError: The file cannot be written.
     """
-    info = CorrectionsInfo(secrets.token_hex(8), results, min_score, label_map)
+    info = CorrectionsInfo(review_id or secrets.token_hex(8), results, min_score, label_map)
     value = {
         "version": _VERSION,
         "id": info.id,

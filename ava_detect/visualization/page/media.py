@@ -27,7 +27,7 @@ from ava_detect.video.reader import VideoInfo, VideoReader
 from ava_detect.video.writer import VideoWriter
 from ava_detect.visualization.motion import at_constant_rate, output_fps
 
-Placing = Literal["link", "copy", "refer"]
+Placing = Literal["link", "symlink", "copy", "refer"]
 OnTimestamp = Callable[[float], None]
 
 MEDIA = "page-media"  # a name that other folders are unlikely to have
@@ -73,8 +73,8 @@ def place_video(
         path: The video file.
         page: The folder of the page.
         stem: Name of the file in the page's folder, without suffix.
-        placing: ``link`` (a hard link, or a copy where the file system has none), ``copy``, or ``refer`` to the file at
-            its own path. A file that browsers cannot play is transcoded in all three cases.
+        placing: ``link`` (a hard link, or a copy where the file system has none), ``symlink``, ``copy``, or ``refer``
+            to the file at its own path. A file that browsers cannot play is transcoded in all cases.
         on_timestamp: Called with the time of each transcoded frame, seconds.
 
     Returns:
@@ -86,6 +86,10 @@ def place_video(
     reader = VideoReader(path)
     info = reader.info
     suffix = _playable_suffix(path, info)
+    for name in (f"{stem}.mp4", f"{stem}.webm"):
+        # Of a page that was interrupted; writing to the name would replace the video that the link leads to.
+        if (page / MEDIA / name).is_symlink():
+            (page / MEDIA / name).unlink()
     if suffix is None:
         target = page / MEDIA / f"{stem}.mp4"
         duration = _write_proxy(reader, target, on_timestamp)
@@ -202,12 +206,13 @@ def _playable_suffix(path: Path, info: VideoInfo) -> str | None:
 
 
 def _link_or_copy(path: Path, target: Path, placing: Placing) -> None:
-    if placing == "link":
+    if placing != "copy":
+        link = target.hardlink_to if placing == "link" else target.symlink_to
         try:
-            target.hardlink_to(path.resolve())
+            link(path.resolve())
             return
         except OSError:
-            # The page is on another file system, or the file system has no hard links.
+            # The page is on another file system, or the file system has no links.
             pass
     shutil.copyfile(path, target)
 

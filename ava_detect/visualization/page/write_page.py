@@ -9,7 +9,7 @@ from typing import Any, cast, get_args
 
 import numpy as np
 
-from ava_detect.errors import AvaDetectError, ConfigError, VideoError, suggestion
+from ava_detect.errors import AvaDetectError, ConfigError, VideoError, counted, suggestion
 from ava_detect.formats.annotation_files import read_ground_truth
 from ava_detect.formats.ava_csv import AvaTable
 from ava_detect.formats.row_checks import check_boxes
@@ -70,6 +70,22 @@ class VisualizeSummary:
         """Whether every video has both results and a playable file."""
         return all(video.is_whole for video in self.videos)
 
+    def sentences(self) -> list[str]:
+        """List the notices with their videos; one that several videos share is listed once.
+
+        Returns:
+            Sentences such as ``walk and 3 others: ...``.
+        """
+        videos: dict[str, list[str]] = {}
+        for video in self.videos:
+            for notice in video.notices:
+                videos.setdefault(notice, []).append(video.video_id)
+        listed = []
+        for notice, (first, *others) in videos.items():
+            also = f" and {counted(len(others), 'other')}" if others else ""
+            listed.append(f"{first}{also}: {notice}")
+        return listed
+
 
 def visualize(
     results: str | Path,
@@ -93,7 +109,7 @@ def visualize(
         ground_truth: Path of an AVA csv; right, wrong and missed actions are then marked.
         min_score: Least score of an action that the page shows, 0..1.
         placing: How the page reaches a video file: ``link`` (a hard link, or a copy where the file system has none),
-            ``copy``, or ``refer`` to the file at its own path.
+            ``symlink``, ``copy``, or ``refer`` to the file at its own path.
         on_progress: Called for each video before it is written, and with its position while it is transcoded.
 
     Returns:
@@ -117,7 +133,7 @@ class PageOptions:
         reading: How the results are read.
         ground_truth: Path of an AVA csv; None for none.
         min_score: Least score of an action that the page shows, 0..1.
-        placing: How the page reaches a video file: ``link``, ``copy`` or ``refer``.
+        placing: How the page reaches a video file: ``link``, ``symlink``, ``copy`` or ``refer``.
 
     Raises:
         ConfigError: ``min_score`` or ``placing`` is not allowed.

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import io
 import re
-import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from chromium import LIMIT_SECONDS, running_browser, until
 from page_data import (
     SECONDS,
     WIDTH,
@@ -33,13 +32,11 @@ from ava_detect.visualization.kind_marks import KIND_MARKS
 from ava_detect.visualization.motion import TrackInterpolator
 from ava_detect.visualization.page.write_page import visualize
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
 
 ORANGE = (230, 159, 0)  # person 1
 NASTY = 'הליכה <b>"q"<img src=x onerror=alert(1)>'
 NASTY_ACTION = '</script><script>alert(2)</script> & "wave"'
-LIMIT_SECONDS = 90  # generous, for a busy machine
 
 
 @pytest.fixture(scope="module")
@@ -79,13 +76,8 @@ def judged_site(movie, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator:
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if program is None:
-        pytest.skip("no chromium to load the page in")
-    with playwright.sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=program, timeout=1000 * LIMIT_SECONDS)
-        yield running
-        running.close()
+    with running_browser() as browser:
+        yield browser
 
 
 @pytest.fixture
@@ -114,14 +106,6 @@ def open_page(browser, site) -> Iterator:
         context.close()
     assert troubles == []
     assert [url for url in requests if not url.startswith("file://")] == []
-
-
-def until(page, expression: str, argument: object = None) -> None:
-    """Wait for a condition on the page; playwright's own wait needs an `eval`, which the page's policy forbids."""
-    deadline = time.monotonic() + LIMIT_SECONDS
-    while not page.evaluate(expression, argument):
-        assert time.monotonic() < deadline, f"never came true: {expression}"
-        page.wait_for_timeout(40)
 
 
 def wait_for_frame(page, seconds: float) -> None:

@@ -28,9 +28,21 @@ def test_a_playable_video_is_linked_copied_or_referred_to(mp4, tmp_path):
     copied = place_video(mp4, page, "0001", "copy")
     assert not (page / copied.source).samefile(mp4)
     assert (page / copied.source).read_bytes() == mp4.read_bytes()
+    pointed = place_video(mp4, page, "0001", "symlink")
+    assert (page / pointed.source).readlink() == mp4.resolve()
     referred = place_video(mp4, page, "0002", "refer")
     assert referred.source == "../../v%201%23.mp4"
     assert sorted(path.name for path in (page / "page-media").iterdir()) == ["0001.mp4"]
+
+
+def test_a_link_of_an_interrupted_page_never_has_the_video_behind_it_replaced(mp4, tmp_path):
+    other = write_numbered_video(tmp_path / "o.mkv", constant_rate(20, 10), rate=10, width=160, height=96)
+    before = mp4.read_bytes()
+    for placing, video in (("symlink", mp4), ("copy", mp4), ("link", other)):
+        place_video(mp4, tmp_path / "page", "0001", "symlink")
+        place_video(video, tmp_path / "page", "0001", placing)
+        assert not mp4.is_symlink()
+        assert mp4.read_bytes() == before
 
 
 def test_where_no_link_is_possible_there_is_a_copy(mp4, tmp_path, monkeypatch):

@@ -226,7 +226,9 @@ def test_what_is_no_folder_of_results(tmp_path, make, sentence):
 def test_wrong_settings(tmp_path):
     with pytest.raises(ConfigError, match="`min_score` is a score from 0 to 1, got 30"):
         visualize(tmp_path, tmp_path / "page", min_score=30)
-    with pytest.raises(ConfigError, match=r"`placing` is link, copy, refer, got 'copi' \(did you mean 'copy'\?\)"):
+    with pytest.raises(
+        ConfigError, match=r"`placing` is link, symlink, copy, refer, got 'copi' \(did you mean 'copy'\?\)"
+    ):
         visualize(tmp_path, tmp_path / "page", placing="copi")
 
 

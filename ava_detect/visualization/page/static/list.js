@@ -9,9 +9,10 @@
   const order = document.getElementById("order");
   AvaPage.wireTheme(document.getElementById("theme"));
 
-  let list;
+  let list, reviewNotices;
   try {
     list = await AvaPage.load("list");
+    if (list.videos.length > 1) reviewNotices = await AvaPage.Overview?.prepare(list); // only where `ava-detect review` serves the page
   } catch (error) {
     AvaPage.showNotices(document.getElementById("notices"), [error.message]);
     return;
@@ -23,7 +24,7 @@
   }
   document.title = `${list.title}: videos`;
   document.getElementById("title").replaceChildren(named(list.title));
-  AvaPage.showNotices(document.getElementById("notices"), list.note ? [`Note: ${list.note}.`] : []);
+  AvaPage.showNotices(document.getElementById("notices"), [...list.note ? [`Note: ${list.note}.`] : [], ...reviewNotices ?? []]);
 
   const fits = (text, wanted) => text.toLowerCase().includes(wanted);
 
@@ -39,6 +40,7 @@
     const facts = [
       formatTime(video.duration, false), formatCount(video.people, "person", "people"), formatCount(video.boxes, "box", "boxes"),
     ];
+    if (video.reviewed) facts.push(video.reviewed);
     const shown = (matching.length ? matching : video.actions).slice(0, 4);
     const body = [el("h2", {}, name)];
     if (video.hasPage) body.push(el("p", { className: "facts" }, facts.join(" · ")));

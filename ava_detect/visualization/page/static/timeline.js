@@ -27,6 +27,13 @@ AvaPage.Timeline = class {
     this.draw();
   }
 
+  /** The tracks of `meta` have changed. */
+  retrack() {
+    this.personLanes = this.#packTracks();
+    this.most = Math.max(1, ...this.meta.counts);
+    this.draw();
+  }
+
   /** Move the playhead; the visible part follows it. */
   moveTo(seconds, isPlaying) {
     this.now = seconds;
@@ -72,7 +79,7 @@ AvaPage.Timeline = class {
     if (!this.width) return;
     this.gutter = this.width < 600 ? 96 : 168;
     this.colours = Object.fromEntries(
-      ["--ink", "--soft", "--line", "--panel", "--accent", "--pose", "--object", "--person", "--unknown", "--wrong", "--track"]
+      ["--ink", "--soft", "--line", "--panel", "--accent", "--pose", "--object", "--person", "--unknown", "--wrong", "--right", "--track"]
         .map(name => [name.slice(2), AvaPage.colour(name)]),
     );
     this.#drawOverview();
@@ -118,6 +125,11 @@ AvaPage.Timeline = class {
     columns.forEach((count, x) => {
       const bar = (height - 10) * count / this.most;
       if (bar) context.fillRect(this.gutter + x, height - 3 - bar, 1, bar);
+    });
+    context.fillStyle = this.colours.right;
+    this.meta.accepted?.forEach((isAccepted, k) => { // in a review
+      const [x1, x2] = [times[k] - spacing / 2, times[k] + spacing / 2].map(t => this.#x(Math.min(Math.max(t, 0), this.duration), 0, this.duration));
+      if (isAccepted) context.fillRect(x1, 3, Math.max(1, x2 - x1), 4);
     });
     context.strokeStyle = this.colours.ink;
     context.lineWidth = 2;

@@ -12,11 +12,12 @@
     AvaPage.showNotices(byId("notices"), sentences);
   };
 
-  let meta, list;
+  let meta, list, editor;
   try {
     list = await AvaPage.load("list");
     AvaPage.useKinds(list.kinds);
     meta = await AvaPage.load(`${key}/meta`);
+    editor = await AvaPage.Editor?.open(key, meta); // only where `ava-detect review` serves the page
   } catch (error) {
     say(error.message);
     byId("viewer").hidden = true;
@@ -41,11 +42,11 @@
   const player = new AvaPage.Player(byId("video"), meta, { onFrame: showFrame, onState: showState, onFailure: sayFailure });
   const timeline = new AvaPage.Timeline(meta, seconds => jump(seconds));
   const panel = new AvaPage.FindPanel(meta, filter, () => { showFilter(); refresh(); }, seconds => jump(seconds));
-  const columns = new Map();
+  const columns = new Map((editor?.added ?? []).map(index => [index, AvaPage.decodeAction({ step: [], track: [], score: [] })]));
   let shownAt = 0, listed = { version: -1, actions: [] };
 
   // For the tests: the time on screen, and the parts of the page.
-  AvaPage.viewer = { get shownAt() { return shownAt; }, get isReady() { return people.shownAt(shownAt) !== undefined; }, player, timeline, people, frames: 0 };
+  AvaPage.viewer = { get shownAt() { return shownAt; }, get isReady() { return people.shownAt(shownAt) !== undefined; }, player, timeline, people, editor, frames: 0 };
 
   /** The frame of a time is on screen: draw its boxes, and update the list of people and the playhead. */
   function showFrame(seconds) {
@@ -57,6 +58,7 @@
     if (shown) showPeople(shown);
     panel.markMoment(seconds);
     showTime(seconds);
+    editor?.onFrame(seconds);
     AvaPage.viewer.frames += 1;
   }
 
@@ -72,7 +74,7 @@
   /** A person with the rows of their chip, at most `most`. */
   function dress(person, most) {
     const rows = filter.rowsOf(person).slice(0, most);
-    return { ...person, isFaint: isFaint(person), rows: rows.map(({ action, score, mark }) => ({ text: meta.actions[action].short, kind: meta.actions[action].kind, score, mark })) };
+    return { ...person, isFaint: isFaint(person), rows: rows.map(({ action, score, mark }) => ({ text: meta.actions[action].short, kind: meta.actions[action].kind, score: person.isEdited ? undefined : score, mark })) };
   }
 
   /** The true people at a time with the names of their missed actions. */
@@ -142,6 +144,7 @@
   }
 
   function showState() {
+    editor?.onFrame(shownAt);
     byId("play").textContent = player.isPlaying ? "Pause" : "Play";
     byId("seek").max = player.duration;
     byId("end").textContent = formatTime(player.duration, false);
@@ -202,6 +205,7 @@
   const isTyping = target => target.matches("input[type=search], select, textarea") || target.closest("dialog");
   const usesItself = (target, name) => (name === " " && target.matches("button, input, summary, a")) || (name.startsWith("Arrow") && target.matches("input[type=range], input[type=radio]"));
   document.addEventListener("keydown", event => {
+    if (editor?.onKey(event)) return;
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const { target } = event;
     if (event.key === "Escape" && target === byId("query")) target.blur();
@@ -223,11 +227,12 @@
   byId("zoom-out").addEventListener("click", KEYS["-"]);
   byId("zoom-all").addEventListener("click", KEYS["0"]);
   byId("help").addEventListener("click", KEYS["?"]);
-  stage.addEventListener("click", () => player.toggle());
+  stage.addEventListener("click", () => { if (!editor?.onStageClick()) player.toggle(); });
   new ResizeObserver(() => { overlay.resize(); refresh(); }).observe(stage);
   new ResizeObserver(() => timeline.draw()).observe(byId("timeline"));
   AvaPage.wireTheme(byId("theme"), () => timeline.draw());
 
+  editor?.attach({ people, player, timeline, refresh, jump, say });
   filter.query = (parameters.get("q") ?? "").trim();
   panel.changed();
   showState();

@@ -1,0 +1,93 @@
+"""``ava-detect review``: parse, serve until Ctrl-C, print."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ava_detect.cli import options
+from ava_detect.cli.console import complain, say
+from ava_detect.cli.progress import progress_bar
+from ava_detect.errors import counted
+
+
+def review(
+    results: options.Results,
+    out: Annotated[Path, options.out_option("DIR", "Folder for the corrections; a review that began there goes on.")],
+    order: Annotated[
+        str,
+        typer.Option(
+            **options.choice("time", "useful"),
+            help="What to look at first: in order of time, or what teaches a network most.",
+            rich_help_panel=options.COMMON,
+        ),
+    ] = "time",
+    budget: Annotated[
+        int | None,
+        typer.Option(
+            parser=options.number(1, 10**9, whole=True),
+            metavar="N",
+            help="Review so many keyframes, the first of the order; default: all.",
+            rich_help_panel=options.COMMON,
+        ),
+    ] = None,
+    videos: options.Videos = None,
+    label_map: options.LabelMap = None,
+    min_score: Annotated[
+        float | None,
+        typer.Option(
+            parser=options.SCORE,
+            metavar="SCORE",
+            help="Actions that score as much are ticked at the beginning; default: 0.5.",
+            rich_help_panel=options.SCORES,
+        ),
+    ] = None,
+    start_seconds: options.ResultsStart = None,
+    host: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Address to listen on; 0.0.0.0 lets others who have the token review over the network.",
+            rich_help_panel=options.MANY,
+        ),
+    ] = "127.0.0.1",
+    port: Annotated[
+        int,
+        typer.Option(
+            parser=options.number(0, 65535, whole=True),
+            metavar="N",
+            help="Port to listen on; 0: any that is free.",
+            rich_help_panel=options.MANY,
+        ),
+    ] = 8571,
+    quiet: options.Quiet = False,
+) -> None:
+    """Correct results in the browser: boxes, tracks, actions."""
+    from ava_detect.results.saved import ReadOptions
+    from ava_detect.review.serve import LOOPBACK, ReviewOptions, review_server
+
+    settings = ReviewOptions(ReadOptions(videos, label_map, start_seconds), min_score, order, budget, host, port)
+    with ExitStack() as stack:
+        with progress_bar(show=not quiet) as on_progress:
+            server = stack.enter_context(review_server(results, out, settings, on_progress=on_progress))
+        for notice in server.notices:
+            complain(notice)
+        if host not in (LOOPBACK, "localhost", "::1"):
+            complain("the address works for everyone in the network who has it, and what is sent is not encrypted")
+        if not quiet:
+            say("{:,} of {} accepted.".format(*_counts(server.progress())))
+        say(f"Open in a browser: {server.address}")
+        if not quiet:
+            say("Every change is saved at once. Ctrl-C ends the review.")
+        sys.stdout.flush()  # also where a program reads it
+        server.run()
+    if not quiet:
+        say("{:,} of {} accepted. Corrections: {}".format(*_counts(server.progress()), out))
+
+
+def _counts(progress: tuple[int, int]) -> tuple[int, str]:
+    return progress[0], counted(progress[1], "keyframe")

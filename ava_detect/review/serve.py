@@ -1,0 +1,164 @@
+"""Run the review server until Ctrl-C."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ava_detect.environment import install_line
+from ava_detect.errors import ConfigError, MissingDependencyError, shown
+from ava_detect.results.saved import ReadOptions
+from ava_detect.structures.progress import OnProgress
+
+if TYPE_CHECKING:
+    from ava_detect.review.guard import Guard
+
+LOOPBACK = "127.0.0.1"
+DEFAULT_PORT = 8571
+ORDERS = ("time", "useful")
+_SECONDS_TO_FINISH = 1
+
+
+@dataclass(frozen=True)
+class ReviewOptions:
+    """Settings of a review.
+
+    Attributes:
+        reading: How the results are read.
+        min_score: An action that scores as much counts as ticked at the beginning, 0..1; None for 0.5, or that of the
+            review that is continued.
+        order: What to look at first: ``time``, or ``useful`` for what teaches a network most.
+        budget: Number of keyframes to review; None for all.
+        host: Address on which the server listens; the default is reached from this machine only.
+        port: Port on which it listens; 0 for any that is free.
+
+    Raises:
+        ConfigError: A value is not allowed.
+    """
+
+    reading: ReadOptions = field(default_factory=ReadOptions)
+    min_score: float | None = None
+    order: str = "time"
+    budget: int | None = None
+    host: str = LOOPBACK
+    port: int = DEFAULT_PORT
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if self.order not in ORDERS:
+            raise ConfigError(f"`order` is {' or '.join(ORDERS)}, got {self.order!r}")
+        if self.budget is not None and self.budget < 1:
+            raise ConfigError(f"`budget` is a number of keyframes from 1, got {self.budget}")
+        if not 0 <= self.port <= 65535:
+            raise ConfigError(f"`port` is a number from 0 to 65535, got {self.port}")
+
+
+@dataclass(frozen=True)
+class ReviewServer:
+    """A review that takes requests once it runs.
+
+    Attributes:
+        address: The address to open, with its token.
+        notices: Sentences on what does not fit: missing videos, torn logs.
+        progress: Returns the number of accepted keyframes, and of keyframes to review.
+        run: Answers requests until Ctrl-C.
+    """
+
+    address: str
+    notices: tuple[str, ...]
+    progress: Callable[[], tuple[int, int]]
+    run: Callable[[], None]
+
+
+@contextmanager
+def review_server(
+    results: str | Path,
+    out: str | Path,
+    options: ReviewOptions | None = None,
+    *,
+    on_progress: OnProgress | None = None,
+) -> Iterator[ReviewServer]:
+    """Prepare a server of the page of results in its edit mode, which saves corrections at once.
+
+    Args:
+        results: A folder that ``annotate_videos`` wrote, or one file of results; they are not changed.
+        out: The folder of the corrections. A review that began there goes on.
+        options: Settings of the review.
+        on_progress: Told of each video while its page is prepared.
+
+    Yields:
+        The server; it listens, and answers while ``run`` runs. Only one server may have ``out`` at a time.
+
+    Raises:
+        MissingDependencyError: Starlette or uvicorn is not installed.
+        ConfigError: A setting is wrong, ``out`` holds something else or is being reviewed, or the port is taken.
+        FormatError: A file cannot be read.
+        OSError: ``out`` cannot be written.
+    """
+    missing = [name for name in ("starlette", "uvicorn") if find_spec(name) is None]
+    if missing:
+        raise MissingDependencyError(
+            f"a review needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed; "
+            f"install it with: {install_line('review')}"
+        )
+    from ava_detect.review.app import build_app
+    from ava_detect.review.guard import new_token
+    from ava_detect.review.order import order_by
+    from ava_detect.review.page_files import write_page_files
+    from ava_detect.review.review import Review
+
+    options = options or ReviewOptions()
+    order = order_by(options.order, options.budget)
+    with (
+        _listen(options.host, options.port) as listening,
+        closing(Review(results, out, options.reading, min_score=options.min_score, order=order)) as review,
+    ):
+        title = review.results.resolve().name
+        page, notices = write_page_files(review.run, review.folder, title, options.reading, on_progress)
+        token, port = new_token(), listening.getsockname()[1]
+        app = build_app(review, page, token=token, host=options.host, port=port)
+        address = _address(options.host, port, token)
+        yield ReviewServer(address, (*review.notices, *notices), review.progress, partial(_run, app, listening))
+
+
+def _run(app: Guard, listening: socket.socket) -> None:
+    import uvicorn
+
+    config = uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_SECONDS_TO_FINISH,
+    )
+    # Ctrl-C is how a review ends; uvicorn raises it when it has closed its connections.
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket; raise ``ConfigError`` where the address is not of this machine or the port taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise ConfigError(
+                f"`port` {port} is taken, perhaps by another review; give another one, or 0 for any"
+            ) from error
+        raise ConfigError(f"`host` {shown(host)} cannot be listened on ({shown(error.strerror or error)})") from error
+
+
+def _address(host: str, port: int, token: str) -> str:
+    name = {"0.0.0.0": LOOPBACK, "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{name}:{port}/{token}/"
