@@ -64,18 +64,29 @@ def review(
             rich_help_panel=options.MANY,
         ),
     ] = 8571,
+    prepare: Annotated[
+        bool,
+        typer.Option(
+            "--prepare",
+            help="Only write what the browser will load (some videos are re-encoded), and end.",
+            rich_help_panel=options.FILES,
+        ),
+    ] = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Correct results in the browser: boxes, tracks, actions."""
     from ava_detect.results.saved import ReadOptions
     from ava_detect.review.serve import LOOPBACK, ReviewOptions, review_server
 
-    settings = ReviewOptions(ReadOptions(videos, label_map, start_seconds), min_score, order, budget, host, port)
+    reading = ReadOptions(videos, label_map, start_seconds)
+    settings = ReviewOptions(reading, min_score, order, budget, host, 0 if prepare else port)
     with ExitStack() as stack:
         with progress_bar(show=not quiet) as on_progress:
             server = stack.enter_context(review_server(results, out, settings, on_progress=on_progress))
         for notice in server.notices:
             complain(notice)
+        if prepare:
+            return
         if host not in (LOOPBACK, "localhost", "::1"):
             complain("the address works for everyone in the network who has it, and what is sent is not encrypted")
         if not quiet:

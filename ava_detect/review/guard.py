@@ -17,7 +17,7 @@ import secrets
 from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES = 64 << 10
@@ -82,6 +82,9 @@ class Guard:
             await response(scope, receive, send_with_headers)
             return
         path = scope["path"].removeprefix(f"/{self._token.decode()}")
+        if not path:  # the page's own addresses are relative to the slash at the end
+            await RedirectResponse(f"{scope['path']}/")(scope, receive, send_with_headers)
+            return
         inner = {**scope, "path": path, "raw_path": path.encode(), "root_path": ""}
         await self._app(inner, receive, send_with_headers)
 

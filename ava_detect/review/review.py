@@ -39,7 +39,7 @@ Answer = tuple[HTTPStatus, dict[str, Any]]
 DEFAULT_MIN_SCORE = 0.5
 _LOCK_FILE = ".review.lock"
 # Fields of an event that the server gives.
-_SERVERS_OWN = frozenset({"id", "time", "video"})
+_SERVERS_OWN = frozenset({"id", "time"})
 
 
 @dataclass
@@ -260,8 +260,9 @@ class Review:
         Args:
             index: Index of the video in the run.
             body: What the window sent, as JSON values: ``session``, ``call``, ``seen`` (the last event of the video
-                that it knows), ``seconds``, ``kind`` and the fields of the kind. ``add`` without ``person`` and
-                ``split`` without ``into`` get a new track id. A call that has arrived before changes nothing.
+                that it knows), ``seconds``, ``kind``, the fields of the kind, and perhaps the id of the ``video``.
+                ``add`` without ``person`` and ``split`` without ``into`` get a new track id. A call that has arrived
+                before changes nothing.
 
         Returns:
             Status and value: 200 with the event and what has changed since ``seen``; 400 where it is no event; 409
@@ -333,6 +334,8 @@ def _event_of(body: dict[str, Any], video: VideoCorrections) -> Event:
     own = sorted(_SERVERS_OWN & set(body))
     if own:
         raise ValueError(f"{own[0]} is given by the server")
+    if body.get("video", video.video_id) != video.video_id:
+        raise ValueError(f"it is of the video {body['video']!r:.80}, and this is {video.video_id!r:.80}")
     check_text("kind", body["kind"])
     value = {name: content for name, content in body.items() if name != "seen"}
     new = {"add": "person", "split": "into"}.get(body["kind"])

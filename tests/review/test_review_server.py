@@ -133,7 +133,7 @@ def test_the_next_keyframe_is_the_first_of_the_order_that_is_not_accepted(client
         ({"kind": "move", "person": 1, "box": [0.4, 0, 0.4, 1]}, "x1 < x2"),
         ({"kind": "move", "person": True, "box": [0, 0, 1, 1]}, "person is a whole number"),
         ({"kind": "accept", "id": 7}, "id is given by the server"),
-        ({"kind": "accept", "video": "other"}, "video is given by the server"),
+        ({"kind": "accept", "video": "other"}, "it is of the video 'other', and this is 'walk'"),
         ({"kind": "accept", "session": ""}, "session has 1 to 100 characters"),
         ({"kind": "accept", "call": 10**30}, "call is a whole number"),
         ({"kind": "accept", "seen": -1}, "seen is a whole number"),
@@ -237,6 +237,7 @@ def test_videos_are_sent_in_parts(client, movie):
 
 
 def test_the_page_has_the_scripts_of_the_edit_mode_and_no_policy_of_its_own(client):
+    assert client.get(f"/{TOKEN}").url.path == f"/{TOKEN}/"
     for name in ("", "index.html", "video.html"):
         text = client.get(f"/{TOKEN}/{name}").text
         assert "Content-Security-Policy" not in text

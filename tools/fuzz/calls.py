@@ -147,6 +147,8 @@ CALLS: Sequence[Call] = (
     Call("import", "{via.json} --out {>gt.csv} --videos {videos}"),
     Call("import", "{elan.eaf} --out {>gt.csv} --results {results} --videos {videos}"),
     Call("import", "{project.boris} --out {>gt.csv} --results {results} --videos {videos}"),
+    Call("review", "{results} --out {>corrections} --videos {videos} --label-map {labels.pbtxt} --prepare"),
+    Call("review", "{found.csv} --out {>corrections} --videos {videos} --budget 5 --prepare --quiet"),
     Call("explain", "{movie_000.mp4} --at 1 --detector boxes:{boxes.csv} --weights demo --out {>seen.png} --person 1 "
          "--action walk", cost=4),
     Call("explain", "{movie_000.mp4} --at 1 --detector boxes:{boxes.csv} --weights {caffe2.pkl} --config {config.yaml} "

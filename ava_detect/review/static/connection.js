@@ -54,16 +54,19 @@ AvaPage.Connection = class {
 
   /** The events that an earlier page could not send, of all windows of this review. */
   async sendKept() {
-    const names = [];
+    const kept = [];
     try {
-      for (let i = 0; i < localStorage.length; i++) if (localStorage.key(i).startsWith(this.prefix)) names.push(localStorage.key(i));
+      for (const name of Object.keys(localStorage).filter(key => key.startsWith(this.prefix))) {
+        const event = JSON.parse(localStorage.getItem(name));
+        if (event) kept.push({ name, ...event }); // null where another window has just sent it
+      }
     } catch { /* without storage nothing was kept */ }
-    const kept = names.map(name => ({ name, ...JSON.parse(localStorage.getItem(name)) })).sort((a, b) => a.at - b.at);
+    kept.sort((a, b) => a.at - b.at);
     const answers = [];
     for (const { name, key, body } of kept) {
       const answer = await this.#post(key, body);
       if (!answer) return { answers, isWhole: false };
-      localStorage.removeItem(name);
+      this.#keep(name, null);
       answers.push(answer);
     }
     return { answers, isWhole: true };

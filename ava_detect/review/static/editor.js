@@ -217,7 +217,7 @@ AvaPage.Editor = class {
     const { seconds } = this.keyframes[k];
     const make = () => {
       const made = typeof details === "function" ? details() : details;
-      return made && { seen: this.seen, kind, seconds, ...made };
+      return made && { seen: this.seen, video: this.meta.id, kind, seconds, ...made };
     };
     return this.connection.send(this.key, make, answer => this.#answered(kind, answer));
   }

@@ -118,8 +118,12 @@ AvaPage.ReviewPanel = class {
 
   #showPeople(keyframe, selected) {
     const { el } = AvaPage;
+    const people = [...keyframe?.people ?? []].sort(([a], [b]) => a - b);
+    const key = JSON.stringify([keyframe?.seconds ?? null, selected?.track ?? null, people.map(([track, { ids }]) => [track, ids])]);
+    if (key === this.listed) return;
+    this.listed = key;
     const focused = document.activeElement?.dataset?.who;
-    const items = [...keyframe?.people ?? []].sort(([a], [b]) => a - b).map(([track, person]) => {
+    const items = people.map(([track, person]) => {
       const isChosen = track === selected?.track;
       const names = person.ids.map(id => this.meta.actions[this.meta.indexOf.get(id)].short).join(", ") || "no action";
       const button = el("button", { type: "button", className: "who", "aria-pressed": String(isChosen) }, `${track} `, el("span", {}, AvaPage.named(names)));
