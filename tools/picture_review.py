@@ -54,7 +54,8 @@ def take(address: str, arguments: argparse.Namespace) -> None:
         page.set_default_timeout(TIMEOUT_MS)
         page.goto(address)
         page.wait_for_selector("#boxes .box")
-        for keys in (["Enter"], ["Enter"], ["k"], ["b", "2"]):
+        page.wait_for_timeout(1000)
+        for keys in (["Enter"], ["Enter"], ["b", "2"]):
             for key in keys:
                 page.keyboard.press(key)
             page.wait_for_timeout(1000)

@@ -85,12 +85,12 @@ def review(
             server = stack.enter_context(review_server(results, out, settings, on_progress=on_progress))
         for notice in server.notices:
             complain(notice)
+        if not quiet:
+            say("{:,} of {} accepted.".format(*_counts(server.progress())))
         if prepare:
             return
         if host not in (LOOPBACK, "localhost", "::1"):
             complain("the address works for everyone in the network who has it, and what is sent is not encrypted")
-        if not quiet:
-            say("{:,} of {} accepted.".format(*_counts(server.progress())))
         say(f"Open in a browser: {server.address}")
         if not quiet:
             say("Every change is saved at once. Ctrl-C ends the review.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -26,6 +25,7 @@ from ava_detect.results.corrections.folder import (
 )
 from ava_detect.results.corrections.keyframes import CorrectedKeyframe, VideoCorrections
 from ava_detect.results.corrections.log import LOG_SUFFIX, LogWriter, ReadLog
+from ava_detect.results.corrections.order import review_order
 from ava_detect.results.saved import ReadOptions, SavedResults, read_run
 from ava_detect.results.saved_run import SavedRun, SavedVideo, open_run
 from ava_detect.storage.file_hashes import sha256_of
@@ -33,7 +33,6 @@ from ava_detect.storage.file_names import file_stems
 from ava_detect.storage.outputs import check_output_folder, refuse_same_address
 from ava_detect.structures.labels import Action, LabelMap
 
-Order = Callable[[dict[str, SavedResults]], list[tuple[str, float]]]
 Answer = tuple[HTTPStatus, dict[str, Any]]
 
 DEFAULT_MIN_SCORE = 0.5
@@ -65,11 +64,12 @@ class Review:
         options: How the results are read.
         min_score: An action that scores as much counts as ticked at the beginning, 0..1; None for that of the review
             that began in ``out``, or 0.5.
-        order: Chooses the keyframes to review, the first to look at first; None for all in the order of the videos and
-            of time.
+        order: What to look at first: ``time``, or ``useful`` for what teaches a network most.
+        budget: Number of keyframes to review; None for all.
 
     Raises:
-        ConfigError: ``out`` is no folder of corrections, belongs to other results, or is being reviewed already.
+        ConfigError: ``out`` is no folder of corrections, belongs to other results, or is being reviewed already; or a
+            setting is out of range.
         FormatError: There are no results, or a file cannot be read.
         OSError: ``out`` cannot be written.
     """
@@ -81,7 +81,8 @@ class Review:
         options: ReadOptions | None = None,
         *,
         min_score: float | None = None,
-        order: Order | None = None,
+        order: str = "time",
+        budget: int | None = None,
     ) -> None:
         self.folder, self.results, self.options = Path(out), Path(results), options or ReadOptions()
         if min_score is not None and not 0 <= min_score <= 1:
@@ -98,7 +99,7 @@ class Review:
                 f"`out` {shown(self.folder)} is being reviewed by another process; use its address, or end it"
             ) from None
         try:
-            self._open(min_score, order)
+            self._open(min_score, order, budget)
         except BaseException:
             self.close()
             raise
@@ -107,7 +108,7 @@ class Review:
         """Let another process review the folder."""
         self._folder_lock.release()
 
-    def _open(self, min_score: float | None, order: Order | None) -> None:
+    def _open(self, min_score: float | None, order: str, budget: int | None) -> None:
         found = {one.video_id: one for one in read_run(self.run, self.options)}
         self.info = self._begin(found, min_score)
         self._min_score = self.info.min_score if min_score is None else min_score
@@ -126,7 +127,7 @@ class Review:
             if saved.video_id in with_log:
                 self._take_over(video, *with_log[saved.video_id])
         by_id = {video.saved.video_id: index for index, video in self._videos.items()}
-        chosen = _plain_order(found) if order is None else order(found)
+        chosen = review_order({video_id: one.keyframes for video_id, one in found.items()}, budget, order)
         self.order = [(by_id[video_id], self._index(by_id[video_id], seconds)) for video_id, seconds in chosen]
 
     def _begin(self, found: dict[str, SavedResults], min_score: float | None) -> CorrectionsInfo:
@@ -310,10 +311,6 @@ def _check_folder(out: Path, results: Path, run: SavedRun) -> None:
         raise ConfigError(
             f"`out` {shown(out)} holds .jsonl files that are no corrections; choose a new or an empty folder"
         )
-
-
-def _plain_order(found: dict[str, SavedResults]) -> list[tuple[str, float]]:
-    return [(one.video_id, keyframe.timestamp_seconds) for one in found.values() for keyframe in one.keyframes]
 
 
 def _keyframe_to_json(index: int, seconds: float, keyframe: CorrectedKeyframe) -> list[Any]:

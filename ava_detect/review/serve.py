@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 
 from ava_detect.environment import install_line
 from ava_detect.errors import ConfigError, MissingDependencyError, shown
+from ava_detect.results.corrections.order import ORDERS
 from ava_detect.results.saved import ReadOptions
+from ava_detect.review.review import Review
 from ava_detect.structures.progress import OnProgress
 
 if TYPE_CHECKING:
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 8571
-ORDERS = ("time", "useful")
 _SECONDS_TO_FINISH = 1
 
 
@@ -110,15 +111,12 @@ def review_server(
         )
     from ava_detect.review.app import build_app
     from ava_detect.review.guard import new_token
-    from ava_detect.review.order import order_by
     from ava_detect.review.page_files import write_page_files
-    from ava_detect.review.review import Review
 
     options = options or ReviewOptions()
-    order = order_by(options.order, options.budget)
     with (
         _listen(options.host, options.port) as listening,
-        closing(Review(results, out, options.reading, min_score=options.min_score, order=order)) as review,
+        closing(_review(results, out, options)) as review,
     ):
         title = review.results.resolve().name
         page, notices = write_page_files(review.run, review.folder, title, options.reading, on_progress)
@@ -126,6 +124,12 @@ def review_server(
         app = build_app(review, page, token=token, host=options.host, port=port)
         address = _address(options.host, port, token)
         yield ReviewServer(address, (*review.notices, *notices), review.progress, partial(_run, app, listening))
+
+
+def _review(results: str | Path, out: str | Path, options: ReviewOptions) -> Review:
+    return Review(
+        results, out, options.reading, min_score=options.min_score, order=options.order, budget=options.budget
+    )
 
 
 def _run(app: Guard, listening: socket.socket) -> None:

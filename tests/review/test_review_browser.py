@@ -17,6 +17,7 @@ import pytest
 from chromium import LIMIT_SECONDS, running_browser, until
 from page_data import AVA, GUEST_BOX, HEIGHT, STAND, WALK, WIDTH, walker_box, write_movie, write_results
 from processes import ava_detect, interruptible
+from videos import write_numbered_video
 from web_server import serve_folder, serving
 
 from ava_detect.formats.jsonl import write_jsonl
@@ -256,9 +257,12 @@ def _fresh(results: Path) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def server(movie, tmp_path_factory) -> Iterator[Served]:
-    """A review of three videos; the actions of the third have HTML in a name."""
+    """A review of five videos: the actions of the third have HTML in a name, the fourth has gaps, the fifth is gone."""
     folder = tmp_path_factory.mktemp("review")
-    results = write_results(folder / "results", {"walk": movie, "again": movie, "nasty": movie})
+    times = [t for t in np.arange(0, 8, 0.1).round(3).tolist() if not 2.25 < t < 4.75]
+    gaps = write_numbered_video(folder / "gaps.mp4", times, rate=10, width=160, height=96)
+    videos = {"walk": movie, "again": movie, "nasty": movie, "gaps": gaps, "gone": folder / "gone.mp4"}
+    results = write_results(folder / "results", videos)
     nasty = LabelMap((*(a for a in AVA if a.id != WALK), Action(WALK, NASTY_ACTION, ActionKind.POSE)))
     keyframes = next(one.keyframes for one in read_saved_results(results) if one.video_id == "nasty")
     write_jsonl(results / "nasty.jsonl", keyframes, nasty)
@@ -328,7 +332,7 @@ def test_a_killed_server_loses_nothing_and_its_last_change_is_sent_to_the_next_o
 def test_a_review_is_done_by_keys_alone(window, server):
     page = window(server.address)
     page.wait_for_selector(".go-on")
-    assert page.inner_text(".review-overview p").endswith(" of 24 keyframes accepted")
+    assert page.inner_text(".review-overview p").endswith(" of 40 keyframes accepted")
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "go-on"
@@ -358,6 +362,23 @@ def test_a_review_is_done_by_keys_alone(window, server):
     assert page.evaluate("document.activeElement === document.body")
     press(page, "ArrowRight")
     at_keyframe(page, 1)  # without a selected box the arrows go through time, as ever
+
+
+@pytest.mark.parametrize("key", ["0004", "0005"])
+def test_keyframes_without_a_frame_or_a_video_of_their_own_can_be_corrected(window, server, key):
+    page = window(f"{server.address}video.html#v={key}&t=2")
+    for number in (2, 3, 4, 5):  # of the fourth video, all but the last show the frame of 2.2 s
+        at_keyframe(page, number)
+        drawn = page.evaluate(f"AvaPage.viewer.people.shownAt(AvaPage.viewer.shownAt)[0].box[0] * {WIDTH}")
+        assert drawn == pytest.approx(walker_box(number)[0], abs=0.1), "boxes are those of the keyframe"
+        press(page, "j")
+    at_keyframe(page, 6)
+    page.keyboard.press(".")
+    text = "document.getElementById('review-moment').textContent"
+    until(page, f"{text}.startsWith('Between keyframes; the nearest is 7 of 8')")
+    assert page.locator("#boxes .box").count() == 0
+    press(page, "k")
+    at_keyframe(page, 6)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

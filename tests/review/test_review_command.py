@@ -22,7 +22,7 @@ def test_it_prepares_the_page_and_names_what_is_missing(run_cli, tmp_path):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--order", "random"), "--order is time or useful, got 'random'"),
+        (("--order", "random"), "--order is useful or time, got 'random'"),
         (("--budget", "0"), "--budget"),
         (("--port", "70000"), "--port"),
         (("--min-score", "2"), "--min-score"),

@@ -14,7 +14,8 @@ from page_data import AVA, READ, STAND, WALK, write_movie, write_results
 from ava_detect.errors import ConfigError, MissingDependencyError
 from ava_detect.results.corrections import log as log_module
 from ava_detect.results.corrections.folder import read_corrections
-from ava_detect.results.saved import ReadOptions
+from ava_detect.results.corrections.order import review_order
+from ava_detect.results.saved import ReadOptions, read_saved_results
 from ava_detect.review import serve as serve_module
 from ava_detect.review.app import build_app
 from ava_detect.review.page_files import write_page_files
@@ -122,6 +123,26 @@ def test_the_next_keyframe_is_the_first_of_the_order_that_is_not_accepted(client
     for number, seconds in enumerate((2.0, 4.0, 5.0, 6.0, 7.0)):
         post("accept", seconds, seen=3 + number)
     assert client.get(f"/{TOKEN}/api/next").json() == {"video": None}
+
+
+def test_a_budget_of_useful_keyframes_is_reviewed_first_to_last(results, tmp_path):
+    (saved,) = read_saved_results(results)
+    expected = [seconds for _, seconds in review_order({"walk": saved.keyframes}, 3)]
+    review = Review(results, tmp_path / "few", order="useful", budget=3)
+    here, seen = None, []
+    for number in range(3):
+        _, seconds = review.following(here)
+        body = {"session": "a", "call": number + 1, "seen": number, "seconds": seconds, "kind": "accept"}
+        assert review.submit(0, body)[1]["progress"] == [number + 1, 3]
+        here = (0, int(seconds))
+        seen.append(seconds)
+    assert seen == expected
+    assert review.following(here) is None
+    # Another keyframe may be corrected too; it does not count.
+    other = next(float(s) for s in range(8) if s not in seen)
+    body = {"session": "a", "call": 9, "seen": 3, "seconds": other, "kind": "accept"}
+    assert review.submit(0, body)[1]["progress"] == [3, 3]
+    review.close()
 
 
 @pytest.mark.parametrize(
@@ -326,7 +347,7 @@ def test_it_says_which_libraries_are_missing(results, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"order": "random"}, "`order` is time or useful, got 'random'"),
+        ({"order": "random"}, "`order` is useful or time, got 'random'"),
         ({"budget": 0}, "`budget` is a number of keyframes from 1"),
         ({"port": 70_000}, "`port` is a number from 0 to 65535"),
     ],

@@ -15,7 +15,7 @@ AvaPage.Editor = class {
   }
 
   constructor(key, meta, review) {
-    Object.assign(this, { key, meta, review, keyframes: [], seen: 0, late: [], selected: null, shownAt: 0, undo: null, redo: null, moving: null, aim: null, repeats: 0 });
+    Object.assign(this, { key, meta, review, keyframes: [], seen: 0, late: [], selected: null, shownAt: 0, undo: null, redo: null, moving: null, aim: null, k: null, repeats: 0 });
     this.#addActions(review.actions);
     this.connection = new AvaPage.Connection(review, (state, reason) => this.panel?.showSaved(state, reason));
   }
@@ -100,18 +100,33 @@ AvaPage.Editor = class {
     return keyframe.shown;
   }
 
-  /** Keyframe on the screen: its index, or null while the video plays and between keyframes. */
-  get k() {
-    if (this.player.isPlaying) return null;
-    const k = this.nearest, { times, fps, spacing } = this.meta;
-    return k >= 0 && Math.abs(times[k] - this.shownAt) <= Math.min(Math.max(1.2 / fps, 0.02), spacing / 2) ? k : null;
+  /**
+   * The time whose boxes are drawn over the frame of a time: of a keyframe where the video is paused on one. The keyframe is told by
+   * the player's clock, because the frame of a keyframe may begin long before it. `k` is its index; null while the video plays and between keyframes.
+   */
+  timeShown(seconds) {
+    const { times, fps, spacing } = this.meta, { player } = this;
+    if (player.isPlaying) this.k = null;
+    else if (!this.isSeeking) {
+      const k = AvaPage.Editor.#nearest(times, player.time);
+      const isThere = k >= 0 && Math.abs(times[k] - player.time) <= Math.min(Math.max(0.5 / fps, 0.012), spacing / 2);
+      this.k = isThere ? k : null;
+    }
+    return this.k === null ? seconds : times[this.k];
   }
 
-  get nearest() {
-    const { times } = this.meta;
-    const after = AvaPage.upperBound(times, this.shownAt);
-    if (after === times.length || after === 0) return after === 0 ? Math.min(0, times.length - 1) : after - 1;
-    return this.shownAt - times[after - 1] <= times[after] - this.shownAt ? after - 1 : after;
+  /** Whether the picture of the time that was chosen is still to come. */
+  get isSeeking() {
+    const video = document.getElementById("video");
+    return this.player.hasVideo && (video.seeking || video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA);
+  }
+
+  get nearest() { return AvaPage.Editor.#nearest(this.meta.times, this.shownAt); }
+
+  static #nearest(times, seconds) {
+    const after = AvaPage.upperBound(times, seconds);
+    if (after === times.length || after === 0) return Math.min(after, times.length - 1);
+    return seconds - times[after - 1] <= times[after] - seconds ? after - 1 : after;
   }
 
   #person(track) { return this.k === null ? undefined : this.keyframes[this.k]?.people.get(track); }
@@ -119,7 +134,7 @@ AvaPage.Editor = class {
   /** The page shows the frame of a time. */
   onFrame(seconds) {
     this.shownAt = seconds;
-    if (!document.getElementById("video").seeking) this.aim = null;
+    if (!this.isSeeking) this.aim = null;
     const { k } = this;
     if (k !== this.lastK) {
       if (this.lastK !== undefined) this.#flush();
@@ -314,7 +329,7 @@ AvaPage.Editor = class {
 
   async #accept() {
     const { k } = this;
-    if (k === null || this.isAccepting) return;
+    if (k === null || this.isAccepting || this.isSeeking) return; // nothing is accepted that was not seen
     this.#flush();
     this.isAccepting = true;
     const isDone = await this.#send(this.keyframes[k].accepted ? "unaccept" : "accept", k);

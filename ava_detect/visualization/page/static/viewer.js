@@ -49,7 +49,8 @@
   AvaPage.viewer = { get shownAt() { return shownAt; }, get isReady() { return people.shownAt(shownAt) !== undefined; }, player, timeline, people, editor, frames: 0 };
 
   /** The frame of a time is on screen: draw its boxes, and update the list of people and the playhead. */
-  function showFrame(seconds) {
+  function showFrame(given) {
+    const seconds = editor ? editor.timeShown(given) : given;
     shownAt = seconds;
     const shown = people.shownAt(seconds);
     const most = !shown || shown.length > 8 ? 1 : overlay.width < 480 || shown.length > 4 ? 2 : 3;
@@ -144,7 +145,7 @@
   }
 
   function showState() {
-    editor?.onFrame(shownAt);
+    if (editor) refresh();
     byId("play").textContent = player.isPlaying ? "Pause" : "Play";
     byId("seek").max = player.duration;
     byId("end").textContent = formatTime(player.duration, false);
