@@ -32,7 +32,7 @@ _POLICY_TAG = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>\n')
 _MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".mp4": "video/mp4", ".webm": "video/webm"}
 _REVIEW_SCRIPTS = {
     "index.html": ("connection.js", "overview.js"),
-    "video.html": ("connection.js", "boxes.js", "panel.js", "editor.js"),
+    "video.html": ("connection.js", "corrected.js", "boxes.js", "panel.js", "editor.js"),
 }
 
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +13,12 @@ import numpy as np
 import pytest
 from chromium import LIMIT_SECONDS, running_browser, until
 from page_data import AVA, GUEST_BOX, HEIGHT, STAND, WALK, WIDTH, walker_box, write_movie, write_results
-from processes import ava_detect, interruptible
+from reviews import RUN, Served, at_keyframe, box_of, drag, press, served, settle
 from videos import write_numbered_video
 from web_server import serve_folder, serving
 
 from ava_detect.formats.jsonl import write_jsonl
-from ava_detect.results.corrections.folder import read_corrections
+from ava_detect.results.corrections.folder import base_of
 from ava_detect.results.saved import read_saved_results
 from ava_detect.structures.labels import Action, ActionKind, LabelMap
 
@@ -29,44 +26,6 @@ axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-p
 pytest.importorskip("uvicorn", reason="uvicorn is not installed")
 
 NASTY_ACTION = '</script><script>alert(2)</script> & "wave"'
-RUN = "AvaPage.viewer.editor"
-
-
-class Served:
-    """A running ``ava-detect review``."""
-
-    def __init__(self, results: Path, out: Path, port: int = 0) -> None:
-        self.out = out
-        command = ava_detect("review", results, "--out", out, "--port", port)
-        # Without a proxy or a colour that the tester's shell may ask for.
-        self.process = subprocess.Popen(
-            interruptible(command), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        assert self.process.stdout is not None
-        lines = iter(self.process.stdout.readline, "")
-        self.address = next(line.split("browser: ")[1].strip() for line in lines if "browser: " in line)
-        self.port = int(self.address.split(":")[2].split("/")[0])
-
-    def end(self, how: signal.Signals) -> tuple[int, str, str]:
-        """End the process by a signal: exit code and output."""
-        os.kill(self.process.pid, how)
-        out, err = self.process.communicate(timeout=LIMIT_SECONDS)
-        return self.process.returncode, out, err
-
-    def saved(self, video: str = "walk") -> Any:
-        """The corrected keyframes as another program reads them."""
-        return read_corrections(self.out).videos[video]
-
-
-@contextmanager
-def served(results: Path, out: Path, port: int = 0) -> Iterator[Served]:
-    server = Served(results, out, port)
-    try:
-        yield server
-    finally:
-        if server.process.poll() is None:
-            server.process.kill()
-        server.process.communicate()
 
 
 @pytest.fixture(scope="module")
@@ -107,39 +66,6 @@ def window(browser) -> Iterator:
     # A conflict, and a server that is gone, are on the console whatever a page does.
     assert [text for text in troubles if "Failed to load resource" not in text] == []
     assert [url for url in requests if not url.startswith("http://127.0.0.1:")] == []
-
-
-def settle(page) -> None:
-    """Until the server has every change."""
-    until(page, f"{RUN}.connection.isIdle && !{RUN}.moving")
-
-
-def press(page, *keys: str) -> None:
-    for key in keys:
-        page.keyboard.press(key)
-    settle(page)
-
-
-def at_keyframe(page, number: int) -> None:
-    until(page, f"k => {RUN}.k === k && !document.getElementById('video').seeking", number)
-
-
-def drag(page, start: tuple[float, float], end: tuple[float, float]) -> None:
-    """Drag with the mouse; points in pixels of the movie."""
-    frame = page.locator("#stage").bounding_box()
-    points = [
-        (frame["x"] + x * frame["width"] / WIDTH, frame["y"] + y * frame["height"] / HEIGHT) for x, y in (start, end)
-    ]
-    page.mouse.move(*points[0])
-    page.mouse.down()
-    page.mouse.move(*points[1], steps=4)
-
-
-def box_of(keyframe, track: int) -> list[float]:
-    """A box in pixels of the movie."""
-    return [
-        corner * side for corner, side in zip(keyframe.people[track].box_fraction, (WIDTH, HEIGHT) * 2, strict=True)
-    ]
 
 
 def test_each_correction_is_saved_undone_and_redone(window, movie, tmp_path):
@@ -220,7 +146,7 @@ def test_each_correction_is_saved_undone_and_redone(window, movie, tmp_path):
         # Take back everything, step by step, each on its keyframe; then do it all again.
         done = _state(server)
         steps = 0
-        while page.evaluate(f"{RUN}.undo !== null"):
+        while page.evaluate(f"{RUN}.state.undo !== null"):
             press(page, "z" if steps % 2 else "Control+z")
             steps += 1
         assert steps == 13
@@ -228,14 +154,14 @@ def test_each_correction_is_saved_undone_and_redone(window, movie, tmp_path):
         assert _state(server) == _fresh(results)
         assert page.is_disabled("#review-undo")
         page.reload()
-        until(page, f"AvaPage.viewer?.isReady && {RUN}.redo !== null")
-        while page.evaluate(f"{RUN}.redo !== null"):
+        until(page, f"AvaPage.viewer?.isReady && {RUN}.state.redo !== null")
+        while page.evaluate(f"{RUN}.state.redo !== null"):
             press(page, "Control+Shift+Z")
         assert _state(server) == done
         assert server.saved().last_event == 39
 
         # A rest: what is drawn is what is saved.
-        shown = page.evaluate(f"{RUN}.keyframes.map(({{ people }}) => [...people.keys()].sort())")
+        shown = page.evaluate(f"{RUN}.state.keyframes.map(({{ people }}) => [...people.keys()].sort())")
         assert shown == [sorted(keyframe.people) for keyframe in server.saved().keyframes.values()]
         code, out, err = server.end(signal.SIGINT)
         assert (code, err) == (0, "")
@@ -249,8 +175,6 @@ def _state(server: Served) -> list[Any]:
 
 def _fresh(results: Path) -> list[Any]:
     """The keyframes before any correction."""
-    from ava_detect.results.corrections.folder import base_of
-
     (saved,) = read_saved_results(results)
     return [(False, dict(k.people)) for k in base_of(saved, "", 0.5).keyframes.values()]
 
@@ -286,15 +210,17 @@ def test_two_windows_do_not_overwrite_each_other(window, server):
     assert "changed in another window meanwhile" in second.inner_text("#review-said")
     saved = server.saved("again")
     assert saved.last_event == 1
-    assert second.evaluate(f"{RUN}.keyframes[2].people.get(1).ids") == list(there)
+    assert second.evaluate(f"{RUN}.state.keyframes[2].people.get(1).ids") == list(there)
     drag(second, tuple(GUEST_BOX[:2] + 20), (500, 200))
     second.mouse.up()
     settle(second)
     assert server.saved("again").last_event == 2
     # The first learns of it as soon as it is looked at again.
     first.evaluate("window.dispatchEvent(new Event('focus'))")
-    until(first, f"{RUN}.seen === 2")
-    assert first.evaluate(f"{RUN}.keyframes[2].people.get(2).box[0]") == pytest.approx((500 - 20) / WIDTH, abs=0.005)
+    until(first, f"{RUN}.state.seen === 2")
+    assert first.evaluate(f"{RUN}.state.keyframes[2].people.get(2).box[0]") == pytest.approx(
+        (500 - 20) / WIDTH, abs=0.005
+    )
     # Undo in the first takes back its own change only, if nothing was built on it.
     press(first, "z")
     assert "has changed since event 1" in first.inner_text("#review-said")

@@ -1,4 +1,4 @@
-// The edit mode: holds the corrected keyframes, turns what the user does into events, and shows what has become of them.
+// The edit mode: turns what the user does into events, and shows what has become of the keyframes.
 "use strict";
 
 AvaPage.Editor = class {
@@ -10,29 +10,14 @@ AvaPage.Editor = class {
     const review = await AvaPage.Connection.ask("api/review");
     const editor = new AvaPage.Editor(key, meta, review);
     await editor.#sendKept();
-    editor.#take(await AvaPage.Connection.ask(`api/videos/${key}?session=${editor.connection.session}`));
+    editor.state.take(await AvaPage.Connection.ask(`api/videos/${key}?session=${editor.connection.session}`));
     return editor;
   }
 
   constructor(key, meta, review) {
-    Object.assign(this, { key, meta, review, keyframes: [], seen: 0, late: [], selected: null, shownAt: 0, undo: null, redo: null, moving: null, aim: null, k: null, repeats: 0 });
-    this.#addActions(review.actions);
+    Object.assign(this, { key, meta, review, selected: null, shownAt: 0, moving: null, aim: null, k: null, repeats: 0 });
+    this.state = new AvaPage.Corrected(meta, review.actions);
     this.connection = new AvaPage.Connection(review, (state, reason) => this.panel?.showSaved(state, reason));
-  }
-
-  /** Make every action of the review one of the page's. */
-  #addActions(actions) {
-    const { meta } = this;
-    this.added = [];
-    meta.indexOf = new Map(meta.actions.map((action, index) => [action.id, index]));
-    for (const { id, name, kind } of actions) {
-      if (meta.indexOf.has(id)) continue;
-      meta.indexOf.set(id, meta.actions.length);
-      this.added.push(meta.actions.length);
-      const short = name.replace(/\s*\(.*?\)/g, "").trim() || name;
-      meta.actions.push({ id, name, short, kind, histogram: new Array(21).fill(0) });
-    }
-    this.tickable = new Set(actions.map(({ id }) => meta.indexOf.get(id)));
   }
 
   /** Connect to the parts of the page. */
@@ -40,9 +25,12 @@ AvaPage.Editor = class {
     Object.assign(this, parts);
     const { people, meta } = this;
     this.found = people.at.bind(people); // what the network said, while its piece is there
-    people.at = k => this.#edited(k);
+    people.at = k => {
+      this.found(k); // loads what the network said
+      return this.state.peopleOf(k);
+    };
     const often = (index, level) => meta.actions[index].histogram[level];
-    const frequent = meta.actions.map((_, index) => index).filter(index => this.tickable.has(index))
+    const frequent = meta.actions.map((_, index) => index).filter(index => this.state.tickable.has(index))
       .sort((a, b) => often(b, 10) - often(a, 10) || often(b, 2) - often(a, 2) || a - b).slice(0, AvaPage.Editor.MOST_FREQUENT);
     this.panel = new AvaPage.ReviewPanel(meta, frequent, {
       back: () => this.go(-1), forward: () => this.go(1), undo: () => this.#shift("undo"), redo: () => this.#shift("redo"),
@@ -58,9 +46,11 @@ AvaPage.Editor = class {
     this.#addKeys(frequent);
     document.getElementById("overlay").classList.add("below-boxes");
     document.querySelector(".people").hidden = true;
-    this.panel.showProgress(this.progress);
+    this.panel.showProgress(this.state.progress);
     this.panel.showSaved(this.connection.state, "");
     if (this.keptNote) this.say(this.keptNote);
+    // The first picture may come without any other event.
+    for (const name of ["loadeddata", "canplay", "seeked"]) document.getElementById("video").addEventListener(name, () => this.refresh());
     document.addEventListener("visibilitychange", () => {
       if (document.visibilityState === "visible") this.#update();
       else this.#flush();
@@ -68,7 +58,7 @@ AvaPage.Editor = class {
     window.addEventListener("pagehide", () => this.#flush());
     window.addEventListener("focus", () => this.#update());
     window.addEventListener("beforeunload", event => { if (!this.connection.isIdle) event.preventDefault(); });
-    this.#tracks();
+    this.#showTracks();
   }
 
   /** Events of a page that was closed before the server had them. */
@@ -80,39 +70,22 @@ AvaPage.Editor = class {
     else if (answers.length) this.keptNote = `${AvaPage.formatCount(answers.length, "change")} of an earlier window saved.`;
   }
 
-  /** Take over what the server says of the video. */
-  #take({ seen, keyframes, undo, redo, progress }) {
-    for (const [k, seconds, accepted, people] of keyframes) {
-      this.keyframes[k] = { seconds, accepted, people: new Map(people.map(([track, box, ids]) => [track, { track, box, ids }])) };
-    }
-    Object.assign(this, { seen, undo, redo, progress });
-  }
-
-  /** The people of keyframe k as the page draws them. */
-  #edited(k) {
-    const keyframe = this.keyframes[k];
-    if (!keyframe) return undefined;
-    this.found(k); // loads what the network said
-    keyframe.shown ??= [...keyframe.people.values()].map(person => ({
-      track: person.track, get box() { return person.box; }, score: null, found: -1, isEdited: true,
-      actions: person.ids.map(id => ({ action: this.meta.indexOf.get(id), score: 1, mark: -1 })),
-    }));
-    return keyframe.shown;
-  }
-
   /**
    * The time whose boxes are drawn over the frame of a time: of a keyframe where the video is paused on one. The keyframe is told by
    * the player's clock, because the frame of a keyframe may begin long before it. `k` is its index; null while the video plays and between keyframes.
    */
   timeShown(seconds) {
     const { times, fps, spacing } = this.meta, { player } = this;
-    if (player.isPlaying) this.k = null;
-    else if (!this.isSeeking) {
-      const k = AvaPage.Editor.#nearest(times, player.time);
-      const isThere = k >= 0 && Math.abs(times[k] - player.time) <= Math.min(Math.max(0.5 / fps, 0.012), spacing / 2);
-      this.k = isThere ? k : null;
+    if (player.isPlaying || this.isSeeking) {
+      if (player.isPlaying) this.k = null;
+      return this.k === null ? seconds : times[this.k];
     }
-    return this.k === null ? seconds : times[this.k];
+    const k = AvaPage.Editor.#nearest(times, player.time);
+    const isThere = k >= 0 && Math.abs(times[k] - player.time) <= Math.min(Math.max(0.5 / fps, 0.012), spacing / 2);
+    this.k = isThere ? k : null;
+    if (isThere) return times[k];
+    // In a gap of a video of variable rate browsers report frames that are not on the screen.
+    return Math.abs(player.time - seconds) <= 1.5 / fps ? seconds : player.time;
   }
 
   /** Whether the picture of the time that was chosen is still to come. */
@@ -129,7 +102,7 @@ AvaPage.Editor = class {
     return seconds - times[after - 1] <= times[after] - seconds ? after - 1 : after;
   }
 
-  #person(track) { return this.k === null ? undefined : this.keyframes[this.k]?.people.get(track); }
+  #person(track) { return this.k === null ? undefined : this.state.keyframes[this.k]?.people.get(track); }
 
   /** The page shows the frame of a time. */
   onFrame(seconds) {
@@ -147,7 +120,7 @@ AvaPage.Editor = class {
 
   #show() {
     const { k, meta } = this;
-    const keyframe = k === null ? null : this.keyframes[k];
+    const keyframe = k === null ? null : this.state.keyframes[k];
     if (keyframe && !keyframe.people.has(this.selected)) this.selected = null;
     const person = keyframe?.people.get(this.selected) ?? null;
     const people = keyframe && [...keyframe.people.values()].map(one => {
@@ -156,50 +129,15 @@ AvaPage.Editor = class {
     });
     this.layer.show(people, this.selected);
     this.panel.show({
-      k, nearest: this.nearest, keyframe, undo: this.undo, redo: this.redo, isDrawing: this.layer.isDrawing, isPlaying: this.player.isPlaying,
-      person: person && { ...person, isBefore: this.keyframes.slice(0, k).some(other => other.people.has(person.track)) },
-      hints: person ? this.#hints(k, person) : null, partners: person ? this.#partners(person.track) : [],
+      k, nearest: this.nearest, keyframe, undo: this.state.undo, redo: this.state.redo, isDrawing: this.layer.isDrawing, isPlaying: this.player.isPlaying,
+      person: person && { ...person, isBefore: this.state.keyframes.slice(0, k).some(other => other.people.has(person.track)) },
+      hints: person ? this.state.hints(this.found(k) ?? [], person) : null, partners: person ? this.state.partners(person.track) : [],
     });
-  }
-
-  /** What the network said of a person: of the one with the same id, or with the most alike box, since ids may be corrected. */
-  #hints(k, person) {
-    const found = this.found(k) ?? [];
-    const area = box => Math.max(0, box[2] - box[0]) * Math.max(0, box[3] - box[1]);
-    const likeness = ({ box }) => {
-      const both = area([0, 1, 2, 3].map(i => (i < 2 ? Math.max : Math.min)(box[i], person.box[i])));
-      return both / (area(box) + area(person.box) - both);
-    };
-    const best = found.toSorted((a, b) => likeness(b) - likeness(a))[0];
-    const same = best && likeness(best) > 0.5 ? best : found.find(({ track }) => track === person.track);
-    return new Map((same?.actions ?? []).map(({ action, score }) => [action, score]));
-  }
-
-  /** The tracks that are on no keyframe together with a track, with their first and last time. */
-  #partners(track) {
-    const spans = new Map(), taken = new Set([track]);
-    for (const { seconds, people } of this.keyframes) {
-      for (const other of people.keys()) {
-        spans.set(other, [spans.get(other)?.[0] ?? seconds, seconds]);
-        if (people.has(track)) taken.add(other);
-      }
-    }
-    return [...spans].filter(([other]) => !taken.has(other)).map(([other, [first, last]]) => [other, first, last]).sort((a, b) => a[0] - b[0]);
   }
 
   /** The lanes of the timeline follow the corrected tracks. */
-  #tracks() {
-    const { meta } = this, spans = new Map();
-    this.keyframes.forEach(({ people }, k) => {
-      for (const track of people.keys()) {
-        const span = spans.get(track);
-        if (span) [span[2], span[3]] = [k, span[3] + 1];
-        else spans.set(track, [track, k, k, 1]);
-      }
-    });
-    meta.tracks = [...spans.values()].sort((a, b) => a[1] - b[1] || a[0] - b[0]);
-    meta.counts = this.keyframes.map(({ people }) => people.size);
-    meta.accepted = this.keyframes.map(({ accepted }) => accepted);
+  #showTracks() {
+    this.state.describe();
     this.timeline.retrack();
   }
 
@@ -229,10 +167,10 @@ AvaPage.Editor = class {
 
   /** Send an event of keyframe k; `details` may be a function that makes them when its turn comes, or null. Returns the answer, or null. */
   #send(kind, k, details = {}) {
-    const { seconds } = this.keyframes[k];
+    const { seconds } = this.state.keyframes[k];
     const make = () => {
       const made = typeof details === "function" ? details() : details;
-      return made && { seen: this.seen, video: this.meta.id, kind, seconds, ...made };
+      return made && { seen: this.state.seen, video: this.meta.id, kind, seconds, ...made };
     };
     return this.connection.send(this.key, make, answer => this.#answered(kind, answer));
   }
@@ -244,8 +182,8 @@ AvaPage.Editor = class {
       return null;
     }
     // Until all is saved, what the user has done since is shown, and not what the server knew before.
-    this.late.push(...value.keyframes);
-    this.#take({ ...value, keyframes: isLast ? this.late.splice(0) : [] });
+    this.state.late.push(...value.keyframes);
+    this.state.take({ ...value, keyframes: isLast ? this.state.late.splice(0) : [] });
     this.panel.say("");
     if (["add", "split", "join"].includes(kind)) this.selected = value.person;
     this.#shownAnew();
@@ -254,8 +192,8 @@ AvaPage.Editor = class {
 
   /** Show everything that follows from the keyframes. */
   #shownAnew() {
-    this.panel.showProgress(this.progress);
-    this.#tracks();
+    this.panel.showProgress(this.state.progress);
+    this.#showTracks();
     this.refresh();
   }
 
@@ -263,9 +201,9 @@ AvaPage.Editor = class {
   async #update() {
     if (!this.connection.isIdle || this.layer.drag || this.moving) return;
     try {
-      const state = await AvaPage.Connection.ask(`api/videos/${this.key}?session=${this.connection.session}&seen=${this.seen}`);
+      const state = await AvaPage.Connection.ask(`api/videos/${this.key}?session=${this.connection.session}&seen=${this.state.seen}`);
       if (!this.connection.isIdle || this.layer.drag || this.moving) return;
-      this.#take(state);
+      this.state.take(state);
       this.#shownAnew();
     } catch (error) {
       this.panel.say(error.message);
@@ -286,11 +224,11 @@ AvaPage.Editor = class {
   /** Show again what the server knows. */
   async #reload() {
     try {
-      this.#take(await AvaPage.Connection.ask(`api/videos/${this.key}?session=${this.connection.session}`));
+      this.state.take(await AvaPage.Connection.ask(`api/videos/${this.key}?session=${this.connection.session}`));
     } catch (error) {
       this.panel.say(error.message);
     }
-    this.late = [];
+    this.state.late = [];
     this.#shownAnew();
   }
 
@@ -317,13 +255,13 @@ AvaPage.Editor = class {
   }
 
   #shift(kind) {
-    if (!this.keyframes.length) return;
+    if (!this.state.keyframes.length) return;
     this.#flush();
     this.#send(kind, 0, () => {
-      const next = this[kind];
+      const next = this.state[kind];
       if (!next) return null;
       this.shiftedTo = next[1];
-      return { event: next[0], seconds: this.keyframes[next[1]].seconds };
+      return { event: next[0], seconds: this.state.keyframes[next[1]].seconds };
     }).then(done => { if (done && this.k !== this.shiftedTo) this.goTo(this.shiftedTo); });
   }
 
@@ -332,9 +270,9 @@ AvaPage.Editor = class {
     if (k === null || this.isAccepting || this.isSeeking) return; // nothing is accepted that was not seen
     this.#flush();
     this.isAccepting = true;
-    const isDone = await this.#send(this.keyframes[k].accepted ? "unaccept" : "accept", k);
+    const isDone = await this.#send(this.state.keyframes[k].accepted ? "unaccept" : "accept", k);
     this.isAccepting = false;
-    if (isDone && this.keyframes[k].accepted) this.#next();
+    if (isDone && this.state.keyframes[k].accepted) this.#next();
   }
 
   /** Go to the keyframe that is to be reviewed next, in this video or another one. */
@@ -348,7 +286,7 @@ AvaPage.Editor = class {
       return;
     }
     if (next.video === null) this.panel.say("All other keyframes are accepted.");
-    else if (next.video === this.key) this.goTo(this.keyframes.findIndex(({ seconds }) => seconds === next.seconds));
+    else if (next.video === this.key) this.goTo(this.state.keyframes.findIndex(({ seconds }) => seconds === next.seconds));
     else {
       location.hash = `v=${next.video}&t=${next.seconds}`;
       location.reload();
@@ -390,7 +328,7 @@ AvaPage.Editor = class {
 
   #join(into) {
     const { k, selected } = this;
-    if (k === null || selected === null || !this.#partners(selected).some(([track]) => track === into)) return;
+    if (k === null || selected === null || !this.state.partners(selected).some(([track]) => track === into)) return;
     this.#flush();
     this.#send("join", k, { person: selected, into });
   }
@@ -398,20 +336,20 @@ AvaPage.Editor = class {
   /** Copy the selected person, or all, to the next keyframe, and go there. */
   async #copy() {
     const { k, selected } = this;
-    if (k === null || k + 1 >= this.keyframes.length) return;
+    if (k === null || k + 1 >= this.state.keyframes.length) return;
     this.#flush();
     const who = selected === null ? {} : { person: selected };
-    if (!await this.#send("copy", k, { to_seconds: this.keyframes[k + 1].seconds, ...who })) return;
+    if (!await this.#send("copy", k, { to_seconds: this.state.keyframes[k + 1].seconds, ...who })) return;
     this.goTo(k + 1);
   }
 
   #tick(index, isOn) {
     const { k } = this, person = this.#person(this.selected);
-    if (!person || !this.tickable.has(index)) return;
+    if (!person || !this.state.tickable.has(index)) return;
     this.#flush();
     const { id } = this.meta.actions[index];
     person.ids = [...person.ids.filter(other => other !== id), ...isOn ? [id] : []].sort((a, b) => a - b);
-    this.keyframes[k].shown = undefined;
+    this.state.keyframes[k].shown = undefined;
     this.#send("actions", k, { person: person.track, ids: person.ids });
     this.refresh();
   }
@@ -426,7 +364,7 @@ AvaPage.Editor = class {
   #cycle() {
     const { k } = this;
     if (k === null) return;
-    const tracks = [...this.keyframes[k].people.keys()].sort((a, b) => a - b);
+    const tracks = [...this.state.keyframes[k].people.keys()].sort((a, b) => a - b);
     if (tracks.length) this.select(tracks[(tracks.indexOf(this.selected) + 1) % tracks.length]);
   }
 
@@ -451,7 +389,7 @@ AvaPage.Editor = class {
     const keys = isShortcut ? { z: () => this.#shift(event.shiftKey ? "redo" : "undo"), Z: () => this.#shift("redo"), y: () => this.#shift("redo") } : {
       j: () => this.go(1), k: () => this.go(-1), z: () => this.#shift("undo"), y: () => this.#shift("redo"), o: () => this.#next(), i: () => this.#add(),
       b: () => this.#cycle(), c: () => this.#copy(), s: () => this.#split(), t: () => this.panel.partner.focus(), a: () => this.panel.query.focus(),
-      u: () => { if (this.k !== null && this.keyframes[this.k].accepted) this.#accept(); },
+      u: () => { if (this.k !== null && this.state.keyframes[this.k].accepted) this.#accept(); },
       Delete: () => this.#remove(), Backspace: () => this.#remove(),
     };
     let isUsed = false;
@@ -459,7 +397,7 @@ AvaPage.Editor = class {
     else if (key.startsWith("Arrow") && !isShortcut) isUsed = this.layer.focused !== null && this.#step(event);
     else if (key === "Enter" && !isShortcut && !target.matches("button, a, summary")) {
       if (this.layer.isDrawing) this.layer.finish();
-      else if (this.k !== null && this.keyframes[this.k].accepted) this.#next();
+      else if (this.k !== null && this.state.keyframes[this.k].accepted) this.#next();
       else this.#accept();
       isUsed = true;
     } else if (/^[1-9]$/.test(key) && !isShortcut) {

@@ -42,7 +42,7 @@
   const player = new AvaPage.Player(byId("video"), meta, { onFrame: showFrame, onState: showState, onFailure: sayFailure });
   const timeline = new AvaPage.Timeline(meta, seconds => jump(seconds));
   const panel = new AvaPage.FindPanel(meta, filter, () => { showFilter(); refresh(); }, seconds => jump(seconds));
-  const columns = new Map((editor?.added ?? []).map(index => [index, AvaPage.decodeAction({ step: [], track: [], score: [] })]));
+  const columns = new Map((editor?.state.added ?? []).map(index => [index, AvaPage.decodeAction({ step: [], track: [], score: [] })]));
   let shownAt = 0, listed = { version: -1, actions: [] };
 
   // For the tests: the time on screen, and the parts of the page.
