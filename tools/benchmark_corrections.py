@@ -6,7 +6,8 @@ For each seed the script trains the small network of ``configs/demo.yaml`` on 6 
 has a simulated corrector review some of their keyframes: it moves, adds and deletes boxes and ticks actions until a
 keyframe is as the ground truth says, and accepts it, through the same log that ``ava-detect review`` writes. The
 keyframes are as many chosen by ``review_order`` as chosen at random, and all of them. Each network is then trained
-further on the 6 movies and these corrections, and scored with true boxes on movies that no network has seen. It writes
+further on the 6 movies and these corrections, and scored with true boxes on movies that no network has seen; ``none``
+is trained further on the 6 movies alone, for about as many steps as with ``--budget`` corrections. It writes
 ``OUT/table.md`` and ``OUT/table.json``; finished runs are kept.
 """
 
@@ -78,12 +79,13 @@ def start_split(world: Path) -> dict[str, str]:
     return {"annotations": str(world / "train.csv"), "videos": str(world / "movies" / "videos")}
 
 
-def train_further(world: Path, start: Path, corrections: Path, out: Path, seed: int, epochs: int) -> Path:
+def train_further(world: Path, start: Path, corrections: Path | None, out: Path, seed: int, epochs: int) -> Path:
     """Train the start further on its own movies and the corrections; return the weights."""
+    reviewed = None if corrections is None else {"folder": str(corrections), "held_out": 0.0}
     settings = [
         *COMMON,
         f"data.train={json.dumps(start_split(world))}",
-        f"data.corrections={json.dumps({'folder': str(corrections), 'held_out': 0.0})}",
+        f"data.corrections={json.dumps(reviewed)}",
         f"train.initialise={json.dumps(str(start))}",
         "train.learning_rate=0.1",
         f"train.seed={seed}",
@@ -181,6 +183,11 @@ def run_seed(world: Path, out: Path, seed: int, options: argparse.Namespace) -> 
         "chosen": review_order(found, options.budget),
         "all": everything,
     }
+    start_keyframes = NUM_START_MOVIES * MOVIE_SECONDS
+    same_steps = round(options.epochs * (start_keyframes + options.budget) / start_keyframes)
+    weights = train_further(world, start, None, out / "none", seed, same_steps)
+    outcome["none"] = {"mAP": score(weights, world, out / "none_test")}
+    print(f"seed {seed}, none: {outcome['none']}", flush=True)
     for way in WAYS:
         corrections = out / f"corrections_{way}"
         kept = out / f"{way}.json"
@@ -208,7 +215,7 @@ def table(outcomes: Mapping[int, Mapping[str, Mapping[str, float]]]) -> str:
         "| corrections | keyframes | people | changes | frame-mAP | of each seed |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for way in ("start", *WAYS):
+    for way in ("start", "none", *WAYS):
         of_way = [outcome[way] for outcome in outcomes.values()]
         cells = [f"{np.mean([one.get(name, 0) for one in of_way]):.0f}" for name in ("keyframes", "people", "changes")]
         scores = 100 * np.array([one["mAP"] for one in of_way])
