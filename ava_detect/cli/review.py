@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import csv
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ava_detect.cli import options
 from ava_detect.cli.console import complain, say
 from ava_detect.cli.progress import progress_bar
-from ava_detect.errors import counted
+from ava_detect.errors import ConfigError, counted
+
+if TYPE_CHECKING:
+    from ava_detect.results.saved import ReadOptions
 
 
 def review(
     results: options.Results,
-    out: Annotated[Path, options.out_option("DIR", "Folder for the corrections; a review that began there goes on.")],
+    out: Annotated[
+        Path | None, options.out_option("DIR", "Folder for the corrections; a review that began there goes on.")
+    ] = None,
     order: Annotated[
         str,
         typer.Option(
@@ -72,13 +78,27 @@ def review(
             rich_help_panel=options.FILES,
         ),
     ] = False,
+    only_list: Annotated[
+        bool,
+        typer.Option(
+            "--list",
+            help="Only print the keyframes to review, as csv of video and seconds, without those accepted in --out.",
+            rich_help_panel=options.FILES,
+        ),
+    ] = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Correct results in the browser: boxes, tracks, actions."""
     from ava_detect.results.saved import ReadOptions
-    from ava_detect.review.serve import LOOPBACK, ReviewOptions, review_server
 
     reading = ReadOptions(videos, label_map, start_seconds)
+    if only_list:
+        _print_list(results, reading, order, budget, out)
+        return
+    if out is None:
+        raise ConfigError("`out` is missing; give the folder for the corrections, or `only_list` to see what to review")
+    from ava_detect.review.serve import LOOPBACK, ReviewOptions, review_server
+
     settings = ReviewOptions(reading, min_score, order, budget, host, 0 if prepare else port)
     with ExitStack() as stack:
         with progress_bar(show=not quiet) as on_progress:
@@ -98,6 +118,14 @@ def review(
         server.run()
     if not quiet:
         say("{:,} of {} accepted. Corrections: {}".format(*_counts(server.progress()), out))
+
+
+def _print_list(results: Path, reading: ReadOptions, order: str, budget: int | None, corrections: Path | None) -> None:
+    from ava_detect.results.corrections.order import keyframes_to_review
+
+    rows = csv.writer(sys.stdout, lineterminator="\n")
+    for video_id, seconds in keyframes_to_review(results, reading, budget, order, corrections=corrections):
+        rows.writerow([video_id, f"{seconds:.6f}".rstrip("0").rstrip(".")])
 
 
 def _counts(progress: tuple[int, int]) -> tuple[int, str]:

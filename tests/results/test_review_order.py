@@ -6,12 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from corrections import People, write_corrections
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ava_detect.errors import ConfigError
+from ava_detect.formats.jsonl import write_jsonl
 from ava_detect.results.corrections.order import KeyframesByVideo, review_order, usefulness
 from ava_detect.structures import ActionDetections
+from ava_detect.structures.labels import LabelMap
 
 Person = tuple[int, Sequence[float]] | tuple[int, Sequence[float], float]  # track, action scores, person score
 
@@ -164,3 +167,22 @@ def test_usefulness_is_finite_and_positive(frames: dict[str, list[list[Person]]]
         assert len(values) == len(frames[name])
         assert np.isfinite(values).all()
         assert (values >= 0.05).all()
+
+
+def test_the_order_of_results_is_listed_without_what_is_accepted(tmp_path, run_cli):
+    results = tmp_path / "results.jsonl"
+    found = video("walk, 1", *[[(track, DOUBTFUL)] for track in range(3)])
+    write_jsonl(results, found["walk, 1"], LabelMap.ava().subset([12, 80]))
+    code, printed, _ = run_cli("review", results, "--list", "--order", "useful", "--budget", 2)
+    assert (code, printed) == (0, '"walk, 1",0\n"walk, 1",1\n')
+    base: dict[str, dict[float, People]] = {"walk, 1": {second: {} for second in (0.0, 1.0, 2.0)}}
+    out = write_corrections(tmp_path / "corrections", LabelMap.ava(), base, {"walk, 1": [(0.0, "accept")]})
+    code, printed, _ = run_cli("review", results, "--list", "--order", "time", "--out", out)
+    assert (code, printed) == (0, '"walk, 1",1\n"walk, 1",2\n')
+    assert run_cli("review", results, "--list", "--out", tmp_path / "none")[1].count("\n") == 3
+
+
+def test_a_review_needs_a_folder_for_the_corrections(tmp_path, run_cli):
+    code, _, told = run_cli("review", tmp_path / "results.jsonl")
+    assert code == 2
+    assert "--out is missing; give the folder for the corrections, or --list to see what to review" in told

@@ -24,13 +24,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from ava_detect.errors import ConfigError, shown
+from ava_detect.results.corrections.folder import CORRECTIONS_FILE
+from ava_detect.results.corrections.truth import read_reviewed
 from ava_detect.results.people_table import PeopleTable
+from ava_detect.results.saved import ReadOptions, read_saved_results
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.linking import max_gap_seconds
 
@@ -91,6 +95,37 @@ def review_order(
         ]
         return keys[:budget]
     return _greedy_order(_candidates(keyframes_by_video, usefulness(keyframes_by_video)), budget, done)
+
+
+def keyframes_to_review(
+    results: str | Path,
+    options: ReadOptions | None = None,
+    budget: int | None = None,
+    kind: str = "useful",
+    *,
+    corrections: str | Path | None = None,
+) -> list[Key]:
+    """Choose the keyframes of saved results to review, the first to look at first; see ``review_order``.
+
+    Args:
+        results: The folder that ``annotate_videos`` wrote, or one file of results.
+        options: How the results are read.
+        budget: Number of keyframes, at least 1; None for all.
+        kind: ``"useful"`` or ``"time"``.
+        corrections: A folder of corrections, whose accepted keyframes are done; None, or one that does not exist yet,
+            where nothing is done.
+
+    Returns:
+        Video id and seconds, from the start of the file, of each chosen keyframe.
+
+    Raises:
+        ConfigError: ``budget`` or ``kind`` is out of range.
+        FormatError: There are no results, or the corrections are damaged.
+    """
+    found = {saved.video_id: saved.keyframes for saved in read_saved_results(results, options)}
+    has_begun = corrections is not None and (Path(corrections) / CORRECTIONS_FILE).is_file()
+    reviewed = read_reviewed(corrections).keyframes if corrections is not None and has_begun else ()
+    return review_order(found, budget, kind, reviewed=reviewed)
 
 
 def usefulness(keyframes_by_video: KeyframesByVideo) -> dict[str, Float64Array]:
