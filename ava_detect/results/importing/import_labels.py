@@ -153,12 +153,17 @@ def import_labels(
     if not rows and not excluded:
         raise FormatError(f"{shown(paths[0])}: no people are labelled in it{_told(dropped)}; nothing was written")
     needs_map = given is None or bool(actions.new)
-    for path, is_written in zip(outputs[1:], (needs_map, bool(excluded)), strict=True):
-        if is_written:
-            check_output(path, inputs, is_own=_is_empty, overwrite=overwrite)
+    map_text = actions.label_map.to_pbtxt() if needs_map else ""
+    if needs_map:
+        # Imports into one folder mostly have the same actions.
+        check_output(
+            outputs[1], inputs, is_own=lambda path: _is_empty(path) or _holds(path, map_text), overwrite=overwrite
+        )
+    if excluded:
+        check_output(outputs[2], inputs, is_own=_is_empty, overwrite=overwrite)
     write_ava_table(out, _table(rows, start_seconds))
     if needs_map:
-        write_text_atomic(outputs[1], actions.label_map.to_pbtxt())
+        write_text_atomic(outputs[1], map_text)
     if excluded:
         write_ava_table(outputs[2], _table(excluded, start_seconds))
     written = [path for path, is_written in zip(outputs, (True, needs_map, bool(excluded)), strict=True) if is_written]
@@ -178,6 +183,11 @@ def import_labels(
 def _is_empty(path: Path) -> bool:
     """Nothing tells ground truth that was imported from another csv, so only an empty file is replaced unasked."""
     return not first_bytes(path, 1)
+
+
+def _holds(path: Path, text: str) -> bool:
+    content = text.encode("utf-8")
+    return first_bytes(path, len(content) + 1) == content
 
 
 def _told(dropped: Mapping[str, int]) -> str:

@@ -130,6 +130,19 @@ def test_no_file_is_lost(tmp_path: Path) -> None:
         import_labels([], tmp_path / "other.csv")
 
 
+def test_imports_of_the_same_actions_share_a_folder(tmp_path):
+    source = tmp_path / "labels.csv"
+    source.write_text("video,timestamp,x1,y1,x2,y2,action\nv,1,0.1,0.1,0.5,0.5,stand\n")
+    (tmp_path / "out").mkdir()
+    for name in ("first.csv", "second.csv"):
+        import_labels(source, tmp_path / "out" / name)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["first.csv", "label_map.pbtxt", "second.csv"]
+    source.write_text("video,timestamp,x1,y1,x2,y2,action\nv,1,0.1,0.1,0.5,0.5,juggle\n")
+    with pytest.raises(ConfigError, match=r"label_map\.pbtxt"):
+        import_labels(source, tmp_path / "out" / "third.csv")
+    assert not (tmp_path / "out" / "third.csv").exists()
+
+
 def test_several_files_are_one_ground_truth(tmp_path: Path) -> None:
     """The same row twice counts once."""
     one, two = tmp_path / "one.csv", tmp_path / "two.csv"
