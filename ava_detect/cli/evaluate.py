@@ -207,7 +207,7 @@ def _evaluate_tubes(
 def _print_tubes(run: TubeRun, *, with_classes: bool) -> None:
     if with_classes:
         heading, *rows = run.results[0].rows()
-        say_table(heading, rows, left=(1,))
+        say_table(heading, rows, left=(1, 2))
     say(f"\n{run.path}")
     if run.num_linked is not None:
         say(f"linked to {counted(run.num_linked, 'tube')}, as the program of the dialect does")

@@ -15,6 +15,21 @@ from ava_detect.structures.labels import ActionKind
 Dialect = Literal["official", "pyslowfast"]
 
 
+def check_word(name: str, given: str, known: tuple[str, ...]) -> None:
+    """Refuse a word that is not one of a few.
+
+    Args:
+        name: Name of the parameter.
+        given: The word that was given.
+        known: The words that are allowed.
+
+    Raises:
+        ConfigError: It is none of them.
+    """
+    if given not in known:
+        raise ConfigError(f"`{name}` is {' or '.join(known)}, got {given!r}{suggestion(given, known)}")
+
+
 def check_dialect(dialect: str) -> Dialect:
     """Return ``dialect`` if it is one.
 
@@ -27,9 +42,7 @@ def check_dialect(dialect: str) -> Dialect:
     Raises:
         ConfigError: It is neither ``official`` nor ``pyslowfast``.
     """
-    known = get_args(Dialect)
-    if dialect not in known:
-        raise ConfigError(f"`dialect` is {' or '.join(known)}, got {dialect!r}{suggestion(dialect, known)}")
+    check_word("dialect", dialect, get_args(Dialect))
     return cast(Dialect, dialect)
 
 
@@ -58,32 +71,14 @@ class ClassResult:
     ap_tie_max: float
 
 
-@dataclass(frozen=True)
-class FrameMAPResult:
-    """The result of a frame-mAP evaluation.
-
-    ``mAP`` is the mean of ``ap`` over the classes that have ground truth, NaN when none has. Equal scores leave
-    the order of detections open: every order of the detections that take part gives a mAP from ``tie_min`` to
-    ``tie_max``.
+class PerClassResults:
+    """What results of an average precision per class have in common.
 
     Attributes:
         per_class: Result of each class, by action id, in the order of the label map.
-        dialect: Whose rules were applied.
-        iou_threshold: Least IoU of a true positive with its box.
-        num_keyframes: Number of keyframes that took part.
-        ignored: Number of rows that took no part, by reason; ``notes`` has them as sentences.
     """
 
     per_class: Mapping[int, ClassResult]
-    dialect: Dialect
-    iou_threshold: float
-    num_keyframes: int
-    ignored: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def mAP(self) -> float:  # noqa: N802 (the name that the field uses)
-        """Mean AP over the classes with ground truth, 0..1; NaN when there is none."""
-        return mean_of_known([result.ap for result in self.per_class.values()])
 
     @property
     def tie_min(self) -> float:
@@ -96,23 +91,12 @@ class FrameMAPResult:
         return mean_of_known([result.ap_tie_max for result in self.per_class.values()])
 
     @property
-    def mean_per_kind(self) -> dict[ActionKind, float]:
-        """Mean AP of each kind of action that the label map has, over its classes with ground truth."""
-        kinds = dict.fromkeys(result.kind for result in self.per_class.values())
-        return {kind: mean_of_known([r.ap for r in self.per_class.values() if r.kind is kind]) for kind in kinds}
-
-    @property
     def num_classes(self) -> int:
-        """Number of classes with ground truth, over which the mean is taken."""
+        """Number of classes over which the mean is taken: those whose AP is known."""
         return sum(not math.isnan(result.ap) for result in self.per_class.values())
 
-    @property
-    def notes(self) -> list[str]:
-        """A sentence for each reason for which rows were left out."""
-        return [f"{count:,} {_REASONS[reason]}" for reason, count in self.ignored.items() if count]
-
     def rows(self) -> list[tuple[str, ...]]:
-        """Return the table of classes with ground truth, as text.
+        """Return the table of the classes of the mean, as text.
 
         Returns:
             A heading, then a row for each class, the highest AP first; AP in percent.
@@ -142,6 +126,65 @@ class FrameMAPResult:
             )
             for action_id, r in found
         ]
+
+    def classes_to_json(self) -> dict[str, dict[str, Any]]:
+        """Return the results of all classes for ``json.dumps``.
+
+        Returns:
+            A dict for each class, by action id; None for NaN.
+        """
+        return {
+            str(action_id): {
+                "name": result.name,
+                "kind": str(result.kind),
+                "ap": null_if_nan(result.ap),
+                "num_gt": result.num_gt,
+                "num_det": result.num_det,
+                "num_tp": result.num_tp,
+                "ap_tie_min": null_if_nan(result.ap_tie_min),
+                "ap_tie_max": null_if_nan(result.ap_tie_max),
+            }
+            for action_id, result in self.per_class.items()
+        }
+
+
+@dataclass(frozen=True)
+class FrameMAPResult(PerClassResults):
+    """The result of a frame-mAP evaluation.
+
+    ``mAP`` is the mean of ``ap`` over the classes that have ground truth, NaN when none has. Equal scores leave
+    the order of detections open: every order of the detections that take part gives a mAP from ``tie_min`` to
+    ``tie_max``.
+
+    Attributes:
+        per_class: Result of each class, by action id, in the order of the label map.
+        dialect: Whose rules were applied.
+        iou_threshold: Least IoU of a true positive with its box.
+        num_keyframes: Number of keyframes that took part.
+        ignored: Number of rows that took no part, by reason; ``notes`` has them as sentences.
+    """
+
+    per_class: Mapping[int, ClassResult]
+    dialect: Dialect
+    iou_threshold: float
+    num_keyframes: int
+    ignored: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def mAP(self) -> float:  # noqa: N802 (the name that the field uses)
+        """Mean AP over the classes with ground truth, 0..1; NaN when there is none."""
+        return mean_of_known([result.ap for result in self.per_class.values()])
+
+    @property
+    def mean_per_kind(self) -> dict[ActionKind, float]:
+        """Mean AP of each kind of action that the label map has, over its classes with ground truth."""
+        kinds = dict.fromkeys(result.kind for result in self.per_class.values())
+        return {kind: mean_of_known([r.ap for r in self.per_class.values() if r.kind is kind]) for kind in kinds}
+
+    @property
+    def notes(self) -> list[str]:
+        """A sentence for each reason for which rows were left out."""
+        return [f"{count:,} {_REASONS[reason]}" for reason, count in self.ignored.items() if count]
 
     def summary(self) -> str:
         """Return the result in one line.
@@ -185,19 +228,7 @@ class FrameMAPResult:
             "num_keyframes": self.num_keyframes,
             "num_classes": self.num_classes,
             "mean_per_kind": {str(kind): null_if_nan(mean) for kind, mean in self.mean_per_kind.items()},
-            "per_class": {
-                str(action_id): {
-                    "name": result.name,
-                    "kind": str(result.kind),
-                    "ap": null_if_nan(result.ap),
-                    "num_gt": result.num_gt,
-                    "num_det": result.num_det,
-                    "num_tp": result.num_tp,
-                    "ap_tie_min": null_if_nan(result.ap_tie_min),
-                    "ap_tie_max": null_if_nan(result.ap_tie_max),
-                }
-                for action_id, result in self.per_class.items()
-            },
+            "per_class": self.classes_to_json(),
             "ignored": dict(self.ignored),
         }
 

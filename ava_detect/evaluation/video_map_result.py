@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
 
-from ava_detect.errors import ConfigError, counted, suggestion
-from ava_detect.evaluation.frame_map_result import ClassResult, mean_of_known, null_if_nan
+from ava_detect.errors import counted
+from ava_detect.evaluation.frame_map_result import (
+    ClassResult,
+    PerClassResults,
+    check_word,
+    mean_of_known,
+    null_if_nan,
+)
 
 TubeDialect = Literal["multisports", "act"]
 TubeMetric = Literal["video", "frame"]
@@ -35,9 +40,7 @@ def check_tube_dialect(dialect: str) -> TubeDialect:
     Raises:
         ConfigError: It is neither ``multisports`` nor ``act``.
     """
-    known = get_args(TubeDialect)
-    if dialect not in known:
-        raise ConfigError(f"`dialect` is {' or '.join(known)}, got {dialect!r}{suggestion(dialect, known)}")
+    check_word("dialect", dialect, get_args(TubeDialect))
     return cast(TubeDialect, dialect)
 
 
@@ -53,14 +56,12 @@ def check_tube_metric(metric: str) -> TubeMetric:
     Raises:
         ConfigError: It is neither ``video`` nor ``frame``.
     """
-    known = get_args(TubeMetric)
-    if metric not in known:
-        raise ConfigError(f"`metric` is {' or '.join(known)}, got {metric!r}{suggestion(metric, known)}")
+    check_word("metric", metric, get_args(TubeMetric))
     return cast(TubeMetric, metric)
 
 
 @dataclass(frozen=True)
-class VideoMAPResult:
+class VideoMAPResult(PerClassResults):
     """The result at one IoU threshold.
 
     Attributes:
@@ -90,46 +91,9 @@ class VideoMAPResult:
         return mean_of_known(precisions)
 
     @property
-    def tie_min(self) -> float:
-        """The least mAP over all orders of equal scores."""
-        return mean_of_known([result.ap_tie_min for result in self.per_class.values()])
-
-    @property
-    def tie_max(self) -> float:
-        """The greatest mAP over all orders of equal scores."""
-        return mean_of_known([result.ap_tie_max for result in self.per_class.values()])
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes over which the mean is taken."""
-        return sum(not math.isnan(result.ap) for result in self.per_class.values())
-
-    @property
     def notes(self) -> list[str]:
         """A sentence for each reason for which tubes or boxes were left out."""
         return [f"{count:,} {_REASONS[reason]}" for reason, count in self.ignored.items() if count]
-
-    def rows(self) -> list[tuple[str, ...]]:
-        """Return the table of classes, as text.
-
-        Returns:
-            A heading, then a row for each class of the mean, the highest AP first; AP in percent.
-        """
-        found = [(i, r) for i, r in self.per_class.items() if not math.isnan(r.ap)]
-        found.sort(key=lambda item: -item[1].ap)
-        heading: tuple[str, ...] = ("id", "action", "AP", "ties", "ground truth", "detections", "true positives")
-        return [heading] + [
-            (
-                str(action_id),
-                r.name,
-                f"{100 * r.ap:.2f}",
-                f"{100 * r.ap_tie_min:.2f} to {100 * r.ap_tie_max:.2f}",
-                str(r.num_gt),
-                str(r.num_det),
-                str(r.num_tp),
-            )
-            for action_id, r in found
-        ]
 
     def summary(self) -> str:
         """Return the result in one line.
@@ -159,18 +123,7 @@ class VideoMAPResult:
             "iou_threshold": self.iou_threshold,
             "num_videos": self.num_videos,
             "num_classes": self.num_classes,
-            "per_class": {
-                str(action_id): {
-                    "name": result.name,
-                    "ap": null_if_nan(result.ap),
-                    "num_gt": result.num_gt,
-                    "num_det": result.num_det,
-                    "num_tp": result.num_tp,
-                    "ap_tie_min": null_if_nan(result.ap_tie_min),
-                    "ap_tie_max": null_if_nan(result.ap_tie_max),
-                }
-                for action_id, result in self.per_class.items()
-            },
+            "per_class": self.classes_to_json(),
             "ignored": dict(self.ignored),
         }
 
