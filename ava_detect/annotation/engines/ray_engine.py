@@ -121,6 +121,11 @@ class RayEngine:
                 raise ConfigError(f"{self._place()} wants a token, and {_token_here()}; {_TOKEN_ADVICE}") from error
             except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
                 raise ConfigError(self._refusal(error)) from error
+            except Exception as error:  # which Ray raises, of no other type, where a node of its own does not start
+                raise ConfigError(
+                    f"Ray did not start on this machine ({error}); mostly it is too busy: try again when less runs, or "
+                    "start a cluster first (`ray start --head`) and give its `address`"
+                ) from error
         with ExitStack() as stack:
             if is_ours:
                 stack.callback(ray.shutdown)

@@ -238,5 +238,6 @@ def _actions(content: VideoContent) -> list[dict[str, Any]]:
 
 
 def _thousandths(scores: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    thousandths: npt.NDArray[np.int64] = np.rint(scores * _SCORE_STEPS).astype(np.int64)
+    # In float64: float32 would round a second time, such as 18.5000002 to 18.5.
+    thousandths: npt.NDArray[np.int64] = np.rint(scores.astype(np.float64) * _SCORE_STEPS).astype(np.int64)
     return thousandths

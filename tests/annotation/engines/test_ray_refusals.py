@@ -45,6 +45,13 @@ def test_an_address_where_nothing_listens(refused_with):
     assert message.startswith("no Ray cluster answers at 127.0.0.1:1 (Failed to connect")
 
 
+def test_a_node_of_its_own_that_does_not_start(refused_with):
+    message = refused_with(Exception("The current node timed out during startup."), None)
+    assert message.startswith(
+        "Ray did not start on this machine (The current node timed out during startup.); mostly it"
+    )
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1:{port}", "ray://127.0.0.1:{port}", "auto", None])
 def test_a_cluster_that_answers_and_wants_a_token(refused_with, port, address):
     """Ray raises the same error as where nothing listens, with the address that it tried."""

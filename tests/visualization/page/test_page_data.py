@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from page_data import AVA, HAND_WAVE, STAND, WALK, keyframe, movie_keyframes
 from tolerances import FLOAT32_SCORES
@@ -175,6 +175,7 @@ def test_pieces_by_hand():
 
 
 @settings(max_examples=30)
+@example([[(1, 0.0185)]])  # in float32 a little above the middle of two thousandths
 @given(st.lists(st.lists(st.tuples(st.integers(1, 5), st.floats(0.01, 1)), max_size=4), min_size=1, max_size=150))
 def test_no_person_and_no_action_is_lost(people_of_keyframes):
     keyframes = [
