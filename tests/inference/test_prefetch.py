@@ -105,7 +105,11 @@ def test_an_interrupt_while_the_thread_starts_leaves_no_thread(monkeypatch):
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals to a thread are POSIX")
 def test_an_interrupt_while_a_chain_is_closed_is_raised():
-    main, go_on = threading.get_ident(), threading.Event()
+    main, go_on, interrupted = threading.get_ident(), threading.Event(), threading.Event()
+
+    def interrupt(*_):
+        interrupted.set()
+        raise KeyboardInterrupt
 
     def slow():
         yield 1
@@ -115,14 +119,14 @@ def test_an_interrupt_while_a_chain_is_closed_is_raised():
     def interrupt_then_let_the_maker_go_on():
         time.sleep(0.1)  # for the main thread to close the row, and so to wait for the maker
         signal.pthread_kill(main, signal.SIGINT)
-        time.sleep(0.1)
+        interrupted.wait(60)  # on a busy machine the main thread runs its handler later
         go_on.set()
 
     def taken(items):
         with closing(items):
             yield from items
 
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = signal.signal(signal.SIGINT, interrupt)
     try:
         row = prefetch(taken(prefetch(slow(), 1)), 1)
         next(row)
