@@ -89,14 +89,25 @@ class TorchFile:
         key = (storage.key, storage.first_item, tensor.dtype)
         if key not in pieces:
             start = self._places[storage.key].start + storage.first_item * storage.item_bytes
-            piece = whole[start : start + storage.num_bytes]
-            if start % tensor.dtype.itemsize or self._swapped:
-                piece = piece.clone()
+            if start % tensor.dtype.itemsize:
+                piece = _copy(self.path, start, storage.num_bytes)
+            else:
+                piece = whole[start : start + storage.num_bytes]
             if self._swapped:
                 piece.byteswap(tensor.dtype)
             pieces[key] = piece
         empty = torch.empty(0, dtype=tensor.dtype)
         return empty.set_(pieces[key], tensor.offset, tensor.shape, tensor.stride)
+
+
+def _copy(path: Path, start: int, num_bytes: int) -> Any:
+    """A storage with bytes of the file: read, not copied from the mapping, whose pages would stay in memory as well."""
+    piece = torch.empty(num_bytes, dtype=torch.uint8)
+    with path.open("rb") as file:
+        file.seek(start)
+        if file.readinto(piece.numpy().data) != num_bytes:
+            raise PickleRefusedError("it is cut")
+    return piece.untyped_storage()
 
 
 @dataclass(frozen=True)
