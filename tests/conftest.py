@@ -107,12 +107,17 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip tests marked ``gpu`` where there is no CUDA device."""
+    """Skip tests marked ``gpu`` where there is no CUDA device, and ``bf16`` where the CPU would run fp32 instead."""
     if item.get_closest_marker("gpu"):
         import torch
 
         if not torch.cuda.is_available():
             pytest.skip("needs a CUDA device")
+    if item.get_closest_marker("bf16"):
+        from ava_detect.models.network_options import bf16_unit
+
+        if not bf16_unit("cpu"):
+            pytest.skip("this CPU has no bf16 arithmetic")
 
 
 @pytest.fixture

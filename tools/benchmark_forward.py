@@ -32,10 +32,9 @@ from ava_detect.config import load_config
 from ava_detect.config.build import build_model
 from ava_detect.models.action_detector import ActionDetector, require_detector
 from ava_detect.models.execution import has_fused_ops, prepare
-from ava_detect.models.network_options import Precision
+from ava_detect.models.network_options import Precision, bf16_unit
 from ava_detect.models.vit import Attention, VisionTransformer
 
-PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 # Side of the square matrices whose product measures the peak rate.
 MATRIX_SIDE = {"cpu": 2048, "cuda": 8192}
@@ -91,19 +90,25 @@ def peak_flops(precision: Precision, device: str) -> float:
     return 2 * side**3 / min(seconds_of(lambda: a @ b, device)[0] for _ in range(5))
 
 
+def precisions_of(device: str) -> tuple[Precision, ...]:
+    """Return the precisions that the device computes in; emulated ones would take minutes a clip."""
+    return ("fp32", "bf16") if bf16_unit(device) else ("fp32",)
+
+
 def builders_of(model: ActionDetector, device: str, *, with_compiled: bool) -> dict[Form, Callable[[], Forward]]:
     """Return a function that builds each form of the network; of a plain ViT, that of the peers comes first."""
+    precisions = precisions_of(device)
     builders: dict[Form, Callable[[], Forward]] = {}
     if isinstance(model.backbone, VisionTransformer):
         builders["peers", "fp32"] = partial(prepare, with_peers_attention(model), execution="eager", device=device)
     for execution in ("eager", "fused"):
-        for precision in PRECISIONS:
+        for precision in precisions:
             if execution == "eager" or has_fused_ops(torch.device(device), DTYPES[precision]):
                 builders[execution, precision] = partial(
                     prepare, model, execution=execution, precision=precision, device=device
                 )
     if with_compiled:
-        for precision in PRECISIONS:
+        for precision in precisions:
             builders["compiled", precision] = partial(compile_model, model, precision, device)
     return builders
 
@@ -218,7 +223,7 @@ def main() -> None:
     device = arguments.device
     torch.manual_seed(0)
     model = build_lively_model(arguments.config).to(device)
-    peaks = {precision: peak_flops(precision, device) for precision in PRECISIONS}
+    peaks = {precision: peak_flops(precision, device) for precision in precisions_of(device)}
     print(f"{arguments.config}; {machine(device)}")
     print("matrix product: " + ", ".join(f"{name} {rate / 1e9:.0f} GFLOP/s" for name, rate in peaks.items()))
     for batch in arguments.batch:

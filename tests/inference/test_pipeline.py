@@ -140,6 +140,7 @@ def test_scores_do_not_depend_on_threads(video, model):
         np.testing.assert_allclose(scores, two[second], atol=FP32_SCORES)
 
 
+@pytest.mark.bf16
 def test_bf16_stays_near_fp32(video, model):
     exact = scores_by_second(Pipeline(FixedDetector(*PEOPLE), model)(video))
     rough = scores_by_second(Pipeline(FixedDetector(*PEOPLE), Scorer(model, precision="bf16"))(video))
@@ -254,7 +255,7 @@ def test_an_interrupt_ends_all_threads(long_video, model, monkeypatch, calls_at_
     assert not threads()
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=pytest.mark.bf16)])
 def test_clips_scored_in_parallel_have_the_scores_of_one_alone(video, model, precision):
     """To the bit: each has one thread either way; and the threads that others use stay as they were."""
     with torch_threads(1):

@@ -262,6 +262,7 @@ def test_a_convolution_and_its_sum_by_hand(relu):
     assert summed.flatten().tolist() == total.flatten().tolist() == ([9, 0, 3] if relu else [9, -4, 3])
 
 
+@pytest.mark.bf16
 @pytest.mark.parametrize("execution", ["eager", "fused"])
 def test_bf16_is_near_and_is_used(execution):
     model = enliven(build_model("demo"))
@@ -273,6 +274,7 @@ def test_bf16_is_near_and_is_used(execution):
     assert 0 < (rough.sigmoid() - exact).abs().max() < BF16_SCORES
 
 
+@pytest.mark.bf16
 def test_a_classifier_in_bf16():
     small = {"depths": [1, 1, 1, 1], "width": 8}
     model = enliven(build_model(Config.model_validate({"model": {"task": "classification", "backbone": small}})))

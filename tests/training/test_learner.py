@@ -154,6 +154,7 @@ def test_a_learner_goes_on_from_its_state(accelerator):
         assert torch.equal(value, other.evaluated.state_dict()[name])
 
 
+@pytest.mark.bf16
 def test_bf16_learns_much_the_same():
     with open_processes("fp32") as accelerator:
         exact = learner_of(accelerator).step([batch_of([2, 1])], RATE)

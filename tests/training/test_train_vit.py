@@ -46,7 +46,7 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=pytest.mark.bf16)])
 def test_an_interrupted_training_of_a_vit_goes_on_bit_for_bit(vit_config, tmp_path, monkeypatch, precision):
     config = vit_config(precision=precision, ema_decay=0.8, save_every=1, accumulate=2)
     expected = train(config, tmp_path / "undisturbed")

@@ -12,10 +12,7 @@ from torch.nn import functional
 
 from ava_detect.models.fused import tapwise
 from ava_detect.models.fused.backbone import FusedSlowFast
-from ava_detect.models.fused.conv import has_fused_ops
 from ava_detect.models.fused.tapwise import TapwiseConv, pays
-
-CPU = torch.device("cpu")
 
 
 @given(
@@ -51,7 +48,7 @@ def test_it_is_used_where_it_pays(monkeypatch):
     assert not pays(large, (1, 1), torch.bfloat16)
 
 
-@pytest.mark.skipif(not has_fused_ops(CPU, torch.bfloat16), reason="no fused bf16 operations on this CPU")
+@pytest.mark.bf16
 def test_a_network_of_published_width_has_it_and_is_near():
     backbone = backbone_of_published_width()
     fused = FusedSlowFast(backbone, torch.bfloat16)
