@@ -1,5 +1,10 @@
-"""Everything about the package stands in setup.cfg. This adds what ``packages = find:`` there cannot see."""
+"""Everything about the package stands in setup.cfg; this adds what that file cannot.
 
+These are the folders and pages that ``packages = find:`` does not see, and the address of the project, which the
+workflow that releases it knows.
+"""
+
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +13,23 @@ from setuptools.command.build_py import build_py
 
 # Of the documentation, beside docs/.
 PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")
+# The repository's address on its host; with it the package's page has links.
+HOME_VARIABLE = "AVA_DETECT_HOME"
 
 
 class WithDataFolders(Distribution):
     """``configs/``, ``annotations/`` and ``docs/`` have no code, and their folders do not lie below ``ava_detect/``."""
 
     def parse_config_files(self, *arguments: Any, **options: Any) -> None:
-        """Add the folders to what ``find:`` found."""
+        """Add the folders to what ``find:`` found, and the links where the repository's address is given."""
         super().parse_config_files(*arguments, **options)
+        if home := os.environ.get(HOME_VARIABLE, "").rstrip("/"):
+            self.metadata.project_urls = {
+                "Source": home,
+                "Changelog": f"{home}/blob/main/CHANGELOG.md",
+                "Documentation": f"{home}/tree/main/docs",
+                "Issues": f"{home}/issues",
+            }
         self.packages = sorted({*self.packages, "ava_detect.annotations", "ava_detect.configs", "ava_detect.docs"})
 
 

@@ -51,6 +51,7 @@ _NAMES = {
         "AvaDetectError",
         "AvaDetectWarning",
         "ConfigError",
+        "DeprecatedWarning",
         "DetectorError",
         "DivergedError",
         "EngineError",
@@ -207,6 +208,7 @@ if TYPE_CHECKING:
     from ava_detect.errors import AvaDetectError as AvaDetectError
     from ava_detect.errors import AvaDetectWarning as AvaDetectWarning
     from ava_detect.errors import ConfigError as ConfigError
+    from ava_detect.errors import DeprecatedWarning as DeprecatedWarning
     from ava_detect.errors import DetectorError as DetectorError
     from ava_detect.errors import DivergedError as DivergedError
     from ava_detect.errors import EngineError as EngineError

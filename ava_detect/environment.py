@@ -11,6 +11,7 @@ import platform
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from importlib.metadata import Distribution, PackageNotFoundError, distribution, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -145,15 +146,32 @@ def pip_line(*arguments: str) -> str:
         The command: by ``pip`` where the shell's own is the one of this Python, else by this Python, or by ``uv`` where
         that installed the package.
     """
+    return _pip("install", arguments)
+
+
+def uninstall_line(package: str) -> str:
+    """Return the command that removes a package that lies beside this copy of the package.
+
+    Args:
+        package: Its name.
+
+    Returns:
+        The command, as in ``pip_line``.
+    """
+    return _pip("uninstall", [package])
+
+
+def _pip(command: str, arguments: Sequence[str]) -> str:
+    """The line that calls pip's ``command``."""
     words = " ".join(arg if arg.startswith("-") else _quoted(arg) for arg in arguments)
     installed = _distribution()
     installer = "" if installed is None else (installed.read_text("INSTALLER") or "").strip()
     python = _quoted(sys.executable)
     if installer == "uv" or find_spec("pip") is None:
-        return f"uv pip install --python {python} {words}"
+        return f"uv pip {command} --python {python} {words}"
     shells_own = shutil.which("pip")
     is_ours = shells_own is not None and Path(shells_own).parent == Path(sys.executable).parent
-    return f"{'pip' if is_ours else f'{python} -m pip'} install {words}"
+    return f"{'pip' if is_ours else f'{python} -m pip'} {command} {words}"
 
 
 def _quoted(argument: str) -> str:

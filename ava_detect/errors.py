@@ -58,6 +58,10 @@ class AvaDetectWarning(UserWarning):
     """Something that was done otherwise than asked; the message is a sentence that says what and why."""
 
 
+class DeprecatedWarning(AvaDetectWarning):
+    """Something that works as before, and will be gone in a later version; the message says what to write instead."""
+
+
 class ChoiceWarning(AvaDetectWarning):
     """Something that the caller did not name, such as the weights; the message says what was chosen and why."""
 

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "ava_detect"
 # From the ground up. A room may import the rooms of the floors below it, and no other room of its own floor.
 FLOORS = (
     ("errors", "environment"),
-    ("storage", "structures"),
+    ("interface", "storage", "structures"),
     ("formats", "models", "video"),
     ("config", "detectors", "evaluation", "results"),
     ("datasets", "visualization"),
@@ -23,7 +23,8 @@ FLOORS = (
 )
 # Rooms whose modules can all be imported without loading PyTorch.
 TORCH_FREE = (
-    *("errors", "environment", "storage", "structures", "formats", "evaluation", "results", "visualization", "review"),
+    *("errors", "environment", "interface", "storage", "structures", "formats", "evaluation", "results"),
+    *("visualization", "review"),
 )
 # Rooms that may use config objects; the others take plain keyword arguments.
 CONFIG_USERS = ("annotation", "benchmark", "cli", "config", "datasets", "inference", "training")

@@ -93,8 +93,8 @@ def annotate_videos(
             network's scores. By default scores are never changed.
         start_seconds: Where in its movie each file starts, in seconds: added to the csv's timestamps, and to the time
             at which ``boxes`` are looked up.
-        formats: Of ``csv``, ``jsonl``, ``parquet``; by default all three, and for a dataset, which is Parquet itself,
-            none beside it.
+        formats: Of ``csv``, ``jsonl``, ``parquet`` and the formats of plug-ins; by default these three, and for a
+            dataset, which is Parquet itself, none beside it.
         draw: Also write ``NAME.annotated.mp4``.
         resume: Skip videos that are finished in ``out``; the settings must then be the same.
         workers: Number of worker processes, each with a network and a share of the cores; ``"auto"`` for as many as the

@@ -41,7 +41,7 @@ class AnnotateSettings:
         every_seconds: Time between keyframes in seconds.
         min_score: Actions with a lower score, in 0..1, are not written.
         start_seconds: Where in its movie each file starts, in seconds.
-        formats: Of ``csv``, ``jsonl``, ``parquet``.
+        formats: Names from ``RESULT_FORMATS``.
         draw: Also write an annotated mp4.
         execution: ``auto``, ``eager`` or ``fused``.
         new_person_score: People with a lower score, in 0..1, are kept only if they were seen before.

@@ -41,8 +41,9 @@ def annotate(
             "--format",
             "-f",
             metavar="LIST",
-            help="Files to write, of csv, jsonl and parquet, with commas; default: all three; for a dataset parquet.",
-            autocompletion=completion.of_list("csv", "jsonl", "parquet"),
+            help="Files to write, of csv, jsonl, parquet and the formats of plug-ins, with commas; default: the first "
+            "three; for a dataset parquet.",
+            autocompletion=completion.result_formats,
             rich_help_panel=options.COMMON,
         ),
     ] = None,

@@ -43,6 +43,13 @@ def of_list(*words: str) -> Callable[[str], list[str]]:
     return complete
 
 
+def result_formats(incomplete: str) -> list[str]:
+    """Return lists of the formats that ``annotate`` writes."""
+    from ava_detect.interface.plug_ins import FORMATS, plug_ins
+
+    return of_list("csv", "jsonl", "parquet", *plug_ins(FORMATS))(incomplete)
+
+
 def weights_names(incomplete: str) -> list[str]:
     """Return the names of ``weights list``, and ``random``."""
     from ava_detect.models.zoo import RANDOM_WEIGHTS

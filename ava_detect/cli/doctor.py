@@ -18,6 +18,7 @@ import typer
 from ava_detect.cli import options
 from ava_detect.cli.console import say, say_table
 from ava_detect.environment import extras, install_line, libraries_of, pip_line, versions
+from ava_detect.errors import AvaDetectError, shown
 
 # What each extra of setup.cfg brings, and the disk space that it takes beside the package itself.
 EXTRAS = {
@@ -87,7 +88,7 @@ def examine() -> list[Finding]:
         *((f"extra {name}", partial(_extra, name), False, install_line(name)) for name in extras()),
         ("detectron2 (optional)", _detectron2, False, ""),
     ]
-    return [*_libraries(), *(_check(*check) for check in checks)]
+    return [*_libraries(), *(_check(*check) for check in checks), *_plug_ins()]
 
 
 def _libraries() -> list[Finding]:
@@ -99,6 +100,24 @@ def _libraries() -> list[Finding]:
             findings.append(Finding(name, "missing", "not installed", advice=pip_line(name)))
         else:
             findings.append(Finding(name, "ok", installed))
+    return findings
+
+
+def _plug_ins() -> list[Finding]:
+    """One finding for each plug-in of another package; each is imported, as its use would."""
+    from ava_detect.detectors.specs import DETECTOR_KINDS
+    from ava_detect.formats.writers import RESULT_FORMATS
+    from ava_detect.models.weights.key_map import FAMILIES
+
+    findings = []
+    for kind, table in (("detector", DETECTOR_KINDS), ("weights family", FAMILIES), ("format", RESULT_FORMATS)):
+        for name, plug_in in table.added.items():
+            called = f"plug-in: {kind} {shown(name)}"
+            try:
+                _ = table[name]
+                findings.append(Finding(called, "ok", f"from {plug_in.origin}", required=False))
+            except AvaDetectError as error:
+                findings.append(Finding(called, "broken", str(error), required=False))
     return findings
 
 

@@ -29,18 +29,23 @@ def print_help(command: Any, context: Any) -> None:
     """
     console = Console(emoji=False, highlight=False)
     console.width = min(console.width, MAX_COLUMNS)
-    console.print(Padding(Text(_usage(command, context), style="bold"), (1, 1)))
+    console.print(Padding(Text(usage_of(command, context), style="bold"), (1, 1)))
     # Line breaks inside a paragraph are the source file's.
     for paragraph in (command.help or "").split("\n\n"):
         console.print(Padding(Text(" ".join(paragraph.split())), (0, 1, 1, 1)))
     if examples := getattr(command, "examples", ()):
         console.print(Padding(Text("\n".join(examples), style="green"), (0, 1, 1, 3)))
-    for title, rows in _panels(command, context):
+    for title, rows in panels_of(command, context):
         console.print(_panel(title, rows, console.width))
 
 
-def _usage(command: Any, context: Any) -> str:
-    """The usage line of a command, such as ``ava-detect visualize RESULTS [OPTIONS]``."""
+def usage_of(command: Any, context: Any) -> str:
+    """Return the usage line of a command, such as ``Usage: ava-detect visualize RESULTS [OPTIONS]``.
+
+    Args:
+        command: The parsed command.
+        context: Its context.
+    """
     if getattr(command, "commands", None):
         return f"Usage: {context.command_path} COMMAND [OPTIONS]"
     required = [f"{p.opts[0]} {p.metavar}" for p in command.params if _is_option(p) and p.required]
@@ -48,8 +53,13 @@ def _usage(command: Any, context: Any) -> str:
     return " ".join(["Usage:", context.command_path, *arguments, *required, "[OPTIONS]"])
 
 
-def _panels(command: Any, context: Any) -> Iterable[tuple[str, list[tuple[str, Text]]]]:
-    """Title and rows (name, help) of each panel: commands, arguments, options in the order of ``PANELS``."""
+def panels_of(command: Any, context: Any) -> Iterable[tuple[str, list[tuple[str, Text]]]]:
+    """Yield title and rows (name, help) of each panel: commands, arguments, options in the order of ``PANELS``.
+
+    Args:
+        command: The parsed command.
+        context: Its context.
+    """
     groups: dict[str, list[tuple[str, Text]]] = {}
     for name, inner in getattr(command, "commands", {}).items():
         if not inner.hidden:

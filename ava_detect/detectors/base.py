@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ava_detect.errors import DetectorError, shown, suggestion
+from ava_detect.interface.deprecation import PERSON_CLASS
 from ava_detect.structures import Frame, PersonBoxes
 
 Image = npt.NDArray[np.uint8]
@@ -21,7 +22,7 @@ Converters = Mapping[str, Callable[[str], Any]]
 _MAX_SIDE = 8192
 _MAX_BATCH = 8
 # Options that were renamed: the former name means the same.
-_FORMER_NAMES = {"person_class": "classes"}
+_FORMER_NAMES = {"person_class": PERSON_CLASS}
 
 
 @runtime_checkable
@@ -172,9 +173,12 @@ def read_options(texts: Mapping[str, str], converters: Converters, where: str) -
     """
     values: dict[str, Any] = {}
     for given, text in texts.items():
-        name = given if given in converters else _FORMER_NAMES.get(given, given)
+        former = None if given in converters else _FORMER_NAMES.get(given)
+        name = given if former is None else former.instead
         if name in values:
             raise DetectorError(f"{where}: {name} is given twice, once by its former name; give it once")
+        if former is not None:
+            former.warn(calls=2)
         if name not in converters:
             allowed = ", ".join(converters) or "none"
             raise DetectorError(

@@ -1,14 +1,15 @@
 """Detector specs: text that names a detector, ``KIND[:TARGET][?option=value&option=value]``.
 
 The kinds are ``builtin``, ``onnx:FILE``, ``ultralytics:MODEL``, ``transformers:MODEL``, ``torchvision:NAME``,
-``detectron2:CONFIG`` and ``boxes:FILE``; a FILE may be an address. A kind's library is imported when a detector of that
-kind is built, not before.
+``detectron2:CONFIG`` and ``boxes:FILE``, and those of plug-ins; a FILE may be an address. A kind's library is imported
+when a detector of that kind is built, not before.
 """
 
 from __future__ import annotations
 
 import re
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -16,7 +17,8 @@ from typing import Any
 
 from ava_detect.detectors.base import PersonDetector, read_options
 from ava_detect.detectors.libraries import install_command, is_installed, require_library
-from ava_detect.errors import DetectorError, shown, suggestion
+from ava_detect.errors import AvaDetectError, DetectorError, MissingDependencyError, shown, suggestion
+from ava_detect.interface.plug_ins import DETECTORS, PlugIn, WithPlugIns
 from ava_detect.storage.addresses import Address, is_address, without_secrets
 from ava_detect.storage.cache import cached_copy
 
@@ -26,13 +28,14 @@ class _Kind:
     """One kind of detector.
 
     Attributes:
-        module: Its module in ``ava_detect.detectors``.
-        class_name: Its class.
+        module: Its module in ``ava_detect.detectors``; empty for a plug-in.
+        class_name: Its class there.
         target: Placeholder of its target in messages; empty for a kind without target.
         takes: The common settings that its constructor has.
         has_file: Whether its target is one file, or can be.
         library: The optional library that it needs; empty for one that is always installed.
         also: Other names that people give it, for the hint to an unknown kind.
+        plug_in: The plug-in that adds it, and its class; None for ours.
     """
 
     module: str
@@ -42,9 +45,33 @@ class _Kind:
     has_file: bool = False
     library: str = ""
     also: tuple[str, ...] = ()
+    plug_in: tuple[PlugIn, Any] | None = None
+
+    def load(self) -> Any:
+        """Import the class."""
+        if self.plug_in is not None:
+            return self.plug_in[1]
+        return getattr(import_module(f"ava_detect.detectors.{self.module}"), self.class_name)
 
 
-_KINDS = {
+def _of_plug_in(plug_in: PlugIn, detector_class: Any) -> _Kind:
+    """The kind that a plug-in adds, as its class describes it (docs/plugins.md)."""
+    if not callable(detector_class):
+        raise plug_in.error("is no class of detectors")
+    if not _NAME.fullmatch(plug_in.name):
+        raise plug_in.error("has a name that is no kind: lower-case letters, digits and hyphens, a letter first")
+    target, takes = getattr(detector_class, "spec_target", ""), getattr(detector_class, "spec_takes", ())
+    if not isinstance(getattr(detector_class, "spec_options", {}), Mapping):
+        raise plug_in.error("has `spec_options` that are no mapping of option to converter")
+    if unknown := set(takes) - _COMMON:
+        raise plug_in.error(f"has `spec_takes` with {shown(sorted(unknown))}; there are only {sorted(_COMMON)}")
+    return _Kind("", "", target, tuple(takes), has_file=target == "FILE", plug_in=(plug_in, detector_class))
+
+
+# Settings that a caller gives for a detector of any kind.
+_COMMON = {"num_threads", "device"}
+_NAME = re.compile(r"[a-z][a-z0-9-]*")
+_OURS = {
     "builtin": _Kind("builtin", "BuiltinDetector", takes=("num_threads",)),
     "onnx": _Kind("onnx", "OnnxDetector", "FILE", ("num_threads",), has_file=True),
     "ultralytics": _Kind(
@@ -68,6 +95,8 @@ _KINDS = {
     "detectron2": _Kind("detectron2", "Detectron2Detector", "CONFIG", ("device",), library="detectron2"),
     "boxes": _Kind("precomputed", "PrecomputedBoxes", "FILE", has_file=True),
 }
+#: Every kind of detector: ours, and those of plug-ins.
+DETECTOR_KINDS = WithPlugIns[_Kind](_OURS, DETECTORS, _of_plug_in)
 
 
 # What a spec without a kind looks like, the first that fits.
@@ -82,8 +111,8 @@ _SAVED_WEIGHTS = "model.safetensors"
 
 
 def spec_beginnings() -> list[str]:
-    """Return how specs begin: the kinds, with a colon where a target follows."""
-    return [f"{name}:" if kind.target else name for name, kind in _KINDS.items()]
+    """Return how specs begin: the kinds, with a colon where a target follows; those of plug-ins without one."""
+    return [*(f"{name}:" if kind.target else name for name, kind in _OURS.items()), *DETECTOR_KINDS.added]
 
 
 def build_detector(
@@ -109,9 +138,10 @@ def build_detector(
         >>> detector = build_detector("onnx:yolox_s.onnx?layout=yolox", min_score=0.5)
     """
     kind_name, target, texts = _parse(spec)
-    kind = _KINDS[kind_name]
-    detector_class = getattr(import_module(f"ava_detect.detectors.{kind.module}"), kind.class_name)
-    options = read_options(texts, {"min_score": float, **detector_class.spec_options}, f"detector {spec!r}")
+    kind = DETECTOR_KINDS[kind_name]
+    detector_class = kind.load()
+    converters = {"min_score": float, **getattr(detector_class, "spec_options", {})}
+    options = read_options(texts, converters, f"detector {spec!r}")
     if min_score is not None:
         options["min_score"] = min_score
     if not 0 <= options.get("min_score", 0) <= 1:
@@ -120,7 +150,23 @@ def build_detector(
     options |= {name: common[name] for name in kind.takes}
     if kind.has_file and is_address(target):
         target = str(cached_copy(Address(target)))
-    detector: PersonDetector = detector_class(*([target] if kind.target else []), **options)
+    arguments = [target] if kind.target else []
+    if kind.plug_in is not None:
+        return _built(kind.plug_in[0], detector_class, arguments, options)
+    detector: PersonDetector = detector_class(*arguments, **options)
+    return detector
+
+
+def _built(plug_in: PlugIn, detector_class: Any, arguments: list[str], options: dict[str, Any]) -> PersonDetector:
+    """Build the detector of a plug-in: whatever it raises is its own fault, and said to be."""
+    try:
+        detector = detector_class(*arguments, **options)
+    except (AvaDetectError, MissingDependencyError, MemoryError):
+        raise
+    except Exception as error:
+        raise plug_in.error(f"cannot be built ({type(error).__name__}: {shown(error)})") from error
+    if not isinstance(detector, PersonDetector):
+        raise plug_in.error("builds no detector: it needs `name`, `needs_images` and a call with frames")
     return detector
 
 
@@ -136,8 +182,8 @@ def runs_on_onnxruntime(spec: str) -> bool:
     Raises:
         DetectorError: The spec is invalid.
     """
-    kind = _KINDS[_parse(spec)[0]]
-    if "num_threads" not in kind.takes:
+    kind = DETECTOR_KINDS[_parse(spec)[0]]
+    if "num_threads" not in kind.takes or kind.plug_in is not None:
         return False
     import_module(f"ava_detect.detectors.{kind.module}")
     return True
@@ -154,9 +200,9 @@ def check_spec(spec: str) -> None:
         MissingDependencyError: The detector's library is not installed.
     """
     kind_name, target, _ = _parse(spec)
-    if library := _KINDS[kind_name].library:
+    if library := DETECTOR_KINDS[kind_name].library:
         require_library(library)
-    if _KINDS[kind_name].target != "FILE" or is_address(target):
+    if DETECTOR_KINDS[kind_name].target != "FILE" or is_address(target):
         return
     option = "boxes" if kind_name == "boxes" else "detector"
     try:
@@ -177,14 +223,14 @@ def file_of(spec: str) -> Path | None:
         The path; None for a kind without file, for a name, and where the file does not exist.
     """
     kind, _, target = _head_and_options(spec)[0].partition(":")
-    if kind not in _KINDS:
+    if kind not in DETECTOR_KINDS:
         return None
-    if _KINDS[kind].has_file and is_address(target):
+    if DETECTOR_KINDS[kind].has_file and is_address(target):
         return cached_copy(Address(target))
     candidates = [Path(target, _SAVED_WEIGHTS)] if kind == "transformers" else [Path(target)]
     if kind == "ultralytics":
         candidates.append(Path(f"{target}.pt"))
-    is_read = kind == "transformers" or _KINDS[kind].has_file
+    is_read = kind == "transformers" or DETECTOR_KINDS[kind].has_file
     return next((path for path in candidates if is_read and _is_file(str(path))), None)
 
 
@@ -213,13 +259,14 @@ def _head_and_options(spec: str) -> tuple[str, str]:
 def _meant(head: str) -> str:
     """A hint for a spec of an unknown kind: a kind by another name, or a model or file without its kind."""
     kind_name, colon, target = head.partition(":")
-    kinds = {**{name: name for name in _KINDS}, **{other: name for name, kind in _KINDS.items() for other in kind.also}}
+    others = {other: name for name, kind in _OURS.items() for other in kind.also}
+    kinds = {**{name: name for name in DETECTOR_KINDS}, **others}
     kind = kinds.get(kind_name.casefold()) if colon else _kind_of(head)
     if kind:
-        library = _KINDS[kind].library
+        library = DETECTOR_KINDS[kind].library
         needs = "" if not library or is_installed(library) else f" It needs {library}: {install_command(library)}"
         return f" (did you mean {kind + ':' + (target if colon else head)!r}?{needs})"
-    return suggestion(kind_name, _KINDS)
+    return suggestion(kind_name, DETECTOR_KINDS)
 
 
 def _kind_of(model: str) -> str:
@@ -241,10 +288,11 @@ def _parse(spec: str) -> tuple[str, str, dict[str, str]]:
     """Split a spec into kind, target and option texts; ``DetectorError`` where one of them is invalid."""
     head, tail = _head_and_options(spec)
     kind_name, _, target = head.partition(":")
-    if kind_name not in _KINDS:
-        forms = ", ".join(f"{name}:{kind.target}" if kind.target else name for name, kind in _KINDS.items())
+    if kind_name not in DETECTOR_KINDS:
+        kinds = DETECTOR_KINDS.usable().items()
+        forms = ", ".join(f"{name}:{kind.target}" if kind.target else name for name, kind in kinds)
         raise DetectorError(f"detector {spec!r}: there is no kind {kind_name!r}{_meant(head)}; give one of {forms}")
-    wanted = _KINDS[kind_name].target
+    wanted = DETECTOR_KINDS[kind_name].target
     if wanted and not target:
         raise DetectorError(f"detector {spec!r} names no {wanted.lower()}; write {kind_name}:{wanted}")
     if target and not wanted:

@@ -18,7 +18,7 @@ from ava_detect.detectors.specs import check_spec, file_of
 from ava_detect.detectors.torchvision import TorchvisionDetector
 from ava_detect.detectors.transformers import TransformersDetector
 from ava_detect.detectors.ultralytics import UltralyticsDetector
-from ava_detect.errors import AvaDetectError, DetectorError
+from ava_detect.errors import AvaDetectError, DeprecatedWarning, DetectorError
 from ava_detect.storage.cache import CACHE_VARIABLE
 from ava_detect.structures import Frame
 
@@ -130,10 +130,12 @@ def test_the_former_name_of_an_option_means_the_same(make_onnx):
     options = "layout=xyxy_scores&coordinates=fractions&color=rgb&scale=1/255"
     answers = {**ANSWERS, "scores": np.array([[[0.6, 0.0], [0.9, 0.7]]])}
     spec = f"onnx:{make_onnx(answers)}?{options}"
-    [found] = build_detector(f"{spec}&person_class=1")([np.zeros((8, 16, 3), np.uint8)])
+    with pytest.warns(DeprecatedWarning, match=r"person_class is deprecated .*; write classes instead") as told:
+        [found] = build_detector(f"{spec}&person_class=1")([np.zeros((8, 16, 3), np.uint8)])
+    assert told[0].filename == __file__
     np.testing.assert_allclose(found.scores, [0.7])
     with pytest.raises(DetectorError, match="classes is given twice, once by its former name; give it once"):
-        build_detector(f"{spec}&person_class=1&classes=1")
+        build_detector(f"{spec}&classes=1&person_class=1")
 
 
 def test_a_class_filter_of_boxes_needs_categories(tmp_path):

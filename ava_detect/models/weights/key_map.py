@@ -11,7 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from ava_detect.errors import shown
+from ava_detect.interface.plug_ins import WEIGHTS, PlugIn, WithPlugIns
 from ava_detect.models.weights.renaming import KeyMap, last_blocks
 
 _OUR_BLOCK = "backbone.res{stage}.{pathway}.block{block}"
@@ -257,15 +260,26 @@ class OwnNames:
         return key
 
 
-# One entry per family; "auto" chooses the one that knows most of a file's names, the first of equals.
-FAMILIES: Mapping[str, KeyMap | OwnNames] = {
-    "ava_detect": OwnNames(),
-    "pyslowfast": PYSLOWFAST,
-    "caffe2": CAFFE2,
-    "pytorchvideo": PYTORCHVIDEO,
-    "mmaction2": MMACTION2,
-    "videomae": VIDEOMAE,
-}
+def _of_plug_in(plug_in: PlugIn, key_map: Any) -> KeyMap:
+    if not isinstance(key_map, KeyMap):
+        raise plug_in.error(f"is no `ava_detect.models.weights.KeyMap` but {shown(type(key_map).__name__)}")
+    return key_map
+
+
+# One entry per family, those of plug-ins after ours; "auto" chooses the one that knows most of a file's names, the
+# first of equals.
+FAMILIES = WithPlugIns[KeyMap | OwnNames](
+    {
+        "ava_detect": OwnNames(),
+        "pyslowfast": PYSLOWFAST,
+        "caffe2": CAFFE2,
+        "pytorchvideo": PYTORCHVIDEO,
+        "mmaction2": MMACTION2,
+        "videomae": VIDEOMAE,
+    },
+    WEIGHTS,
+    _of_plug_in,
+)
 
 
 def recognise(names: Collection[str]) -> str | None:
@@ -277,9 +291,18 @@ def recognise(names: Collection[str]) -> str | None:
     Returns:
         The key in ``FAMILIES`` of the family that knows most of them; None where no family knows any.
     """
-    known = {key: sum(family.to_ours(name) is not None for name in names) for key, family in FAMILIES.items()}
+    best, most = _best(FAMILIES.ours, names)
+    if most < len(names):
+        # Plug-ins are imported only for a file that none of ours explains.
+        best, most = _best(FAMILIES.usable(), names)
+    return best if most else None
+
+
+def _best(families: Mapping[str, KeyMap | OwnNames], names: Collection[str]) -> tuple[str, int]:
+    """The family that knows most of the names, and how many."""
+    known = {key: sum(family.to_ours(name) is not None for name in names) for key, family in families.items()}
     best = max(known, key=lambda key: known[key])
-    return best if known[best] else None
+    return best, known[best]
 
 
 def map_for_writing(family: str, our_names: Collection[str], *, detection: bool) -> KeyMap | OwnNames:

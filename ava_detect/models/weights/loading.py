@@ -132,7 +132,7 @@ def family_of(file: WeightsFile, family: str) -> str:
     found = recognise(file.tensors.keys())
     if found is None:
         examples = shown(", ".join(list(file.tensors)[:3]))
-        known = ", ".join(key_map.family for key_map in FAMILIES.values())
+        known = ", ".join(key_map.family for key_map in FAMILIES.usable().values())
         raise WeightsError(
             f"{file.path} holds {len(file.tensors)} tensors ({examples}, ...), and none is named as in a layout that "
             f"can be read here ({known})"

@@ -102,6 +102,11 @@ def _compile(template: str, words: Mapping[str, Sequence[str]]) -> re.Pattern[st
 
     def pattern(match: re.Match[str]) -> str:
         name = match.group(1)
+        if name not in words and name not in _PATTERNS:
+            raise ValueError(
+                f"the template {template!r} has the field {name!r} without a vocabulary; fields that need "
+                f"none are {', '.join(_PATTERNS)}"
+            )
         if name not in words:
             return f"(?P<{name}>{_PATTERNS[name]})"
         return f"(?P<{name}>{'|'.join(map(re.escape, sorted(words[name], key=len, reverse=True)))})"
