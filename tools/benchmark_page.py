@@ -18,78 +18,15 @@ import tempfile
 import time
 from pathlib import Path
 
-import av
 import numpy as np
-from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
+from pages.browser import NO_CHROMIUM, TIMEOUT_MS, chromium, cpu_metrics, open_page, wait
+from pages.long_video import write_long_video, write_results
+from playwright.sync_api import Page, sync_playwright
 
-from ava_detect.formats.jsonl import jsonl_writer
 from ava_detect.results.saved import ReadOptions
-from ava_detect.structures import ActionDetections
-from ava_detect.structures.labels import LabelMap
-from ava_detect.video.writer import VideoWriter
 from ava_detect.visualization.page.write_page import visualize
 
-FPS, LOOP_SECONDS, WIDTH, HEIGHT = 60, 10, 640, 360
-TRACK_SECONDS = 40
 PERCENTILE = 95
-TIMEOUT_MS = 120_000
-
-
-def write_long_video(path: Path, hours: float) -> None:
-    """Encode 10 s once, and repeat its packets up to the length of ``hours``."""
-    loop = path.with_name("loop.mp4")
-    with VideoWriter(loop, FPS) as writer:
-        for number in range(FPS * LOOP_SECONDS):
-            image = np.full((HEIGHT, WIDTH, 3), 60, np.uint8)
-            x = number * (WIDTH - 80) // (FPS * LOOP_SECONDS)
-            image[80:300, x : x + 80] = 220
-            writer.write(image)
-    with av.open(str(loop)) as source, av.open(str(path), "w", options={"movflags": "+faststart"}) as target:
-        stream = target.add_stream_from_template(source.streams.video[0])
-        time_base = source.streams.video[0].time_base
-        packets = [packet for packet in source.demux(video=0) if packet.dts is not None]
-        length = round(LOOP_SECONDS / time_base)
-        for repeat in range(round(hours * 3600 / LOOP_SECONDS)):
-            for packet in packets:
-                copy = av.Packet(bytes(packet))
-                copy.pts, copy.dts = packet.pts + repeat * length, packet.dts + repeat * length
-                copy.time_base, copy.is_keyframe, copy.stream = time_base, packet.is_keyframe, stream
-                target.mux(copy)
-    loop.unlink()
-
-
-def write_results(path: Path, video_id: str, num_boxes: int, hours: float) -> None:
-    """Write a keyframe per second with about the same number of people on each; a person stays for 40 s."""
-    random = np.random.default_rng(0)
-    num_keyframes = round(hours * 3600)
-    per_keyframe = np.diff(np.linspace(0, num_boxes, num_keyframes + 1).round().astype(int))
-    # Each row: the five actions of a person.
-    actions = np.stack([random.choice(80, 5, replace=False) for _ in range(200)])
-    with jsonl_writer(path, LabelMap.ava()) as write:
-        for second, count in enumerate(per_keyframe.tolist()):
-            people = np.arange(count)
-            tracks = 1 + people + 16 * (second // TRACK_SECONDS)
-            x = 0.02 + 0.8 * ((people * 0.13 + 0.01 * second) % 1)
-            boxes = np.stack([x, np.full(count, 0.2), x + 0.15, np.full(count, 0.85)], axis=1)
-            scores = random.uniform(0, 0.09, (count, 80))
-            scores[people[:, None], actions[tracks % len(actions)]] = random.uniform(0.2, 1, (count, 5))
-            person_scores = np.full(count, 0.9)
-            keyframe = ActionDetections(video_id, float(second), boxes, person_scores, scores, track_ids=tracks)
-            write(keyframe, keyframe.action_scores >= 0.1)
-
-
-def open_page(browser: Browser, address: str) -> Page:
-    """Open the page and wait until its viewer has drawn a frame."""
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.goto(address, wait_until="commit", timeout=TIMEOUT_MS)
-    wait(page, "typeof AvaPage !== 'undefined' && AvaPage.viewer?.isReady && AvaPage.viewer.frames > 0")
-    return page
-
-
-def wait(page: Page, expression: str) -> None:
-    """Wait until a JavaScript expression is true."""
-    while not page.evaluate(expression):
-        page.wait_for_timeout(10)
 
 
 def measure_start(page: Page) -> dict[str, float]:
@@ -147,12 +84,6 @@ def measure_playing(page: Page, seconds: float) -> dict[str, float]:
     }
 
 
-def cpu_metrics(session: CDPSession) -> dict[str, float]:
-    """Return the CPU seconds that the page's main thread has spent so far, by activity."""
-    metrics = session.send("Performance.getMetrics")["metrics"]
-    return {metric["name"]: metric["value"] for metric in metrics if metric["name"].endswith("Duration")}
-
-
 def measure_search(page: Page) -> dict[str, float]:
     """Measure the time from the input of a search to its list of hits, milliseconds."""
     page.evaluate("""() => {
@@ -183,9 +114,9 @@ def main() -> None:
     index = visualize(results, folder / "page", ReadOptions(folder)).index
     scripts = sum(path.stat().st_size for path in (index.parent / "page-data").rglob("*.js"))
     print(f"writing the page: {time.perf_counter() - began:.1f} s; its data: {scripts / 1e6:.1f} MB")
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    program = chromium()
     if program is None:
-        parser.error("there is no chromium to open the page in")
+        parser.error(NO_CHROMIUM)
     runs: list[dict[str, float]] = []
     with sync_playwright() as driver:
         for _ in range(arguments.repeat):

@@ -35,7 +35,7 @@ def import_labels(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Where the videos are: a folder, or the one that `annotate` wrote; default: as the files say.",
+            help="Where the videos are; default: as the results or the files say.",
             rich_help_panel=options.COMMON,
         ),
     ] = None,
@@ -43,7 +43,7 @@ def import_labels(
         Path | None,
         typer.Option(
             metavar="RESULTS",
-            help="Results of `annotate` with the boxes for intervals of ELAN and BORIS, which have none.",
+            help="Results of `annotate` that the labels are of: ids, videos, start, and boxes for ELAN and BORIS.",
             rich_help_panel=options.COMMON,
         ),
     ] = None,
@@ -65,7 +65,15 @@ def import_labels(
             rich_help_panel=options.SCORES,
         ),
     ] = None,
-    start_seconds: options.StartSeconds = 0.0,
+    start_seconds: Annotated[
+        float | None,
+        typer.Option(
+            parser=options.SECONDS,
+            metavar="SECONDS",
+            help=f"{options.START_HELP}; default: as the results say.",
+            rich_help_panel=options.SCORES,
+        ),
+    ] = None,
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> None:

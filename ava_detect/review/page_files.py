@@ -18,6 +18,7 @@ from ava_detect.environment import installed_version
 from ava_detect.results.saved import ReadOptions, locate
 from ava_detect.results.saved_run import SavedRun
 from ava_detect.storage.file_hashes import sha256_of
+from ava_detect.storage.file_names import PAGE_DATA, PAGE_MEDIA
 from ava_detect.storage.local_files import write_text_atomic
 from ava_detect.structures.progress import OnProgress
 from ava_detect.visualization.page.write_page import PageOptions, write_page
@@ -32,7 +33,17 @@ _POLICY_TAG = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>\n')
 _MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".mp4": "video/mp4", ".webm": "video/webm"}
 _REVIEW_SCRIPTS = {
     "index.html": ("connection.js", "overview.js"),
-    "video.html": ("connection.js", "corrected.js", "boxes.js", "panel.js", "editor.js"),
+    "video.html": (
+        "connection.js",
+        "corrected.js",
+        "saving.js",
+        "moment.js",
+        "boxes.js",
+        "panel.js",
+        "commands.js",
+        "keys.js",
+        "editor.js",
+    ),
 }
 
 
@@ -130,7 +141,7 @@ def find_data(folder: Path, name: str) -> Path | None:
     Returns:
         The file; None where it is none of the page's.
     """
-    path = folder / "page-data" / name
+    path = folder / PAGE_DATA / name
     return path if _DATA_NAME.fullmatch(name) and path.is_file() else None
 
 
@@ -144,7 +155,7 @@ def find_media(folder: Path, name: str) -> Path | None:
     Returns:
         The file; None where it is none of the page's.
     """
-    path = folder / "page-media" / name
+    path = folder / PAGE_MEDIA / name
     return path if _MEDIA_NAME.fullmatch(name) and path.is_file() else None
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache, cached_property
 from http import HTTPStatus
+from itertools import chain
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -24,7 +26,7 @@ from ava_detect.results.corrections.folder import (
     write_info,
 )
 from ava_detect.results.corrections.keyframes import CorrectedKeyframe, VideoCorrections
-from ava_detect.results.corrections.log import LOG_SUFFIX, LogWriter, ReadLog
+from ava_detect.results.corrections.log import LOG_SUFFIX, Base, LogWriter, ReadLog
 from ava_detect.results.corrections.order import review_order
 from ava_detect.results.saved import ReadOptions, SavedResults, read_run
 from ava_detect.results.saved_run import SavedRun, SavedVideo, open_run
@@ -43,14 +45,23 @@ _SERVERS_OWN = frozenset({"id", "time"})
 
 @dataclass
 class _Video:
-    """A video of the review; ``opened`` and ``writer`` once it was looked at, or has been corrected before."""
+    """A video of the review; ``opened`` and ``writer`` once it was looked at, or has been corrected before.
+
+    Until then ``base_line`` has its keyframes: reading the results again would take long where they are.
+    """
 
     saved: SavedVideo
     seconds: tuple[float, ...]
     log: Path
+    base_line: bytes = b""
     accepted: set[float] = field(default_factory=set)
     opened: VideoCorrections | None = None
     writer: LogWriter | None = None
+
+    @cached_property
+    def place(self) -> dict[float, int]:
+        """Time of each keyframe -> its index."""
+        return {seconds: index for index, seconds in enumerate(self.seconds)}
 
 
 class Review:
@@ -115,7 +126,7 @@ class Review:
         logs = read_logs(self.folder, self.info)
         self.notices = torn_notices(logs)
         with_log = {log.base.video_id: (path, log) for path, log in logs.items()}
-        stems = file_stems(found)
+        stems, sha256 = file_stems(found), cache(sha256_of)
         # By the index in the run, which is also that of the page.
         self._videos: dict[int, _Video] = {}
         for index, saved in enumerate(self.run.videos):
@@ -126,9 +137,14 @@ class Review:
             video = self._videos[index] = _Video(saved, seconds, path)
             if saved.video_id in with_log:
                 self._take_over(video, *with_log[saved.video_id])
+            else:
+                assert saved.file is not None, "a video of the review has results"
+                video.base_line = base_of(found[saved.video_id], sha256(saved.file), self._min_score).line
         by_id = {video.saved.video_id: index for index, video in self._videos.items()}
         chosen = review_order({video_id: one.keyframes for video_id, one in found.items()}, budget, order)
         self.order = [(by_id[video_id], self._index(by_id[video_id], seconds)) for video_id, seconds in chosen]
+        self._place_in_order = {keyframe: place for place, keyframe in enumerate(self.order)}
+        self._num_accepted = sum(self._videos[i].seconds[k] in self._videos[i].accepted for i, k in self.order)
 
     def _begin(self, found: dict[str, SavedResults], min_score: float | None) -> CorrectionsInfo:
         """Read ``corrections.json``, or write it; with a label map of the options also to add its actions."""
@@ -137,17 +153,19 @@ class Review:
             actions.update((action.id, action) for action in one.choices)
         given = self.options.given_label_map()
         results = str(self.results.resolve())
+        start = self.run.start_seconds(self.options.start_seconds)
         if not (self.folder / CORRECTIONS_FILE).is_file():
             label_map = LabelMap(tuple(actions[action_id] for action_id in sorted(actions)))
-            return write_info(self.folder, results, DEFAULT_MIN_SCORE if min_score is None else min_score, label_map)
+            least = DEFAULT_MIN_SCORE if min_score is None else min_score
+            return write_info(self.folder, results, least, label_map, start_seconds=start)
         info = read_info(self.folder)
         known = {action.id: action for action in info.label_map}
         wanted = known | ({action_id: actions[action_id] for action_id in given.ids} if given is not None else {})
         wanted |= {action_id: action for action_id, action in actions.items() if action_id not in wanted}
-        if wanted == known:
+        if wanted == known and start == info.start_seconds:
             return info
         label_map = LabelMap(tuple(wanted[action_id] for action_id in sorted(wanted)))
-        return write_info(self.folder, results, info.min_score, label_map, review_id=info.id)
+        return write_info(self.folder, results, info.min_score, label_map, start_seconds=start, review_id=info.id)
 
     def _take_over(self, video: _Video, path: Path, log: ReadLog) -> None:
         """Go on with the log of a video."""
@@ -165,15 +183,21 @@ class Review:
         """Return the corrections of a video; they begin with its results where it was not looked at yet."""
         video = self._videos[index]
         if video.opened is None:
-            assert video.saved.file is not None, "a video of the review has results"
-            (results,) = read_run(self.run, self.options, only=video.saved.video_id)
-            base = base_of(results, sha256_of(video.saved.file), self._min_score)
+            base, video.base_line = Base.from_line(video.base_line), b""
             video.opened = VideoCorrections(base.video_id, base.keyframes, self.info.label_map.ids)
             video.writer = LogWriter(video.log, base)
         return video.opened
 
     def _index(self, index: int, seconds: float) -> int:
-        return self._videos[index].seconds.index(rounded_seconds(seconds))
+        return self._videos[index].place[rounded_seconds(seconds)]
+
+    def _mark(self, index: int, seconds: float, is_accepted: bool) -> None:
+        """Note whether a keyframe is accepted."""
+        video = self._videos[index]
+        if is_accepted != (seconds in video.accepted):
+            (video.accepted.add if is_accepted else video.accepted.discard)(seconds)
+            if (index, video.place[seconds]) in self._place_in_order:
+                self._num_accepted += 1 if is_accepted else -1
 
     def overview(self) -> dict[str, Any]:
         """Describe the review.
@@ -218,7 +242,7 @@ class Review:
             video = self._videos[index]
             corrections = self._opened(index)
             times = list(corrections.keyframes) if seen is None else corrections.changed_since(seen)
-            place = {seconds: k for k, seconds in enumerate(video.seconds)}
+            place = video.place
 
             def last(event: int | None) -> list[int] | None:
                 seconds = None if event is None else corrections.seconds_of(event)
@@ -235,8 +259,7 @@ class Review:
     def progress(self) -> tuple[int, int]:
         """Return the number of accepted keyframes among those to review, and of keyframes to review."""
         with self._lock:
-            accepted = sum(self._videos[i].seconds[k] in self._videos[i].accepted for i, k in self.order)
-            return accepted, len(self.order)
+            return self._num_accepted, len(self.order)
 
     def following(self, here: tuple[int, int] | None = None) -> tuple[int, float] | None:
         """Find the next keyframe to review.
@@ -249,8 +272,8 @@ class Review:
             Index of the video and time of the keyframe in seconds; None where all other keyframes are accepted.
         """
         with self._lock:
-            start = self.order.index(here) + 1 if here in self.order else 0
-            for i, k in (*self.order[start:], *self.order[:start]):
+            start = self._place_in_order[here] + 1 if here in self._place_in_order else 0
+            for i, k in map(self.order.__getitem__, chain(range(start, len(self.order)), range(start))):
                 if (i, k) != here and self._videos[i].seconds[k] not in self._videos[i].accepted:
                     return i, self._videos[i].seconds[k]
             return None
@@ -294,7 +317,7 @@ class Review:
                 return HTTPStatus.INSUFFICIENT_STORAGE, {"reason": os_error_message(error)}
             corrections.apply(event, changes)
             for seconds, keyframe in changes.items():
-                (video.accepted.add if keyframe.is_accepted else video.accepted.discard)(seconds)
+                self._mark(index, seconds, keyframe.is_accepted)
             return HTTPStatus.OK, {
                 "event": event.id,
                 "person": event.details.get("into", event.details.get("person")),

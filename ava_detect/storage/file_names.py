@@ -17,6 +17,8 @@ from ava_detect.storage.local_files import TEMPORARY_MARK
 
 MANIFEST = "manifest.jsonl"  # the state of a run, in the folder of its results
 DRAWN_SUFFIX = "annotated.mp4"  # of the copy of a video in which a run drew its results
+# The folders of a page, beside each other: its data, and its own copies of videos or links to them.
+PAGE_DATA, PAGE_MEDIA = "page-data", "page-media"  # names that other folders are unlikely to have
 # File systems take 255 bytes; the longest suffix of a result, ".annotated.mp4", still fits behind the name.
 MAX_STEM_BYTES = 240
 _MAX_NAME_LENGTH = 60
@@ -40,6 +42,21 @@ def is_drawn_copy(path: str | os.PathLike[str]) -> bool:
     name = os.fspath(path)
     return name.endswith(f".{DRAWN_SUFFIX}") and os.path.isfile(  # noqa: PTH113
         os.path.join(os.path.dirname(name), MANIFEST)  # noqa: PTH118, PTH120
+    )
+
+
+def is_page_copy(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file of this machine is a page's own copy of a video, or a link to it.
+
+    Args:
+        path: The file.
+
+    Returns:
+        True for a file in a folder ``page-media`` beside ``page-data``.
+    """
+    folder = os.path.dirname(os.fspath(path))  # noqa: PTH120
+    return os.path.basename(folder) == PAGE_MEDIA and os.path.isdir(  # noqa: PTH112, PTH119
+        os.path.join(os.path.dirname(folder), PAGE_DATA)  # noqa: PTH118, PTH120
     )
 
 

@@ -23,6 +23,8 @@ from ava_detect.storage.addresses import Address, is_address
 from ava_detect.storage.local_files import is_stream
 
 DEFAULT_OUT = "ava_results"  # in the current folder: where results go if the caller names no place
+#: What is said of an existing file that no earlier call of the same kind wrote.
+FOREIGN = "is not from an earlier run of this"
 # A file, a folder, a glob or an address; several; or None, for an input that was not given.
 Input = object
 _FILE_SCHEMES = ("file://", "local://")
@@ -35,6 +37,7 @@ def check_output(
     parameter: str = "out",
     is_own: Callable[[Path], bool] | None = None,
     overwrite: bool | None = False,
+    otherwise: str = FOREIGN,
 ) -> None:
     """Refuse a file as an output that is one of the inputs, or that cannot be written, or that would be a loss.
 
@@ -47,11 +50,12 @@ def check_output(
             None where any file but an input may be.
         overwrite: Replace an existing file of any origin; an input is refused all the same. None where the caller has
             no such parameter.
+        otherwise: What is said of an existing file for which ``is_own`` is false.
 
     Raises:
         ConfigError: If ``out`` is an input or a folder, cannot be written, or exists and is foreign.
     """
-    _check_file(Path(out), _Inputs(inputs), parameter, is_own, overwrite)
+    _check_file(Path(out), _Inputs(inputs), parameter, is_own, overwrite, otherwise)
 
 
 def check_output_folder(
@@ -109,7 +113,12 @@ class _Inputs:
 
 
 def _check_file(
-    path: Path, inputs: _Inputs, parameter: str, is_own: Callable[[Path], bool] | None, overwrite: bool | None
+    path: Path,
+    inputs: _Inputs,
+    parameter: str,
+    is_own: Callable[[Path], bool] | None,
+    overwrite: bool | None,
+    otherwise: str = FOREIGN,
 ) -> None:
     if is_stream(path):
         return
@@ -122,9 +131,7 @@ def _check_file(
     if is_own is None or overwrite or not path.exists() or is_own(path):
         return
     advice = "move it away or choose another name" + ("" if overwrite is None else ", or give `overwrite=True`")
-    raise ConfigError(
-        f"`{parameter}` {shown(path)} exists and is not from an earlier run of this, so it is not replaced; {advice}"
-    )
+    raise ConfigError(f"`{parameter}` {shown(path)} exists and {otherwise}, so it is not replaced; {advice}")
 
 
 def refuse_inputs_inside(folder: Path, inputs: Mapping[str, Input], *, parameter: str = "out") -> None:

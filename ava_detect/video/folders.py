@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from ava_detect.errors import PassedOverWarning, VideoError, shown
-from ava_detect.storage.file_names import is_drawn_copy
+from ava_detect.storage.file_names import is_drawn_copy, is_page_copy
 
 _SUFFIXES = (
     "mp4 m4v mov qt f4v mkv webm avi divx mpg mpeg mpe m1v m2v mpv m2p ts mts m2t m2ts trp vob wmv asf flv ogv ogm "
@@ -71,6 +71,20 @@ class PassedOver:
             self.add("{files} drawn by an earlier run", str(path))
         return is_copy
 
+    def is_of_page(self, path: Path) -> bool:
+        """Tell whether a file of this machine is a page's own copy of a video, and count it if so.
+
+        Args:
+            path: The file.
+
+        Returns:
+            True for a file in the folder ``page-media`` of a page.
+        """
+        is_copy = is_page_copy(path)
+        if is_copy:
+            self.add("{files} of a page", str(path))
+        return is_copy
+
     def is_output(self, is_inside: bool, name: str) -> bool:
         """Count a file that lies in the run's output folder.
 
@@ -107,8 +121,8 @@ def videos_below(folder: Path, passed_over: PassedOver) -> Iterator[list[Path]]:
 
     Args:
         folder: The folder.
-        passed_over: Receives the skipped paths: macOS's own data, copies of videos that earlier runs drew, folders that
-            cannot be listed, and links to a folder that was read already.
+        passed_over: Receives the skipped paths: macOS's own data, copies of videos that earlier runs drew or that pages
+            have, folders that cannot be listed, and links to a folder that was read already.
 
     Yields:
         The paths of one folder after the other, sorted; also files that turn out not to be readable.
@@ -137,6 +151,7 @@ def videos_below(folder: Path, passed_over: PassedOver) -> Iterator[list[Path]]:
             if PurePosixPath(name).suffix.lower() in VIDEO_SUFFIXES
             and not passed_over.is_macos_data(name)
             and not passed_over.is_drawn(Path(parent) / name)
+            and not passed_over.is_of_page(Path(parent) / name)
         ]
 
 
@@ -160,14 +175,15 @@ def local_files_of(pattern: str, passed_over: PassedOver) -> list[Path]:
 
     Args:
         pattern: The glob. A part that exists as it is written, brackets included, is taken literally.
-        passed_over: Gets macOS's own data and copies of videos that earlier runs drew, which are left out.
+        passed_over: Gets macOS's own data and copies of videos that earlier runs drew or that pages have; they are left
+            out.
 
     Returns:
         The paths, sorted; also links that lead nowhere.
     """
     found = glob.glob(escape_existing(pattern, os.path.lexists), recursive=True)  # noqa: PTH207
     files = [Path(p) for p in sorted(found) if not os.path.isdir(p) and not passed_over.is_macos_data(p)]  # noqa: PTH112
-    return [path for path in files if not passed_over.is_drawn(path)]
+    return [path for path in files if not passed_over.is_drawn(path) and not passed_over.is_of_page(path)]
 
 
 def escape_existing(pattern: str, exists: Callable[[str], bool]) -> str:

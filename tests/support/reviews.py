@@ -59,7 +59,7 @@ def served(results: Path, out: Path, port: int = 0) -> Iterator[Served]:
 
 def settle(page: Any) -> None:
     """Until the server has every change."""
-    until(page, f"{RUN}.connection.isIdle && !{RUN}.moving")
+    until(page, f"{RUN}.saving.connection.isIdle && !{RUN}.commands.moving")
 
 
 def press(page: Any, *keys: str) -> None:

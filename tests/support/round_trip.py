@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from people import detections
 
 from ava_detect.formats.ava_csv import read_ava_csv
 from ava_detect.formats.jsonl import write_jsonl
+from ava_detect.results.importing.import_labels import ImportSummary, import_labels
 from ava_detect.structures.labels import NO_ACTION, LabelMap
 
 # Of ``shared/videos``: name -> times of keyframes, and the time between them.
@@ -23,11 +24,11 @@ _UNSURE = 0.3
 
 
 class Row(NamedTuple):
-    """A row of ground truth."""
+    """A row of ground truth; without people it has no box, and -1 for action and person."""
 
     video_id: str
     seconds: float
-    box: tuple[float, float, float, float]
+    box: tuple[float, ...]
     action_id: int
     person: int
 
@@ -72,17 +73,27 @@ def rows_of(csv: Path) -> list[Row]:
         Its rows, those of keyframes without people included.
     """
     table = read_ava_csv(csv, last_column="person_id")
+    columns = (table.video_index, table.timestamps_seconds, table.boxes_fraction, table.action_ids, table.person_ids)
+    rows = zip(*(column.tolist() for column in columns), table.is_keyframe_only.tolist(), strict=True)
     return [
-        Row(table.video_ids[video], seconds, (box[0], box[1], box[2], box[3]), action_id, person)
-        for video, seconds, box, action_id, person in zip(
-            table.video_index.tolist(),
-            table.timestamps_seconds.tolist(),
-            table.boxes_fraction.tolist(),
-            table.action_ids.tolist(),
-            table.person_ids.tolist(),
-            strict=True,
-        )
+        Row(table.video_ids[video], seconds, () if is_empty else tuple(box), action_id, person)
+        for video, seconds, box, action_id, person, is_empty in rows
     ]
+
+
+def imported_rows(files: Any, out: Path, **settings: Any) -> tuple[ImportSummary, list[Row]]:
+    """Import files of labels, and read the rows that were written.
+
+    Args:
+        files: The files, or one.
+        out: The csv.
+        **settings: Further ones of the import.
+
+    Returns:
+        The summary of the import, and the rows, boxes rounded to 4 decimals.
+    """
+    summary = import_labels(files, out, overwrite=True, **settings)
+    return summary, [row._replace(box=tuple(round(corner, 4) for corner in row.box)) for row in rows_of(out)]
 
 
 def largest_difference(rows: list[Row], expected: list[Row]) -> float:

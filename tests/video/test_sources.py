@@ -68,6 +68,19 @@ def test_the_runs_own_results_are_no_sources(tree):
         find_videos([out], inside_out=out)
 
 
+def test_videos_of_a_page_are_no_sources(tree):
+    """A review beside the videos links them, and the links come first in the order of names."""
+    media = tree / "0" / "page" / "page-media"
+    media.mkdir(parents=True)
+    (media / "0001.mp4").symlink_to(tree / "a.mp4")
+    assert media / "0001.mp4" in {source.path for source in find_videos([tree])}, "this is not yet a page"
+    (media.parent / "page-data").mkdir()
+    for source in (tree, tree / "**" / "*.mp4"):
+        with pytest.warns(PassedOverWarning, match=r"passed over 1 file of a page .*0001\.mp4"):
+            found = {video.path for video in find_videos([source])}
+        assert tree / "a.mp4" in found and media / "0001.mp4" not in found
+
+
 def test_one_missing_file_among_others_is_left_for_the_run_to_report(tree):
     found = find_videos([tree / "gone.mp4", tree / "a.mp4"])
     assert [source.video_id for source in found] == ["gone", "a"]

@@ -1,7 +1,8 @@
 """The folder of the corrections of some results: ``corrections.json``, and a log for each video that was worked on.
 
-``corrections.json`` is ``{"version": 1, "id": ..., "results": PATH, "min_score": 0.5, "actions": [{"id", "name",
-"kind"}, ...]}``: a random id of the review, the results that are corrected, and the actions that may be chosen.
+``corrections.json`` is ``{"version": 1, "id": ..., "results": PATH, "min_score": 0.5, "start_seconds": 0.0, "actions":
+[{"id", "name", "kind"}, ...]}``: a random id of the review, the results that are corrected, where in their movies their
+video files start, and the actions that may be chosen.
 """
 
 from __future__ import annotations
@@ -15,7 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from ava_detect.errors import FormatError, counted, require_file, shown
-from ava_detect.formats.json_values import MALFORMED, check_number, check_text, check_whole, parse_json, reason_of
+from ava_detect.formats.json_values import (
+    LARGEST_SECONDS,
+    MALFORMED,
+    check_number,
+    check_text,
+    check_whole,
+    parse_json,
+    reason_of,
+)
 from ava_detect.results.corrections.events import rounded_seconds
 from ava_detect.results.corrections.keyframes import CorrectedKeyframe, CorrectedPerson, VideoCorrections
 from ava_detect.results.corrections.log import LOG_SUFFIX, Base, ReadLog, read_log, sync_folder
@@ -37,12 +46,14 @@ class CorrectionsInfo:
         results: Path of the results that are corrected.
         min_score: An action that scores as much counts as ticked when the review of a video begins, 0..1.
         label_map: The actions that may be chosen.
+        start_seconds: Time in the movie, in seconds, at which each video file starts. Keyframes count from there.
     """
 
     id: str
     results: str
     min_score: float
     label_map: LabelMap
+    start_seconds: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,16 +123,26 @@ def _info_from_json(value: Any) -> CorrectionsInfo:
     for name in ("id", "results"):
         check_text(name, value[name])
     check_number("min_score", value["min_score"], 0, 1)
+    # Reviews that began before it was written down have none.
+    start = value.get("start_seconds", 0.0)
+    check_number("start_seconds", start, -LARGEST_SECONDS, LARGEST_SECONDS)
     actions = []
     for action in value["actions"]:
         check_whole("id", action["id"], 0, 2**31 - 1)
         check_text("name", action["name"])
         actions.append(Action(action["id"], action["name"], ActionKind(action["kind"])))
-    return CorrectionsInfo(value["id"], value["results"], float(value["min_score"]), LabelMap(tuple(actions)))
+    label_map = LabelMap(tuple(actions))
+    return CorrectionsInfo(value["id"], value["results"], float(value["min_score"]), label_map, float(start))
 
 
 def write_info(
-    folder: Path, results: str, min_score: float, label_map: LabelMap, *, review_id: str = ""
+    folder: Path,
+    results: str,
+    min_score: float,
+    label_map: LabelMap,
+    *,
+    start_seconds: float = 0.0,
+    review_id: str = "",
 ) -> CorrectionsInfo:
     """Begin a folder of corrections, or change what its ``corrections.json`` says.
 
@@ -130,6 +151,7 @@ def write_info(
         results: Path of the results that are corrected.
         min_score: An action that scores as much counts as ticked, 0..1.
         label_map: The actions that may be chosen.
+        start_seconds: Time in the movie, in seconds, at which each video file starts.
         review_id: Id of the review; empty for a new one.
 
     Returns:
@@ -138,12 +160,13 @@ def write_info(
     Raises:
         OSError: The file cannot be written.
     """
-    info = CorrectionsInfo(review_id or secrets.token_hex(8), results, min_score, label_map)
+    info = CorrectionsInfo(review_id or secrets.token_hex(8), results, min_score, label_map, start_seconds)
     value = {
         "version": _VERSION,
         "id": info.id,
         "results": results,
         "min_score": min_score,
+        "start_seconds": start_seconds,
         "actions": [{"id": action.id, "name": action.name, "kind": str(action.kind)} for action in label_map],
     }
     with atomic_path(folder / CORRECTIONS_FILE) as temporary, temporary.open("w", encoding="ascii") as file:

@@ -15,6 +15,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +55,12 @@ class Base:
     min_score: float
     keyframes: Mapping[float, CorrectedKeyframe]
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the base as the JSON value of the first line.
+    @cached_property
+    def line(self) -> bytes:
+        """The base as the first line of a log."""
+        return _line(self._to_json())
 
-        Returns:
-            What ``from_json`` takes.
-        """
+    def _to_json(self) -> dict[str, Any]:
         keyframes = [
             [seconds, [[track, list(p.box_fraction), list(p.actions)] for track, p in keyframe.people.items()]]
             for seconds, keyframe in self.keyframes.items()
@@ -73,11 +74,11 @@ class Base:
         }
 
     @classmethod
-    def from_json(cls, value: Any) -> Base:
+    def from_line(cls, line: bytes) -> Base:
         """Check the first line of a log.
 
         Args:
-            value: Its JSON value.
+            line: The line.
 
         Returns:
             The base.
@@ -87,6 +88,7 @@ class Base:
             TypeError: A value has another type.
             KeyError: A value is missing.
         """
+        value = parse_json(line)
         check_whole("version", value["version"], _VERSION, _VERSION)
         check_text("video", value["video"])
         check_text("results_sha256", value["results_sha256"])
@@ -156,7 +158,7 @@ def read_log(path: Path, action_ids: Iterable[int]) -> ReadLog | None:
                     break
                 try:
                     if video is None:
-                        base = Base.from_json(parse_json(line))
+                        base = Base.from_line(line)
                         video = VideoCorrections(base.video_id, base.keyframes, action_ids)
                     else:
                         _apply(video, Event.from_json(parse_json(line)))
@@ -219,7 +221,7 @@ class LogWriter:
 
     def _create(self) -> None:
         """Write the base as the first line."""
-        line = _line(self._base.to_json())
+        line = self._base.line
         with atomic_path(self._path) as temporary, temporary.open("wb") as file:
             file.write(line)
             file.flush()

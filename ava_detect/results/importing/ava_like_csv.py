@@ -13,10 +13,10 @@ import gzip
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from ava_detect.errors import FormatError, shown
 from ava_detect.formats.ava_csv_header import looks_like_header
@@ -36,6 +36,8 @@ _CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2}(?:\.\d+)?)")
 _WHOLE = re.compile(r"\d{1,7}(?:\.0*)?")
 _SEVERAL = re.compile(r"[;|]")
 _CORNERS = ("x1", "y1", "x2", "y2")
+_TIMES = frozenset(("timestamp", "milliseconds", "frame"))
+_OF_BOXES = ("x", "y", "cx", "cy", *_CORNERS, *(f"{name}_px" for name in _CORNERS))
 _MAX_CELL_SHOWN = 60
 
 
@@ -68,7 +70,7 @@ def read_ava_like_csv(path: Path, videos: VideoLookup) -> ToolLabels:
     return _Reader(path, videos).read()
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class _Row:
     """A row of the file: its line and its cells by column."""
 
@@ -76,37 +78,53 @@ class _Row:
     cells: Mapping[str, str]
 
 
+@dataclass
+class _Meaning:
+    """What the numbers of a file mean, which is seen from all of them.
+
+    Attributes:
+        are_pixels: Whether boxes are in pixels.
+        are_ids: Whether actions are ids, not names.
+        last_is_score: Whether the last column of a file without header has scores, not people.
+        last_frames: Name of a video -> the largest number of a frame.
+        images: Names of images.
+    """
+
+    are_pixels: bool = False
+    are_ids: bool = True
+    last_is_score: bool = False
+    last_frames: dict[str | None, int] = field(default_factory=dict)
+    images: dict[str, str] = field(default_factory=dict)
+
+
 class _Reader:
-    """Reads one file twice: what its numbers mean is seen from all of them."""
+    """Reads one file twice: first to see what its numbers mean. Rows are not kept, since a file may have millions."""
 
     def __init__(self, path: Path, videos: VideoLookup) -> None:
-        self._path = path
+        self._path, self._shown_path = path, shown(path)
         self._videos = videos
         self._labels = ToolLabels()
-        self._rows: list[_Row] = []
-        self._are_pixels = False
-        self._are_ids = True
-        self._last_is_score = False
+        self._meaning = _Meaning()
         self._unused: dict[int, str] = {}
+        # The same texts and actions in many rows are one object.
+        self._known: dict[object, Any] = {}
 
     def read(self) -> ToolLabels:
-        self._rows = list(self._read_rows())
         self._judge()
         ids: dict[str, int] = {}
-        for row in self._rows:
+        for row in self._rows():
             self._take(row, ids)
         self._labels.action_ids = ids
         return self._labels
 
     def _where(self, line: int) -> str:
-        return f"{shown(self._path)}, line {line}"
+        return f"{self._shown_path}, line {line}"
 
-    def _read_rows(self) -> Iterator[_Row]:
+    def _rows(self, *, counts_unused: bool = False) -> Iterator[_Row]:
         """Yield the rows that are not blank, with their cells under the names of their columns."""
-        lines = _Lines(self._path)
         columns: list[str] = []
         is_named = False
-        for line, cells in lines:
+        for line, cells in _Lines(self._path):
             if not columns:
                 is_named = looks_like_header(cells)
                 columns = (
@@ -123,26 +141,38 @@ class _Reader:
                 )
             if is_named and len(cells) != len(columns) and len(cells) > 2:
                 raise FormatError(f"{self._where(line)}: {len(cells)} cells, and the header names {len(columns)}")
-            for column, name in self._unused.items():
+            for column, name in self._unused.items() if counts_unused else ():
                 if column < len(cells) and cells[column].strip():
                     self._labels.dropped[f"values of the column {quoted(name)}"] += 1
             yield _Row(line, {name: cell.strip() for name, cell in zip(columns, cells, strict=False) if name})
 
     def _judge(self) -> None:
-        """See what the numbers of the file mean: pixels, ids, and the last column of a file without header."""
-        lasts = [row.cells["last"] for row in self._rows if row.cells.get("last")]
-        self._last_is_score = bool(lasts) and any(_is_broken(cell) for cell in lasts) and all(map(_is_score, lasts))
-        scores = lasts if self._last_is_score else [row.cells["score"] for row in self._rows if row.cells.get("score")]
-        self._labels.dropped["scores"] += len(scores)
-        for row in self._rows:
-            for action in self._actions(row):
-                self._are_ids = self._are_ids and _WHOLE.fullmatch(action) is not None
-            if any(name.endswith("_px") for name in row.cells):
-                self._are_pixels = True
+        """See what the numbers of the file mean: pixels, ids, frames, and the last column of a file without header."""
+        meaning = self._meaning
+        num_lasts, num_scores, any_broken, all_scores = 0, 0, False, True
+        for row in self._rows(counts_unused=True):
+            cells = row.cells
+            if last := cells.get("last"):
+                num_lasts += 1
+                any_broken = any_broken or _is_broken(last)
+                all_scores = all_scores and _is_score(last)
+            num_scores += bool(cells.get("score"))
+            if meaning.are_ids:
+                meaning.are_ids = all(_WHOLE.fullmatch(action) for action in self._actions(row))
+            if any(name.endswith("_px") for name in cells):
+                meaning.are_pixels = True
             elif _has_box(row):
                 where = self._where(row.line)
-                found = [finite_number(row.cells[n], f"the cell {n}", where) for n in _box_columns(row)]
-                self._are_pixels = self._are_pixels or max(map(abs, found)) > LARGEST_FRACTION
+                found = [finite_number(cells[n], f"the cell {n}", where) for n in _box_columns(row)]
+                meaning.are_pixels = meaning.are_pixels or max(map(abs, found)) > LARGEST_FRACTION
+            if (number := cells.get("frame")) and _WHOLE.fullmatch(number):
+                video = cells.get("video_id")
+                meaning.last_frames[video] = max(meaning.last_frames.get(video, 0), int(float(number)))
+            if not (cells.keys() & _TIMES):
+                image = cells.get("image", "")
+                meaning.images.setdefault(image, image)
+        meaning.last_is_score = any_broken and all_scores
+        self._labels.dropped["scores"] += num_lasts if meaning.last_is_score else num_scores
 
     def _take(self, row: _Row, ids: dict[str, int]) -> None:
         where = self._where(row.line)
@@ -153,11 +183,11 @@ class _Reader:
             self._labels.empty_keyframes.append((video, seconds))
             return
         corners = self._corners(row, where)
-        width, height = self._frame_size(row, video, where) if self._are_pixels else (1.0, 1.0)
+        width, height = self._frame_size(row, video, where) if self._meaning.are_pixels else (1.0, 1.0)
         box = box_fraction(corners, width, height, where)
         names = []
         for action in self._actions(row):
-            if self._are_ids:
+            if self._meaning.are_ids:
                 action_id = int(float(action))
                 if action_id > GREATEST_ACTION_ID:
                     raise FormatError(
@@ -169,7 +199,11 @@ class _Reader:
                 names.append(name)
             elif is_action_name(action):
                 names.append(action)
-        self._labels.people.append(LabelledPerson(video, seconds, box, tuple(names), self._person(row)))
+        same = self._known.setdefault
+        actions, person = tuple(names), self._person(row)
+        self._labels.people.append(
+            LabelledPerson(same(video, video), seconds, box, same(actions, actions), same(person, person))
+        )
 
     def _actions(self, row: _Row) -> list[str]:
         text = row.cells.get("action_id", "")
@@ -181,7 +215,7 @@ class _Reader:
         return name if name and len(self._actions(row)) == 1 else ""
 
     def _person(self, row: _Row) -> str | None:
-        text = row.cells.get("person_id", "" if self._last_is_score else row.cells.get("last", ""))
+        text = row.cells.get("person_id", "" if self._meaning.last_is_score else row.cells.get("last", ""))
         whole = re.fullmatch(r"(\d{1,18})\.0*", text)
         return (whole[1] if whole else text) if text and not re.fullmatch(r"-1(?:\.0*)?", text) else None
 
@@ -206,8 +240,7 @@ class _Reader:
     @cached_property
     def _keyframes(self) -> dict[str, Keyframe]:
         """The keyframes of the images by their names, which are understood together."""
-        names = {row.cells.get("image", ""): row.cells.get("image", "") for row in self._rows}
-        return keyframes_of_names(names, self._videos, shown(self._path))
+        return keyframes_of_names(self._meaning.images, self._videos, self._shown_path)
 
     def _frame_time(self, name: str, text: str, where: str) -> tuple[str, float]:
         video = self._video(name, where, "frame numbers become times")
@@ -221,8 +254,8 @@ class _Reader:
         return video.video_id, float(video.frame_times[index])
 
     def _first_frame(self, name: str, num_frames: int) -> int:
-        numbers = (row.cells.get("frame") for row in self._rows if row.cells.get("video_id", name) == name)
-        return int(any(number and _WHOLE.fullmatch(number) and int(float(number)) == num_frames for number in numbers))
+        last = max(self._meaning.last_frames.get(video, 0) for video in (name, None))
+        return int(last == num_frames)
 
     def _video(self, name: str, where: str, need: str) -> MeasuredVideo:
         return self._videos.get(name, where=where, need=need)
@@ -295,8 +328,7 @@ def _box_columns(row: _Row) -> tuple[str, str, str, str]:
 
 def _has_box(row: _Row) -> bool:
     """Whether a row has a box: one of video and time alone has none, and neither one whose cells are empty."""
-    box = {"x", "y", "cx", "cy", *_CORNERS, *(f"{name}_px" for name in _CORNERS)}
-    return any(row.cells.get(name) for name in box)
+    return any(row.cells.get(name) for name in _OF_BOXES)
 
 
 def _seconds(text: str, where: str) -> float:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from ava_detect.results.corrections.folder import CORRECTIONS_FILE
+from ava_detect.errors import ConfigError, shown
+from ava_detect.results.corrections.folder import CORRECTIONS_FILE, read_info
 from ava_detect.results.corrections.truth import read_reviewed
 from ava_detect.results.importing.action_ids import placeholder
 from ava_detect.results.importing.file_start import FileStart
@@ -26,6 +28,31 @@ def is_corrections(start: FileStart) -> bool:
         Whether it is.
     """
     return start.kind == "folder" and start.has(CORRECTIONS_FILE)
+
+
+def start_of_corrections(paths: Iterable[Path]) -> float | None:
+    """Find out where in their movies the video files of corrections start.
+
+    Args:
+        paths: Files and folders of labels.
+
+    Returns:
+        The start in seconds of the results that were corrected; None where no path is a folder of corrections.
+
+    Raises:
+        FormatError: A folder is damaged.
+        ConfigError: The starts of several folders differ.
+    """
+    starts = {
+        read_info(path).start_seconds: path for path in paths if path.is_dir() and (path / CORRECTIONS_FILE).is_file()
+    }
+    if len(starts) > 1:
+        (one, first), (other, second) = list(starts.items())[:2]
+        raise ConfigError(
+            f"the files of {shown(first)} start at {one:g} s of their movies and those of {shown(second)} at {other:g} "
+            "s; import one after the other"
+        )
+    return next(iter(starts), None)
 
 
 def read_corrections(path: Path, videos: VideoLookup) -> ToolLabels:

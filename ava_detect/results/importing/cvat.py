@@ -1,8 +1,8 @@
 """CVAT xml 1.1, for video and for images (https://docs.cvat.ai/docs/dataset_management/formats/format-cvat/).
 
-Video: a track has boxes on keyframes; in between CVAT moves them straight, an ``outside`` box ends the person's
-visibility, and an attribute keeps its value until the next keyframe that sets it. Images: a box per person and image,
-whose name tells the keyframe (``VIDEO/0902.jpg``), or the number of a frame of the task's video.
+Video: a track has boxes on keyframes (``tracks``); in between CVAT moves them straight, an ``outside`` box ends the
+person's visibility, and an attribute keeps its value until the next keyframe that sets it. Images: a box per person and
+image, whose name tells the keyframe (``VIDEO/0902.jpg``), or the number of a frame of the task's video.
 
 Boxes are in pixels of the frames that CVAT decoded: upright, in the file's own pixels. A download is a zip file with
 ``annotations.xml``, and may hold the images too.
@@ -14,7 +14,7 @@ import math
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,8 @@ from ava_detect.errors import FormatError, shown
 from ava_detect.results.importing.action_attributes import Attribute, LabelScheme
 from ava_detect.results.importing.file_start import FileStart
 from ava_detect.results.importing.image_keyframes import frame_seconds, keyframes_of_names
-from ava_detect.results.importing.labels import Box, LabelledPerson, ToolLabels, box_fraction, finite_number
+from ava_detect.results.importing.labels import LabelledPerson, ToolLabels, box_fraction, finite_number
+from ava_detect.results.importing.tracks import Step, boxes_on, labelled_frames
 from ava_detect.results.importing.videos import VideoLookup
 from ava_detect.results.importing.xml_files import MAX_BYTES, iter_children
 from ava_detect.results.measured_video import MeasuredVideo
@@ -85,7 +86,7 @@ def read_cvat(path: Path, videos: VideoLookup) -> ToolLabels:
         videos: Finds the videos, whose frame times are needed.
 
     Returns:
-        People on the keyframes of tracks, and at the multiples of ``videos.every_seconds``; and on images.
+        People on the frames that were labelled, and at the multiples of ``videos.every_seconds``; and on images.
 
     Raises:
         FormatError: The file cannot be read, an entry is invalid, or a video is missing.
@@ -95,6 +96,7 @@ def read_cvat(path: Path, videos: VideoLookup) -> ToolLabels:
     with _opened(path) as file:
         for element in iter_children(path, file):
             reader.take(element)
+    reader.read_tracks()
     reader.read_images()
     reader.labels.action_names = reader.scheme.action_names()
     return reader.labels
@@ -131,7 +133,7 @@ class _Reader:
         self._videos = videos
         self._tasks: dict[str, _Task] = {}
         self._found: dict[str, MeasuredVideo] = {}
-        self._multiples: dict[str, list[int]] = {}
+        self._tracks: dict[str, list[_Track]] = {}
         self._num_tracks = 0
         self._images: list[Element] = []
 
@@ -182,7 +184,6 @@ class _Reader:
             video = self._videos.get(*names, where=where, need="frame numbers become times")
             _check_size(task, video, where)
             self._found[key] = video
-            self._multiples[key] = self._videos.frames_of_multiples(video)
         return self._found[key]
 
     def _read_track(self, track: Element) -> None:
@@ -196,19 +197,47 @@ class _Reader:
             return
         key, task = self._task_of(track)
         video = self._video_of(track)
+        steps = self._steps(track, boxes, task.size or video.decoded_size, where)
+        if steps:
+            self._tracks.setdefault(key, []).append(_Track(track.get("id", str(number)), steps))
+
+    def _steps(self, track: Element, boxes: Sequence[Element], size: tuple[float, float], where: str) -> list[Step]:
+        """Return the keyframes of a person, ascending; an attribute keeps its value until it is set again."""
+        found: dict[int, Element] = {}
+        for box in boxes:
+            frame = finite_number(box.get("frame"), "frame", where)
+            if not frame.is_integer() or frame < 0:
+                raise FormatError(f"{where}: frame is a whole number from 0, got {frame:g}")
+            found[int(frame)] = box
         label = track.get("label", "")
-        steps = _steps(boxes, _values(track), task.size or video.decoded_size, where, dropped)
-        defaults = {a.name: a.default for a in self.scheme.labels.get(label, {}).values() if a.default}
-        for frame, box, values in _visible(steps, self._multiples[key]):
-            if frame >= video.num_frames:
-                dropped["boxes on frames after the end of the video"] += 1
-                continue
-            read = self.scheme.read(label, {**defaults, **values}, dropped)
-            if read is not None:
-                actions, _ = read
-                seconds = float(video.frame_times[frame])
-                person = track.get("id", str(number))
-                self.labels.people.append(LabelledPerson(video.video_id, seconds, box, actions, person))
+        values = {**self._defaults(label), **_values(track)}
+        steps: list[Step] = []
+        for frame, box in sorted(found.items()):
+            values |= _values(box)
+            corners = _corners(box, f"{where}, frame {frame}", self.labels.dropped)
+            fraction = box_fraction(corners, size[0], size[1], f"{where}, frame {frame}")
+            if box.get("outside", "0") == "1":
+                steps.append(Step(frame, fraction, stays=False, is_visible=False))
+            elif (read := self.scheme.read(label, values, self.labels.dropped)) is not None:
+                steps.append(Step(frame, fraction, stays=True, is_visible=True, actions=read[0]))
+        return steps
+
+    def _defaults(self, label: str) -> dict[str, str]:
+        return {a.name: a.default for a in self.scheme.labels.get(label, {}).values() if a.default}
+
+    def read_tracks(self) -> None:
+        """Read the people of the tracks, who are known on frames that were labelled for others."""
+        for key, tracks in self._tracks.items():
+            video = self._found[key]
+            labelled = labelled_frames((track.steps for track in tracks), with_ends=False)
+            late = [s for track in tracks for s in track.steps if s.is_visible and s.frame >= video.num_frames]
+            self.labels.dropped["boxes on frames after the end of the video"] += len(late)
+            inside = {frame for frame in labelled if frame < video.num_frames}
+            frames = sorted(inside | set(self._videos.frames_of_multiples(video)))
+            for track in tracks:
+                for frame, box, step in boxes_on(track.steps, frames):
+                    seconds = float(video.frame_times[int(frame)])
+                    self.labels.people.append(LabelledPerson(video.video_id, seconds, box, step.actions, track.person))
 
     def read_images(self) -> None:
         """Read the images, whose names are understood together."""
@@ -251,22 +280,19 @@ class _Reader:
                 continue
             corners = _corners(box, where, self.labels.dropped)
             label = box.get("label", "")
-            defaults = {a.name: a.default for a in self.scheme.labels.get(label, {}).values() if a.default}
-            read = self.scheme.read(label, {**defaults, **_values(box)}, self.labels.dropped)
+            read = self.scheme.read(label, {**self._defaults(label), **_values(box)}, self.labels.dropped)
             if read is not None:
                 actions, person = read
                 fraction = box_fraction(corners, width, height, where)
                 self.labels.people.append(LabelledPerson(video, seconds, fraction, actions, person))
 
 
-@dataclass
-class _Step:
-    """A keyframe of a track: its frame, its box, whether the person is not to be seen from it on, and attributes."""
+@dataclass(frozen=True)
+class _Track:
+    """The boxes of a person that were set in a video."""
 
-    frame: int
-    box: Box
-    is_outside: bool
-    values: Mapping[str, str]
+    person: str
+    steps: Sequence[Step]
 
 
 def _attribute(element: Element) -> Attribute:
@@ -295,50 +321,6 @@ def _check_size(task: _Task, video: MeasuredVideo, where: str) -> None:
             f"{where}: frames of {width:g} x {height:g} pixels, and those of {shown(video.path)} are {decoded_width} x "
             f"{decoded_height}; give the video that was labelled"
         )
-
-
-def _steps(
-    boxes: Sequence[Element], fixed: Mapping[str, str], size: tuple[float, float], where: str, dropped: Counter[str]
-) -> list[_Step]:
-    """Return the keyframes of a track, ascending; an attribute keeps its value until it is set again."""
-    found: dict[int, Element] = {}
-    for box in boxes:
-        frame = finite_number(box.get("frame"), "frame", where)
-        if not frame.is_integer() or frame < 0:
-            raise FormatError(f"{where}: frame is a whole number from 0, got {frame:g}")
-        found[int(frame)] = box
-    steps: list[_Step] = []
-    values = dict(fixed)
-    for number in sorted(found):
-        box = found[number]
-        values = {**values, **_values(box)}
-        corners = _corners(box, f"{where}, frame {number}", dropped)
-        fraction = box_fraction(corners, size[0], size[1], f"{where}, frame {number}")
-        steps.append(_Step(number, fraction, box.get("outside", "0") == "1", values))
-    return steps
-
-
-def _visible(steps: Sequence[_Step], multiples: Sequence[int]) -> Iterator[tuple[int, Box, Mapping[str, str]]]:
-    """Yield frame, box and attributes where the person is visible: on keyframes, and interpolated at multiples."""
-    wanted = iter([*multiples, math.inf])
-    multiple = next(wanted)
-    for step, following in zip(steps, [*steps[1:], None], strict=True):
-        if not step.is_outside:
-            yield step.frame, step.box, step.values
-        end = math.inf if following is None else following.frame
-        while multiple < end:
-            if multiple > step.frame and not step.is_outside:
-                yield int(multiple), _between(step, following, int(multiple)), step.values
-            multiple = next(wanted)
-
-
-def _between(step: _Step, following: _Step | None, frame: int) -> Box:
-    """Return the box between two keyframes, which CVAT moves straight; after the last one it stays."""
-    if following is None:
-        return step.box
-    share = (frame - step.frame) / (following.frame - step.frame)
-    x1, y1, x2, y2 = (a + (b - a) * share for a, b in zip(step.box, following.box, strict=True))
-    return x1, y1, x2, y2
 
 
 def _corners(box: Element, where: str, dropped: Counter[str]) -> Sequence[float]:

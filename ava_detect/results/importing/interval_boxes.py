@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
-from ava_detect.errors import ConfigError, FormatError, shown
+from ava_detect.errors import FormatError, shown
 from ava_detect.results.export.action_names import allowed_in_xml, for_xml
 from ava_detect.results.importing.labels import LabelledPerson, PersonIntervals, ToolLabels, VideoIntervals
 from ava_detect.results.measured_video import HALF_GRID_STEP_SECONDS, MeasuredVideo, measure_video
@@ -39,20 +39,20 @@ _LAST_MOMENT_SECONDS = 0.001
 _PERSON = re.compile(r"(?:(?:person|people|subject|track|id|individual)[\s_#:-]*)?(\d{1,18})", re.IGNORECASE)
 
 
-def read_options(videos: str | Path | None, label_map: str | Path | None, start_seconds: float) -> ReadOptions:
+def read_options(videos: str | Path | None, label_map: str | Path | None, start_seconds: float | None) -> ReadOptions:
     """Return how results are read by an import.
 
     Args:
         videos: Folder of the videos, or the output folder of ``annotate_videos``, which holds no videos that have
             moved.
         label_map: A ``.pbtxt`` file; None for the names in the results.
-        start_seconds: Time in the movie, in seconds, at which each video file starts; 0 for the setting of the run.
+        start_seconds: Time in the movie, in seconds, at which each video file starts; None for the setting of the run.
 
     Returns:
         The options.
     """
     is_run = videos is not None and run_of_manifest(Path(videos)) is not None
-    return ReadOptions(None if is_run else videos, label_map, start_seconds or None)
+    return ReadOptions(None if is_run else videos, label_map, start_seconds)
 
 
 def add_boxes(labels: Sequence[ToolLabels], results: str | Path, options: ReadOptions) -> LabelMap | None:
@@ -64,16 +64,15 @@ def add_boxes(labels: Sequence[ToolLabels], results: str | Path, options: ReadOp
         options: How the results are read.
 
     Returns:
-        The actions that the results could have had; None where no video of theirs is in the labels.
+        The actions that the results could have had; None where no file has intervals of their videos.
 
     Raises:
         FormatError: There are no results, a file cannot be read, or a name may be any of several videos; or a video
             file, whose clock is needed, is missing.
-        ConfigError: No file has intervals.
         VideoError: A video cannot be decoded.
     """
     if not any(one.intervals for one in labels):
-        raise ConfigError("`results` has the boxes for intervals, and the labels have boxes of their own; leave it out")
+        return None
     run = open_run(Path(results))
     find = _finder(run, options)
     wanted: dict[str, list[tuple[ToolLabels, VideoIntervals]]] = {}

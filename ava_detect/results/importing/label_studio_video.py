@@ -1,16 +1,13 @@
 """A video task of Label Studio: tracks of boxes, and spans of actions on the timeline, as people on frames.
 
 Label Studio numbers frames by time: number n is at (n - 1) / fps on the player's clock. A box moves straight from one
-keyframe to the next; a keyframe that is not enabled ends the person's visibility, and shows the person itself.
-
-Every frame on which one person was labelled is a keyframe of all: who is interpolated there is there, too. The frames
-of ``keyframes`` in the data of a task of ``hand-over`` were looked at also where they show no person.
+keyframe to the next (``tracks``); a keyframe that is not enabled ends the person's visibility, and shows the person
+itself. The frames of ``keyframes`` in the data of a task of ``hand-over`` were looked at, also those without people.
 """
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +28,7 @@ from ava_detect.results.importing.label_studio_tasks import (
     upright_box,
 )
 from ava_detect.results.importing.labels import Box, LabelledPerson, ToolLabels, finite_number
+from ava_detect.results.importing.tracks import Step, boxes_on, labelled_frames
 from ava_detect.results.importing.videos import VideoLookup
 from ava_detect.results.measured_video import MeasuredVideo
 
@@ -43,39 +41,13 @@ _SEEK_SECONDS = 0.002
 
 
 @dataclass(frozen=True)
-class _Step:
-    """A keyframe of a track: number of the frame from 1, box, and whether the person is visible after it."""
-
-    number: float
-    box: Box
-    is_enabled: bool
-
-
-@dataclass(frozen=True)
 class _Track:
     """The boxes of a person, ascending, and the actions that hold for all of them."""
 
     region: Region
     person: str
-    steps: Sequence[_Step]
+    steps: Sequence[Step]
     actions: tuple[str, ...]
-
-    def box_at(self, number: float) -> Box | None:
-        """Return the box on a frame, as Label Studio shows it; None where the person is not visible."""
-        index = bisect_right(self.steps, number, key=lambda step: step.number)
-        if not index:
-            return None
-        step = self.steps[index - 1]
-        if step.number == number:
-            return step.box
-        if not step.is_enabled:
-            return None
-        if index == len(self.steps):
-            return step.box
-        following = self.steps[index]
-        share = (number - step.number) / (following.number - step.number)
-        x1, y1, x2, y2 = (a + (b - a) * share for a, b in zip(step.box, following.box, strict=True))
-        return x1, y1, x2, y2
 
 
 @dataclass(frozen=True)
@@ -111,14 +83,19 @@ def read_video_task(task: Task, scheme: Scheme, videos: VideoLookup, labels: Too
     clock = _Clock(video, _fps(task))
     listed = _listed_keyframes(task)
     # A keyframe that ends a person's visibility was placed by a person, unless hand-over wrote the task.
-    labelled = {s.number for track in tracks for s in track.steps if s.is_enabled or listed is None}
+    labelled = labelled_frames((track.steps for track in tracks), with_ends=listed is None)
     numbers = sorted(labelled | set(listed or ()) | {clock.number_of(f) for f in videos.frames_of_multiples(video)})
+    visible: dict[float, list[tuple[_Track, Box]]] = {number: [] for number in numbers}
+    for track in tracks:
+        for number, box, _ in boxes_on(track.steps, numbers):
+            visible[number].append((track, box))
     for number in numbers:
         seconds = clock.seconds_of(number)
         if seconds is None:
             labels.dropped["frames after the end of the video"] += 1
             continue
-        people = _people(number, seconds, video.video_id, tracks, spans)
+        current = [span for span in spans if span.first <= number <= span.last]
+        people = _people(video.video_id, seconds, visible[number], current)
         labels.people += people
         if not people and number in (listed or ()):
             labels.empty_keyframes.append((video.video_id, seconds))
@@ -162,17 +139,14 @@ class _Clock:
 
 
 def _people(
-    number: float, seconds: float, video_id: str, tracks: Sequence[_Track], spans: Sequence[_Span]
+    video_id: str, seconds: float, visible: Sequence[tuple[_Track, Box]], current: Sequence[_Span]
 ) -> list[LabelledPerson]:
     """Return the people on a frame; an action that names no person stands beside them without a box."""
     people = []
-    current = [span for span in spans if span.first <= number <= span.last]
-    for track in tracks:
-        box = track.box_at(number)
-        if box is not None:
-            done = (name for span in current if span.person == track.person for name in span.actions)
-            actions = tuple(dict.fromkeys((*track.actions, *done)))
-            people.append(LabelledPerson(video_id, seconds, box, actions, track.person))
+    for track, box in visible:
+        done = (name for span in current if span.person == track.person for name in span.actions)
+        actions = tuple(dict.fromkeys((*track.actions, *done)))
+        people.append(LabelledPerson(video_id, seconds, box, actions, track.person))
     nameless = tuple(dict.fromkeys(name for span in current if span.person is None for name in span.actions))
     if people and nameless:
         people.append(LabelledPerson(video_id, seconds, None, nameless))
@@ -193,10 +167,13 @@ def _tracks(task: Task, scheme: Scheme, video: MeasuredVideo, dropped: Counter[s
                 if number < 0:
                     raise FormatError(f"{where}: frames count from 1, got {number:g}")
                 box = upright_box(entry, (video.width, video.height), where, dropped)
-                steps[number] = _Step(number, box, entry.get("enabled", True) is not False)
+                stays = entry.get("enabled", True) is not False
+                steps[number] = Step(number, box, stays, is_visible=True)
             person = person_in(region.note) or region.id
             ordered = [steps[number] for number in sorted(steps)]
-            tracks.append(_Track(region, person, ordered, scheme.actions_of(region, dropped)))
+            actions = scheme.actions_of(region, dropped)
+            if ordered:
+                tracks.append(_Track(region, person, ordered, actions))
     return tracks
 
 

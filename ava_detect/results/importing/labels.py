@@ -15,7 +15,7 @@ Box = tuple[float, float, float, float]
 _FARTHEST = 1000.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LabelledPerson:
     """One person on one frame.
 

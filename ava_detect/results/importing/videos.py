@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -11,8 +12,9 @@ import numpy as np
 
 from ava_detect.errors import FormatError, shown
 from ava_detect.results.measured_video import MeasuredVideo, measure_video
-from ava_detect.results.recorded_names import label_map_of_settings
-from ava_detect.results.saved_run import run_of_manifest
+from ava_detect.results.recorded_names import label_map_of_settings, recorded_names
+from ava_detect.results.saved import locate
+from ava_detect.results.saved_run import SavedRun, open_run, run_of_manifest
 from ava_detect.storage.file_names import valid_id
 from ava_detect.structures.labels import LabelMap
 from ava_detect.structures.video_ids import ByVideoId
@@ -29,24 +31,28 @@ _ROUNDING_SECONDS = 0.0005
 class VideoLookup:
     """Finds video files by the names that tools give them, and measures each once.
 
-    A name is looked for among the ids, the file names and the stems of ``videos``; then as a path, and as a file beside
-    the labels.
+    A name is looked for among the ids, the file names and the stems of ``results`` and ``videos``; then as a path, and
+    as a file beside the labels.
 
     Args:
-        videos: A folder of videos; or the output folder of ``annotate``, whose manifest has their paths and ids; None
-            for the places that the labels name.
+        videos: A folder of videos; or the output folder of ``annotate``, which then is ``results``, too; None for the
+            places that the labels name.
         beside: The files of labels.
+        results: The output folder of ``annotate`` or a file of results, which has paths and ids of videos, the label
+            map, and where in their movies the files start; None where the labels are of no results.
         every_seconds: Time from one multiple to the next; None where readers take frames that a person labelled alone.
-        start_seconds: Time in the movie, in seconds, at which each video file starts.
+        start_seconds: Time in the movie, in seconds, at which each video file starts; None for that of the results, or
+            0.
 
     Attributes:
-        label_map: The label map of the run whose output folder was given; None where there is none.
+        label_map: The label map of the results; None where there is none.
         every_seconds: As given; readers of tracks interpolate at the multiples where it is not None.
-        start_seconds: As given; readers of files with times of the movie subtract it.
+        start_seconds: Time in the movie at which each file starts; readers subtract it from times of the movie.
+        paths: The video files that are known.
 
     Raises:
         VideoError: The folder does not exist, or holds no video.
-        FormatError: The manifest of the folder cannot be read.
+        FormatError: The results cannot be read.
     """
 
     def __init__(
@@ -54,19 +60,29 @@ class VideoLookup:
         videos: str | Path | None = None,
         beside: Iterable[str | Path] = (),
         *,
+        results: str | Path | None = None,
         every_seconds: float | None = None,
-        start_seconds: float = 0.0,
+        start_seconds: float | None = None,
     ) -> None:
-        self.label_map: LabelMap | None = None
+        of_videos = None if videos is None else run_of_manifest(Path(videos))
+        run = of_videos if results is None else open_run(Path(results))
+        self.label_map: LabelMap | None = None if run is None else _label_map_of(run)
         self.every_seconds = every_seconds
-        self.start_seconds = start_seconds
-        self.paths: tuple[Path, ...] = ()
+        given = start_seconds if run is None else run.start_seconds(start_seconds)
+        self.start_seconds = 0.0 if given is None else given
         self._is_given = videos is not None
         self._folders = list(dict.fromkeys(_folder_of(Path(path)) for path in beside))
-        self._by_name: ByVideoId[list[tuple[str, Path]]] = ByVideoId()
+        moved = [] if videos is None or of_videos is not None else find_videos([videos])
+        located = {} if run is None else {v.video_id: locate(v.video_id, v.source, moved) for v in run.videos}
+        named = [(video_id, path) for video_id, path in located.items() if path is not None]
+        named += [(video.video_id, video.path) for video in moved if video.path not in located.values()]
+        self.paths: tuple[Path, ...] = tuple(path for _, path in named)
+        # Ids come before file names, and these before stems: the first list that has the name decides.
+        self._by_name = _names([(path.stem, video_id, path) for video_id, path in named])
+        self._by_name.update(_names([(path.name, video_id, path) for video_id, path in named]))
+        self._by_name.update(_names([(video_id, video_id, path) for video_id, path in named]))
         self._measured: dict[str, MeasuredVideo] = {}
-        if videos is not None:
-            self._add_videos(Path(videos))
+        self._located: dict[str, tuple[str, Path] | None] = {}
 
     def find(self, *names: str) -> MeasuredVideo | None:
         """Find and measure a video.
@@ -129,10 +145,7 @@ class VideoLookup:
         if name in self._measured:
             return name
         found = self._locate(name)
-        if found is not None:
-            return found[0]
-        base = _base_name(name)
-        return PurePosixPath(base).stem if PurePosixPath(base).suffix.lower() in VIDEO_SUFFIXES else base
+        return _id_without_file(name) if found is None else found[0]
 
     def measured(self, video_id: str) -> MeasuredVideo | None:
         """Return a video that a reader has opened.
@@ -159,21 +172,13 @@ class VideoLookup:
         times = multiples(video, self.every_seconds)
         return sorted({video.frame_at(seconds) for seconds in times})
 
-    def _add_videos(self, folder: Path) -> None:
-        run = run_of_manifest(folder) if folder.is_dir() else None
-        if run is None:
-            named = [(video.video_id, video.path) for video in find_videos([folder])]
-        else:
-            self.label_map = label_map_of_settings(run.settings)
-            named = [(video.video_id, video.source) for video in run.videos if video.source and video.source.is_file()]
-        self.paths = tuple(path for _, path in named)
-        # Ids come before file names, and these before stems: the first list that has the name decides.
-        self._by_name = _names([(path.stem, video_id, path) for video_id, path in named])
-        self._by_name.update(_names([(path.name, video_id, path) for video_id, path in named]))
-        self._by_name.update(_names([(video_id, video_id, path) for video_id, path in named]))
-
     def _locate(self, name: str) -> tuple[str, Path] | None:
         """Return the id and the path of the video with a name; None where there is none."""
+        if name not in self._located:
+            self._located[name] = self._look_for(name)
+        return self._located[name]
+
+    def _look_for(self, name: str) -> tuple[str, Path] | None:
         for spelling in _spellings(name):
             if spelling in self._by_name:
                 return _one_of(self._by_name[spelling], name)
@@ -199,6 +204,15 @@ class VideoLookup:
                     except OSError:
                         continue
                     yield from (file for file in beside if spelling in (file.name, file.stem))
+
+
+def _label_map_of(run: SavedRun) -> LabelMap | None:
+    """Return the label map of a run, or the names in a file of results; None where they are AVA's, or unknown."""
+    label_map = label_map_of_settings(run.settings)
+    file = next((video.file for video in run.videos if video.file is not None), None)
+    if label_map is None and file is not None and (names := recorded_names(file)) is not None and not names.is_of_ava:
+        return names.label_map
+    return label_map
 
 
 def _names(named: Iterable[tuple[str, str, Path]]) -> ByVideoId[list[tuple[str, Path]]]:
@@ -292,6 +306,12 @@ def as_path(name: str) -> str:
 def _base_name(name: str) -> str:
     """Return the part of a path or address after its last separator, of either kind."""
     return re.split(r"[/\\]", as_path(name).rstrip("/\\"))[-1]
+
+
+@lru_cache(maxsize=4096)
+def _id_without_file(name: str) -> str:
+    base = _base_name(name)
+    return PurePosixPath(base).stem if PurePosixPath(base).suffix.lower() in VIDEO_SUFFIXES else base
 
 
 def _folder_of(path: Path) -> Path:

@@ -1,24 +1,22 @@
-// The corrected keyframes of a video, as the server has them and as the user is changing them.
+// The corrected keyframes of a video, as the server has them and as the user is changing them, and what follows from them.
 "use strict";
 
 AvaPage.Corrected = class {
   /** `meta`: the value of the piece "meta"; `actions` of the review that it lacks are added to it. */
   constructor(meta, actions) {
-    Object.assign(this, { meta, keyframes: [], late: [], seen: 0, undo: null, redo: null, progress: [0, 0] });
+    Object.assign(this, { meta, keyframes: [], late: [], seen: 0, undo: null, redo: null, progress: [0, 0], spans: new Map(), columns: null });
     this.#addActions(actions);
   }
 
   /** Make every action of the review one of the page's. */
   #addActions(actions) {
     const { meta } = this;
-    this.added = [];
     meta.indexOf = new Map(meta.actions.map((action, index) => [action.id, index]));
     for (const { id, name, kind } of actions) {
       if (meta.indexOf.has(id)) continue;
       meta.indexOf.set(id, meta.actions.length);
-      this.added.push(meta.actions.length);
       const short = name.replace(/\s*\(.*?\)/g, "").trim() || name;
-      meta.actions.push({ id, name, short, kind, histogram: new Array(21).fill(0) });
+      meta.actions.push({ id, name, short, kind, histogram: new Array(21).fill(0), isAdded: true });
     }
     this.tickable = new Set(actions.map(({ id }) => meta.indexOf.get(id)));
   }
@@ -54,21 +52,26 @@ AvaPage.Corrected = class {
     return new Map((same?.actions ?? []).map(({ action, score }) => [action, score]));
   }
 
-  /** The tracks that are on no keyframe together with a track, with their first and last time. */
+  /** Index of the first keyframe with a track. */
+  firstOf(track) { return this.spans.get(track)?.[1]; }
+
+  /** The tracks that are on no keyframe together with a track, with their first and last time; the same list until something changes. */
   partners(track) {
-    const spans = new Map(), taken = new Set([track]);
-    for (const { seconds, people } of this.keyframes) {
-      for (const other of people.keys()) {
-        spans.set(other, [spans.get(other)?.[0] ?? seconds, seconds]);
-        if (people.has(track)) taken.add(other);
-      }
+    if (this.partnersOf?.track === track) return this.partnersOf.list;
+    const { keyframes, spans } = this, [, first, last] = spans.get(track) ?? [track, 0, -1];
+    const taken = new Set([track]);
+    for (let k = first; k <= last; k++) {
+      if (keyframes[k].people.has(track)) for (const other of keyframes[k].people.keys()) taken.add(other);
     }
-    return [...spans].filter(([other]) => !taken.has(other)).map(([other, [first, last]]) => [other, first, last]).sort((a, b) => a[0] - b[0]);
+    const list = [...spans.values()].filter(([other]) => !taken.has(other)).map(([other, from, to]) => [other, keyframes[from].seconds, keyframes[to].seconds]).sort((a, b) => a[0] - b[0]);
+    this.partnersOf = { track, list };
+    return list;
   }
 
-  /** Write tracks, counts and what is accepted into `meta`, for the timeline. */
+  /** After a change: find the tracks anew, and write them, the counts and what is accepted into `meta`, for the timeline. */
   describe() {
-    const { meta } = this, spans = new Map();
+    const { meta, spans } = this;
+    spans.clear();
     this.keyframes.forEach(({ people }, k) => {
       for (const track of people.keys()) {
         const span = spans.get(track);
@@ -79,5 +82,37 @@ AvaPage.Corrected = class {
     meta.tracks = [...spans.values()].sort((a, b) => a[1] - b[1] || a[0] - b[0]);
     meta.counts = this.keyframes.map(({ people }) => people.size);
     meta.accepted = this.keyframes.map(({ accepted }) => accepted);
+    this.columns = this.partnersOf = null;
+  }
+
+  /** Whether the actions have scores: they are ticked or not. */
+  get hasScores() { return false; }
+
+  /** The people who do an action now, as AvaPage.decodeAction returns those that the network found. */
+  get(index) {
+    this.columns ??= this.#columns();
+    return this.columns[index];
+  }
+
+  /** All actions are here. */
+  async load() { /* nothing to load */ }
+
+  /** Number of people who do an action. */
+  count(index) { return this.get(index).keyframe.length; }
+
+  #columns() {
+    const { meta } = this;
+    const columns = meta.actions.map(() => ({ keyframe: [], track: [], score: [], mark: null, truth: null }));
+    this.keyframes.forEach(({ people }, k) => {
+      for (const { track, ids } of people.values()) {
+        for (const id of ids) {
+          const { keyframe, track: tracks, score } = columns[meta.indexOf.get(id)];
+          keyframe.push(k);
+          tracks.push(track);
+          score.push(1000);
+        }
+      }
+    });
+    return columns;
   }
 };

@@ -139,16 +139,12 @@ AvaPage.ReviewPanel = class {
   }
 
   #showPerson(k, person, hints, partners) {
-    const { el, formatTime } = AvaPage;
     const isOther = this.shown !== `${k} ${person.track}`;
     this.shown = `${k} ${person.track}`;
     document.getElementById("review-name").textContent = `Person ${person.track}`;
     this.copy.disabled = k >= this.meta.times.length - 1;
     this.split.disabled = !person.isBefore;
-    const options = partners.map(([track, first, last]) => el("option", { value: String(track) }, `${track} (${formatTime(first, false)} to ${formatTime(last, false)})`));
-    const chosen = this.partner.value;
-    this.partner.replaceChildren(...options);
-    if (!isOther && partners.some(([track]) => String(track) === chosen)) this.partner.value = chosen;
+    this.#offerPartners(partners, isOther);
     for (const part of [this.partner.parentElement, this.join]) part.hidden = !partners.length;
     const ticked = new Set(person.ids.map(id => this.meta.indexOf.get(id)));
     for (const [index, { box, hint, item }] of this.rows) {
@@ -163,6 +159,16 @@ AvaPage.ReviewPanel = class {
     const others = [...this.rows.keys()].filter(index => !this.frequent.includes(index)).sort((a, b) => weight(b) - weight(a) || a - b);
     this.actions.replaceChildren(...[...this.frequent, ...others].map(index => this.rows.get(index).item));
     this.#filterRows();
+  }
+
+  /** Offer the tracks to join with; there may be many, so they are made anew only where they have changed. */
+  #offerPartners(partners, isOther) {
+    if (partners === this.partners) return;
+    this.partners = partners;
+    const { el, formatTime } = AvaPage, chosen = this.partner.value;
+    const options = partners.map(([track, first, last]) => el("option", { value: String(track) }, `${track} (${formatTime(first, false)} to ${formatTime(last, false)})`));
+    this.partner.replaceChildren(...options);
+    if (!isOther && partners.some(([track]) => String(track) === chosen)) this.partner.value = chosen;
   }
 
   #filterRows() {

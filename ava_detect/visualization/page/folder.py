@@ -14,18 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from ava_detect.errors import ConfigError
+from ava_detect.storage.file_names import PAGE_DATA, PAGE_MEDIA
 from ava_detect.storage.local_files import atomic_path, write_text_atomic
 from ava_detect.storage.outputs import check_output_folder, refuse_inputs_inside
 from ava_detect.visualization.chips import TRACK_COLOURS
 from ava_detect.visualization.kind_marks import KIND_MARKS
 from ava_detect.visualization.page import packing
-from ava_detect.visualization.page.media import MEDIA, PageVideo
+from ava_detect.visualization.page.media import PageVideo
 from ava_detect.visualization.page.packing import VideoContent
 
 _STATIC = Path(__file__).resolve().parent / "static"
-_DATA = "page-data"
 # The list of videos. It is written last, so its presence also marks a folder as one that this module has written.
-_LIST_SCRIPT = Path(_DATA) / "list.js"
+_LIST_SCRIPT = Path(PAGE_DATA) / "list.js"
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,9 +81,9 @@ def start_folder(page: Path, inputs: Mapping[str, object]) -> None:
             article = "an" if source.name[0] in "aeiou" else "a"
             raise ConfigError(f"{page} has {article} {source.name} that is not this page's; choose another `out`")
     if is_page:
-        for name in (_DATA, MEDIA):
+        for name in (PAGE_DATA, PAGE_MEDIA):
             refuse_inputs_inside(page / name, inputs)
-        for name in (_DATA, MEDIA):
+        for name in (PAGE_DATA, PAGE_MEDIA):
             shutil.rmtree(page / name, ignore_errors=True)
     for source in sources:
         with atomic_path(page / source.name) as temporary:
@@ -107,7 +107,7 @@ def write_video(page: Path, index: int, entry: VideoEntry) -> dict[str, Any]:
         "key": key,
         "id": entry.video_id,
         "hasPage": content is not None,
-        "thumbnail": f"{MEDIA}/{key}.jpg" if entry.has_thumbnail else None,
+        "thumbnail": f"{PAGE_MEDIA}/{key}.jpg" if entry.has_thumbnail else None,
         "notices": list(entry.notices),
         "duration": 0.0,
         "people": 0,
@@ -134,7 +134,7 @@ def write_video(page: Path, index: int, entry: VideoEntry) -> dict[str, Any]:
         "colours": [f"rgb({red} {green} {blue})" for red, green, blue in TRACK_COLOURS],
     }
     for name, value in chain(packing.pieces(content), [("meta", meta)]):
-        write_text_atomic(page / _DATA / key / f"{name}.js", packing.script(f"{key}/{name}", value))
+        write_text_atomic(page / PAGE_DATA / key / f"{name}.js", packing.script(f"{key}/{name}", value))
     num_tracks, num_boxes = len(meta["tracks"]), len(content.people)
     return {
         **list_item,

@@ -20,6 +20,7 @@ from PIL import Image
 
 from ava_detect.errors import VideoError
 from ava_detect.results.saved_run import AnnotatedFile
+from ava_detect.storage.file_names import PAGE_MEDIA
 from ava_detect.storage.local_files import atomic_path
 from ava_detect.structures import Frame
 from ava_detect.video.container import choose_stream, open_container
@@ -30,7 +31,6 @@ from ava_detect.visualization.motion import at_constant_rate, output_fps
 Placing = Literal["link", "symlink", "copy", "refer"]
 OnTimestamp = Callable[[float], None]
 
-MEDIA = "page-media"  # a name that other folders are unlikely to have
 
 _PROXY_SHORT_SIDE = 720
 _THUMBNAIL_WIDTH = 384
@@ -88,17 +88,17 @@ def place_video(
     suffix = _playable_suffix(path, info)
     for name in (f"{stem}.mp4", f"{stem}.webm"):
         # Of a page that was interrupted; writing to the name would replace the video that the link leads to.
-        if (page / MEDIA / name).is_symlink():
-            (page / MEDIA / name).unlink()
+        if (page / PAGE_MEDIA / name).is_symlink():
+            (page / PAGE_MEDIA / name).unlink()
     if suffix is None:
-        target = page / MEDIA / f"{stem}.mp4"
+        target = page / PAGE_MEDIA / f"{stem}.mp4"
         duration = _write_proxy(reader, target, on_timestamp)
-        return _page_video(f"{MEDIA}/{target.name}", info, duration, is_proxy=True)
-    target = page / MEDIA / f"{stem}{suffix}"
+        return _page_video(f"{PAGE_MEDIA}/{target.name}", info, duration, is_proxy=True)
+    target = page / PAGE_MEDIA / f"{stem}{suffix}"
     if placing == "refer":
         source = quote(Path(os.path.relpath(path.resolve(), page.resolve())).as_posix())
     else:
-        source = f"{MEDIA}/{target.name}"
+        source = f"{PAGE_MEDIA}/{target.name}"
         with atomic_path(target) as temporary:
             _link_or_copy(path, temporary, placing)
     return _page_video(source, info, info.duration_seconds or _decoded_seconds(reader), is_proxy=False)

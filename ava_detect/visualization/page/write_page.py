@@ -18,11 +18,11 @@ from ava_detect.results.recorded_names import ASSUMED_AVA, recorded_names
 from ava_detect.results.results_file import ResultsFile, name_actions, open_results
 from ava_detect.results.saved import ReadOptions, locate
 from ava_detect.results.saved_run import SavedRun, SavedVideo, open_run
+from ava_detect.storage.file_names import PAGE_MEDIA
 from ava_detect.structures.labels import NO_ACTION
 from ava_detect.structures.progress import OnProgress, Progress
 from ava_detect.visualization.page.folder import VideoEntry, finish_folder, key_of, start_folder, write_video
 from ava_detect.visualization.page.media import (
-    MEDIA,
     OnTimestamp,
     PageVideo,
     Placing,
@@ -293,7 +293,7 @@ class _Writer:
             video = place_video(path, self._out, key_of(index), self._placing, on_timestamp)
             # The thumbnail shows the keyframe with the most people.
             busiest = times[int(people.counts.argmax())] if len(people) else video.duration_seconds / 2
-            write_thumbnail(path, self._out / MEDIA / f"{key_of(index)}.jpg", busiest)
+            write_thumbnail(path, self._out / PAGE_MEDIA / f"{key_of(index)}.jpg", busiest)
         except VideoError as error:
             notices.append(_sentence(f"The video cannot be shown: {error}"))
             return None, False

@@ -78,6 +78,19 @@ def test_multiples_are_interpolated_on_demand(imported, movies: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_frame_that_one_person_is_labelled_on_has_all_that_are_visible(imported, movies: Path) -> None:
+    """Person 3 walks from 0 to 1 s and is gone after 1.5 s; person 4, set at 0.5 s alone, stays; so does a car."""
+    moving = track(box(0, action="walk"), box(10, 96, action="none"), box(15, 96, outside=1))
+    staying = track(box(5, 160, stand="true"), number=4)
+    parked = track(box(3), box(7, 96), label="car", number=5)
+    _, rows = imported(document(moving, staying, parked), videos=movies)
+    assert rows == [
+        row(0, BOX, 14),
+        row(0.5, (0.2, 0.1, 0.4, 0.5), 14), row(0.5, (0.5, 0.1, 0.7, 0.5), 12, 4),
+        row(1, RIGHT, -1), row(1, (0.5, 0.1, 0.7, 0.5), 12, 4),
+    ]  # fmt: skip
+
+
 def test_what_is_no_box_of_a_person_is_counted(imported, movies: Path) -> None:
     polygon = '<polygon frame="0" outside="0" occluded="0" keyframe="1" points="1,1;2,2;3,3" z_order="0"></polygon>'
     turned = box(10, more=' rotation="90"', stand="true")

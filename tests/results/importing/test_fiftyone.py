@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from imported_rows import Row, imported_rows
+from round_trip import Row, imported_rows
 from videos import constant_rate, write_numbered_video
 
 from ava_detect.errors import FormatError

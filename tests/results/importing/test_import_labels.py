@@ -7,12 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from corrections import accepted, write_corrections
 
 from ava_detect.errors import ConfigError, FormatError
+from ava_detect.results.corrections.folder import write_info
 from ava_detect.results.importing.import_labels import import_labels
 from ava_detect.results.importing.recognize import SOURCES, recognize
 from ava_detect.results.importing.videos import VideoLookup, keyframe_times
 from ava_detect.results.measured_video import MeasuredVideo
+from ava_detect.structures.labels import LabelMap
 
 ROW = "movie,0002,0.1,0.25,0.5,0.75,12,3\n"
 
@@ -106,6 +109,41 @@ def test_the_folder_of_a_run_knows_its_videos_and_its_actions(tmp_path: Path, mo
     assert (tmp_path / "gt.csv").read_text() == "take 1,0002,0.1,0.25,0.5,0.75,6\ntake 1,0003,0.1,0.25,0.5,0.75,5\n"
 
 
+def test_labels_with_boxes_take_what_the_results_know(tmp_path: Path, movies: Path) -> None:
+    """Id and path of the video, the start in its movie, and the label map; a start that is given has precedence."""
+    run = tmp_path / "run"
+    run.mkdir()
+    labels = {"text": 'label { name: "juggle" label_id: 5 }\n'}
+    record = {"video_id": "take 1", "source": str(movies / "movie.mp4"), "status": "done", "outputs": []}
+    lines = [{"settings": {"config": {"labels": labels}, "start_seconds": 900.0}}, record]
+    (run / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    path, out = tmp_path / "labels.csv", tmp_path / "gt.csv"
+    path.write_text("video,frame,x1,y1,x2,y2,action\nmovie.mp4,20,32,60,160,180,juggle\n")
+    for settings in ({"results": run}, {"videos": run}):
+        import_labels(path, out, overwrite=True, **settings)
+        assert out.read_text() == "take 1,0902,0.1,0.25,0.5,0.75,5\n"
+    import_labels(path, out, results=run, start_seconds=100.0, overwrite=True)
+    assert out.read_text().startswith("take 1,0102,")
+    # Of the video's own times none; the video has moved.
+    (run / "manifest.jsonl").write_text((run / "manifest.jsonl").read_text().replace(str(movies), "/nowhere"))
+    with pytest.raises(FormatError, match=r"'movie\.mp4' is needed .* give the folder of the videos .`videos`"):
+        import_labels(path, out, results=run, overwrite=True)
+    import_labels(path, out, results=run, videos=movies, overwrite=True)
+    assert out.read_text() == "take 1,0902,0.1,0.25,0.5,0.75,5\n"
+
+
+def test_corrections_know_where_their_movies_start(tmp_path: Path) -> None:
+    """The rows have the movie's seconds, as the csv of the results that were corrected has them."""
+    found = {"v": {2.0: {1: ((0.1, 0.25, 0.5, 0.75), (12,))}}}
+    for name, start in (("one", 900.0), ("other", 0.0)):
+        folder = write_corrections(tmp_path / name, LabelMap.ava(), found, accepted(found))
+        write_info(folder, "results", 0.5, LabelMap.ava(), start_seconds=start)
+    import_labels(tmp_path / "one", tmp_path / "gt.csv")
+    assert (tmp_path / "gt.csv").read_text() == "v,0902,0.1,0.25,0.5,0.75,12,1\n"
+    with pytest.raises(ConfigError, match=r"one start at 900 s of their movies and .*other at 0 s; import one"):
+        import_labels([tmp_path / "one", tmp_path / "other"], tmp_path / "both.csv")
+
+
 def test_no_file_is_lost(tmp_path: Path) -> None:
     """Inputs never; other files only where that was asked for; nothing is written where something is refused."""
     source = tmp_path / "labels.csv"
@@ -138,7 +176,7 @@ def test_imports_of_the_same_actions_share_a_folder(tmp_path):
         import_labels(source, tmp_path / "out" / name)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["first.csv", "label_map.pbtxt", "second.csv"]
     source.write_text("video,timestamp,x1,y1,x2,y2,action\nv,1,0.1,0.1,0.5,0.5,juggle\n")
-    with pytest.raises(ConfigError, match=r"label_map\.pbtxt"):
+    with pytest.raises(ConfigError, match=r"label_map\.pbtxt exists and has other actions than these labels"):
         import_labels(source, tmp_path / "out" / "third.csv")
     assert not (tmp_path / "out" / "third.csv").exists()
 
@@ -168,7 +206,10 @@ def test_the_command(run_cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         == "csv: 1 row of 1 box on 1 keyframe of 1 video.\n1 action with new ids: juggle.\ngt.csv\nlabel_map.pbtxt\n"
     )
     code, out, err = run_cli("import", "labels", "--out", "gt.csv", "--quiet")
-    assert (code, out) == (2, "") and "gt.csv exists" in err and err.endswith("or give --overwrite\n")
+    assert (code, out) == (2, "") and err.endswith(
+        "gt.csv exists and may be from an earlier import or be somebody's own, so it is not replaced; move it away or "
+        "choose another name, or give --overwrite\n"
+    )
     code, out, err = run_cli("import", "gt.csv", "--from", "nope", "--out", "x.csv")
     assert (code, out) == (2, "") and err.startswith("ava-detect: --from is auto, ")
     code, _, err = run_cli("import", "gt.csv", "--out", "x.csv", "--every", "0")

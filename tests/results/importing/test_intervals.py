@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from interval_results import BOX, LISTEN, OTHER_BOX, PHONE, STAND, TALK, TALK_NAME, VIDEO_ID, keyframes, write_results
 
-from ava_detect.errors import ConfigError, FormatError
+from ava_detect.errors import FormatError
 from ava_detect.formats.ava_csv import read_ava_csv
 from ava_detect.formats.jsonl import write_jsonl
 from ava_detect.results.export.hand_over import hand_over
@@ -551,7 +551,7 @@ def test_a_spreadsheet_saves_with_semicolons_and_a_byte_order_mark(tmp_path: Pat
     assert come_back(path, results)[0] >= {row for row in ROWS if row[2] is not None}
 
 
-def test_results_are_for_intervals_alone_and_must_fit_one_video(tmp_path: Path) -> None:
+def test_intervals_must_fit_one_video_of_the_results(tmp_path: Path) -> None:
     results = write_results(tmp_path)
     file = handed_over(results, "elan")
     other = tmp_path / "other" / "a b.mp4"
@@ -575,7 +575,3 @@ def test_results_are_for_intervals_alone_and_must_fit_one_video(tmp_path: Path) 
     edited(file, lambda text: re.sub(r'MEDIA_URL="[^"]*"', 'MEDIA_URL="x.mp4"', text))
     with pytest.raises(FormatError, match=r"left out: 4 intervals of videos that the results do not have"):
         come_back(file, results)
-    cvat = tmp_path / "cvat.xml"
-    cvat.write_text("<annotations><version>1.1</version><meta/></annotations>")
-    with pytest.raises(ConfigError, match="`results` has the boxes for intervals, and the labels have boxes"):
-        come_back(cvat, results)

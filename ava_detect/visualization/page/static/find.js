@@ -108,9 +108,9 @@ AvaPage.Filter = class {
 AvaPage.FindPanel = class {
   static PAGE = 200;
 
-  /** `onChange()`: the filter has changed; `onJump(seconds)`: an occurrence was chosen. */
-  constructor(meta, filter, onChange, onJump) {
-    Object.assign(this, { meta, filter, onChange, onJump, hits: [], shown: AvaPage.FindPanel.PAGE, current: null });
+  /** `source`: an AvaPage.FoundActions, or another one with its methods. `onChange()`: the filter has changed; `onJump(seconds)`: an occurrence was chosen. */
+  constructor(meta, filter, source, { onChange, onJump }) {
+    Object.assign(this, { meta, filter, source, onChange, onJump, hits: [], shown: AvaPage.FindPanel.PAGE, current: null });
     for (const [name, id] of Object.entries({
       query: "query", kinds: "kinds", score: "score", scoreText: "score-text", person: "person", errors: "errors",
       list: "actions", reset: "reset", status: "hits-status", hitList: "hits", more: "more",
@@ -133,11 +133,7 @@ AvaPage.FindPanel = class {
       this.kinds.append(el("label", { className: "switch" }, box, " ", AvaPage.kindMark(kind), ` ${kind}`));
     }
     this.kinds.hidden = present.length < 2;
-    this.person.append(el("option", { value: "" }, "everybody"));
-    for (const [track, first, last] of meta.tracks) {
-      const [start, end] = [first, last].map(k => AvaPage.formatTime(meta.times[k], false));
-      this.person.append(el("option", { value: String(track) }, `${track} (${start} to ${end})`));
-    }
+    this.#listPeople();
     this.score.min = filter.lowest;
     this.query.addEventListener("input", () => { filter.query = this.query.value.trim(); this.changed(); });
     this.score.addEventListener("input", () => { filter.minScore = Number(this.score.value); this.changed(); });
@@ -145,6 +141,35 @@ AvaPage.FindPanel = class {
     this.errors.addEventListener("change", () => { filter.errorsOnly = this.errors.checked; this.changed(); });
     this.reset.addEventListener("click", () => { filter.reset(); this.changed(); this.query.focus(); });
     this.more.addEventListener("click", () => { this.shown += AvaPage.FindPanel.PAGE; this.#showHits(); });
+  }
+
+  /** Offer the people of the video, where they are not offered already. */
+  #listPeople() {
+    const { el, formatTime } = AvaPage, { meta } = this;
+    const known = JSON.stringify(meta.tracks);
+    if (known === this.offered) return;
+    this.offered = known;
+    const time = k => formatTime(meta.times[k], false);
+    const people = meta.tracks.map(([track, first, last]) => el("option", { value: String(track) }, `${track} (${time(first)} to ${time(last)})`));
+    this.person.replaceChildren(el("option", { value: "" }, "everybody"), ...people);
+    if (this.filter.person !== null && !meta.tracks.some(([track]) => track === this.filter.person)) this.filter.person = null;
+  }
+
+  /** Take the actions from another source. */
+  use(source) {
+    this.source = source;
+    this.changed();
+  }
+
+  /** The actions of the source, or the tracks, have changed. */
+  sourceChanged() {
+    this.#listPeople();
+    const { shown } = this;
+    this.changed();
+    if (shown > this.shown) {
+      this.shown = shown;
+      this.#showHits();
+    }
   }
 
   /** `track`: the track id; null for all people. */
@@ -169,6 +194,7 @@ AvaPage.FindPanel = class {
     const { filter } = this;
     if (this.query.value.trim() !== filter.query) this.query.value = filter.query;
     for (const box of this.kinds.querySelectorAll("input")) box.checked = filter.kinds.has(box.value);
+    this.score.parentElement.hidden = !this.source.hasScores;
     this.score.value = filter.minScore;
     this.scoreText.textContent = AvaPage.percent(filter.minScore);
     this.score.setAttribute("aria-valuetext", AvaPage.percent(filter.minScore));
@@ -179,12 +205,12 @@ AvaPage.FindPanel = class {
   }
 
   /** Number of people with an action at the current threshold. */
-  countOf(action) { return action.histogram[Math.round(20 * this.filter.minScore)]; }
+  countOf(index) { return this.source.count(index, this.filter.minScore); }
 
   #showActions() {
     const { el, named } = AvaPage;
     const { filter, meta } = this;
-    const rows = meta.actions.map((action, index) => ({ ...action, index, seen: this.countOf(action) }))
+    const rows = meta.actions.map((action, index) => ({ ...action, index, seen: this.countOf(index) }))
       .filter(({ index, kind, seen }) => filter.kinds.has(kind) && (filter.query ? filter.matches(index) : seen > 0 || filter.chosen.has(index)))
       .sort((a, b) => b.seen - a.seen || a.index - b.index);
     const focused = document.activeElement?.dataset?.action;
@@ -200,7 +226,7 @@ AvaPage.FindPanel = class {
         el("span", { className: "count" }, seen.toLocaleString("en"))));
     });
     if (!items.length) {
-      const text = !filter.query ? "No action has such a score." : `No action of this video is called “${filter.query}”.`;
+      const text = !filter.query ? (this.source.hasScores ? "No action has such a score." : "Nobody does any action.") : `No action of this video is called “${filter.query}”.`;
       items.push(el("li", { className: "soft" }, text));
     }
     this.list.replaceChildren(...items);
@@ -219,13 +245,14 @@ AvaPage.FindPanel = class {
     const { el, named, formatTime } = AvaPage;
     const { filter, meta } = this;
     this.current = null;
+    const focused = document.activeElement?.dataset?.hit;
     const clock = seconds => formatTime(seconds, seconds % 1 > 0);
     const items = this.hits.slice(0, this.shown).map((hit, i) => {
       const time = hit.count > 1 ? `${clock(hit.start)} – ${clock(hit.end)}` : clock(hit.start);
       const who = hit.track ? `person ${hit.track}` : "nobody found";
       const marks = { "1": ["✓ right", "right"], "0": ["✗ wrong", "wrong"], missed: ["missed", "wrong"] };
       const verdict = marks[hit.mark] ? [el("span", { className: marks[hit.mark][1] }, marks[hit.mark][0])] : [];
-      const score = hit.mark === "missed" ? [] : [el("span", {}, AvaPage.percent(hit.best))];
+      const score = hit.mark === "missed" || !this.source.hasScores ? [] : [el("span", {}, AvaPage.percent(hit.best))];
       const button = el("button", { type: "button" }, el("span", { className: "time" }, time),
         el("span", { className: "what" }, named(meta.actions[hit.action].short)),
         el("span", { className: "facts" }, el("span", {}, who), ...score, ...verdict));
@@ -234,6 +261,7 @@ AvaPage.FindPanel = class {
       return el("li", {}, button);
     });
     this.hitList.replaceChildren(...items);
+    if (focused !== undefined) this.hitList.querySelector(`[data-hit="${focused}"]`)?.focus();
     this.hitList.hidden = !items.length;
     this.more.hidden = this.hits.length <= this.shown;
     this.more.textContent = `Show more of the ${this.hits.length.toLocaleString("en")}`;

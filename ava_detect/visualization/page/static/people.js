@@ -99,3 +99,26 @@ AvaPage.decodeAction = value => {
       ? { keyframe: rising(value.truth.step), track: value.truth.track, believed: value.truth.believed } : null,
   };
 };
+
+/** What the network found of each action: columns that are loaded as they are needed. */
+AvaPage.FoundActions = class {
+  /** `key`: key of the video; `meta`: its piece "meta". */
+  constructor(key, meta) {
+    Object.assign(this, { key, meta, columns: new Map() });
+  }
+
+  /** Whether a score can be asked for. */
+  get hasScores() { return true; }
+
+  /** The columns of an action; undefined where they are not loaded. */
+  get(index) { return this.columns.get(index); }
+
+  /** Load the columns of an action. The network has not found what was added in a review. */
+  async load(index) {
+    const value = this.meta.actions[index].isAdded ? { step: [], track: [], score: [] } : await AvaPage.load(`${this.key}/action-${index}`);
+    this.columns.set(index, AvaPage.decodeAction(value));
+  }
+
+  /** Number of people with an action at a score of at least `minScore`. */
+  count(index, minScore) { return this.meta.actions[index].histogram[Math.round(20 * minScore)]; }
+};

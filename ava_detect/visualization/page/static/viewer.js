@@ -41,8 +41,8 @@
   const filter = new AvaPage.Filter(meta);
   const player = new AvaPage.Player(byId("video"), meta, { onFrame: showFrame, onState: showState, onFailure: sayFailure });
   const timeline = new AvaPage.Timeline(meta, seconds => jump(seconds));
-  const panel = new AvaPage.FindPanel(meta, filter, () => { showFilter(); refresh(); }, seconds => jump(seconds));
-  const columns = new Map((editor?.state.added ?? []).map(index => [index, AvaPage.decodeAction({ step: [], track: [], score: [] })]));
+  const find = { onChange: () => { showFilter(); refresh(); }, onJump: seconds => jump(seconds) };
+  const panel = new AvaPage.FindPanel(meta, filter, new AvaPage.FoundActions(key, meta), find);
   let shownAt = 0, listed = { version: -1, actions: [] };
 
   // For the tests: the time on screen, and the parts of the page.
@@ -120,20 +120,18 @@
 
   /** Apply the filter to the lanes, the legend and the list of occurrences; data of actions are loaded where missing. */
   function showFilter() {
+    const { source } = panel;
     byId("legend").hidden = !filter.truth;
     byId("errors-switch").hidden = !filter.truth;
-    const isSeen = index => panel.countOf(meta.actions[index]) > 0;
-    const frequent = meta.actions.map((_, index) => index).filter(isSeen)
-      .sort((a, b) => panel.countOf(meta.actions[b]) - panel.countOf(meta.actions[a])).slice(0, 8);
+    const isSeen = index => panel.countOf(index) > 0;
+    const frequent = meta.actions.map((_, index) => index).filter(isSeen).sort((a, b) => panel.countOf(b) - panel.countOf(a)).slice(0, 8);
     const lanes = filter.active?.length > 8 ? filter.active.filter(isSeen) : filter.active ?? frequent;
     const wanted = filter.isSearching ? filter.active ?? meta.actions.map((_, index) => index) : [];
-    const missing = [...new Set([...lanes, ...wanted])].filter(index => !columns.has(index));
-    const laneRows = lanes.map(index => ({ index, name: meta.actions[index].short, kind: meta.actions[index].kind, data: columns.get(index) }));
+    const missing = [...new Set([...lanes, ...wanted])].filter(index => !source.get(index));
+    const laneRows = lanes.map(index => ({ index, name: meta.actions[index].short, kind: meta.actions[index].kind, data: source.get(index) }));
     timeline.show(laneRows, filter);
-    panel.setHits(missing.length && wanted.length ? null : filter.hits(new Map(wanted.map(index => [index, columns.get(index)]))));
-    if (!missing.length) return;
-    Promise.all(missing.map(index => AvaPage.load(`${key}/action-${index}`).then(value => columns.set(index, AvaPage.decodeAction(value)))))
-      .then(() => { showFilter(); refresh(); }, onError);
+    panel.setHits(missing.length && wanted.length ? null : filter.hits(new Map(wanted.map(index => [index, source.get(index)]))));
+    if (missing.length) Promise.all(missing.map(index => source.load(index))).then(() => { showFilter(); refresh(); }, onError);
   }
 
   function showTime(seconds) {
@@ -233,7 +231,7 @@
   new ResizeObserver(() => timeline.draw()).observe(byId("timeline"));
   AvaPage.wireTheme(byId("theme"), () => timeline.draw());
 
-  editor?.attach({ people, player, timeline, refresh, jump, say });
+  editor?.attach({ people, player, timeline, find: panel, refresh, jump, say });
   filter.query = (parameters.get("q") ?? "").trim();
   panel.changed();
   showState();

@@ -1,0 +1,142 @@
+"""Every correction by keys alone, and every one by touch on a screen of 390 pixels: each becomes its event."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chromium import until
+from page_data import HEIGHT, WIDTH, walker_box, write_results
+from reviews import RUN, Served, at_keyframe, box_of, press, served, settle
+
+pytest.importorskip("uvicorn", reason="uvicorn is not installed")
+
+MARTIAL_ART = 9  # an action that the network never said
+EVERYTHING = ["move", "move", "actions", "actions", "actions", "add", "copy", "split", "join", "delete", "undo", "redo"]
+
+
+@pytest.fixture(scope="module")
+def server(movie, tmp_path_factory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("inputs")
+    results = write_results(folder / "results", {"keys": movie, "touch": movie})
+    with served(results, folder / "out") as running:
+        yield running
+
+
+def kinds(out: Path, video: str) -> list[str]:
+    return [json.loads(line)["kind"] for line in (out / f"{video}.jsonl").read_text().splitlines()[1:]]
+
+
+def check(server: Served, video: str) -> None:
+    """Both did the same: a new person of 3 s was copied to 4 s, became another one and the same again, and left 3 s."""
+    assert kinds(server.out, video) == [*EVERYTHING, "accept", "unaccept"]
+    keyframes = server.saved(video).keyframes
+    assert [sorted(k.people) for k in list(keyframes.values())[2:6]] == [[1, 2], [1, 2], [1, 2, 3], [1, 2]]
+    assert keyframes[3.0].people[1].actions == (MARTIAL_ART, 14, 69)
+    assert server.saved(video).num_accepted == 0
+
+
+def test_every_correction_by_keys_alone(window, server):
+    page = window(f"{server.address}video.html#v=0001&t=3")
+    at_keyframe(page, 3)
+    press(page, "b", "ArrowRight")
+    settle(page)
+    press(page, "Shift+ArrowDown", "2", "2", "a")
+    page.keyboard.type("martial")
+    _tab_to(page, "input[type=checkbox]")
+    press(page, "Space")
+    press(page, "i", "Enter")
+    until(page, f"{RUN}.selected === 3")
+    press(page, "c")
+    at_keyframe(page, 4)
+    press(page, "s")
+    until(page, f"{RUN}.selected === 4")
+    page.keyboard.press("t")
+    _tab_to(page, "#review-join")
+    press(page, "Enter")
+    until(page, f"{RUN}.selected === 3")
+    press(page, "k")
+    at_keyframe(page, 3)
+    press(page, "Delete", "z", "y", "Escape", "Enter")
+    at_keyframe(page, 4)
+    press(page, "k")
+    at_keyframe(page, 3)
+    press(page, "u")
+    check(server, "keys")
+    left, top, right, bottom = walker_box(3)
+    step = WIDTH / page.locator("#stage").bounding_box()["width"]
+    assert box_of(server.saved("keys").keyframes[3.0], 1) == pytest.approx(
+        [left + step, top, right + step, bottom + step], abs=0.1
+    )
+
+
+def _tab_to(page: Any, selector: str) -> None:
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+            return
+    raise AssertionError(f"Tab does not reach {selector}")
+
+
+def test_every_correction_by_touch_on_a_small_screen(window, server):
+    page = window(f"{server.address}video.html#v=0002&t=3", width=390, height=844, has_touch=True, is_mobile=True)
+    at_keyframe(page, 3)
+    pull = _fingers(page)
+
+    def tap(*selectors: str) -> None:
+        for selector in selectors:
+            page.tap(selector)
+        settle(page)
+
+    left, top, right, bottom = walker_box(3)
+    tap(".box[data-track='1']")
+    pull((left + 40, 180), (left + 80, 200))
+    pull((right + 40, bottom + 20), (right + 60, bottom + 10))
+    assert box_of(server.saved("touch").keyframes[3.0], 1) == pytest.approx(
+        [left + 40, top + 20, right + 60, bottom + 10], abs=3
+    )
+    second = page.locator("#review-actions label").nth(1)
+    second.tap()
+    second.tap()
+    page.tap("#review-query")
+    page.keyboard.type("martial")
+    page.locator("#review-actions li:visible label").tap()
+    settle(page)
+    tap("#review-add")
+    pull((500, 100), (600, 300))
+    until(page, f"{RUN}.selected === 3")
+    tap("#review-copy")
+    at_keyframe(page, 4)
+    tap("#review-split")
+    until(page, f"{RUN}.selected === 4")
+    tap("#review-join")
+    until(page, f"{RUN}.selected === 3")
+    tap("#review-back")
+    at_keyframe(page, 3)
+    tap("#review-remove", "#review-undo", "#review-redo", "#review-accept")
+    at_keyframe(page, 4)
+    tap("#review-back")
+    at_keyframe(page, 3)
+    tap("#review-accept")
+    check(server, "touch")
+    assert page.evaluate("[innerWidth, document.documentElement.scrollWidth]") == [390, 390]
+
+
+def _fingers(page: Any) -> Callable[[tuple[float, float], tuple[float, float]], None]:
+    """Returns a function that drags with a finger; points in pixels of the movie."""
+    touches = page.context.new_cdp_session(page)
+
+    def pull(start: tuple[float, float], end: tuple[float, float]) -> None:
+        page.locator("#stage").scroll_into_view_if_needed()
+        frame = page.locator("#stage").bounding_box()
+        for kind, share in (("touchStart", 0), ("touchMove", 0.5), ("touchMove", 1), ("touchEnd", 1)):
+            x, y = (a + share * (b - a) for a, b in zip(start, end, strict=True))
+            point = {"x": frame["x"] + x * frame["width"] / WIDTH, "y": frame["y"] + y * frame["height"] / HEIGHT}
+            points = [] if kind == "touchEnd" else [point]
+            touches.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        settle(page)
+
+    return pull
