@@ -27,7 +27,7 @@ from ava_detect.structures.progress import OnProgress, Progress
 
 EXCLUDED = "excluded.csv"
 _DEFAULT_EVERY_SECONDS = 1.0
-_OF_ANY_ORIGIN = "may be from an earlier import or be somebody's own"
+_OF_ANY_ORIGIN = "may be from an earlier import or your own work"
 _OTHER_ACTIONS = "has other actions than these labels, perhaps of an earlier import"
 
 

@@ -133,7 +133,7 @@ class _VideoRows:
         return len(self._people)
 
     def add(self, seconds: float, people: Mapping[Person, Iterable[int]]) -> None:
-        """Add a keyframe: a row for each person and action, or one of video and time where nobody is there."""
+        """Add a keyframe: a row for each person and action, or one of video and time without people."""
         for (person, box), action_ids in sorted(people.items(), key=lambda item: _order(*item[0])):
             for action_id in sorted(action_ids) or [NO_ACTION]:
                 self._append(seconds, box, action_id, person)

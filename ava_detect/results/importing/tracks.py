@@ -1,8 +1,8 @@
 """Tracks: boxes that a person set on some frames, and that the tool moves in between, as CVAT and Label Studio do it.
 
 Which frames are labelled is one rule for both: a frame on which the box of one person was set is a keyframe of all. It
-was on the screen with the boxes of the others, also where the tool had moved them there, so whoever is visible on it is
-a row. If each track had the frames of its own box alone, the others would be missing there as if nobody stood there.
+was on the screen with the boxes of the others, also where the tool had moved them there, so each person who is visible
+on it is a row. If each track had the frames of its own box alone, the others would be missing there, as if absent.
 
 A frame on which a track ends is labelled where a person must have put the end there. CVAT puts ends at the end of
 jobs, and ``hand-over`` half of the time after the last sighting; neither was looked at.

@@ -207,7 +207,7 @@ def test_the_command(run_cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     )
     code, out, err = run_cli("import", "labels", "--out", "gt.csv", "--quiet")
     assert (code, out) == (2, "") and err.endswith(
-        "gt.csv exists and may be from an earlier import or be somebody's own, so it is not replaced; move it away or "
+        "gt.csv exists and may be from an earlier import or your own work, so it is not replaced; move it away or "
         "choose another name, or give --overwrite\n"
     )
     code, out, err = run_cli("import", "gt.csv", "--from", "nope", "--out", "x.csv")
