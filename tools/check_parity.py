@@ -121,7 +121,7 @@ def _detected(
     model: ActionDetector, output: Tensor, stages: Mapping[str, Tensor], rois: Tensor, projected: Sequence[Tensor]
 ) -> dict[str, Tensor]:
     pooled, hidden, logits = projected
-    if not torch.equal(output, logits[:, model.head.num_unused :]):
+    if not torch.equal(output, logits[:, model.head.num_background :]):
         raise CaseError("the model's output is not what its last layer computed")
     got = {"logits": logits, "scores": logits.sigmoid(), "extended_boxes": rois} | _split(pooled, model)
     if model.head.hidden is not None:

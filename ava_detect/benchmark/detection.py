@@ -108,63 +108,69 @@ class DetectionSplit:
         kind, _, target = self.detector.partition("?")[0].partition(":")
         return sha256_of(target) if kind in ("boxes", "onnx") and Path(target).is_file() else None
 
+    def benchmark(
+        self,
+        pipeline: Pipeline,
+        plan: KeyframePlan,
+        run: Manifest,
+        weights: dict[str, Any],
+        on_progress: OnProgress | None,
+    ) -> BenchmarkResult:
+        """Score the keyframes of a plan, write the detections into the run's folder, and evaluate them.
 
-def benchmark_detector(
-    pipeline: Pipeline,
-    split: DetectionSplit,
-    plan: KeyframePlan,
-    run: Manifest,
-    weights: dict[str, Any],
-    on_progress: OnProgress | None,
-) -> BenchmarkResult:
-    """Score the keyframes of a plan, write the detections into the run's folder, and evaluate them.
+        Args:
+            pipeline: The person detector and the network.
+            plan: The keyframes to score.
+            run: The run; videos that it has recorded as finished are not scored again.
+            weights: The description of the weights for the result.
+            on_progress: Called for each keyframe; None for no reports.
+
+        Returns:
+            The result, with the frame-mAP of all videos, those of earlier runs included.
+        """
+        records = score_videos(pipeline, plan, run, on_progress=on_progress)
+        report_stage(on_progress, "matching with the ground truth")
+        times = StageTimes(pipeline_seconds(records))
+        with times.measure("evaluation"):
+            metric = load_metric(
+                self.ground_truth,
+                run.out / DETECTIONS,
+                label_map=self.evaluated,
+                exclude=self.exclude,
+                dialect=self.dialect,
+                start_seconds=self.start_seconds,
+            )
+            score = metric.compute()
+            reasons = diagnose_if_suspicious(metric, score)
+        return BenchmarkResult(
+            out=run.out,
+            kind="ava",
+            score=score,
+            counts=count_detections(plan, records),
+            problems=tuple(problems_of(plan, records, self.videos)),
+            notes=(*score.notes, *reasons, *joined_times(records)),
+            seconds=times.seconds,
+            settings=run.settings,
+            weights=weights,
+            files={"detections": DETECTIONS, "detections_by_video": PARTS},
+            inputs={
+                name: str(path.resolve())
+                for name, path in (("ground_truth", self.ground_truth), ("exclude", self.exclude))
+                if path is not None
+            },
+        )
+
+
+def count_detections(plan: KeyframePlan, records: list[VideoRecord]) -> dict[str, int]:
+    """Count the videos and keyframes of the ground truth, and what was scored.
 
     Args:
-        pipeline: The person detector and the network.
-        split: The ground truth and the evaluation rules.
-        plan: The keyframes to score.
-        run: The run; videos that it has recorded as finished are not scored again.
-        weights: The description of the weights for the result.
-        on_progress: Called for each keyframe; None for no reports.
+        plan: The keyframes.
+        records: A record of each video.
 
     Returns:
-        The result, with the frame-mAP of all videos, those of earlier runs included.
+        Numbers by name.
     """
-    records = score_videos(pipeline, plan, run, on_progress=on_progress)
-    report_stage(on_progress, "matching with the ground truth")
-    times = StageTimes(pipeline_seconds(records))
-    with times.measure("evaluation"):
-        metric = load_metric(
-            split.ground_truth,
-            run.out / DETECTIONS,
-            label_map=split.evaluated,
-            exclude=split.exclude,
-            dialect=split.dialect,
-            start_seconds=split.start_seconds,
-        )
-        score = metric.compute()
-        reasons = diagnose_if_suspicious(metric, score)
-    return BenchmarkResult(
-        out=run.out,
-        kind="ava",
-        score=score,
-        counts=_counts(plan, records),
-        problems=tuple(_problems(plan, records, split.videos)),
-        notes=(*score.notes, *reasons, *_joined(records)),
-        seconds=times.seconds,
-        settings=run.settings,
-        weights=weights,
-        files={"detections": DETECTIONS, "detections_by_video": PARTS},
-        inputs={
-            name: str(path.resolve())
-            for name, path in (("ground_truth", split.ground_truth), ("exclude", split.exclude))
-            if path is not None
-        },
-    )
-
-
-def _counts(plan: KeyframePlan, records: list[VideoRecord]) -> dict[str, int]:
-    """Numbers of videos and keyframes of the ground truth, and of what was scored."""
     return {
         "videos": len(plan.videos) + len(plan.missing),
         "videos_missing": len(plan.missing),
@@ -177,13 +183,29 @@ def _counts(plan: KeyframePlan, records: list[VideoRecord]) -> dict[str, int]:
     }
 
 
-def _joined(records: list[VideoRecord]) -> list[str]:
-    """A sentence for each video whose time stamps jump: it is scored as a whole, but its times may be others."""
+def joined_times(records: list[VideoRecord]) -> list[str]:
+    """Describe the videos whose time stamps jump: they are scored as a whole, but their times may be others.
+
+    Args:
+        records: A record of each video.
+
+    Returns:
+        A sentence for each.
+    """
     return [f"{record.source}: {record.message}" for record in records if record.status == "done" and record.message]
 
 
-def _problems(plan: KeyframePlan, records: list[VideoRecord], videos: Path) -> list[str]:
-    """A sentence for each missing, broken or damaged video."""
+def problems_of(plan: KeyframePlan, records: list[VideoRecord], videos: Path) -> list[str]:
+    """Describe missing, broken and damaged videos.
+
+    Args:
+        plan: The keyframes.
+        records: A record of each video.
+        videos: Where the files were searched.
+
+    Returns:
+        A sentence for each.
+    """
     problems = plan.missing_problems(videos, "the people on {keyframes} count as not found")
     for record in records:
         if record.status == "failed":

@@ -12,7 +12,8 @@ class SplitOptions:
 
     Attributes:
         videos: Folder of the video files, named by their ids.
-        ground_truth: The annotations: an AVA csv, or the list of a Kinetics or Charades split.
+        ground_truth: The annotations: an AVA csv, the pickle of a data set of tubes, or the list of a Kinetics or
+            Charades split.
         exclude: Detectors only: an AVA csv of keyframes (video, timestamp) that are not scored.
         start_seconds: Detectors only: position in its movie at which each file starts, seconds (900 for AVA's trimmed
             files); None for the config's ``data.start_seconds``.

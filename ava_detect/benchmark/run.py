@@ -1,7 +1,8 @@
 """``run_benchmark``: run a network over a split, score the result, and time every stage.
 
 Detection (AVA): ``OUT/detections.csv`` holds the detections on the keyframes of the ground truth, ``OUT/result.json``
-their frame-mAP. Classification (Kinetics, Charades): ``OUT/scores.jsonl`` and ``OUT/result.json``.
+their frame-mAP; of tubes ``OUT/detections.pkl`` holds them too, and ``OUT/result.json`` the video-mAP. Classification
+(Kinetics, Charades): ``OUT/scores.jsonl`` and ``OUT/result.json``.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ava_detect.benchmark.classification import SCORES, benchmark_classifier
-from ava_detect.benchmark.detection import DetectionSplit, benchmark_detector
+from ava_detect.benchmark.detection import DetectionSplit
 from ava_detect.benchmark.options import PeopleOptions, SplitOptions
 from ava_detect.benchmark.result import RESULT, BenchmarkResult
+from ava_detect.benchmark.tubes import BOXES, TubeDetectionSplit
 from ava_detect.benchmark.videos import DETECTIONS, PARTS
 from ava_detect.benchmark.view_scorer import ViewScorer
 from ava_detect.config import Config, SplitConfig
@@ -24,9 +26,13 @@ from ava_detect.config.loading import from_values
 from ava_detect.config.memory import require_memory
 from ava_detect.datasets.base import ClipDataset
 from ava_detect.datasets.build import build_dataset
+from ava_detect.datasets.tubes import ids_of_labels
 from ava_detect.detectors.base import PersonDetector
 from ava_detect.errors import ConfigError
 from ava_detect.evaluation.frame_map_result import check_dialect
+from ava_detect.evaluation.video_map_result import check_tube_dialect
+from ava_detect.formats.proposal_pickles import is_pickle_file
+from ava_detect.formats.tube_pickles import read_tube_annotations
 from ava_detect.inference.keyframe_plan import KeyframePlan
 from ava_detect.inference.pipeline import Pipeline, check_scales
 from ava_detect.inference.scorer import Scorer
@@ -51,7 +57,7 @@ def run_benchmark(
     split: SplitOptions | None = None,
     people: PeopleOptions | None = None,
     network: NetworkOptions | None = None,
-    dialect: str = "official",
+    dialect: str | None = None,
     label_map: str | Path | None = None,
     scales: Sequence[int] = (),
     flip: bool = False,
@@ -61,9 +67,9 @@ def run_benchmark(
     """Run a network over a split and score it.
 
     A detector is scored on the keyframes that the ground truth lists (under ``pyslowfast`` also on those that the box
-    file lists), a classifier on the views ``data.test_views`` of every video. A video that cannot be read is named in
-    the result's ``problems``: the ground truth of a detector's video stays in the score, where its people count as not
-    found; a classifier's video is left out of the score.
+    file lists), of tubes on every frame of the test videos; a classifier on the views ``data.test_views`` of every
+    video. A video that cannot be read is named in the result's ``problems``: the ground truth of a detector's video
+    stays in the score, where its people count as not found; a classifier's video is left out of the score.
 
     Args:
         config: A config, a config file, or a name in ``configs/``; None for the config that belongs to ``weights``.
@@ -73,7 +79,8 @@ def run_benchmark(
         split: The videos and annotations; None for the config's ``data.val``.
         people: Detectors only: where the person boxes come from; None for the config's proposals or detector.
         network: Where and how the network runs; None for ``NetworkOptions()``.
-        dialect: Detectors only: the evaluation rules, ``"official"`` or ``"pyslowfast"`` (``docs/evaluation.md``).
+        dialect: Detectors only: the evaluation rules, ``"official"`` or ``"pyslowfast"`` (``docs/evaluation.md``), of
+            tubes ``"multisports"`` or ``"act"`` (``docs/video-map.md``); None for the first of them.
         label_map: Detectors only: a pbtxt of the classes that count; None for AVA's 60 evaluated classes if the model
             predicts AVA's 80, else for all of the model's classes.
         scales: Detectors only: test-time augmentation, short sides in pixels at which each clip is scored in place of
@@ -130,7 +137,7 @@ class _DetectorOptions:
 
     split: SplitOptions
     people: PeopleOptions
-    dialect: str
+    dialect: str | None
     label_map: str | Path | None
     scales: tuple[int, ...]
     flip: bool
@@ -221,14 +228,15 @@ class _DetectorTest:
     """The keyframes that a detector is scored on, and the people on them."""
 
     options: _DetectorOptions
-    split: DetectionSplit
+    split: DetectionSplit | TubeDetectionSplit
     plan: KeyframePlan
     people: PersonDetector
     label_map: LabelMap
 
     @classmethod
     def prepare(cls, config: Config, options: _DetectorOptions, network: ResolvedNetworkOptions) -> _DetectorTest:
-        label_map, split = label_map_of(config), _detection_split(config, options)
+        label_map = label_map_of(config)
+        split = _tube_split(config, options) if config.data.kind == "tubes" else _detection_split(config, options)
         check_scales(options.scales)
         plan = split.plan()
         return cls(options, split, plan, split.build_detector(plan, network.device), label_map)
@@ -249,15 +257,15 @@ class _DetectorTest:
         )
         views = {"scales": list(pipeline.scales), "flip": self.options.flip, "keyframes": self.plan.digest}
         run = _open_run(out, network.settings | self.split.describe() | views, resume=resume)
-        return benchmark_detector(pipeline, self.split, self.plan, run, network.weights, on_progress)
+        return self.split.benchmark(pipeline, self.plan, run, network.weights, on_progress)
 
 
 def _with_split(config: Config, options: _DetectorOptions) -> Config:
     """The config with the files that were given in place of those of its ``data.val``."""
-    if (config.data.kind == "ava") != (config.model.task == "detection"):
+    if config.data.is_of_people != (config.model.task == "detection"):
         raise ConfigError(
-            f"data.kind {config.data.kind} does not fit model.task {config.model.task}: detectors are scored on ava, "
-            "classifiers on kinetics or charades"
+            f"data.kind {config.data.kind} does not fit model.task {config.model.task}: detectors are scored on ava or "
+            "tubes, classifiers on kinetics or charades"
         )
     defaults = {} if config.data.val is None else config.data.val.model_dump()
     split = options.split
@@ -272,21 +280,19 @@ def _with_split(config: Config, options: _DetectorOptions) -> Config:
     missing = [option for option, value in needed.items() if value is None]
     if missing:
         raise ConfigError(f"there is no {' and no '.join(missing)}, and the config's data.val does not name it either")
-    data = config.data.model_copy(update={"val": from_values(SplitConfig, files, "the files of the split")})
+    changed: dict[str, Any] = {"val": from_values(SplitConfig, files, "the files of the split")}
+    if config.data.kind == "ava" and is_pickle_file(files["annotations"]):
+        changed["kind"] = "tubes"
+    data = config.data.model_copy(update=changed)
     return config.model_copy(update={"data": data})
 
 
 def _detection_split(config: Config, options: _DetectorOptions) -> DetectionSplit:
     """The split with every default taken from the config."""
-    files, people = config.data.val, options.people
-    assert files is not None
-    if files.videos is None:
-        raise ConfigError("a detector is scored on video files: give their folder by `videos`, not extracted frames")
-    if people.boxes is not None and people.detector is not None:
-        raise ConfigError("`boxes` gives the people, so there is nothing for a `detector` to find; give one of the two")
+    files, people = _files_to_score(config, options), options.people
     least, start = people.min_person_score, options.split.start_seconds
     return DetectionSplit(
-        videos=Path(files.videos),
+        videos=Path(files.videos or ""),
         ground_truth=Path(files.annotations),
         exclude=None if files.exclude is None else Path(files.exclude),
         boxes=None if people.detector is not None else files.proposals,
@@ -294,8 +300,47 @@ def _detection_split(config: Config, options: _DetectorOptions) -> DetectionSpli
         min_person_score=config.detector.min_score if least is None else least,
         start_seconds=config.data.start_seconds if start is None else start,
         evaluated=LabelMap.from_pbtxt(options.label_map) if options.label_map else _evaluated_classes(config),
-        dialect=check_dialect(options.dialect),
+        dialect=check_dialect(options.dialect or "official"),
     )
+
+
+def _tube_split(config: Config, options: _DetectorOptions) -> TubeDetectionSplit:
+    """The split of tubes with every default taken from the config."""
+    files, people = _files_to_score(config, options), options.people
+    not_of_tubes = {
+        "`exclude`": options.split.exclude or files.exclude,
+        "`label_map`": options.label_map,
+        "`start_seconds`": options.split.start_seconds,
+    }
+    if given := [name for name, value in not_of_tubes.items() if value]:
+        raise ConfigError(f"{', '.join(given)}: not for tubes, whose pickle says which frames and actions count")
+    annotations = read_tube_annotations(files.annotations)
+    is_chosen = bool(config.labels.ids)
+    dialect = check_tube_dialect(options.dialect or "multisports")
+    least = people.min_person_score
+    return TubeDetectionSplit(
+        files=files,
+        annotations=annotations,
+        ids=ids_of_labels(annotations.label_map, label_map_of(config), files.annotations, is_chosen=is_chosen),
+        division=config.data.split,
+        on_labelled=config.data.test_frames == "labelled",
+        boxes=None if people.detector is not None else files.proposals,
+        detector=people.detector or config.detector.spec,
+        min_person_score=config.detector.min_score if least is None else least,
+        dialect=dialect,
+        best_only=config.model.head.is_single_label and dialect == "multisports",
+    )
+
+
+def _files_to_score(config: Config, options: _DetectorOptions) -> SplitConfig:
+    """The files of the test split, which has to have videos."""
+    files, people = config.data.val, options.people
+    assert files is not None
+    if files.videos is None:
+        raise ConfigError("a detector is scored on video files: give their folder by `videos`, not extracted frames")
+    if people.boxes is not None and people.detector is not None:
+        raise ConfigError("`boxes` gives the people, so there is nothing for a `detector` to find; give one of the two")
+    return files
 
 
 def _evaluated_classes(config: Config) -> LabelMap:
@@ -309,7 +354,7 @@ def _check_free(out: Path, inputs: Mapping[str, Any]) -> None:
     parts = [f"{PARTS}/{path.name}" for path in (out / PARTS).glob("*.csv")]
     has_manifest = (out / MANIFEST).is_file()
     check_output_folder(
-        out, [DETECTIONS, SCORES, RESULT, *parts], inputs, is_own=lambda path: has_manifest, overwrite=None
+        out, [DETECTIONS, BOXES, SCORES, RESULT, *parts], inputs, is_own=lambda path: has_manifest, overwrite=None
     )
 
 

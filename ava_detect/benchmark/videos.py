@@ -12,11 +12,13 @@ from pathlib import Path
 
 from av.error import FFmpegError
 
+from ava_detect.formats.keyframe_writer import BoolArray, kept_scores
 from ava_detect.formats.writers import result_path, results_writer
 from ava_detect.inference.keyframe_plan import KeyframePlan, VideoKeyframes
 from ava_detect.inference.pipeline import Pipeline
 from ava_detect.results.manifest import Manifest, VideoRecord, file_state
 from ava_detect.storage.local_files import atomic_path, remove_stale_temporaries
+from ava_detect.structures import ActionDetections
 from ava_detect.structures.progress import OnProgress, Progress
 
 DETECTIONS = "detections.csv"
@@ -24,8 +26,17 @@ DETECTIONS = "detections.csv"
 PARTS = "videos"
 
 
+#: Says which scores ``[N, C]`` of a keyframe are written.
+Kept = Callable[[ActionDetections], BoolArray]
+
+
 def score_videos(
-    pipeline: Pipeline, plan: KeyframePlan, run: Manifest, *, on_progress: OnProgress | None = None
+    pipeline: Pipeline,
+    plan: KeyframePlan,
+    run: Manifest,
+    *,
+    kept: Kept = lambda keyframe: kept_scores(keyframe, None),
+    on_progress: OnProgress | None = None,
 ) -> list[VideoRecord]:
     """Score the videos of a plan and write ``detections.csv`` into the run's folder.
 
@@ -36,6 +47,7 @@ def score_videos(
         pipeline: The person detector and the network.
         plan: The videos and their keyframes.
         run: The run; it gets a record of each video that is scored.
+        kept: Which scores are written; by default all.
         on_progress: Called for each keyframe; None for no reports.
 
     Returns:
@@ -50,7 +62,7 @@ def score_videos(
         record = run.finished(video.source)
         if record is None:
             with _reporting(on_progress, video, num_done, num_planned) as report:
-                record = _score_or_fail(pipeline, video, run.out, report)
+                record = _score_or_fail(pipeline, video, run.out, kept, report)
             run.add(record)
         records.append(record)
         num_done += len(video.seconds)
@@ -73,15 +85,19 @@ def _reporting(
     report(len(video.seconds))
 
 
-def _score_or_fail(pipeline: Pipeline, video: VideoKeyframes, out: Path, report: Callable[[int], None]) -> VideoRecord:
+def _score_or_fail(
+    pipeline: Pipeline, video: VideoKeyframes, out: Path, kept: Kept, report: Callable[[int], None]
+) -> VideoRecord:
     """Score one video; an error that the video or its boxes can cause becomes a record with the status ``failed``."""
     try:
-        return _score(pipeline, video, out, report)
+        return _score(pipeline, video, out, kept, report)
     except (ValueError, OSError, FFmpegError) as error:
         return VideoRecord(video.source.video_id, str(video.source.path.resolve()), "failed", str(error))
 
 
-def _score(pipeline: Pipeline, video: VideoKeyframes, out: Path, report: Callable[[int], None]) -> VideoRecord:
+def _score(
+    pipeline: Pipeline, video: VideoKeyframes, out: Path, kept: Kept, report: Callable[[int], None]
+) -> VideoRecord:
     """Write the detections of one video atomically: an error leaves no file."""
     video_id, path = video.source.video_id, video.source.path
     size, modified = file_state(path)
@@ -91,8 +107,9 @@ def _score(pipeline: Pipeline, video: VideoKeyframes, out: Path, report: Callabl
         out / PARTS, video_id, ("csv",), pipeline.label_map, start_seconds=video.start_seconds
     ) as write:
         for keyframe in run:
-            write(keyframe)
-            num_rows += keyframe.action_scores.size
+            written = kept(keyframe)
+            write(keyframe, written)
+            num_rows += int(written.sum())
             report(run.num_keyframes)
     shortfall = video.shortfall(run.num_keyframes, run.video.damaged_packets)
     return VideoRecord(

@@ -41,8 +41,8 @@ def benchmark(
         typer.Option(
             "--ground-truth",
             "-g",
-            metavar="CSV",
-            help="What is true, an AVA csv; default: that of data.val in the config.",
+            metavar="CSV|PKL",
+            help="What is true: an AVA csv, or a pickle of tubes; default: that of data.val in the config.",
             rich_help_panel=options.COMMON,
         ),
     ] = None,
@@ -76,7 +76,7 @@ def benchmark(
             rich_help_panel=options.SCORES,
         ),
     ] = None,
-    dialect: options.Dialect = "official",
+    dialect: options.Dialect = None,
     flip: Annotated[
         bool,
         typer.Option("--flip", help="Also score each clip mirrored; the mean counts.", rich_help_panel=options.SCORES),

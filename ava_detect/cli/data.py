@@ -45,7 +45,13 @@ def check(
     ] = None,
     ground_truth: Annotated[
         Path | None,
-        typer.Option("--ground-truth", "-g", metavar="CSV", help="An AVA csv.", rich_help_panel=options.COMMON),
+        typer.Option(
+            "--ground-truth",
+            "-g",
+            metavar="CSV|PKL",
+            help="An AVA csv, or a pickle of tubes.",
+            rich_help_panel=options.COMMON,
+        ),
     ] = None,
     proposals: Annotated[
         Path | None,
@@ -54,7 +60,9 @@ def check(
     exclude: options.Exclude = None,
     label_map: Annotated[
         Path | None,
-        typer.Option(metavar="PBTXT", help="The actions; default: AVA's 80.", rich_help_panel=options.TRUTH),
+        typer.Option(
+            metavar="PBTXT", help="The actions; default: AVA's 80, or the pickle's.", rich_help_panel=options.TRUTH
+        ),
     ] = None,
     start_seconds: options.StartSeconds = 0.0,
     fast: Annotated[
@@ -93,8 +101,7 @@ def check(
     loaded = None if config is None else load_config(config, overrides or ())
     with progress_bar(show=not quiet) as on_progress:
         show_stage(on_progress, "loading PyTorch")  # which a wrong config need not wait for
-        from ava_detect.datasets.checks.check_data import CheckSettings, check_data, check_splits
-        from ava_detect.structures.labels import LabelMap
+        from ava_detect.datasets.checks.check_data import CheckSettings, actions_of_files, check_data, check_splits
 
         show_stage(on_progress, "reading the annotations")
         if loaded is not None:
@@ -109,10 +116,11 @@ def check(
                 proposals=None if proposals is None else str(proposals),
                 exclude=None if exclude is None else str(exclude),
             )
+            kind, actions = actions_of_files(split, label_map)
             report = check_splits(
                 {"data": split},
-                LabelMap.ava() if label_map is None else LabelMap.from_pbtxt(label_map),
-                CheckSettings(start_seconds=start_seconds),
+                actions,
+                CheckSettings(kind, start_seconds=start_seconds),
                 decode=not fast,
                 num_threads=threads,
                 on_progress=on_progress,
@@ -203,7 +211,7 @@ def synthesize(
             f"{counted(videos, 'video')}, {counted(people, 'person', 'people')} on keyframes, "
             f"{counted(len(table), 'row')} of {counted(actions, 'action')}"
         )
-        for name in ("videos", "ground_truth.csv", "label_map.pbtxt", "excluded.csv"):
+        for name in ("videos", "ground_truth.csv", "label_map.pbtxt", "excluded.csv", "tubes.pkl"):
             say(f"  {out / name}")
         files = {"--videos": "videos", "--ground-truth": "ground_truth.csv", "--label-map": "label_map.pbtxt"}
         words = [word for option, name in files.items() for word in (option, file_word(out / name))]

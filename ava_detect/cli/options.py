@@ -253,9 +253,11 @@ StartSeconds = Annotated[
     typer.Option(parser=SECONDS, metavar="SECONDS", help=f"{START_HELP}.", rich_help_panel=SCORES),
 ]
 Dialect = Annotated[
-    str,
+    str | None,
     typer.Option(
-        **choice("official", "pyslowfast"), help="Whose rules are used: docs/evaluation.md.", rich_help_panel=TRUTH
+        **choice("official", "pyslowfast", "multisports", "act"),
+        help="Whose rules: the first two for AVA (default: official), the others for tubes (multisports).",
+        rich_help_panel=TRUTH,
     ),
 ]
 

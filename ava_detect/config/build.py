@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from torch.overrides import TorchFunctionMode
 
 from ava_detect.config import BackboneConfig, Config, LabelsConfig, RoIConfig, SlowFastConfig, ViTConfig, load_config
 from ava_detect.config.memory import require_memory
-from ava_detect.errors import ConfigError
+from ava_detect.errors import ConfigError, counted, shown
+from ava_detect.formats.tube_pickles import read_tube_annotations
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
 from ava_detect.models.backbone import Backbone
 from ava_detect.models.heads import ClassificationHead, ProjectionHead
@@ -198,8 +200,8 @@ def _classifier(config: Config) -> ActionClassifier:
 def label_map_of(config: Config) -> LabelMap:
     """Return the actions of the model's output columns, in order.
 
-    They are those of ``config.labels``. Where it names none and the model's width is not AVA's, the actions are
-    numbered from 1.
+    They are those of ``config.labels``. Where it names none, they are those of the pickle of a data set of tubes, with
+    ids from 1; else, where the model's width is not AVA's, the actions are numbered from 1.
 
     Args:
         config: The config of the model.
@@ -209,18 +211,21 @@ def label_map_of(config: Config) -> LabelMap:
 
     Raises:
         ConfigError: ``labels.ids`` are not in the label map, or the number of actions is not that of the columns.
+        FormatError: The label map or the pickle cannot be read.
     """
     labels, num_classes = config.labels, config.model.head.num_classes
     if labels.text is not None:
         return LabelMap.from_text(labels.text, "the label map in the config")
+    if (pickle := _pickle_of_labels(config)) is not None:
+        return _of_pickle(pickle, num_classes)
     if labels.map is None and not labels.ids and num_classes != len(LabelMap.ava()):
         return LabelMap(tuple(Action(i, f"action {i}") for i in range(1, num_classes + 1)))
     known = LabelMap.ava() if labels.map is None else LabelMap.from_pbtxt(labels.map)
     unknown = [str(action_id) for action_id in labels.ids if action_id not in known]
     if unknown:
         more = f" and {len(unknown) - _MAX_SHOWN} more" if len(unknown) > _MAX_SHOWN else ""
-        shown = ", ".join(unknown[:_MAX_SHOWN]) + more
-        raise ConfigError(f"labels.ids {shown} are not in the label map {labels.map or 'of AVA'}")
+        named = ", ".join(unknown[:_MAX_SHOWN]) + more
+        raise ConfigError(f"labels.ids {named} are not in the label map {labels.map or 'of AVA'}")
     actions = known.subset(labels.ids) if labels.ids else known
     if len(actions) != num_classes:
         raise ConfigError(
@@ -230,6 +235,35 @@ def label_map_of(config: Config) -> LabelMap:
     return actions
 
 
+def _pickle_of_labels(config: Config) -> Path | None:
+    """The data set that names the actions, where the config names none."""
+    files = config.data.train or config.data.val
+    if config.data.kind != "tubes" or files is None or config.labels.map is not None or config.labels.ids:
+        return None
+    return Path(files.annotations)
+
+
+def _of_pickle(path: Path, num_classes: int) -> LabelMap:
+    try:
+        state = path.stat()
+    except OSError:
+        actions = read_tube_annotations(path).actions  # whose error says what is wrong
+    else:
+        actions = _actions_of(path, state.st_mtime_ns, state.st_size)
+    if len(actions) != num_classes:
+        raise ConfigError(
+            f"{shown(path)} labels {counted(len(actions), 'action')}, but model.head.num_classes is {num_classes}; the "
+            "two numbers must be equal"
+        )
+    return actions
+
+
+@lru_cache(maxsize=4)
+def _actions_of(path: Path, _modified: int, _num_bytes: int) -> LabelMap:
+    """The actions of a pickle, which is read once and again when it has changed."""
+    return read_tube_annotations(path).actions
+
+
 def self_contained(config: Config) -> Config:
     """Return the config with the text of its label map inside, so that it does not depend on the map's file.
 
@@ -237,11 +271,11 @@ def self_contained(config: Config) -> Config:
         config: The config of the model.
 
     Returns:
-        A changed copy, or ``config`` itself where it names no label map file.
+        A changed copy, or ``config`` itself where no file names its actions.
 
     Raises:
         ConfigError: The label map does not fit the model; see ``label_map_of``.
     """
-    if config.labels.map is None:
+    if config.labels.map is None and (config.labels.text is not None or _pickle_of_labels(config) is None):
         return config
     return config.model_copy(update={"labels": LabelsConfig(text=label_map_of(config).to_pbtxt())})

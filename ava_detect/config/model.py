@@ -95,14 +95,16 @@ class HeadConfig(Section):
     Attributes:
         num_classes: Number of classes that are scored.
         dropout: Probability that a feature is dropped in training.
-        background_class: Whether the layer has mmaction2's unused row 0; detectors only.
+        background_class: Whether the layer has a row 0 for the background, which only ``score:
+            softmax_with_background`` uses (mmaction2's AVA models have it unused); detectors only.
         mlp: Whether a hidden layer of the features' length with a ReLU comes before it (mmaction2's "nl-head").
             Detectors only.
         activation: Function from logits to scores; always sigmoid for a detector.
         pool_size: Side of the training crop's feature map: a larger map is averaged in windows of that side. None
             averages the whole map. Classifiers only.
-        score: The score of a detection: that of the action (a sigmoid), that times the person's, or a softmax over the
-            actions; detectors only. See ``ava_detect.models.heads.detection_scores``.
+        score: The score of a detection: that of the action (a sigmoid), that times the person's, a softmax over the
+            actions, or one over the actions and the background; detectors only. See
+            ``ava_detect.models.heads.detection_scores``.
     """
 
     num_classes: int = Field(80, ge=1, le=MAX_CLASSES)
@@ -111,7 +113,21 @@ class HeadConfig(Section):
     mlp: bool = False
     activation: Literal["softmax", "sigmoid", "none"] = "sigmoid"
     pool_size: int | None = Field(None, ge=1, le=MAX_SIDE_PIXELS)
-    score: Literal["action", "action_x_person", "softmax"] = "action"
+    score: Literal["action", "action_x_person", "softmax", "softmax_with_background"] = "action"
+
+    @model_validator(mode="after")
+    def _has_background(self) -> Self:
+        if self.score == "softmax_with_background" and not self.background_class:
+            raise ValueError(
+                "score softmax_with_background needs the layer's row 0 for people who do none of the actions: set "
+                "background_class: true, or score: softmax"
+            )
+        return self
+
+    @property
+    def is_single_label(self) -> bool:
+        """Whether a person of a detector does one action at a time: the scores are a softmax."""
+        return self.score in ("softmax", "softmax_with_background")
 
 
 class ModelConfig(Section):

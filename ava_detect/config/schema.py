@@ -19,7 +19,7 @@ class LabelsConfig(Section):
     Attributes:
         map: Path of a ``.pbtxt`` label map; None for AVA's.
         text: Content of a label map, as trained weights contain it; takes precedence over ``map``.
-        ids: Ids of the map's actions that are scored; empty for all. Only with ``data.kind: ava``.
+        ids: Ids of the map's actions that are scored; empty for all. Only with ``data.kind`` ``ava`` or ``tubes``.
     """
 
     map: Text | None = None
@@ -67,13 +67,13 @@ class Config(Section):
                 f"labels.ids names {len(self.labels.ids)} actions, but model.head.num_classes is "
                 f"{self.model.head.num_classes}; the two numbers must be equal"
             )
-        if self.labels.ids and self.data.kind != "ava":
+        if self.labels.ids and not self.data.is_of_people:
             raise ValueError(
                 f"labels.ids chooses actions by their ids, and the lists of {self.data.kind} have none: a label there "
                 "is the number of the network's column, from 0; remove the other classes from the list, renumber the "
                 "rest from 0, and name them in a labels.map of their own"
             )
-        if (self.data.kind == "ava") != (self.model.task == "detection") and self.data.has_training_data:
+        if self.data.is_of_people != (self.model.task == "detection") and self.data.has_training_data:
             raise ValueError(f"data.kind {self.data.kind} does not fit model.task {self.model.task}")
         return self
 

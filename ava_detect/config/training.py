@@ -16,6 +16,7 @@ from ava_detect.structures.clip import MAX_SIDE_PIXELS
 _LEAST_SHORT_SIDE = 32
 # Beyond these lie slips of the pen; each is far above what is used.
 _MAX_SECONDS, _MAX_EPOCHS, _MAX_BATCH, _MAX_WORKERS, _MAX_COUNT = 1e7, 100_000, 65_536, 256, 10**9
+_MAX_SPLITS = 1000
 _MAX_SEED = 4_000_000_000  # NumPy's are below 2**32, and each process adds its number
 _Side = Annotated[int, Field(ge=_LEAST_SHORT_SIDE, le=MAX_SIDE_PIXELS)]
 _Views = Annotated[int, Field(ge=1, le=1000)]
@@ -29,11 +30,13 @@ class SplitConfig(Section):
     """One split of a dataset; exactly one of ``videos`` and ``frames`` is given.
 
     Attributes:
-        annotations: An AVA or AVA-Kinetics csv; for Kinetics a csv of path and label; for Charades its own csv.
+        annotations: An AVA or AVA-Kinetics csv; for tubes the pickle of the data set, which names the videos of both
+            splits; for Kinetics a csv of path and label; for Charades its own csv.
         videos: Folder of video files.
         frames: Folder of extracted frames.
-        proposals: Person boxes of a detector, as csv or COCO json; AVA only.
-        exclude: A csv of video and second, the keyframes to leave out; AVA only.
+        proposals: Person boxes of a detector: csv, COCO json or mmaction2's pickle; AVA and tubes only.
+        exclude: A csv of video and second, the keyframes to leave out; AVA and tubes only. In these two files of a data
+            set of tubes the number of the frame, from 1, stands in place of the second.
     """
 
     annotations: Text
@@ -68,7 +71,9 @@ class DataConfig(Section):
     """The data and its augmentation.
 
     Attributes:
-        kind: The dataset's format.
+        kind: The dataset's format; ``tubes`` is that of MultiSports, UCF101-24 and JHMDB, in which every frame of a
+            tube is a keyframe.
+        split: Number of the data set's division into training and test videos, from 1; tubes only (JHMDB has 3).
         train: The training split.
         val: The test split; None for the part of ``corrections`` that is held out.
         corrections: Reviewed keyframes that are trained on, alone or beside ``train``.
@@ -83,11 +88,14 @@ class DataConfig(Section):
         flip: Probability of a horizontal flip.
         color_jitter: Greatest relative change of brightness, contrast and saturation; 0 for none.
         hsv_jitter: Greatest shifts of hue (degrees), saturation and value (0..1); zeros for none.
+        test_frames: Frames of the test videos on which ``benchmark`` scores tubes: ``all`` as in ACT and MOC, or those
+            with a tube (``labelled``), on which mmaction2 measured its MultiSports models; tubes only.
         test_views: Number of clips over time and of crops over space in a classifier's test.
         num_workers: Number of loading processes.
     """
 
-    kind: Literal["ava", "kinetics", "charades"] = "ava"
+    kind: Literal["ava", "tubes", "kinetics", "charades"] = "ava"
+    split: int = Field(1, ge=1, le=_MAX_SPLITS)
     train: SplitConfig | None = None
     val: SplitConfig | None = None
     corrections: CorrectionsConfig | None = None
@@ -100,6 +108,7 @@ class DataConfig(Section):
     flip: float = Field(0.5, ge=0, le=1)
     color_jitter: float = Field(0.0, ge=0, lt=1)
     hsv_jitter: Annotated[tuple[_Degrees, _Share, _Share], AS_LIST] = (0.0, 0.0, 0.0)
+    test_frames: Literal["all", "labelled"] = "all"
     test_views: Annotated[tuple[_Views, _Views], AS_LIST] = (10, 3)
     num_workers: int = Field(2, ge=0, le=_MAX_WORKERS)
 
@@ -114,8 +123,18 @@ class DataConfig(Section):
                 f"test_views must be at least 1 clip over time and 1 or 3 crops, got {list(self.test_views)}"
             )
         if self.corrections is not None and self.kind != "ava":
-            raise ValueError(f"corrections are of people on keyframes, and kind {self.kind} has labels of whole clips")
+            has = "tubes on numbered frames" if self.kind == "tubes" else "labels of whole clips"
+            raise ValueError(f"corrections are of people on AVA's keyframes, and kind {self.kind} has {has}")
+        if self.kind == "tubes" and self.start_seconds:
+            raise ValueError("start_seconds is for times in seconds, and tubes count the frames of their files")
+        if self.kind != "tubes" and self.split != 1:
+            raise ValueError(f"split chooses among those of a pickle of tubes, and kind {self.kind} has its own files")
         return self
+
+    @property
+    def is_of_people(self) -> bool:
+        """Whether boxes of people are labelled, not whole clips."""
+        return self.kind in ("ava", "tubes")
 
     @property
     def has_training_data(self) -> bool:
@@ -136,7 +155,7 @@ class TrainConfig(Section):
         batch_size: Clips per step, over all processes and ``accumulate`` forward passes.
         accumulate: Forward passes per step; must divide ``batch_size``.
         loss: By default ``bce``, and ``cross_entropy`` where each sample has one label: for Kinetics, and with
-            ``model.head.score: softmax``.
+            ``model.head.score`` ``softmax`` or ``softmax_with_background``.
         focal_alpha: Weight of the focal loss.
         focal_gamma: Exponent of the focal loss.
         optimiser: ``sgd`` is the SlowFast recipe's, ``adamw`` that of plain ViTs.

@@ -14,13 +14,16 @@ from ava_detect.datasets.charades import read_charades
 from ava_detect.datasets.classification import ClassificationDataset, ViewGrid
 from ava_detect.datasets.clip_sources import ClipSource, VideoClips
 from ava_detect.datasets.corrections import ReviewedData, clips_of_split
-from ava_detect.datasets.keyframe_table import keyframe_table
+from ava_detect.datasets.keyframe_table import keyframe_table, read_proposals
 from ava_detect.datasets.kinetics import listed_files, read_kinetics
 from ava_detect.datasets.packed import PackedStrings
+from ava_detect.datasets.tubes import clips_of_tubes, ids_of_labels, tube_rows, videos_of, with_ids_of
 from ava_detect.errors import ConfigError, VideoError, shown
 from ava_detect.formats.annotation_files import read_ground_truth
+from ava_detect.formats.ava_csv import read_ava_csv
 from ava_detect.formats.ava_table import AvaTable
 from ava_detect.formats.row_checks import check_boxes
+from ava_detect.formats.tube_pickles import read_tube_annotations
 
 Split = Literal["train", "val"]
 
@@ -35,8 +38,8 @@ def build_dataset(config: Config, split: Split, *, training: bool) -> ClipDatase
     Args:
         config: The config; ``config.data`` names annotations and videos.
         split: The split to read.
-        training: Whether samples are for training: with random augmentation and, for AVA, proposals in addition to the
-            true boxes. Otherwise samples are what the network is tested on.
+        training: Whether samples are for training: with random augmentation and, of people, proposals in addition to
+            the true boxes. Otherwise samples are what the network is tested on.
 
     Returns:
         The dataset.
@@ -48,11 +51,13 @@ def build_dataset(config: Config, split: Split, *, training: bool) -> ClipDatase
     """
     if config.data.kind == "ava":
         return _build_ava(config, split, training=training)
+    if config.data.kind == "tubes":
+        return _build_tubes(config, split, training=training)
     return _build_classification(config, _files_of(config, split), training=training)
 
 
 def true_rows(config: Config, split: Split) -> AvaTable:
-    """Read the true boxes and actions of an AVA split.
+    """Read the true boxes and actions of a split of people.
 
     Args:
         config: The config.
@@ -60,12 +65,14 @@ def true_rows(config: Config, split: Split) -> AvaTable:
 
     Returns:
         The rows of the split's annotations, and of the reviewed keyframes that belong to it; timestamps in seconds of
-        the movie.
+        the movie, or numbers of frames of tubes.
 
     Raises:
         ConfigError: The config does not name the split.
         FormatError: The annotations or corrections cannot be used.
     """
+    if config.data.kind == "tubes":
+        return _true_tubes(config, split)[0]
     return _true_rows(config, split, ReviewedData.of(config))[0]
 
 
@@ -101,9 +108,8 @@ def _build_ava(config: Config, split: Split, *, training: bool) -> AvaDataset:
         rows,
         origin,
         action_ids=label_map.ids,
-        proposals=None if files is None else files.proposals,
-        exclude=None if files is None else files.exclude,
-        min_proposal_score=data.min_proposal_score,
+        proposals=_proposals(files, data),
+        exclude=None if files is None or files.exclude is None else read_ava_csv(files.exclude),
         match_iou=data.match_iou,
         training=training,
     )
@@ -121,6 +127,48 @@ def _build_ava(config: Config, split: Split, *, training: bool) -> AvaDataset:
         augmentation=_augmentation(data) if training else None,
         seed=config.train.seed,
     )
+
+
+def _true_tubes(config: Config, split: Split) -> tuple[AvaTable, SplitConfig]:
+    """The true rows of a split of tubes, and its files."""
+    files = _files_of(config, split)
+    annotations = read_tube_annotations(files.annotations)
+    is_chosen = bool(config.labels.ids)
+    ids = ids_of_labels(annotations.label_map, label_map_of(config), files.annotations, is_chosen=is_chosen)
+    videos = videos_of(annotations, split, config.data.split)
+    return tube_rows(annotations, videos, ids, files.annotations), files
+
+
+def _build_tubes(config: Config, split: Split, *, training: bool) -> AvaDataset:
+    data, label_map = config.data, label_map_of(config)
+    rows, files = _true_tubes(config, split)
+    proposals = _proposals(files, data)
+    exclude = None if files.exclude is None else read_ava_csv(files.exclude)
+    table = keyframe_table(
+        rows,
+        files.annotations,
+        action_ids=label_map.ids,
+        proposals=None if proposals is None else with_ids_of(proposals, rows.video_ids),
+        exclude=None if exclude is None else with_ids_of(exclude, rows.video_ids),
+        match_iou=data.match_iou,
+        training=training,
+    )
+    settings = config.clip.settings()
+    return AvaDataset(
+        table,
+        clips_of_tubes(files, table.video_ids, settings),
+        label_map,
+        settings,
+        box_rule=config.model.roi.box_rule,
+        augmentation=_augmentation(data) if training else None,
+        seed=config.train.seed,
+    )
+
+
+def _proposals(files: SplitConfig | None, data: DataConfig) -> AvaTable | None:
+    if files is None or files.proposals is None:
+        return None
+    return read_proposals(files.proposals, data.min_proposal_score)
 
 
 def _build_classification(config: Config, files: SplitConfig, *, training: bool) -> ClassificationDataset:

@@ -112,7 +112,7 @@ class VideoClips:
             VideoError: If videos have no file; names their ids.
         """
         files = videos_by_id(folder)
-        _check_found(folder, [name for name in video_ids if name not in files], len(video_ids))
+        check_found(folder, [name for name in video_ids if name not in files], len(video_ids))
         found = [files[name][0] for name in video_ids]
         starts = [start_seconds if file.start_seconds is None else file.start_seconds for file in found]
         return cls([str(file.path) for file in found], torch.tensor(starts, dtype=torch.float64))
@@ -141,6 +141,18 @@ class VideoClips:
         for _ in reader.decode():
             pass
         return reader.end_seconds
+
+    def frames_per_second(self, video: int, settings: ClipSettings) -> float:
+        """Return the frame rate of a video.
+
+        Args:
+            video: The video, from 0.
+            settings: The clips; only of extracted frames do they say the rate.
+
+        Returns:
+            Frames per second.
+        """
+        return self._readers[video].info.average_fps
 
     def _open(self, video: int) -> VideoReader:
         try:
@@ -211,8 +223,11 @@ class FrameClips:
         if self._folder.is_dir():
             with os.scandir(self._folder) as entries:
                 present = ByVideoId((entry.name, entry.name) for entry in entries if entry.is_dir())
-        _check_found(folder, [name for name in video_ids if name not in present], len(video_ids))
-        self._folder_names = PackedStrings.of([present[name] for name in video_ids])
+        # An id with a folder in it is the path of its frames.
+        deep = {name for name in video_ids if "/" in name and (self._folder / name).is_dir()}
+        missing = [name for name in video_ids if name not in present and name not in deep]
+        check_found(folder, missing, len(video_ids))
+        self._folder_names = PackedStrings.of([present.get(name, name) for name in video_ids])
 
     def duration_seconds(self, video: int, settings: ClipSettings) -> float:
         """See ``ClipSource.duration_seconds``."""
@@ -221,6 +236,10 @@ class FrameClips:
     def to_file_seconds(self, video: int, seconds: float) -> float:
         """See ``ClipSource.to_file_seconds``."""
         return seconds - self._start_seconds
+
+    def frames_per_second(self, video: int, settings: ClipSettings) -> float:
+        """Return the rate of the frames; see ``VideoClips.frames_per_second``."""
+        return settings.sampling_fps
 
     def clip(self, video: int, file_seconds: float, settings: ClipSettings) -> Clip:
         """See ``ClipSource.clip``."""
@@ -275,8 +294,17 @@ def _resized(images: Iterable[npt.NDArray[np.uint8]], settings: ClipSettings) ->
             yield DecodedFrame(frame, 0.0, Orientation(), reformatters).image(*size)
 
 
-def _check_found(folder: str | Path, missing: list[str], num_wanted: int) -> None:
-    """Raise ``VideoError`` with the first few ids if any are missing."""
+def check_found(folder: str | Path, missing: list[str], num_wanted: int) -> None:
+    """Refuse a folder that lacks videos.
+
+    Args:
+        folder: The folder of the videos or frames.
+        missing: Ids of those that it lacks.
+        num_wanted: Number of videos that the annotations name.
+
+    Raises:
+        VideoError: Any is missing; names the first few.
+    """
     if missing:
         more = len(missing) - _MOST_IDS_SHOWN
         ids = shown(", ".join(missing[:_MOST_IDS_SHOWN])) + (f" and {more} more" if more > 0 else "")

@@ -9,7 +9,7 @@ Shapes: K keyframes, N people of one keyframe, C label columns.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -137,9 +137,8 @@ def read_keyframe_table(
         truth_rows,
         annotations,
         action_ids=action_ids,
-        proposals=proposals,
-        exclude=exclude,
-        min_proposal_score=min_proposal_score,
+        proposals=None if proposals is None else read_proposals(proposals, min_proposal_score),
+        exclude=None if exclude is None else read_ava_csv(exclude),
         match_iou=match_iou,
         training=training,
     )
@@ -150,21 +149,20 @@ def keyframe_table(
     origin: str | Path,
     *,
     action_ids: Sequence[int],
-    proposals: str | Path | None = None,
-    exclude: str | Path | None = None,
-    min_proposal_score: float = 0.8,
+    proposals: AvaTable | None = None,
+    exclude: AvaTable | None = None,
     match_iou: float = 0.9,
     training: bool = True,
 ) -> KeyframeTable:
     """Build the keyframes of true boxes; see ``read_keyframe_table``.
 
     Args:
-        truth_rows: The true boxes, timestamps in seconds of the movie.
+        truth_rows: The true boxes. Timestamps here and in the other tables are seconds of the movie, or numbers of
+            frames.
         origin: Where they come from, for messages.
         action_ids: The action id of each label column.
-        proposals: A detector's boxes.
-        exclude: A csv of video and second; these keyframes are dropped.
-        min_proposal_score: Least score, 0 to 1, of the proposals that are used.
+        proposals: A detector's boxes, as ``read_proposals`` returns them.
+        exclude: Rows that name keyframes to leave out.
         match_iou: Least IoU, 0 to 1, at which a proposal takes the labels of a true box.
         training: Whether the table is for training, else for testing.
 
@@ -178,7 +176,7 @@ def keyframe_table(
     numbering = KeyframeKeys()
     # Drop the excluded keyframes; rows without a box only list a keyframe.
     keys = numbering.of_rows(truth_rows)  # [R]
-    excluded = numbering.of_rows(AvaTable.empty() if exclude is None else read_ava_csv(exclude))
+    excluded = numbering.of_rows(AvaTable.empty() if exclude is None else exclude)
     kept = ~np.isin(keys, excluded)
     boxed = np.flatnonzero(kept & ~truth_rows.is_keyframe_only)
     # Merge the rows of each true box.
@@ -186,7 +184,9 @@ def keyframe_table(
     boxes = truth = LabelledBoxes.of_rows(keys[boxed], truth_rows.boxes_fraction[boxed], columns)
     if proposals is not None:
         # Label the proposals on the keyframes in use; they join the true boxes in training and replace them in testing.
-        found = _read_proposals(proposals, numbering, min_proposal_score)
+        unlabelled = np.full(len(proposals), -1, np.int16)
+        scores = proposals.scores.astype(np.float32)
+        found = LabelledBoxes.of_rows(numbering.of_rows(proposals), proposals.boxes_fraction, unlabelled, scores)
         found = found.on_keyframes(truth.keys if training else keys[kept]).labelled_by(truth, match_iou)
         boxes = LabelledBoxes.joined(truth, found) if training else found
     keyframes = np.unique(boxes.keys if training else keys[kept])  # [K]
@@ -200,15 +200,24 @@ def keyframe_table(
     return _packed(keyframes, boxes, numbering.video_ids, len(action_ids), unknown)
 
 
-def _read_proposals(path: str | Path, numbering: KeyframeKeys, min_score: float) -> LabelledBoxes:
-    """Read the boxes of a file of proposals, without labels; the actions in the file are ignored."""
+def read_proposals(path: str | Path, min_score: float) -> AvaTable:
+    """Read the boxes of a file of proposals; the actions in the file mean nothing.
+
+    Args:
+        path: The file; see ``read_person_boxes``.
+        min_score: Least score, 0 to 1, of the boxes that are used. A box without a score has the score 1.
+
+    Returns:
+        A row for each box, with a score.
+
+    Raises:
+        FormatError: The file cannot be read, or has boxes in pixels or with reversed sides, or scores outside 0..1.
+    """
     table = read_person_boxes(path)
     check_boxes(table, path, ids_hint=_IDS_HINT)
-    scores = np.where(np.isnan(table.scores), 1.0, table.scores)
-    wanted: BoolArray = ~table.is_keyframe_only & (scores >= min_score)
-    table, scores = table[wanted], scores[wanted].astype(np.float32)
-    unlabelled = np.full(len(table), -1, np.int16)
-    return LabelledBoxes.of_rows(numbering.of_rows(table), table.boxes_fraction, unlabelled, scores)
+    table = replace(table, scores=np.where(np.isnan(table.scores), 1.0, table.scores))
+    wanted: BoolArray = ~table.is_keyframe_only & (table.scores >= min_score)
+    return table[wanted]
 
 
 def _packed(

@@ -68,6 +68,17 @@ class Batch:
             rois=rois,
         )
 
+    def only_labelled(self) -> Batch:
+        """Leave out the people without a label; a clip of a classifier has one.
+
+        Returns:
+            The batch with the other people, on the same clips.
+        """
+        if self.rois is None:
+            return self
+        labelled = self.labels.any(dim=1)  # [M]
+        return replace(self, labels=self.labels[labelled], rois=self.rois[labelled])
+
     def pin_memory(self) -> Batch:
         """Copy the tensors to page-locked memory, for the copy to a GPU; called by torch's DataLoader.
 

@@ -101,12 +101,30 @@ class PrecomputedBoxes:
             table = read_person_boxes(
                 path, images_path=images, choose=lambda names: chosen_classes(classes, names, str(path), unnamed=1)
             )
-        try:
-            check_boxes(table, path, ids_hint=_IDS_HINT)
-        except FormatError as error:
-            raise DetectorError(str(error)) from None
+        _check(table, path)
         self.start_seconds = start_seconds
         self._list(path, table, min_score, video_starts)
+
+    @classmethod
+    def from_table(cls, table: AvaTable, origin: str | Path, *, min_score: float | None = None) -> Self:
+        """Take the people of rows that were read already.
+
+        Args:
+            table: The rows; timestamps in seconds from the start of the video file.
+            origin: Where they come from, for messages.
+            min_score: Lowest score of a person, 0..1; None keeps all. A person without a score has the score 1.
+
+        Returns:
+            The detector.
+
+        Raises:
+            DetectorError: A box is in pixels or has reversed sides, or a score is not in 0..1 or may be a person id.
+        """
+        _check(table, origin)
+        self = cls.__new__(cls)
+        self.start_seconds = 0.0
+        self._list(origin, table, min_score)
+        return self
 
     @classmethod
     def from_supervision(
@@ -248,6 +266,13 @@ class PrecomputedBoxes:
         hint = f"did you mean {near[0]!r}? it has" if near else "it has"
         examples = shown(", ".join(known[:3])) + (f" and {len(known) - 3} more" if len(known) > 3 else "")
         return f"{self._path}: no row is of the video {video_id!r}; {hint} {examples or 'no video at all'}"
+
+
+def _check(table: AvaTable, path: str | Path) -> None:
+    try:
+        check_boxes(table, path, ids_hint=_IDS_HINT)
+    except FormatError as error:
+        raise DetectorError(str(error)) from None
 
 
 def _people_by_video(table: AvaTable, min_score: float | None) -> ByVideoId[_Video]:

@@ -81,6 +81,11 @@ class TubeAnnotations:
     test_splits: tuple[tuple[str, ...], ...]
     resolutions: Mapping[str, tuple[int, int]]
 
+    @property
+    def actions(self) -> LabelMap:
+        """The same actions with ids from 1, as label maps and AVA's csv count: label i is action i + 1."""
+        return LabelMap(tuple(Action(action.id + 1, action.name) for action in self.label_map))
+
     def test_videos(self, split: int = 1) -> tuple[str, ...]:
         """Return the ids of the videos to measure on.
 
@@ -93,9 +98,21 @@ class TubeAnnotations:
         Raises:
             ConfigError: There is no such split.
         """
-        if not 1 <= split <= len(self.test_splits):
-            raise ConfigError(f"`split` is a number from 1 to {len(self.test_splits)} for this data set, got {split}")
-        return self.test_splits[split - 1]
+        return _of_split(self.test_splits, split)
+
+    def train_videos(self, split: int = 1) -> tuple[str, ...]:
+        """Return the ids of the videos to train with.
+
+        Args:
+            split: Number of the split, from 1.
+
+        Returns:
+            The ids.
+
+        Raises:
+            ConfigError: There is no such split.
+        """
+        return _of_split(self.train_splits, split)
 
     def tubes_of(self, video_ids: Iterable[str]) -> list[FrameTube]:
         """Return the tubes of some videos.
@@ -327,6 +344,12 @@ def _boxes(rows: npt.NDArray[Any], label_map: LabelMap, videos: Sequence[str]) -
         values[:, 3],
         np.full(len(values), -1, np.int64),
     )
+
+
+def _of_split(splits: Sequence[tuple[str, ...]], split: int) -> tuple[str, ...]:
+    if not 1 <= split <= len(splits):
+        raise ConfigError(f"`split` is a number from 1 to {len(splits)} for this data set, got {split}")
+    return splits[split - 1]
 
 
 def _splits(value: Any) -> tuple[tuple[str, ...], ...]:

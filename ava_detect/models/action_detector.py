@@ -44,7 +44,7 @@ class ActionDetector(nn.Module):
             rois: Boxes ``[M, 5]``: clip index, then xyxy in pixels of the clip.
 
         Returns:
-            Logits ``[M, num_classes]``; ``.sigmoid()`` makes them scores in 0..1.
+            Logits ``[M, num_classes]``; ``heads.detection_scores`` makes them scores in 0..1.
         """
         features = self.backbone(clip)
         pooled = self.roi_pool(features, rois, clip.shape[-2:])

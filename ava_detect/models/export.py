@@ -29,6 +29,7 @@ from torchvision.ops import roi_align
 
 from ava_detect.errors import AvaDetectError
 from ava_detect.models.action_detector import ActionDetector
+from ava_detect.models.heads import detection_scores
 from ava_detect.models.roi import RoIPool
 from ava_detect.models.weights.checkpoint_settings import settings_of_model
 from ava_detect.storage.local_files import atomic_path
@@ -148,7 +149,9 @@ class _Scorer(nn.Module):
     def forward(self, clip: Tensor, rois: Tensor) -> Tensor:
         """Scores ``[M, num_classes]`` in 0..1."""
         logits: Tensor = self.model(clip, rois)
-        return logits.softmax(dim=1) if self.model.head.score == "softmax" else logits.sigmoid()
+        rule = self.model.head.score
+        # The score of the person is the caller's to multiply with.
+        return detection_scores(logits, logits[:, 0], "action" if rule == "action_x_person" else rule)
 
 
 class _OperatorRoIPool(RoIPool):

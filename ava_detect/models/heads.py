@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 Activation = Literal["softmax", "sigmoid", "none"]
-ScoreRule = Literal["action", "action_x_person", "softmax"]
+ScoreRule = Literal["action", "action_x_person", "softmax", "softmax_with_background"]
 
 
 class ProjectionHead(nn.Module):
@@ -38,17 +38,23 @@ class ProjectionHead(nn.Module):
             num_classes: K, number of classes that are scored.
             dropout: Probability that a feature is dropped in training, 0..1.
             background_class: Whether the linear layer has a row 0 for "no action", as mmaction2's AVA models with 81
-                rows (``BBoxHeadAVA``). The row stays in the weights; its logit is dropped here and nowhere else.
+                rows (``BBoxHeadAVA``). The row stays in the weights; its logit is taken off here and nowhere else. With
+                ``softmax_with_background`` the others are relative to it, else it is unused.
             mlp: Whether a hidden layer of ``in_features`` with a ReLU comes before the last layer, as in mmaction2's
                 "nl-head" models (``BBoxHeadAVA``, ``mlp_head``).
             score: The rule by which the family's figures were scored; see ``detection_scores``.
+
+        Raises:
+            ValueError: ``score`` is ``softmax_with_background`` and there is no ``background_class``.
         """
         super().__init__()
+        if score == "softmax_with_background" and not background_class:
+            raise ValueError("softmax_with_background needs the row of the background_class")
         self.score: ScoreRule = score
         self.num_classes = num_classes
-        self.num_unused = int(background_class)
+        self.num_background = int(background_class)
         self.dropout = nn.Dropout(dropout)
-        self.projection = nn.Linear(in_features, self.num_unused + num_classes)
+        self.projection = nn.Linear(in_features, self.num_background + num_classes)
         nn.init.normal_(self.projection.weight, std=0.01)
         nn.init.zeros_(self.projection.bias)
         self.hidden = nn.Linear(in_features, in_features) if mlp else None
@@ -64,13 +70,17 @@ class ProjectionHead(nn.Module):
             pooled: Features ``[..., in_features]``.
 
         Returns:
-            Logits ``[..., K]``.
+            Logits ``[..., K]``; with ``softmax_with_background`` each less the logit of the background, whose own is
+            then 0: a softmax depends on differences alone.
         """
         features = self.dropout(pooled)  # [..., in_features]
         if self.hidden is not None:
             features = self.hidden(features).relu()  # [..., in_features]
-        logits = cast(Tensor, self.projection(features))  # [..., num_unused + K]
-        return logits[..., self.num_unused :] if self.num_unused else logits
+        logits = cast(Tensor, self.projection(features))  # [..., num_background + K]
+        if not self.num_background:
+            return logits
+        actions, background = logits[..., 1:], logits[..., :1]
+        return actions - background if self.score == "softmax_with_background" else actions
 
 
 class ClassificationHead(ProjectionHead):
@@ -135,20 +145,35 @@ def detection_scores(logits: Tensor, person_scores: Tensor, rule: ScoreRule) -> 
     which UMT, commit 4fb4049, and VideoMAE-Action-Detection, commit 15615db, have in ``engine_for_finetuning.py``):
     their figures on AVA are of these products. Training is the same by both. ``"softmax"``: over the actions, of which
     each person does one (``BBoxHeadAVA`` with ``multilabel=False``, mmaction2's MultiSports models); it is trained with
-    the cross entropy.
+    the cross entropy. ``"softmax_with_background"``: over the actions and "none of them", of which the score is left
+    out (``BBoxHeadAVA`` with ``background_class=True`` besides; ACT's detectors).
 
     Args:
-        logits: ``[M, K]`` of M people.
+        logits: ``[M, K]`` of M people, as ``ProjectionHead`` gives them.
         person_scores: ``[M]`` in 0..1, of the person detector; 1 for a box without a score, such as a true one.
-        rule: Which of the three.
+        rule: Which of the four.
 
     Returns:
         Scores ``[M, K]`` in 0..1.
     """
     if rule == "softmax":
         return logits.softmax(dim=1)
+    if rule == "softmax_with_background":
+        return with_background(logits).softmax(dim=1)[:, 1:]
     scores = logits.sigmoid()
     return scores if rule == "action" else scores * person_scores[:, None]
+
+
+def with_background(logits: Tensor) -> Tensor:
+    """Add the logit of the background to logits that are relative to it: a column of zeros in front.
+
+    Args:
+        logits: ``[M, K]`` of a head with ``softmax_with_background``.
+
+    Returns:
+        ``[M, 1 + K]``.
+    """
+    return functional.pad(logits, (1, 0))
 
 
 def clip_scores(logits: Tensor, activation: Activation) -> Tensor:

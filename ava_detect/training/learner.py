@@ -60,12 +60,16 @@ class Learner:
         settings = config.train
         self.accelerator = accelerator
         self._clip_norm = math.inf if settings.clip_norm is None else settings.clip_norm
-        one_label = config.data.kind == "kinetics" or config.model.head.score == "softmax"
+        head = config.model.head
+        one_label = config.data.kind == "kinetics" or head.is_single_label
+        name = settings.loss or ("cross_entropy" if one_label else "bce")
+        has_background = head.score == "softmax_with_background"
         self._loss = build_loss(
-            settings.loss or ("cross_entropy" if one_label else "bce"),
-            focal_alpha=settings.focal_alpha,
-            focal_gamma=settings.focal_gamma,
+            name, focal_alpha=settings.focal_alpha, focal_gamma=settings.focal_gamma, background=has_background
         )
+        # Without a background, a person without an action has no class: as in mmaction2, only the others are learnt
+        # from, and counted.
+        self._needs_labels = name == "cross_entropy" and not has_background
         if settings.sync_batchnorm and accelerator.num_processes > 1:
             synchronise_batchnorm(network, accelerator.device)
         self.network = _channels_last(network.to(accelerator.device))
@@ -99,6 +103,8 @@ class Learner:
             DivergedError: The loss or its gradient is not finite; the weights are unchanged.
         """
         self._model.train()
+        if self._needs_labels:
+            batches = [batch.only_labelled() for batch in batches]
         # Rows of the whole batch: over all parts and processes.
         num_rows = max(1, int(self._sum_over_processes(sum(len(batch.labels) for batch in batches))))
         loss_sum = torch.zeros((), device=self.accelerator.device)

@@ -14,24 +14,30 @@ from typing import Literal
 from torch import Tensor
 from torch.nn import functional
 
+from ava_detect.models.heads import with_background
+
 LossName = Literal["bce", "focal", "cross_entropy"]
 # (logits [M, K], labels [M, K]) -> sum over the rows, a float32 scalar.
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
-def build_loss(name: LossName, *, focal_alpha: float = 3.0, focal_gamma: float = 1.0) -> Loss:
+def build_loss(name: LossName, *, focal_alpha: float = 3.0, focal_gamma: float = 1.0, background: bool = False) -> Loss:
     """Return a loss by its name.
 
     Args:
         name: ``"bce"``, ``"focal"`` or ``"cross_entropy"``.
         focal_alpha: Factor of the focal loss.
         focal_gamma: Exponent of the focal loss.
+        background: Whether the cross entropy counts "none of the actions" as a class, for logits of a head with
+            ``softmax_with_background``.
 
     Returns:
         A function of logits ``[M, K]`` and labels ``[M, K]`` that returns the sum of the loss over the rows.
     """
     if name == "focal":
         return lambda logits, labels: focal_loss(logits, labels, alpha=focal_alpha, gamma=focal_gamma)
+    if name == "cross_entropy" and background:
+        return background_cross_entropy_loss
     return {"bce": bce_loss, "cross_entropy": cross_entropy_loss}[name]
 
 
@@ -74,6 +80,9 @@ def focal_loss(logits: Tensor, labels: Tensor, *, alpha: float, gamma: float) ->
 def cross_entropy_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Return the cross entropy of the softmax, summed over the rows.
 
+    A row without a class teaches nothing, and one with several counts for each of them, as in mmaction2's
+    ``BBoxHeadAVA`` with ``multilabel=False``.
+
     Args:
         logits: Logits ``[M, K]``.
         labels: Probabilities of the classes, float32 ``[M, K]``; one-hot for a single class.
@@ -82,3 +91,22 @@ def cross_entropy_loss(logits: Tensor, labels: Tensor) -> Tensor:
         A float32 scalar.
     """
     return functional.cross_entropy(logits.float(), labels, reduction="sum")
+
+
+def background_cross_entropy_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the cross entropy of the softmax over the actions and the background, summed over the rows.
+
+    The class of a row without an action is the background; several actions of a row share its weight.
+
+    Args:
+        logits: Logits ``[M, K]``, relative to that of the background.
+        labels: Labels 0 or 1, float32 ``[M, K]``.
+
+    Returns:
+        A float32 scalar.
+    """
+    counts = labels.sum(dim=1, keepdim=True)  # [M, 1]
+    # Background first, as in the layer: 1 where there is no action.
+    targets = functional.pad(labels / counts.clamp(min=1), (1, 0))  # [M, 1 + K]
+    targets[:, 0] = (counts[:, 0] == 0).float()
+    return functional.cross_entropy(with_background(logits.float()), targets, reduction="sum")

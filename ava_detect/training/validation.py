@@ -294,7 +294,9 @@ def metric_name(config: Config) -> str:
     Returns:
         ``"frame_mAP"``, ``"top1"`` or ``"mAP"``.
     """
-    return {"ava": FRAME_MAP, "kinetics": TOP1, "charades": MULTI_LABEL_MAP}[config.data.kind]
+    if config.data.is_of_people:
+        return FRAME_MAP
+    return TOP1 if config.data.kind == "kinetics" else MULTI_LABEL_MAP
 
 
 def chosen_clips(config: Config, num_clips: int) -> list[int]:

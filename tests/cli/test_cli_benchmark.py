@@ -81,7 +81,7 @@ def test_an_interrupt_keeps_what_is_done(run_cli, work, tmp_path, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ava_detect.benchmark.run.benchmark_detector", interrupt)
+    monkeypatch.setattr("ava_detect.benchmark.detection.score_videos", interrupt)
     code, out, err = run_cli(*call(work, tmp_path))
     assert (code, out) == (1, "")
     assert err == "ava-detect: interrupted; finished videos are kept, and the same command goes on from here\n"

@@ -26,6 +26,7 @@ from ava_detect.datasets.synthetic.planning import ACTION_IDS as SYNTHETIC_IDS
 from ava_detect.datasets.synthetic.scene import Repertoire
 from ava_detect.environment import resource_dir
 from ava_detect.errors import ConfigError
+from ava_detect.evaluation.video_map import NOT_EVALUATED
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector, require_detector
 from ava_detect.models.heads import ProjectionHead
 from ava_detect.models.laterals import LateralSettings
@@ -86,7 +87,10 @@ def test_every_shipped_config_builds_and_has_its_row(name):
     assert model.clip_settings.num_frames == config.clip.num_frames
     assert isinstance(model, ActionClassifier) == (config.model.task == "classification")
     if name.endswith("multisports"):
-        assert model.head.num_classes == 66
+        actions = label_map_of(config)
+        assert (model.head.num_classes, actions.ids) == (66, tuple(range(1, 67)))
+        assert {action.name for action in actions} > NOT_EVALUATED
+        assert actions.by_id(61).name == "basketball pick-and-roll defensive"
     elif isinstance(model, ActionDetector):
         actions = SYNTHETIC_IDS[Repertoire.EVERYDAY] if name.startswith("demo") else LabelMap.ava().ids
         assert label_map_of(config) == LabelMap.ava().subset(actions)
@@ -218,6 +222,10 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_the_callers_random_stat
         ),
         ("model:\n  head: {pool_size: 7}", "activation and pool_size belong to classification heads"),
         ("labels: {ids: [1, 2]}", "labels.ids names 2 actions, but model.head.num_classes is 80"),
+        (
+            "model: {head: {score: softmax_with_background}}",
+            "score softmax_with_background needs the layer's row 0 for people who do none of the actions: set",
+        ),
         ("data:\n  train: {annotations: a.csv}", "line 2: data.train: give the folder of videos or the folder of"),
         ("data:\n  train:\n    anotations: a.csv", "line 3: unknown key 'data.train.anotations' (did you mean"),
         ("data: {short_side: [128, 100]}", "short_side must be [low, high] with crop 224 <= low <= high, got [128,"),
@@ -494,7 +502,8 @@ def any_config(draw):
     model = {"task": task, "backbone": backbone, "head": {"num_classes": draw.choice([1, 3])}}
     if task == "detection":
         model["roi"] = {"resolution": draw.choice([1, 7, 64]), "with_global": draw.random() < 0.5}
-        model["head"] |= {"mlp": draw.random() < 0.5, "score": draw.choice(["action", "softmax"])}
+        score = draw.choice(["action", "softmax", "softmax_with_background"])
+        model["head"] |= {"mlp": draw.random() < 0.5, "score": score, "background_class": draw.random() < 0.7}
         if draw.random() < 0.3:
             model["roi"]["relation"] = {"channels": draw.choice([None, 3]), "num_convs": draw.choice([1, 2])}
     else:

@@ -54,6 +54,13 @@ def test_a_softmax_by_hand_in_the_pipeline(video):
     np.testing.assert_allclose(softmax, odds / odds.sum(axis=2, keepdims=True), rtol=1e-3)
 
 
+def test_the_background_takes_its_share_of_the_softmax():
+    # exp(0) of the background, exp(log 3) and exp(0): 1/5 is left out, and so a person may do nothing.
+    logits = torch.tensor([[math.log(3), 0.0], [-30.0, -30.0]])
+    scores = detection_scores(logits, torch.tensor([0.5, 0.5]), "softmax_with_background")
+    torch.testing.assert_close(scores, torch.tensor([[0.6, 0.2], [0.0, 0.0]]))
+
+
 @given(st.lists(st.tuples(st.floats(-20, 20), st.floats(0, 1)), max_size=5))
 def test_a_product_is_at_most_either_factor(pairs):
     logits = torch.tensor([[logit] for logit, _ in pairs]).reshape(-1, 1)
@@ -117,5 +124,5 @@ def test_the_rule_travels_with_the_network_and_is_no_classifiers():
     assert lively_model(**PRODUCT).head.score == "action_x_person"
     with pytest.raises(ValueError, match="score belongs to detection heads: a clip has no person"):
         Config.model_validate({"model": {"task": "classification", "head": {"score": "action_x_person"}}})
-    with pytest.raises(ValueError, match="'action', 'action_x_person' or 'softmax'"):
+    with pytest.raises(ValueError, match="'action', 'action_x_person', 'softmax' or 'softmax_with_background'"):
         HeadConfig(score="product")

@@ -42,6 +42,7 @@ VARIANTS = {
     "context": {"roi": {"with_global": True, "resolution": 8, "temporal_pool": "max"}},
     "relation": {"roi": {"relation": {"channels": 24, "num_convs": 2}}},
     "softmax": {"head": {"score": "softmax"}},
+    "softmax with background": {"head": {"score": "softmax_with_background", "background_class": True}},
 }
 VIT = {"kind": "vit", "width": 24, "depth": 2, "heads": 3, "tubelet": 2, "grid": [4, 5, 3]}
 ALPHACTION = {"aligned": False, "box_rule": "alphaction", "extension": [0.1, 0.05]}
@@ -89,6 +90,13 @@ def exported(tmp_path_factory):
     return functools.cache(lambda name: export.export_onnx(variant(name), folder / f"{name}.onnx"))
 
 
+def scores_of(name, logits):
+    if name == "softmax with background":
+        # 1 is the exponential of the background's logit, to which the others are relative.
+        return logits.exp() / (1 + logits.exp().sum(dim=1, keepdim=True))
+    return logits.softmax(dim=1) if name == "softmax" else logits.sigmoid()
+
+
 @pytest.mark.parametrize("name", [*VARIANTS, *VITS])
 def test_onnx_gives_the_same_scores_at_any_size(exported, name):
     model, report = variant(name), exported(name)
@@ -103,7 +111,7 @@ def test_onnx_gives_the_same_scores_at_any_size(exported, name):
         clip, rois = inputs(model, clips, height, width, boxes)
         with torch.inference_mode():
             logits = model(clip, rois)
-            expected = (logits.softmax(dim=1) if name == "softmax" else logits.sigmoid()).numpy()
+            expected = scores_of(name, logits).numpy()
         (scores,) = session.run(["scores"], {"clip": clip.numpy(), "rois": rois.numpy()})
         assert scores.shape == (len(boxes), 80)
         np.testing.assert_allclose(scores, expected, atol=FP32_SCORES)

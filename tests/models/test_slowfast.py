@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ava_detect.models.blocks import Bottleneck
-from ava_detect.models.heads import ClassificationHead, ProjectionHead, clip_scores
+from ava_detect.models.heads import ClassificationHead, ProjectionHead, clip_scores, detection_scores
 from ava_detect.models.nonlocal_block import NonLocalBlock
 from ava_detect.models.slowfast import NonLocalSettings, SlowFast, slow_frame_indices
 
@@ -129,6 +129,18 @@ def test_the_background_class_has_a_row_and_no_column():
     with torch.inference_mode():
         torch.testing.assert_close(head(pooled), head.projection(pooled)[:, 1:])
     assert (head.num_classes, head(pooled).shape) == (3, (1, 3))
+
+
+def test_with_the_background_in_the_softmax_the_logits_are_relative_to_its_row():
+    head = ProjectionHead(2, 3, background_class=True, score="softmax_with_background").eval()
+    pooled = torch.randn(4, 2, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        rows = head.projection(pooled)
+        torch.testing.assert_close(head(pooled), rows[:, 1:] - rows[:, :1])
+        scores = detection_scores(head(pooled), torch.ones(4), head.score)
+    torch.testing.assert_close(scores, rows.softmax(dim=1)[:, 1:])
+    with pytest.raises(ValueError, match="softmax_with_background needs the row of the background_class"):
+        ProjectionHead(2, 3, score="softmax_with_background")
 
 
 def test_a_head_with_a_hidden_layer_by_hand():

@@ -29,5 +29,5 @@ def test_plain_defaults_are_those_of_the_schema():
 
 def test_weights_that_are_named_exist():
     names = re.findall(r"initialise(?:=|: )(\w+)", PAGE + NOTES)
-    assert len(names) == 3
+    assert len(names) == 4
     assert set(names) <= {*ZOO, *SHIPPED}

@@ -180,6 +180,27 @@ def test_a_softmax_is_trained_with_the_cross_entropy_unless_a_loss_is_named(acce
         config = Config.model_validate({**SMALL_CONFIG, **changes, "train": train})
         return Learner(lively_model(), config, accelerator)._loss(logits, labels).item()
 
-    # The softmax of the first class is 1/4; the sigmoids are 1/2 and 3/4, and bce is their mean.
+    # The softmax of the first class is 1/4, with a background 1/5; the sigmoids are 1/2 and 3/4, and bce is their mean.
     assert loss(model) == pytest.approx(math.log(4))
+    head = {"score": "softmax_with_background", "background_class": True}
+    assert loss({"model": SMALL_CONFIG["model"] | {"head": head}}) == pytest.approx(math.log(5))
     assert loss(model, loss="bce") == loss({}) == pytest.approx((math.log(2) + math.log(4)) / 2)
+
+
+@pytest.mark.parametrize(("score", "counts"), [("softmax", False), ("softmax_with_background", True)])
+def test_people_without_an_action_count_where_there_is_a_background(accelerator, score, counts):
+    head = {"score": score, "background_class": counts}
+    changes = {"model": SMALL_CONFIG["model"] | {"head": head | {"dropout": 0.0}}}
+    config = Config.model_validate({**SMALL_CONFIG, **changes})
+
+    def step(labels: torch.Tensor):
+        batch = batch_of([3], 0)
+        labels = torch.nn.functional.pad(labels, (0, 80 - labels.shape[1]))
+        people = Batch(batch.frames, labels, batch.rois[: len(labels)], batch.keys)
+        return Learner(frozen_norms(lively_model(**changes)), config, accelerator).step([people], RATE)
+
+    idle = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+    assert (step(idle) == step(idle[:2])) != counts
+    assert step(idle).loss > 0
+    # Nobody to learn from is no step, and no error.
+    assert (step(idle[2:]).loss > 0) == counts

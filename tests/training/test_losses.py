@@ -38,6 +38,17 @@ def test_cross_entropy_of_one_class():
     assert loss.item() == pytest.approx(math.log(4), rel=FLOAT32)
 
 
+def test_cross_entropy_with_a_background():
+    # exp: 1 of the background, 3 and 1. One action; none; both, which share the weight.
+    logits = torch.tensor([[math.log(3.0), 0.0]]).repeat(3, 1)
+    labels = torch.tensor([[1.0, 0.0], [0.0, 0.0], [1.0, 1.0]])
+    loss = build_loss("cross_entropy", background=True)
+    of_rows = [loss(logits[row : row + 1], labels[row : row + 1]).item() for row in range(3)]
+    assert of_rows == pytest.approx([math.log(5 / 3), math.log(5), (math.log(5 / 3) + math.log(5)) / 2], rel=FLOAT32)
+    assert loss(logits, labels).item() == pytest.approx(sum(of_rows), rel=FLOAT32)
+    assert loss(logits[:0], labels[:0]).item() == 0
+
+
 @pytest.mark.parametrize("name", ["bce", "focal"])
 def test_a_batch_without_people_has_no_loss_and_no_gradient(name):
     logits = torch.zeros(0, 80, requires_grad=True)

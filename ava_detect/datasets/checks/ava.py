@@ -6,7 +6,6 @@ Shapes: R rows of the annotations, V annotated videos.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +29,8 @@ from ava_detect.formats.annotation_files import read_ground_truth, read_person_b
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
 from ava_detect.formats.row_checks import BoolArray
 from ava_detect.structures.labels import LabelMap
+from ava_detect.structures.video_ids import ByVideoId
+from ava_detect.video.sources import VideoFile
 
 
 class AvaSplit(CheckedSplit):
@@ -46,20 +47,29 @@ class AvaSplit(CheckedSplit):
             start_seconds: The start of each file in seconds of its movie, unless the file's name states it.
             min_proposal_score: Least score, 0 to 1, of the proposals that training uses.
         """
-        folder = files.videos or files.frames or ""
-        super().__init__(name, folder, media_of(files))
+        super().__init__(name, files.videos or files.frames or "", ByVideoId())
         self._files = files
         self._min_proposal_score = min_proposal_score
         self._start_seconds = start_seconds
         self._numbering = KeyframeKeys()
-        read_truth = partial(read_ground_truth, start_seconds=start_seconds, actions_required=True)
-        self._table, self._keys = self._read(files.annotations, read_truth) or (
+        self._table, self._keys = self._read(files.annotations, self._read_truth) or (
             AvaTable.empty(),
             np.zeros(0, np.int64),
         )
+        self.media = self._find_media()
         self._used: BoolArray = np.ones(len(self._table), np.bool_)  # [R], rows whose keyframe is not excluded
         named = [self.media[video][0].start_seconds if video in self.media else None for video in self.video_ids]
         self._starts = np.array([start_seconds if start is None else start for start in named])  # [V], seconds
+
+    def _read_truth(self, path: str) -> AvaTable:
+        return read_ground_truth(path, start_seconds=self._start_seconds, actions_required=True)
+
+    def _find_media(self) -> ByVideoId[list[VideoFile]]:
+        return media_of(self._files)
+
+    def _rows_of(self, path: str, table: AvaTable) -> RowFindings:
+        """Start the findings of a file of this split."""
+        return RowFindings(self.name, path, table)
 
     @property
     def video_ids(self) -> Sequence[str]:
@@ -68,8 +78,8 @@ class AvaSplit(CheckedSplit):
 
     def check_rows(self, known_ids: Iterable[int], scored_ids: Sequence[int]) -> None:
         """See ``CheckedSplit.check_rows``."""
-        rows = RowFindings(self.name, self._files.annotations, self._table)
-        check_ground_truth(rows, known_ids=known_ids, starts_seconds=self._starts, keys=self._keys)
+        rows = self._rows_of(self._files.annotations, self._table)
+        self._check_truth(rows, known_ids)
         self.findings += rows.findings()
         if self._files.exclude is not None:
             self._check_exclusions(self._files.exclude)
@@ -116,6 +126,9 @@ class AvaSplit(CheckedSplit):
             rows_of_class={action_id: rows_of.get(action_id, 0) for action_id in label_map.ids},
         )
 
+    def _check_truth(self, rows: RowFindings, known_ids: Iterable[int]) -> None:
+        check_ground_truth(rows, known_ids=known_ids, starts_seconds=self._starts, keys=self._keys)
+
     def _check_as_training(self, action_ids: Sequence[int]) -> None:
         """Read the files as training or, for a split called "val", a test does, which may refuse them as a whole."""
         try:
@@ -135,7 +148,7 @@ class AvaSplit(CheckedSplit):
         if (read := self._read(path, read_ava_csv)) is None:
             return
         excluded, keys = read
-        rows = RowFindings(self.name, path, excluded)
+        rows = self._rows_of(path, excluded)
         rows.add("exclusion-matches-nothing", ~np.isin(keys, self._keys), lambda row: "not annotated", unit="keyframe")
         self.findings += rows.findings()
         self._used = ~np.isin(self._keys, keys)
@@ -144,7 +157,7 @@ class AvaSplit(CheckedSplit):
         if (read := self._read(path, read_person_boxes)) is None:
             return
         proposals, keys = read
-        rows = RowFindings(self.name, path, proposals)
+        rows = self._rows_of(path, proposals)
         check_proposals(rows)
         self.findings += rows.findings()
         # Videos that only one of the two files names.
@@ -156,7 +169,7 @@ class AvaSplit(CheckedSplit):
         usable = ~(proposals.scores < self._min_proposal_score) & ~proposals.is_keyframe_only
         without = self._used & ~np.isin(self._keys, keys[usable])  # [R]
         detail = f"no proposal with a score of {self._min_proposal_score:g} or more"
-        rows = RowFindings(self.name, self._files.annotations, self._table)
+        rows = self._rows_of(self._files.annotations, self._table)
         first = first_of_each(self._keys, without)
         rows.add("keyframe-without-proposals", first, lambda row: detail, unit="keyframe")
         self.findings += rows.findings()
@@ -164,11 +177,15 @@ class AvaSplit(CheckedSplit):
     def _read(self, path: str, read: Callable[[str], AvaTable]) -> tuple[AvaTable, IntArray] | None:
         """Read a file: rows and their keyframe keys; where it cannot be read, add a finding."""
         try:
-            table = read(path)
+            table = self._renamed(read(path))
             return table, self._numbering.of_rows(table)
         except FormatError as error:
             self.note("unreadable-file", [str(error)], unit="file")
             return None
+
+    def _renamed(self, table: AvaTable) -> AvaTable:
+        """Give the videos of a table the ids of the split, where other files may name them differently."""
+        return table
 
 
 def first_of_each(groups: npt.NDArray[np.integer], chosen: BoolArray) -> BoolArray:

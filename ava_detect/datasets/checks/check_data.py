@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from ava_detect.config import Config, SplitConfig
@@ -16,12 +17,15 @@ from ava_detect.datasets.checks.ava import AvaSplit
 from ava_detect.datasets.checks.lists import ListSplit
 from ava_detect.datasets.checks.report import DataReport
 from ava_detect.datasets.checks.split import CheckedSplit
+from ava_detect.datasets.checks.tubes import TubeSplit
 from ava_detect.datasets.checks.videos import examine_all, frame_rates
 from ava_detect.errors import ConfigError
+from ava_detect.formats.proposal_pickles import is_pickle_file
+from ava_detect.formats.tube_pickles import read_tube_annotations
 from ava_detect.structures.labels import LabelMap
 from ava_detect.structures.progress import OnProgress
 
-_KINDS_OF_DATASET = ("ava", "kinetics", "charades")
+_KINDS_OF_DATASET = ("ava", "tubes", "kinetics", "charades")
 _DEFAULT_SAMPLING_FPS = 30.0  # of extracted frames in PySlowFast's layout
 _DEFAULT_MIN_FPS = 15.0  # every second frame of 30 a second, as AVA's networks sample
 
@@ -32,13 +36,17 @@ class CheckSettings:
 
     Attributes:
         kind: The format of the annotations.
+        division: Number of the data set's division into training and test videos, from 1; tubes only.
+        is_chosen: Whether the actions that are scored were chosen among the labels; tubes only.
         start_seconds: The start of each file in seconds of the movie that it was cut from; AVA only.
-        min_proposal_score: Least score, 0 to 1, of the proposals that training uses; AVA only.
+        min_proposal_score: Least score, 0 to 1, of the proposals that training uses; AVA and tubes only.
         min_fps: Frames per second that the network samples; videos with a lower rate are reported.
         sampling_fps: Frames per second of extracted frames.
     """
 
-    kind: Literal["ava", "kinetics", "charades"] = "ava"
+    kind: Literal["ava", "tubes", "kinetics", "charades"] = "ava"
+    division: int = 1
+    is_chosen: bool = False
     start_seconds: float = 0.0
     min_proposal_score: float = 0.0
     min_fps: float = _DEFAULT_MIN_FPS
@@ -77,6 +85,8 @@ def check_data(
         known = label_map
     settings = CheckSettings(
         data.kind,
+        division=data.split,
+        is_chosen=bool(config.labels.ids),
         start_seconds=data.start_seconds,
         min_proposal_score=data.min_proposal_score,
         min_fps=config.clip.settings().frames_per_second,
@@ -91,6 +101,27 @@ def check_data(
         num_threads=num_threads,
         on_progress=on_progress,
     )
+
+
+def actions_of_files(files: SplitConfig, label_map: str | Path | None) -> tuple[Literal["ava", "tubes"], LabelMap]:
+    """Tell the kind of a data set of people, and its actions, from its files.
+
+    Args:
+        files: Its files; a pickle is one of tubes.
+        label_map: A pbtxt of the actions; None for those of the pickle, or AVA's 80.
+
+    Returns:
+        The kind and the actions.
+
+    Raises:
+        FormatError: A file cannot be read.
+    """
+    is_pickle = is_pickle_file(files.annotations)
+    if label_map is not None:
+        actions = LabelMap.from_pbtxt(label_map)
+    else:
+        actions = read_tube_annotations(files.annotations).actions if is_pickle else LabelMap.ava()
+    return "tubes" if is_pickle else "ava", actions
 
 
 def check_splits(
@@ -125,7 +156,7 @@ def check_splits(
     """
     settings = CheckSettings() if settings is None else settings
     known = frozenset(label_map.ids if known_ids is None else known_ids)
-    loaded = [_load(name, files, len(label_map), settings) for name, files in splits.items()]
+    loaded = [_load(name, files, label_map, settings) for name, files in splits.items()]
     for split in loaded:
         split.check_rows(known, label_map.ids)
     # Examine each file once, also where splits share it.
@@ -145,12 +176,22 @@ def check_splits(
     )
 
 
-def _load(name: str, files: SplitConfig, num_classes: int, settings: CheckSettings) -> CheckedSplit:
+def _load(name: str, files: SplitConfig, label_map: LabelMap, settings: CheckSettings) -> CheckedSplit:
     """Read the annotations of a split and list its media."""
     if settings.kind == "ava":
         return AvaSplit(
             name, files, start_seconds=settings.start_seconds, min_proposal_score=settings.min_proposal_score
         )
+    if settings.kind == "tubes":
+        return TubeSplit(
+            name,
+            files,
+            label_map,
+            division=settings.division,
+            is_chosen=settings.is_chosen,
+            min_proposal_score=settings.min_proposal_score,
+        )
+    num_classes = len(label_map)
     return ListSplit(name, files, kind=settings.kind, num_classes=num_classes, sampling_fps=settings.sampling_fps)
 
 

@@ -55,6 +55,31 @@ KINDS: Mapping[str, Kind] = {
         "annotated seconds lie past the end of the video",
         "get the whole video; or set `start_seconds` to where in its movie the file starts (900 for AVA's usual cut)",
     ),
+    "frame-past-end": Kind(
+        "problem",
+        "frames of tubes lie past the end of the video",
+        "get the whole video, or extract all of its frames; the frames of tubes count from 1",
+    ),
+    "frame-outside": Kind(
+        "problem",
+        "frames of tubes before the first or after the last that the pickle counts (`nframes`)",
+        "frames count from 1; correct the tubes or `nframes`",
+    ),
+    "frame-count": Kind(
+        "note",
+        "another number of frames than the pickle counts (`nframes`)",
+        "is it the video that was labelled, at its own frame rate? re-encoded files lose or repeat frames",
+    ),
+    "frame-size": Kind(
+        "problem",
+        "frames of another shape than the pickle's `resolution`, so that boxes are elsewhere",
+        "get the video that was labelled, or correct its height and width",
+    ),
+    "tube-outside": Kind(
+        "note",
+        "boxes of tubes that reach out of the frame",
+        "training clips them; if many do, `resolution` may be another video's, or width and height exchanged",
+    ),
     "frame-rate": Kind(
         "problem",
         "fewer frames per second than the network samples",

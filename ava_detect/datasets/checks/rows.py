@@ -30,15 +30,17 @@ class RowFindings:
         table: The rows of the file.
     """
 
-    def __init__(self, split: str, path: str, table: AvaTable) -> None:
+    def __init__(self, split: str, path: str, table: AvaTable, *, counted_by: str = "second") -> None:
         """Start without findings.
 
         Args:
             split: The split's name in the report.
             path: The file.
             table: Its rows.
+            counted_by: What the timestamps are, ``second`` or ``frame``.
         """
         self.table = table
+        self._counted_by = counted_by
         self._split = split
         self._path = path
         # Of each finding: kind, count, unit, and (row, description) of the first few.
@@ -65,9 +67,10 @@ class RowFindings:
             row: The row, from 0.
 
         Returns:
-            Its video and second.
+            Its video and second, or frame.
         """
-        return f"{self.table.video_ids[self.table.video_index[row]]}, second {self.table.timestamps_seconds[row]:g}"
+        video = self.table.video_ids[self.table.video_index[row]]
+        return f"{video}, {self._counted_by} {self.table.timestamps_seconds[row]:g}"
 
     def findings(self) -> list[Finding]:
         """Return all findings, with the line numbers of the rows that they show."""
@@ -108,7 +111,7 @@ def check_ground_truth(
     rows.add("box-without-action", boxed & (table.action_ids == NO_ACTION), lambda row: "no action")
     _check_persons(rows, keys)
     copies = boxed & repeats(pd.DataFrame({"key": keys, **_corners(table), "action": table.action_ids}))
-    rows.add("duplicate-row", copies, lambda row: f"action {table.action_ids[row]} again, {_box(table, row)}")
+    rows.add("duplicate-row", copies, lambda row: f"action {table.action_ids[row]} again, {box_text(table, row)}")
 
 
 def check_proposals(rows: RowFindings) -> None:
@@ -138,7 +141,7 @@ def check_row_boxes(rows: RowFindings, boxed: BoolArray) -> None:
     # Comparisons with NaN are false, so that a box with a NaN corner counts as degenerate too.
     degenerate = boxed & ~((corners[:, 0] < corners[:, 2]) & (corners[:, 1] < corners[:, 3]))
     for kind, wrong in (("box-in-pixels", pixels), ("box-outside-frame", outside), ("box-degenerate", degenerate)):
-        rows.add(kind, wrong, lambda row: _box(table, row))
+        rows.add(kind, wrong, lambda row: box_text(table, row))
 
 
 def repeats(columns: pd.DataFrame) -> BoolArray:
@@ -171,7 +174,7 @@ def _check_persons(rows: RowFindings, keys: IntArray) -> None:
     second_box = np.zeros(len(table), np.bool_)
     second_box[np.flatnonzero(first_of_box)[repeats(persons_of_boxes)]] = True
     rows.add(
-        "person-with-two-boxes", second_box, lambda row: f"person {_person(table, row)} also has {_box(table, row)}"
+        "person-with-two-boxes", second_box, lambda row: f"person {_person(table, row)} also has {box_text(table, row)}"
     )
 
 
@@ -179,7 +182,16 @@ def _corners(table: AvaTable) -> dict[str, npt.NDArray[np.float64]]:
     return {name: table.boxes_fraction[:, column] for column, name in enumerate(("x1", "y1", "x2", "y2"))}
 
 
-def _box(table: AvaTable, row: int) -> str:
+def box_text(table: AvaTable, row: int) -> str:
+    """Write the box of a row as text.
+
+    Args:
+        table: The rows.
+        row: The row, from 0.
+
+    Returns:
+        Its corners.
+    """
     return "box " + ",".join(f"{corner:g}" for corner in table.boxes_fraction[row])
 
 

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +42,8 @@ class VideoFacts:
         error: Why the file cannot be opened; empty if it can.
         is_folder: Whether the video is a folder of extracted frames.
         frames: The frames of such a folder; None if training cannot read it.
+        num_frames: Number of frames; None if they were not counted.
+        size: Width and height of an upright frame in the file's own pixels; None if unknown.
     """
 
     path: Path
@@ -53,6 +55,8 @@ class VideoFacts:
     error: str = ""
     is_folder: bool = False
     frames: FrameSequence | None = None
+    num_frames: int | None = None
+    size: tuple[int, int] | None = None
 
     def holds(self, file_seconds: float) -> bool:
         """Return whether a training can read the clip around a time, which is at least 0.
@@ -140,22 +144,24 @@ def examine_video(path: Path, *, decode: bool) -> VideoFacts:
     """
     try:
         video = VideoReader(path)
+        size = video.info.unstretched_size
         if not decode:
-            return VideoFacts(path, video.info.duration_seconds, video.info.average_fps)
+            return VideoFacts(path, video.info.duration_seconds, video.info.average_fps, size=size)
         times = np.array([frame.timestamp_seconds for frame in video.decode()])  # [frames]
     except VideoError as error:
         return VideoFacts(path, error=str(error))
     damage, jumps = video.damage(), video.time_jumps()
+    facts = VideoFacts(path, video.end_seconds, video.info.average_fps, num_frames=len(times), size=size)
     if damage or jumps:
         # The remaining frames say nothing about the original frame rate.
-        return VideoFacts(path, video.end_seconds, video.info.average_fps, damage=damage, jumps=jumps)
+        return replace(facts, damage=damage, jumps=jumps)
     periods = np.diff(times)  # [frames - 1], seconds
     if not len(periods):
-        return VideoFacts(path, video.end_seconds, video.info.average_fps)
+        return facts
     usual = float(np.median(periods))
     uneven = np.abs(periods - usual) > _UNEVEN_PERIODS * usual
     rate = len(periods) / float(times[-1] - times[0])
-    return VideoFacts(path, video.end_seconds, rate, is_uneven=float(uneven.mean()) > _UNEVEN_SHARE)
+    return replace(facts, frames_per_second=rate, is_uneven=float(uneven.mean()) > _UNEVEN_SHARE)
 
 
 def examine_frames(folder: Path, sampling_fps: float, *, decode: bool) -> VideoFacts:
@@ -175,7 +181,17 @@ def examine_frames(folder: Path, sampling_fps: float, *, decode: bool) -> VideoF
         return VideoFacts(folder, is_folder=True, error=str(error))
     damage = _damage_of(frames) if decode else ""
     end_seconds = frames.num_frames / sampling_fps
-    return VideoFacts(folder, end_seconds, sampling_fps, damage=damage, is_folder=True, frames=frames)
+    facts = VideoFacts(folder, end_seconds, sampling_fps, damage=damage, is_folder=True, frames=frames)
+    return replace(facts, num_frames=frames.num_frames, size=_size_of(frames))
+
+
+def _size_of(frames: FrameSequence) -> tuple[int, int] | None:
+    """Width and height of the first image; None where it cannot be read, which ``_damage_of`` says."""
+    try:
+        height, width = read_image(frames.path(0)).shape[:2]
+    except VideoError:
+        return None
+    return width, height
 
 
 def _damage_of(frames: FrameSequence) -> str:

@@ -1,4 +1,4 @@
-"""Movies of the synthetic world on disk, with ground truth in AVA's format.
+"""Movies of the synthetic world on disk, with ground truth in AVA's format and in that of data sets of tubes.
 
 Shapes: H height, W width of the frames.
 """
@@ -9,7 +9,7 @@ import multiprocessing
 import re
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -20,11 +20,14 @@ from ava_detect.config.memory import require_memory_of_processes
 from ava_detect.datasets.synthetic.planning import ACTION_IDS, MAX_PEOPLE, plan_movie
 from ava_detect.datasets.synthetic.scene import Repertoire
 from ava_detect.datasets.synthetic.stage import SeenPerson, Stage
+from ava_detect.datasets.synthetic.tubes import TubeRecorder, annotations_of
 from ava_detect.errors import AvaDetectError
 from ava_detect.formats.ava_csv import AvaTable, write_ava_table
+from ava_detect.formats.tube_pickles import write_tube_annotations
 from ava_detect.storage.local_files import remove_stale_temporaries, write_text_atomic
 from ava_detect.storage.outputs import check_output_folder, first_bytes
 from ava_detect.structures import boxes
+from ava_detect.structures.frame_tubes import FrameTube
 from ava_detect.structures.labels import LabelMap
 from ava_detect.structures.progress import OnProgress, Progress
 from ava_detect.video.writer import VideoWriter
@@ -37,7 +40,9 @@ MAX_WORLD_SEED = 10**12
 MAX_SEED = 2**63 - 1  # of one movie, which in a world is the world's seed many times over
 MAX_PROCESSES = 256
 _TITLE = "ava_detect synthetic world"
-_FILES = ("ground_truth.csv", "label_map.pbtxt", "excluded.csv")
+#: The file of the tubes, in the layout of MultiSports, UCF101-24 and JHMDB.
+TUBES = "tubes.pkl"
+_FILES = ("ground_truth.csv", "label_map.pbtxt", "excluded.csv", TUBES)
 _SEED_STRIDE = 1_000_003  # between worlds, so that the worlds of neighbouring seeds share no movie
 _TIME_EPSILON_FRAMES = 1e-6
 
@@ -165,23 +170,43 @@ def render_movie(
     Raises:
         AvaDetectError: If a setting is out of range; no file is written.
     """
-    path = Path(path)
+    settings = WorldSettings(
+        seed, seconds=seconds, fps=fps, width=width, height=height, num_people=num_people, repertoire=repertoire
+    )
+    return _render(Path(path), settings).table
+
+
+@dataclass(frozen=True, eq=False)
+class _Movie:
+    """The ground truth of one movie: of its whole seconds, and of its frames."""
+
+    table: AvaTable
+    tubes: tuple[FrameTube, ...]
+    num_frames: int
+
+
+def _render(path: Path, settings: WorldSettings) -> _Movie:
+    """Write the movie of ``settings.seed``."""
+    width, height = settings.width, settings.height
     rows: list[Row] = []
+    recorder = TubeRecorder()
     frames = film_frames(
-        seed=seed,
-        seconds=seconds,
-        fps=fps,
+        seed=settings.seed,
+        seconds=settings.seconds,
+        fps=settings.fps,
         width=width,
         height=height,
-        num_people=num_people,
-        repertoire=repertoire,
+        num_people=settings.num_people,
+        repertoire=settings.repertoire,
     )
-    with VideoWriter(path, fps, title=f"{_TITLE}, seed {seed}") as writer:
+    with VideoWriter(path, settings.fps, title=f"{_TITLE}, seed {settings.seed}") as writer:
         for index, (timestamp_seconds, image, people) in enumerate(frames):
             writer.write(image)
-            if index % fps == 0:
+            recorder.add(people)
+            if index % settings.fps == 0:
                 rows += _rows(path.stem, timestamp_seconds, people, width, height)
-    return _table(rows)
+    labels = {action_id: label for label, action_id in enumerate(ACTION_IDS[Repertoire(settings.repertoire)])}
+    return _Movie(_table(rows), recorder.tubes(path.stem, labels), recorder.num_frames)
 
 
 def write_world(
@@ -195,8 +220,9 @@ def write_world(
     """Write movies and their annotations into a folder that is laid out like AVA.
 
     The folder gets ``videos/movie_NNN.mp4``; ``ground_truth.csv`` (video_id, timestamp, box, action_id, person_id);
-    ``label_map.pbtxt``, the actions of this world with AVA's ids; and ``excluded.csv``, empty because every whole
-    second is annotated. The ground truth is written last: if it exists, the movies are complete.
+    ``label_map.pbtxt``, the actions of this world with AVA's ids; ``excluded.csv``, empty because every whole second is
+    annotated; and ``tubes.pkl``, the boxes on every frame as MultiSports, UCF101-24 and JHMDB have them. The csv is
+    written last: if it exists, the movies are complete.
 
     An older world in the folder is replaced movie by movie. Files of the same names that are not of such a world, such
     as a ground truth made by hand, are refused.
@@ -229,20 +255,18 @@ def write_world(
     names = [*(str(path.relative_to(folder)) for path in paths), *_FILES]
     check_output_folder(folder, names, {}, is_own=_is_of_a_world, overwrite=overwrite)
     _clear_for(folder, paths)
-    render = partial(
-        render_movie,
-        seconds=settings.seconds,
-        fps=settings.fps,
-        width=settings.width,
-        height=settings.height,
-        num_people=settings.num_people,
-        repertoire=settings.repertoire,
-    )
-    jobs = [partial(render, path, seed=settings.seed * _SEED_STRIDE + index) for index, path in enumerate(paths)]
-    table = AvaTable.concatenate(_run_all(jobs, num_processes, on_progress or (lambda progress: None)))
+    jobs = [
+        partial(_render, path, replace(settings, seed=settings.seed * _SEED_STRIDE + index, num_movies=1))
+        for index, path in enumerate(paths)
+    ]
+    movies = _run_all(jobs, num_processes, on_progress or (lambda progress: None))
+    table = AvaTable.concatenate([movie.table for movie in movies])
     label_map = LabelMap.ava().subset(ACTION_IDS[Repertoire(settings.repertoire)])
     write_text_atomic(folder / "label_map.pbtxt", label_map.to_pbtxt())
     write_text_atomic(folder / "excluded.csv", "")
+    of_movies = ((movie.tubes, movie.num_frames) for movie in movies)
+    names, size = [path.stem for path in paths], (settings.width, settings.height)
+    write_tube_annotations(folder / TUBES, annotations_of(of_movies, names, label_map, size))
     write_ava_table(folder / "ground_truth.csv", table)
     return table
 
@@ -255,7 +279,8 @@ def _clear_for(folder: Path, paths: list[Path]) -> None:
         raise AvaDetectError(
             f"{foreign[0]} is not part of a world of {len(paths)} movies; remove it or choose another folder"
         )
-    (folder / "ground_truth.csv").unlink(missing_ok=True)
+    for name in ("ground_truth.csv", TUBES):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _is_of_a_world(path: Path) -> bool:
@@ -266,18 +291,20 @@ def _is_of_a_world(path: Path) -> bool:
     if path.suffix == ".pbtxt":
         known = (LabelMap.ava().subset(action_ids).to_pbtxt().encode() for action_ids in ACTION_IDS.values())
         return any(head == text[: len(head)] for text in known)
+    if path.suffix == ".pkl":
+        return head[:1] == b"\x80" and b"gttubes" in head and b"movie_000" in head
     # The ground truth of movies without a person is as empty as the excluded keyframes.
     return not head or (path.name == "ground_truth.csv" and re.match(rb"movie_\d{3,},", head) is not None)
 
 
-def _run_all(jobs: list[partial[AvaTable]], num_processes: int, on_progress: OnProgress) -> list[AvaTable]:
+def _run_all(jobs: list[partial[_Movie]], num_processes: int, on_progress: OnProgress) -> list[_Movie]:
     """Run jobs in this process or in several, and return their results in the order of the jobs."""
     if num_processes == 1:
-        tables = []
+        movies = []
         for job in jobs:
-            tables.append(job())
-            on_progress(Progress("videos", len(tables), len(jobs)))
-        return tables
+            movies.append(job())
+            on_progress(Progress("videos", len(movies), len(jobs)))
+        return movies
     # A forked process would inherit the threads of the libraries loaded here in an undefined state.
     with ProcessPoolExecutor(min(num_processes, len(jobs)), multiprocessing.get_context("spawn")) as pool:
         futures = [pool.submit(job) for job in jobs]

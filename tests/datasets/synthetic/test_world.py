@@ -6,9 +6,12 @@ import pytest
 
 from ava_detect.datasets.synthetic.actions import ACTION_IDS
 from ava_detect.datasets.synthetic.planning import plan_movie
+from ava_detect.datasets.synthetic.stage import SeenPerson
+from ava_detect.datasets.synthetic.tubes import TubeRecorder
 from ava_detect.datasets.synthetic.world import WorldSettings, film_frames, render_movie, write_world
 from ava_detect.errors import AvaDetectError
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv
+from ava_detect.formats.tube_pickles import read_tube_annotations
 from ava_detect.structures.labels import LabelMap
 from ava_detect.structures.progress import Progress
 
@@ -71,6 +74,7 @@ def test_a_world_is_laid_out_like_ava(world: tuple[Path, AvaTable]) -> None:
         "excluded.csv",
         "ground_truth.csv",
         "label_map.pbtxt",
+        "tubes.pkl",
         "videos/movie_000.mp4",
         "videos/movie_001.mp4",
     ]
@@ -205,3 +209,40 @@ def test_every_seed_of_a_world_that_is_taken_can_be_rendered(tmp_path) -> None:
     with pytest.raises(AvaDetectError, match=r"`seed` must be a whole number from 0 to 1,000,000,000,000, got 1000"):
         write_world(tmp_path / "beyond", WorldSettings(seed=10**12 + 1, **tiny))
     assert not (tmp_path / "beyond").exists()
+
+
+def test_tubes_have_a_box_on_every_frame_and_agree_with_the_csv(world: tuple[Path, AvaTable]) -> None:
+    folder, table = world
+    truth = read_tube_annotations(folder / "tubes.pkl")
+    names = [action.name for action in LabelMap.ava().subset(ACTION_IDS)]
+    assert [action.name for action in truth.label_map] == names
+    assert truth.train_videos() == truth.test_videos() == ("movie_000", "movie_001")
+    assert set(truth.num_frames.values()) == {60}
+    assert set(truth.resolutions.values()) == {(SMALL["height"], SMALL["width"])}
+    size = np.tile([SMALL["width"], SMALL["height"]], 2)
+    on_seconds = {
+        (video, (frame - 1) / 10, ACTION_IDS[tube.action_id], *np.round(box / size, 6))
+        for video, tubes in truth.tubes.items()
+        for tube in tubes
+        for frame, box in zip(tube.frames.tolist(), tube.boxes_xyxy, strict=True)
+        if frame % 10 == 1
+    }
+    rows = zip(table.video_index, table.timestamps_seconds, table.action_ids, table.boxes_fraction, strict=True)
+    assert on_seconds == {(table.video_ids[video], t, action, *np.round(box, 6)) for video, t, action, box in rows}
+    lengths = [len(tube) for tubes in truth.tubes.values() for tube in tubes]
+    assert max(lengths) > 20
+
+
+def test_a_tube_ends_where_the_person_is_hidden_or_does_something_else() -> None:
+    recorder = TubeRecorder()
+
+    def person(number: int, *actions: int) -> SeenPerson:
+        return SeenPerson(number, np.array([1.0, 2, 3, 4]), actions, 1.0)
+
+    for people in ([person(1, 12), person(2, 12)], [person(1, 12, 14)], [], [person(1, 12)]):
+        recorder.add(people)
+    tubes = recorder.tubes("movie", {12: 0, 14: 1})
+    assert [(tube.action_id, tube.frames.tolist()) for tube in tubes] == [
+        (0, [1, 2]), (0, [4]), (0, [1]), (1, [2]),
+    ]  # fmt: skip
+    assert recorder.num_frames == 4
