@@ -12,7 +12,7 @@ from setuptools import Distribution, setup
 from setuptools.command.build_py import build_py
 
 # Of the documentation, beside docs/.
-PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")
+PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
 # The repository's address on its host; with it the package's page has links.
 HOME_VARIABLE = "AVA_DETECT_HOME"
 

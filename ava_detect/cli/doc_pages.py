@@ -52,7 +52,11 @@ def doc_pages() -> list[DocPage]:
             path = _resolved(index, row[1])
             pages.append(DocPage(_name_of(path), path, part, row[2]))
     root = index.parent.parent
-    for name, summary in (("CONTRIBUTING", "how to change the package"), ("CHANGELOG", "what changed, by version")):
+    for name, summary in (
+        ("CONTRIBUTING", "how to change the package"),
+        ("CHANGELOG", "what changed, by version"),
+        ("SECURITY", "how to report a fault, and what is guarded against"),
+    ):
         pages.append(DocPage(name.lower(), root / f"{name}.md", "Project", summary))
     return pages
 
