@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from benchmark_forward import PRECISIONS, build_lively_model
+from benchmark_forward import build_lively_model
 from measuring import interleaved_medians, machine
 
 from ava_detect.benchmark import PeopleOptions, SplitOptions, run_benchmark
@@ -32,13 +32,16 @@ from ava_detect.inference.pipeline import Pipeline
 from ava_detect.inference.scorer import Scorer
 from ava_detect.models.action_detector import ActionDetector, require_detector
 from ava_detect.models.execution import prepare
-from ava_detect.models.network_options import NetworkOptions
+from ava_detect.models.network_options import NetworkOptions, Precision
 from ava_detect.models.weights import load_weights
 from ava_detect.models.zoo import RANDOM_WEIGHTS
 from ava_detect.structures import PersonBoxes
 from ava_detect.structures.labels import LabelMap
 from ava_detect.video.clip_sampler import ClipSampler
 from ava_detect.video.reader import VideoReader
+
+# Emulated where the processor has no bf16.
+PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
 
 
 def load_network(weights: str, config: str | None) -> tuple[ActionDetector, LabelMap]:
