@@ -2,14 +2,15 @@
 
     python tools/benchmark_forward.py [CONFIG] [--size 256 340] [--batch 1] [--runs 7] [--threads 2] [--compiled]
     python tools/benchmark_forward.py CONFIG --device cuda --size 256 456 --batch 1 4 16 64 --compiled --profile
+    python tools/benchmark_forward.py CONFIG --runtimes onnxruntime openvino      # needs: pip install openvino
 
 The forms run in alternation; ratios are of medians, relative to the first form: eager fp32 or, for a plain ViT, the
 same network with attention as the peers' code computes it. The floor is the network's number of floating-point
-operations over the rate that a large matrix product reaches in the same process and precision. Weights
-are random, with plausible batch-norm statistics. ``--compiled`` adds ``torch.compile`` of the definition (weights
-frozen on a CPU), which the package itself does not use. "MB more" is the greatest memory of one more call beyond what
-the process had before it (Linux only). ``--profile`` prints the five most expensive operations of the
-fastest form.
+operations over the rate that a large matrix product reaches in the same process and precision. Weights are random, with
+plausible batch-norm statistics. ``--compiled`` adds ``torch.compile`` of the definition (weights frozen on a CPU),
+which the package itself does not use. ``--runtimes`` adds the ONNX export of the same network in other libraries, in
+fp32. "MB more" is the greatest memory of one more call beyond what the process had before it (Linux only; not what
+other libraries hold). ``--profile`` prints the five most expensive operations of the fastest form.
 
 Shapes: B clips, T frames, H height, W width, M people, K classes.
 """
@@ -17,11 +18,14 @@ Shapes: B clips, T frames, H height, W width, M people, K classes.
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from functools import partial
+from pathlib import Path
 
+import numpy as np
 import torch
 from measuring import interleaved_medians, machine, peak_megabytes, seconds_of
 from torch import Tensor, nn
@@ -32,6 +36,7 @@ from ava_detect.config import load_config
 from ava_detect.config.build import build_model
 from ava_detect.models.action_detector import ActionDetector, require_detector
 from ava_detect.models.execution import has_fused_ops, prepare
+from ava_detect.models.export import export_onnx
 from ava_detect.models.network_options import Precision, bf16_unit
 from ava_detect.models.vit import Attention, VisionTransformer
 
@@ -128,6 +133,36 @@ def compile_model(model: ActionDetector, precision: Precision, device: str) -> F
     return call
 
 
+def run_onnxruntime(path: Path, clip: Tensor) -> Forward:
+    """Load an export of ``export_onnx`` with ONNX Runtime."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return lambda clip, rois: _logits(session.run(None, {"clip": clip.numpy(), "rois": rois.numpy()})[0])
+
+
+def run_openvino(path: Path, clip: Tensor) -> Forward:
+    """Load an export of ``export_onnx`` with OpenVINO, for clips of this shape and any number of boxes."""
+    import openvino
+
+    core = openvino.Core()
+    network = core.read_model(path)
+    network.reshape({"clip": list(clip.shape), "rois": [-1, 5]})
+    settings = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "INFERENCE_PRECISION_HINT": "f32"}
+    compiled = core.compile_model(network, "CPU", {**settings, "PERFORMANCE_HINT": "LATENCY"})
+    return lambda clip, rois: _logits(compiled([clip.numpy(), rois.numpy()])[0])
+
+
+RUNTIMES = {"onnxruntime": run_onnxruntime, "openvino": run_openvino}
+
+
+def _logits(scores: np.ndarray) -> Tensor:
+    """The export's scores as logits, like those of the other forms; a softmax's logarithm differs by a constant."""
+    return torch.from_numpy(scores).double().logit().float()
+
+
 def inputs(
     model: ActionDetector, batch: int, people: int, height: int, width: int, device: str
 ) -> tuple[Tensor, Tensor]:
@@ -216,6 +251,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--compiled", action="store_true", help="torch.compile beside the package's own forms")
+    parser.add_argument(
+        "--runtimes", nargs="+", choices=RUNTIMES, default=[], help="other libraries beside it, on CPUs"
+    )
     parser.add_argument("--profile", action="store_true", help="the five most expensive operations of the fastest form")
     arguments = parser.parse_args()
     if arguments.threads:
@@ -231,7 +269,12 @@ def main() -> None:
         with FlopCounterMode(display=False) as counter, torch.inference_mode():
             model(clip, rois)
         builders = builders_of(model, device, with_compiled=arguments.compiled)
-        fastest = compare(builders, clip, rois, counter.get_total_flops(), peaks, arguments.runs)
+        with tempfile.TemporaryDirectory() as folder:
+            if arguments.runtimes:
+                path = Path(folder) / "network.onnx"
+                export_onnx(model, path)
+                builders |= {(name, "fp32"): partial(RUNTIMES[name], path, clip) for name in arguments.runtimes}
+            fastest = compare(builders, clip, rois, counter.get_total_flops(), peaks, arguments.runs)
         if arguments.profile:
             print_profile(fastest, clip, rois)
 

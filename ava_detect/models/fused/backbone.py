@@ -25,10 +25,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ava_detect.models.blocks import Bottleneck, ConvBN, Stage, Stem
-from ava_detect.models.fused import tapwise, winograd
+from ava_detect.models.fused import tapwise, winograd, winograd_2d
 from ava_detect.models.fused.conv import FusedConv, folded, rounded
 from ava_detect.models.fused.tapwise import TapwiseConv
 from ava_detect.models.fused.winograd import WinogradConv
+from ava_detect.models.fused.winograd_2d import WinogradConv2D
 from ava_detect.models.laterals import Lateral
 from ava_detect.models.nonlocal_block import NonLocalBlock
 from ava_detect.models.slowfast import STAGES, Pathway, SlowFast
@@ -114,8 +115,10 @@ class _Conv:
         else:
             # The time axis of length 1 is dropped: [O, I, h, w].
             weight, stride, padding, dilation = weight[:, :, 0], stride[1:], padding[1:], dilation[1:]
-        self._conv: FusedConv | WinogradConv | TapwiseConv
-        if winograd.pays(weight, stride, dtype):
+        self._conv: FusedConv | WinogradConv | WinogradConv2D | TapwiseConv
+        if winograd_2d.pays(weight, stride, dtype):
+            self._conv = WinogradConv2D(weight, bias, scale=scale, dilation=dilation)
+        elif winograd.pays(weight, stride, dtype):
             self._conv = WinogradConv(weight, bias, scale=scale, dilation=dilation)
         elif tapwise.pays(weight, stride, dtype):
             self._conv = TapwiseConv(weight, bias, scale=scale, dtype=dtype)

@@ -19,12 +19,12 @@ from torch import Tensor
 
 from ava_detect.models.fused.conv import FusedConv, float64_blocks, has_fused_ops
 
-TAPS, _RESULTS, _PRODUCTS = 3, 4, 6
+TAPS, _RESULTS, PRODUCTS = 3, 4, 6
 # The sums cost as much memory traffic as they save arithmetic where there are fewer channels: measured at 128.
 _FEWEST_CHANNELS = 256
 
 # The paper's G: the factor of each tap in each product's weight, [P, taps].
-_TAP_FACTORS = [
+TAP_FACTORS = [
     [1 / 4, 0, 0],
     [-1 / 6, -1 / 6, -1 / 6],
     [-1 / 6, 1 / 6, -1 / 6],
@@ -81,8 +81,8 @@ class WinogradConv:
         """
         self._dilation = dilation[0]
         outputs, inputs, _, across = weight.shape
-        product_weights = [weight.new_empty(outputs, inputs, 1, across, dtype=torch.float32) for _ in range(_PRODUCTS)]
-        tap_factors = weight.new_tensor(_TAP_FACTORS, dtype=torch.float64)
+        product_weights = [weight.new_empty(outputs, inputs, 1, across, dtype=torch.float32) for _ in range(PRODUCTS)]
+        tap_factors = weight.new_tensor(TAP_FACTORS, dtype=torch.float64)
         for rows, block in float64_blocks(weight, scale):
             products = torch.einsum("pt,oitx->poix", tap_factors, block)
             for product_weight, product in zip(product_weights, products, strict=True):
@@ -114,15 +114,16 @@ class WinogradConv:
         if length not in self._sums:
             self._sums[length] = sums(length, self._dilation)
         input_factors, product_factors = self._sums[length]  # [P, n, L] and [L, P * n]
+        num_products, num_tiles, _ = input_factors.shape
         # One row per position of the axis; in channels-last memory this is a view.
         rows = maps.permute(0, 2, 3, 1).reshape(num_maps, length, across * channels)  # [N, L, X * I]
-        products = []
-        for conv, factors in zip(self._convs, input_factors, strict=True):  # factors: [n, L]
-            # The product's input of each tile: a weighted sum of positions.
-            tiles = (factors @ rows).view(num_maps, -1, across, channels)  # [N, n, X, I]
-            # The product itself: a convolution across the axis, and over the channels.
-            product = conv(tiles.permute(0, 3, 1, 2), relu=False)  # [N, O, n, X]
-            products.append(product.permute(0, 2, 3, 1))  # [N, n, X, O]
+        # The products' inputs of each tile: weighted sums of positions, all in one pass over the maps.
+        tiles = (input_factors.flatten(0, 1) @ rows).view(num_maps, num_products, num_tiles, across, channels)
+        # The products themselves: convolutions across the axis, and over the channels.
+        products = [
+            conv(tiles[:, number].permute(0, 3, 1, 2), relu=False).permute(0, 2, 3, 1)  # [N, n, X, O]
+            for number, conv in enumerate(self._convs)
+        ]
         # Each result is a weighted sum of the products.
         stacked = torch.stack(products, dim=1).flatten(3, 4).flatten(1, 2)  # [N, P * n, X * O]
         result = product_factors @ stacked  # [N, L, X * O]
@@ -147,8 +148,8 @@ def sums(length: int, dilation: int) -> tuple[Tensor, Tensor]:
     # The first result of each tile: with a dilation d there are d interleaved sequences, each cut into tiles of four.
     step = _RESULTS * dilation
     firsts = [first for phase in range(dilation) for first in range(phase, length, step)]
-    input_factors = torch.zeros(_PRODUCTS, len(firsts), length)  # [P, n, L]
-    product_factors = torch.zeros(length, _PRODUCTS, len(firsts))  # [L, P, n]
+    input_factors = torch.zeros(PRODUCTS, len(firsts), length)  # [P, n, L]
+    product_factors = torch.zeros(length, PRODUCTS, len(firsts))  # [L, P, n]
     for tile, first in enumerate(firsts):
         # A tile's six inputs begin one tap before its first result.
         for i, factors in enumerate(torch.tensor(_INPUT_FACTORS).T):  # factors: [P]

@@ -14,6 +14,7 @@ from ava_detect.models.fused import conv as fused_conv
 from ava_detect.models.fused import winograd
 from ava_detect.models.fused.backbone import FusedSlowFast
 from ava_detect.models.fused.winograd import WinogradConv, pays, sums
+from ava_detect.models.fused.winograd_2d import WinogradConv2D
 
 
 def test_four_results_of_six_inputs_by_hand():
@@ -82,11 +83,14 @@ def test_it_is_used_where_it_pays(monkeypatch):
 @pytest.mark.skipif(
     not fused_conv.has_fused_ops(torch.device("cpu"), torch.float32), reason="no fused operations on this CPU"
 )
-def test_a_network_of_published_width_has_it():
+@pytest.mark.parametrize(("capability", "kind"), [("AVX2", WinogradConv2D), ("AVX512", WinogradConv)])
+def test_a_network_of_published_width_has_it(monkeypatch, capability, kind):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     backbone = backbone_of_published_width()
     fused = FusedSlowFast(backbone)
     last = fused._stages[-1]["slow"][0]
-    assert isinstance(last._a._conv, WinogradConv) and isinstance(last._b._conv, WinogradConv)  # type: ignore[attr-defined]
+    assert isinstance(last._a._conv, WinogradConv)  # type: ignore[attr-defined]
+    assert isinstance(last._b._conv, kind)  # type: ignore[attr-defined]
     clip = torch.randn(1, 3, 16, 48, 64)
     with torch.inference_mode():
         for theirs, ours in zip(backbone(clip), fused(clip), strict=True):

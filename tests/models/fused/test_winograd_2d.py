@@ -1,0 +1,60 @@
+"""Winograd's form of a 3 x 3 convolution along both axes, against the convolution."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tolerances import WINOGRAD_CONVOLUTION
+from torch.nn import functional
+
+from ava_detect.models.fused import winograd
+from ava_detect.models.fused.winograd_2d import WinogradConv2D, pays
+
+
+@given(
+    height=st.integers(1, 14),
+    width=st.integers(1, 14),
+    dilation=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    batch=st.integers(1, 3),
+    scaled=st.booleans(),
+    relu=st.booleans(),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=40, deadline=None)
+def test_any_size_gives_the_convolution(height, width, dilation, batch, scaled, relu, seed):
+    generator = torch.Generator().manual_seed(seed)
+    weight = torch.randn(5, 4, 3, 3, generator=generator, dtype=torch.float64)
+    bias = torch.randn(5, generator=generator, dtype=torch.float64)
+    scale = torch.rand(5, generator=generator, dtype=torch.float64) + 0.5 if scaled else None
+    maps = torch.randn(batch, 4, height, width, generator=generator).contiguous(memory_format=torch.channels_last)
+    multiplied = weight if scale is None else weight * scale.view(-1, 1, 1, 1)
+    expected = functional.conv2d(maps.double(), multiplied, bias, 1, dilation, dilation)
+    expected = expected.relu() if relu else expected
+    with torch.inference_mode():
+        result = WinogradConv2D(weight, bias, scale=scale, dilation=dilation)(maps, relu=relu)
+    assert result.is_contiguous(memory_format=torch.channels_last)
+    # The sums of both axes each cost two bits.
+    torch.testing.assert_close(result.double(), expected, rtol=0, atol=4 * WINOGRAD_CONVOLUTION)
+
+
+def test_one_serves_maps_of_several_sizes():
+    weight, bias = torch.randn(3, 2, 3, 3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
+    conv = WinogradConv2D(weight, bias, dilation=(1, 1))
+    for height, width in ((8, 5), (5, 8), (8, 5)):
+        maps = torch.randn(1, 2, height, width).contiguous(memory_format=torch.channels_last)
+        expected = functional.conv2d(maps.double(), weight, bias, padding=1)
+        with torch.inference_mode():
+            torch.testing.assert_close(conv(maps, relu=False).double(), expected, rtol=0, atol=4 * WINOGRAD_CONVOLUTION)
+
+
+@pytest.mark.parametrize(("capability", "expected"), [("AVX2", True), ("AVX512", False), ("DEFAULT", False)])
+def test_it_is_used_where_it_pays(monkeypatch, capability, expected):
+    monkeypatch.setattr(winograd, "has_fused_ops", lambda device, dtype: True)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert pays(torch.zeros(256, 256, 3, 3), (1, 1), torch.float32) == expected
+    assert not pays(torch.zeros(256, 256, 3, 1), (1, 1), torch.float32)
+    assert not pays(torch.zeros(256, 128, 3, 3), (1, 1), torch.float32)
+    assert not pays(torch.zeros(256, 256, 3, 3), (2, 2), torch.float32)
+    assert not pays(torch.zeros(256, 256, 3, 3), (1, 1), torch.bfloat16)
