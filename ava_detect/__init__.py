@@ -98,6 +98,10 @@ _NAMES = {
         "read_tube_annotations",
         "read_tube_detections",
     ),
+    "inference.live.keyframe": ("LiveKeyframe",),
+    "inference.live.measures": ("LiveStatus",),
+    "inference.live.options": ("LiveOptions",),
+    "inference.live.run": ("LiveRun",),
     "inference.pipeline": (
         "Pipeline",
         "VideoRun",
@@ -157,6 +161,7 @@ _NAMES = {
         "Keyframe",
         "sample_clip",
     ),
+    "video.live.status": ("LiveNotice",),
     "video.orientation": ("Orientation",),
     "video.reader": (
         "DecodedFrame",
@@ -240,6 +245,10 @@ if TYPE_CHECKING:
     from ava_detect.formats.tube_pickles import TubeAnnotations as TubeAnnotations
     from ava_detect.formats.tube_pickles import read_tube_annotations as read_tube_annotations
     from ava_detect.formats.tube_pickles import read_tube_detections as read_tube_detections
+    from ava_detect.inference.live.keyframe import LiveKeyframe as LiveKeyframe
+    from ava_detect.inference.live.measures import LiveStatus as LiveStatus
+    from ava_detect.inference.live.options import LiveOptions as LiveOptions
+    from ava_detect.inference.live.run import LiveRun as LiveRun
     from ava_detect.inference.pipeline import Pipeline as Pipeline
     from ava_detect.inference.pipeline import VideoRun as VideoRun
     from ava_detect.inference.scorer import ClipScorer as ClipScorer
@@ -277,6 +286,7 @@ if TYPE_CHECKING:
     from ava_detect.structures.progress import Progress as Progress
     from ava_detect.video.clip_sampler import Keyframe as Keyframe
     from ava_detect.video.clip_sampler import sample_clip as sample_clip
+    from ava_detect.video.live.status import LiveNotice as LiveNotice
     from ava_detect.video.orientation import Orientation as Orientation
     from ava_detect.video.reader import DecodedFrame as DecodedFrame
     from ava_detect.video.reader import VideoReader as VideoReader

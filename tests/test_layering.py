@@ -18,7 +18,7 @@ FLOORS = (
     ("config", "detectors", "evaluation", "results"),
     ("datasets", "visualization"),
     ("inference", "review"),
-    ("annotation", "benchmark", "training"),
+    ("annotation", "benchmark", "live", "training"),
     ("cli",),
 )
 # Rooms whose modules can all be imported without loading PyTorch.
@@ -27,7 +27,7 @@ TORCH_FREE = (
     *("visualization", "review"),
 )
 # Rooms that may use config objects; the others take plain keyword arguments.
-CONFIG_USERS = ("annotation", "benchmark", "cli", "config", "datasets", "inference", "training")
+CONFIG_USERS = ("annotation", "benchmark", "cli", "config", "datasets", "inference", "live", "training")
 
 FLOOR_OF_ROOM = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or not path.stem.startswith("__"))

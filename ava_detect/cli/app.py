@@ -33,6 +33,7 @@ from ava_detect.cli import (
     export,
     hand_over,
     import_labels,
+    live,
     review,
     train,
     visualize,
@@ -64,7 +65,7 @@ app = typer.Typer(
 
 # In the order and under the headings of ``--help``.
 _COMMANDS: dict[str, Sequence[Callable[..., None] | typer.Typer]] = {
-    "Start here": (annotate.annotate, visualize.visualize, evaluate.evaluate),
+    "Start here": (annotate.annotate, live.live, visualize.visualize, evaluate.evaluate),
     "Go on with results": (
         hand_over.pictures,
         hand_over.tubes,

@@ -30,6 +30,7 @@ EXTRAS = {
     "ultralytics": ("detectors ultralytics:yolo11n and others (AGPL-3.0)", "170 MB"),
     "transformers": ("detectors transformers:PekingU/rtdetr_r50vd and others", "150 MB"),
     "review": ("correcting results in the browser: ava-detect review", "2 MB"),
+    "live": ("the page of ava-detect live, and its messages over MQTT", "2 MB"),
     "train": ("training on several processes or GPUs, TensorBoard logs", "80 MB"),
     "test": ("what the tests of a checkout need", "1 GB"),
     "test-detectors": ("what the tests of ultralytics: and transformers: need", "320 MB"),

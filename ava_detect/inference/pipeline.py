@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -24,6 +24,9 @@ from ava_detect.detectors.base import ListedPeople, PersonDetector
 from ava_detect.detectors.function import DetectorFunction, as_detector
 from ava_detect.errors import AvaDetectError, AvaDetectWarning, ConfigError, counted, shown
 from ava_detect.inference.build import build_scorer
+from ava_detect.inference.live.options import LiveOptions
+from ava_detect.inference.live.run import LiveRun
+from ava_detect.inference.live.work import LiveWork
 from ava_detect.inference.people_detector import people_detector
 from ava_detect.inference.prefetch import prefetch, start_prefetch
 from ava_detect.inference.scorer import ClipScorer, Scorer
@@ -37,6 +40,8 @@ from ava_detect.structures.clip import MAX_SIDE_PIXELS, keyframe_times
 from ava_detect.structures.labels import LabelMap
 from ava_detect.structures.progress import OnProgress
 from ava_detect.video.clip_sampler import Keyframe
+from ava_detect.video.live.source import live_sources
+from ava_detect.video.live.status import LiveNotice
 from ava_detect.video.remote import RemoteVideo, as_video_file
 from ava_detect.visualization.keyframe_result import KeyframeResult
 from ava_detect.visualization.video_frames import frames_at
@@ -238,6 +243,37 @@ class Pipeline:
         times = keyframe_times(self.every_seconds) if at_seconds is None else _ascending(at_seconds)
         video = as_video_file(source)
         return VideoRun(self, video, valid_id(video.stem) if video_id is None else video_id, times)
+
+    def live(
+        self,
+        sources: str | Path | Iterable[str | Path],
+        options: LiveOptions | None = None,
+        *,
+        on_notice: Callable[[LiveNotice], None] | None = None,
+    ) -> LiveRun:
+        """Start on cameras and streams, which share the network.
+
+        Args:
+            sources: Each an address (``rtsp://``, ``http://``, ``udp://``, ``srt://`` ...), a camera (``0`` or
+                ``/dev/video0``), ``-`` for a container on the standard input, or a file, which is played in real time.
+                ``NAME=SOURCE`` gives a name.
+            options: How the run goes about its work.
+            on_notice: Told when a source is connected, lost, or ends; called by any thread.
+
+        Returns:
+            The run, an iterator over keyframes. When the network is busy, keyframes are left out and counted.
+
+        Raises:
+            ConfigError: A source or an option is wrong.
+            VideoError: There is no such file or camera, or the file is no video.
+
+        Example:
+            >>> for keyframe in pipeline.live("rtsp://camera/stream"):
+            ...     print(keyframe.seen, keyframe.lag_seconds, keyframe.to_dict(min_score=0.5)["people"])
+        """
+        options = options or LiveOptions()
+        work = LiveWork(self, live_sources(sources, transport=options.transport), options, on_notice=on_notice)
+        return LiveRun(work.run(), work.stop, work.status)
 
     def detect(self, keyframes: Sequence[Keyframe], video_id: str) -> list[PersonBoxes]:
         """Find the people on each keyframe.

@@ -79,6 +79,29 @@ def detect_people(detector: PersonDetector, keyframes: Sequence[Keyframe], video
     ]
 
 
+def keyframe_detections(
+    video_id: str,
+    clip: Clip,
+    people: PersonBoxes,
+    scores: npt.NDArray[np.float32],
+    action_ids: npt.NDArray[np.int64],
+) -> ActionDetections:
+    """Put together what was found on a keyframe.
+
+    Args:
+        video_id: The video's name.
+        clip: The clip around the keyframe.
+        people: The N people on it, boxes in pixels of the clip.
+        scores: Their action scores ``[N, C]``.
+        action_ids: Ids ``[C]`` of the actions.
+
+    Returns:
+        The detections, boxes as fractions of the frame.
+    """
+    fractions = box_ops.pixels_to_fractions(people.boxes_xyxy, clip.width, clip.height).astype(np.float32)
+    return ActionDetections(video_id, clip.timestamp_seconds, fractions, people.scores, scores, action_ids)
+
+
 class Stages:
     """The stages of one video, each a generator over the one before it, and their counters.
 
@@ -137,7 +160,7 @@ class Stages:
                 stages.enter_context(closing(scored))
             for (batch, people), scores in scored:
                 for scaled, boxes, action_scores in zip(batch, people, scores, strict=True):
-                    detections = self._detections(scaled[0].clip, boxes, action_scores, action_ids)
+                    detections = keyframe_detections(self._video_id, scaled[0].clip, boxes, action_scores, action_ids)
                     linked = linker.update(detections, shot=scaled[0].shot)
                     self.num_keyframes += 1
                     self.times_seconds.append(linked.timestamp_seconds)
@@ -174,12 +197,6 @@ class Stages:
                 per_scale.append(self.pipeline.scorer.score(clips, boxes))
             mean = [np.mean(scores, axis=0) for scores in zip(*per_scale, strict=True)]
         return batch_and_people, mean if len(per_scale) > 1 else per_scale[0]
-
-    def _detections(
-        self, clip: Clip, people: PersonBoxes, scores: npt.NDArray[np.float32], action_ids: npt.NDArray[np.int64]
-    ) -> ActionDetections:
-        fractions = box_ops.pixels_to_fractions(people.boxes_xyxy, clip.width, clip.height).astype(np.float32)
-        return ActionDetections(self._video_id, clip.timestamp_seconds, fractions, people.scores, scores, action_ids)
 
     def _keyframes(self, times: Iterable[float]) -> Iterator[ScaledKeyframe]:
         """Each keyframe at every scale, the first with the detector's image; the scales are decoded in parallel."""

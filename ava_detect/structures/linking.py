@@ -101,6 +101,9 @@ class Linker:
         start_score: Smallest person score, in 0..1, that starts a track. A person below it is kept only as the
             continuation of a track. 0 keeps every person.
 
+    Attributes:
+        max_gap_seconds: As above; it may be changed between keyframes whose spacing changes.
+
     Raises:
         AvaDetectError: If a setting is out of range.
 
@@ -116,7 +119,7 @@ class Linker:
             raise AvaDetectError(f"min_similarity must be above 0 and at most 1, got {min_similarity}")
         if not 0 <= start_score <= 1:
             raise AvaDetectError(f"start_score is a person score from 0 to 1, got {start_score}")
-        self._max_gap_seconds = max_gap_seconds
+        self.max_gap_seconds = max_gap_seconds
         self._min_similarity = min_similarity
         self._start_score = start_score
         self._reset()
@@ -152,7 +155,7 @@ class Linker:
                 "the keyframes of a video in the order of their time, each once"
             )
         # Drop tracks that were not seen for too long.
-        self._tracks = [track for track in self._tracks if now - track.seen_seconds <= self._max_gap_seconds]
+        self._tracks = [track for track in self._tracks if now - track.seen_seconds <= self.max_gap_seconds]
         # Assign in an order that depends on the boxes only, then write the ids back in the keyframe's own order.
         order = _left_to_right(detections)  # [N]
         boxes = detections.boxes_fraction[order].astype(np.float64)  # [N, 4]

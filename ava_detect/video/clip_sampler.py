@@ -25,6 +25,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +33,7 @@ import numpy.typing as npt
 from ava_detect.errors import VideoError, shown
 from ava_detect.structures import Clip, ClipSettings, Resize
 from ava_detect.video.cuts import ShotCounter
-from ava_detect.video.reader import DecodedFrame, VideoReader
+from ava_detect.video.reader import DecodedFrame, VideoInfo, VideoReader
 from ava_detect.video.transforms import resize, short_side_size, size_within
 
 # Computed times have rounding errors far below this fraction of a grid step; a time that should be exactly half a step
@@ -93,6 +94,21 @@ class Keyframe:
         return self.clip.timestamp_seconds
 
 
+class FrameSource(Protocol):
+    """What clips are sampled from: a file (``VideoReader``), or a stretch of a live stream."""
+
+    @property
+    def info(self) -> VideoInfo:
+        """The properties of the frames."""
+
+    @property
+    def end_seconds(self) -> float:
+        """End of the last decoded frame."""
+
+    def decode(self, from_seconds: float = 0.0) -> Iterator[DecodedFrame]:
+        """Decode the frames in display order; see ``VideoReader.decode``."""
+
+
 class ClipSampler:
     """Samples the clips of many keyframes in one decoding pass.
 
@@ -104,11 +120,17 @@ class ClipSampler:
         video: The video.
         settings: How clips are sampled; with ``sampling="frames"`` the file is always decoded from its start.
         keyframe_images: Whether to convert each keyframe to an image of up to 800x1333 pixels for a detector.
-        find_shots: Whether to find hard cuts between the decoded frames, so that each keyframe has its shot.
+        find_shots: Whether to find hard cuts between the decoded frames, so that each keyframe has its shot. A counter
+            of shots goes on with its numbers.
     """
 
     def __init__(
-        self, video: VideoReader, settings: ClipSettings, *, keyframe_images: bool = True, find_shots: bool = False
+        self,
+        video: FrameSource,
+        settings: ClipSettings,
+        *,
+        keyframe_images: bool = True,
+        find_shots: bool | ShotCounter = False,
     ) -> None:
         info = video.info
         self._video = video
@@ -122,7 +144,8 @@ class ClipSampler:
             else None,
             resize=settings.resize,
         )
-        self._shots = ShotCounter() if find_shots else None
+        self._shots = find_shots if isinstance(find_shots, ShotCounter) else ShotCounter() if find_shots else None
+        self._starts_anew = find_shots is True
 
     @property
     def cuts_seconds(self) -> tuple[float, ...]:
@@ -145,7 +168,7 @@ class ClipSampler:
             VideoError: If the file cannot be opened.
         """
         times = iter(timestamps_seconds)
-        if self._shots is not None:
+        if self._starts_anew:
             self._shots = ShotCounter()
         pending: deque[_PendingClip] = deque()
         self._admit(times, pending)

@@ -26,7 +26,7 @@ _MAX_PROBED_PACKETS = 1000
 _COVER = Disposition.attached_pic
 _STILLS = Disposition.still_image | Disposition.timed_thumbnails
 # Metadata that is not UTF-8, such as a title, must not prevent reading: the default of PyAV 19, an option before.
-_OPEN_OPTIONS: dict[str, Any] = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
+OPEN_OPTIONS: dict[str, Any] = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
 
 
 @dataclass
@@ -72,7 +72,7 @@ def open_container(path: Path | RemoteVideo) -> InputContainer:
         _require_file(path)
         file = ffmpeg_path(path)
     try:
-        container: InputContainer = av.open(file, **_OPEN_OPTIONS)
+        container: InputContainer = av.open(file, **OPEN_OPTIONS)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         if isinstance(path, RemoteVideo) and path.failure is not None:
             raise path.failure from None

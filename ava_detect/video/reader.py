@@ -85,6 +85,43 @@ class VideoInfo:
         return (height, width) if is_turned else (width, height)
 
 
+def describe_video(
+    container: av.container.InputContainer,
+    stream: av.VideoStream,
+    first: av.VideoFrame,
+    clock: Clock,
+    orientation: Orientation,
+) -> VideoInfo:
+    """Collect the properties of a video from its container, its stream and its first frame.
+
+    Args:
+        container: The open container.
+        stream: Its video stream.
+        first: The first decoded frame.
+        clock: The final clock of the stream.
+        orientation: The steps that make the frames upright.
+
+    Returns:
+        The properties.
+    """
+    aspect = Fraction(stream.sample_aspect_ratio or 1)
+    # Pixels become square by enlarging one side, so that none is lost.
+    width, height = round(first.width * max(aspect, Fraction(1))), round(first.height / min(aspect, Fraction(1)))
+    if orientation.swaps_sides:
+        width, height = height, width
+    return VideoInfo(
+        width=width,
+        height=height,
+        rotation_degrees=orientation.rotation_degrees,
+        is_mirrored=orientation.is_mirrored,
+        sample_aspect=float(aspect),
+        average_fps=average_fps(stream, clock),
+        duration_seconds=clock.duration_seconds,
+        codec=stream.codec_context.name,
+        container=container.format.name,
+    )
+
+
 class DecodedFrame:
     """A decoded frame that is converted to RGB on request, at the requested size.
 
@@ -205,7 +242,7 @@ class VideoReader:
                 raise VideoError(f"{shown(self.path)}: no picture could be decoded ({damage.packets} damaged packets)")
             self._clock = clock.starting_with(stream, first)
             self._orientation = Orientation.of(first)
-            self.info = self._describe(container, stream, first)
+            self.info = describe_video(container, stream, first, self._clock, self._orientation)
             is_doubtful = self._clock.is_doubtful(container.size)
         self._times = PacketTimes(self._clock)
         if is_doubtful:
@@ -225,27 +262,6 @@ class VideoReader:
             for packet in container.demux(choose_stream(container, self.path, 1)):
                 times.feed(packet)
         return times
-
-    def _describe(
-        self, container: av.container.InputContainer, stream: av.VideoStream, first: av.VideoFrame
-    ) -> VideoInfo:
-        """Collect the properties of the video from its container, its stream and the first decoded frame."""
-        aspect = Fraction(stream.sample_aspect_ratio or 1)
-        # Pixels become square by enlarging one side, so that none is lost.
-        width, height = round(first.width * max(aspect, Fraction(1))), round(first.height / min(aspect, Fraction(1)))
-        if self._orientation.swaps_sides:
-            width, height = height, width
-        return VideoInfo(
-            width=width,
-            height=height,
-            rotation_degrees=self._orientation.rotation_degrees,
-            is_mirrored=self._orientation.is_mirrored,
-            sample_aspect=float(aspect),
-            average_fps=average_fps(stream, self._clock),
-            duration_seconds=self._clock.duration_seconds,
-            codec=stream.codec_context.name,
-            container=container.format.name,
-        )
 
     @property
     def damaged_packets(self) -> int:

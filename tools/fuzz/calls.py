@@ -148,6 +148,7 @@ CALLS: Sequence[Call] = (
     Call("import", "{elan.eaf} --out {>gt.csv} --results {results} --videos {videos}"),
     Call("import", "{project.boris} --out {>gt.csv} --results {results} --videos {videos}"),
     Call("review", "{results} --out {>corrections} --videos {videos} --label-map {labels.pbtxt} --prepare"),
+    Call("live", "{movie_000.mp4} --weights demo --detector boxes:{boxes.csv} --out {>live} --speed 20", cost=4),
     Call("review", "{found.csv} --out {>corrections} --videos {videos} --budget 5 --prepare --quiet"),
     Call("explain", "{movie_000.mp4} --at 1 --detector boxes:{boxes.csv} --weights demo --out {>seen.png} --person 1 "
          "--action walk", cost=4),

@@ -1,0 +1,170 @@
+"""What a live source is: its address for FFmpeg, its name in the results, and its text without passwords."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from ava_detect.errors import ConfigError, VideoError, shown, special_file, suggestion
+from ava_detect.storage.file_names import safe_name, valid_id
+from ava_detect.video.container import ffmpeg_path
+
+Kind = Literal["stream", "camera", "pipe", "file"]
+Transport = Literal["tcp", "udp"]
+
+SCHEMES = ("rtsp", "rtsps", "http", "https", "udp", "srt", "rtp", "tcp", "rtmp", "rtmps")
+TRANSPORTS: tuple[Transport, ...] = ("tcp", "udp")
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+_NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]{0,60})=(.+)", re.DOTALL)
+_CAMERA_NUMBER = re.compile(r"\d{1,3}")
+# FFmpeg's input devices for cameras, by ``sys.platform``.
+_CAMERA_FORMATS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
+
+
+@dataclass(frozen=True)
+class LiveSource:
+    """A camera, a stream, a pipe, or a file that is played in real time.
+
+    Attributes:
+        url: The address for FFmpeg, passwords included; not for messages. ``str()`` gives the form without them.
+        name: The name in the results, and of the files that hold them.
+        kind: How it is opened: ``stream``, ``camera``, ``pipe`` (a container on the standard input) or ``file``.
+        transport: How RTSP carries pictures: ``tcp``, which loses none, or ``udp``.
+    """
+
+    url: str = field(repr=False)
+    name: str
+    kind: Kind
+    transport: Transport = "tcp"
+
+    @property
+    def scheme(self) -> str:
+        """The scheme of the address in small letters; empty where there is none."""
+        match = _SCHEME.match(self.url) if self.kind == "stream" else None
+        return match[1].lower() if match else ""
+
+    @property
+    def format(self) -> str | None:
+        """FFmpeg's input format, where it cannot be told from the content."""
+        return _CAMERA_FORMATS[sys.platform] if self.kind == "camera" else None
+
+    @property
+    def path(self) -> Path:
+        """The path of a file."""
+        return Path(self.url)
+
+    @property
+    def ffmpeg_url(self) -> str:
+        """The address as FFmpeg opens it."""
+        if self.kind == "pipe":
+            return "pipe:0" if self.url == "-" else ffmpeg_path(self.url)
+        return self.url
+
+    def __str__(self) -> str:
+        if self.url == "-":
+            return "the standard input"
+        return shown(_address_without_secrets(self.url) if self.kind == "stream" else self.url)
+
+
+def live_sources(sources: str | Path | Iterable[str | Path], *, transport: str = "tcp") -> list[LiveSource]:
+    """Recognise live sources.
+
+    Args:
+        sources: Each an address (``rtsp://``, ``http://``, ``udp://``, ``srt://`` ...), a camera (``0`` or
+            ``/dev/video0``), ``-`` for a container on the standard input, or a file. ``NAME=SOURCE`` gives a name.
+        transport: How RTSP carries pictures: ``tcp`` or ``udp``.
+
+    Returns:
+        The sources, each with a name of its own.
+
+    Raises:
+        ConfigError: An address is not of a known kind, or there is no source, or one twice.
+        VideoError: There is no such file or camera.
+    """
+    if transport not in TRANSPORTS:
+        raise ConfigError(f"`transport` is tcp or udp, got {transport!r}")
+    given = [sources] if isinstance(sources, str | Path) else list(sources)
+    found = [replace(_source_of(source), transport=transport) for source in given]
+    if not found:
+        raise ConfigError("no source was named; give an address, a camera, a file or -")
+    twice = {source.url for source in found if [other.url for other in found].count(source.url) > 1}
+    if twice:
+        first = next(source for source in found if source.url in twice)
+        raise ConfigError(f"{first} is given twice; give each source once")
+    return _with_distinct_names(found)
+
+
+def _source_of(source: str | Path) -> LiveSource:
+    text = os.fspath(source)
+    named = _NAMED.fullmatch(text)
+    if named and not os.path.lexists(text):
+        return replace(_source_of(named[2]), name=valid_id(named[1]))
+    if text == "-":
+        return LiveSource(text, "stdin", "pipe")
+    if _CAMERA_NUMBER.fullmatch(text) and not os.path.lexists(text):
+        return _camera(f"/dev/video{int(text)}" if sys.platform == "linux" else text, f"camera{int(text)}")
+    if match := _SCHEME.match(text):
+        return _file(text[len("file://") :]) if match[1].lower() == "file" else _stream(text, match[1].lower())
+    kind = special_file(text) if Path(text).exists() else ""
+    if kind == "device":
+        return _camera(text, Path(text).name)
+    return LiveSource(text, valid_id(Path(text).stem), "pipe") if kind == "pipe" else _file(text)
+
+
+def _camera(device: str, name: str) -> LiveSource:
+    if sys.platform not in _CAMERA_FORMATS:
+        raise ConfigError(f"cameras of this system ({sys.platform}) cannot be opened; give its stream by an address")
+    if sys.platform == "linux" and not os.path.lexists(device):
+        cameras = ", ".join(sorted(str(path) for path in Path("/dev").glob("video*")))
+        raise VideoError(
+            f"there is no camera {shown(device)}; " + (f"here are {cameras}" if cameras else "none is here")
+        )
+    return LiveSource(device, valid_id(name), "camera")
+
+
+def _stream(url: str, scheme: str) -> LiveSource:
+    if scheme not in SCHEMES:
+        raise ConfigError(
+            f"an address of the scheme {shown(scheme)}:// is no live source{suggestion(scheme, SCHEMES)}; known are "
+            f"{', '.join(SCHEMES)}"
+        )
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError as error:
+        raise ConfigError(f"an address of the scheme {scheme}:// is malformed ({shown(error)})") from error
+    return LiveSource(url, safe_name(host) if host else scheme, "stream")
+
+
+def _file(path: str) -> LiveSource:
+    if not os.path.lexists(path):
+        raise VideoError(f"{shown(path)}: there is no such file; a live source is a file, an address, a camera or -")
+    return LiveSource(path, valid_id(Path(path).stem), "file")
+
+
+def _with_distinct_names(sources: Sequence[LiveSource]) -> list[LiveSource]:
+    """Append a number to names that are there already; addresses hold passwords, so names are of hosts only."""
+    taken: set[str] = set()
+    named = []
+    for source in sources:
+        name, number = source.name, 2
+        while name.casefold() in taken:
+            name = f"{source.name}-{number}"
+            number += 1
+        taken.add(name.casefold())
+        named.append(replace(source, name=name))
+    return named
+
+
+def _address_without_secrets(url: str) -> str:
+    """Keep the scheme, the host, the port, and a path that holds no settings such as ``user=admin&password=1``."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    if "@" in parts.path or "=" in parts.path:
+        return f"{parts.scheme}://{host}/..."
+    return f"{parts.scheme}://{host}{parts.path}" + ("?..." if parts.query else "")

@@ -1,0 +1,100 @@
+"""``ava-detect live`` from the outside: lines on stdout, the rest on stderr, an orderly end, wrong calls refused."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+
+import pytest
+from networks import small_config_file
+from processes import ava_detect, interruptible
+from videos import constant_rate, write_numbered_video
+
+
+@pytest.fixture(scope="module")
+def movie(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("command")
+    (folder / "boxes.csv").write_text("".join(f"movie,{second},0.1,0.1,0.5,0.9,,0.9\n" for second in range(100)))
+    return write_numbered_video(folder / "movie.mp4", constant_rate(300, 10), rate=10)
+
+
+def options_of(movie):
+    folder = movie.parent
+    config = small_config_file(folder)
+    return ("--weights", "random", "--config", config, "--detector", f"boxes:{folder / 'boxes.csv'}")
+
+
+def test_lines_go_to_stdout_and_files_and_everything_else_to_stderr(run_cli, movie, tmp_path):
+    out = tmp_path / "out"
+    code, printed, said = run_cli("live", movie, *options_of(movie), "--speed", 20, "--out", out, "--min-score", 0.2)
+    assert code == 0, said
+    lines = [json.loads(line) for line in printed.splitlines()]
+    rows = [line for line in lines if "event" not in line]
+    assert [json.loads(line) for line in (out / "movie.jsonl").read_text().splitlines()] == rows
+    assert rows[0]["timestamp_seconds"] == 0.0
+    assert rows[0]["people"][0]["track_id"] == 1
+    assert "random" in rows[0]["note"] or "untrained" in rows[0]["note"]
+    assert "movie: connected, 80x48, h264" in said
+    assert "lag median" in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_whole(movie, number):
+    command = interruptible(ava_detect("live", movie, *options_of(movie)))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        first = ""
+        while "video_id" not in first:
+            first += running.stdout.readline()
+        running.send_signal(number)
+        rest, said = running.stdout.read(), running.stderr.read()
+    assert running.returncode == 0, said
+    lines = [json.loads(line) for line in (first + rest).splitlines()]
+    assert lines
+    assert "Traceback" not in said
+    assert "movie" in said.splitlines()[-1]  # the table
+
+
+def test_a_container_on_the_standard_input(movie):
+    command = ava_detect("live", "movie=-", *options_of(movie), "--max-seconds", 100, "--every", 5)
+    done = subprocess.run(command, input=as_stream(movie), capture_output=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines() if b"video_id" in line]
+    assert [row["video_id"] for row in rows] == ["movie"] * len(rows)
+    assert rows
+
+
+def as_stream(movie) -> bytes:
+    """Three seconds of MPEG-TS, which can be read without seeking."""
+    from stream_server import transport_stream
+
+    return transport_stream(range(75))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--when", "fly > 0.5"), "--when"),
+        (("--when", "stand"), "--when"),
+        (("--webhook", "nowhere"), "--webhook"),
+        (("--mqtt", "nowhere"), "--mqtt"),
+        (("--latency", "late"), "--latency"),
+        (("--transport", "sctp"), "--transport"),
+        (("--quiet",), "--quiet"),
+        (("--every", "0"), "--every"),
+    ],
+)
+def test_a_wrong_call_is_refused_before_a_network_is_loaded(run_cli, movie, monkeypatch, arguments, message):
+    monkeypatch.setattr("ava_detect.inference.pipeline.build_scorer", None)
+    code, printed, said = run_cli("live", movie, "--weights", "random", "--config", "demo", *arguments)
+    assert (code, printed) == (2, "")
+    assert message in said
+
+
+def test_a_source_that_gives_nothing_is_named(run_cli, movie):
+    code, printed, said = run_cli(
+        "live", "cam=rtsp://me:hunter2@127.0.0.1:9/s", *options_of(movie), "--max-seconds", "0.5"
+    )
+    assert code == 1
+    assert "cam gave no picture" in said
+    assert "hunter2" not in printed + said
