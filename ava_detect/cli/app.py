@@ -65,7 +65,8 @@ app = typer.Typer(
 
 # In the order and under the headings of ``--help``.
 _COMMANDS: dict[str, Sequence[Callable[..., None] | typer.Typer]] = {
-    "Start here": (annotate.annotate, live.live, visualize.visualize, evaluate.evaluate),
+    "Start here": (annotate.annotate, visualize.visualize, evaluate.evaluate),
+    "As it happens": (live.live,),
     "Go on with results": (
         hand_over.pictures,
         hand_over.tubes,
