@@ -66,7 +66,6 @@ app = typer.Typer(
 # In the order and under the headings of ``--help``.
 _COMMANDS: dict[str, Sequence[Callable[..., None] | typer.Typer]] = {
     "Start here": (annotate.annotate, visualize.visualize, evaluate.evaluate),
-    "As it happens": (live.live,),
     "Go on with results": (
         hand_over.pictures,
         hand_over.tubes,
@@ -77,6 +76,7 @@ _COMMANDS: dict[str, Sequence[Callable[..., None] | typer.Typer]] = {
         dataset.status,
         dataset.collect,
     ),
+    "As it happens": (live.live,),
     "Networks": (weights.app, benchmark.benchmark, calibrate.calibrate, train.train, export.export),
     "Data and installation": (demo.demo, docs.docs, data.app, doctor.doctor),
 }
