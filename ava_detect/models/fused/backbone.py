@@ -26,7 +26,7 @@ from torch.nn import functional
 
 from ava_detect.models.blocks import Bottleneck, ConvBN, Stage, Stem
 from ava_detect.models.fused import tapwise, winograd, winograd_2d
-from ava_detect.models.fused.conv import FusedConv, folded, rounded
+from ava_detect.models.fused.conv import FusedConv, folded, is_avx2, rounded
 from ava_detect.models.fused.tapwise import TapwiseConv
 from ava_detect.models.fused.winograd import WinogradConv
 from ava_detect.models.fused.winograd_2d import WinogradConv2D
@@ -35,8 +35,10 @@ from ava_detect.models.nonlocal_block import NonLocalBlock
 from ava_detect.models.slowfast import STAGES, Pathway, SlowFast
 from ava_detect.models.torch_threads import run_one_thread_each
 
-# A fast stem has 8 output channels, but a matrix unit computes 32 at a time: several frames are computed together.
+# A fast stem has 4 or 8 output channels, but the kernels compute more at a time: several frames are computed together.
+# More than the kernel's own number would only add zeros: a matrix unit has 32, AVX2 two registers of 8.
 _STEM_CHANNELS_AT_ONCE = 32
+_STEM_CHANNELS_AT_ONCE_AVX2 = 16
 
 # Maps and their number of frames T -> maps.
 Block = Callable[[Tensor, int], Tensor]
@@ -159,7 +161,8 @@ class _Stem:
         self._weight, self._scale, self._bias = folded(stem.conv, stem.bn)  # weight [C, 3, t, 7, 7]
         _, height, width = stem.conv.kernel_size
         self._kernel = stem.conv.kernel_size[0]
-        self._max_at_once = max(1, _STEM_CHANNELS_AT_ONCE // self._weight.shape[0]) if self._kernel > 1 else 1
+        channels = _STEM_CHANNELS_AT_ONCE_AVX2 if is_avx2() else _STEM_CHANNELS_AT_ONCE
+        self._max_at_once = max(1, channels // self._weight.shape[0]) if self._kernel > 1 else 1
         self._stride = stem.conv.stride[1:]
         self._padding = (height // 2, width // 2)
         self._dtype = dtype

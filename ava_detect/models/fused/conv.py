@@ -105,6 +105,11 @@ def has_fused_ops(device: torch.device, dtype: torch.dtype) -> bool:
     return dtype == torch.float32 or (dtype == torch.bfloat16 and bool(ops._is_mkldnn_bf16_supported()))
 
 
+def is_avx2() -> bool:
+    """Return whether AVX2 is the widest arithmetic of this x86 CPU; the best forms differ from those of AVX-512."""
+    return torch.backends.cpu.get_cpu_capability() == "AVX2"
+
+
 class FusedConv:
     """A 2D convolution with optional ReLU, or one that adds its result to other maps in the same pass."""
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ava_detect.models.fused import winograd
-from ava_detect.models.fused.conv import float64_blocks
+from ava_detect.models.fused.conv import float64_blocks, is_avx2
 from ava_detect.models.fused.winograd import PRODUCTS, TAP_FACTORS, TAPS, sums
 
 
@@ -31,11 +31,7 @@ def pays(weight: Tensor, stride: Sequence[int], dtype: torch.dtype) -> bool:
     Returns:
         True for 3 x 3 convolutions for which ``winograd.pays``, on processors whose widest arithmetic is AVX2.
     """
-    return (
-        weight.shape[3] == TAPS
-        and winograd.pays(weight, stride, dtype)
-        and torch.backends.cpu.get_cpu_capability() == "AVX2"
-    )
+    return weight.shape[3] == TAPS and winograd.pays(weight, stride, dtype) and is_avx2()
 
 
 class WinogradConv2D:
