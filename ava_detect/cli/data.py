@@ -11,6 +11,7 @@ import typer
 from ava_detect.cli import completion, options
 from ava_detect.cli.commands import Command, Group
 from ava_detect.cli.console import complain, in_flags, results_beside, say
+from ava_detect.cli.data_convert import convert
 from ava_detect.cli.next_step import file_word, say_next
 from ava_detect.cli.progress import progress_bar, show_stage
 from ava_detect.errors import ConfigError, counted, shown
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="data",
-    help="Check data sets, find their people, render synthetic ones.",
+    help="Check data sets, find their people, convert them, render synthetic ones.",
     no_args_is_help=True,
     cls=Group,
 )
+app.command(cls=Command)(convert)
 
 
 @app.command(cls=Command)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ava_detect.cli import options
 from ava_detect.cli.console import complain, in_flags, results_beside, say, say_table
+from ava_detect.cli.evaluate_tubes import TubeCall, run_tubes
 from ava_detect.cli.next_step import say_again
 from ava_detect.cli.progress import progress_bar, show_stage
 from ava_detect.errors import ConfigError, counted
@@ -19,7 +19,6 @@ from ava_detect.storage.outputs import begins_with, check_output, check_output_f
 
 if TYPE_CHECKING:
     from ava_detect.evaluation.runs import Evaluation
-    from ava_detect.evaluation.tube_runs import TubeRun
 
 # Of the files that --json writes.
 _JSON_START = b'{\n  "mAP": '
@@ -40,7 +39,7 @@ def evaluate(
         list[Path],
         typer.Option(
             metavar="FILE",
-            help="What was found: csv or Parquet, or pickles of tubes or boxes; repeat it to compare runs.",
+            help="What was found: csv or Parquet; of tubes also pickles and folders of results; repeat it to compare.",
             rich_help_panel=options.COMMON,
         ),
     ],
@@ -72,7 +71,7 @@ def evaluate(
         str | None,
         typer.Option(
             **options.choice("frame", "video"),
-            help="For pickles of tubes: video-mAP (default), or frame-mAP of boxes.",
+            help="frame-mAP of boxes (default for csv) or video-mAP of tubes (default for pickles).",
             rich_help_panel=options.TRUTH,
         ),
     ] = None,
@@ -85,6 +84,15 @@ def evaluate(
             rich_help_panel=options.TRUTH,
         ),
     ] = None,
+    linking: Annotated[
+        str | None,
+        typer.Option(
+            **options.choice("moc", "mmaction2", "tracks"),
+            help="For video-mAP: how boxes are linked to tubes; default: as the dialect's own program does.",
+            rich_help_panel=options.TRUTH,
+        ),
+    ] = None,
+    fps: options.Fps = None,
     iou_thresholds: Annotated[
         list[float] | None,
         typer.Option(
@@ -124,16 +132,17 @@ def evaluate(
     results_beside(json_file)
     from ava_detect.formats.proposal_pickles import is_pickle_file
 
-    if is_pickle_file(ground_truth):
-        for_csv = {
-            "report": report, "label_map": label_map, "exclude": exclude, "subset": subset,
-            "start_seconds": start_seconds or None,
-        }  # fmt: skip
-        _refuse(for_csv, "measures AVA's csv files, and the ground truth is a pickle of tubes")
-        tubes = _TubeSettings(metric or "video", dialect or "multisports", tuple(iou_thresholds or ()), split or 1)
-        _evaluate_tubes(ground_truth, detections, tubes, json_file, quiet=quiet)
+    is_pickle = is_pickle_file(ground_truth)
+    if is_pickle or metric == "video" or dialect in ("multisports", "act"):
+        call = TubeCall(
+            ground_truth, detections, metric, dialect, tuple(iou_thresholds or ()), split, linking, fps, label_map,
+            exclude, subset, start_seconds,
+        )  # fmt: skip
+        run_tubes(call, report, json_file, is_pickle=is_pickle, quiet=quiet)
         return
-    _refuse({"metric": metric, "split": split}, "is for pickles of tubes (MultiSports, UCF101-24, JHMDB)")
+    for name, value in {"split": split, "linking": linking, "fps": fps}.items():
+        if value is not None:
+            raise ConfigError(f"`{name}` is for tubes: pickles of MultiSports, UCF101-24 and JHMDB, or `metric=video`")
     thresholds = tuple(iou_thresholds or (0.5,))
     with progress_bar(show=not quiet) as on_progress:
         from ava_detect.evaluation.runs import EvaluationOptions, evaluate_runs
@@ -171,51 +180,6 @@ def evaluate(
         say(f"Open in a browser: {page.resolve()}")
     elif not quiet:
         say_again("See what costs the score", "--report", "report")
-
-
-def _refuse(given: Mapping[str, object], why: str) -> None:
-    for name, value in given.items():
-        if value is not None:
-            raise ConfigError(f"`{name}` {why}")
-
-
-class _TubeSettings(NamedTuple):
-    """The options of ``evaluate`` for pickles of tubes, in the order of ``TubeOptions``."""
-
-    metric: str
-    dialect: str
-    iou_thresholds: tuple[float, ...]
-    split: int
-
-
-def _evaluate_tubes(
-    ground_truth: Path, detections: list[Path], settings: _TubeSettings, json_file: Path | None, *, quiet: bool
-) -> None:
-    with progress_bar(show=not quiet) as on_progress:
-        from ava_detect.evaluation.tube_runs import TubeOptions, evaluate_tubes
-        from ava_detect.storage.local_files import write_text_atomic
-
-        runs = evaluate_tubes(ground_truth, detections, TubeOptions(*settings), on_progress=on_progress)
-    if json_file is not None:
-        content = runs[0].to_json() if len(runs) == 1 else {"mAP": None, "runs": [run.to_json() for run in runs]}
-        write_text_atomic(json_file, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-    if not quiet:
-        for run in runs:
-            _print_tubes(run, with_classes=run is runs[0])
-
-
-def _print_tubes(run: TubeRun, *, with_classes: bool) -> None:
-    if with_classes:
-        heading, *rows = run.results[0].rows()
-        say_table(heading, rows, left=(1, 2))
-    say(f"\n{run.path}")
-    if run.num_linked is not None:
-        say(f"linked to {counted(run.num_linked, 'tube')}, as the program of the dialect does")
-    for line in (*run.results[0].notes, *(result.summary() for result in run.results)):
-        say(line)
-    if run.averages:
-        averages = ", ".join(f"{100 * value:.2f} @ {name}" for name, value in run.averages.items())
-        say(f"video-mAP averaged over IoU: {averages}")
 
 
 def _write_report(out: Path, ground_truth: Path, evaluation: Evaluation, classes: str) -> Path:

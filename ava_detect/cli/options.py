@@ -252,6 +252,15 @@ StartSeconds = Annotated[
     float,
     typer.Option(parser=SECONDS, metavar="SECONDS", help=f"{START_HELP}.", rich_help_panel=SCORES),
 ]
+Fps = Annotated[
+    float | None,
+    typer.Option(
+        parser=number(0, 1000, above=True),
+        metavar="N",
+        help="Frames (of a csv: labelled frames) a second, to turn seconds into frames; default: as recorded.",
+        rich_help_panel=TRUTH,
+    ),
+]
 Dialect = Annotated[
     str | None,
     typer.Option(

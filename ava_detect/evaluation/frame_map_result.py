@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
@@ -71,14 +72,26 @@ class ClassResult:
     ap_tie_max: float
 
 
-class PerClassResults:
+class MeanAP(ABC):
     """What results of an average precision per class have in common.
 
     Attributes:
         per_class: Result of each class, by action id, in the order of the label map.
+        iou_threshold: Least overlap of a true positive.
     """
 
     per_class: Mapping[int, ClassResult]
+    iou_threshold: float
+
+    @property
+    @abstractmethod
+    def mAP(self) -> float:  # noqa: N802 (the name that the field uses)
+        """Mean AP over the classes, 0..1."""
+
+    @property
+    @abstractmethod
+    def notes(self) -> list[str]:
+        """A sentence for each reason for which something was left out."""
 
     @property
     def tie_min(self) -> float:
@@ -149,7 +162,7 @@ class PerClassResults:
 
 
 @dataclass(frozen=True)
-class FrameMAPResult(PerClassResults):
+class FrameMAPResult(MeanAP):
     """The result of a frame-mAP evaluation.
 
     ``mAP`` is the mean of ``ap`` over the classes that have ground truth, NaN when none has. Equal scores leave

@@ -21,6 +21,7 @@ from ava_detect.structures.frame_tubes import FrameTube
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 
 # Bounds the temporary arrays to some 8 MB each.
 _FRAMES_PER_STEP = 1 << 17
@@ -99,8 +100,10 @@ class TubeStack:
         return cls(boxes, starts, first, last)
 
 
-def tube_iou(a: TubeStack, b: TubeStack, pairs: tuple[IntArray, IntArray], counting: Counting) -> FloatArray:
-    """Compute the overlap in space and time of P pairs of tubes.
+def tube_overlaps(
+    a: TubeStack, b: TubeStack, pairs: tuple[IntArray, IntArray], counting: Counting
+) -> tuple[FloatArray, FloatArray, BoolArray]:
+    """Compute the overlaps in space and in time of P pairs of tubes.
 
     Args:
         a: Tubes.
@@ -109,8 +112,9 @@ def tube_iou(a: TubeStack, b: TubeStack, pairs: tuple[IntArray, IntArray], count
         counting: How lengths are counted.
 
     Returns:
-        float64 ``[P]``. NaN where both tubes have the same single frame and the last frame of a span does not count:
-        the span is 0 frames long.
+        float64 ``[P]``, the mean IoU of the boxes on shared frames, 0 where there are none; float64 ``[P]``, the IoU of
+        the spans, below 0 where they are apart, and NaN where both tubes have the same single frame and the last frame
+        of a span does not count; bool ``[P]``, whether the spans share a frame.
     """
     in_a, in_b = pairs
     begin = np.maximum(a.first_frames[in_a], b.first_frames[in_b])  # [P], the span that both have
@@ -121,7 +125,7 @@ def tube_iou(a: TubeStack, b: TubeStack, pairs: tuple[IntArray, IntArray], count
     )
     with np.errstate(invalid="ignore"):
         temporal = (end - begin + counting.span) / (whole + counting.span)
-    overlaps = np.zeros(len(in_a))
+    spatial = np.zeros(len(in_a))
     meet = np.flatnonzero(lengths)
     for step in _steps(lengths[meet]):
         rows = meet[step]
@@ -135,7 +139,25 @@ def tube_iou(a: TubeStack, b: TubeStack, pairs: tuple[IntArray, IntArray], count
         bounds = np.cumsum(sizes) - sizes
         total = np.add.reduceat(np.where(is_shared, iou, 0.0), bounds)
         count = np.add.reduceat(is_shared.astype(np.int64), bounds)
-        overlaps[rows] = total / np.maximum(count, 1) * temporal[rows]
+        spatial[rows] = total / np.maximum(count, 1)
+    return spatial, temporal, lengths > 0
+
+
+def tube_iou(a: TubeStack, b: TubeStack, pairs: tuple[IntArray, IntArray], counting: Counting) -> FloatArray:
+    """Compute the overlap in space and time of P pairs of tubes.
+
+    Args:
+        a: Tubes.
+        b: Tubes, the same or others.
+        pairs: int64 ``[P]`` twice: indices of tubes in ``a`` and in ``b``.
+        counting: How lengths are counted.
+
+    Returns:
+        float64 ``[P]``. NaN where both tubes have the same single frame and the last frame of a span does not count:
+        the span is 0 frames long.
+    """
+    spatial, temporal, is_shared = tube_overlaps(a, b, pairs, counting)
+    overlaps: FloatArray = np.where(is_shared, spatial * temporal, 0.0)
     return overlaps
 
 

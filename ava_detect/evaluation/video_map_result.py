@@ -11,7 +11,7 @@ import numpy as np
 from ava_detect.errors import counted
 from ava_detect.evaluation.frame_map_result import (
     ClassResult,
-    PerClassResults,
+    MeanAP,
     check_word,
     mean_of_known,
     null_if_nan,
@@ -61,7 +61,7 @@ def check_tube_metric(metric: str) -> TubeMetric:
 
 
 @dataclass(frozen=True)
-class VideoMAPResult(PerClassResults):
+class VideoMAPResult(MeanAP):
     """The result at one IoU threshold.
 
     Attributes:

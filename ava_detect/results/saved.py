@@ -88,6 +88,7 @@ class SavedResults:
         note: A warning about the results, such as that the weights are untrained; empty where there is none.
         address: Address from which the video was annotated; None for a file of this machine.
         message: Why the results are incomplete; empty where they are complete.
+        fps: Frames per second of the video, as recorded when it was annotated; 0 where unknown.
     """
 
     video_id: str
@@ -99,6 +100,7 @@ class SavedResults:
     note: str = ""
     address: Address | None = None
     message: str = ""
+    fps: float = 0.0
 
     def video(self) -> Path:
         """Return the path of the video file.
@@ -228,6 +230,7 @@ class SavedReader:
             self._note or file.note,
             video.address,
             video.message,
+            video.annotated.fps,
         )
 
 

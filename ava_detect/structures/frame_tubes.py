@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +43,22 @@ class FrameTube:
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    def on_frames(self, first: int, last: int) -> FrameTube:
+        """Give the tube a box on every frame of a span.
+
+        Args:
+            first: Number of the first frame of the span.
+            last: Number of its last frame.
+
+        Returns:
+            The tube with interpolated boxes; outside its own frames it keeps its first or its last box.
+        """
+        if len(self) == last - first + 1 and self.frames[0] == first:
+            return self
+        frames = np.arange(first, last + 1)
+        boxes = np.stack([np.interp(frames, self.frames, column) for column in self.boxes_xyxy.T], axis=1)
+        return replace(self, frames=frames, boxes_xyxy=boxes)
 
     def __repr__(self) -> str:
         return (

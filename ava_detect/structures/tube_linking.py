@@ -109,7 +109,8 @@ def link_boxes(
     for tube in [*finished, *current]:
         score = float(np.mean(tube.scores))
         if score >= settings.min_score and tube.frames[-1] - tube.frames[0] + 1 >= settings.min_length:
-            yield _whole(video_id, action_id, tube, score)
+            found = FrameTube(video_id, action_id, np.array(tube.frames), np.stack(tube.boxes), score)
+            yield found.on_frames(tube.frames[0], tube.frames[-1])
 
 
 def _best(boxes: FloatArray, scores: FloatArray, settings: TubeLinking) -> tuple[FloatArray, FloatArray]:
@@ -132,11 +133,3 @@ def _best(boxes: FloatArray, scores: FloatArray, settings: TubeLinking) -> tuple
 def _iou(a: FloatArray, b: FloatArray, *, inclusive: bool) -> FloatArray:
     end = np.array([0, 0, 1, 1]) if inclusive else np.zeros(4)
     return iou(a + end, b + end).astype(np.float64)
-
-
-def _whole(video_id: str, action_id: int, tube: _Tube, score: float) -> FrameTube:
-    """Fill the gaps of a tube by interpolation."""
-    frames = np.arange(tube.frames[0], tube.frames[-1] + 1)
-    boxes = np.stack(tube.boxes)  # [number of found boxes, 4]
-    filled = np.stack([np.interp(frames, tube.frames, column) for column in boxes.T], axis=1)
-    return FrameTube(video_id, action_id, frames, filled, score)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from tolerances import FLOAT64_AP
 
-from ava_detect.evaluation import compare as module
-from ava_detect.evaluation.compare import _Resampler, ap_intervals, compare
+from ava_detect.evaluation import resampling as module
+from ava_detect.evaluation.compare import ap_intervals, compare, resampler_of
 from ava_detect.evaluation.frame_map import FrameMAP, matches_of
 from ava_detect.formats.ava_csv import AvaTable
 from ava_detect.structures.labels import LabelMap
@@ -61,7 +61,7 @@ def test_resampled_ap_is_the_ap_of_the_resampled_videos(monkeypatch: pytest.Monk
     truth, found = truth_and_detections(1, 0.8)
     metric = filled(1, 0.8)
     draws = np.random.default_rng(5).multinomial(len(VIDEOS), [1 / len(VIDEOS)] * len(VIDEOS), 70)
-    ours = _Resampler(matches_of(metric), 0.5, {video: i for i, video in enumerate(VIDEOS)}).resampled(draws.T)
+    ours = resampler_of(matches_of(metric), 0.5, {video: i for i, video in enumerate(VIDEOS)}).resampled(draws.T)
     for draw in (0, 1, 69):
         weights = dict(zip(VIDEOS, draws[draw].tolist(), strict=True))
         again = FrameMAP(LABELS)
@@ -70,7 +70,7 @@ def test_resampled_ap_is_the_ap_of_the_resampled_videos(monkeypatch: pytest.Monk
         for place, of_class in enumerate(again.compute().per_class.values()):
             assert of_class.ap_tie_min - FLOAT64_AP <= ours[place, draw] <= of_class.ap_tie_max + FLOAT64_AP
     ones = np.ones((len(VIDEOS), 1), np.int64)
-    whole = _Resampler(matches_of(metric), 0.5, {video: i for i, video in enumerate(VIDEOS)}).resampled(ones)
+    whole = resampler_of(matches_of(metric), 0.5, {video: i for i, video in enumerate(VIDEOS)}).resampled(ones)
     assert whole[:, 0] == pytest.approx([r.ap for r in metric.compute().per_class.values()], abs=FLOAT64_AP)
 
 

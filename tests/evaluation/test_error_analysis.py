@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from ava_detect.evaluation.error_analysis import KINDS, analyze_errors
+from ava_detect.evaluation.classified_run import KINDS
+from ava_detect.evaluation.error_analysis import analyze_errors
 from ava_detect.evaluation.frame_map import FrameMAP
 from ava_detect.formats.ava_csv import AvaTable
 from ava_detect.structures.labels import LabelMap

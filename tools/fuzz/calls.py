@@ -98,7 +98,11 @@ CALLS: Sequence[Call] = (
          "--ground-truth {truth.csv} --detections {found.csv} --detections {found.parquet} --json {>result.json}"),
     Call("evaluate", "--ground-truth {boxes.json} --detections {found.csv}", code=None),
     Call("evaluate", "--ground-truth {tubes.pkl} --detections {found_tubes.pkl} --json {>score.json}"),
-    Call("evaluate", "--ground-truth {tubes.pkl} --detections {found_boxes.pkl} --dialect act --iou 0.5"),
+    Call("evaluate",
+         "--ground-truth {tubes.pkl} --detections {found_boxes.pkl} --dialect act --iou 0.5 --report {>page}", cost=2),
+    Call("evaluate",
+         "--ground-truth {truth.csv} --detections {found.csv} --detections {results} --metric video --fps 1 "
+         "--linking tracks --label-map {labels.pbtxt} --exclude {excluded.csv} --subset {subset.txt}"),
     Call(
         "calibrate",
         "--detections {found.csv} --ground-truth {truth.csv} --exclude {excluded.csv} --subset {subset.txt} "
@@ -178,6 +182,12 @@ CALLS: Sequence[Call] = (
     Call("data check", "--config {kinetics.yaml}", ("kinetics.csv", "videos"), cost=3),
     Call("data synthesize",
          "--out {>world} --videos 1 --seed 3 --seconds 1 --width 64 --height 64 --fps 5 --processes 1"),
+    Call("data convert", "{tubes.pkl} --out {>text} --fps 10 --start-seconds 900"),
+    Call("data convert", "{truth.csv} --sizes {sizes.csv} --label-map {labels.pbtxt} --fps 1 --out {>truth.pkl}"),
+    Call("data convert",
+         "{truth.csv} --videos {videos} --label-map {labels.pbtxt} --exclude {excluded.csv} --fps 1 --out {>new.pkl}"),
+    Call("data convert", "{found_boxes.pkl} --ground-truth {tubes.pkl} --to tubes --linking tracks --out {>found.pkl}"),
+    Call("data convert", "{found_tubes.pkl} --ground-truth {tubes.pkl} --fps 10 --out {>found.csv}"),
     Call("data propose", "--videos {videos} --ground-truth {truth.csv} --out {>found.csv} --exclude {excluded.csv} "
          "--min-person-score 0.4", cost=3),
 )  # fmt: skip

@@ -58,6 +58,9 @@ class GoodInputs:
             "excluded.csv": lambda path: _write(path, "movie_000,0002\nmovie_001,0002\n"),
             "subset.txt": lambda path: _write(path, "movie_000\nmovie_001\n"),
             "limits.csv": lambda path: _write(path, "id,threshold\n12,0.3\n69,\ndefault,0.1\n"),
+            "sizes.csv": lambda path: _write(
+                path, "video_id,num_frames,width,height\nmovie_000,30,128,72\nmovie_001,30,128,72\n"
+            ),
             "calibration.json": self._make_calibration,
             "results": self._make_results,
             "dataset": self._make_dataset,

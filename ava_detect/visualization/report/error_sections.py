@@ -7,8 +7,9 @@ from functools import partial
 
 import numpy as np
 
-from ava_detect.evaluation.error_analysis import KINDS, ErrorAnalysis
-from ava_detect.evaluation.frame_map_result import FrameMAPResult
+from ava_detect.evaluation.classified_run import KINDS
+from ava_detect.evaluation.error_analysis import ErrorAnalysis
+from ava_detect.evaluation.frame_map_result import MeanAP
 from ava_detect.structures.labels import LabelMap
 from ava_detect.visualization.report import error_figures
 from ava_detect.visualization.report.html import (
@@ -23,6 +24,8 @@ from ava_detect.visualization.report.html import (
     table,
     text_cell,
 )
+from ava_detect.visualization.report.result_sections import wording_of
+from ava_detect.visualization.report.wording import KEYFRAMES, Wording
 
 _ERROR_NAMES = {
     "missed_person": "missed person",
@@ -37,26 +40,23 @@ _MEANINGS = {
     "missed_person": "no detection of any action is on the person",
     "missed_label": "the person is found, but not with this action",
     "wrong_label": "on a person who does not do that",
-    "bad_box": "near a person who does it, but the boxes overlap too little",
+    "bad_box": "near a person who does it, but the {things} overlap too little",
     "bad_box_and_label": "as near a person who does not do it",
-    "duplicate": "a box that is found already",
+    "duplicate": "on a {thing} that is found already",
     "background": "on no person",
 }
 _ORACLES = {
     "as_is": ("as it is", "nothing changed"),
     "perfect_boxes": ("perfect boxes", "each detection moved exactly onto the person that it is nearest"),
+    "perfect_time": ("perfect times only", "each tube given exactly the span of the one of its action that it meets"),
+    "perfect_space": ("perfect places only", "each tube given exactly the right boxes on the frames that both have"),
     "perfect_labels": ("perfect labels", "each person that is found given exactly the right actions"),
-}
-_GROUPINGS = {
-    "by_size": ("by size of the person", "size"),
-    "by_crowd": ("by people on the keyframe", "crowd"),
-    "by_frequency": ("by class frequency", "class-frequency"),
 }
 _CONFUSED_CLASSES = 10
 _CONFUSED_PAIRS = 20
 
 
-def errors_section(errors: ErrorAnalysis, result: FrameMAPResult) -> Section:
+def errors_section(errors: ErrorAnalysis, result: MeanAP) -> Section:
     """Return the section with the cost of each kind of error, and the mAP with perfect boxes or perfect labels.
 
     Args:
@@ -66,12 +66,12 @@ def errors_section(errors: ErrorAnalysis, result: FrameMAPResult) -> Section:
     Returns:
         The section.
     """
-    costs = {kind: getattr(errors.costs, kind) for kind in KINDS}
+    costs, words = {kind: getattr(errors.costs, kind) for kind in KINDS}, wording_of(result)
     by_cost = sorted(KINDS, key=lambda kind: -costs[kind])
     rows = [
         [
             text_cell(_ERROR_NAMES[kind]),
-            text_cell(_MEANINGS[kind]),
+            text_cell(_MEANINGS[kind].format(thing=words.thing, things=words.things)),
             points_cell(costs[kind]),
             count_cell(errors.counts[kind]),
         ]
@@ -85,6 +85,7 @@ def errors_section(errors: ErrorAnalysis, result: FrameMAPResult) -> Section:
             points_cell(errors.oracles[key] - errors.mAP, signed=True),
         ]
         for key, (name, meaning) in _ORACLES.items()
+        if key in errors.oracles
     ]
     drawing = partial(error_figures.cost_bars, "costs", {_ERROR_NAMES[kind]: costs[kind] for kind in by_cost})
     caption = (
@@ -96,7 +97,8 @@ def errors_section(errors: ErrorAnalysis, result: FrameMAPResult) -> Section:
         table("Errors by cost, in points of mAP", ("error", "what it is", "cost", "how many"), rows),
         "<h3>With perfect boxes, with perfect labels</h3>",
         paragraph(
-            "How far better boxes, or better labels, could bring this run. The greater of the two is where work pays."
+            f"How far better {words.things}, or better labels, could bring this run. The greater of the two is where "
+            "work pays."
         ),
         table("mAP as it is, and if one side were perfect", ("run", "what is changed", "mAP", "gain"), oracles),
         "<h3>Costs of each class</h3>",
@@ -105,13 +107,13 @@ def errors_section(errors: ErrorAnalysis, result: FrameMAPResult) -> Section:
     return Section("errors", "Where the mAP goes", "\n".join(parts))
 
 
-def _class_costs(errors: ErrorAnalysis, result: FrameMAPResult) -> str:
+def _class_costs(errors: ErrorAnalysis, result: MeanAP) -> str:
     """Return the table of costs per class with ground truth, by descending AP."""
     kinds = list(_ERROR_NAMES)
     rows = []
     for i, costs in errors.costs_per_class.items():
         class_result = result.per_class[i]
-        if not math.isnan(class_result.ap):
+        if class_result.num_gt:
             rows.append(
                 [
                     text_cell(class_result.name),
@@ -125,41 +127,38 @@ def _class_costs(errors: ErrorAnalysis, result: FrameMAPResult) -> str:
     return table(caption, heads, rows, is_sortable=True)
 
 
-def groups_section(errors: ErrorAnalysis) -> Section:
+def groups_section(errors: ErrorAnalysis, words: Wording = KEYFRAMES) -> Section:
     """Return the section with mAP by the person's size, by the number of people and by class frequency.
 
     Args:
         errors: The error analysis.
+        words: The words of the metric.
 
     Returns:
         The section.
     """
-    known = [100 * value for name in _GROUPINGS for value in getattr(errors, name).values() if not math.isnan(value)]
+    values = [value for name in words.groupings for value in getattr(errors, name).values()]
+    known = [100 * value for value in values if not math.isnan(value)]
     top = min(112.0, 1.2 * max(known, default=1.0) or 1.0)
     svgs = [
         error_figures.group_line(f"groups-{anchor}", title, getattr(errors, name), top)
-        for name, (title, anchor) in _GROUPINGS.items()
+        for name, (title, anchor) in words.groupings.items()
     ]
     rows = [
         [text_cell(group), text_cell(title.removeprefix("by ")), points_cell(value)]
-        for name, (title, _) in _GROUPINGS.items()
+        for name, (title, _) in words.groupings.items()
         for group, value in getattr(errors, name).items()
     ]
-    caption = (
-        "mAP among people of one size (share of the frame), on keyframes with so many people, and over classes with so "
-        "many ground-truth boxes. A steep line names those whom the run serves worst. Groups hold different classes, "
-        "so small steps mean little."
-    )
     return Section(
         "groups",
         "For whom it works",
-        small_figures(svgs, caption)
+        small_figures(svgs, words.groups)
         + "\n"
         + table("mAP by group, in points; a dash: no ground truth", ("group", "grouped by", "mAP"), rows),
     )
 
 
-def confusions_section(errors: ErrorAnalysis, result: FrameMAPResult, label_map: LabelMap) -> Section:
+def confusions_section(errors: ErrorAnalysis, result: MeanAP, label_map: LabelMap) -> Section:
     """Return the section on confused actions, for the classes with the most confusions.
 
     Args:
@@ -170,7 +169,7 @@ def confusions_section(errors: ErrorAnalysis, result: FrameMAPResult, label_map:
     Returns:
         The section.
     """
-    counts = errors.confusions  # [C, C], true action by predicted action
+    counts, words = errors.confusions, wording_of(result)  # [C, C], true action by predicted action
     if not counts.any():
         return Section("confusions", "Confusions", paragraph("No action is said of a person who does another."))
     totals = counts.sum(axis=0) + counts.sum(axis=1)  # [C], as the true or as the predicted action
@@ -180,13 +179,17 @@ def confusions_section(errors: ErrorAnalysis, result: FrameMAPResult, label_map:
     drawing = partial(error_figures.confusion_map, "confusions-map", actions, counts[np.ix_(most, most)])
     caption = (
         "In the rows what a person does, in the columns, in the same order, what was wrongly said of them, among as "
-        f"many of the surest detections of an action as it has boxes. Shown: the {len(actions)} classes with the most. "
-        "People do several things at once, so actions that most people do, such as standing, meet all others."
+        f"many of the surest detections of an action as it has {words.things}. Shown: the {len(actions)} classes with the "
+        "most."
     )
+    if words is KEYFRAMES:
+        caption += (
+            " People do several things at once, so actions that most people do, such as standing, meet all others."
+        )
     return Section("confusions", "Confusions", figure_block([drawing], caption) + "\n" + _pairs(errors, result))
 
 
-def _pairs(errors: ErrorAnalysis, result: FrameMAPResult) -> str:
+def _pairs(errors: ErrorAnalysis, result: MeanAP) -> str:
     """Return the table of the most frequent pairs of true and predicted action."""
     counts = errors.confusions  # [C, C]
     # Indices into the flattened matrix, the most frequent first; pairs that never occur are left out.
@@ -198,5 +201,5 @@ def _pairs(errors: ErrorAnalysis, result: FrameMAPResult) -> str:
         number = int(counts[i, j])
         share = points_cell(number / true.num_gt) if true.num_gt else NO_VALUE
         rows.append([text_cell(true.name), text_cell(predicted.name), count_cell(number), share])
-    heads = ("a person does", "the run says", "how often", "per 100 boxes of the first")
+    heads = ("a person does", "the run says", "how often", f"per 100 {wording_of(result).things} of the first")
     return table(f"The {len(rows)} most frequent confusions", heads, rows)

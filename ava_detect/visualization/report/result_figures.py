@@ -14,8 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from ava_detect.evaluation.average_precision import PrecisionRecall
-from ava_detect.evaluation.compare import Comparison, Difference, Interval
+from ava_detect.evaluation.compare import Comparison, Difference
 from ava_detect.evaluation.frame_map_result import ClassResult
+from ava_detect.evaluation.resampling import Interval
 from ava_detect.visualization.kind_marks import KIND_MARKS
 from ava_detect.visualization.report.svg import (
     INK,
@@ -43,6 +44,7 @@ def class_bars(
     classes: Sequence[ClassResult],
     intervals: Sequence[Interval | None],
     max_points: float,
+    things: str,
     *,
     width: FigureWidth = NARROW,
 ) -> str:
@@ -53,6 +55,7 @@ def class_bars(
         classes: The classes, drawn from the top; all have ground truth.
         intervals: Interval of each class's AP; None for none.
         max_points: End of the AP axis, points; the same for all parts of a figure.
+        things: What is counted: ``boxes`` or ``tubes``.
         width: The width.
 
     Returns:
@@ -71,8 +74,8 @@ def class_bars(
         bars.xaxis.set_major_locator(MaxNLocator(4))
         bars.grid(axis="x")
         bars.set_xlabel("AP")
-        _draw_counts(counts, [c.num_gt for c in classes], colours)
-        label = f"AP and number of ground-truth boxes of {len(classes)} classes; numbers in the table"
+        _draw_counts(counts, [c.num_gt for c in classes], colours, things)
+        label = f"AP and number of ground-truth {things} of {len(classes)} classes; numbers in the table"
         return canvas.svg(svg_id + width.id_suffix, label)
 
 
@@ -111,13 +114,14 @@ def precision_recall_curve(svg_id: str, class_result: ClassResult, points: Preci
 
 
 def ap_against_frequency(
-    svg_id: str, classes: Sequence[tuple[int, ClassResult]], *, width: FigureWidth = NARROW
+    svg_id: str, classes: Sequence[tuple[int, ClassResult]], things: str, *, width: FigureWidth = NARROW
 ) -> str:
     """Draw a mark per class: AP over the number of ground-truth boxes, on a log scale.
 
     Args:
         svg_id: Id of the figure.
         classes: Action id and result of each class; all have ground truth.
+        things: What is counted: ``boxes`` or ``tubes``.
         width: The width.
 
     Returns:
@@ -140,10 +144,10 @@ def ap_against_frequency(
         axes.set_ylim(bottom=0)
         axes.tick_params(labelcolor=SOFT)
         axes.grid()
-        axes.set_xlabel("ground-truth boxes (log scale)")
+        axes.set_xlabel(f"ground-truth {things} (log scale)")
         axes.set_ylabel("AP")
         _label_uncrowded_marks(axes, classes)
-        label = f"AP against the number of ground-truth boxes of {len(classes)} classes"
+        label = f"AP against the number of ground-truth {things} of {len(classes)} classes"
         return canvas.svg(svg_id + width.id_suffix, label)
 
 
@@ -211,7 +215,7 @@ def difference_rows(
         return canvas.svg(svg_id + width.id_suffix, label)
 
 
-def _draw_counts(axes: Axes, counts: Sequence[int], colours: Sequence[str]) -> None:
+def _draw_counts(axes: Axes, counts: Sequence[int], colours: Sequence[str], things: str) -> None:
     """Draw a dot on a log scale for each count, and the count as text at the right."""
     rows = range(len(counts))
     _set_log_axis(axes, counts)
@@ -223,7 +227,7 @@ def _draw_counts(axes: Axes, counts: Sequence[int], colours: Sequence[str]) -> N
     axes.set_yticks([])
     axes.spines[["bottom"]].set_visible(False)
     axes.set_xticks([])
-    axes.set_title("boxes (log)", fontsize=8, color=SOFT, pad=6)
+    axes.set_title(f"{things} (log)", fontsize=8, color=SOFT, pad=6)
 
 
 def _set_log_axis(axes: Axes, counts: Sequence[int]) -> None:

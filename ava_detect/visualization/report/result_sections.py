@@ -9,8 +9,10 @@ from functools import partial
 from typing import TypeVar
 
 from ava_detect.evaluation.average_precision import PrecisionRecall
-from ava_detect.evaluation.compare import APIntervals, Comparison
-from ava_detect.evaluation.frame_map_result import ClassResult, Dialect, FrameMAPResult
+from ava_detect.evaluation.compare import Comparison
+from ava_detect.evaluation.frame_map_result import ClassResult, Dialect, FrameMAPResult, MeanAP
+from ava_detect.evaluation.resampling import APIntervals
+from ava_detect.evaluation.video_map_result import TubeDialect, VideoMAPResult
 from ava_detect.structures.labels import ActionKind
 from ava_detect.visualization.report import result_figures
 from ava_detect.visualization.report.html import (
@@ -29,18 +31,23 @@ from ava_detect.visualization.report.html import (
     table,
     text_cell,
 )
+from ava_detect.visualization.report.wording import KEYFRAMES, TUBE_BOXES, TUBES, Wording
 
 _MAX_ROWS_PER_FIGURE = 30
-_DIALECTS: dict[Dialect, str] = {
+_DIALECTS: dict[Dialect | TubeDialect, str] = {
     "official": "ActivityNet's script: the best 50 detections of a keyframe count, and take boxes best score first",
     "pyslowfast": "PySlowFast's evaluator: all detections count, and take boxes in the order of the file",
+    "multisports": "MultiSports' evaluator: a detection claims what it overlaps most, and AP is the area under the "
+    "monotone envelope",
+    "act": "the evaluator of ACT and MOC: the last pixel and the last frame count, what was taken is removed, and AP "
+    "is the area of trapezoids",
 }
 
 Ranked = list[tuple[int, ClassResult]]  # action id and result of each class, best AP first
 _Item = TypeVar("_Item")
 
 
-def ranked_classes(result: FrameMAPResult) -> Ranked:
+def ranked_classes(result: MeanAP) -> Ranked:
     """Return the classes with ground truth.
 
     Args:
@@ -49,54 +56,80 @@ def ranked_classes(result: FrameMAPResult) -> Ranked:
     Returns:
         Action id and result of each class, best AP first.
     """
-    known = [(i, c) for i, c in result.per_class.items() if not math.isnan(c.ap)]
+    known = [(i, c) for i, c in result.per_class.items() if c.num_gt]
     return sorted(known, key=lambda item: -item[1].ap)
 
 
-def headline(result: FrameMAPResult, intervals: APIntervals, source: Mapping[str, str]) -> Section:
+def headline(
+    result: FrameMAPResult | VideoMAPResult,
+    intervals: APIntervals,
+    source: Mapping[str, str],
+    averages: Mapping[str, float] | None = None,
+) -> Section:
     """Return the section with the mAP, the numbers behind it, and the rows that were left out.
 
     Args:
         result: The evaluation.
         intervals: Bootstrap intervals of mAP and AP.
         source: Origin of the numbers, such as file names, as label and text.
+        averages: mAP of tubes at other thresholds, and averaged, by name.
 
     Returns:
         The section.
     """
+    words = wording_of(result)
     classes = result.per_class.values()
+    is_keyframes = isinstance(result, FrameMAPResult)
     facts = {
         "dialect": result.dialect,
         "IoU at least": f"{result.iou_threshold:g}",
-        "classes with ground truth": f"{result.num_classes} of {len(classes)}",
-        "keyframes": f"{result.num_keyframes:,}",
+        "classes with ground truth": f"{sum(c.num_gt > 0 for c in classes)} of {len(classes)}",
+        **(
+            {"keyframes": f"{result.num_keyframes:,}"}
+            if isinstance(result, FrameMAPResult)
+            else {"metric": words.metric}
+        ),
         "videos": f"{intervals.num_videos:,}",
-        "ground-truth boxes": f"{sum(c.num_gt for c in classes):,}",
+        f"ground-truth {words.things}": f"{sum(c.num_gt for c in classes):,}",
         "detections that count": f"{sum(c.num_det for c in classes):,}",
         "true positives": f"{sum(c.num_tp for c in classes):,}",
     }
     items = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts.items())
     files = "".join(f"<dt>{html.escape(name)}</dt><dd>{isolated(value)}</dd>" for name, value in source.items())
+    counts = "A box counts once for each action that its person does. " if is_keyframes else ""
+    overlap = f"{words.overlap} " if words.overlap else ""
     parts = [
-        _map_statement(result, intervals),
+        _map_statement(result, intervals, words),
         f'<dl class="facts">{items}</dl>',
-        paragraph(
-            f"A box counts once for each action that its person does. Dialect {result.dialect!r}: "
-            f"{_DIALECTS[result.dialect]}."
-        ),
-        _kinds_table(result),
+        paragraph(f"{counts}{overlap}Dialect {result.dialect!r}: {_DIALECTS[result.dialect]}."),
+        _kinds_table(result) if isinstance(result, FrameMAPResult) else _averages_table(averages or {}, words),
         _exclusions(result),
         f'<dl class="source">{files}</dl>' if source else "",
     ]
     return Section("result", "Result", "\n".join(part for part in parts if part))
 
 
-def _map_statement(result: FrameMAPResult, intervals: APIntervals) -> str:
+def wording_of(result: MeanAP) -> Wording:
+    """Return the words of a result.
+
+    Args:
+        result: The evaluation.
+
+    Returns:
+        The words of its metric.
+    """
+    if not isinstance(result, VideoMAPResult):
+        return KEYFRAMES
+    return TUBES if result.metric == "video" else TUBE_BOXES
+
+
+def _map_statement(result: MeanAP, intervals: APIntervals, words: Wording) -> str:
     """Return the mAP with its tie interval and its bootstrap interval, or the reason why there is none."""
-    if math.isnan(result.mAP):
+    if not any(c.num_gt for c in result.per_class.values()):
+        where = "its keyframes are not all excluded" if words is KEYFRAMES else "it has the videos of the split"
         return paragraph(
             "No ground truth takes part in this evaluation, so there is no mAP. Check that the ground-truth file is "
-            "the right one, that its actions are in the label map, and that its keyframes are not all excluded."
+            f"the right one, that its actions are in the label map, and that {where}."
         )
     ties = f"Orders of equal scores give {interval_text(result.tie_min, result.tie_max)}"
     if result.tie_min == result.tie_max:
@@ -113,9 +146,14 @@ def _map_statement(result: FrameMAPResult, intervals: APIntervals) -> str:
     if not any(c.num_det for c in result.per_class.values()):
         sentences.append("No detection takes part, so every class with ground truth has AP 0.")
     return (
-        f'<p class="headline"><strong>{100 * result.mAP:.2f}</strong> <span>frame-mAP, in points of 100, at IoU '
+        f'<p class="headline"><strong>{100 * result.mAP:.2f}</strong> <span>{words.metric}, in points of 100, at IoU '
         f"{result.iou_threshold:g}</span></p>\n" + paragraph(" ".join(sentences))
     )
+
+
+def _averages_table(averages: Mapping[str, float], words: Wording) -> str:
+    rows = [[text_cell(name), points_cell(value)] for name, value in averages.items()]
+    return table(f"{words.metric} at other thresholds, and averaged", ("IoU", "mAP"), rows) if rows else ""
 
 
 def _kinds_table(result: FrameMAPResult) -> str:
@@ -127,14 +165,14 @@ def _kinds_table(result: FrameMAPResult) -> str:
     return table("Mean AP of each kind of action", ("kind", "mean AP", "classes", "ground-truth boxes"), rows)
 
 
-def _exclusions(result: FrameMAPResult) -> str:
+def _exclusions(result: MeanAP) -> str:
     if not result.notes:
-        return paragraph("No row was left out.")
+        return paragraph("No row was left out." if isinstance(result, FrameMAPResult) else "Nothing was left out.")
     items = "".join(f"<li>{html.escape(note)}</li>" for note in result.notes)
     return f"<h3>What took no part</h3>\n<ul>{items}</ul>"
 
 
-def classes_section(result: FrameMAPResult, ranked: Ranked, intervals: APIntervals) -> Section:
+def classes_section(result: MeanAP, ranked: Ranked, intervals: APIntervals) -> Section:
     """Return the section with a bar per class and the table of all classes.
 
     Args:
@@ -149,8 +187,8 @@ def classes_section(result: FrameMAPResult, ranked: Ranked, intervals: APInterva
     return Section("classes", "Classes", "\n".join([*parts, _class_table(result, ranked, intervals)]))
 
 
-def _bars(result: FrameMAPResult, ranked: Ranked, intervals: APIntervals) -> str:
-    with_intervals = intervals.num_videos > 1
+def _bars(result: MeanAP, ranked: Ranked, intervals: APIntervals) -> str:
+    with_intervals, things = intervals.num_videos > 1, wording_of(result).things
     ends = [100 * c.ap for _, c in ranked]
     if with_intervals:
         ends += [100 * intervals.per_class[i].high for i, _ in ranked]
@@ -162,10 +200,11 @@ def _bars(result: FrameMAPResult, ranked: Ranked, intervals: APIntervals) -> str
             [c for _, c in part],
             [intervals.per_class[i] if with_intervals else None for i, _ in part],
             top,
+            things,
         )
         for number, part in enumerate(_even_parts(ranked))
     ]
-    caption = "AP of each class, best first, and to the right its ground-truth boxes on a log scale."
+    caption = f"AP of each class, best first, and to the right its ground-truth {things} on a log scale."
     if with_intervals:
         caption += (
             f" Lines are {intervals.confidence:.0%} intervals over videos: where two overlap widely, another choice of "
@@ -174,13 +213,15 @@ def _bars(result: FrameMAPResult, ranked: Ranked, intervals: APIntervals) -> str
     missing = len(result.per_class) - len(ranked)
     if missing:
         caption += f" Without ground truth, and so not shown: {missing} of {len(result.per_class)} classes."
-    return legend(_kinds_of([c for _, c in ranked])) + "\n" + figure_block(drawings, caption)
+    return _legend(ranked) + figure_block(drawings, caption)
 
 
-def _class_table(result: FrameMAPResult, ranked: Ranked, intervals: APIntervals) -> str:
-    without = [(i, c) for i, c in result.per_class.items() if math.isnan(c.ap)]
+def _class_table(result: MeanAP, ranked: Ranked, intervals: APIntervals) -> str:
+    without = [(i, c) for i, c in result.per_class.items() if not c.num_gt]
     confidence = [f"{intervals.confidence:.0%} interval"] if intervals.num_videos > 1 else []
-    heads = ["action", "id", "kind", "AP", *confidence, "ties", "ground truth", "detections", "true positives"]
+    has_kinds = _has_kinds([*ranked, *without])
+    kind = ["kind"] if has_kinds else []
+    heads = ["action", "id", *kind, "AP", *confidence, "ties", "ground truth", "detections", "true positives"]
     rows: list[list[Cell]] = []
     for i, c in [*ranked, *without]:
         interval = intervals.per_class[i]
@@ -188,7 +229,7 @@ def _class_table(result: FrameMAPResult, ranked: Ranked, intervals: APIntervals)
             [
                 text_cell(c.name),
                 count_cell(i),
-                kind_cell(c.kind),
+                *([kind_cell(c.kind)] if has_kinds else []),
                 points_cell(c.ap),
                 *([interval_cell(interval.low, interval.high)] if confidence else []),
                 interval_cell(c.ap_tie_min, c.ap_tie_max),
@@ -197,31 +238,33 @@ def _class_table(result: FrameMAPResult, ranked: Ranked, intervals: APIntervals)
         )
     over = "over videos and over orders of equal scores" if confidence else "over orders of equal scores"
     caption = f"Every class: AP in points, intervals {over}, what was counted."
-    if without:
+    if any(math.isnan(c.ap) for _, c in without):
         caption += " A dash: no ground truth."
     return table(caption, heads, rows, is_sortable=True)
 
 
-def curves_section(ranked: Ranked, curves: Mapping[int, PrecisionRecall]) -> Section:
+def curves_section(ranked: Ranked, curves: Mapping[int, PrecisionRecall], words: Wording = KEYFRAMES) -> Section:
     """Return the section with a small precision-recall curve for each class, grouped by kind.
 
     Args:
         ranked: The classes with ground truth, best first.
         curves: Precision and recall by action id.
+        words: The words of the metric.
 
     Returns:
         The section.
     """
     parts = [
         paragraph(
-            "Going right, more of the boxes are found; the height is the precision that is kept. The coloured area is "
-            "the AP. A curve that ends early misses people or scores them too low to count; one that starts low has "
-            "wrong detections among its surest."
+            f"Going right, more of the {words.things} are found; the height is the precision that is kept. The "
+            "coloured area is the AP. A curve that ends early misses people or scores them too low to count; one that "
+            "starts low has wrong detections among its surest."
         )
     ]
     for kind in _kinds_of([c for _, c in ranked]):
         items = "\n".join(_curve_item(i, c, curves[i]) for i, c in ranked if c.kind is kind)
-        parts.append(f'<h3>{kind_label(kind)}</h3>\n<ul class="curves">\n{items}\n</ul>')
+        heading = f"<h3>{kind_label(kind)}</h3>\n" if _has_kinds(ranked) else ""
+        parts.append(f'{heading}<ul class="curves">\n{items}\n</ul>')
     return Section("curves", "Precision and recall", "\n".join(parts))
 
 
@@ -230,22 +273,23 @@ def _curve_item(action_id: int, class_result: ClassResult, points: PrecisionReca
     return f"<li>{svg}<p>{isolated(class_result.name)}<br>AP {100 * class_result.ap:.2f}</p></li>"
 
 
-def frequency_section(ranked: Ranked) -> Section:
+def frequency_section(ranked: Ranked, words: Wording = KEYFRAMES) -> Section:
     """Return the section with AP against class frequency.
 
     Args:
         ranked: The classes with ground truth, best first.
+        words: The words of the metric.
 
     Returns:
         The section.
     """
     caption = (
-        "Each mark is a class, with its action id where there is room; further right it has more ground-truth boxes. "
+        "Each mark is a class, with its action id where there is room; further right it has more ground-truth "
+        f"{words.things}. "
         "A cloud that rises to the right says that what is rare is also hard."
     )
-    drawing = partial(result_figures.ap_against_frequency, "frequency", ranked)
-    kinds = _kinds_of([c for _, c in ranked])
-    return Section("frequency", "AP and frequency", legend(kinds) + "\n" + figure_block([drawing], caption))
+    drawing = partial(result_figures.ap_against_frequency, "frequency", ranked, words.things)
+    return Section("frequency", "AP and frequency", _legend(ranked) + figure_block([drawing], caption))
 
 
 def comparison_section(comparison: Comparison) -> Section:
@@ -317,6 +361,15 @@ def _even_parts(items: Sequence[_Item]) -> list[Sequence[_Item]]:
         num_parts += num_parts % 2
     size = math.ceil(len(items) / max(num_parts, 1))
     return [items[begin : begin + size] for begin in range(0, len(items), max(size, 1))]
+
+
+def _legend(ranked: Ranked) -> str:
+    """Return the legend of the kinds of actions; nothing where the label map has none."""
+    return legend(_kinds_of([c for _, c in ranked])) + "\n" if _has_kinds(ranked) else ""
+
+
+def _has_kinds(ranked: Ranked) -> bool:
+    return any(c.kind is not ActionKind.UNKNOWN for _, c in ranked)
 
 
 def _kinds_of(classes: Sequence[ClassResult]) -> list[ActionKind]:

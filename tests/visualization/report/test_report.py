@@ -4,72 +4,21 @@ from __future__ import annotations
 
 import re
 import warnings
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from report_data import NASTY, SMALL_MAP, filled_metric
+from report_page import Page, points
 
+from ava_detect.evaluation.classified_run import KINDS
 from ava_detect.evaluation.compare import ap_intervals, compare
-from ava_detect.evaluation.error_analysis import KINDS, analyze_errors
+from ava_detect.evaluation.error_analysis import analyze_errors
 from ava_detect.evaluation.frame_map import FrameMAP, load_metric
 from ava_detect.formats.ava_csv import AvaTable
 from ava_detect.structures.labels import LabelMap
 from ava_detect.visualization.report.write_report import write_report
 
 SECTIONS = ["result", "classes", "curves", "frequency", "errors", "groups", "confusions"]
-
-
-class Page(HTMLParser):
-    """What a page has, as far as the tests ask."""
-
-    VOID = frozenset({"meta", "br", "link", "img", "input", "hr"})
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.text = path.read_text(encoding="utf-8")
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        #: Per table: its caption and its rows of cell texts.
-        self.tables: list[tuple[str, list[list[str]]]] = []
-        self.words = ""
-        self.feed(self.text)
-        self.close()
-        assert not self.open, f"not closed: {self.open}"
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-        if tag == "table":
-            self.tables.append(("", []))
-        elif tag == "tr":
-            self.tables[-1][1].append([])
-        elif tag in ("td", "th"):
-            self.tables[-1][1][-1].append("")
-
-    def handle_startendtag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if {"style", "script"} & set(self.open):
-            return
-        self.words += data
-        if "caption" in self.open:
-            self.tables[-1] = (self.tables[-1][0] + data, self.tables[-1][1])
-        elif {"td", "th"} & set(self.open):
-            self.tables[-1][1][-1][-1] += data
-
-    def values(self, attribute: str) -> list[str]:
-        return [attributes[attribute] or "" for _, attributes in self.tags if attribute in attributes]
-
-    def table(self, caption: str) -> dict[str, list[str]]:
-        """The rows of the table whose caption has these words, by their first cell."""
-        (rows,) = (rows for words, rows in self.tables if caption in words)
-        return {row[0]: row[1:] for row in rows}
 
 
 @pytest.fixture(scope="module")
@@ -89,10 +38,6 @@ def report(metric: FrameMAP, tmp_path_factory: pytest.TempPathFactory) -> Page:
     assert path == out / "index.html"
     assert [file.name for file in out.iterdir()] == ["index.html"]
     return Page(path)
-
-
-def points(fraction: float) -> str:
-    return f"{100 * fraction:.2f}"
 
 
 def test_every_section_is_there_and_the_contents_lead_to_it(report: Page) -> None:
