@@ -46,10 +46,10 @@ class ErrorAnalysis:
         by_size: mAP by the area of the person's box; the keys of this and the next two are names of groups.
         by_crowd: mAP by the number of people on the keyframe.
         by_frequency: mAP by the number of ground-truth boxes of the class.
-        by_length: mAP by the number of frames of a tube; empty for boxes.
         action_ids: Action id of each class, C.
         confusions: int64 ``[C, C]``. Row a, column b: the number of detections of b on people who do a but not b, among
             the detections of b that rank within its number of ground-truth boxes.
+        by_length: mAP by the number of frames of a tube; empty for boxes.
     """
 
     mAP: float  # noqa: N815 (the name that the field uses)

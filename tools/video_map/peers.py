@@ -14,6 +14,7 @@ import pickle
 import re
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -47,6 +48,20 @@ def _module(path: Path, name: str) -> ModuleType:
     return module
 
 
+class _TimedPickle:
+    """``pickle``, with the processor seconds that reading takes."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def load(self, file: Any) -> Any:
+        """As ``pickle.load``."""
+        start = time.process_time()
+        content = pickle.load(file)
+        self.seconds += time.process_time() - start
+        return content
+
+
 class MultiSports:
     """``evaluate_multisports.py``.
 
@@ -57,7 +72,13 @@ class MultiSports:
     dialect = "multisports"
 
     def __init__(self, path: Path) -> None:
-        self._module = _module(path, "evaluate_multisports")
+        self._module: Any = _module(path, "evaluate_multisports")
+        self._module.pickle = self._pickle = _TimedPickle()
+
+    @property
+    def reading_seconds(self) -> float:
+        """Processor seconds that the program has spent reading its files."""
+        return self._pickle.seconds
 
     @contextlib.contextmanager
     def evaluator(self, found: RandomSet) -> Iterator[Any]:
@@ -105,6 +126,12 @@ class Act:
                     del sys.modules[name]
                 else:
                     sys.modules[name] = module
+        self._module.pickle = self._pickle = _TimedPickle()
+
+    @property
+    def reading_seconds(self) -> float:
+        """Processor seconds that the program has spent reading its files."""
+        return self._pickle.seconds
 
     @contextlib.contextmanager
     def evaluator(self, found: RandomSet) -> Iterator[Any]:

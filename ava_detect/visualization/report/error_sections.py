@@ -179,8 +179,8 @@ def confusions_section(errors: ErrorAnalysis, result: MeanAP, label_map: LabelMa
     drawing = partial(error_figures.confusion_map, "confusions-map", actions, counts[np.ix_(most, most)])
     caption = (
         "In the rows what a person does, in the columns, in the same order, what was wrongly said of them, among as "
-        f"many of the surest detections of an action as it has {words.things}. Shown: the {len(actions)} classes with the "
-        "most."
+        f"many of the surest detections of an action as it has {words.things}. Shown: the {len(actions)} classes with "
+        "the most."
     )
     if words is KEYFRAMES:
         caption += (
