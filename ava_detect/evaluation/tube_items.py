@@ -101,12 +101,26 @@ class TubeItems:
         return np.array([known.setdefault(key, len(known)) for key in keys], np.int64)
 
     def chosen(self, indices: npt.NDArray[np.intp]) -> TubeItems:
-        """Return some of the tubes, in the order of ``indices``."""
+        """Choose some of the tubes.
+
+        Args:
+            indices: Their indices.
+
+        Returns:
+            These tubes, in this order.
+        """
         return TubeItems([self.tubes[index] for index in indices.tolist()], self.videos[indices])
 
     @classmethod
     def joined(cls, parts: Sequence[TubeItems]) -> Self:
-        """Return the tubes of several parts, one part after another."""
+        """Join the tubes of several parts.
+
+        Args:
+            parts: The parts.
+
+        Returns:
+            Their tubes, one part after another.
+        """
         tubes = [tube for part in parts for tube in part.tubes]
         return cls(tubes, np.concatenate([np.empty(0, np.int64), *(part.videos for part in parts)]))
 
@@ -166,12 +180,26 @@ class BoxItems:
         return numbers
 
     def chosen(self, indices: npt.NDArray[np.intp]) -> BoxItems:
-        """Return some of the boxes, in the order of ``indices``."""
+        """Choose some of the boxes.
+
+        Args:
+            indices: Their indices.
+
+        Returns:
+            These boxes, in this order.
+        """
         return BoxItems(self.videos[indices], self.frames[indices], self.boxes[indices])
 
     @classmethod
     def joined(cls, parts: Sequence[BoxItems]) -> Self:
-        """Return the boxes of several parts, one part after another."""
+        """Join the boxes of several parts.
+
+        Args:
+            parts: The parts.
+
+        Returns:
+            Their boxes, one part after another.
+        """
         return cls(
             np.concatenate([np.empty(0, np.int64), *(part.videos for part in parts)]),
             np.concatenate([np.empty(0, np.int64), *(part.frames for part in parts)]),
