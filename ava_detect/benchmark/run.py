@@ -281,8 +281,8 @@ def _with_split(config: Config, options: _DetectorOptions) -> Config:
     if missing:
         raise ConfigError(f"there is no {' and no '.join(missing)}, and the config's data.val does not name it either")
     changed: dict[str, Any] = {"val": from_values(SplitConfig, files, "the files of the split")}
-    if config.data.kind == "ava" and is_pickle_file(files["annotations"]):
-        changed["kind"] = "tubes"
+    if config.data.is_of_people:
+        changed["kind"] = "tubes" if is_pickle_file(files["annotations"]) else "ava"
     data = config.data.model_copy(update=changed)
     return config.model_copy(update={"data": data})
 
@@ -323,7 +323,7 @@ def _tube_split(config: Config, options: _DetectorOptions) -> TubeDetectionSplit
         annotations=annotations,
         ids=ids_of_labels(annotations.label_map, label_map_of(config), files.annotations, is_chosen=is_chosen),
         division=config.data.split,
-        on_labelled=config.data.test_frames == "labelled",
+        frames=config.data.test_frames,
         boxes=None if people.detector is not None else files.proposals,
         detector=people.detector or config.detector.spec,
         min_person_score=config.detector.min_score if least is None else least,

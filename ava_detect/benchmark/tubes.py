@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -13,35 +13,24 @@ from ava_detect.benchmark.detection import GROUND_TRUTH_BOXES, count_detections,
 from ava_detect.benchmark.result import BenchmarkResult, StageTimes
 from ava_detect.benchmark.videos import DETECTIONS, PARTS, pipeline_seconds, score_videos
 from ava_detect.config import SplitConfig
-from ava_detect.datasets.tubes import (
-    IdArray,
-    frame_sizes,
-    frames_at,
-    media_of_tubes,
-    seconds_of_frames,
-    tube_rows,
-    with_ids_of,
-)
+from ava_detect.datasets.tubes import IdArray, frame_sizes, tube_rows, with_ids_of
 from ava_detect.detectors import build_detector
 from ava_detect.detectors.base import PersonDetector
 from ava_detect.detectors.precomputed import PrecomputedBoxes
-from ava_detect.errors import ConfigError, shown
 from ava_detect.evaluation.tube_runs import TubeOptions, TubeRun, evaluate_tubes
 from ava_detect.formats.annotation_files import read_person_boxes
 from ava_detect.formats.ava_csv import read_ava_csv
 from ava_detect.formats.ava_table import AvaTable
 from ava_detect.formats.keyframe_writer import BoolArray
 from ava_detect.formats.tube_pickles import TubeAnnotations, write_detected_boxes
-from ava_detect.inference.keyframe_plan import KeyframePlan, VideoKeyframes
+from ava_detect.inference.keyframe_plan import KeyframePlan
 from ava_detect.inference.pipeline import Pipeline
+from ava_detect.inference.tube_plan import TubePlan, plan_tubes
 from ava_detect.results.manifest import Manifest
 from ava_detect.storage.file_hashes import sha256_of
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.labels import NO_ACTION
 from ava_detect.structures.progress import OnProgress, report_stage
-from ava_detect.structures.video_ids import ByVideoId
-from ava_detect.video.reader import VideoReader
-from ava_detect.video.sources import LocalVideo
 
 BOXES = "detections.pkl"
 # A box counts for each action with at least this score; lower ones add a tail of false detections to every class.
@@ -81,7 +70,7 @@ class TubeDetectionSplit:
         annotations: The content of the pickle.
         ids: int32 ``[L]``, the network's action of each label.
         division: Number of the data set's division, from 1.
-        on_labelled: Whether only frames with a tube are scored.
+        frames: Which frames are scored, ``all`` or ``labelled``.
         boxes: File of person boxes, ``"ground-truth"``, or None to run ``detector``.
         detector: Spec of the person detector; unused with ``boxes``.
         min_person_score: Lowest person score in 0..1 that is kept; None for the detector's own default.
@@ -93,7 +82,7 @@ class TubeDetectionSplit:
     annotations: TubeAnnotations
     ids: IdArray
     division: int
-    on_labelled: bool
+    frames: Literal["all", "labelled"]
     boxes: str | None
     detector: str
     min_person_score: float | None
@@ -115,31 +104,11 @@ class TubeDetectionSplit:
             VideoError: There is no video.
             ConfigError: No file belongs to the data set, or several files are one video.
         """
-        media = media_of_tubes(self.files, self.videos)
-        found, missing = [], {}
-        for video_id in self.videos:
-            frames = self._frames(video_id)
-            files = media.get(video_id, [])
-            if len(files) > 1:
-                paths = ", ".join(shown(file.path) for file in files[:3])
-                raise ConfigError(f"{len(files)} files are the video {shown(video_id)!r}: {paths}; keep one of them")
-            if files and frames:
-                seconds = seconds_of_frames(frames, _fps(files[0].path))
-                found.append(VideoKeyframes(LocalVideo(files[0].path, video_id), tuple(seconds.tolist())))
-            elif not files:
-                missing[video_id] = len(frames)
-        if not found:
-            raise ConfigError(
-                f"no file of {shown(self.files.videos)} is a test video of {shown(self.files.annotations)}, such as "
-                f"{shown(next(iter(self.videos), 'none'))!r}"
-            )
-        return KeyframePlan(tuple(found), missing)
+        return self._frames.keyframes
 
-    def _frames(self, video_id: str) -> list[int]:
-        if self.on_labelled:
-            tubes = self.annotations.tubes.get(video_id, ())
-            return sorted({frame for tube in tubes for frame in tube.frames.tolist()})
-        return list(range(1, self.annotations.num_frames.get(video_id, 0) + 1))
+    @cached_property
+    def _frames(self) -> TubePlan:
+        return plan_tubes(self.annotations, self.videos, self.files, self.frames)
 
     def build_detector(self, plan: KeyframePlan, device: str) -> PersonDetector:
         """Build the person detector, or the reader of the boxes that replace it.
@@ -158,9 +127,9 @@ class TubeDetectionSplit:
             return build_detector(self.detector, min_score=self.min_person_score, device=device)
         if self.boxes == GROUND_TRUTH_BOXES:
             rows, origin = tube_rows(self.annotations, self.videos, self.ids, self.files.annotations), "ground truth"
-            return PrecomputedBoxes.from_table(_in_seconds(rows, plan), origin)
+            return PrecomputedBoxes.from_table(self._frames.in_seconds(rows), origin)
         rows = with_ids_of(read_person_boxes(self.boxes), self.videos)
-        return PrecomputedBoxes.from_table(_in_seconds(rows, plan), self.boxes, min_score=self.min_person_score)
+        return PrecomputedBoxes.from_table(self._frames.in_seconds(rows), self.boxes, min_score=self.min_person_score)
 
     def describe(self) -> dict[str, Any]:
         """Return every setting that decides the detections; files are identified by their SHA-256, not their names."""
@@ -198,7 +167,7 @@ class TubeDetectionSplit:
         times = StageTimes(pipeline_seconds(records))
         with times.measure("evaluation"):
             path = run.out / BOXES
-            write_detected_boxes(path, self._detected(run.out / DETECTIONS, plan), self.videos)
+            write_detected_boxes(path, self._detected(run.out / DETECTIONS), self.videos)
             options = TubeOptions(dialect=self.dialect, split=self.division)
             runs = {
                 metric: evaluate_tubes(self.files.annotations, [path], replace(options, metric=metric))[0]
@@ -229,36 +198,11 @@ class TubeDetectionSplit:
             best[np.arange(len(scores)), scores.argmax(axis=1)] = True
         return best
 
-    def _detected(self, path: Path, plan: KeyframePlan) -> AvaTable:
+    def _detected(self, path: Path) -> AvaTable:
         """The detections of a csv as boxes on numbered frames: in pixels, with labels for actions."""
-        table = read_ava_csv(path)
+        table = self._frames.in_frames(read_ava_csv(path))
         label_of = {action_id: label for label, action_id in enumerate(self.ids.tolist()) if action_id != NO_ACTION}
         table = table[np.isin(table.action_ids, list(label_of))]
         labels = np.array([label_of[action_id] for action_id in table.action_ids.tolist()], np.int32)
-        frames = np.zeros(len(table))
-        for number, fps in _rates(table, plan):
-            rows = table.video_index == number
-            frames[rows] = frames_at(table.timestamps_seconds[rows], fps)
         sizes = frame_sizes(self.annotations, table.video_ids, self.files.annotations)[table.video_index]  # [R, 4]
-        return replace(table, timestamps_seconds=frames, action_ids=labels, boxes_fraction=table.boxes_fraction * sizes)
-
-
-def _fps(path: Path) -> float:
-    return VideoReader(path).info.average_fps
-
-
-def _rates(table: AvaTable, plan: KeyframePlan) -> Iterator[tuple[int, float]]:
-    """Yield the frame rate of each video of a table that the plan has."""
-    paths = ByVideoId((video.source.video_id, video.source.path) for video in plan.videos)
-    for number, video_id in enumerate(table.video_ids):
-        if video_id in paths:
-            yield number, _fps(paths[video_id])
-
-
-def _in_seconds(table: AvaTable, plan: KeyframePlan) -> AvaTable:
-    """Give rows on numbered frames the times of their files; rows of other videos are left out."""
-    seconds = np.full(len(table), np.nan)
-    for number, fps in _rates(table, plan):
-        rows = table.video_index == number
-        seconds[rows] = seconds_of_frames(table.timestamps_seconds[rows], fps)
-    return replace(table, timestamps_seconds=seconds)[np.isfinite(seconds)]
+        return replace(table, action_ids=labels, boxes_fraction=table.boxes_fraction * sizes)

@@ -230,8 +230,8 @@ def propose(
         typer.Option(
             "--ground-truth",
             "-g",
-            metavar="CSV",
-            help="An AVA csv: people are found on its keyframes.",
+            metavar="CSV|PKL",
+            help="An AVA csv or a pickle of tubes: people are found on its keyframes.",
             rich_help_panel=options.COMMON,
         ),
     ],

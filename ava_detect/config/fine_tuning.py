@@ -48,6 +48,8 @@ def fine_tuning_config(overrides: Sequence[str]) -> Config:
         )
     config = choose_network(weights).config
     of_others = {"train", "val", "corrections", "start_seconds"}
+    if config.data.kind == "tubes":
+        of_others |= {"kind", "split"}
     data = DataConfig.model_validate(config.data.model_dump(exclude=of_others, exclude_unset=True))
     return with_overrides(config.model_copy(update={"data": data, "train": _recipe(config.train)}), overrides)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ava_detect.config import SplitConfig
 from ava_detect.detectors import build_detector
 from ava_detect.detectors.base import PersonDetector, find_people
 from ava_detect.detectors.specs import check_spec
@@ -19,9 +20,12 @@ from ava_detect.errors import AvaDetectError, ConfigError, message_of, shown
 from ava_detect.formats.annotation_files import read_ground_truth
 from ava_detect.formats.ava_csv import AvaTable, read_ava_csv, write_ava_table
 from ava_detect.formats.ava_table import shortest_decimals
+from ava_detect.formats.proposal_pickles import is_pickle_file
 from ava_detect.formats.row_checks import check_boxes
+from ava_detect.formats.tube_pickles import read_tube_annotations
 from ava_detect.inference.keyframe_plan import KeyframePlan, VideoKeyframes, plan_keyframes
 from ava_detect.inference.prefetch import prefetch
+from ava_detect.inference.tube_plan import TubePlan, plan_tubes
 from ava_detect.models.network_options import resolve_device
 from ava_detect.storage.outputs import check_output, first_bytes
 from ava_detect.structures import ClipSettings, Frame, PersonBoxes
@@ -95,7 +99,7 @@ def propose_people(
     overwrite: bool = True,
     on_progress: OnProgress | None = None,
 ) -> Proposals:
-    """Write the people that a detector finds on the keyframes of an AVA csv, as an AVA csv of proposals.
+    """Write the people that a detector finds on the keyframes of a data set, as an AVA csv of proposals.
 
     The file has a row per person, with the boxes that ``annotate`` finds there: fractions of the frame, no action, the
     person's score in column 8. A video without any person has its keyframes listed in rows of two columns, which tells
@@ -104,7 +108,8 @@ def propose_people(
 
     Args:
         videos: A folder or glob of video files named by the videos' ids.
-        ground_truth: The AVA csv whose keyframes are read.
+        ground_truth: The AVA csv whose keyframes are read; or the pickle of a data set of tubes, whose keyframes are
+            the frames with a tube: their numbers stand in place of the seconds.
         out: The csv of proposals.
         detector: Which detector finds the people; the builtin one by default.
         exclude: A csv of keyframes that are left out.
@@ -126,10 +131,17 @@ def propose_people(
     check_output(target, inputs, is_own=_is_proposals, overwrite=overwrite)
     options = detector or DetectorOptions()
     check_spec(options.spec)
-    excluded = None if exclude is None else read_ava_csv(exclude)
-    truth = read_ground_truth(ground_truth, start_seconds=start_seconds)
-    check_boxes(truth, ground_truth)
-    plan = plan_keyframes(truth, videos, exclude=excluded, start_seconds=start_seconds)
+    tubes = None
+    if is_pickle_file(ground_truth):
+        if exclude is not None or start_seconds:
+            raise ConfigError("`exclude` and `start_seconds` are not for tubes, which count the frames of their files")
+        tubes = _plan_of_pickle(ground_truth, videos)
+        plan = tubes.keyframes
+    else:
+        excluded = None if exclude is None else read_ava_csv(exclude)
+        truth = read_ground_truth(ground_truth, start_seconds=start_seconds)
+        check_boxes(truth, ground_truth)
+        plan = plan_keyframes(truth, videos, exclude=excluded, start_seconds=start_seconds)
     # The detector comes last, because it can take the most time and memory to load.
     found, failures = _detect_in_videos(plan, options.build(), on_progress)
     problems = (*plan.missing_problems(videos, "{keyframes} have no boxes"), *failures)
@@ -138,11 +150,19 @@ def propose_people(
         first = "; ".join(problems[:3]) + others
         raise AvaDetectError(f"{target} is not written, because no video could be read: {first}")
     table = AvaTable.concatenate([video.table for video in found])
+    table = table if tubes is None else tubes.in_frames(table)
     write_ava_table(target, table)
     num_keyframes = sum(video.num_keyframes for video in found)
     num_people = int(np.count_nonzero(~table.is_keyframe_only))
     notes = tuple(video.jumps for video in found if video.jumps)
     return Proposals(str(target), len(found), num_keyframes, num_people, problems, notes)
+
+
+def _plan_of_pickle(path: str | Path, videos: str | Path) -> TubePlan:
+    """The frames with a tube of all videos of a pickle."""
+    annotations = read_tube_annotations(path)
+    files = SplitConfig(annotations=str(path), videos=str(videos))
+    return plan_tubes(annotations, tuple(annotations.tubes), files, "labelled")
 
 
 def _is_proposals(path: Path) -> bool:

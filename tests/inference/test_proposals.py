@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 from fixed_detector import FixedDetector
 from networks import lively_model, small_config_file
+from tube_sets import tube, tube_truth, write_set
 from videos import constant_rate, frame_number, write_numbered_video, write_parts
 
 from ava_detect.benchmark import PeopleOptions, SplitOptions, run_benchmark
+from ava_detect.config import Config
+from ava_detect.datasets.build import build_dataset
 from ava_detect.datasets.keyframe_table import read_keyframe_table
 from ava_detect.detectors import build_detector
 from ava_detect.errors import AvaDetectError, ConfigError, DetectorError, FormatError
@@ -203,3 +206,25 @@ def test_a_wrong_call_is_refused_before_the_detector_is_built(videos, tmp_path, 
         propose_people(videos, truth, tmp_path / "out.csv", start_seconds=float("nan"))
     with pytest.raises(FormatError):
         propose_people(videos, tmp_path / "gone.csv", tmp_path / "out.csv")
+
+
+def test_people_on_the_frames_of_tubes_by_their_numbers(tmp_path, detector):
+    frames = {"jump/one": (3, 4), "throw/two": (45,), "throw/three": (1,)}
+    tubes = {video: tuple(tube(video, 0, n, n) for n in numbers) for video, numbers in frames.items()}
+    world = write_set(tmp_path / "set", tube_truth(tubes=tubes))
+    found = propose_people(world / "videos", world / "GT.pkl", tmp_path / "out.csv")
+    assert (found.videos, found.keyframes, found.problems) == (3, 4, ())
+    # A frame carries its number from 0; the first of a video is black and shows nobody.
+    assert [(f.video_id, frame_number(f.image)) for f in detector.seen] == [
+        ("jump/one", 2), ("jump/one", 3), ("throw/two", 44), ("throw/three", 0),
+    ]  # fmt: skip
+    rows = read_ava_csv(tmp_path / "out.csv")
+    places = {(rows.video_ids[v], t) for v, t in zip(rows.video_index, rows.timestamps_seconds, strict=True)}
+    assert places == {(video, n) for video, numbers in frames.items() for n in numbers}
+    split = {"annotations": str(world / "GT.pkl"), "videos": str(world / "videos"), "proposals": str(found.out)}
+    data = {"kind": "tubes", "train": split, "min_proposal_score": 0.5}
+    config = Config.model_validate({"model": {"head": {"num_classes": 3}}, "data": data})
+    dataset = build_dataset(config, "train", training=True)
+    assert [len(dataset.boxes_fraction(index)) for index in range(2)] == [2, 2]  # the true one and the detector's
+    with pytest.raises(ConfigError, match="`exclude` and `start_seconds` are not for tubes"):
+        propose_people(world / "videos", world / "GT.pkl", tmp_path / "out.csv", start_seconds=900)
