@@ -80,7 +80,7 @@ def annotate_videos(
         new_person_score: People with a lower score, in 0..1, are kept only where they continue a track
             (docs/tracks.md).
         device: ``auto``, ``cpu`` or ``cuda``: where the network runs.
-        precision: ``auto``, ``fp32`` or ``bf16``.
+        precision: ``auto``, ``fp32``, ``bf16`` or ``fast``.
         execution: ``auto``, ``eager`` or ``fused``; see ``models/execution.py``.
         every_seconds: Time between keyframes in seconds; they go from 0 to the end.
         min_score: Actions with a lower score, in 0..1, are not written.

@@ -50,12 +50,13 @@ class NetworkFacts:
         return replace(self, weights={**self.weights, "source": without_secrets(weights)})
 
     def settings_of(self, settings: AnnotateSettings) -> AnnotateSettings:
-        """Return a run's settings with the precision that its network has: fp32 where bf16 would be emulated.
+        """Return a run's settings with the precision that its network has, so that all its processes have the same.
 
         Args:
             settings: The settings as they were given.
         """
-        return replace(settings, precision="fp32") if self.precision != settings.precision == "bf16" else settings
+        is_known = settings.precision in ("auto", self.precision)
+        return settings if is_known else replace(settings, precision=self.precision)
 
 
 @dataclass(frozen=True)

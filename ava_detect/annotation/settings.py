@@ -37,7 +37,7 @@ class AnnotateSettings:
         detector: A detector's spec; None for the config's.
         min_person_score: People with a lower score, in 0..1, are left out; None for the config's, or the detector's.
         device: ``auto``, ``cpu`` or ``cuda``.
-        precision: ``auto``, ``fp32`` or ``bf16``.
+        precision: ``auto``, ``fp32``, ``bf16`` or ``fast``.
         every_seconds: Time between keyframes in seconds.
         min_score: Actions with a lower score, in 0..1, are not written.
         start_seconds: Where in its movie each file starts, in seconds.

@@ -11,12 +11,14 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
-from typing import Literal
+from typing import Annotated, Literal
 
 import typer
 
 from ava_detect.cli import options
+from ava_detect.cli.commands import UsageError
 from ava_detect.cli.console import say, say_table
+from ava_detect.cli.doctor_speed import report_speed
 from ava_detect.environment import extras, install_line, libraries_of, pip_line, versions
 from ava_detect.errors import AvaDetectError, shown
 
@@ -54,8 +56,19 @@ class Finding:
     advice: str = ""
 
 
-def doctor(as_json: options.AsJson = False) -> None:
+def doctor(
+    as_json: options.AsJson = False,
+    speed: Annotated[
+        bool, typer.Option("--speed", help="Measure how fast the network is here instead; takes up to a minute.")
+    ] = False,
+    config: options.Config = None,
+) -> None:
     """Check the installation and say what is missing."""
+    if config is not None and not speed:
+        raise UsageError("--config is for --speed: it names the network that is measured")
+    if speed:
+        report_speed(config or "slowfast_r50_32x2", as_json=as_json)
+        return
     findings = examine()
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))

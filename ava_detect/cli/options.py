@@ -200,8 +200,8 @@ Device = Annotated[
 Precision = Annotated[
     str,
     typer.Option(
-        **choice("auto", "fp32", "bf16"),
-        help="Arithmetic of the network; auto is fp32, bf16 is faster and less exact.",
+        **choice("auto", "fp32", "bf16", "fast"),
+        help="Arithmetic of the network; auto is fp32, bf16 less exact, fast is bf16 where that is faster.",
         rich_help_panel=SPEED,
     ),
 ]

@@ -171,7 +171,7 @@ class Pipeline:
             new_person_score: People with a lower score, in 0..1, are kept only where they continue a track.
             every_seconds: Time between keyframes in seconds.
             device: ``auto``, ``cpu`` or ``cuda``.
-            precision: ``auto``, ``fp32`` or ``bf16``.
+            precision: ``auto``, ``fp32``, ``bf16`` or ``fast``.
             execution: ``auto``, ``eager`` or ``fused``.
             on_progress: Told of the bytes of a download.
 

@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ava_detect.errors import ConfigError
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector
@@ -121,9 +121,22 @@ def prepare(
     if device.type in ("cpu", "cuda"):
         precision = resolve_precision(precision, device.type)
     if execution == "auto":
-        has_form = type(getattr(model, "backbone", None)) in _FUSED_FORMS
-        execution = "fused" if has_form and has_fused_ops(device, _DTYPES[precision]) else "eager"
+        execution = "fused" if has_fused_form(model, device, precision) else "eager"
     return PreparedModel(model, execution, precision, device)
+
+
+def has_fused_form(model: nn.Module, device: torch.device, precision: Precision) -> bool:
+    """Return whether ``execution="auto"`` is ``fused`` here.
+
+    Args:
+        model: The network.
+        device: Device of the network.
+        precision: Number type of the convolutions.
+
+    Returns:
+        True where the network's backbone has such a form and the device oneDNN's fused operations.
+    """
+    return type(getattr(model, "backbone", None)) in _FUSED_FORMS and has_fused_ops(device, _DTYPES[precision])
 
 
 def _fused_form(model: ActionDetector | ActionClassifier, dtype: torch.dtype) -> FusedSlowFast | FusedViT:

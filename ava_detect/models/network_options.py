@@ -16,7 +16,8 @@ Execution = Literal["auto", "eager", "fused"]
 Precision = Literal["fp32", "bf16"]
 _CLIPS_PER_BATCH = {"cpu": 1, "cuda": 8}
 _MAX_CLIPS_PER_BATCH = 1024
-_PRECISIONS: dict[str, Precision] = {"auto": "fp32", "fp32": "fp32", "bf16": "bf16"}
+# What each name asks for; "fast" is without a warning where bf16 does not pay.
+_PRECISIONS: dict[str, Precision] = {"auto": "fp32", "fp32": "fp32", "bf16": "bf16", "fast": "bf16"}
 _NAMES_OF_DEVICES = {"cpu": "CPU", "cuda": "GPU"}
 
 
@@ -26,7 +27,8 @@ class NetworkOptions:
 
     Attributes:
         device: ``"auto"`` (CUDA where torch finds a device, else the CPU), ``"cpu"`` or ``"cuda"``.
-        precision: ``"auto"`` (fp32), ``"fp32"`` or ``"bf16"``: the number format of the convolutions.
+        precision: ``"auto"`` (fp32), ``"fp32"``, ``"bf16"``, or ``"fast"`` (bf16 where the device computes in it, else
+            fp32): the number format of the convolutions.
         execution: ``"auto"`` (the fastest exact form), ``"eager"`` or ``"fused"``; see ``models/execution.py``.
         clips_per_batch: Number of clips in one forward pass, at least 1; None for 1 on a CPU and 8 on CUDA.
 
@@ -97,7 +99,7 @@ def check_names(device: str, precision: str, execution: str) -> None:
 
     Args:
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
-        precision: ``"auto"``, ``"fp32"`` or ``"bf16"``.
+        precision: ``"auto"``, ``"fp32"``, ``"bf16"`` or ``"fast"``.
         execution: ``"auto"``, ``"eager"`` or ``"fused"``.
 
     Raises:
@@ -138,7 +140,8 @@ def resolve_precision(precision: str, device: str) -> Precision:
     """Return the precision to run with: fp32, with a warning, instead of bf16 on a device that would emulate it.
 
     Args:
-        precision: ``"auto"`` or ``"fp32"`` for fp32, whose scores equal the references; ``"bf16"``.
+        precision: ``"auto"`` or ``"fp32"`` for fp32, whose scores equal the references; ``"bf16"``; ``"fast"`` for
+            bf16 without a warning where it does not pay.
         device: ``"cpu"`` or ``"cuda"``.
 
     Returns:
@@ -149,6 +152,8 @@ def resolve_precision(precision: str, device: str) -> Precision:
     """
     check_names("auto", precision, "auto")
     if _PRECISIONS[precision] == "bf16" and not bf16_unit(device):
+        if precision == "fast":
+            return "fp32"
         # Without oneDNN's kernels a convolution in bf16 takes hundreds of times as long as in fp32.
         warnings.warn(
             f"`precision=bf16` does not pay here, because this {_NAMES_OF_DEVICES[device]} has no bf16 arithmetic; the "

@@ -339,7 +339,7 @@ def test_min_score_leaves_people_without_actions(work):
         ({"boxes": None, "detector": "bultin"}, r"there is no kind 'bultin' \(did you mean 'builtin'\?\)"),
         ({"boxes": "gone.csv"}, r"gone\.csv"),
         ({"device": "tpu"}, "`device` is auto, cpu or cuda, got 'tpu'"),
-        ({"precision": "fp8"}, "`precision` is auto, fp32, bf16, got 'fp8'"),
+        ({"precision": "fp8"}, "`precision` is auto, fp32, bf16, fast, got 'fp8'"),
         ({"min_score": 2}, "`min_score` is a score from 0 to 1, got 2"),
         ({"new_person_score": 60}, "`new_person_score` is a score from 0 to 1, got 60"),
         ({"workers": 0}, "`workers` is at least 1 and at most 10,000, got 0"),

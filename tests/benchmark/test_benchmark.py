@@ -323,7 +323,7 @@ def wrong_calls():
         ),
         "both": ({"detector": "builtin"}, "`boxes` gives the people, so there is nothing for a `detector` to find"),
         "scales": ({"scales": [224, 224]}, "`scales` are short sides in pixels, each once and from 32 to 4096"),
-        "precision": ({"precision": "fp8"}, "`precision` is auto, fp32, bf16"),
+        "precision": ({"precision": "fp8"}, "`precision` is auto, fp32, bf16, fast"),
         "boxes": ({"boxes": "gone.csv"}, "gone.csv"),
         "videos": ({"videos": "gone"}, "there is no such file: gone"),
     }

@@ -167,7 +167,7 @@ def complete(monkeypatch, capsys, line):
     [
         ("ava-detect anno", ["annotate"]),
         ("ava-detect weights li", ["list"]),
-        ("ava-detect annotate --precision ", ["auto", "fp32", "bf16"]),
+        ("ava-detect annotate --precision ", ["auto", "fp32", "bf16", "fast"]),
         ("ava-detect annotate -w ra", ["random"]),
         ("ava-detect annotate --detector bu", ["builtin"]),
         ("ava-detect annotate --format csv,p", ["csv,parquet"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import pytest
 import torch
@@ -60,6 +61,14 @@ def test_bf16_is_run_as_fp32_where_it_would_be_emulated_and_that_is_said_once(pr
         assert prepare(lively_model(), precision="bf16").precision == "fp32"
 
 
+def test_fast_is_bf16_where_that_is_computed_and_else_fp32_without_a_warning(processor):
+    for has_unit, expected in ((True, "bf16"), (False, "fp32")):
+        processor(amx=has_unit, avx512=has_unit)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert NetworkOptions(device="cpu", precision="fast").resolve().precision == expected
+
+
 def test_bf16_is_run_where_it_pays(processor):
     processor(amx=True, avx512=True)
     with warnings.catch_warnings():
@@ -71,6 +80,8 @@ def test_a_run_records_the_precision_that_it_has():
     settings = AnnotateSettings(load_config("demo"), "random", precision="bf16")
     assert NetworkFacts({}, "cpu", "fp32").settings_of(settings).precision == "fp32"
     assert NetworkFacts({}, "cpu", "bf16").settings_of(settings) is settings
+    fast = replace(settings, precision="fast")
+    assert NetworkFacts({}, "cpu", "bf16").settings_of(fast).precision == "bf16"
     auto = AnnotateSettings(load_config("demo"), "random")
     assert NetworkFacts({}, "cpu", "fp32").settings_of(auto) is auto
 
