@@ -26,7 +26,7 @@ from ava_detect.config.loading import from_values
 from ava_detect.config.memory import require_memory
 from ava_detect.datasets.base import ClipDataset
 from ava_detect.datasets.build import build_dataset
-from ava_detect.datasets.tubes import ids_of_labels
+from ava_detect.datasets.tubes import ids_of_labels, require_sizes
 from ava_detect.detectors.base import PersonDetector
 from ava_detect.errors import ConfigError
 from ava_detect.evaluation.frame_map_result import check_dialect
@@ -315,6 +315,7 @@ def _tube_split(config: Config, options: _DetectorOptions) -> TubeDetectionSplit
     if given := [name for name, value in not_of_tubes.items() if value]:
         raise ConfigError(f"{', '.join(given)}: not for tubes, whose pickle says which frames and actions count")
     annotations = read_tube_annotations(files.annotations)
+    require_sizes(annotations, annotations.test_videos(config.data.split), files.annotations)
     is_chosen = bool(config.labels.ids)
     dialect = check_tube_dialect(options.dialect or "multisports")
     least = people.min_person_score

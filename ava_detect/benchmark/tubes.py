@@ -13,7 +13,7 @@ from ava_detect.benchmark.detection import GROUND_TRUTH_BOXES, count_detections,
 from ava_detect.benchmark.result import BenchmarkResult, StageTimes
 from ava_detect.benchmark.videos import DETECTIONS, PARTS, pipeline_seconds, score_videos
 from ava_detect.config import SplitConfig
-from ava_detect.datasets.tubes import IdArray, frame_sizes, tube_rows, with_ids_of
+from ava_detect.datasets.tubes import IdArray, tube_rows, with_ids_of
 from ava_detect.detectors import build_detector
 from ava_detect.detectors.base import PersonDetector
 from ava_detect.detectors.precomputed import PrecomputedBoxes
@@ -23,6 +23,7 @@ from ava_detect.formats.ava_csv import read_ava_csv
 from ava_detect.formats.ava_table import AvaTable
 from ava_detect.formats.keyframe_writer import BoolArray
 from ava_detect.formats.tube_pickles import TubeAnnotations, write_detected_boxes
+from ava_detect.formats.tube_tables import to_pixels
 from ava_detect.inference.keyframe_plan import KeyframePlan
 from ava_detect.inference.pipeline import Pipeline
 from ava_detect.inference.tube_plan import TubePlan, plan_tubes
@@ -170,7 +171,7 @@ class TubeDetectionSplit:
             write_detected_boxes(path, self._detected(run.out / DETECTIONS), self.videos)
             options = TubeOptions(dialect=self.dialect, split=self.division)
             runs = {
-                metric: evaluate_tubes(self.files.annotations, [path], replace(options, metric=metric))[0]
+                metric: evaluate_tubes(self.annotations, [path], replace(options, metric=metric))[0]
                 for metric in ("frame", "video")
             }
         score = TubeScore(runs["frame"], runs["video"])
@@ -204,5 +205,5 @@ class TubeDetectionSplit:
         label_of = {action_id: label for label, action_id in enumerate(self.ids.tolist()) if action_id != NO_ACTION}
         table = table[np.isin(table.action_ids, list(label_of))]
         labels = np.array([label_of[action_id] for action_id in table.action_ids.tolist()], np.int32)
-        sizes = frame_sizes(self.annotations, table.video_ids, self.files.annotations)[table.video_index]  # [R, 4]
-        return replace(table, action_ids=labels, boxes_fraction=table.boxes_fraction * sizes)
+        boxes = to_pixels(table.boxes_fraction, table.video_ids, table.video_index, self.annotations.resolutions)
+        return replace(table, action_ids=labels, boxes_fraction=boxes)

@@ -22,7 +22,9 @@ from ava_detect.datasets.clip_sources import FrameClips, VideoClips, check_found
 from ava_detect.errors import ConfigError, FormatError, VideoError, counted, shown
 from ava_detect.formats.ava_table import AvaTable
 from ava_detect.formats.tube_pickles import TubeAnnotations
+from ava_detect.formats.tube_tables import labels_by_name, to_fractions
 from ava_detect.structures import Clip, ClipSettings
+from ava_detect.structures.frame_numbers import FrameNumbers
 from ava_detect.structures.labels import NO_ACTION, LabelMap
 from ava_detect.structures.video_ids import ByVideoId
 from ava_detect.video.sources import VideoFile, videos_by_id
@@ -68,8 +70,8 @@ def ids_of_labels(labels: LabelMap, actions: LabelMap, origin: str | Path, *, is
     """
     if all(action.name == f"action {action.id}" for action in actions) and len(actions) == len(labels):
         return np.array(actions.ids, np.int32)
-    by_name = {_plain(action.name): action.id for action in actions}
-    ids = np.array([by_name.get(_plain(label.name), NO_ACTION) for label in labels], np.int32)
+    action_of = {label: action_id for action_id, label in labels_by_name(labels, actions).items()}
+    ids = np.array([action_of.get(label.id, NO_ACTION) for label in labels], np.int32)
     missing = [label.name for label, found in zip(labels, ids.tolist(), strict=True) if found == NO_ACTION]
     if missing and (not is_chosen or len(missing) == len(labels)):
         names = shown(", ".join(missing[:_MOST_SHOWN])) + (" and others" if len(missing) > _MOST_SHOWN else "")
@@ -79,10 +81,6 @@ def ids_of_labels(labels: LabelMap, actions: LabelMap, origin: str | Path, *, is
             "that the data set names the actions"
         )
     return ids
-
-
-def _plain(name: str) -> str:
-    return " ".join(name.casefold().replace("_", " ").split())
 
 
 def tube_rows(annotations: TubeAnnotations, videos: Iterable[str], ids: IdArray, origin: str | Path) -> AvaTable:
@@ -99,77 +97,42 @@ def tube_rows(annotations: TubeAnnotations, videos: Iterable[str], ids: IdArray,
         0, as person.
 
     Raises:
-        FormatError: The resolution of a video is missing or is none.
+        FormatError: The resolution of a video with a tube is missing or is none.
     """
     videos = tuple(dict.fromkeys(videos))
     tubes = [(number, tube) for number, video_id in enumerate(videos) for tube in annotations.tubes.get(video_id, ())]
     lengths = [len(tube) for _, tube in tubes]
     video_index = np.repeat(np.array([number for number, _ in tubes], np.int32), lengths)
-    sizes = frame_sizes(annotations, videos, origin)  # [V, 4]
     corners = np.concatenate([np.empty((0, 4)), *(tube.boxes_xyxy for _, tube in tubes)])  # [R, 4], pixels
+    require_sizes(annotations, dict.fromkeys(tube.video_id for _, tube in tubes), origin)
     return AvaTable(
         videos,
         video_index,
         np.concatenate([np.empty(0), *(tube.frames for _, tube in tubes)]),
-        corners / sizes[video_index],
+        to_fractions(corners, videos, video_index, annotations.resolutions),
         np.repeat(np.array([ids[tube.action_id] for _, tube in tubes], np.int32), lengths),
         np.full(len(corners), np.nan),
         np.repeat(np.arange(len(tubes), dtype=np.int64), lengths),
     )
 
 
-def frame_sizes(annotations: TubeAnnotations, videos: Iterable[str], origin: str | Path) -> npt.NDArray[np.float64]:
-    """Return the factors from fractions of the frame to pixels.
+def require_sizes(annotations: TubeAnnotations, videos: Iterable[str], origin: str | Path) -> None:
+    """Refuse a data set that does not say the size of a video, in whose pixels its boxes are.
 
     Args:
         annotations: The ground truth.
-        videos: The V videos.
+        videos: Ids of the videos.
         origin: The file, for messages.
-
-    Returns:
-        float64 ``[V, 4]``: width, height, width, height of each video in pixels.
 
     Raises:
         FormatError: The resolution of a video is missing or is none.
     """
-    sizes = []
     for video_id in videos:
-        height, width = annotations.resolutions.get(video_id, (0, 0))
-        if not (height > 0 and width > 0):
+        if min(annotations.resolutions.get(video_id, (0, 0))) <= 0:
             raise FormatError(
                 f"{shown(origin)}: video {shown(video_id)!r} has no resolution (height and width in pixels); boxes are "
                 "in pixels of it"
             )
-        sizes.append((width, height, width, height))
-    return np.array(sizes, np.float64).reshape(-1, 4)
-
-
-def seconds_of_frames(numbers: npt.ArrayLike, fps: float) -> npt.NDArray[np.float64]:
-    """Return the times of frames; they come at an even rate.
-
-    Args:
-        numbers: Numbers ``[N]`` of the frames, from 1.
-        fps: Frames per second.
-
-    Returns:
-        float64 ``[N]``, seconds from the start of the file.
-    """
-    seconds: npt.NDArray[np.float64] = (np.asarray(numbers, np.float64) - 1) / fps
-    return seconds
-
-
-def frames_at(seconds: npt.ArrayLike, fps: float) -> npt.NDArray[np.float64]:
-    """Return the frames nearest to some times.
-
-    Args:
-        seconds: Times ``[N]`` from the start of the file, in seconds.
-        fps: Frames per second.
-
-    Returns:
-        float64 ``[N]``, numbers of the frames, from 1.
-    """
-    numbers: npt.NDArray[np.float64] = np.rint(np.asarray(seconds, np.float64) * fps) + 1
-    return numbers
 
 
 def with_ids_of(table: AvaTable, video_ids: Iterable[str]) -> AvaTable:
@@ -259,7 +222,7 @@ class NumberedClips:
 
     def to_file_seconds(self, video: int, seconds: float) -> float:
         """See ``ClipSource.to_file_seconds``; the number of a frame, from 1, stands in place of the seconds."""
-        return float(seconds_of_frames(seconds, self._source.frames_per_second(video, self._settings)))
+        return float(FrameNumbers(self._source.frames_per_second(video, self._settings)).seconds(seconds))
 
     def clip(self, video: int, file_seconds: float, settings: ClipSettings) -> Clip:
         """See ``ClipSource.clip``."""

@@ -238,7 +238,7 @@ def runs(*columns: npt.NDArray[np.integer[Any]], first: int = 0) -> Iterator[sli
 
 
 def labels_by_name(known: LabelMap, given: LabelMap) -> dict[int, int]:
-    """Match the actions of two label maps by their names.
+    """Match the actions of two label maps by their names; case, underscores and spaces make no difference.
 
     Args:
         known: The actions of the data set.
@@ -247,5 +247,9 @@ def labels_by_name(known: LabelMap, given: LabelMap) -> dict[int, int]:
     Returns:
         The label in ``known`` of each id of ``given`` that has one.
     """
-    by_name = {action.name: action.id for action in known}
-    return {action.id: by_name[action.name] for action in given if action.name in by_name}
+    by_name = {_plain(action.name): action.id for action in known}
+    return {action.id: by_name[name] for action in given if (name := _plain(action.name)) in by_name}
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.casefold().replace("_", " ").split())

@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ava_detect.config import SplitConfig
-from ava_detect.datasets.tubes import frames_at, media_of_tubes, seconds_of_frames
+from ava_detect.datasets.tubes import media_of_tubes
 from ava_detect.errors import ConfigError, shown
 from ava_detect.formats.ava_table import AvaTable
 from ava_detect.formats.tube_pickles import TubeAnnotations
 from ava_detect.inference.keyframe_plan import KeyframePlan, VideoKeyframes
+from ava_detect.structures.frame_numbers import FrameNumbers
 from ava_detect.structures.video_ids import ByVideoId
 from ava_detect.video.reader import VideoReader
 from ava_detect.video.sources import LocalVideo
@@ -46,7 +47,7 @@ class TubePlan:
         """
         seconds = np.full(len(table), np.nan)
         for rows, fps in self._videos_of(table):
-            seconds[rows] = seconds_of_frames(table.timestamps_seconds[rows], fps)
+            seconds[rows] = FrameNumbers(fps).seconds(table.timestamps_seconds[rows])
         return replace(table, timestamps_seconds=seconds)[np.isfinite(seconds)]
 
     def in_frames(self, table: AvaTable) -> AvaTable:
@@ -60,7 +61,7 @@ class TubePlan:
         """
         frames = np.zeros(len(table))
         for rows, fps in self._videos_of(table):
-            frames[rows] = frames_at(table.timestamps_seconds[rows], fps)
+            frames[rows] = FrameNumbers(fps).at(table.timestamps_seconds[rows])
         return replace(table, timestamps_seconds=frames)
 
     def _videos_of(self, table: AvaTable) -> Iterator[tuple[npt.NDArray[np.bool_], float]]:
@@ -102,8 +103,8 @@ def plan_tubes(
             missing[video_id] = len(numbers)
         elif numbers:
             rates[video_id] = _fps(paths[0])
-            seconds = seconds_of_frames(numbers, rates[video_id])
-            found.append(VideoKeyframes(LocalVideo(paths[0], video_id), tuple(np.round(seconds, 6).tolist())))
+            seconds = FrameNumbers(rates[video_id]).seconds(numbers)
+            found.append(VideoKeyframes(LocalVideo(paths[0], video_id), tuple(seconds.tolist())))
     if not found:
         raise ConfigError(
             f"no file of {shown(files.videos)} is one of the {len(video_ids)} videos of {shown(files.annotations)}, "

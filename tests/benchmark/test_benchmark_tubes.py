@@ -16,7 +16,7 @@ from tube_sets import NAMES, tube, tube_truth, write_images, write_set
 
 from ava_detect.benchmark import run_benchmark
 from ava_detect.config import Config
-from ava_detect.errors import ConfigError
+from ava_detect.errors import ConfigError, FormatError
 from ava_detect.evaluation.tube_runs import TubeOptions, evaluate_tubes
 from ava_detect.formats.tube_pickles import read_tube_detections, write_tube_annotations
 
@@ -144,6 +144,13 @@ def test_a_finished_run_is_not_done_again_and_a_missing_video_is_named(world, sc
 def test_options_that_tubes_do_not_take(world, tmp_path, settings, message):
     with pytest.raises(ConfigError, match=message):
         bench(world, tmp_path / "out", **settings)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_video_without_a_size_is_refused_before_any_is_scored(world, tmp_path):
+    write_tube_annotations(tmp_path / "GT.pkl", tube_truth(resolutions={"throw/two": (48, 80)}))
+    with pytest.raises(FormatError, match="video 'throw/three' has no resolution"):
+        bench(world, tmp_path / "out", ground_truth=tmp_path / "GT.pkl")
     assert not (tmp_path / "out").exists()
 
 

@@ -104,8 +104,9 @@ class TubeSplit(AvaSplit):
 
     def _other_shape(self, video: str, size: tuple[int, int], path: Path) -> str:
         assert self._annotations is not None
-        height, width = self._annotations.resolutions[video]
-        if abs(size[0] / size[1] / (width / height) - 1) <= _SHAPE_TOLERANCE:
+        height, width = self._annotations.resolutions.get(video, (0, 0))
+        # A video without tubes may have none.
+        if not (height and width) or abs(size[0] / size[1] / (width / height) - 1) <= _SHAPE_TOLERANCE:
             return ""
         return f"{path}: {size[0]}x{size[1]}, {width}x{height} in the pickle"
 
@@ -142,7 +143,8 @@ class TubeSplit(AvaSplit):
             return
         table, annotations = self._table, self._annotations
         boxes, frames = table.boxes_fraction, table.timestamps_seconds
-        pixel = np.array([1 / min(annotations.resolutions[video]) for video in table.video_ids])[table.video_index]
+        sides = [min(annotations.resolutions.get(video, (1, 1))) for video in table.video_ids]
+        pixel = (1 / np.array(sides))[table.video_index]
         over = np.maximum(-boxes.min(axis=1, initial=0), boxes.max(axis=1, initial=1) - 1)
         rows.add("tube-outside", over > _TOLERANCE_PIXELS * pixel, lambda row: box_text(table, row))
         degenerate = ~((boxes[:, 0] < boxes[:, 2]) & (boxes[:, 1] < boxes[:, 3]))

@@ -107,6 +107,14 @@ def test_tubes_that_are_out_of_place(folder):
     assert set(kinds) == {"frame-outside", "box-degenerate", "tube-outside", "frame-past-end"}
 
 
+def test_a_video_without_tubes_needs_no_size(folder):
+    truth = tube_truth()
+    tubes = {video: () if video == "throw/three" else some for video, some in truth.tubes.items()}
+    sizes = {video: size for video, size in truth.resolutions.items() if video != "throw/three"}
+    write_tube_annotations(folder / "GT.pkl", replace(truth, tubes=tubes, resolutions=sizes))
+    assert found(check(folder)) == {}
+
+
 def test_proposals_by_number_of_the_frame(folder):
     boxes = np.array([[0.1, 0.1, 0.5, 0.9, 0.9]])
     keys = [("jump/one.mp4", number) for number in range(1, 61)] + [("two", number) for number in range(5, 45)]
