@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import json
+from functools import partial
+from pathlib import Path
 
 import pytest
 
+from ava_detect.annotation.annotate import annotate_videos
 from ava_detect.benchmark import PeopleOptions, SplitOptions, run_benchmark
 from ava_detect.config import Config
 from ava_detect.config.build import label_map_of
 from ava_detect.config.choice import choose_network
 from ava_detect.config.fine_tuning import fine_tuning_config
+from ava_detect.evaluation.tube_runs import TubeOptions, TubeRun, evaluate_tubes
+from ava_detect.formats.ava_csv import write_ava_table
+from ava_detect.formats.tube_tables import rows_of_annotations
+from ava_detect.results.tube_detections import TubeReading, read_detections
+from ava_detect.results.tube_truth import truth_of_pickle
+from ava_detect.structures.frame_numbers import FrameNumbers
 from ava_detect.structures.labels import LabelMap
 from ava_detect.training import train
 
 
-@pytest.mark.parametrize("score", ["softmax", "softmax_with_background", "action"])
+@pytest.mark.parametrize("score", ["softmax", "softmax_with_background"])
 def test_a_training_on_every_frame(small_world, small_config, tmp_path, score):
     split = {"annotations": str(small_world / "tubes.pkl"), "videos": str(small_world / "videos")}
     background = score == "softmax_with_background"
@@ -35,10 +44,52 @@ def test_a_training_on_every_frame(small_world, small_config, tmp_path, score):
     assert [action.name for action in label_map_of(kept)] == [action.name for action in world_map]
 
 
-def test_weights_of_tubes_are_scored_and_trained_further_on_other_data(small_world, small_config, val_split, tmp_path):
+@pytest.fixture(scope="module")
+def weights_of_tubes(small_world, small_config, tmp_path_factory) -> str:
     split = {"annotations": str(small_world / "tubes.pkl"), "videos": str(small_world / "videos")}
     config = small_config(data={"kind": "tubes", "train": split}, train={"epochs": 1, "batch_size": 60})
-    weights = train(config.model_copy(update={"labels": Config().labels}), tmp_path).weights
+    return train(config.model_copy(update={"labels": Config().labels}), tmp_path_factory.mktemp("run")).weights
+
+
+def test_every_frame_annotated_is_the_benchmark_and_is_linked_in_each_way(small_world, weights_of_tubes, tmp_path):
+    pickle, videos = small_world / "tubes.pkl", small_world / "videos"
+    options = PeopleOptions("ground-truth")
+    scored = run_benchmark(
+        None, weights_of_tubes, tmp_path / "scored", split=SplitOptions(videos, pickle), people=options, dialect="act"
+    )
+    assert scored.counts["keyframes"] == 120
+    boxes = tmp_path / "boxes.csv"
+    truth = truth_of_pickle(pickle)
+    same = {label: label for label in truth.annotations.label_map.ids}
+    write_ava_table(boxes, rows_of_annotations(truth.annotations, FrameNumbers(15), same))
+    annotate_videos(
+        videos,
+        tmp_path / "results",
+        weights=weights_of_tubes,
+        every_seconds=1 / 15,
+        detector=f"boxes:{boxes}?last_column=person_id",
+    )
+
+    def video_map(path: Path, linking: str) -> TubeRun:
+        settings = TubeOptions("video", "act", (0.2, 0.5), linking=linking, fps=15)
+        read = partial(read_detections, truth=truth, reading=TubeReading())
+        return evaluate_tubes(truth.annotations, [path], settings, read=read)[0]
+
+    for linking in ("moc", "tracks"):
+        by_frames, by_results = (
+            video_map(path, linking) for path in (scored.out / "detections.pkl", tmp_path / "results")
+        )
+        assert by_frames.num_linked and by_results.num_linked
+        assert 0 < by_results.results[0].mAP <= 1
+        if linking == "moc":  # the tracks of a run go on where those of a pickle of boxes begin anew
+            assert by_results.num_linked == by_frames.num_linked
+            assert by_results.results[1].mAP == pytest.approx(by_frames.results[1].mAP, abs=1e-4)
+
+
+def test_weights_of_tubes_are_scored_and_trained_further_on_other_data(
+    small_world, weights_of_tubes, val_split, tmp_path
+):
+    weights = weights_of_tubes
     further = fine_tuning_config([f"train.initialise={weights}", f"data.train={json.dumps(val_split)}"])
     assert (further.data.kind, further.train.batch_size) == ("ava", 8)
     # Whatever the ground truth is, it is read as such.
