@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ava_detect.errors import AvaDetectWarning, ConfigError
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector, require_detector
 from ava_detect.models.execution import prepare
 from ava_detect.models.heads import ScoreRule, detection_scores
@@ -111,7 +113,8 @@ class Scorer:
     The rule does not look at load or video, because the number of threads can decide the last bits of a score.
 
     On CUDA the bytes of a clip are sent as uint8, from pinned memory on a stream of their own, and normalised there.
-    Two calls take turns at the network, so that one batch is sent while the other is computed.
+    Two calls take turns at the network, so that one batch is sent while the other is computed. A batch for which the
+    GPU has too little memory is scored in halves, and later batches have that size.
 
     Args:
         model: A detector with its weights, moved to ``device``.
@@ -173,20 +176,50 @@ class Scorer:
 
         Returns:
             Per clip float32 ``[N, C]`` in 0..1.
+
+        Raises:
+            ConfigError: The GPU's memory does not suffice for one clip.
         """
         scores = [np.zeros((0, self.num_actions), np.float32) for _ in clips]
         occupied = [i for i, boxes in enumerate(people) if len(boxes)]
-        for start in range(0, len(occupied), self.clips_per_batch):
-            batch = occupied[start : start + self.clips_per_batch]
-            pairs = [(clips[i], people[i]) for i in batch]
-            batch_scores = self._forward(pairs)  # [sum of N, C]
-            if self.flip:
-                batch_scores = np.mean([batch_scores, self._forward([_mirrored(*pair) for pair in pairs])], axis=0)
+        while occupied:
+            batch = occupied[: self.clips_per_batch]
+            try:
+                batch_scores = self._batch_scores([(clips[i], people[i]) for i in batch])  # [sum of N, C]
+            except torch.OutOfMemoryError:
+                self._halve(len(batch), clips[batch[0]])
+                continue
+            occupied = occupied[len(batch) :]
             # Split the rows by clip again.
             ends = np.cumsum([len(people[i]) for i in batch])
             for i, of_clip in zip(batch, np.split(batch_scores, ends[:-1]), strict=True):
                 scores[i] = of_clip
         return scores
+
+    def _batch_scores(self, batch: Sequence[tuple[Clip, PersonBoxes]]) -> npt.NDArray[np.float32]:
+        """Scores ``[sum of N, C]`` of the people in B clips, averaged with those of the mirror images if so asked."""
+        scores = self._forward(batch)
+        if not self.flip:
+            return scores
+        mean: npt.NDArray[np.float32] = np.mean([scores, self._forward([_mirrored(*pair) for pair in batch])], axis=0)
+        return mean
+
+    def _halve(self, num_clips: int, clip: Clip) -> None:
+        """Let later batches have half the size of one for which the GPU's memory did not suffice."""
+        if num_clips == 1:
+            frames, height, width = clip.frames.shape[:3]
+            raise ConfigError(
+                f"{self.device} has too little free memory for one clip of {frames} frames of {width} x {height}; end "
+                "other programs on it, or use `precision=bf16`, `device=cpu` or a smaller `clip.short_side`"
+            ) from None
+        torch.cuda.empty_cache()
+        self.clips_per_batch = (num_clips + 1) // 2
+        warnings.warn(
+            f"{self.device} has too little free memory for {num_clips} clips at once; going on with "
+            f"`clips_per_batch={self.clips_per_batch}`",
+            AvaDetectWarning,
+            stacklevel=3,
+        )
 
     def _forward(self, batch: Sequence[tuple[Clip, PersonBoxes]]) -> npt.NDArray[np.float32]:
         """Scores ``[sum of N, C]`` of the people in B clips, in the order of the clips."""
