@@ -180,6 +180,8 @@ CALLS: Sequence[Call] = (
     Call("data check", "--config {config.yaml} --set data.train.videos=null --set data.train.frames=in/frames",
          ("truth.csv", "frames"), cost=3, code=1),
     Call("data check", "--config {kinetics.yaml}", ("kinetics.csv", "videos"), cost=3),
+    Call("data check", "--videos {videos} --ground-truth {tubes.pkl} --fast", cost=3, code=None),
+    Call("data propose", "--videos {videos} --ground-truth {tubes.pkl} --out {>found.csv}", cost=3),
     Call("data synthesize",
          "--out {>world} --videos 1 --seed 3 --seconds 1 --width 64 --height 64 --fps 5 --processes 1"),
     Call("data convert", "{tubes.pkl} --out {>text} --fps 10 --start-seconds 900"),

@@ -198,15 +198,18 @@ class GoodInputs:
 
     def _make_tubes(self, path: Path) -> None:
         """Ground truth as MultiSports, UCF101-24 and JHMDB publish it: two videos with a tube each."""
+        first, second = MOVIES
         rows = _tube_rows(12)
         content = {
-            "labels": ["jump", "throw"], "gttubes": {"a": {0: [rows]}, "b": {1: [rows]}}, "nframes": {"a": 30, "b": 30},
-            "train_videos": [[]], "test_videos": [["a", "b"]], "resolution": {"a": (72, 128), "b": (72, 128)},
+            "labels": ["jump", "throw"], "gttubes": {first: {0: [rows]}, second: {1: [rows]}},
+            "nframes": dict.fromkeys(MOVIES, 30), "train_videos": [[]], "test_videos": [list(MOVIES)],
+            "resolution": dict.fromkeys(MOVIES, (72, 128)),
         }  # fmt: skip
         _write_pickle(path, content)
 
     def _make_found_tubes(self, path: Path) -> None:
-        _write_pickle(path, {0: [("a", 0.9, _tube_rows(10))], 1: [("b", 0.8, _tube_rows(20))]})
+        first, second = MOVIES
+        _write_pickle(path, {0: [(first, 0.9, _tube_rows(10))], 1: [(second, 0.8, _tube_rows(20))]})
 
     def _make_found_boxes(self, path: Path) -> None:
         import numpy as np
