@@ -1,7 +1,7 @@
 """Measure the page of `ava-detect review` in a real browser.
 
     python tools/benchmark_review.py corrections [--count 1000] [--seed 0]
-    python tools/benchmark_review.py long [--keyframes 28800] [--hours 2] [--people 3] [--moves 40]
+    python tools/benchmark_review.py long [--keyframes 28800] [--hours 2] [--people 3] [--moves 40] [--keep DIR]
 
 `corrections` makes corrections at random with the mouse and keys on a minute of video: boxes dragged, resized and moved
 by keys, actions ticked, people drawn, deleted, split, joined and copied, keyframes accepted, undo and redo. Each must
@@ -13,6 +13,7 @@ corrects. Both print the memory of the page's script and of the server. Needs th
 from __future__ import annotations
 
 import argparse
+import shutil
 import statistics
 import tempfile
 import time
@@ -86,20 +87,23 @@ def measure_long(browser: Browser, folder: Path, arguments: argparse.Namespace) 
     every = arguments.hours * 3600 / arguments.keyframes
     results = _write(folder, arguments.hours, LONG_FPS, arguments.people, every)
     out = folder / "corrections"
+    shutil.rmtree(out, ignore_errors=True)
     for name in ("first", "second"):
         began = time.perf_counter()
         with review_server(results, out, "--videos", str(folder)) as server:
-            print(f"starting the server, the {name} time, s: {time.perf_counter() - began:.1f}")
+            took = f"{time.perf_counter() - began:.1f}, CPU {server.cpu_seconds():.1f}"
+            print(f"starting the server, the {name} time, s: {took}")
             if name == "second":
                 _measure_page(browser, server, arguments)
 
 
 def _measure_page(browser: Browser, server: ReviewServer, arguments: argparse.Namespace) -> None:
-    began = time.perf_counter()
+    began, before = time.perf_counter(), server.cpu_seconds()
     middle = arguments.keyframes // 2
     page = open_page(browser, server.video(seconds=round(arguments.hours * 1800, 6)))
     at_keyframe(page, middle)
-    print(f"opening the video until a keyframe in its middle is shown, s: {time.perf_counter() - began:.2f}")
+    took = f"{time.perf_counter() - began:.2f}, CPU of the server {server.cpu_seconds() - before:.2f}"
+    print(f"opening the video until a keyframe in its middle is shown, s: {took}")
     # When a key was pressed, by the page's clock.
     page.evaluate("addEventListener('keydown', () => { window.pressed = performance.now(); }, true)")
     k = middle
@@ -147,9 +151,11 @@ def _measure_keys(
 
 
 def _write(folder: Path, hours: float, fps: int, people: int, every_seconds: float) -> Path:
-    """Write a video and its results; return the folder of the results."""
+    """Write a video and its results, unless they are there; return the folder of the results."""
     results = folder / "results"
-    results.mkdir()
+    if results.is_dir():
+        return results
+    results.mkdir(parents=True)
     write_long_video(folder / f"{VIDEO_ID}.mp4", hours, fps)
     num_boxes = people * round(hours * 3600 / every_seconds)
     write_results(results / f"{VIDEO_ID}.jsonl", VIDEO_ID, num_boxes, hours, every_seconds)
@@ -178,6 +184,7 @@ def main() -> None:
     long.add_argument("--hours", type=float, default=2.0)
     long.add_argument("--people", type=int, default=3)
     long.add_argument("--moves", type=int, default=40)
+    long.add_argument("--keep", type=Path, help="leave video and results in this folder, and take those that are there")
     arguments = parser.parse_args()
     program = chromium()
     if program is None:
@@ -188,7 +195,7 @@ def main() -> None:
         if arguments.mode == "corrections":
             faults = measure_corrections(browser, Path(folder), arguments.count, arguments.seed)
         else:
-            measure_long(browser, Path(folder), arguments)
+            measure_long(browser, arguments.keep or Path(folder), arguments)
         browser.close()
     for fault in faults:
         print(fault)

@@ -21,7 +21,7 @@ EVERYTHING = ["move", "move", "actions", "actions", "actions", "add", "copy", "s
 @pytest.fixture(scope="module")
 def server(movie, tmp_path_factory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("inputs")
-    results = write_results(folder / "results", {"keys": movie, "touch": movie})
+    results = write_results(folder / "results", {"keys": movie, "touch": movie, "find": movie})
     with served(results, folder / "out") as running:
         yield running
 
@@ -71,6 +71,46 @@ def test_every_correction_by_keys_alone(window, server):
     assert box_of(server.saved("keys").keyframes[3.0], 1) == pytest.approx(
         [left + step, top, right + step, bottom + step], abs=0.1
     )
+
+
+def test_find_and_the_lanes_show_what_was_corrected(window, server):
+    """What was unticked is gone and what was ticked is there, in the numbers, the occurrences and the lanes; so are tracks."""
+    page = window(f"{server.address}video.html#v=0003&t=5")
+    at_keyframe(page, 5)
+    assert _found(page) == {"walk": 8, "read": 4, "hand wave": 3}
+    press(page, "b", "1")  # the walker of 5 s does not walk
+    page.fill("#review-query", "martial")
+    page.locator("#review-actions li:visible input").check()
+    press(page, "Escape", "b", "b", "s")  # and the guest is another one from here on
+    settle(page)
+    until(page, "document.getElementById('actions').textContent.includes('martial')")
+    assert _found(page) == {"walk": 7, "read": 4, "hand wave": 3, "martial art": 1}
+    lanes = page.evaluate("AvaPage.viewer.timeline.actions.map(({ name, data }) => [name, [...data.keyframe]])")
+    assert dict(lanes) == {
+        "walk": [0, 1, 2, 3, 4, 6, 7],
+        "read": [2, 3, 4, 5],
+        "hand wave": [3, 4, 7],
+        "martial art": [5],
+    }
+    assert page.is_hidden("#score")
+    page.fill("#query", "walk")
+    assert page.locator("#hits .time").all_inner_texts() == ["0:00 – 0:04", "0:06 – 0:07"]
+    page.select_option("#person", "3")
+    page.fill("#query", "read")
+    assert page.locator("#hits .time").all_inner_texts() == ["0:05"]
+    # What the network found is one switch away, with its scores.
+    page.check("#find-found")
+    page.select_option("#person", "")
+    page.fill("#query", "walk")
+    until(page, "document.querySelectorAll('#hits button').length === 1")
+    assert page.locator("#hits .time").all_inner_texts() == ["0:00 – 0:07"]
+    assert page.is_visible("#score")
+
+
+def _found(page: Any) -> dict[str, int]:
+    """The actions of Find with their numbers."""
+    names, counts = (page.locator(f"#actions {part}").all_inner_texts() for part in (".name", ".count"))
+    return dict(zip((name.partition(" (")[0] for name in names), map(int, counts), strict=True))
 
 
 def _tab_to(page: Any, selector: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -40,6 +41,18 @@ class ReviewServer:
         status = Path(f"/proc/{self.process.pid}/status")
         found = _MEMORY.search(status.read_text()) if status.is_file() else None
         return int(found[1]) / 1e3 if found else 0.0
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time that the server has taken.
+
+        Returns:
+            Seconds of all its threads; 0 where the system does not tell.
+        """
+        status = Path(f"/proc/{self.process.pid}/stat")
+        if not status.is_file():
+            return 0.0
+        user, system = status.read_text().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
     def video(self, key: str = "0001", seconds: float = 0.0) -> str:
         """Return the address of the page of a video.

@@ -37,6 +37,7 @@ from ava_detect.storage.local_files import atomic_path
 
 LOG_SUFFIX = ".jsonl"
 _VERSION = 1
+_FARTHEST = 1e6
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +98,9 @@ class Base:
         for seconds, people in value["keyframes"]:
             check_number("seconds", seconds, -LARGEST_SECONDS, LARGEST_SECONDS)
             keyframes[rounded_seconds(seconds)] = CorrectedKeyframe(dict(map(_person_from_json, people)))
-        return cls(value["video"], value["results_sha256"], float(value["min_score"]), keyframes)
+        base = cls(value["video"], value["results_sha256"], float(value["min_score"]), keyframes)
+        vars(base)["line"] = line  # the cached property: a long line is not made again
+        return base
 
 
 def _person_from_json(value: Any) -> tuple[int, CorrectedPerson]:
@@ -105,7 +108,9 @@ def _person_from_json(value: Any) -> tuple[int, CorrectedPerson]:
     check_whole("track id", track, -LARGEST_INT64, LARGEST_INT64)
     # Boxes of results may reach out of the frame.
     for corner in box:
-        check_number("box", corner, -1e6, 1e6)
+        # A call for each corner of a video of hours would take a second.
+        if type(corner) is not float or not -_FARTHEST <= corner <= _FARTHEST:
+            check_number("box", corner, -_FARTHEST, _FARTHEST)
     x1, y1, x2, y2 = box
     for action_id in actions:
         check_whole("action id", action_id, 0, LARGEST_INT64)

@@ -38,10 +38,12 @@ AvaPage.BoxLayer = class {
     // Small boxes lie over large ones, and the selected one over all.
     const area = ({ box }) => (box[2] - box[0]) * (box[3] - box[1]);
     const order = [...shown.values()].sort((a, b) => area(b) - area(a));
-    order.forEach((person, i) => this.#place(person, person.track === selected, i + 1));
+    const { width, height } = this.root.getBoundingClientRect(); // before anything is changed, so that the layout is not computed again
+    const isSmall = ({ box }) => Math.min((box[2] - box[0]) * width, (box[3] - box[1]) * height) < AvaPage.BoxLayer.SMALL_PIXELS;
+    order.forEach((person, i) => this.#place(person, person.track === selected, i + 1, isSmall(person)));
   }
 
-  #place({ track, box, name, colour }, isSelected, depth) {
+  #place({ track, box, name, colour }, isSelected, depth, isSmall) {
     let element = this.elements.get(track);
     if (!element) {
       element = AvaPage.el("div", { className: "box", role: "button", tabIndex: 0 });
@@ -62,8 +64,6 @@ AvaPage.BoxLayer = class {
     element.style.top = `${100 * box[1]}%`;
     element.style.width = `${100 * (box[2] - box[0])}%`;
     element.style.height = `${100 * (box[3] - box[1])}%`;
-    const { width, height } = this.root.getBoundingClientRect();
-    const isSmall = Math.min((box[2] - box[0]) * width, (box[3] - box[1]) * height) < AvaPage.BoxLayer.SMALL_PIXELS;
     element.classList.toggle("small", isSmall);
   }
 

@@ -3,7 +3,7 @@
 
 AvaPage.Editor = class {
   static MOST_FREQUENT = 9;
-  static REFIND_MILLISECONDS = 200; // after the last change the lanes and occurrences of actions follow
+  static REFIND_MILLISECONDS = 200; // after the last change the timeline and Find follow
 
   /** Fetch the review and the corrected keyframes of a video; adds the actions that may be ticked to `meta`. */
   static async open(key, meta) {
@@ -58,7 +58,7 @@ AvaPage.Editor = class {
     this.panel.showSaved(this.saving.connection.state, "");
     if (this.keptNote) say(this.keptNote);
     this.#watchWindow();
-    this.#showTracks();
+    this.state.describe();
     this.#addSource();
   }
 
@@ -68,6 +68,7 @@ AvaPage.Editor = class {
     const box = el("input", { type: "checkbox", id: "find-found", autocomplete: "off" });
     box.addEventListener("change", () => find.use(box.checked ? found : this.state));
     document.getElementById("kinds").before(el("label", { className: "switch" }, box, " What the network found"));
+    this.timeline.retrack();
     find.use(this.state);
   }
 
@@ -137,16 +138,13 @@ AvaPage.Editor = class {
   #changed(kind, value) {
     if (["add", "split", "join"].includes(kind)) this.selected = value.person;
     this.panel.showProgress(this.state.progress);
-    this.#showTracks();
+    this.state.describe();
     this.refresh();
     clearTimeout(this.refinding);
-    this.refinding = setTimeout(() => this.find.sourceChanged(), AvaPage.Editor.REFIND_MILLISECONDS);
-  }
-
-  /** The lanes of the timeline follow the corrected tracks. */
-  #showTracks() {
-    this.state.describe();
-    this.timeline.retrack();
+    this.refinding = setTimeout(() => {
+      this.timeline.retrack();
+      this.find.sourceChanged();
+    }, AvaPage.Editor.REFIND_MILLISECONDS);
   }
 
   /** Whether the edit mode has used a key. */

@@ -79,14 +79,17 @@ const AvaPage = (() => {
   /** The colour of a track id; the same as in the drawn video. */
   const trackColour = ({ colours }, track) => colours[(((track - 1) % colours.length) + colours.length) % colours.length];
 
-  /** The current colour of a CSS variable, in a form that a canvas accepts. */
-  function colour(variable) {
-    const probe = el("span", { hidden: true });
-    probe.style.color = `var(${variable})`;
-    document.body.append(probe);
-    const value = getComputedStyle(probe).color;
-    probe.remove();
-    return value;
+  /** The current colours of CSS variables, by their names without dashes, in a form that a canvas accepts. */
+  function coloursOf(...variables) {
+    const probes = variables.map(variable => {
+      const probe = el("span", { hidden: true });
+      probe.style.color = `var(${variable})`;
+      return probe;
+    });
+    document.body.append(...probes); // all before the first is read, so that styles are computed once
+    const found = Object.fromEntries(probes.map((probe, i) => [variables[i].slice(2), getComputedStyle(probe).color]));
+    probes.forEach(probe => probe.remove());
+    return found;
   }
 
   /** Show sentences as a list, or hide the list where there is none. */
@@ -137,7 +140,7 @@ const AvaPage = (() => {
   if (theme === "dark" || theme === "light") document.documentElement.dataset.theme = theme;
 
   return {
-    register, load, formatTime, formatCount, percent, el, named, KINDS, useKinds, kindMark, trackColour, colour, showNotices, upperBound,
+    register, load, formatTime, formatCount, percent, el, named, KINDS, useKinds, kindMark, trackColour, coloursOf, showNotices, upperBound,
     wireTheme, isDark,
   };
 })();

@@ -13,7 +13,7 @@ AvaPage.Timeline = class {
     [this.from, this.to] = [0, this.duration];
     this.now = 0;
     this.personLanes = this.#packTracks();
-    this.most = Math.max(1, ...meta.counts);
+    this.most = meta.counts.reduce((most, count) => Math.max(most, count), 1);
     this.actions = [];
     this.#wirePointer(this.overview, () => [0, this.duration]);
     this.#wirePointer(this.lanes, () => [this.from, this.to]);
@@ -27,11 +27,10 @@ AvaPage.Timeline = class {
     this.draw();
   }
 
-  /** The tracks of `meta` have changed. */
+  /** The tracks and counts of `meta` have changed; `show` or `draw` shows them. */
   retrack() {
     this.personLanes = this.#packTracks();
-    this.most = Math.max(1, ...this.meta.counts);
-    this.draw();
+    this.most = this.meta.counts.reduce((most, count) => Math.max(most, count), 1);
   }
 
   /** Move the playhead; the visible part follows it. */
@@ -78,9 +77,8 @@ AvaPage.Timeline = class {
     this.width = this.root.clientWidth;
     if (!this.width) return;
     this.gutter = this.width < 600 ? 96 : 168;
-    this.colours = Object.fromEntries(
-      ["--ink", "--soft", "--line", "--panel", "--accent", "--pose", "--object", "--person", "--unknown", "--wrong", "--right", "--track"]
-        .map(name => [name.slice(2), AvaPage.colour(name)]),
+    this.colours = AvaPage.coloursOf(
+      "--ink", "--soft", "--line", "--panel", "--accent", "--pose", "--object", "--person", "--unknown", "--wrong", "--right", "--track",
     );
     this.#drawOverview();
     this.#drawLanes();
@@ -111,14 +109,16 @@ AvaPage.Timeline = class {
   /** Draw the number of people over the whole video, and a frame around the visible part. */
   #drawOverview() {
     const height = 38, context = this.#prepare(this.overview, height);
-    const { times, counts, spacing } = this.meta;
+    const { times, counts, spacing, accepted } = this.meta;
     context.fillStyle = this.colours.soft;
     context.fillText("people", 0, height / 2);
     const columns = new Float32Array(Math.ceil(this.width - this.gutter));
-    times.forEach((time, k) => {
-      const [x1, x2] = [time - spacing / 2, time + spacing / 2].map(t => this.#x(t, 0, this.duration) - this.gutter);
-      for (let x = Math.max(0, Math.floor(x1)); x < Math.min(columns.length, Math.max(x2, x1 + 1)); x++) columns[x] = Math.max(columns[x], counts[k]);
-    });
+    // A plain loop: a video of hours has tens of thousands of keyframes.
+    const scale = (this.width - this.gutter) / this.duration, half = scale * spacing / 2;
+    for (let k = 0; k < times.length; k++) {
+      const x1 = scale * times[k] - half, end = Math.min(columns.length, Math.max(x1 + 2 * half, x1 + 1));
+      for (let x = Math.max(0, Math.floor(x1)); x < end; x++) if (columns[x] < counts[k]) columns[x] = counts[k];
+    }
     context.fillStyle = this.colours.track;
     context.fillRect(this.gutter, 3, this.width - this.gutter, height - 6);
     context.fillStyle = this.colours.accent;
@@ -127,10 +127,11 @@ AvaPage.Timeline = class {
       if (bar) context.fillRect(this.gutter + x, height - 3 - bar, 1, bar);
     });
     context.fillStyle = this.colours.right;
-    this.meta.accepted?.forEach((isAccepted, k) => { // in a review
-      const [x1, x2] = [times[k] - spacing / 2, times[k] + spacing / 2].map(t => this.#x(Math.min(Math.max(t, 0), this.duration), 0, this.duration));
-      if (isAccepted) context.fillRect(x1, 3, Math.max(1, x2 - x1), 4);
-    });
+    for (let k = 0; k < times.length; k++) {
+      if (!accepted?.[k]) continue; // what is accepted in a review
+      const [x1, x2] = this.#span(k).map(time => this.#x(time, 0, this.duration));
+      context.fillRect(x1, 3, Math.max(1, x2 - x1), 4);
+    }
     context.strokeStyle = this.colours.ink;
     context.lineWidth = 2;
     const [left, right] = [this.from, this.to].map(t => this.#x(t, 0, this.duration));
