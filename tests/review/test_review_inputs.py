@@ -74,7 +74,7 @@ def test_every_correction_by_keys_alone(window, server):
 
 
 def test_find_and_the_lanes_show_what_was_corrected(window, server):
-    """What was unticked is gone and what was ticked is there, in the numbers, the occurrences and the lanes; so are tracks."""
+    """What was unticked is gone, and what was ticked is there: in numbers, occurrences and lanes; tracks likewise."""
     page = window(f"{server.address}video.html#v=0003&t=5")
     at_keyframe(page, 5)
     assert _found(page) == {"walk": 8, "read": 4, "hand wave": 3}
