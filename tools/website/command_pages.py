@@ -8,6 +8,11 @@ from typing import Any
 from ava_detect.cli.app import whole_command
 from ava_detect.cli.help_page import panels_of, usage_of
 
+from .cells import cell, code_cell
+
+# What is listed in a panel of the help, where it is no option.
+_KINDS = {"Arguments": "argument", "Commands": "command"}
+
 
 def command_pages() -> dict[str, str]:
     """Return the pages of all commands, and of the groups of commands.
@@ -29,13 +34,16 @@ def _below(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
 def _index(root: Any) -> str:
     lines = ["# Commands", "", "Every command explains itself: `ava-detect annotate --help`. Exit codes: 0 success, 1 "]
     lines[-1] += "part of the work failed, 2 the call was wrong, 70 a fault of the program, 130 Ctrl-C."
+    panels: dict[str, list[str]] = {}
     panel = ""
     for path, command in _below(root):
-        if " " not in path and command.rich_help_panel != panel:
+        if " " not in path:
             panel = command.rich_help_panel
-            lines += ["", f"## {panel}", "", "| command | what it does |", "| --- | --- |"]
         if not hasattr(command, "commands"):
-            lines.append(f"| [`{path}`]({path.replace(' ', '-')}.md) | {_cell(_summary(command))} |")
+            row = f"| [`{path}`]({path.replace(' ', '-')}.md) | {cell(_summary(command))} |"
+            panels.setdefault(panel, []).append(row)
+    for panel, rows in panels.items():
+        lines += ["", f"## {panel}", "", "| command | what it does |", "| --- | --- |", *rows]
     return "\n".join([*lines, ""])
 
 
@@ -48,8 +56,8 @@ def _page(path: str, command: Any) -> str:
     if examples := getattr(command, "examples", ()):
         lines += ["For example:", "", "```sh", *examples, "```", ""]
     for title, rows in panels_of(command, context):
-        lines += [f"## {title}", "", "| | |", "| --- | --- |"]
-        lines += [f"| {_name(name, path, command)} | {_cell(text.plain)} |" for name, text in rows]
+        lines += [f"## {title}", "", f"| {_KINDS.get(title, 'option')} | what it does |", "| --- | --- |"]
+        lines += [f"| {_name(name, path, command)} | {cell(text.plain)} |" for name, text in rows]
         lines.append("")
     return "\n".join(lines)
 
@@ -58,13 +66,8 @@ def _name(name: str, path: str, command: Any) -> str:
     if name in getattr(command, "commands", {}):
         page = f"{path} {name}".removeprefix("ava-detect ").replace(" ", "-")
         return f"[`{name}`]({page}.md)"
-    return f"`{_cell(name.strip())}`"
+    return code_cell(name.strip())
 
 
 def _summary(command: Any) -> str:
     return " ".join((command.help or "").partition("\n\n")[0].split())
-
-
-def _cell(text: str) -> str:
-    """Text for the cell of a table, where Markdown's own marks are letters."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

@@ -11,6 +11,8 @@ from pydantic import BaseModel
 
 from ava_detect.config import Config
 
+from .cells import cell
+
 _HEAD = """# Config keys
 
 A config holds only what differs from these defaults. It is a YAML file with the sections below, or a name of
@@ -80,8 +82,7 @@ def _table(path: str, section: type[BaseModel]) -> str:
     lines = ["| key | values | default | meaning |", "| --- | --- | --- | --- |"]
     for name, schema in document["properties"].items():
         values, default = _values(schema, document.get("$defs", {})), _shown_default(schema, document)
-        meaning = " ".join(meanings[name].replace("``", "`").split()).replace("|", "\\|")
-        lines.append(f"| `{name}` | {values} | {default} | {meaning} |")
+        lines.append(f"| `{name}` | {values} | {default} | {cell(meanings[name])} |")
     return "\n".join([*lines, ""])
 
 

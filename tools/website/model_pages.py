@@ -36,15 +36,14 @@ def model_pages() -> dict[str, str]:
 def _index(entries: list[ZooEntry]) -> str:
     detectors = [entry for entry in entries if entry.is_detector and not entry.is_start]
     lines = [
+        *("---", "hide: [navigation, toc]", "---", ""),  # the table needs their space
         "# Choose a model",
         "",
         "Each name is used as it stands: `ava-detect annotate video.mp4 --weights NAME`. It is downloaded once, and "
         "brings its config. `ava-detect weights recommend` names the best for a device and a use.",
         "",
-        "- **mAP** is *quoted* from the publishers' pages, frame-mAP at IoU 0.5 in percent. The letter is the "
-        "evaluator that made it; they differ by up to 2 points on the same detections: "
-        + "; ".join(f"{_LETTERS[key]} {text}" for key, text in EVALUATORS.items())
-        + ".",
+        "- **mAP** is *quoted* from the publishers' pages: frame-mAP at IoU 0.5 in percent. The letter names the "
+        "evaluator ([below](#evaluators)).",
         f"- **Clips a second** and **memory** are *measured*: {_measured()} `annotate` scores one clip a second of "
         "video. On GPUs nothing has been measured.",
         "- **Commercial use**: what the licences of code and weights say ([licences](../docs/zoo.md#licences)).",
@@ -56,6 +55,13 @@ def _index(entries: list[ZooEntry]) -> str:
         *(_row(entry) for entry in detectors if not entry.not_runnable),
         "",
         f"And [`demo`](demo.md), which comes with the package: {DEMO_NOTE}.",
+        "",
+        "### Evaluators",
+        "",
+        "They differ by up to 2 points on the same detections ([why](../docs/evaluation.md)); figures of two letters "
+        "that are closer than that do not say which network is better.",
+        "",
+        *(f"- **{_LETTERS[key]}** {text}" for key, text in EVALUATORS.items()),
         "",
         "## Listed, and not runnable here",
         "",
@@ -147,7 +153,8 @@ def _card(entry: ZooEntry) -> str:
         parts += ["```sh", *_commands(entry), "```", ""]
     if reason := default_reason(entry.name):
         parts += [f"It is what `annotate` takes where none is named: {reason}.", ""]
-    parts += ["| | |", "| --- | --- |", *(f"| {name} | {text} |" for name, text in facts.items() if text), ""]
+    parts += ["| property | value |", "| --- | --- |"]
+    parts += [*(f"| {name} | {text} |" for name, text in facts.items() if text), ""]
     parts += ["## Data", "", f"{_DATA[entry.data]}. Terms of use are those of the data set.", ""]
     parts += ["## Intended use and limits", "", _limits(entry), ""]
     return "\n".join(parts)
@@ -189,7 +196,7 @@ Comes with the package, so that everything can be tried without a download. {DEM
 ava-detect annotate video.mp4 --weights demo
 ```
 
-| | |
+| property | value |
 | --- | --- |
 | published figure | none; what it reaches on rendered movies: [training](../docs/training.md#the-demo-weights) |
 | network | `demo` ([configs](../configs/README.md)) |

@@ -65,13 +65,23 @@ def for_site(text: str, source: Path, places: Mapping[Path, str], home: str) -> 
         file = Path(os.path.normpath(source.parent / path))
         if file in places:
             place = os.path.relpath(places[file], own.parent)
+            if label == file.name or label == file.relative_to(ROOT).as_posix():
+                label = _title(file)
             return f"{mark}[{label}]({Path(place).as_posix()}{hash_sign}{anchor})"
         if not home:
             return label
         kind = "tree" if file.is_dir() else "blob"
         return f"[{label}]({home}/{kind}/main/{file.relative_to(ROOT).as_posix()}{hash_sign}{anchor})"
 
+    if places[source] == "index.md":
+        text = f"---\nhide: [navigation]\n---\n{text}"  # there is no other page in its part
     return _outside_code(text, lambda prose: _spaced_lists(_LINK.sub(relink, prose)))
+
+
+def _title(file: Path) -> str:
+    """The heading of a page, which says more than its file's name; another file's name."""
+    heading = re.search(r"^# (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE) if file.suffix == ".md" else None
+    return heading[1] if heading else file.name
 
 
 def _outside_code(text: str, change: Callable[[str], str]) -> str:
