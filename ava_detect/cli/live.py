@@ -47,6 +47,14 @@ def live(
             rich_help_panel=options.COMMON,
         ),
     ] = None,
+    page: Annotated[
+        bool,
+        typer.Option(
+            "--page",
+            help="Serve a page on this machine: pictures with boxes, and the events of the last minutes.",
+            rich_help_panel=options.COMMON,
+        ),
+    ] = False,
     detector: options.Detector = None,
     config: options.Config = None,
     overrides: options.Overrides = None,
@@ -145,6 +153,15 @@ def live(
             rich_help_panel=options.MANY,
         ),
     ] = 1.0,
+    port: Annotated[
+        int,
+        typer.Option(
+            parser=options.number(0, 65535, whole=True),
+            metavar="N",
+            help="Port of the page; 0: any that is free.",
+            rich_help_panel=options.MANY,
+        ),
+    ] = 8572,
     webhook: Annotated[
         str | None,
         typer.Option(
@@ -200,10 +217,22 @@ def live(
 
     clips = None if save_clips is None else ClipOptions(save_clips, clip_before, clip_after, keep_clips)
     settings = LiveSettings(
-        out, not quiet, min_score, event_score, tuple(when or ()), webhook, mqtt, clips, rotate_mb, keep
+        out,
+        not quiet,
+        min_score,
+        event_score,
+        tuple(when or ()),
+        webhook,
+        mqtt,
+        clips,
+        rotate_mb,
+        keep,
+        port if page else None,
     )
-    if quiet and not (out or webhook or mqtt or clips):
-        raise ConfigError("`quiet` prints no lines, so give `out`, `webhook`, `mqtt` or `save_clips` for the results")
+    if quiet and not (out or webhook or mqtt or clips or page):
+        raise ConfigError(
+            "`quiet` prints no lines, so give `out`, `webhook`, `mqtt`, `save_clips` or `page` for the results"
+        )
     results_beside(Path("-"))
     with progress_bar(show=not quiet) as on_progress:
         found = live_sources(sources, transport=transport)

@@ -13,6 +13,7 @@ from ava_detect.inference.live.options import LiveOptions
 from ava_detect.inference.live.work import LiveWork
 from ava_detect.inference.pipeline import Pipeline
 from ava_detect.live.outputs import LiveOutputs, Say
+from ava_detect.live.page_state import PICTURE_SECONDS, PageState
 from ava_detect.live.settings import LiveSettings
 from ava_detect.video.live.source import LiveSource
 
@@ -40,18 +41,32 @@ def run_live(
         VideoError: A file cannot be read.
         OSError: An output cannot be written.
     """
-    clips = settings.clips
-    seconds = 0.0 if clips is None else clips.before_seconds + clips.after_seconds + _SLACK_SECONDS
     with ExitStack() as stack:
         outputs = stack.enter_context(LiveOutputs(sources, settings, pipeline.label_map, pipeline.every_seconds, say))
-        work = LiveWork(pipeline, sources, options, on_notice=outputs.notice, preview_seconds=seconds)
-        for reader in work.readers:
-            if reader.previews is not None:
-                outputs.save_clips(reader.source.name, reader.previews, pipeline.note)
+        work = LiveWork(
+            pipeline, sources, options, on_notice=outputs.notice, preview_seconds=_seconds_of_pictures(settings)
+        )
+        previews = [reader.previews for reader in work.readers if reader.previews is not None]
+        for source, pictures in zip(sources, previews, strict=False):
+            outputs.save_clips(source.name, pictures, pipeline.note)
+        if settings.page_port is not None:
+            from ava_detect.live.page import live_page
+
+            names = [source.name for source in sources]
+            state = PageState(names, pipeline.label_map, pipeline.every_seconds, pipeline.note, work.status, previews)
+            outputs.watcher = state
+            say(f"Open in a browser: {stack.enter_context(live_page(state, settings.page_port))}")
         stack.enter_context(stopped_by_signals(work.stop))
         for keyframe in stack.enter_context(closing(work.run())):
             outputs.keyframe(keyframe)
         return work.status()
+
+
+def _seconds_of_pictures(settings: LiveSettings) -> float:
+    """How long pictures are kept: for the clips that are saved, and for the page; 0 where there is neither."""
+    clips = settings.clips
+    of_clips = 0.0 if clips is None else clips.before_seconds + clips.after_seconds + _SLACK_SECONDS
+    return max(of_clips, 0.0 if settings.page_port is None else PICTURE_SECONDS)
 
 
 @contextmanager

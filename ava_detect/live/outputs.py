@@ -93,6 +93,8 @@ class LiveOutputs:
         label_map: The actions of the network.
         every_seconds: Time between keyframes.
         say: Told what happens, in sentences for people.
+
+    Attributes:
         watcher: Is shown everything; None for none.
 
     Raises:
@@ -107,10 +109,10 @@ class LiveOutputs:
         label_map: LabelMap,
         every_seconds: float,
         say: Say,
-        watcher: Watcher | None = None,
     ) -> None:
         names = [source.name for source in sources]
-        self._settings, self._say, self._watcher = settings, say, watcher
+        self._settings, self._say = settings, say
+        self.watcher: Watcher | None = None
         self._label_map, self._every_seconds = label_map, every_seconds
         self._numbers = {name: number for number, name in enumerate(names)}
         self._sources = {name: _Source(name, settings, label_map, every_seconds) for name in names}
@@ -176,8 +178,8 @@ class LiveOutputs:
             self._line(keyframe.video_id, value)
             if self._mqtt is not None:
                 self._mqtt.put({"topic": f"{keyframe.video_id}/keyframe", "value": value})
-            if self._watcher is not None:
-                self._watcher.keyframe(self._numbers[keyframe.video_id], keyframe)
+            if self.watcher is not None:
+                self.watcher.keyframe(self._numbers[keyframe.video_id], keyframe)
             actions, alarms = source.actions.update(keyframe), source.alarms.update(keyframe)
             self._tell_all([*actions, *alarms])
             if source.clips is not None:
@@ -227,8 +229,8 @@ class LiveOutputs:
             # Where there are rules, they are what the webhook is for.
             if self._webhook is not None and not (event.kind == "action" and self._settings.when):
                 self._webhook.put(value)
-            if self._watcher is not None:
-                self._watcher.event(event)
+            if self.watcher is not None:
+                self.watcher.event(event)
             if event.kind == "alarm":
                 self._say(f"{event.source}: {event.text}")
 

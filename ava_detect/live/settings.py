@@ -14,6 +14,7 @@ from ava_detect.live.clips import ClipOptions
 from ava_detect.live.lines import check_rotation
 from ava_detect.live.mqtt import check_mqtt
 from ava_detect.live.webhook import check_webhook
+from ava_detect.review.loopback import require_server
 
 _MAX_CLIP_SECONDS = 60.0
 
@@ -33,6 +34,7 @@ class LiveSettings:
         clips: Which clips are saved; None for none.
         rotate_mb: Size at which a file rotates, in MB.
         keep: Number of files that are kept beside the one that is written.
+        page_port: Port of the page on this machine, 0 for any that is free; None for no page.
 
     Raises:
         ConfigError: A value is not allowed.
@@ -49,6 +51,7 @@ class LiveSettings:
     clips: ClipOptions | None = None
     rotate_mb: float = 100.0
     keep: int = 10
+    page_port: int | None = None
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -60,6 +63,8 @@ class LiveSettings:
             check_webhook(self.webhook)
         if self.mqtt is not None:
             check_mqtt(self.mqtt)
+        if self.page_port is not None:
+            require_server("the page", "live")
         if self.clips is not None:
             for name in ("before_seconds", "after_seconds"):
                 if not 0 <= getattr(self.clips, name) <= _MAX_CLIP_SECONDS:

@@ -93,7 +93,7 @@ class Guard:
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
         if len(hosts) != 1 or not self._is_own_host(hosts[0].lower()):
-            return HTTPStatus.MISDIRECTED_REQUEST, "This is not the host that the address of the review has."
+            return HTTPStatus.MISDIRECTED_REQUEST, "This is not the host that the address of the page has."
         own_origin = f"http://{hosts[0].lower()}"
         if any(origin.lower() != own_origin for origin in headers.getlist("origin")):
             return HTTPStatus.FORBIDDEN, "Requests of other sites are not answered."
@@ -102,7 +102,7 @@ class Guard:
             return HTTPStatus.FORBIDDEN, "Requests of other sites are not answered."
         word = scope["path"].lstrip("/").partition("/")[0].encode("utf-8", "surrogateescape")
         if not secrets.compare_digest(word, self._token):
-            return HTTPStatus.NOT_FOUND, "The address lacks its token: use the one that `ava-detect review` printed."
+            return HTTPStatus.NOT_FOUND, "The address lacks its token: use the one that `ava-detect` printed."
         return self._refusal_of_body(scope["method"], headers)
 
     def _refusal_of_body(self, method: str, headers: Headers) -> tuple[HTTPStatus | None, str]:

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import errno
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ava_detect.environment import install_line
-from ava_detect.errors import ConfigError, MissingDependencyError, shown
+from ava_detect.errors import ConfigError
 from ava_detect.results.corrections.order import ORDERS
 from ava_detect.results.saved import ReadOptions
+from ava_detect.review.loopback import LOOPBACK as LOOPBACK
+from ava_detect.review.loopback import listen, page_address, require_server, server_of
 from ava_detect.review.review import Review
 from ava_detect.structures.progress import OnProgress
 
 if TYPE_CHECKING:
     from ava_detect.review.guard import Guard
 
-LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 8571
-_SECONDS_TO_FINISH = 1
 
 
 @dataclass(frozen=True)
@@ -103,26 +100,21 @@ def review_server(
         FormatError: A file cannot be read.
         OSError: ``out`` cannot be written.
     """
-    missing = [name for name in ("starlette", "uvicorn") if find_spec(name) is None]
-    if missing:
-        raise MissingDependencyError(
-            f"a review needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed; "
-            f"install it with: {install_line('review')}"
-        )
+    require_server("a review", "review")
     from ava_detect.review.app import build_app
     from ava_detect.review.guard import new_token
     from ava_detect.review.page_files import write_page_files
 
     options = options or ReviewOptions()
     with (
-        _listen(options.host, options.port) as listening,
+        listen(options.host, options.port) as listening,
         closing(_review(results, out, options)) as review,
     ):
         title = review.results.resolve().name
         page, notices = write_page_files(review.run, review.folder, title, options.reading, on_progress)
         token, port = new_token(), listening.getsockname()[1]
         app = build_app(review, page, token=token, host=options.host, port=port)
-        address = _address(options.host, port, token)
+        address = page_address(options.host, port, token)
         yield ReviewServer(address, (*review.notices, *notices), review.progress, partial(_run, app, listening))
 
 
@@ -133,36 +125,6 @@ def _review(results: str | Path, out: str | Path, options: ReviewOptions) -> Rev
 
 
 def _run(app: Guard, listening: socket.socket) -> None:
-    import uvicorn
-
-    config = uvicorn.Config(
-        app,
-        http="h11",
-        ws="none",
-        lifespan="off",
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=_SECONDS_TO_FINISH,
-    )
     # Ctrl-C is how a review ends; uvicorn raises it when it has closed its connections.
     with suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[listening])
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket; raise ``ConfigError`` where the address is not of this machine or the port taken."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise ConfigError(
-                f"`port` {port} is taken, perhaps by another review; give another one, or 0 for any"
-            ) from error
-        raise ConfigError(f"`host` {shown(host)} cannot be listened on ({shown(error.strerror or error)})") from error
-
-
-def _address(host: str, port: int, token: str) -> str:
-    name = {"0.0.0.0": LOOPBACK, "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
-    return f"http://{name}:{port}/{token}/"
+        server_of(app).run(sockets=[listening])

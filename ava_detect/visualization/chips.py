@@ -158,6 +158,11 @@ class Patch:
         region[...] = (blended + 127) // 255  # rounded to the nearest integer
 
 
+def page_colours() -> list[str]:
+    """Return the colours of tracks as style sheets have them."""
+    return [f"rgb({red} {green} {blue})" for red, green, blue in TRACK_COLOURS]
+
+
 def short_name(name: str) -> str:
     """Return an action's name without its lists of examples and without brackets, on one line.
 

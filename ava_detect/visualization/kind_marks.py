@@ -54,3 +54,16 @@ def css_variables(*, dark: bool) -> str:
         Declarations, such as ``--pose: #0072b2; --object: ...``.
     """
     return " ".join(f"--{kind}: {mark.on_dark if dark else mark.on_light};" for kind, mark in KIND_MARKS.items())
+
+
+def page_values() -> dict[str, dict[str, str]]:
+    """Return the marks as the scripts of a page take them (``useKinds`` of ``core.js``): kind -> glyph and colours."""
+    return {
+        str(kind): {
+            "glyph": mark.glyph,
+            "onLight": mark.on_light,
+            "onDark": mark.on_dark,
+            "onChip": mark.on_chip,
+        }
+        for kind, mark in KIND_MARKS.items()
+    }

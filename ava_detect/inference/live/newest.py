@@ -84,12 +84,11 @@ class NewestKeyframes:
             each; none at the end: all sources are closed, it was stopped, or the time is over.
         """
         with self._changed:
-            while not self._stop.is_set():
+            while not self._stop.is_set() and (until is None or time.monotonic() < until):
                 waiting = [(place.served, number) for number, place in enumerate(self._places) if place.waiting]
                 if waiting:
                     return self._taken([number for _, number in sorted(waiting)], most, alike)
-                is_over = until is not None and time.monotonic() >= until
-                if is_over or not any(place.is_open for place in self._places):
+                if not any(place.is_open for place in self._places):
                     break
                 self._changed.wait(_LOOK_SECONDS)
         return []

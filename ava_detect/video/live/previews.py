@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+import time
 from collections import deque
 from dataclasses import dataclass
 
@@ -46,6 +47,7 @@ class Previews:
         self._seconds, self._distance = seconds, 1 / per_second
         self._limits = short_side, long_side
         self._lock = threading.Lock()
+        self._arrival = 0.0  # of the newest picture
         self._kept: deque[Preview] = deque(maxlen=round(seconds * per_second * (1 + _SLACK)) + 2)
 
     def add(self, frame: DecodedFrame, info: VideoInfo) -> None:
@@ -63,6 +65,7 @@ class Previews:
         Image.fromarray(frame.image(*size)).save(file, "JPEG", quality=_QUALITY)
         with self._lock:
             self._kept.append(Preview(now, file.getvalue()))
+            self._arrival = time.monotonic()
             while self._kept[0].seconds < now - self._seconds:
                 self._kept.popleft()
 
@@ -92,6 +95,12 @@ class Previews:
                     break
                 shown = kept
             return shown
+
+    @property
+    def now_seconds(self) -> float | None:
+        """The time now on the clock of the frames, which goes on where no picture comes; None before the first."""
+        with self._lock:
+            return self._kept[-1].seconds + time.monotonic() - self._arrival if self._kept else None
 
     @property
     def newest_seconds(self) -> float | None:

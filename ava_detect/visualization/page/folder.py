@@ -17,8 +17,8 @@ from ava_detect.errors import ConfigError
 from ava_detect.storage.file_names import PAGE_DATA, PAGE_MEDIA
 from ava_detect.storage.local_files import atomic_path, write_text_atomic
 from ava_detect.storage.outputs import check_output_folder, refuse_inputs_inside
-from ava_detect.visualization.chips import TRACK_COLOURS
-from ava_detect.visualization.kind_marks import KIND_MARKS
+from ava_detect.visualization.chips import page_colours
+from ava_detect.visualization.kind_marks import page_values
 from ava_detect.visualization.page import packing
 from ava_detect.visualization.page.media import PageVideo
 from ava_detect.visualization.page.packing import VideoContent
@@ -131,7 +131,7 @@ def write_video(page: Path, index: int, entry: VideoEntry) -> dict[str, Any]:
         "fps": 25.0 if video is None else round(video.fps, 4),
         "notices": list(entry.notices),
         "piece": packing.KEYFRAMES_PER_PIECE,
-        "colours": [f"rgb({red} {green} {blue})" for red, green, blue in TRACK_COLOURS],
+        "colours": page_colours(),
     }
     for name, value in chain(packing.pieces(content), [("meta", meta)]):
         write_text_atomic(page / PAGE_DATA / key / f"{name}.js", packing.script(f"{key}/{name}", value))
@@ -157,15 +157,6 @@ def finish_folder(page: Path, listed: Sequence[dict[str, Any]], *, title: str, n
     Returns:
         Path of ``index.html``, the file to open in a browser.
     """
-    kinds = {
-        str(kind): {
-            "glyph": mark.glyph,
-            "onLight": mark.on_light,
-            "onDark": mark.on_dark,
-            "onChip": mark.on_chip,
-        }
-        for kind, mark in KIND_MARKS.items()
-    }
-    video_list = {"title": title, "note": note, "kinds": kinds, "videos": list(listed)}
+    video_list = {"title": title, "note": note, "kinds": page_values(), "videos": list(listed)}
     write_text_atomic(page / _LIST_SCRIPT, packing.script("list", video_list))
     return page / "index.html"

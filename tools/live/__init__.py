@@ -1,0 +1,1 @@
+"""Streams to try `ava-detect live` on: long files, and a server of RTSP."""
