@@ -209,6 +209,9 @@ def num_people(rows: AvaTable) -> int:
     return len(np.unique(people[rows.person_ids >= 0], axis=0))
 
 
+_NAMES = {"chosen": "chosen by `useful`"}
+
+
 def table(outcomes: Mapping[int, Mapping[str, Mapping[str, float]]]) -> str:
     """Mean and standard deviation over the seeds, in percent, as a Markdown table."""
     lines = [
@@ -217,11 +220,12 @@ def table(outcomes: Mapping[int, Mapping[str, Mapping[str, float]]]) -> str:
     ]
     for way in ("start", "none", *WAYS):
         of_way = [outcome[way] for outcome in outcomes.values()]
-        cells = [f"{np.mean([one.get(name, 0) for one in of_way]):.0f}" for name in ("keyframes", "people", "changes")]
+        counts = [np.mean([one.get(name, 0) for one in of_way]) for name in ("keyframes", "people", "changes")]
+        cells = [f"{count:,.0f}" if count else "" for count in counts]
         scores = 100 * np.array([one["mAP"] for one in of_way])
         deviation = scores.std(ddof=1) if len(scores) > 1 else 0.0
         cells += [f"{scores.mean():.1f} ± {deviation:.1f}", ", ".join(f"{value:.1f}" for value in scores)]
-        lines.append(f"| {way} | " + " | ".join(cells) + " |")
+        lines.append(f"| {_NAMES.get(way, way)} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
