@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ava_detect.errors import ConfigError, shown
+from ava_detect.errors import ConfigError, FormatError, shown
 from ava_detect.results.corrections.folder import CORRECTIONS_FILE, read_info
 from ava_detect.results.corrections.truth import read_reviewed
 from ava_detect.results.importing.action_ids import placeholder
@@ -66,9 +66,14 @@ def read_corrections(path: Path, videos: VideoLookup) -> ToolLabels:
         The labels; keyframes that were changed but not accepted are counted as dropped.
 
     Raises:
-        FormatError: The folder is damaged; names the file and the line.
+        FormatError: The folder is damaged; names the file and the line. Or no keyframe is accepted.
     """
     truth = read_reviewed(path)
+    if not len(truth.rows):
+        raise FormatError(
+            f"{shown(path)}: no keyframe is accepted yet; accept those that are right (`ava-detect review`), and import "
+            "again"
+        )
     names = _names(truth.label_map)
     labels = ToolLabels(action_names=tuple(names.values()), has_video_ids=True)
     labels.action_ids = {name: action_id for action_id, name in names.items()}

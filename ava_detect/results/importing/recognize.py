@@ -73,9 +73,10 @@ def recognize(path: str | Path) -> str:
         if source.recognise(start):
             return name
     titles = ", ".join(source.title for source in SOURCES.values())
+    advice = "give the files in it" if start.kind == "folder" else "if it is one of them, name it (`source`)"
     raise FormatError(
-        f"{shown(path)}: not recognised as labels of a tool; it is {start.describe()}. These are read: {titles}. "
-        "If it is one of them, name it (`source`)"
+        f"{shown(path)}: not recognised as labels of a tool; it is {start.describe()}. These are read: {titles}; "
+        f"{advice}"
     )
 
 

@@ -128,7 +128,7 @@ class VideoLookup:
             advice = (
                 "the folder `videos` has no such file; rename the file, or give another folder"
                 if self._is_given
-                else "give the folder of the videos (`videos`)"
+                else "give the folder of the videos (`videos`), or the results that the labels are of (`results`)"
             )
             raise FormatError(f"{where}: the video {called} is needed ({need}), and is not there; {advice}")
         return video

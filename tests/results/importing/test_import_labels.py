@@ -45,6 +45,8 @@ def test_unknown_content_is_described(tmp_path: Path, content: bytes, seen: str)
 def test_what_cannot_be_looked_at(tmp_path: Path) -> None:
     (tmp_path / "deep").write_text("[" * 100_000)
     (tmp_path / "cut").write_text('{"a": [1, 2')
+    with pytest.raises(FormatError, match=r"it is a folder with cut, deep\. These are read: .*; give the files in it"):
+        recognize(tmp_path)
     for name, message in {"deep": "nested too deep", "cut": "no JSON", "absent": "No such file"}.items():
         with pytest.raises(FormatError, match=rf"{name}.*{message}"):
             recognize(tmp_path / name)
@@ -142,6 +144,13 @@ def test_corrections_know_where_their_movies_start(tmp_path: Path) -> None:
     assert (tmp_path / "gt.csv").read_text() == "v,0902,0.1,0.25,0.5,0.75,12,1\n"
     with pytest.raises(ConfigError, match=r"one start at 900 s of their movies and .*other at 0 s; import one"):
         import_labels([tmp_path / "one", tmp_path / "other"], tmp_path / "both.csv")
+
+
+def test_corrections_of_which_none_is_accepted_say_so(tmp_path: Path) -> None:
+    found = {"v": {2.0: {1: ((0.1, 0.25, 0.5, 0.75), (12,))}}}
+    folder = write_corrections(tmp_path / "c", LabelMap.ava(), found, {"v": [(2.0, "accept"), (2.0, "unaccept")]})
+    with pytest.raises(FormatError, match="c: no keyframe is accepted yet; accept those that are right"):
+        import_labels(folder, tmp_path / "gt.csv")
 
 
 def test_no_file_is_lost(tmp_path: Path) -> None:
