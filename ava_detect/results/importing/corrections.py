@@ -71,8 +71,8 @@ def read_corrections(path: Path, videos: VideoLookup) -> ToolLabels:
     truth = read_reviewed(path)
     if not len(truth.rows):
         raise FormatError(
-            f"{shown(path)}: no keyframe is accepted yet; accept those that are right (`ava-detect review`), and import "
-            "again"
+            f"{shown(path)}: no keyframe is accepted yet; accept those that are right in `ava-detect review`, then "
+            "import again"
         )
     names = _names(truth.label_map)
     labels = ToolLabels(action_names=tuple(names.values()), has_video_ids=True)
