@@ -22,7 +22,7 @@ import yaml
 import ava_detect
 
 ROOT = Path(__file__).resolve().parents[1]
-EVERY_COMMAND = Path(__file__).resolve().parent / "support" / "every_command.py"
+EVERY_COMMAND = Path(__file__).resolve().parent / "every_command.py"
 HOME = "https://host.example/owner/ava_detect"
 # What a checkout gathers, and git ignores.
 NOT_OURS = shutil.ignore_patterns(
