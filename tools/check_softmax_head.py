@@ -76,7 +76,7 @@ def compare(head: Any, seed: int, *, background: bool) -> float:
     logits = theirs(features[:, :, None, None, None])
     boxes = torch.zeros(len(features), 5)
     of_theirs = theirs._predict_by_feat_single(boxes, logits, {"img_shape": (10, 10)}).scores[:, int(background) :]
-    worst = float((detection_scores(ours(features), boxes[:, 0], rule) - of_theirs).abs().max())
+    worst = float((detection_scores(ours(features), boxes[:, 0], rule) - of_theirs).abs().max().detach())
 
     with_label = labels.any(dim=1)
     targets = torch.nn.functional.pad(labels, (int(background), 0))
@@ -93,7 +93,7 @@ def compare(head: Any, seed: int, *, background: bool) -> float:
     assert gradient is not None
     return max(
         worst,
-        float((loss - loss_of_theirs).abs()),
+        float((loss - loss_of_theirs).abs().detach()),
         float((gradient - theirs.fc_cls.weight.grad).abs().max()),
     )
 
