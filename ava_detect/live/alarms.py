@@ -129,7 +129,7 @@ class Alarms:
         Returns:
             The events.
         """
-        gap = max_gap_seconds(self._spacing.update(keyframe.timestamp_seconds))
+        gap = max_gap_seconds(self._spacing.update(keyframe.timestamp_seconds, keyframe.num_dropped))
         events = []
         for number, rule in enumerate(self._rules):
             spans = self._spans[number]

@@ -154,7 +154,7 @@ class ActionEvents:
         Returns:
             The events, those that end first.
         """
-        gap = max_gap_seconds(self._spacing.update(keyframe.timestamp_seconds))
+        gap = max_gap_seconds(self._spacing.update(keyframe.timestamp_seconds, keyframe.num_dropped))
         tracks = [] if keyframe.track_ids is None else keyframe.track_ids.tolist()
         holds = keyframe.action_scores >= np.float32(self._min_score)  # [N, C]
         holding = {

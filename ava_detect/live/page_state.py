@@ -74,7 +74,7 @@ class PageState:
             )
         ]
         with self._lock:
-            self._sources[source].add(keyframe.timestamp_seconds, people)
+            self._sources[source].add(keyframe.timestamp_seconds, keyframe.num_dropped, people)
 
     def event(self, event: LiveEvent) -> None:
         """Take an event.
@@ -167,10 +167,10 @@ class _SourceState:
         # Each: start and end in seconds (None while it goes on), track, action, kind, whether it is an alarm.
         self._spans: deque[dict[str, Any]] = deque(maxlen=_MOST_EVENTS)
 
-    def add(self, seconds: float, people: list[dict[str, Any]]) -> None:
+    def add(self, seconds: float, num_dropped: int, people: list[dict[str, Any]]) -> None:
         newest = self._previews.newest_seconds
         self._delays.append(max(0.0, (seconds if newest is None else newest) - seconds))
-        self._usual = self._spacing.update(seconds)
+        self._usual = self._spacing.update(seconds, num_dropped)
         self._keyframes.append((seconds, people))
 
     def span(self, event: LiveEvent, kind: str) -> None:

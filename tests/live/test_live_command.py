@@ -9,6 +9,7 @@ import subprocess
 import pytest
 from networks import small_config_file
 from processes import ava_detect, interruptible
+from stream_server import transport_stream
 from videos import constant_rate, write_numbered_video
 
 
@@ -39,36 +40,27 @@ def test_lines_go_to_stdout_and_files_and_everything_else_to_stderr(run_cli, mov
     assert "lag median" in said
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_whole(movie, number):
-    command = interruptible(ava_detect("live", movie, *options_of(movie)))
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
-        first = ""
-        while "video_id" not in first:
-            first += running.stdout.readline()
+@pytest.mark.parametrize(("source", "number"), [("movie", signal.SIGTERM), ("movie=-", signal.SIGINT)])
+def test_a_signal_ends_it_whole(movie, source, number):
+    """A file, and a container on the standard input, which stays open."""
+    command = interruptible(ava_detect("live", movie if source == "movie" else source, *options_of(movie)))
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes) as running:
+        if source != "movie":
+            running.stdin.write(transport_stream(range(75)))
+            running.stdin.flush()
+        first = b""
+        while b"video_id" not in first:
+            line = running.stdout.readline()
+            assert line, running.stderr.read()
+            first += line
         running.send_signal(number)
-        rest, said = running.stdout.read(), running.stderr.read()
+        rest, said = running.stdout.read(), running.stderr.read().decode()
     assert running.returncode == 0, said
     lines = [json.loads(line) for line in (first + rest).splitlines()]
-    assert lines
+    assert any(line.get("video_id") == "movie" for line in lines)
     assert "Traceback" not in said
     assert "movie" in said.splitlines()[-1]  # the table
-
-
-def test_a_container_on_the_standard_input(movie):
-    command = ava_detect("live", "movie=-", *options_of(movie), "--max-seconds", 100, "--every", 5)
-    done = subprocess.run(command, input=as_stream(movie), capture_output=True, timeout=200, check=False)
-    assert done.returncode == 0, done.stderr
-    rows = [json.loads(line) for line in done.stdout.splitlines() if b"video_id" in line]
-    assert [row["video_id"] for row in rows] == ["movie"] * len(rows)
-    assert rows
-
-
-def as_stream(movie) -> bytes:
-    """Three seconds of MPEG-TS, which can be read without seeking."""
-    from stream_server import transport_stream
-
-    return transport_stream(range(75))
 
 
 @pytest.mark.parametrize(

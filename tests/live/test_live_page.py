@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from itertools import pairwise
@@ -30,7 +31,7 @@ from ava_detect.structures import ClipSettings, PersonBoxes
 from ava_detect.video.live.previews import Previews
 from ava_detect.video.live.source import live_sources
 
-WIDTH, HEIGHT, SIDE = 160, 96, 24
+WIDTH, HEIGHT, SIDE, MOVES_SECONDS = 320, 96, 24, 20.0
 
 
 class Picture:
@@ -106,20 +107,20 @@ def test_the_server_answers_its_own_page_only():
 
 
 def square_at(seconds: float) -> int:
-    """Left edge of the white square: a pixel every 40 ms."""
-    return round(10 + 25 * seconds)
+    """Left edge of the white square: 12 pixels a second."""
+    return round(10 + 12 * min(MOVES_SECONDS, seconds))
 
 
 @pytest.fixture(scope="module")
 def movie(tmp_path_factory):
-    """A white square that moves to the right for five seconds, then stays."""
+    """A white square that moves to the right for twenty seconds, then stays."""
     path = tmp_path_factory.mktemp("page") / "movie.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         for number in range(40 * 25):
             image = np.full((HEIGHT, WIDTH, 3), 40, np.uint8)
-            left = square_at(min(5.0, number / 25))
+            left = square_at(number / 25)
             image[30 : 30 + SIDE, left : left + SIDE] = 255
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image)))
         container.mux(stream.encode())
@@ -176,15 +177,20 @@ def test_in_a_browser_pictures_move_boxes_fit_and_a_lost_source_is_lost(movie, m
         page.goto(address)
         pane = "document.querySelectorAll('.pane')[{}]"
         until(page, f"{pane.format(0)}?.dataset.seconds > 0")
-        first = page.evaluate(f"{pane.format(0)}.dataset.seconds")
-        until(page, f"{pane.format(0)}.dataset.seconds !== {first!r} && {pane.format(0)}.dataset.boxes.length > 2")
-        seconds, boxes = page.evaluate(f"[{pane.format(0)}.dataset.seconds, {pane.format(0)}.dataset.boxes]")
-        ((track, left, top, _, _),) = json.loads(boxes)
-        assert track == 1
-        # Within a frame of the page, 0.1 s, of where the square is on the picture that is shown.
-        assert left * WIDTH == pytest.approx(square_at(min(5.0, float(seconds))), abs=4)
-        assert top * HEIGHT == pytest.approx(30, abs=2)
-        until(page, f"{pane.format(0)}.querySelector('.past').dataset.rows.includes('hand wave')")
+        fitting: dict[str, float] = {}
+        deadline = time.monotonic() + LIMIT_SECONDS
+        while len(fitting) < 3:
+            assert time.monotonic() < deadline, "the boxes never fit the pictures"
+            seconds, boxes = page.evaluate(f"[{pane.format(0)}.dataset.seconds, {pane.format(0)}.dataset.boxes]")
+            for track, left, top, _, _ in json.loads(boxes):
+                assert track == 1
+                assert top * HEIGHT == pytest.approx(30, abs=2)
+                # Within 0.4 s of the picture that is shown: a box that is not delayed with it would be off by 0.7 s.
+                if float(seconds) < MOVES_SECONDS and abs(left * WIDTH - square_at(float(seconds))) < 5:
+                    fitting[seconds] = left
+            page.wait_for_timeout(40)
+        assert len(set(fitting.values())) > 1
+        until(page, f"{pane.format(0)}.querySelector('.past').dataset.rows?.includes('hand wave')")
         # The picture is there, with the square in it.
         until(page, f"{pane.format(0)}.querySelector('.picture').width === {WIDTH}")
         # The other source is shown as lost, and nothing of its password.

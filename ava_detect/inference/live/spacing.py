@@ -20,15 +20,17 @@ class Spacing:
         self._every_seconds = every_seconds
         self._times: deque[float] = deque(maxlen=_KNOWN)
 
-    def update(self, timestamp_seconds: float) -> float:
+    def update(self, timestamp_seconds: float, num_dropped: int) -> float:
         """Note the next keyframe.
 
         Args:
             timestamp_seconds: Its time.
+            num_dropped: Number of keyframes that were left out before it.
 
         Returns:
-            The median distance of the last few keyframes, at least ``every_seconds``.
+            The median distance of the last few keyframes; at least as much as those that were left out explain.
         """
         self._times.append(timestamp_seconds)
         distances = [later - earlier for earlier, later in pairwise(self._times)]
-        return max(self._every_seconds, statistics.median(distances) if distances else 0.0)
+        explained = (num_dropped + 1) * self._every_seconds
+        return max(explained, statistics.median(distances) if distances else 0.0)

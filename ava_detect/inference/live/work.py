@@ -167,7 +167,7 @@ class LiveWork:
                 source, keyframe = self.sources[number], seen.keyframe
                 found = keyframe_detections(source.name, keyframe.clip, boxes, action_scores, action_ids)
                 # People stay linked over the distance that is usual just now.
-                usual = spacings[number].update(keyframe.timestamp_seconds)
+                usual = spacings[number].update(keyframe.timestamp_seconds, num_dropped)
                 linkers[number].max_gap_seconds = max_gap_seconds(usual)
                 linked = linkers[number].update(found, shot=keyframe.shot)
                 path = source.path if source.kind == "file" else None

@@ -103,7 +103,7 @@
       const context = this.past.getContext("2d"), length = this.meta.timelineSeconds;
       context.scale(ratio, ratio);
       const x = seconds => width * Math.min(1, Math.max(0, 1 - (now - seconds) / length));
-      const [ink, soft, grid] = ["--ink", "--soft", "--line"].map(AvaPage.colour);
+      const { ink, soft, line: grid, wrong } = AvaPage.coloursOf("--ink", "--soft", "--line", "--wrong");
       context.font = "12px system-ui, sans-serif";
       context.textBaseline = "middle";
       for (let minute = 0; minute <= length / 60; minute++) {
@@ -117,7 +117,7 @@
       context.textAlign = "left";
       shown.forEach((parts, row) => {
         for (const { start, end, isAlarm, track } of parts) {
-          context.fillStyle = isAlarm ? AvaPage.colour("--wrong") : AvaPage.trackColour(this.meta, track);
+          context.fillStyle = isAlarm ? wrong : AvaPage.trackColour(this.meta, track);
           context.globalAlpha = 0.55;
           context.fillRect(x(start), row * line + 2, Math.max(2, x(end ?? now) - x(start)), line - 4);
           context.globalAlpha = 1;

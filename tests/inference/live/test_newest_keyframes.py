@@ -116,7 +116,8 @@ def test_every_keyframe_is_taken_or_counted(steps):
     assert [a + b for a, b in zip(done, since, strict=True)] == offered
 
 
-def test_the_usual_distance_is_the_median_of_the_last_ones():
+def test_the_usual_distance_is_the_median_of_the_last_ones_and_what_drops_explain():
     spacing = Spacing(1.0)
-    assert [spacing.update(second) for second in (0, 1, 2, 3)] == [1, 1, 1, 1]
-    assert [spacing.update(second) for second in (6, 9, 12)] == [1, 1, 3]
+    assert [spacing.update(second, 0) for second in (0, 1, 2, 3)] == [1, 1, 1, 1]
+    # Of 6 and 9 two were left out before each; 12 follows a loss, of which the median tells.
+    assert [spacing.update(second, dropped) for second, dropped in ((6, 2), (9, 2), (12, 0))] == [3, 3, 3]
