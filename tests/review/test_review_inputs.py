@@ -128,6 +128,9 @@ def test_every_correction_by_touch_on_a_small_screen(window, server):
 
     def tap(*selectors: str) -> None:
         for selector in selectors:
+            # As a person does: what came before is saved, and the page stands still.
+            settle(page)
+            page.wait_for_timeout(300)
             page.tap(selector)
         settle(page)
 
@@ -149,6 +152,7 @@ def test_every_correction_by_touch_on_a_small_screen(window, server):
     pull((500, 100), (600, 300))
     until(page, f"{RUN}.selected === 3")
     tap("#review-copy")
+    assert kinds(server.out, "touch")[-2:] == ["add", "copy"]
     at_keyframe(page, 4)
     tap("#review-split")
     until(page, f"{RUN}.selected === 4")
