@@ -59,7 +59,12 @@ class Finding:
 def doctor(
     as_json: options.AsJson = False,
     speed: Annotated[
-        bool, typer.Option("--speed", help="Measure how fast the network is here instead; takes up to a minute.")
+        bool,
+        typer.Option(
+            "--speed",
+            help="Measure how fast the network is here instead; takes up to a minute.",
+            rich_help_panel=options.SPEED,
+        ),
     ] = False,
     config: options.Config = None,
 ) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -57,9 +57,10 @@ def measure_forms(model: ActionDetector, height: int, width: int, *, device: str
     # Three people, each on a third of the width: [M, 5].
     rois = torch.tensor([[0, i * width / 3, 0, (i + 1) * width / 3, height] for i in range(3)], device=device)
     precisions: tuple[Precision, ...] = ("fp32", "bf16") if bf16_unit(device) else ("fp32",)
+    executions: tuple[Literal["eager", "fused"], ...] = ("eager", "fused")
     rows: list[FormSpeed] = []
     exact: Tensor | None = None
-    for execution in ("eager", "fused"):
+    for execution in executions:
         for precision in precisions:
             if execution == "fused" and not has_fused_form(model, torch.device(device), precision):
                 continue
@@ -67,8 +68,7 @@ def measure_forms(model: ActionDetector, height: int, width: int, *, device: str
             shortest, num_clips, scores = _timed(form, clip, rois, seconds)
             exact = scores if exact is None else exact
             difference = float((scores - exact).abs().max())
-            named = cast(Literal["eager", "fused"], execution)
-            rows.append(FormSpeed(named, precision, shortest, num_clips, difference))
+            rows.append(FormSpeed(execution, precision, shortest, num_clips, difference))
     return rows
 
 
