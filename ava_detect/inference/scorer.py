@@ -184,8 +184,11 @@ class Scorer:
         occupied = [i for i, boxes in enumerate(people) if len(boxes)]
         while occupied:
             batch = occupied[: self.clips_per_batch]
+            pairs = [(clips[i], people[i]) for i in batch]
             try:
-                batch_scores = self._batch_scores([(clips[i], people[i]) for i in batch])  # [sum of N, C]
+                batch_scores = self._forward(pairs)  # [sum of N, C]
+                if self.flip:
+                    batch_scores = np.mean([batch_scores, self._forward([_mirrored(*pair) for pair in pairs])], axis=0)
             except torch.OutOfMemoryError:
                 self._halve(len(batch), clips[batch[0]])
                 continue
@@ -195,14 +198,6 @@ class Scorer:
             for i, of_clip in zip(batch, np.split(batch_scores, ends[:-1]), strict=True):
                 scores[i] = of_clip
         return scores
-
-    def _batch_scores(self, batch: Sequence[tuple[Clip, PersonBoxes]]) -> npt.NDArray[np.float32]:
-        """Scores ``[sum of N, C]`` of the people in B clips, averaged with those of the mirror images if so asked."""
-        scores = self._forward(batch)
-        if not self.flip:
-            return scores
-        mean: npt.NDArray[np.float32] = np.mean([scores, self._forward([_mirrored(*pair) for pair in batch])], axis=0)
-        return mean
 
     def _halve(self, num_clips: int, clip: Clip) -> None:
         """Let later batches have half the size of one for which the GPU's memory did not suffice."""

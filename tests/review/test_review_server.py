@@ -16,7 +16,6 @@ from ava_detect.results.corrections import log as log_module
 from ava_detect.results.corrections.folder import read_corrections
 from ava_detect.results.corrections.order import review_order
 from ava_detect.results.saved import ReadOptions, read_saved_results
-from ava_detect.review import serve as serve_module
 from ava_detect.review.app import build_app
 from ava_detect.review.page_files import write_page_files
 from ava_detect.review.review import Review
@@ -336,7 +335,7 @@ def test_many_threads_number_their_events_without_gaps(review):
 
 
 def test_it_says_which_libraries_are_missing(results, tmp_path, monkeypatch):
-    monkeypatch.setattr(serve_module, "find_spec", lambda name: None)
+    monkeypatch.setattr("ava_detect.review.loopback.find_spec", lambda name: None)
     with (
         pytest.raises(MissingDependencyError, match=r"needs starlette and uvicorn, .*\[review\]"),
         review_server(results, tmp_path / "out"),
