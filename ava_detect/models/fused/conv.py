@@ -106,7 +106,11 @@ def has_fused_ops(device: torch.device, dtype: torch.dtype) -> bool:
 
 
 def is_avx2() -> bool:
-    """Return whether AVX2 is the widest arithmetic of this x86 CPU; the best forms differ from those of AVX-512."""
+    """Return whether AVX2 is the widest arithmetic of this CPU; the best forms differ from those of AVX-512.
+
+    Returns:
+        True for x86 CPUs with AVX2 and without AVX-512.
+    """
     return torch.backends.cpu.get_cpu_capability() == "AVX2"
 
 
