@@ -18,6 +18,9 @@ else
 INSTALL = $(BIN)/python -m pip install --quiet
 endif
 
+# Several hundred processes start in the tests; without compiled files each would compile the package first.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test check lint docs package image image-cuda clean
 
 demo: $(VENV)/installed
