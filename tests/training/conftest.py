@@ -11,6 +11,19 @@ from ava_detect.config import Config
 from ava_detect.datasets.synthetic.world import WorldSettings, write_world
 from ava_detect.training import TrainResult, train
 
+VIT = {"kind": "vit", "width": 48, "depth": 3, "heads": 3, "grid": [4, 2, 2]}
+VIT_RECIPE = {
+    "optimiser": "adamw",
+    "learning_rate": 3e-3,
+    "weight_decay": 0.05,
+    "layer_decay": 0.75,
+    "schedule": "cosine",
+    "cosine_after_warmup": True,
+    "warmup_epochs": 1,
+    "warmup_start": 0.0,
+    "clip_norm": 5.0,
+}
+
 
 @pytest.fixture(scope="session")
 def small_world(tmp_path_factory) -> Path:
@@ -60,6 +73,23 @@ def small_config(small_world):
 @pytest.fixture(scope="session")
 def val_split(small_world) -> dict:
     return {"annotations": str(small_world / "ground_truth.csv"), "videos": str(small_world / "videos")}
+
+
+@pytest.fixture(scope="session")
+def vit_config(small_config, val_split):
+    """``vit_config(train={...})``: a tiny ViT with drop path on the small world."""
+
+    def make(drop_path: float = 0.2, data: dict | None = None, **changes: object):
+        return small_config(
+            model={
+                "backbone": VIT | {"drop_path": drop_path},
+                "head": {"num_classes": 20, "dropout": 0.0},
+            },
+            data={"val": val_split, "flip": 0.5, **(data or {})},
+            train=VIT_RECIPE | {"epochs": 3, "eval_every": 3} | changes,
+        )
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,6 @@
 """Two processes learn what one does, wherever their files are: torchrun, Accelerate's launcher, a real S3 interface."""
 
-import json
 import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -11,54 +8,17 @@ import pytest
 import torch
 from moto_server import SECRET, connect, s3_server
 from safetensors.torch import load_file
+from test_train import log_of
+from warm_launches import ACCELERATE, TORCHRUN, WarmLaunches
 
 from ava_detect.training import train
 
-# At the first start the first process is killed while its checkpoint of step KILL_AT is put in place: the best network
-# of then is there already, and the checkpoint to go on from is the one before.
-SCRIPT = """
-import json, os, signal, sys
-import torch
-from ava_detect.config import Config
-from ava_detect.storage.object_store import Store
-from ava_detect.training import loop
 
-def put_file(self, path, name, put_file=Store.put_file):
-    first_start = os.environ["TORCHELASTIC_RESTART_COUNT"] == "0"
-    if name == "last.pt" and first_start and torch.load(path)["step"] == int(os.environ.get("KILL_AT", 0)):
-        os.kill(os.getpid(), signal.SIGKILL)
-    put_file(self, path, name)
-
-def restore(self, state, restore=loop._Training._restore):
-    print("resumes from step", state["step"], file=sys.stderr, flush=True)
-    restore(self, state)
-
-Store.put_file, loop._Training._restore = put_file, restore
-torch.set_num_threads(1)
-config = Config.model_validate(json.load(open(sys.argv[1])))
-loop.train(config, sys.argv[2], resume=True)
-"""
-
-
-TORCHRUN = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=1"]
-ACCELERATE = ["accelerate.commands.launch", "--multi_gpu", "--num_machines=1", "--num_processes=2"]
-ACCELERATE += ["--main_process_port=0", "--mixed_precision=no", "--dynamo_backend=no"]
-
-
-def launch(launcher: list[str], folder: Path, config, out: object, **environment: str) -> str:
-    """Train ``config`` in two processes; what they said."""
-    folder.mkdir()
-    script, settings = folder / "script.py", folder / "config.json"
-    script.write_text(SCRIPT)
-    settings.write_text(json.dumps(config.model_dump(mode="json")))
-    done = subprocess.run(
-        [sys.executable, "-m", *launcher, str(script), str(settings), str(out)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environment},
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return done.stderr
+@pytest.fixture(scope="module")
+def launches():
+    launches = WarmLaunches()
+    yield launches
+    launches.close()
 
 
 @pytest.fixture(scope="module")
@@ -79,10 +39,10 @@ def config(small_config, val_split):
 
 
 @pytest.fixture(scope="module")
-def two(config, tmp_path_factory) -> Path:
+def two(config, launches, tmp_path_factory) -> Path:
     """What two undisturbed processes leave in a folder."""
     folder = tmp_path_factory.mktemp("two")
-    said = launch(ACCELERATE, folder / "run", config, folder / "out")
+    said = launches.train(ACCELERATE, folder / "run", config, folder / "out")
     assert "goes on" not in said
     return folder / "out"
 
@@ -102,7 +62,7 @@ def test_two_processes_give_the_weights_of_one(config, two, tmp_path):
 
 
 @pytest.mark.slow
-def test_killed_and_resumed_from_a_bucket_is_as_if_nothing_had_happened(config, two, tmp_path, monkeypatch):
+def test_killed_and_resumed_from_a_bucket_is_as_if_nothing_had_happened(config, two, launches, tmp_path, monkeypatch):
     now = tmp_path / "now"
     # Sockets lie below TMPDIR, and their names must be short.
     with tempfile.TemporaryDirectory(dir="/tmp") as short, s3_server() as url:
@@ -110,7 +70,7 @@ def test_killed_and_resumed_from_a_bucket_is_as_if_nothing_had_happened(config, 
         files = connect(monkeypatch, url)
         files.mkdir("models")
         settings = {"KILL_AT": "4", "TMPDIR": short, "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
-        said = launch(TORCHRUN, tmp_path / "run", config, "s3://models/run", **settings)
+        said = launches.train(TORCHRUN, tmp_path / "run", config, "s3://models/run", **{**os.environ, **settings})
         files.get("models/run", str(now), recursive=True)
         assert not list(scratch.glob("*ava-detect*"))
     # Both processes, from what the bucket holds: what they had on this machine is gone.
@@ -124,3 +84,19 @@ def test_killed_and_resumed_from_a_bucket_is_as_if_nothing_had_happened(config, 
     assert weights.keys() == undisturbed.keys()
     assert all(torch.equal(weights[name], undisturbed[name]) for name in weights)
     assert torch.load(now / "last.pt")["step"] == 6
+
+
+def test_two_processes_train_a_vit_as_one_does(vit_config, launches, tmp_path):
+    # Processes drop other paths, so that here none is dropped.
+    config = vit_config(drop_path=0.0, ema_decay=0.5, eval_every=0, data={"num_workers": 0})
+    train(config, tmp_path / "one")
+    launches.train(ACCELERATE, tmp_path / "run", config, tmp_path / "two")
+    rows, rows_of_two = (log_of(tmp_path / name, ["loss", "grad_norm"]) for name in ("one", "two"))
+    for (loss, grad_norm), (loss_of_two, grad_norm_of_two) in zip(rows, rows_of_two, strict=True):
+        # Float32 gradients that were summed in another order. AdamW divides them by their size, so that the noise of
+        # small ones grows with each step.
+        assert float(loss_of_two) == pytest.approx(float(loss), rel=1e-4)
+        assert float(grad_norm_of_two) == pytest.approx(float(grad_norm), rel=1e-3)
+    weights, weights_of_two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
+    for name, value in weights.items():
+        torch.testing.assert_close(weights_of_two[name], value, rtol=0, atol=1e-3, msg=name)
