@@ -63,10 +63,10 @@ def torch_threads(number: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def save_pyslowfast(model: torch.nn.Module, path: Path) -> Path:
-    """A checkpoint as PySlowFast writes it: its key names, under ``model_state``."""
+def save_pyslowfast(model: torch.nn.Module, path: Path, *, cfg: str = "TRAIN: {}") -> Path:
+    """A checkpoint as PySlowFast writes it: its key names, under ``model_state``, and its settings."""
     from ava_detect.models.weights.key_map import PYSLOWFAST
 
     state = {PYSLOWFAST.to_theirs(name): tensor.clone() for name, tensor in model.state_dict().items()}
-    torch.save({"epoch": 19, "model_state": state, "cfg": "TRAIN: {}"}, path)
+    torch.save({"epoch": 19, "model_state": state, "cfg": cfg}, path)
     return path

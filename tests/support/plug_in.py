@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,6 +22,24 @@ def install_example(folder: Path) -> Path:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return target
+
+
+def lay_out_example(folder: Path) -> Path:
+    """Lay ``examples/plugin`` out in the folder as if it were installed, without pip; return the folder."""
+    project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    name = project["name"].replace("-", "_")
+    groups = {
+        group.removeprefix("ava_detect."): "\n".join(f"{left} = {right}" for left, right in points.items())
+        for group, points in project["entry-points"].items()
+    }
+    write_package(folder, name, groups)
+    (folder / f"{name}.py").unlink()
+    shutil.copytree(
+        EXAMPLE / "src" / "ava_detect_example",
+        folder / "ava_detect_example",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    return folder
 
 
 def write_package(folder: Path, name: str, entry_points: Mapping[str, str], code: str = "") -> Path:
