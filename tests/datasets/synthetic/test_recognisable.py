@@ -1,6 +1,7 @@
 """The figures look enough like people for the detector that comes with the package to find them."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +15,9 @@ from ava_detect.datasets.synthetic.stage import Stage
 from ava_detect.detectors import build_detector
 from ava_detect.structures import boxes
 
+# Of the seeds from 200 on, those whose movies have the most people and actions.
+FULL_MOVIES = (200, 201, 217, 221, 222, 227, 228, 251, 253)
+
 
 @dataclass
 class Tally:
@@ -26,7 +30,7 @@ class Tally:
     found_of: Counter[int] = field(default_factory=Counter)
 
 
-def tally_of(seeds: range, seconds: int, repertoire: Repertoire = Repertoire.EVERYDAY) -> Tally:
+def tally_of(seeds: Iterable[int], seconds: int, repertoire: Repertoire = Repertoire.EVERYDAY) -> Tally:
     """Every second keyframe of movies at 640x360. A detection counts for one figure at most."""
     detector = build_detector("builtin")
     tally = Tally()
@@ -58,7 +62,8 @@ def test_the_builtin_detector_finds_the_figures_of_motion_pairs() -> None:
 
 @pytest.mark.slow
 def test_it_finds_the_figures_in_many_movies_whatever_they_do_and_little_else() -> None:
-    tally = tally_of(range(200, 215), 14)
+    tally = tally_of(FULL_MOVIES, 14)
+    assert {tally.people_of[action_id] >= 3 for action_id in ACTION_IDS} == {True}
     assert tally.people >= 200
     assert tally.found / tally.people >= 0.95
     assert tally.strays <= 0.1 * tally.people
