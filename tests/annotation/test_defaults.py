@@ -38,7 +38,7 @@ NO_DOWNLOAD = (
 def world(tmp_path_factory) -> Path:
     """A movie of 2 s, with people whom the builtin detector finds; and the demo weights as PySlowFast writes them."""
     folder = tmp_path_factory.mktemp("world")
-    write_world(folder, WorldSettings(seed=28, seconds=2.0))
+    write_world(folder, WorldSettings(seed=28, seconds=2.0, fps=15))
     (folder / "zoo").mkdir()
     convert(zoo.SHIPPED["demo"], folder / "zoo" / "demo.pyth", to="pyslowfast")
     return folder

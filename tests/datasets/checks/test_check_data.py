@@ -25,12 +25,13 @@ from ava_detect.structures.labels import LabelMap
 
 NUM_MOVIES = 4
 SECONDS = 4
+FPS = 15
 
 
 @pytest.fixture(scope="module")
 def clean_world(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("check") / "world"
-    write_world(folder, WorldSettings(seed=5, num_movies=NUM_MOVIES, seconds=SECONDS, width=160, height=96))
+    write_world(folder, WorldSettings(seed=5, num_movies=NUM_MOVIES, seconds=SECONDS, fps=FPS, width=160, height=96))
     truth = read_ava_csv(folder / "ground_truth.csv", last_column="person_id")
     people = np.column_stack([truth.video_index, truth.timestamps_seconds, truth.boxes_fraction])
     found = truth[np.sort(np.unique(people, axis=0, return_index=True)[1])]
@@ -62,7 +63,7 @@ def test_nothing_is_said_of_a_clean_world(world):
     report = check(world)
     assert report.findings == ()
     assert report and "no problems, no notes" in str(report)
-    assert report.frame_rates == {30: NUM_MOVIES}
+    assert report.frame_rates == {FPS: NUM_MOVIES}
     truth = read_ava_csv(world / "ground_truth.csv", last_column="person_id")
     (summary,) = report.splits
     assert (summary.num_rows, summary.num_videos) == (len(truth), NUM_MOVIES)
