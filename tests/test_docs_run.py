@@ -32,6 +32,7 @@ from ava_detect.config import loading
 from ava_detect.detectors import builtin
 from ava_detect.formats.annotation_files import read_ground_truth, read_person_boxes
 from ava_detect.interface.plug_ins import plug_ins
+from ava_detect.models import zoo_choice
 from ava_detect.models.zoo_table import ZOO
 from ava_detect.storage.cache import CACHE_VARIABLE
 from ava_detect.visualization import notebook
@@ -56,9 +57,9 @@ SUBSTITUTIONS = {
     # Shorter movies and fewer of them.
     "--at 12 ": "--at 1 ",
     "at(12.0)": "at(1.0)",
-    "--videos 40": "--videos 1",
+    "--videos 40 ": "--videos 1 --seconds 0.2 ",
     "--videos 4 ": "--videos 1 --seconds 1 ",
-    "--seconds 30": "--seconds 0.2",
+    " --seconds 30": "",
     "seconds=30": "seconds=0.2",
     "num_movies=40": "num_movies=1",
     # Nobody sits before the page.
@@ -68,30 +69,32 @@ SUBSTITUTIONS = {
     "num_processes=2": "num_processes=1",
     "--folds 5": "--folds 2",
     "ava-detect calibrate ": "ava-detect calibrate --min-positives 1 ",
+    "--corrections corrections": "--corrections corrections --set train.epochs=1",
     "train.batch_size=16": "train.batch_size=4",
     "python -W error::ava_detect.DeprecatedWarning -m ava_detect": "ava-detect",
     "--budget 100": "--budget 100 --prepare",
-    # Files in the place of cameras, which are played in real time.
+    # Files in the place of cameras.
+    "ava-detect live ": "ava-detect live --speed 10 ",
     "rtsp://camera.local/stream": "video.mp4",
     "rtsp://10.0.0.7/s": "movie.mp4",
     "--page": "--page --port 0",
 }
 # What is not run: (page, first words) -> why. The options of its commands are those of the program (``test_docs``).
 INSTALLS = "installs packages"
-BUCKETS = "needs buckets of an object store: tests/annotation"
+BUCKETS = "needs buckets of an object store: tests/annotation/test_buckets.py"
 PROCESSES = "starts processes on GPUs: tests/training/test_train_processes.py"
-TOOL = "a measurement of minutes: tests/tools"
+TOOL = "measures for minutes"
 NOT_RUN = {
     ("containers.md", "make image"): "builds an image",
     ("containers.md", "docker run"): "needs Docker",
-    ("export.md", "ava-detect export"): "traces a network in many seconds: tests/models",
+    ("export.md", "ava-detect export"): "traces a network for many seconds: tests/models/test_model_export.py",
     ("performance.md", "python tools/"): TOOL,
     ("plugins.md", "pip install"): INSTALLS,
     ("scale.md", "ava-detect annotate s3://"): BUCKETS,
     ("scale.md", "ava-detect annotate movies.parquet"): BUCKETS,
     ("scale.md", "ava-detect status"): BUCKETS,
     ("scale.md", "ava-detect collect"): BUCKETS,
-    ("scale.md", "ava-detect annotate videos"): "starts a dozen processes: tests/annotation",
+    ("scale.md", "ava-detect annotate videos"): "starts a dozen processes: tests/annotation/test_model_server.py",
     ("scale.md", "export "): PROCESSES,
     ("scale.md", "torchrun "): PROCESSES,
     ("start.md", "pip install"): INSTALLS,
@@ -154,6 +157,7 @@ def inputs(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, torch_threads(1):
         patch.setattr(loading, "resource_dir", lambda name: configs)
         patch.setenv(CACHE_VARIABLE, str(folder / "inputs/cache"))
+        patch.setitem(zoo_choice._DEFAULTS, "cuda", zoo_choice._DEFAULTS["cpu"])
         for name in ZOO_FILES:
             patch.setitem(ZOO, name, replace(ZOO[name], sha256=""))
         write_page_inputs(folder / "inputs")
@@ -271,6 +275,11 @@ def test_every_block_of_a_page_runs(page, inputs, tmp_path, monkeypatch, run_cli
     for step in steps_of(page):
         if step.language != "yaml" and reason_of(page, step) is None:
             run.run(step)
+
+
+def test_every_substitution_is_of_a_page():
+    text = "\n".join(step.text for page in PAGES for step in steps_of(page))
+    assert not [words for words in SUBSTITUTIONS if words not in text]
 
 
 def test_every_block_that_is_not_run_is_on_its_page():

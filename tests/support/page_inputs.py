@@ -17,7 +17,7 @@ from annotate_inputs import write_boxes
 from corrections import accepted, write_corrections
 from networks import save_pyslowfast
 from onnx_files import write_constant_onnx
-from tube_sets import tube_truth, write_set
+from tube_sets import tube, tube_truth, write_set
 from weights_files import pyslowfast_cfg, write_family
 
 from ava_detect.annotation.annotate import annotate_videos
@@ -27,7 +27,7 @@ from ava_detect.datasets.synthetic.world import WorldSettings, write_world
 from ava_detect.environment import resource_dir
 from ava_detect.formats.annotation_files import read_ground_truth
 from ava_detect.formats.ava_table import AvaTable
-from ava_detect.formats.tube_pickles import read_tube_annotations, write_detected_boxes, write_detected_tubes
+from ava_detect.formats.tube_pickles import write_detected_boxes, write_detected_tubes
 from ava_detect.models.weights import save_weights
 from ava_detect.models.zoo import SHIPPED
 from ava_detect.models.zoo_download import cached_path
@@ -137,27 +137,28 @@ def _write_truth(folder: Path) -> None:
 
 
 def _write_tubes(folder: Path) -> None:
-    both = ("throw/two", "throw/three")
-    tubes = write_set(folder / "tubes_set", tube_truth(train_splits=(("jump/one",),) * 2, test_splits=(both, both)))
+    # Few labelled frames to train on, and two videos to measure on in both splits.
+    few, both = {"jump/one": (tube("jump/one", 0, 1, 6),)}, ("throw/two", "throw/three")
+    truth = tube_truth(tubes={**tube_truth().tubes, **few}, train_splits=(("jump/one",),) * 2, test_splits=(both, both))
+    tubes = write_set(folder / "tubes_set", truth)
     for name in ("multisports_GT.pkl", "JHMDB-GT.pkl", "UCF101v2-GT.pkl"):
         shutil.copy(tubes / "GT.pkl", folder / name)
     for name in ("trainval", "ReCompress_Videos"):
         shutil.copytree(tubes / "videos", folder / name, dirs_exist_ok=True)
-    truth = read_tube_annotations(tubes / "GT.pkl")
-    found = [replace(tube, score=0.9 - 0.1 * number) for number, tube in enumerate(truth.tubes_of(truth.test_videos()))]
+    found = [replace(one, score=0.9 - 0.1 * number) for number, one in enumerate(truth.tubes_of(truth.test_videos()))]
     write_detected_tubes(folder / "tubes.pkl", found, truth.label_map)
     tables = [
         AvaTable.from_columns(
-            [tube.video_id] * len(tube), tube.frames, tube.boxes_xyxy, [tube.action_id] * len(tube),
-            scores=[tube.score] * len(tube),
+            [one.video_id] * len(one), one.frames, one.boxes_xyxy, [one.action_id] * len(one),
+            scores=[one.score] * len(one),
         )
-        for tube in found
+        for one in found
     ]  # fmt: skip
     write_detected_boxes(folder / "boxes.pkl", AvaTable.concatenate(tables), truth.test_videos())
     proposals = {
-        f"{tube.video_id},{frame:04d}": np.array([[*(box / [80, 48, 80, 48]), 0.95]])
-        for tube in found
-        for frame, box in zip(tube.frames.tolist(), tube.boxes_xyxy, strict=True)
+        f"{one.video_id},{frame:04d}": np.array([[*(box / [80, 48, 80, 48]), 0.95]])
+        for one in found
+        for frame, box in zip(one.frames.tolist(), one.boxes_xyxy, strict=True)
     }
     (folder / "MultiSports_box").mkdir()
     (folder / "MultiSports_box/val.recall_96.13.pkl").write_bytes(pickle.dumps(proposals))
