@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from ava_detect.config import Config
+
 TORCHRUN = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=1"]
 ACCELERATE = ["accelerate.commands.launch", "--multi_gpu", "--num_machines=1", "--num_processes=2"]
 ACCELERATE += ["--main_process_port=0", "--mixed_precision=no", "--dynamo_backend=no"]
@@ -83,7 +85,7 @@ class WarmLaunches:
             text=True,
         )
 
-    def train(self, launcher: list[str], folder: Path, config, out: object, **environment: str) -> str:
+    def train(self, launcher: list[str], folder: Path, config: Config, out: object, **environment: str) -> str:
         """Train ``config`` in two processes; what they said."""
         folder.mkdir()
         said, (module, *arguments) = folder / "said.txt", launcher
