@@ -48,7 +48,6 @@ SUBSTITUTIONS = {
     "WEIGHTS": "demo",
     "FILE_OR_NAME": "slowfast_r50_32x2_ava22_ptv",
     "OUT.onnx": "out.onnx",
-    "OUT.pt2": "out.pt2",
     "--videos DIR --ground-truth CSV": "--videos videos --ground-truth ground_truth.csv",
     "--device cuda": "--device cpu",
     'device="cuda"': 'device="cpu"',
@@ -87,7 +86,7 @@ TOOL = "measures for minutes"
 NOT_RUN = {
     ("containers.md", "make image"): "builds an image",
     ("containers.md", "docker run"): "needs Docker",
-    ("export.md", "ava-detect export"): "traces a network for many seconds: tests/models/test_model_export.py",
+    ("export.md", "ava-detect export OUT.pt2"): "traces a network for many seconds: tests/models/test_model_export.py",
     ("performance.md", "python tools/"): TOOL,
     ("plugins.md", "pip install"): INSTALLS,
     ("scale.md", "ava-detect annotate s3://"): BUCKETS,
