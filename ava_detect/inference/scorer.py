@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 
 from ava_detect.errors import AvaDetectWarning, ConfigError
+from ava_detect.inference.freed_memory import FreedMemory
 from ava_detect.models.action_detector import ActionClassifier, ActionDetector, require_detector
 from ava_detect.models.execution import prepare
 from ava_detect.models.heads import ScoreRule, detection_scores
@@ -156,6 +157,7 @@ class Scorer:
         # Held while the network is called: on CUDA that changes a flag of the process (``execution.py``).
         self._turn: AbstractContextManager[object] = nullcontext()
         self._copy_stream: torch.cuda.Stream | None = None
+        self._freed_memory = FreedMemory()
         if self.device.type == "cpu":
             self.calls_at_once = min(self._num_threads, _MAX_CALLS_AT_ONCE)
         elif self.device.type == "cuda":
@@ -197,6 +199,7 @@ class Scorer:
             ends = np.cumsum([len(people[i]) for i in batch])
             for i, of_clip in zip(batch, np.split(batch_scores, ends[:-1]), strict=True):
                 scores[i] = of_clip
+        self._freed_memory.give_back()
         return scores
 
     def _halve(self, num_clips: int, clip: Clip) -> None:

@@ -171,7 +171,7 @@ def test_every_correction_by_touch_on_a_small_screen(window, server):
 
 
 def _tap(page: Any, locator: Any) -> None:
-    """Tap until it is a click: on a busy machine the browser takes a finger that it sees leave too late for a long press."""
+    """Tap until it is a click: a finger that a busy browser sees leave too late is a long press."""
     element = locator.element_handle()
     element.evaluate("e => e.addEventListener('click', () => { e.wasClicked = true; }, { once: true, capture: true })")
     deadline = time.monotonic() + LIMIT_SECONDS
