@@ -3,7 +3,8 @@
     python tools/picture_review.py RESULTS [--out docs/images/review.jpg] [--video 0001] [--at 3] [--width 1280]
         [--height 880] [--dark]
 
-The picture in the documents is of `ava-detect demo --out demo_results`: RESULTS is demo_results/results. Needs the packages of `[test]` and a chromium.
+The picture in the documents is of `ava-detect demo --out demo_results`: RESULTS is demo_results/results. Needs the
+packages of `[test]` and a chromium.
 """
 
 from __future__ import annotations

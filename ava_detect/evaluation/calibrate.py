@@ -108,9 +108,7 @@ def calibrate_files(
     # A network scores every person for every class, so a class without any score is none of the network's.
     found = replace(found, classes=tuple(one for one in found.classes if len(one.scores)))
     reasons = diagnose_if_suspicious(metric, metric.compute())
-    more = len(detections) - 1
-    name = shown(detections[0]) + (f" and {counted(more, 'more file')}" if more else "") if detections else ""
-    classes = fit_classes(found, options, reasons, name)
+    classes = fit_classes(found, options, reasons, _names(detections))
     measures = _measure(found, classes, options)
     calibration = Calibration(
         classes,
@@ -122,7 +120,7 @@ def calibrate_files(
         weights_sha256,
         _sources(ground_truth, detections, evaluation),
     )
-    return FittedCalibration(calibration, measures, tuple(reasons))
+    return FittedCalibration(calibration, measures, _warnings(reasons, detections))
 
 
 def measure_files(
@@ -152,7 +150,20 @@ def measure_files(
     measured = measure_classes(found, calibration.classes)
     shared = len(set(found.video_ids) & set(calibration.videos))
     measures = CalibrationMeasures(measured, len(found.video_ids), 0, shared)
-    return FittedCalibration(calibration, measures, tuple(diagnose_if_suspicious(metric, metric.compute())))
+    reasons = diagnose_if_suspicious(metric, metric.compute())
+    return FittedCalibration(calibration, measures, _warnings(reasons, detections))
+
+
+def _names(detections: Sequence[Path]) -> str:
+    """The files of detections in a sentence; empty for none."""
+    if not detections:
+        return ""
+    more = len(detections) - 1
+    return shown(detections[0]) + (f" and {counted(more, 'more file')}" if more else "")
+
+
+def _warnings(reasons: Sequence[str], detections: Sequence[Path]) -> tuple[str, ...]:
+    return tuple(f"{_names(detections)}: {reason}" for reason in reasons)
 
 
 def _load(

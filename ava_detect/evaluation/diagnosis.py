@@ -76,13 +76,21 @@ def _no_probabilities(scores: FloatArray) -> list[str]:
 
 def _no_boxes(matches: Matches) -> list[str]:
     """Say on which side boxes have a corner that is NaN or infinite; they overlap with no other."""
-    sides = {"detections": matches.detections.boxes, "ground truth": matches.truth.boxes}
-    counts = {side: int(np.count_nonzero(~np.isfinite(boxes).all(axis=1))) for side, boxes in sides.items()}
-    return [
-        f"{count:,} of the {len(sides[side]):,} boxes of the {side} have a NaN or infinite corner, and match none"
-        for side, count in counts.items()
-        if count
-    ]
+    sides = {
+        "detections": (matches.detections.boxes, matches.detections.box_keyframes),
+        "ground truth": (matches.truth.boxes, matches.truth.keyframes),
+    }
+    sentences = []
+    for side, (boxes, keyframes) in sides.items():
+        bad = np.flatnonzero(~np.isfinite(boxes).all(axis=1))
+        if len(bad):
+            key = matches.keys[keyframes[bad[:1]]]  # int64 [1]
+            video, second = matches.video_ids[video_numbers(key)[0]], key_seconds(key)[0]
+            sentences.append(
+                f"{len(bad):,} of the {len(boxes):,} boxes of the {side} have a NaN or infinite corner, and match "
+                f"none; the first is in video {video!r} at second {second:g}"
+            )
+    return sentences
 
 
 def _missed_keyframes(video_ids: tuple[str, ...], detection_keys: IntArray, truth_keys: IntArray) -> list[str]:

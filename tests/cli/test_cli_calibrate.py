@@ -73,6 +73,18 @@ def test_a_calibration_is_checked_on_other_videos(run_cli, work):
     assert json.loads(out)["after"]["f1"] == pytest.approx(6 / 7)
 
 
+def test_a_box_that_is_none_is_named_with_its_file(run_cli, work):
+    """It is told in a fit, and in a check."""
+    first, *others = (work / "found.csv").read_text().splitlines(keepends=True)
+    video, second, *corners, action, score = first.split(",")
+    (work / "found.csv").write_text(",".join([video, second, "nan", *corners[1:], action, score]) + "".join(others))
+    for option in ("--out", "--check"):
+        code, _, err = call(run_cli, work, option, work / "cal.json", "--min-positives", 1, "-q")
+        assert code == 0
+        assert f"{work / 'found.csv'}: 1 of the 7 boxes of the detections have a NaN or infinite corner" in err
+        assert f"the first is in video '{video}' at second {float(second):g}" in err
+
+
 def test_the_ground_truth_and_the_weights_of_a_benchmark_are_known(run_cli, work):
     run = work / "run"
     run.mkdir()

@@ -75,8 +75,9 @@ def test_boxes_that_are_none_are_counted_whatever_the_map():
     found = table(["a", "a", "b"], [902, 903, 902], scores=[0.9, 0.8, 0.7])
     found.boxes_fraction[:2, 1] = (np.nan, -np.inf)
     metric.update(ground_truth=TRUTH, detections=found)
-    assert "2 of the 3 boxes of the detections have a NaN or infinite corner, and match none" in (
-        diagnose_if_suspicious(metric, metric.compute())
+    assert diagnose_if_suspicious(metric, metric.compute())[0] == (
+        "2 of the 3 boxes of the detections have a NaN or infinite corner, and match none; the first is in video 'a' "
+        "at second 902"
     )
 
 
