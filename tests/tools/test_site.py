@@ -59,6 +59,12 @@ def test_every_written_page_is_there(site):
         assert (site / f"{elsewhere.get(page.name, f'docs/{page.name}')}.html").is_file(), page.name
 
 
+def test_a_wrong_address_is_answered_with_the_ways_on(site):
+    text = (site / "404.html").read_text(encoding="utf-8")
+    assert "This page is not here" in text
+    assert 'href="/docs/pages.html"' in text
+
+
 def test_every_command_has_a_page_with_all_its_options(site):
     for command in all_commands():
         text = (site / "commands" / f"{command.replace(' ', '-')}.html").read_text(encoding="utf-8")

@@ -96,6 +96,7 @@ def _theme() -> dict[str, Any]:
 
     return {
         "name": "material",
+        "custom_dir": str(Path(__file__).resolve().parent / "theme"),
         "font": False,
         "palette": [
             palette("default", "light", "weather-night", "dark mode"),
