@@ -29,8 +29,8 @@ def run_live(
     Args:
         pipeline: The detector, the network and their settings.
         sources: The sources.
-        options: How the run goes about its work.
-        settings: What it gives.
+        options: Latency, limits of time, transport, speed of files.
+        settings: The outputs: rows, alarms, saved clips, page.
         say: Told what happens, in sentences for people; called by any thread.
 
     Returns:

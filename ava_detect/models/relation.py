@@ -64,11 +64,11 @@ class ActorRelation(nn.Module):
         people = functional.linear(actors, of_actors[:, :, 0, 0])[:, :, None, None]  # [M, O, 1, 1]
         places = functional.conv2d(maps, of_maps)  # [B, O, H, W]
         if len(people) <= _PEOPLE_AT_ONCE or self.training:  # the batch norms' statistics are of all of them
-            return self._strongest(people, places, clips)
+            return self._max_over_places(people, places, clips)
         parts = zip(torch.split(people, _PEOPLE_AT_ONCE), torch.split(clips, _PEOPLE_AT_ONCE), strict=True)
-        return torch.cat([self._strongest(part, places, of_part) for part, of_part in parts])
+        return torch.cat([self._max_over_places(part, places, of_part) for part, of_part in parts])
 
-    def _strongest(self, people: Tensor, places: Tensor, clips: Tensor) -> Tensor:
+    def _max_over_places(self, people: Tensor, places: Tensor, clips: Tensor) -> Tensor:
         """Both parts of the first convolution ``[M, O, 1, 1]`` and ``[B, O, H, W]`` -> features ``[M, O]``."""
         # Batch norm and the 3 x 3 convolutions are three-dimensional, with one frame: [M, O, 1, H, W].
         joined = (people + places[clips])[:, :, None]

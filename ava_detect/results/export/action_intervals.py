@@ -20,8 +20,8 @@ KIND_NAMES = {
     ActionKind.PERSON: "person-person",
     ActionKind.UNKNOWN: "action",
 }
-# As AnnotatedVideo.leaves_after has it: a person is there in between if the next sighting is less than this many usual
-# spacings away.
+# The rule of ``AnnotatedVideo.leaves_after``: a person is present between two keyframes if they are less than this many
+# usual spacings apart.
 _LARGEST_GAP = 1.5
 
 
@@ -106,7 +106,7 @@ def presence(video: AnnotatedVideo) -> dict[int, list[tuple[int, int]]]:
     return found
 
 
-def apart(intervals: Iterable[ActionInterval]) -> list[list[ActionInterval]]:
+def rows_without_overlap(intervals: Iterable[ActionInterval]) -> list[list[ActionInterval]]:
     """Divide intervals into rows in which none overlaps another, for tools that need that.
 
     Args:

@@ -24,7 +24,13 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
-from ava_detect.results.export.action_intervals import KIND_NAMES, action_intervals, apart, person_name, presence
+from ava_detect.results.export.action_intervals import (
+    KIND_NAMES,
+    action_intervals,
+    person_name,
+    presence,
+    rows_without_overlap,
+)
 from ava_detect.results.export.action_names import allowed_in_xml, for_xml, tool_names
 from ava_detect.results.export.annotated_video import AnnotatedVideo, actions_of
 from ava_detect.storage.file_names import file_stems
@@ -99,7 +105,7 @@ def _tiers(video: AnnotatedVideo, kinds: Sequence[ActionKind], names: Mapping[in
         yield _Tier(person, person, PRESENCE_TYPE, [_Annotation(PRESENT, start, end) for start, end in times])
         for kind in kinds:
             name = f"{person}: {KIND_NAMES[kind]}"
-            rows = apart(i for i in intervals if i.track_id == track_id and i.action.kind is kind)
+            rows = rows_without_overlap(i for i in intervals if i.track_id == track_id and i.action.kind is kind)
             # A tier without annotations, too, so that a corrector finds where to add some.
             for number, row in enumerate(rows or [[]], start=1):
                 annotations = [_Annotation(names[i.action.id], i.start_ms, i.end_ms, _entry_id(i.action)) for i in row]

@@ -20,7 +20,7 @@ from videos import constant_rate, write_numbered_video
 
 from ava_detect.errors import ConfigError
 from ava_detect.formats.jsonl import write_jsonl
-from ava_detect.results.export.action_intervals import action_intervals, apart, presence
+from ava_detect.results.export.action_intervals import action_intervals, presence, rows_without_overlap
 from ava_detect.results.export.annotated_video import AnnotatedVideo
 from ava_detect.results.export.boris import COLUMNS, observation_ids, write_boris
 from ava_detect.results.export.elan import write_elan
@@ -79,13 +79,13 @@ def test_keyframes_behind_the_end_of_the_file_have_their_intervals_all_the_same(
 def test_rows_without_overlap_are_as_few_as_possible(video: AnnotatedVideo) -> None:
     one = action_intervals(video)[0]
     spans = [(0, 10), (5, 15), (10, 20), (12, 13), (15, 30), (20, 25)]
-    rows = apart(one._replace(start_ms=start, end_ms=end) for start, end in spans)
+    rows = rows_without_overlap(one._replace(start_ms=start, end_ms=end) for start, end in spans)
     assert [[(i.start_ms, i.end_ms) for i in row] for row in rows] == [
         [(0, 10), (10, 20), (20, 25)],
         [(5, 15), (15, 30)],
         [(12, 13)],
     ]
-    assert apart([]) == []
+    assert rows_without_overlap([]) == []
 
 
 def test_table_of_intervals(video: AnnotatedVideo, tmp_path: Path) -> None:
