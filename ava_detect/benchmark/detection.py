@@ -31,7 +31,8 @@ class DetectionSplit:
     """The split that a detector is scored on, with every default resolved; see ``run_benchmark``.
 
     Attributes:
-        videos: Folder of the video files.
+        videos: Folder of the video files, or of the folders of their extracted frames.
+        frames_fps: Extracted frames per second; None for video files.
         ground_truth: AVA csv of the annotations.
         exclude: AVA csv of keyframes that are not scored, or None.
         boxes: File of person boxes, ``"ground-truth"``, or None to run ``detector``.
@@ -43,6 +44,7 @@ class DetectionSplit:
     """
 
     videos: Path
+    frames_fps: float | None
     ground_truth: Path
     exclude: Path | None
     boxes: str | None
@@ -90,7 +92,9 @@ class DetectionSplit:
         if self.dialect == "pyslowfast" and self.boxes not in (None, GROUND_TRUTH_BOXES):
             listed = AvaTable.concatenate([listed, read_person_boxes(str(self.boxes)).only_videos(listed.video_ids)])
         exclude = None if self.exclude is None else read_ava_csv(self.exclude)
-        return plan_keyframes(listed, self.videos, exclude=exclude, start_seconds=self.start_seconds)
+        return plan_keyframes(
+            listed, self.videos, exclude=exclude, start_seconds=self.start_seconds, frames_fps=self.frames_fps
+        )
 
     def describe(self) -> dict[str, Any]:
         """Return every setting that decides the detections; files are identified by their SHA-256, not their names."""

@@ -11,7 +11,8 @@ class SplitOptions:
     """The files of the split; None stands for the entry of the config's ``data.val``.
 
     Attributes:
-        videos: Folder of the video files, named by their ids.
+        videos: Folder of the video files, named by their ids. Folders of extracted frames are given by the config's
+            ``data.val.frames``.
         ground_truth: The annotations: an AVA csv, the pickle of a data set of tubes, or the list of a Kinetics or
             Charades split.
         exclude: Detectors only: an AVA csv of keyframes (video, timestamp) that are not scored.

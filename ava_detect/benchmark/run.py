@@ -109,7 +109,7 @@ def run_benchmark(
     choice = choose_network(weights, config, overrides=overrides).announce()
     config = _with_split(choice.config, options)
     if (files := config.data.val) is not None:
-        inputs |= {"ground_truth": files.annotations, "videos": files.videos}
+        inputs |= {"ground_truth": files.annotations, "videos": files.videos or files.frames}
         inputs |= {"boxes": files.proposals, "exclude": files.exclude}
     _check_free(Path(out), inputs)
     resolved = (network or NetworkOptions()).resolve()
@@ -292,7 +292,8 @@ def _detection_split(config: Config, options: _DetectorOptions) -> DetectionSpli
     files, people = _files_to_score(config, options), options.people
     least, start = people.min_person_score, options.split.start_seconds
     return DetectionSplit(
-        videos=Path(files.videos or ""),
+        videos=Path(files.videos or files.frames or ""),
+        frames_fps=None if files.videos is not None else config.clip.sampling_fps,
         ground_truth=Path(files.annotations),
         exclude=None if files.exclude is None else Path(files.exclude),
         boxes=None if people.detector is not None else files.proposals,
@@ -321,6 +322,7 @@ def _tube_split(config: Config, options: _DetectorOptions) -> TubeDetectionSplit
     least = people.min_person_score
     return TubeDetectionSplit(
         files=files,
+        sampling_fps=config.clip.sampling_fps,
         annotations=annotations,
         ids=ids_of_labels(annotations.label_map, label_map_of(config), files.annotations, is_chosen=is_chosen),
         division=config.data.split,
@@ -334,11 +336,9 @@ def _tube_split(config: Config, options: _DetectorOptions) -> TubeDetectionSplit
 
 
 def _files_to_score(config: Config, options: _DetectorOptions) -> SplitConfig:
-    """The files of the test split, which has to have videos."""
+    """The files of the test split."""
     files, people = config.data.val, options.people
     assert files is not None
-    if files.videos is None:
-        raise ConfigError("a detector is scored on video files: give their folder by `videos`, not extracted frames")
     if people.boxes is not None and people.detector is not None:
         raise ConfigError("`boxes` gives the people, so there is nothing for a `detector` to find; give one of the two")
     return files

@@ -67,7 +67,8 @@ class TubeDetectionSplit:
     """The test videos of a data set of tubes, with every default resolved; see ``run_benchmark``.
 
     Attributes:
-        files: The pickle, and the folder of the videos.
+        files: The pickle, and the folder of the videos or of their extracted frames.
+        sampling_fps: The rate that extracted frames have.
         annotations: The content of the pickle.
         ids: int32 ``[L]``, the network's action of each label.
         division: Number of the data set's division, from 1.
@@ -80,6 +81,7 @@ class TubeDetectionSplit:
     """
 
     files: SplitConfig
+    sampling_fps: float
     annotations: TubeAnnotations
     ids: IdArray
     division: int
@@ -109,7 +111,7 @@ class TubeDetectionSplit:
 
     @cached_property
     def _frames(self) -> TubePlan:
-        return plan_tubes(self.annotations, self.videos, self.files, self.frames)
+        return plan_tubes(self.annotations, self.videos, self.files, self.frames, sampling_fps=self.sampling_fps)
 
     def build_detector(self, plan: KeyframePlan, device: str) -> PersonDetector:
         """Build the person detector, or the reader of the boxes that replace it.
@@ -180,7 +182,7 @@ class TubeDetectionSplit:
             kind="tubes",
             score=score,
             counts=count_detections(plan, records),
-            problems=tuple(problems_of(plan, records, Path(self.files.videos or ""))),
+            problems=tuple(problems_of(plan, records, Path(self.files.videos or self.files.frames or ""))),
             notes=(*score.video.results[0].notes, *joined_times(records)),
             seconds=times.seconds,
             settings=run.settings,

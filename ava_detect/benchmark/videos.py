@@ -101,7 +101,7 @@ def _score(
     """Write the detections of one video atomically: an error leaves no file."""
     video_id, path = video.source.video_id, video.source.path
     size, modified = file_state(path)
-    run = pipeline(path, video_id=video_id, at_seconds=video.readable_seconds)
+    run = pipeline(video.open(), video_id=video_id, at_seconds=video.readable_seconds)
     num_rows = 0
     with results_writer(
         out / PARTS, video_id, ("csv",), pipeline.label_map, start_seconds=video.start_seconds

@@ -6,29 +6,23 @@ the workers of a loader.
 
 from __future__ import annotations
 
-import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-import av
-import numpy as np
-import numpy.typing as npt
 import torch
-from av.video.reformatter import VideoReformatter
 from torch import Tensor
 
-from ava_detect.datasets.extracted_frames import FrameSequence, find_frames, read_image
 from ava_detect.datasets.packed import LruCache, PackedStrings
 from ava_detect.errors import VideoError, shown
 from ava_detect.structures import Clip, ClipSettings
-from ava_detect.structures.video_ids import ByVideoId
-from ava_detect.video.clip_sampler import clip_grid_points, sample_clip
-from ava_detect.video.orientation import Orientation
-from ava_detect.video.reader import DecodedFrame, VideoReader
+from ava_detect.video.clip_sampler import ClipSampler, sample_clip
+from ava_detect.video.extracted_frames import FrameSequence, find_frames, frame_folders
+from ava_detect.video.frame_folder import FrameFolder
+from ava_detect.video.reader import VideoReader
 from ava_detect.video.sources import videos_by_id
-from ava_detect.video.transforms import resize, short_side_size
 
 _READERS_KEPT, _FOLDERS_KEPT = 64, 1024
 _MOST_IDS_SHOWN = 3
@@ -219,15 +213,9 @@ class FrameClips:
         self._start_seconds = start_seconds
         # Listed on first use, since a dataset has millions of frames.
         self._sequences = LruCache(_FOLDERS_KEPT, self._find_frames)
-        present: ByVideoId[str] = ByVideoId()
-        if self._folder.is_dir():
-            with os.scandir(self._folder) as entries:
-                present = ByVideoId((entry.name, entry.name) for entry in entries if entry.is_dir())
-        # An id with a folder in it is the path of its frames.
-        deep = {name for name in video_ids if "/" in name and (self._folder / name).is_dir()}
-        missing = [name for name in video_ids if name not in present and name not in deep]
-        check_found(folder, missing, len(video_ids))
-        self._folder_names = PackedStrings.of([present.get(name, name) for name in video_ids])
+        found = frame_folders(self._folder, video_ids)
+        check_found(folder, [name for name in video_ids if name not in found], len(video_ids))
+        self._folder_names = PackedStrings.of([found[name].relative_to(folder).as_posix() for name in video_ids])
 
     def duration_seconds(self, video: int, settings: ClipSettings) -> float:
         """See ``ClipSource.duration_seconds``."""
@@ -250,48 +238,19 @@ class FrameClips:
                 f"{shown(sequence.folder)}: second {file_seconds:g} lies outside its {last + 1} frames, which are "
                 f"{settings.sampling_fps:g} a second; {_ADVICE}"
             )
-        # Points of the sampling grid are indices of frames, since the frames have the rate of the grid. Beyond the
-        # ends, repeat the first and the last frame; read and resize each file once.
-        points = clip_grid_points(file_seconds, settings)  # [T]
-        indices = [min(max(point, 0), last) for point in points]
-        images = {index: self._read(sequence.path(index)) for index in dict.fromkeys(indices)}
-        height, width = images[indices[0]].shape[:2]
-        for index, image in images.items():
-            if image.shape[:2] != (height, width):
-                raise VideoError(
-                    f"{shown(sequence.path(index))}: {image.shape[1]}x{image.shape[0]} pixels, and "
-                    f"{shown(sequence.path(indices[0]).name)} has {width}x{height}; extract the frames again; {_ADVICE}"
-                )
-        resized = dict(zip(images, _resized(images.values(), settings), strict=True))
-        num_padded = sum(not 0 <= point <= last for point in points)
-        frames = np.stack([resized[index] for index in indices])  # [T, H, W, 3]
-        return Clip(frames, file_seconds, settings.keyframe_index, num_padded, (width, height))
+        # A step of the grid is a frame in both ways of sampling; by time, the frames before the clip are not counted.
+        by_time = replace(settings, sampling="time")
+        try:
+            sampler = ClipSampler(FrameFolder(sequence, settings.sampling_fps), by_time, keyframe_images=False)
+            return next(sampler.sample([file_seconds])).clip
+        except VideoError as error:
+            raise VideoError(f"{error}; {_ADVICE}") from error
 
     def _find_frames(self, video: int) -> FrameSequence:
         try:
             return find_frames(self._folder / self._folder_names[video])
         except VideoError as error:
             raise VideoError(f"{error}; {_ADVICE}") from error
-
-    def _read(self, path: Path) -> npt.NDArray[np.uint8]:
-        try:
-            return read_image(path)
-        except VideoError as error:
-            raise VideoError(f"{error}; {_ADVICE}") from error
-
-
-def _resized(images: Iterable[npt.NDArray[np.uint8]], settings: ClipSettings) -> Iterator[npt.NDArray[np.uint8]]:
-    """Resize images ``[H, W, 3]`` exactly as ``ClipSampler`` resizes the frames of a video."""
-    reformatters: dict[tuple[int, int], VideoReformatter] = {}
-    for image in images:
-        height, width = image.shape[:2]
-        size = short_side_size(width, height, settings.short_side, long_side=settings.long_side)
-        if settings.resize == "opencv":
-            frames, _ = resize(image[None], np.zeros((0, 4), np.float32), *size)
-            yield frames[0]
-        else:
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-            yield DecodedFrame(frame, 0.0, Orientation(), reformatters).image(*size)
 
 
 def check_found(folder: str | Path, missing: list[str], num_wanted: int) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,10 @@ import numpy as np
 from ava_detect.errors import ConfigError, counted, suggestion
 from ava_detect.evaluation.keyframes import KeyframeKeys, key_seconds, video_numbers
 from ava_detect.formats.ava_csv import AvaTable
-from ava_detect.video.sources import LocalVideo, videos_by_id
+from ava_detect.structures.video_ids import ByVideoId
+from ava_detect.video.extracted_frames import frame_folders
+from ava_detect.video.frame_folder import FrameFolder
+from ava_detect.video.sources import LocalVideo, VideoFile, videos_by_id
 
 
 @dataclass(frozen=True)
@@ -22,15 +26,26 @@ class VideoKeyframes:
     """One video of the ground truth and its keyframes.
 
     Attributes:
-        source: The video file.
+        source: The video file, or the folder of its extracted frames.
         seconds: The keyframes' times from the start of the file, in seconds, ascending; a time below 0 lies before the
             file's start and has no frame.
         start_seconds: Where in its movie the file starts, in seconds.
+        frames_fps: Extracted frames per second; None for a video file.
     """
 
     source: LocalVideo
     seconds: tuple[float, ...]
     start_seconds: float = 0.0
+    frames_fps: float | None = None
+
+    def open(self) -> Path | FrameFolder:
+        """Return what a pipeline reads: the file, or its frames.
+
+        Raises:
+            VideoError: The folder of frames cannot be used.
+        """
+        path = self.source.path
+        return path if self.frames_fps is None else FrameFolder(path, self.frames_fps)
 
     @property
     def readable_seconds(self) -> list[float]:
@@ -53,7 +68,11 @@ class VideoKeyframes:
         outside = sorted(set(self.seconds) - set(self.readable_seconds[:num_read]))
         if outside:
             first = f"the movie's second {outside[0] + self.start_seconds:g}, the file's {outside[0]:g}"
-            parts.append(f"{len(outside)} of {len(self.seconds)} keyframes lie outside the file (the first is {first})")
+            rate = "" if self.frames_fps is None else f"{self.frames_fps:g} a second; "
+            place = "file" if self.frames_fps is None else "frames"
+            parts.append(
+                f"{len(outside)} of {len(self.seconds)} keyframes lie outside the {place} ({rate}the first is {first})"
+            )
         return " and ".join(parts)
 
 
@@ -100,15 +119,22 @@ class KeyframePlan:
 
 
 def plan_keyframes(
-    listed: AvaTable, videos: str | Path, *, exclude: AvaTable | None = None, start_seconds: float = 0.0
+    listed: AvaTable,
+    videos: str | Path,
+    *,
+    exclude: AvaTable | None = None,
+    start_seconds: float = 0.0,
+    frames_fps: float | None = None,
 ) -> KeyframePlan:
     """Find the files of the keyframes that a table lists.
 
     Args:
         listed: Rows that name the keyframes.
-        videos: A folder (searched recursively) or glob; ``sources.videos_by_id`` says which file is which video.
+        videos: A folder (searched recursively) or glob; ``sources.videos_by_id`` says which file is which video. Of
+            extracted frames the folder of all videos' folders (``extracted_frames.frame_folders``).
         exclude: Rows that name keyframes to leave out.
         start_seconds: Where in its movie each file starts, in seconds.
+        frames_fps: Extracted frames per second; None for video files.
 
     Returns:
         The videos with a file, and the keyframes of those without.
@@ -123,7 +149,7 @@ def plan_keyframes(
     seconds_by_id = _keyframes_by_id(listed, exclude)
     if not seconds_by_id:
         raise ConfigError("the ground truth lists no keyframe, or all of them are excluded: nothing is left to process")
-    files_by_id = videos_by_id(videos)
+    files_by_id = videos_by_id(videos) if frames_fps is None else _folders_by_id(Path(videos), seconds_by_id)
     found, missing = [], {}
     for video_id, seconds in seconds_by_id.items():
         files = files_by_id.get(video_id, [])
@@ -133,16 +159,25 @@ def plan_keyframes(
         if files:
             start = start_seconds if files[0].start_seconds is None else files[0].start_seconds
             in_file = tuple(round(second - start, 6) for second in seconds)
-            found.append(VideoKeyframes(LocalVideo(files[0].path, video_id), in_file, start))
+            found.append(VideoKeyframes(LocalVideo(files[0].path, video_id), in_file, start, frames_fps))
         else:
             missing[video_id] = len(seconds)
     if not found:
         first = next(iter(missing))
+        if frames_fps is not None:
+            raise ConfigError(
+                f"no folder in {videos} is a video of the ground truth, which begins with {first!r}; the frames of a "
+                "video lie in a folder whose name is the video's id"
+            )
         raise ConfigError(
             f"no file of {videos} is a video of the ground truth, which begins with {first!r}"
             f"{suggestion(first, files_by_id)}; a file's name without its suffix must be the video's id"
         )
     return KeyframePlan(tuple(found), missing)
+
+
+def _folders_by_id(folder: Path, video_ids: Iterable[str]) -> ByVideoId[list[VideoFile]]:
+    return ByVideoId((name, [VideoFile(path)]) for name, path in frame_folders(folder, video_ids).items())
 
 
 def _keyframes_by_id(listed: AvaTable, exclude: AvaTable | None) -> dict[str, list[float]]:

@@ -40,6 +40,7 @@ from ava_detect.structures.clip import MAX_SIDE_PIXELS, keyframe_times
 from ava_detect.structures.labels import LabelMap
 from ava_detect.structures.progress import OnProgress
 from ava_detect.video.clip_sampler import Keyframe
+from ava_detect.video.frame_folder import FrameFolder
 from ava_detect.video.live.source import live_sources
 from ava_detect.video.live.status import LiveNotice
 from ava_detect.video.remote import RemoteVideo, as_video_file
@@ -220,7 +221,7 @@ class Pipeline:
 
     def __call__(
         self,
-        source: str | Path | RemoteVideo,
+        source: str | Path | RemoteVideo | FrameFolder,
         *,
         video_id: str | None = None,
         at_seconds: Iterable[float] | None = None,
@@ -228,7 +229,8 @@ class Pipeline:
         """Start on one video.
 
         Args:
-            source: The video file, or an open file at an address.
+            source: The video file, an open file at an address, or a folder of extracted frames
+                (``FrameFolder(folder, fps)`` of ``ava_detect.video.frame_folder``), of which results draw no pictures.
             video_id: The name in the results; by default the file's stem.
             at_seconds: The keyframes' times in seconds, ascending from 0 or later, instead of one every
                 ``every_seconds``; times after the end of the video are left out.
@@ -241,6 +243,8 @@ class Pipeline:
             ConfigError: A time of ``at_seconds`` is not one, raised when the run comes to it.
         """
         times = keyframe_times(self.every_seconds) if at_seconds is None else _ascending(at_seconds)
+        if isinstance(source, FrameFolder):
+            return VideoRun(self, source, valid_id(source.path.name) if video_id is None else video_id, times)
         video = as_video_file(source)
         return VideoRun(self, video, valid_id(video.stem) if video_id is None else video_id, times)
 
@@ -300,12 +304,14 @@ class VideoRun(Iterator[KeyframeResult]):
 
     Args:
         pipeline: The detector, the network and their settings.
-        source: The video file.
+        source: The video file, or the folder of its frames.
         video_id: The video's name.
         times: The keyframes' times in seconds, ascending.
     """
 
-    def __init__(self, pipeline: Pipeline, source: Path | RemoteVideo, video_id: str, times: Iterable[float]) -> None:
+    def __init__(
+        self, pipeline: Pipeline, source: Path | RemoteVideo | FrameFolder, video_id: str, times: Iterable[float]
+    ) -> None:
         # The threads hold the stages and never the run, so that a run which is dropped ends its threads.
         self._stages = Stages(pipeline, source, video_id)
         self._batches = self._stages.batches(times)
@@ -406,6 +412,8 @@ class VideoRun(Iterator[KeyframeResult]):
         if last is not None:
             return paragraph(text) + last._repr_html_()
         source, width = self._stages.source, PICTURE_WIDTH
+        if source is None:
+            return paragraph(text)
         return paragraph(text) + picture_html(lambda: next(frames_at(source, [0.0], max_width=width)))
 
     @property

@@ -22,11 +22,13 @@ import numpy.typing as npt
 from ava_detect.detectors.base import PersonDetector, find_people
 from ava_detect.inference.prefetch import ordered_map, prefetch
 from ava_detect.inference.scorer import ClipScorer, Scores
+from ava_detect.storage.addresses import Address
 from ava_detect.structures import ActionDetections, Clip, Frame, PersonBoxes
 from ava_detect.structures import boxes as box_ops
 from ava_detect.structures.labels import LabelMap
 from ava_detect.structures.linking import Linker, max_gap_seconds
 from ava_detect.video.clip_sampler import ClipSampler, Keyframe
+from ava_detect.video.frame_folder import FrameFolder
 from ava_detect.video.reader import VideoReader
 from ava_detect.video.remote import RemoteVideo
 from ava_detect.visualization.keyframe_result import KeyframeResult
@@ -107,16 +109,16 @@ class Stages:
 
     Args:
         pipeline: The detector, the scorer and their settings.
-        source: The video file.
+        source: The video file, or the folder of its frames.
         video_id: The video's name.
 
     Raises:
         VideoError: The video cannot be opened.
     """
 
-    def __init__(self, pipeline: StageSettings, source: Path | RemoteVideo, video_id: str) -> None:
+    def __init__(self, pipeline: StageSettings, source: Path | RemoteVideo | FrameFolder, video_id: str) -> None:
         # One reader per scale, because a reader counts what is damaged in its own pass.
-        self.readers = [VideoReader(source, num_threads=pipeline.decoder_threads) for _ in pipeline.scales]
+        self.readers = [_reader(source, pipeline.decoder_threads) for _ in pipeline.scales]
         self.clock = _StageClock("decode", "detect", "score")
         self.num_keyframes = 0
         self.num_boxes = 0
@@ -124,7 +126,7 @@ class Stages:
         self.times_seconds = array("d")
         self.first_pass: ClipSampler | None = None
         # Pictures are read later, perhaps from another working directory.
-        self.source = source.address if isinstance(source, RemoteVideo) else source.absolute()
+        self.source = _source_of_pictures(source)
         self.last: KeyframeResult | None = None
         self._video_id = video_id
         self.pipeline = pipeline
@@ -210,6 +212,17 @@ class Stages:
         self.first_pass = passes[0]
         times_per_pass = tee(times, len(passes))
         return zip(*(sampler.sample(t) for sampler, t in zip(passes, times_per_pass, strict=True)), strict=True)
+
+
+def _reader(source: Path | RemoteVideo | FrameFolder, num_threads: int) -> VideoReader | FrameFolder:
+    return source if isinstance(source, FrameFolder) else VideoReader(source, num_threads=num_threads)
+
+
+def _source_of_pictures(source: Path | RemoteVideo | FrameFolder) -> Path | Address | None:
+    """Where pictures are read from after the run; None for a folder of frames, whose rate its path does not say."""
+    if isinstance(source, FrameFolder):
+        return None
+    return source.address if isinstance(source, RemoteVideo) else source.absolute()
 
 
 class _StageClock:

@@ -16,6 +16,7 @@ from ava_detect.errors import ConfigError, shown
 from ava_detect.formats.ava_table import AvaTable
 from ava_detect.formats.tube_pickles import TubeAnnotations
 from ava_detect.inference.keyframe_plan import KeyframePlan, VideoKeyframes
+from ava_detect.structures import ClipSettings
 from ava_detect.structures.frame_numbers import FrameNumbers
 from ava_detect.structures.video_ids import ByVideoId
 from ava_detect.video.reader import VideoReader
@@ -72,15 +73,21 @@ class TubePlan:
 
 
 def plan_tubes(
-    annotations: TubeAnnotations, video_ids: Sequence[str], files: SplitConfig, frames: Literal["all", "labelled"]
+    annotations: TubeAnnotations,
+    video_ids: Sequence[str],
+    files: SplitConfig,
+    frames: Literal["all", "labelled"],
+    *,
+    sampling_fps: float = ClipSettings.sampling_fps,
 ) -> TubePlan:
-    """Find the files of videos of a data set of tubes.
+    """Find the files, or the folders of extracted frames, of videos of a data set of tubes.
 
     Args:
         annotations: The ground truth.
         video_ids: The videos.
-        files: The folder of the videos.
+        files: The folder of the videos or of their frames.
         frames: ``all`` frames of the videos, or those with a tube (``labelled``).
+        sampling_fps: The rate that extracted frames have, as in training; video files have their own.
 
     Returns:
         The frames of the videos with a file, and their number of those without.
@@ -102,13 +109,15 @@ def plan_tubes(
         if not paths:
             missing[video_id] = len(numbers)
         elif numbers:
-            rates[video_id] = _fps(paths[0])
-            seconds = FrameNumbers(rates[video_id]).seconds(numbers)
-            found.append(VideoKeyframes(LocalVideo(paths[0], video_id), tuple(seconds.tolist())))
+            frames_fps = sampling_fps if files.videos is None else None
+            rates[video_id] = frames_fps or _fps(paths[0])
+            seconds = tuple(FrameNumbers(rates[video_id]).seconds(numbers).tolist())
+            found.append(VideoKeyframes(LocalVideo(paths[0], video_id), seconds, frames_fps=frames_fps))
     if not found:
+        place = f"no file of {shown(files.videos)}" if files.videos else f"no folder of {shown(files.frames)}"
         raise ConfigError(
-            f"no file of {shown(files.videos)} is one of the {len(video_ids)} videos of {shown(files.annotations)}, "
-            f"such as {shown(next(iter(video_ids), 'none'))!r}"
+            f"{place} is one of the {len(video_ids)} videos of {shown(files.annotations)}, such as "
+            f"{shown(next(iter(video_ids), 'none'))!r}"
         )
     return TubePlan(KeyframePlan(tuple(found), missing), rates)
 

@@ -8,6 +8,7 @@ which is ignored. ``summary.json``, written at the end, has the outcome for peop
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -391,7 +392,7 @@ def read_summary(folder: Path) -> tuple[str, tuple[VideoRecord, ...]]:
 
 
 def file_state(path: Path | Address) -> tuple[int, float]:
-    """Return size and time of the last change of a file.
+    """Return size and time of the last change of a file, or of all files in a folder of extracted frames.
 
     Args:
         path: A local path, or an address.
@@ -402,7 +403,10 @@ def file_state(path: Path | Address) -> tuple[int, float]:
     if isinstance(path, Address):
         return 0, 0.0
     try:
-        state = path.stat()
+        states = [path.stat()]
+        if path.is_dir():
+            with os.scandir(path) as entries:
+                states += [entry.stat() for entry in entries]
     except OSError:
         return 0, 0.0
-    return state.st_size, state.st_mtime
+    return sum(state.st_size for state in states), max(state.st_mtime for state in states)

@@ -32,8 +32,8 @@ import numpy.typing as npt
 
 from ava_detect.errors import VideoError, shown
 from ava_detect.structures import Clip, ClipSettings, Resize
-from ava_detect.video.cuts import ShotCounter
-from ava_detect.video.reader import DecodedFrame, VideoInfo, VideoReader
+from ava_detect.video.cuts import ShotCounter, Thumbnail
+from ava_detect.video.reader import VideoInfo, VideoReader
 from ava_detect.video.transforms import resize, short_side_size, size_within
 
 # Computed times have rounding errors far below this fraction of a grid step; a time that should be exactly half a step
@@ -94,8 +94,22 @@ class Keyframe:
         return self.clip.timestamp_seconds
 
 
+class SourceFrame(Protocol):
+    """A frame that is converted to RGB when its picture is asked for, as ``DecodedFrame`` is."""
+
+    @property
+    def timestamp_seconds(self) -> float:
+        """Time from the start of the source."""
+
+    def image(self, width: int, height: int) -> Image:
+        """Convert to RGB at a size; see ``DecodedFrame.image``."""
+
+    def thumbnail(self) -> Thumbnail:
+        """Sample pixels for shot detection; see ``DecodedFrame.thumbnail``."""
+
+
 class FrameSource(Protocol):
-    """What clips are sampled from: a file (``VideoReader``), or a stretch of a live stream."""
+    """What clips are sampled from: a file, a folder of frames (``FrameFolder``), or a stretch of a live stream."""
 
     @property
     def info(self) -> VideoInfo:
@@ -105,7 +119,7 @@ class FrameSource(Protocol):
     def end_seconds(self) -> float:
         """End of the last decoded frame."""
 
-    def decode(self, from_seconds: float = 0.0) -> Iterator[DecodedFrame]:
+    def decode(self, from_seconds: float = 0.0) -> Iterator[SourceFrame]:
         """Decode the frames in display order; see ``VideoReader.decode``."""
 
 
@@ -191,10 +205,10 @@ class ClipSampler:
         if displayed is not None:
             yield from self._finish(displayed, num_frames, times, pending)
 
-    def _shot_of(self, frame: DecodedFrame) -> int:
+    def _shot_of(self, frame: SourceFrame) -> int:
         return 0 if self._shots is None else self._shots.update(frame.thumbnail(), frame.timestamp_seconds)
 
-    def _point_of(self, frame: DecodedFrame, number: int) -> int:
+    def _point_of(self, frame: SourceFrame, number: int) -> int:
         """Return the first grid point at which a frame is on display; ``number``: its number, from 0."""
         return number if self._by_number else grid_point(frame.timestamp_seconds, self._settings.sampling_fps)
 
@@ -253,7 +267,7 @@ class _Sizes:
 class _DisplayedFrame:
     """A decoded frame with its images for clips and for the detector, each converted on first use."""
 
-    def __init__(self, frame: DecodedFrame, sizes: _Sizes, shot: int) -> None:
+    def __init__(self, frame: SourceFrame, sizes: _Sizes, shot: int) -> None:
         self._frame = frame
         self._sizes = sizes
         self.shot = shot

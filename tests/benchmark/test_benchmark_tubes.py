@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from benchmark_calls import as_arguments
 from networks import SMALL_CONFIG, lively_model, save_pyslowfast
-from tube_sets import NAMES, tube, tube_truth, write_images, write_set
+from tube_sets import NAMES, tube, tube_truth, write_set
 
 from ava_detect.benchmark import run_benchmark
 from ava_detect.config import Config
@@ -152,9 +152,3 @@ def test_a_video_without_a_size_is_refused_before_any_is_scored(world, tmp_path)
     with pytest.raises(FormatError, match="video 'throw/three' has no resolution"):
         bench(world, tmp_path / "out", ground_truth=tmp_path / "GT.pkl")
     assert not (tmp_path / "out").exists()
-
-
-def test_extracted_frames_are_refused(world, tmp_path):
-    split = {"annotations": str(world / "GT.pkl"), "frames": str(write_images(tmp_path / "frames"))}
-    with pytest.raises(ConfigError, match="a detector is scored on video files"):
-        bench(world, tmp_path / "out", videos=None, data={"kind": "tubes", "val": split})

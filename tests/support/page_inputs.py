@@ -17,7 +17,7 @@ from annotate_inputs import write_boxes
 from corrections import accepted, write_corrections
 from networks import save_pyslowfast
 from onnx_files import write_constant_onnx
-from tube_sets import tube, tube_truth, write_set
+from tube_sets import tube, tube_truth, write_images, write_set
 from weights_files import pyslowfast_cfg, write_family
 
 from ava_detect.annotation.annotate import annotate_videos
@@ -145,6 +145,7 @@ def _write_tubes(folder: Path) -> None:
         shutil.copy(tubes / "GT.pkl", folder / name)
     for name in ("trainval", "ReCompress_Videos"):
         shutil.copytree(tubes / "videos", folder / name, dirs_exist_ok=True)
+    write_images(folder / "Frames")
     found = [replace(one, score=0.9 - 0.1 * number) for number, one in enumerate(truth.tubes_of(truth.test_videos()))]
     write_detected_tubes(folder / "tubes.pkl", found, truth.label_map)
     tables = [

@@ -13,10 +13,10 @@ import numpy as np
 
 from ava_detect.config import SplitConfig
 from ava_detect.datasets.checks.report import PLACES_SHOWN, Finding
-from ava_detect.datasets.extracted_frames import FrameSequence, find_frames, read_image
 from ava_detect.errors import VideoError, suggestion
 from ava_detect.structures.progress import OnProgress, Progress
 from ava_detect.structures.video_ids import ByVideoId
+from ava_detect.video.extracted_frames import FrameSequence, find_frames, read_image
 from ava_detect.video.reader import VideoReader
 from ava_detect.video.sources import VideoFile, videos_by_id
 

@@ -1,13 +1,16 @@
 """Videos as folders of image files, extracted beforehand: how the files are called, and which times they hold.
 
-Training reads clips from such folders and ``data check`` examines them, both by the functions here.
+Training and ``benchmark`` read clips from such folders and ``data check`` examines them, all by the functions here.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from ava_detect.errors import VideoError, shown
+from ava_detect.structures.video_ids import ByVideoId
 from ava_detect.video.clip_sampler import grid_point
 
 _FRAME_NAME = re.compile(r"(?!\.)(?P<prefix>.*?)(?P<number>[0-9]+)(?P<suffix>\.(?:jpe?g|png))", re.IGNORECASE)
@@ -41,6 +45,16 @@ class FrameSequence:
     suffix: str
     first: int
     num_frames: int
+
+    @cached_property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the first frame in pixels, which all others share.
+
+        Raises:
+            VideoError: If its file cannot be read; names it.
+        """
+        with _readable(self.path(0)) as image:
+            return image.size
 
     def path(self, index: int) -> Path:
         """Return the file of a frame.
@@ -159,8 +173,33 @@ def read_image(path: Path) -> npt.NDArray[np.uint8]:
     Raises:
         VideoError: If the file cannot be read; names it.
     """
+    with _readable(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[Image.Image]:
+    """Open an image file; an error of the block is one of the file, which the message names."""
     try:
         with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
+            yield image
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise VideoError(f"{shown(path)}: the frame cannot be read ({shown(error)})") from error
+        raise VideoError(f"{shown(path)}: the frame cannot be read ({shown(error)}); extract it again") from error
+
+
+def frame_folders(folder: Path, video_ids: Iterable[str]) -> ByVideoId[Path]:
+    """Find the folders of videos' frames.
+
+    Args:
+        folder: The folder of all of them; it need not exist.
+        video_ids: The ids of the videos. An id with a folder in it is the path of its frames.
+
+    Returns:
+        The folder of each video that has one.
+    """
+    present: ByVideoId[str] = ByVideoId()
+    if folder.is_dir():
+        with os.scandir(folder) as entries:
+            present = ByVideoId((entry.name, entry.name) for entry in entries if entry.is_dir())
+    found = [one for one in video_ids if one in present or ("/" in one and (folder / one).is_dir())]
+    return ByVideoId((one, folder / present.get(one, one)) for one in found)
