@@ -279,7 +279,10 @@ def _with_split(config: Config, options: _DetectorOptions) -> Config:
     needed = {"`ground_truth`": files.get("annotations"), "`videos`": files.get("videos") or files.get("frames")}
     missing = [option for option, value in needed.items() if value is None]
     if missing:
-        raise ConfigError(f"there is no {' and no '.join(missing)}, and the config's data.val does not name it either")
+        raise ConfigError(
+            f"there is no {' and no '.join(missing)}, and the config's data.val does not name it either; extracted "
+            "frames take the place of videos there (data.val.frames)"
+        )
     changed: dict[str, Any] = {"val": from_values(SplitConfig, files, "the files of the split")}
     if config.data.is_of_people:
         changed["kind"] = "tubes" if is_pickle_file(files["annotations"]) else "ava"

@@ -32,7 +32,7 @@ def benchmark(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Video files named by their ids; default: those of data.val in the config.",
+            help="Video files named by their ids; default: those, or the frames, of data.val in the config.",
             rich_help_panel=options.COMMON,
         ),
     ] = None,
