@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import ssl
 import threading
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -81,7 +82,11 @@ class MqttSender:
         published = client.publish(
             f"{self._prefix}/{message['topic']}", json.dumps(message["value"], ensure_ascii=False), _AT_LEAST_ONCE
         )
-        published.wait_for_publish(_TIMEOUT_SECONDS)
+        try:
+            published.wait_for_publish(_TIMEOUT_SECONDS)
+        except (RuntimeError, ValueError) as error:  # the connection was lost meanwhile, or too much waits
+            self.close()
+            raise OSError(str(error)) from None
         if not published.is_published():
             self.close()
             raise OSError(f"no answer for {_TIMEOUT_SECONDS:g} s")
@@ -91,8 +96,10 @@ class MqttSender:
         client, self._client = self._client, None
         self._is_connected.clear()
         if client is not None:
-            if client.is_connected():
-                client.publish(f"{self._prefix}/status", "offline", _AT_LEAST_ONCE, retain=True).wait_for_publish(1.0)
+            with suppress(RuntimeError, ValueError):  # without a connection the broker says it in our name
+                if client.is_connected():
+                    said = client.publish(f"{self._prefix}/status", "offline", _AT_LEAST_ONCE, retain=True)
+                    said.wait_for_publish(1.0)
             client.disconnect()
             client.loop_stop()
 
@@ -101,9 +108,9 @@ class MqttSender:
             return self._client
         self.close()
         client = self._new_client()
+        self._client, self._refusal = client, ""  # before the client's thread can say otherwise
         client.connect(self._parts.hostname or "", self._parts.port or _PORTS[self._parts.scheme])
         client.loop_start()
-        self._client, self._refusal = client, ""
         if not self._is_connected.wait(_TIMEOUT_SECONDS) or self._refusal:
             reason = self._refusal or f"no answer for {_TIMEOUT_SECONDS:g} s"
             self.close()

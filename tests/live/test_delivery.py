@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
 from concurrency import wait_until
@@ -207,6 +208,49 @@ def test_a_broker_that_refuses_or_is_away_is_an_error():
         send({"topic": "cam/event", "value": {}})
     broker.close()
     with pytest.raises(OSError, match="refused"):
+        send({"topic": "cam/event", "value": {}})
+
+
+class _Answers:
+    """A client whose thread has the broker's answer before it is waited for, and loses the connection afterwards."""
+
+    def __init__(self, is_refused: bool) -> None:
+        self.is_refused, self.on_connect = is_refused, None
+
+    def connect(self, host, port):
+        self.answer = SimpleNamespace(is_failure=self.is_refused)
+
+    def loop_start(self):
+        self.on_connect(self, None, None, self.answer, None)
+
+    def publish(self, *_, **__):
+        def wait(seconds):
+            raise RuntimeError("The client is not currently connected.")
+
+        return SimpleNamespace(wait_for_publish=wait)
+
+    def is_connected(self):
+        return False
+
+    def disconnect(self):
+        pass
+
+    loop_stop = disconnect
+
+
+@pytest.mark.parametrize(("is_refused", "message"), [(True, "is_failure=True"), (False, "not currently connected")])
+def test_a_quick_answer_and_a_lost_connection_are_errors(monkeypatch, is_refused, message):
+    pytest.importorskip("paho.mqtt", reason="paho-mqtt is not installed")
+    send = MqttSender("mqtt://127.0.0.1")
+    new_client = send._new_client
+
+    def answering():
+        client = _Answers(is_refused)
+        client.on_connect = new_client().on_connect
+        return client
+
+    monkeypatch.setattr(send, "_new_client", answering)
+    with pytest.raises(OSError, match=message):
         send({"topic": "cam/event", "value": {}})
 
 
