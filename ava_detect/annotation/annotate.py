@@ -18,8 +18,9 @@ from ava_detect.annotation.summary import AnnotateSummary
 from ava_detect.config import Config
 from ava_detect.config.choice import choose_network
 from ava_detect.errors import ConfigError
-from ava_detect.evaluation.calibration import BESIDE, Calibration, path_beside
+from ava_detect.evaluation.calibration import Calibration
 from ava_detect.evaluation.thresholds import Thresholds
+from ava_detect.evaluation.written_scores import calibration_of, thresholds_of
 from ava_detect.formats.writers import DEFAULT_FORMATS, parse_formats
 from ava_detect.storage.addresses import address_of, is_address
 from ava_detect.storage.outputs import DEFAULT_OUT, refuse_same_address
@@ -137,9 +138,9 @@ def annotate_videos(
         execution=execution,
         every_seconds=every_seconds,
         min_score=min_score,
-        thresholds=_thresholds(thresholds, choice.weights),
+        thresholds=thresholds_of(thresholds, choice.weights),
         top=top,
-        calibration=_calibration(calibration, choice.weights),
+        calibration=calibration_of(calibration, choice.weights),
         start_seconds=start_seconds,
         # A dataset is Parquet by itself.
         formats=tuple(name for name in formats or () if name != "parquet")
@@ -153,17 +154,3 @@ def annotate_videos(
         refuse_same_address(out, {"sources": listed, "boxes": boxes, "weights": choice.weights})
         return annotate_dataset(listed, address_of(out), settings, run)
     return annotate_folder(listed, Path(out), settings, run)
-
-
-def _thresholds(given: float | str | Path | Thresholds | None, weights: str) -> Thresholds | None:
-    """Read the thresholds as they were given."""
-    if given is None:
-        return None
-    return Thresholds.of(path_beside(weights) if given == BESIDE else given)
-
-
-def _calibration(given: str | Path | Calibration | None, weights: str) -> Calibration | None:
-    """Read the calibration as it was given."""
-    if given is None or isinstance(given, Calibration):
-        return given
-    return Calibration.load(path_beside(weights) if given == BESIDE else given)

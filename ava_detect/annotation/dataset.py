@@ -167,7 +167,7 @@ def annotate_dataset(
         local, settings = facts.settings_of(local), facts.settings_of(settings)
     device = facts.device if is_local else settings.device
     engine = build_engine(run.engine, run.workers, run.cluster, run.limits, device)
-    local.warn_of_other_weights(facts.weights)
+    local.score_rules.warn_of_other_weights(facts.weights["sha256"])
     fingerprint = local.fingerprint(facts.weights)
     about = {"weights": facts.weights, "note": local.note, "versions": versions()}
     run.report_stage("opening the dataset")

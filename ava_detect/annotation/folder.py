@@ -90,7 +90,7 @@ def annotate_folder(
             local = facts.settings_of(local)
             engine_work = _engine_work(local, out, len(videos), run, facts)
         weights = facts.with_address(settings.weights).weights
-        local.warn_of_other_weights(weights)
+        local.score_rules.warn_of_other_weights(weights["sha256"])
         _make_writable(out)
         manifest = Manifest(out, local.fingerprint(weights), resume=run.resume)
         folder_run = _FolderRun(videos, manifest, run)

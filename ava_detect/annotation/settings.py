@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from ava_detect.annotation.engines.base import Limits
 from ava_detect.annotation.engines.settings import ENGINES, ClusterSettings
-from ava_detect.annotation.written_scores import ScoreRules
 from ava_detect.config import Config
 from ava_detect.config.memory import require_memory
 from ava_detect.detectors import specs
-from ava_detect.errors import AvaDetectWarning, ConfigError, shown, suggestion
+from ava_detect.errors import ConfigError, shown, suggestion
 from ava_detect.evaluation.calibration import Calibration
 from ava_detect.evaluation.thresholds import Thresholds
+from ava_detect.evaluation.written_scores import ScoreRules
 from ava_detect.formats.writers import check_formats
 from ava_detect.models.network_options import check_names
 from ava_detect.models.zoo import note_on_weights, weights_file
@@ -76,7 +75,7 @@ class AnnotateSettings:
     def __post_init__(self) -> None:
         self.config.require_detection()
         require_memory(self.config)
-        for name in ("min_score", "min_person_score", "new_person_score"):
+        for name in ("min_person_score", "new_person_score"):
             # Written so that NaN is refused, too.
             if not 0 <= (getattr(self, name) or 0) <= 1:
                 raise ConfigError(f"`{name}` is a score from 0 to 1, got {getattr(self, name)}")
@@ -114,22 +113,6 @@ class AnnotateSettings:
         """
         path = weights_file(self.weights, on_progress)
         return self if path is None else replace(self, weights=str(path.resolve()))
-
-    def warn_of_other_weights(self, weights: dict[str, Any]) -> None:
-        """Warn where thresholds or calibration were fitted to the scores of other weights.
-
-        Args:
-            weights: ``sha256`` of the weights; None where they are untrained.
-        """
-        of_thresholds = None if self.thresholds is None else self.thresholds.calibration
-        fitted = {one.weights_sha256 for one in (of_thresholds, self.calibration) if one is not None} - {None}
-        if fitted - {weights["sha256"]}:
-            warnings.warn(
-                "the calibration was fitted to the scores of other weights than these (by SHA-256), so its thresholds "
-                "and probabilities may not hold; `ava-detect calibrate` fits one to these",
-                AvaDetectWarning,
-                stacklevel=2,
-            )
 
     def fingerprint(self, weights: dict[str, Any]) -> dict[str, Any]:
         """Return the settings with file contents instead of file names, so that a changed file is a changed setting.

@@ -77,31 +77,9 @@ def annotate(
         ),
     ] = 1.0,
     min_score: Annotated[float, options.min_score_option("Leave out actions that score less.")] = 0.0,
-    thresholds: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SCORE|FILE",
-            help="Leave out actions below their class's threshold: a number for all, or a file (`calibrate`).",
-            rich_help_panel=options.SCORES,
-        ),
-    ] = None,
-    top: Annotated[
-        int | None,
-        typer.Option(
-            parser=options.number(1, 1_000_000, whole=True),
-            metavar="K",
-            help="Only the K best actions of each person.",
-            rich_help_panel=options.SCORES,
-        ),
-    ] = None,
-    calibration: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write probabilities in the place of scores, by a file of `calibrate`.",
-            rich_help_panel=options.SCORES,
-        ),
-    ] = None,
+    thresholds: options.Thresholds = None,
+    top: options.Top = None,
+    calibration: options.Calibration = None,
     start_seconds: options.StartSeconds = 0.0,
     device: options.Device = "auto",
     precision: options.Precision = "auto",

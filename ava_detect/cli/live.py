@@ -87,6 +87,9 @@ def live(
         ),
     ] = "centred",
     min_score: Annotated[float, options.min_score_option("Leave out actions that score less.")] = 0.0,
+    thresholds: options.Thresholds = None,
+    top: options.Top = None,
+    calibration: options.Calibration = None,
     event_score: Annotated[
         float,
         typer.Option(
@@ -211,15 +214,17 @@ def live(
 
     A keyframe a line of JSON on the standard output, and a line for each event; what happens to the sources on stderr.
     """
+    from ava_detect.evaluation.written_scores import ScoreRules, calibration_of, thresholds_of
     from ava_detect.live.clips import ClipOptions
     from ava_detect.live.settings import LiveSettings
     from ava_detect.video.live.source import live_sources
 
     clips = None if save_clips is None else ClipOptions(save_clips, clip_before, clip_after, keep_clips)
+    network = weights or "the default network"
     settings = LiveSettings(
         out,
         not quiet,
-        min_score,
+        ScoreRules(min_score, thresholds_of(thresholds, network), top, calibration_of(calibration, network)),
         event_score,
         tuple(when or ()),
         webhook,
@@ -241,7 +246,7 @@ def live(
         from ava_detect.live.live import run_live
 
         run_options = LiveOptions(latency, max_seconds, lost_seconds, speed, transport)  # type: ignore[arg-type]
-        settings.check_rules(weights, config, overrides=overrides or (), device=device)
+        settings.check_rules(weights, config, overrides=overrides or (), device=device, on_progress=on_progress)
         pipeline = Pipeline.from_pretrained(
             weights,
             config=config,

@@ -234,6 +234,33 @@ Boxes = Annotated[
     ),
 ]
 
+# Which scores are written, and as what
+Thresholds = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SCORE|FILE",
+        help="Leave out actions below their class's threshold: a number for all, or a file (`calibrate`).",
+        rich_help_panel=SCORES,
+    ),
+]
+Top = Annotated[
+    int | None,
+    typer.Option(
+        parser=number(1, 1_000_000, whole=True),
+        metavar="K",
+        help="Only the K best actions of each person.",
+        rich_help_panel=SCORES,
+    ),
+]
+Calibration = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Write probabilities in the place of scores, by a file of `calibrate`.",
+        rich_help_panel=SCORES,
+    ),
+]
+
 # Ground truth
 GroundTruth = Annotated[
     Path | None,

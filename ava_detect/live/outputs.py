@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ava_detect.errors import os_error_message
-from ava_detect.inference.live.keyframe import LiveKeyframe
+from ava_detect.inference.live.keyframe import LiveKeyframe, keyframe_line
 from ava_detect.live.alarms import AlarmRule, Alarms
 from ava_detect.live.clips import ClipSaver
 from ava_detect.live.delivery import Delivery
@@ -112,6 +112,7 @@ class LiveOutputs:
     ) -> None:
         names = [source.name for source in sources]
         self._settings, self._say = settings, say
+        self._written = settings.scores.for_classes(label_map)
         self.watcher: Watcher | None = None
         self._label_map, self._every_seconds = label_map, every_seconds
         self._numbers = {name: number for number, name in enumerate(names)}
@@ -174,7 +175,8 @@ class LiveOutputs:
         """
         source = self._sources[keyframe.video_id]
         with self._lock:
-            value = keyframe.to_dict(min_score=self._settings.min_score)
+            keyframe, kept = self._written(keyframe)
+            value = keyframe_line(keyframe, kept)
             self._line(keyframe.video_id, value)
             if self._mqtt is not None:
                 self._mqtt.put({"topic": f"{keyframe.video_id}/keyframe", "value": value})

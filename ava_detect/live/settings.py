@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ava_detect.config.build import label_map_of
 from ava_detect.config.choice import choose_network
 from ava_detect.errors import ConfigError
+from ava_detect.evaluation.written_scores import ScoreRules
 from ava_detect.live.alarms import AlarmRule
 from ava_detect.live.clips import ClipOptions
 from ava_detect.live.lines import check_rotation
 from ava_detect.live.mqtt import check_mqtt
 from ava_detect.live.webhook import check_webhook
 from ava_detect.review.loopback import require_server
+from ava_detect.storage.file_hashes import sha256_of
+from ava_detect.structures.progress import OnProgress
 
 _MAX_CLIP_SECONDS = 60.0
 
@@ -26,7 +29,7 @@ class LiveSettings:
     Attributes:
         out: Folder of the files of JSON lines; None for none.
         print_lines: Whether the lines are printed on the standard output.
-        min_score: Actions with a lower score, in 0..1, are not written.
+        scores: Which scores are written, and as what.
         event_score: Score that makes an event, in 0..1.
         when: Alarm rules, such as ``fight > 0.6 for 2s``.
         webhook: Address that gets the events; None for none.
@@ -43,7 +46,7 @@ class LiveSettings:
 
     out: Path | None = None
     print_lines: bool = True
-    min_score: float = 0.0
+    scores: ScoreRules = field(default_factory=ScoreRules)
     event_score: float = 0.5
     when: tuple[str, ...] = ()
     webhook: str | None = None
@@ -55,9 +58,8 @@ class LiveSettings:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        for name in ("min_score", "event_score"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"`{name}` is a score from 0 to 1, got {getattr(self, name)}")
+        if not 0 <= self.event_score <= 1:
+            raise ConfigError(f"`event_score` is a score from 0 to 1, got {self.event_score}")
         check_rotation(self.rotate_mb, self.keep)
         if self.webhook is not None:
             check_webhook(self.webhook)
@@ -71,20 +73,36 @@ class LiveSettings:
                     raise ConfigError(f"a clip shows from 0 to {_MAX_CLIP_SECONDS:g} s before and after an event")
 
     def check_rules(
-        self, weights: str | None, config: str | None, *, overrides: Sequence[str] = (), device: str = "auto"
+        self,
+        weights: str | None,
+        config: str | None,
+        *,
+        overrides: Sequence[str] = (),
+        device: str = "auto",
+        on_progress: OnProgress | None = None,
     ) -> None:
         """Refuse rules on actions that the network does not know, before it is loaded.
+
+        A calibration to the scores of other weights is a warning.
 
         Args:
             weights: As for ``Pipeline.from_pretrained``.
             config: Likewise.
             overrides: Likewise.
             device: Likewise.
+            on_progress: Told of the bytes of a download.
 
         Raises:
-            ConfigError: A rule is none, or names no action.
+            ConfigError: A rule is none, or names no action, or thresholds or calibration are for other classes.
+            WeightsError: There are no such weights, or they cannot be had.
         """
-        if self.when:
-            label_map = label_map_of(choose_network(weights, config, overrides=overrides, device=device).config)
-            for rule in self.when:
-                AlarmRule.parse(rule, label_map)
+        if not (self.when or self.scores.is_of_classes):
+            return
+        choice = choose_network(weights, config, overrides=overrides, device=device)
+        label_map = label_map_of(choice.config)
+        for rule in self.when:
+            AlarmRule.parse(rule, label_map)
+        if self.scores.is_of_classes:
+            self.scores.for_classes(label_map)
+            file = choice.weights_file(on_progress)
+            self.scores.warn_of_other_weights(None if file is None else sha256_of(file))

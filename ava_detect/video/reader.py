@@ -104,7 +104,8 @@ def describe_video(
     Returns:
         The properties.
     """
-    aspect = Fraction(stream.sample_aspect_ratio or 1)
+    # A stream that was opened between two keyframes of the codec has its aspect only once a frame is decoded.
+    aspect = Fraction(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)
     # Pixels become square by enlarging one side, so that none is lost.
     width, height = round(first.width * max(aspect, Fraction(1))), round(first.height / min(aspect, Fraction(1)))
     if orientation.swaps_sides:

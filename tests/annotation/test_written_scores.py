@@ -12,11 +12,11 @@ from annotate_inputs import settings as default_settings
 from annotate_inputs import write_inputs
 
 from ava_detect.annotation.annotate import annotate_videos
-from ava_detect.annotation.written_scores import ScoreRules
 from ava_detect.errors import AvaDetectWarning, ConfigError
 from ava_detect.evaluation.calibration import Calibration, ClassCalibration
 from ava_detect.evaluation.score_maps import IsotonicMap
 from ava_detect.evaluation.thresholds import Thresholds
+from ava_detect.evaluation.written_scores import ScoreRules
 from ava_detect.formats.ava_csv import read_ava_csv
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.labels import LabelMap

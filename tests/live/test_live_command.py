@@ -28,13 +28,14 @@ def options_of(movie):
 
 def test_lines_go_to_stdout_and_files_and_everything_else_to_stderr(run_cli, movie, tmp_path):
     out = tmp_path / "out"
-    code, printed, said = run_cli("live", movie, *options_of(movie), "--speed", 20, "--out", out, "--min-score", 0.2)
+    code, printed, said = run_cli("live", movie, *options_of(movie), "--speed", 20, "--out", out, "--top", 3)
     assert code == 0, said
     lines = [json.loads(line) for line in printed.splitlines()]
     rows = [line for line in lines if "event" not in line]
     assert [json.loads(line) for line in (out / "movie.jsonl").read_text().splitlines()] == rows
     assert rows[0]["timestamp_seconds"] == 0.0
     assert rows[0]["people"][0]["track_id"] == 1
+    assert len(rows[0]["people"][0]["actions"]) == 3
     assert "random" in rows[0]["note"] or "untrained" in rows[0]["note"]
     assert "movie: connected, 80x48, h264" in said
     assert "lag median" in said
@@ -74,9 +75,17 @@ def test_a_signal_ends_it_whole(movie, source, number):
         (("--transport", "sctp"), "--transport"),
         (("--quiet",), "--quiet"),
         (("--every", "0"), "--every"),
+        (("--top", "0"), "--top"),
+        (("--thresholds", "2"), "--thresholds"),
+        (("--thresholds", "beside"), "random is no file of weights"),
+        (("--calibration", "no_such.json"), "no_such.json"),
+        (("--thresholds", "{one_class}"), "for other classes"),
     ],
 )
-def test_a_wrong_call_is_refused_before_a_network_is_loaded(run_cli, movie, monkeypatch, arguments, message):
+def test_a_wrong_call_is_refused_before_a_network_is_loaded(run_cli, movie, tmp_path, monkeypatch, arguments, message):
+    one_class = tmp_path / "thresholds.csv"
+    one_class.write_text("1,0.5\n")
+    arguments = [argument.format(one_class=one_class) for argument in arguments]
     monkeypatch.setattr("ava_detect.inference.pipeline.build_scorer", None)
     code, printed, said = run_cli("live", movie, "--weights", "random", "--config", "demo", *arguments)
     assert (code, printed) == (2, "")

@@ -12,6 +12,10 @@ from live_keyframes import LABELS, live_keyframe
 from videos import numbered_frame
 
 from ava_detect.errors import ConfigError
+from ava_detect.evaluation.calibration import Calibration, ClassCalibration
+from ava_detect.evaluation.score_maps import IsotonicMap
+from ava_detect.evaluation.thresholds import Thresholds
+from ava_detect.evaluation.written_scores import ScoreRules
 from ava_detect.formats.jsonl import read_jsonl
 from ava_detect.live.clips import ClipOptions
 from ava_detect.live.lines import LineFiles
@@ -35,7 +39,7 @@ def values(path: Path) -> list[dict]:
 
 
 def test_each_line_is_in_the_file_at_once_and_can_be_read_as_results(tmp_path, capsys):
-    with outputs(LiveSettings(tmp_path, min_score=0.5)) as out:
+    with outputs(LiveSettings(tmp_path, scores=ScoreRules(0.5))) as out:
         for second in range(3):
             out.keyframe(live_keyframe(second, {1: STAND}, num_dropped=second))
             assert len(values(tmp_path / "cam.jsonl")) == second + 1
@@ -49,6 +53,20 @@ def test_each_line_is_in_the_file_at_once_and_can_be_read_as_results(tmp_path, c
     assert [action["name"] for action in rows[0]["people"][0]["actions"]] == ["stand"]
     read = list(read_jsonl(tmp_path / "cam.jsonl", LABELS))
     assert [keyframe.timestamp_seconds for keyframe in read] == [0.0, 1.0, 2.0]
+
+
+def test_lines_follow_the_rules_of_annotate_and_events_the_probabilities(tmp_path):
+    """Every score is halved; the thresholds and the best two are of what is written."""
+    half = IsotonicMap((0.0, 1.0), (0.0, 0.5))
+    classes = tuple(ClassCalibration(one.id, one.name, 0.5, half, "class", 9, 9, 9) for one in LABELS)
+    rules = ScoreRules(0.1, Thresholds(0.15, {1: None}), 2, Calibration(classes, "isotonic", None, 0.5, 1))
+    scores = (0.9, 0.8, 0.7, 0.6)
+    with outputs(LiveSettings(tmp_path, print_lines=False, scores=rules, event_score=0.42)) as out:
+        out.keyframe(live_keyframe(0, {1: scores, 2: (0.9, 0.2, 0.2, 0.2)}))
+    ((first, second),) = (line["people"] for line in values(tmp_path / "cam.jsonl"))
+    assert [(action["id"], action["score"]) for action in first["actions"]] == [(2, 0.4), (3, 0.35)]
+    assert second["actions"] == []
+    assert [event["max_score"] for event in values(tmp_path / "events.jsonl")] == [0.45] * 4
 
 
 def test_files_rotate_and_those_of_an_earlier_run_are_kept(tmp_path):

@@ -20,14 +20,25 @@ Piece = tuple[bytes, float]
 
 
 def transport_stream(
-    numbers: Iterable[int], *, fps: int = 25, start_seconds: float = 0.0, width: int = 80, height: int = 48
+    numbers: Iterable[int],
+    *,
+    fps: int = 25,
+    start_seconds: float = 0.0,
+    width: int = 80,
+    height: int = 48,
+    keyframe_every: int = 25,
+    aspect: Fraction = Fraction(1),
 ) -> bytes:
-    """MPEG-TS of numbered frames."""
+    """MPEG-TS of numbered frames; ``keyframe_every`` is the distance of the codec's keyframes, ``aspect`` the width of
+    a pixel by its height.
+    """
     file = io.BytesIO()
+    options = {"tune": "zerolatency", "g": str(keyframe_every), "sc_threshold": "0"}
     with av.open(file, "w", format="mpegts") as container:
-        stream = container.add_stream("libx264", rate=fps, options={"tune": "zerolatency", "g": str(fps)})
+        stream = container.add_stream("libx264", rate=fps, options=options)
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = aspect
         for index, number in enumerate(numbers):
             frame = av.VideoFrame.from_ndarray(
                 np.ascontiguousarray(numbered_frame(number, width, height)), format="rgb24"

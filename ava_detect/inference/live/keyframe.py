@@ -10,6 +10,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from ava_detect.formats.jsonl import keyframe_to_json
+from ava_detect.formats.keyframe_writer import BoolArray
 from ava_detect.storage.addresses import Address as Address
 from ava_detect.structures import Float32Array as Float32Array
 from ava_detect.structures import Frame
@@ -70,13 +72,7 @@ class LiveKeyframe(KeyframeResult):
         Raises:
             ConfigError: ``min_score`` is no score.
         """
-        values = super().to_dict(min_score=min_score)
-        live = {
-            "time": time_text(self.seen),
-            "lag_seconds": round(self.lag_seconds, 3),
-            "num_dropped": self.num_dropped,
-        }
-        return values | live
+        return keyframe_line(self, self.action_scores >= self.listed_from(min_score))
 
     def draw(
         self,
@@ -103,6 +99,25 @@ class LiveKeyframe(KeyframeResult):
         if frame is None and self.picture is not None:
             frame = Frame(self.picture, self.timestamp_seconds, self.video_id)
         return super().draw(frame, min_score=min_score, max_actions=max_actions, max_width=max_width)
+
+
+def keyframe_line(keyframe: LiveKeyframe, kept: BoolArray) -> dict[str, Any]:
+    """Convert a keyframe to the plain values of a line.
+
+    Args:
+        keyframe: The keyframe.
+        kept: bool ``[N, C]``, which scores are listed.
+
+    Returns:
+        Those of a line of ``annotate``, and ``time``, ``lag_seconds`` and ``num_dropped``.
+    """
+    names = {action.id: action.name for action in keyframe.label_map}
+    live = {
+        "time": time_text(keyframe.seen),
+        "lag_seconds": round(keyframe.lag_seconds, 3),
+        "num_dropped": keyframe.num_dropped,
+    }
+    return keyframe_to_json(keyframe, names, kept) | ({"note": keyframe.note} if keyframe.note else {}) | live
 
 
 def time_text(time: datetime) -> str:

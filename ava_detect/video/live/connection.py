@@ -143,6 +143,7 @@ class Connection:
         # What is sent as fast as it is read is read at the speed of its own clock.
         self._is_paced = self.is_finite or (is_web and format_name.startswith(("hls", "dash")))
         self._has_times = format_name not in _WITHOUT_TIMES
+        self._has_begun = False
         clock.reconnected()
 
     def __enter__(self) -> Self:
@@ -229,10 +230,12 @@ class Connection:
                 raise LostError(f"no picture for {self._lost_seconds:g} s")
 
     def _decode(self, packet: Any) -> list[av.VideoFrame]:
+        # What comes before the first keyframe of the codec cannot be decoded, and is not damaged.
+        self._has_begun |= packet.is_keyframe
         try:
             return [frame for frame in packet.decode() if isinstance(frame, av.VideoFrame)]
         except av.error.FFmpegError:
-            self._counts.damaged_packets += 1
+            self._counts.damaged_packets += self._has_begun
             return []
 
 

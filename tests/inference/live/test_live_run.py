@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -177,6 +178,21 @@ def test_damaged_packets_are_counted_and_the_stream_goes_on():
         (status,) = run.status()
     assert status.damaged_packets > 0
     assert status.num_connections == 1
+
+
+def test_a_stream_is_joined_between_two_keyframes_of_the_codec():
+    """The first picture comes after FFmpeg's look at the stream; what is before it is not damaged."""
+    stream = transport_stream(range(260), keyframe_every=150, aspect=Fraction(4, 3))
+    notices = []
+    with StreamServer([(stream[len(stream) // 16 // 188 * 188 :], 60.0)]) as server:
+        run = Pipeline(FixedDetector(), ReadsNumbers(), every_seconds=0.2).live(
+            server.url, LiveOptions(max_seconds=60), on_notice=notices.append
+        )
+        next(run)
+        (status,) = run.status()
+        run.close()
+    assert notices[0].text == "107x48, h264"
+    assert (status.width, status.damaged_packets) == (107, 0)
 
 
 def test_a_black_picture_is_told():

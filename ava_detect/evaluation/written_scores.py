@@ -5,17 +5,60 @@ Shapes: N people on a keyframe, C actions.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
-from ava_detect.errors import ConfigError
-from ava_detect.evaluation.calibration import Calibration
+from ava_detect.errors import AvaDetectWarning, ConfigError
+from ava_detect.evaluation.calibration import BESIDE, Calibration, path_beside
 from ava_detect.evaluation.thresholds import Thresholds
 from ava_detect.formats.keyframe_writer import BoolArray
 from ava_detect.structures import ActionDetections, Float32Array
 from ava_detect.structures.labels import LabelMap
+
+_Keyframe = TypeVar("_Keyframe", bound=ActionDetections)
+
+
+def thresholds_of(given: float | str | Path | Thresholds | None, weights: str) -> Thresholds | None:
+    """Read thresholds as they are given to a run.
+
+    Args:
+        given: As for ``Thresholds.of``, or ``"beside"`` for the calibration beside the file of weights; None for none.
+        weights: The weights.
+
+    Returns:
+        The thresholds; None for none.
+
+    Raises:
+        FormatError: The file cannot be read, or has something else in it.
+        ConfigError: A threshold is not in 0..1, or there is no file of weights on this machine.
+    """
+    if given is None:
+        return None
+    return Thresholds.of(path_beside(weights) if given == BESIDE else given)
+
+
+def calibration_of(given: str | Path | Calibration | None, weights: str) -> Calibration | None:
+    """Read a calibration as it is given to a run.
+
+    Args:
+        given: A file of ``ava-detect calibrate``, ``"beside"`` for that beside the file of weights, or the calibration;
+            None for none.
+        weights: The weights.
+
+    Returns:
+        The calibration; None for none.
+
+    Raises:
+        FormatError: The file cannot be read, or has something else in it.
+        ConfigError: There is no file of weights on this machine.
+    """
+    if given is None or isinstance(given, Calibration):
+        return given
+    return Calibration.load(path_beside(weights) if given == BESIDE else given)
 
 
 @dataclass(frozen=True)
@@ -30,7 +73,7 @@ class ScoreRules:
         calibration: Turns scores into the probabilities that are written; None writes the network's scores.
 
     Raises:
-        ConfigError: ``top`` is less than 1.
+        ConfigError: ``min_score`` is no score, or ``top`` is less than 1.
     """
 
     min_score: float = 0.0
@@ -39,8 +82,32 @@ class ScoreRules:
     calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
+        # Written so that NaN is refused, too.
+        if not 0 <= self.min_score <= 1:
+            raise ConfigError(f"`min_score` is a score from 0 to 1, got {self.min_score}")
         if self.top is not None and (isinstance(self.top, bool) or not isinstance(self.top, int) or self.top < 1):
             raise ConfigError(f"`top` is the number of actions of a person, at least 1, got {self.top!r}")
+
+    @property
+    def is_of_classes(self) -> bool:
+        """Whether they name classes, which must be those of the network."""
+        return self.thresholds is not None or self.calibration is not None
+
+    def warn_of_other_weights(self, sha256: str | None) -> None:
+        """Warn where thresholds or calibration were fitted to the scores of other weights.
+
+        Args:
+            sha256: That of the weights; None where they are untrained.
+        """
+        of_thresholds = None if self.thresholds is None else self.thresholds.calibration
+        fitted = {one.weights_sha256 for one in (of_thresholds, self.calibration) if one is not None} - {None}
+        if fitted - {sha256}:
+            warnings.warn(
+                "the calibration was fitted to the scores of other weights than these (by SHA-256), so its thresholds "
+                "and probabilities may not hold; `ava-detect calibrate` fits one to these",
+                AvaDetectWarning,
+                stacklevel=2,
+            )
 
     def fingerprint(self) -> dict[str, Any]:
         """Return what decides the results, as plain values; without the rules that do nothing."""
@@ -85,7 +152,7 @@ class WrittenScores:
     rules: ScoreRules
     limits: Float32Array | None
 
-    def __call__(self, keyframe: ActionDetections) -> tuple[ActionDetections, BoolArray]:
+    def __call__(self, keyframe: _Keyframe) -> tuple[_Keyframe, BoolArray]:
         """Select the scores of a keyframe that are written.
 
         Args:
