@@ -26,14 +26,16 @@ def transport_stream(
     start_seconds: float = 0.0,
     width: int = 80,
     height: int = 48,
-    keyframe_every: int = 25,
+    keyframe_every: int | None = None,
     aspect: Fraction = Fraction(1),
 ) -> bytes:
     """MPEG-TS of numbered frames; ``keyframe_every`` is the distance of the codec's keyframes, ``aspect`` the width of
     a pixel by its height.
     """
     file = io.BytesIO()
-    options = {"tune": "zerolatency", "g": str(keyframe_every), "sc_threshold": "0"}
+    options = {"tune": "zerolatency", "g": str(keyframe_every or fps)} | (
+        {"sc_threshold": "0"} if keyframe_every else {}
+    )
     with av.open(file, "w", format="mpegts") as container:
         stream = container.add_stream("libx264", rate=fps, options=options)
         assert isinstance(stream, av.VideoStream)

@@ -27,7 +27,7 @@ class LiveStatus:
         num_frames: Number of decoded frames.
         num_keyframes: Number of keyframes whose rows are out.
         num_dropped: Number of keyframes that were left out because the network was busy.
-        damaged_packets: Number of packets that came with gaps, or could not be read or decoded.
+        damaged_packets: Number of packets that came with gaps, could not be read or decoded, or gave a damaged picture.
         time_jumps: Number of jumps and restarts of the presentation times.
         catch_ups: How often frames had to be left out to be at the newest ones again.
         lag_median_seconds: Median of the last 1000 lags, from frame seen to rows out; None before the first.

@@ -66,7 +66,7 @@ class StreamCounts:
 
     Attributes:
         frames: Number of decoded frames.
-        damaged_packets: Number of packets that came with gaps, or could not be read or decoded.
+        damaged_packets: Number of packets that came with gaps, could not be read or decoded, or gave a damaged picture.
         time_jumps: Number of jumps and restarts of the presentation times.
         catch_ups: How often frames had to be left out to be at the newest ones again.
     """
@@ -144,6 +144,7 @@ class Connection:
         self._is_paced = self.is_finite or (is_web and format_name.startswith(("hls", "dash")))
         self._has_times = format_name not in _WITHOUT_TIMES
         self._has_begun = False
+        self._catch_up = CatchUp()
         clock.reconnected()
 
     def __enter__(self) -> Self:
@@ -180,23 +181,23 @@ class Connection:
     def _frames(self, stop: threading.Event) -> Generator[_Timed, None, None]:
         """The frames when they are due, with their times."""
         clock, counts = self._clock, self._counts
-        catch_up, due_at_0 = CatchUp(), None
+        due_at_0: float | None = None
         for frame in self._decoded(stop):
             arrival, num_jumps = time.monotonic(), clock.num_jumps
             pts = None if frame.pts is None or frame.time_base is None else float(frame.pts * frame.time_base)
             seconds = clock.seconds(pts if self._has_times else None, arrival)
             if clock.num_jumps > num_jumps:
                 # Delays before and after a jump cannot be compared.
-                catch_up, due_at_0 = CatchUp(), None
+                self._catch_up, due_at_0 = CatchUp(), None
                 counts.time_jumps += 1
             if self._is_paced:
                 due_at_0 = arrival - seconds if due_at_0 is None else due_at_0
                 if stop.wait(max(0.0, due_at_0 + seconds - arrival)):
                     return
-            elif self._has_times:
-                num_times = catch_up.num_times
-                self._stream.codec_context.skip_frame = catch_up.update(seconds, arrival)
-                counts.catch_ups += catch_up.num_times - num_times
+            elif self._has_times and pts is not None:
+                num_times = self._catch_up.num_times
+                self._stream.codec_context.skip_frame = self._catch_up.update(pts, arrival)
+                counts.catch_ups += self._catch_up.num_times - num_times
             yield frame, seconds
 
     def _decoded(self, stop: threading.Event) -> Iterator[av.VideoFrame]:
@@ -232,11 +233,17 @@ class Connection:
     def _decode(self, packet: Any) -> list[av.VideoFrame]:
         # What comes before the first keyframe of the codec cannot be decoded, and is not damaged.
         self._has_begun |= packet.is_keyframe
+        if packet.is_keyframe and packet.pts is not None and self._catch_up.skip == "NONKEY":
+            seconds = float(packet.pts * packet.time_base)
+            self._stream.codec_context.skip_frame = self._catch_up.at_keyframe(seconds, time.monotonic())
         try:
-            return [frame for frame in packet.decode() if isinstance(frame, av.VideoFrame)]
+            frames = [frame for frame in packet.decode() if isinstance(frame, av.VideoFrame)]
         except av.error.FFmpegError:
-            self._counts.damaged_packets += self._has_begun
+            self._counts.damaged_packets += self._has_begun and not packet.is_corrupt
             return []
+        # A network that loses packets, such as RTP over UDP, leaves a mark on the pictures only.
+        self._counts.damaged_packets += not packet.is_corrupt and any(frame.is_corrupt for frame in frames)
+        return frames
 
 
 def _of_one_size(

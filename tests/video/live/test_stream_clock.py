@@ -70,6 +70,18 @@ def test_a_reader_that_falls_behind_leaves_out_more_and_more_and_catches_up():
     assert catch_up.num_times == 1
 
 
+def test_the_packet_of_a_keyframe_tells_that_the_reader_has_caught_up():
+    """A decoder that puts frames in order gives a keyframe when the next one comes, here 7 s later."""
+    catch_up = CatchUp()
+    assert catch_up.update(0, 50) == "DEFAULT"
+    assert catch_up.update(1, 50 + 1 + 5) == "NONKEY"
+    assert catch_up.at_keyframe(7, 50 + 7 + 3) == "NONKEY"
+    assert catch_up.update(7, 50 + 7 + 7.1) == "NONKEY"
+    assert catch_up.at_keyframe(14, 50 + 14 + 0.1) == "DEFAULT"
+    assert catch_up.update(13.9, 50 + 14 + 7) == "DEFAULT"  # from before
+    assert catch_up.update(14.1, 50 + 14 + 5) == "NONKEY"
+
+
 def test_a_burst_at_the_start_and_slow_drift_are_no_backlog():
     catch_up = CatchUp()
     assert {catch_up.update(i / 25, 10.0) for i in range(75)} == {"DEFAULT"}  # three seconds at once
