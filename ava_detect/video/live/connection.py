@@ -39,7 +39,7 @@ _MAX_READ_ERRORS_IN_A_ROW = 64
 _WITHOUT_TIMES = frozenset({"mpjpeg", "mjpeg", "image2pipe", "jpeg_pipe"})
 _REFUSED = (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)
 # What another attempt would meet again.
-_PERMANENT = (av.error.ProtocolNotFoundError, av.error.DemuxerNotFoundError, av.error.OptionNotFoundError)
+_PERMANENT = (av.error.DemuxerNotFoundError, av.error.OptionNotFoundError)
 
 # A decoded frame and its time.
 _Timed = tuple[av.VideoFrame, float]
@@ -275,6 +275,11 @@ def _open(source: LiveSource, lost_seconds: float) -> InputContainer:
             timeout=(_OPEN_SECONDS, lost_seconds),
             **OPEN_OPTIONS,
         )
+    except av.error.ProtocolNotFoundError:
+        raise LostError(
+            f"the FFmpeg inside PyAV cannot read {source.scheme}://; have a program pipe it to `ava-detect live -`",
+            is_permanent=True,
+        ) from None
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise LostError(
             _reason(error, _OPEN_SECONDS),

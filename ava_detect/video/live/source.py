@@ -23,6 +23,7 @@ TRANSPORTS: tuple[Transport, ...] = ("tcp", "udp")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]{0,60})=(.+)", re.DOTALL)
 _CAMERA_NUMBER = re.compile(r"\d{1,3}")
+_CAMERA_DEVICE = re.compile(r"/dev/(video\d{1,3})")
 # FFmpeg's input devices for cameras, by ``sys.platform``.
 _CAMERA_FORMATS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
 
@@ -109,6 +110,8 @@ def _source_of(source: str | Path) -> LiveSource:
         return LiveSource(text, "stdin", "pipe")
     if _CAMERA_NUMBER.fullmatch(text) and not os.path.lexists(text):
         return _camera(f"/dev/video{int(text)}" if sys.platform == "linux" else text, f"camera{int(text)}")
+    if match := _CAMERA_DEVICE.fullmatch(text):
+        return _camera(text, match[1])
     if match := _SCHEME.match(text):
         return _file(text[len("file://") :]) if match[1].lower() == "file" else _stream(text, match[1].lower())
     kind = special_file(text) if Path(text).exists() else ""

@@ -6,6 +6,7 @@ import threading
 import time
 from fractions import Fraction
 
+import av.error
 import numpy as np
 import pytest
 from concurrency import wait_until
@@ -229,6 +230,18 @@ def test_a_password_is_in_no_notice():
     assert list(run) == []
     assert notices[0].kind == "lost"
     assert "hunter2" not in repr(notices) + repr(run.status()) + repr(run)
+
+
+def test_a_protocol_that_pyav_does_not_have_is_not_tried_again(monkeypatch):
+    def refuse(*args, **options):
+        raise av.error.ProtocolNotFoundError(1, "Protocol not found")
+
+    monkeypatch.setattr("ava_detect.video.live.connection.av.open", refuse)
+    notices = []
+    assert list(Pipeline(FixedDetector(), ReadsNumbers()).live("srt://127.0.0.1:9", on_notice=notices.append)) == []
+    (notice,) = notices
+    assert notice.kind == "failed"
+    assert "cannot read srt://" in notice.text
 
 
 def test_a_file_that_is_no_video_is_refused_before_any_work(tmp_path):

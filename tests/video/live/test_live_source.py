@@ -61,6 +61,7 @@ def test_sources_of_one_host_have_names_of_their_own():
         (["no_such.mp4"], VideoError, "no such file"),
         (["file:///no/such.mp4"], VideoError, "no such file"),
         (["987"], VideoError, "no camera /dev/video987"),
+        (["/dev/video987"], VideoError, "no camera /dev/video987"),
         (["rtsp://[x/1"], ConfigError, "malformed"),
     ],
 )
