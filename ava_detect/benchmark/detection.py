@@ -151,7 +151,7 @@ class DetectionSplit:
             kind="ava",
             score=score,
             counts=count_detections(plan, records),
-            problems=tuple(problems_of(plan, records, self.videos)),
+            problems=tuple(problems_of(plan, records, self.ground_truth, self.videos)),
             notes=(*score.notes, *reasons, *joined_times(records)),
             seconds=times.seconds,
             settings=run.settings,
@@ -199,18 +199,19 @@ def joined_times(records: list[VideoRecord]) -> list[str]:
     return [f"{record.source}: {record.message}" for record in records if record.status == "done" and record.message]
 
 
-def problems_of(plan: KeyframePlan, records: list[VideoRecord], videos: Path) -> list[str]:
+def problems_of(plan: KeyframePlan, records: list[VideoRecord], ground_truth: Path, videos: Path) -> list[str]:
     """Describe missing, broken and damaged videos.
 
     Args:
         plan: The keyframes.
         records: A record of each video.
+        ground_truth: The file that names the videos.
         videos: Where the files were searched.
 
     Returns:
         A sentence for each.
     """
-    problems = plan.missing_problems(videos, "the people on {keyframes} count as not found")
+    problems = plan.missing_problems(ground_truth, videos, "the people on {keyframes} count as not found")
     for record in records:
         if record.status == "failed":
             problems.append(f"{record.message}; the people of {record.video_id} count as not found")

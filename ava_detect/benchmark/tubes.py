@@ -182,7 +182,11 @@ class TubeDetectionSplit:
             kind="tubes",
             score=score,
             counts=count_detections(plan, records),
-            problems=tuple(problems_of(plan, records, Path(self.files.videos or self.files.frames or ""))),
+            problems=tuple(
+                problems_of(
+                    plan, records, Path(self.files.annotations), Path(self.files.videos or self.files.frames or "")
+                )
+            ),
             notes=(*score.video.results[0].notes, *joined_times(records)),
             seconds=times.seconds,
             settings=run.settings,

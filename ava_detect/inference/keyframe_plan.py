@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ava_detect.errors import ConfigError, counted, suggestion
+from ava_detect.errors import ConfigError, counted, shown, suggestion
 from ava_detect.evaluation.keyframes import KeyframeKeys, key_seconds, video_numbers
 from ava_detect.formats.ava_csv import AvaTable
 from ava_detect.structures.video_ids import ByVideoId
@@ -93,10 +93,11 @@ class KeyframePlan:
         """Number of keyframes of all videos, those without a file included."""
         return sum(len(video.seconds) for video in self.videos) + sum(self.missing.values())
 
-    def missing_problems(self, videos: str | Path, consequence: str) -> list[str]:
+    def missing_problems(self, ground_truth: str | Path, videos: str | Path, consequence: str) -> list[str]:
         """Describe the videos that have no file.
 
         Args:
+            ground_truth: The file that names the videos.
             videos: Where the files were searched.
             consequence: What that means for their keyframes, with ``{keyframes}`` for their number.
 
@@ -107,8 +108,8 @@ class KeyframePlan:
             return []
         keyframes = f"their {counted(sum(self.missing.values()), 'keyframe')}"
         return [
-            f"{len(self.missing)} of the {len(self.missing) + len(self.videos)} videos of the ground truth are not in "
-            f"{videos}: {', '.join(self.missing)}; {consequence.format(keyframes=keyframes)}"
+            f"{shown(ground_truth)}: {len(self.missing)} of the {len(self.missing) + len(self.videos)} videos of the "
+            f"ground truth are not in {videos}: {', '.join(self.missing)}; {consequence.format(keyframes=keyframes)}"
         ]
 
     @property
@@ -154,8 +155,8 @@ def plan_keyframes(
     for video_id, seconds in seconds_by_id.items():
         files = files_by_id.get(video_id, [])
         if len(files) > 1:
-            shown = ", ".join(str(file.path) for file in files[:3])
-            raise ConfigError(f"{len(files)} files are the video {video_id!r}: {shown}; keep one of them")
+            paths = ", ".join(str(file.path) for file in files[:3])
+            raise ConfigError(f"{len(files)} files are the video {video_id!r}: {paths}; keep one of them")
         if files:
             start = start_seconds if files[0].start_seconds is None else files[0].start_seconds
             in_file = tuple(round(second - start, 6) for second in seconds)

@@ -144,7 +144,7 @@ def propose_people(
         plan = plan_keyframes(truth, videos, exclude=excluded, start_seconds=start_seconds)
     # The detector comes last, because it can take the most time and memory to load.
     found, failures = _detect_in_videos(plan, options.build(), on_progress)
-    problems = (*plan.missing_problems(videos, "{keyframes} have no boxes"), *failures)
+    problems = (*plan.missing_problems(ground_truth, videos, "{keyframes} have no boxes"), *failures)
     if not found:
         others = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
         first = "; ".join(problems[:3]) + others

@@ -233,8 +233,8 @@ def test_a_missing_video_is_named_and_its_people_count_as_not_found(world, tmp_p
     result = bench(world, tmp_path, ground_truth=truth, boxes="ground-truth", dialect="pyslowfast")
     assert not result.all_well
     assert result.problems == (
-        f"1 of the 3 videos of the ground truth are not in {world / 'videos'}: lost; the people on their 2 keyframes "
-        "count as not found",
+        f"{truth}: 1 of the 3 videos of the ground truth are not in {world / 'videos'}: lost; the people on their 2 "
+        "keyframes count as not found",
     )
     assert (result.counts["videos_missing"], result.counts["keyframes"], result.counts["clips"]) == (1, 4, 2)
     standing = result.score.per_class[12]

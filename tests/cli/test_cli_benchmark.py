@@ -55,7 +55,7 @@ def test_in_a_script(run_cli, work, tmp_path):
 def test_what_is_missing_is_named_and_the_exit_code_is_1(run_cli, work, tmp_path):
     code, out, err = run_cli(*call(work, tmp_path, "lost.csv"))
     assert code == 1
-    assert err.startswith("ava-detect: 1 of the 2 videos of the ground truth are not in")
+    assert "lost.csv: 1 of the 2 videos of the ground truth are not in" in err
     assert ": [lost]; the people on their 1 keyframe count as not found" in err
     assert err.count("\n") == 1
     assert "mAP" in out

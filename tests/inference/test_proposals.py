@@ -139,7 +139,10 @@ def test_what_cannot_be_looked_at_is_named_and_the_others_go_on(videos, tmp_path
     said = json.loads(out)
     assert (said["videos"], said["keyframes"], said["people"]) == (2, 2, 4)
     lost, broken, outside = said["problems"]
-    assert lost == (f"1 of the 4 videos of the ground truth are not in {folder}: lost; their 2 keyframes have no boxes")
+    assert (
+        lost
+        == f"{truth}: 1 of the 4 videos of the ground truth are not in {folder}: lost; their 2 keyframes have no boxes"
+    )
     assert "broken.mp4 cannot be opened as a video" in broken and broken.endswith("; broken has no boxes")
     assert "a.mp4: 1 of 2 keyframes lie outside the file (the first is the movie's second 50, " in outside
     assert err.splitlines() == [f"ava-detect: {problem}" for problem in said["problems"]]
