@@ -161,6 +161,11 @@ _NAMES = {
         "Keyframe",
         "sample_clip",
     ),
+    "video.extracted_frames": ("FrameSequence",),
+    "video.frame_folder": (
+        "FrameFolder",
+        "PictureFrame",
+    ),
     "video.live.status": ("LiveNotice",),
     "video.orientation": ("Orientation",),
     "video.reader": (
@@ -286,6 +291,9 @@ if TYPE_CHECKING:
     from ava_detect.structures.progress import Progress as Progress
     from ava_detect.video.clip_sampler import Keyframe as Keyframe
     from ava_detect.video.clip_sampler import sample_clip as sample_clip
+    from ava_detect.video.extracted_frames import FrameSequence as FrameSequence
+    from ava_detect.video.frame_folder import FrameFolder as FrameFolder
+    from ava_detect.video.frame_folder import PictureFrame as PictureFrame
     from ava_detect.video.live.status import LiveNotice as LiveNotice
     from ava_detect.video.orientation import Orientation as Orientation
     from ava_detect.video.reader import DecodedFrame as DecodedFrame
