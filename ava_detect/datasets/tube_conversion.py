@@ -246,7 +246,10 @@ def _folder_of(
         )
     missing = [video_id for video_id in rows.video_ids if video_id not in sizes.num_frames]
     if missing:
-        raise FormatError(f"video {shown(missing[0])!r}: its size and number of frames are not given")
+        where = given.videos if given.sizes is None else given.sizes
+        raise FormatError(
+            f"{shown(source)}: video {shown(missing[0])!r}: its size and number of frames are not in {shown(where)}"
+        )
     known = VideoSizes(
         {video_id: sizes.num_frames[video_id] for video_id in rows.video_ids},
         {video_id: sizes.resolutions[video_id] for video_id in rows.video_ids},

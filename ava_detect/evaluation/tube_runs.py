@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,15 @@ def _pickled(path: Path, truth: TubeAnnotations, videos: Sequence[str]) -> AvaTa
     return read_tube_detections(path, truth.label_map, videos)
 
 
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Put the file before what is wrong in it."""
+    try:
+        yield
+    except FormatError as error:
+        raise FormatError(f"{shown(path)}: {error}") from None
+
+
 def _run(
     path: Path,
     found: AvaTable | list[FrameTube],
@@ -164,10 +174,11 @@ def _run(
     metric.update(ground_truth=truth.tubes_of(videos))
     num_linked, linking = None, None
     if isinstance(found, AvaTable):
+        with _naming(path):
+            check_boxes(found)
         if kind == "frame":
             metric.update(boxes=found)
         else:
-            check_boxes(found)
             linking = OF_DIALECT[dialect] if options.linking is None else check_linking(options.linking)
             linked = list(link_table(found, linking, options.fps))
             num_linked = len(linked)
@@ -178,7 +189,8 @@ def _run(
             "`metric=video`"
         )
     else:
-        metric.update(tubes=found)
+        with _naming(path):
+            metric.update(tubes=found)
     thresholds = options.iou_thresholds or DEFAULT_THRESHOLDS[kind]
     averaged = AVERAGES if kind == "video" else {}
     every = dict.fromkeys([*thresholds, *(one for several in averaged.values() for one in several)])

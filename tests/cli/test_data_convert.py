@@ -145,7 +145,10 @@ def test_excluded_frames_are_left_out(files, run_cli):
             ["ava.csv", "--out", "ava.pkl", "--fps", "1", "--sizes", "ava.csv"],
             "line 1: the heading is video_id",
         ),
-        (["ava.csv", "--out", "ava.pkl", "--fps", "1", "--sizes", "sizes.csv"], "video 'v': its size and number of"),
+        (
+            ["ava.csv", "--out", "ava.pkl", "--fps", "1", "--sizes", "sizes.csv"],
+            "ava.csv: video 'v': its size and number of frames are not in sizes.csv",
+        ),
         (["ava.csv", "--out", "ava.pkl", "--fps", "1", "--sizes", "bad.csv"], "bad.csv, line 2: expected a video id"),
         (["truth.pkl", "--out", "truth.pkl", "--fps", "25"], "it is a file, and a folder is needed"),
         (["boxes.pkl", "--out", "boxes.pkl", "-g", "truth.pkl"], "--out boxes.pkl is also an input (SOURCE)"),

@@ -66,6 +66,16 @@ def test_boxes_are_measured_as_such_or_linked(files, run_cli):
         assert f"video-mAP {50 if dialect == 'multisports' else 100}.00 @ IoU 0.8" in out
 
 
+@pytest.mark.parametrize("metric", ["frame", "video"])
+def test_a_bad_row_is_named_with_its_file(files, run_cli, metric):
+    boxes = pickle.loads((files / "boxes.pkl").read_bytes())
+    boxes[3, 1] = 4.25
+    (files / "boxes.pkl").write_bytes(pickle.dumps(boxes))
+    code, _, err = run_cli(*CALL, "boxes.pkl", "--metric", metric)
+    assert code == 2
+    assert "boxes.pkl: video 'a', frame 4.25: a frame number is whole, from 0" in err
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

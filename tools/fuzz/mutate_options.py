@@ -13,6 +13,7 @@ from fuzz.drafts import Draft
 from fuzz.mutate_text import NO_NUMBERS, NUMBERS, TEXTS
 
 _OUTPUTS = ("--out", "--json", "--report")
+_KEPT = ("--prepare",)  # without it `review` serves until Ctrl-C
 _HUGE = ("1000000000", "9" * 18, "9" * 30, "-1000000000", "1e-7", "1e18")
 _SPECS = ("onnx:", "onnx:in/absent.onnx", "boxes:", "boxes:in/truth.csv?start_seconds=nan", "boxes:in",
           "detectron2:x", "?", ":",
@@ -71,7 +72,7 @@ def bad_option(draft: Draft, rng: Random) -> str:
                             .decode("utf-8", "surrogateescape")))  # fmt: skip
         draft.words.append(extra)
         return f"additional {extra!r}"
-    present = [word for word in draft.words if word in options]
+    present = [word for word in draft.words if word in options and word not in _KEPT]
     if change < 0.16 and present:
         flag = rng.choice(present)
         _without(draft, flag)
