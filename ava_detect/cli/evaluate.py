@@ -59,14 +59,7 @@ def evaluate(
     ] = None,
     exclude: options.Exclude = None,
     subset: options.Subset = None,
-    dialect: Annotated[
-        str | None,
-        typer.Option(
-            **options.choice("official", "pyslowfast", "multisports", "act"),
-            help="Whose rules: the first two for AVA (default: official), the others for tubes (multisports).",
-            rich_help_panel=options.TRUTH,
-        ),
-    ] = None,
+    dialect: options.Dialect = None,
     metric: Annotated[
         str | None,
         typer.Option(

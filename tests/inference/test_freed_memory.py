@@ -5,11 +5,15 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from networks import lively_model
 from processes import run_python
 
 from ava_detect.inference import freed_memory
 from ava_detect.inference.freed_memory import INTERVAL_SECONDS, FreedMemory
+from ava_detect.inference.scorer import Scorer
+from ava_detect.structures import Clip, PersonBoxes
 
 # 200 MB in blocks that the C library takes from its heap, with one at the end that keeps the others below it.
 HELD = """
@@ -58,3 +62,14 @@ def test_other_systems_are_left_alone(clock, monkeypatch):
     memory = FreedMemory()
     clock[0] += INTERVAL_SECONDS
     assert not memory.give_back()
+
+
+def test_a_scorer_gives_back_after_each_call(monkeypatch):
+    calls = []
+    monkeypatch.setattr(FreedMemory, "give_back", lambda self: calls.append(1))
+    scorer = Scorer(lively_model())
+    clip = Clip(np.zeros((8, 32, 48, 3), np.uint8), 1.0, 4)
+    people = PersonBoxes(np.array([[2, 2, 20, 30]], np.float32), np.ones(1, np.float32))
+    for _ in range(2):
+        scorer.score([clip], [people])
+    assert len(calls) == 2

@@ -42,3 +42,15 @@ def run_python(code: str, *arguments: object, check: bool = True, cwd: Path | No
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
     assert done.returncode == 0 or not check, done.stderr
     return done
+
+
+def forking_python(program: str) -> subprocess.Popen[str]:
+    """Start a program that forks what it is told by lines of its standard input, and answers by lines."""
+    return subprocess.Popen(
+        # From Python 3.12 on a warning says that forks of threads may hang.
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    )

@@ -6,9 +6,9 @@ The launcher and its ranks are forked from one process that has loaded everythin
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
+
+from processes import forking_python
 
 from ava_detect.config import Config
 
@@ -77,13 +77,7 @@ class WarmLaunches:
     """One launch at a time."""
 
     def __init__(self) -> None:
-        self._loaded = subprocess.Popen(
-            # From Python 3.12 on a warning says that forks of threads may hang.
-            [sys.executable, "-W", "ignore::DeprecationWarning", "-c", _LOADED],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self._loaded = forking_python(_LOADED)
 
     def train(self, launcher: list[str], folder: Path, config: Config, out: object, **environment: str) -> str:
         """Train ``config`` in two processes; what they said."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import select
 import subprocess
-import sys
 from collections.abc import Sequence
 from typing import Self
+
+from processes import forking_python
 
 _LOADED = """
 import multiprocessing, os, sys, threading
@@ -70,14 +71,7 @@ class WarmRuns:
     """
 
     def __init__(self) -> None:
-        self._loaded = subprocess.Popen(
-            # From Python 3.12 on a warning says that forks of threads may hang.
-            [sys.executable, "-W", "ignore::DeprecationWarning", "-c", _LOADED],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            bufsize=1,
-        )
+        self._loaded = forking_python(_LOADED)
         assert self._line(None) == "loaded"
         self.pid = 0
 
