@@ -6,6 +6,7 @@ The options are those that the program itself declares, so that new ones are tri
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -76,6 +77,8 @@ def bad_option(draft: Draft, rng: Random) -> str:
     if change < 0.16 and present:
         flag = rng.choice(present)
         _without(draft, flag)
+        if flag == "--out":
+            draft.writable += _default_outputs(draft)
         return f"without {flag}"
     flags = [flag for flag in options if flag not in _OUTPUTS and f"{flag}" != "--resume"]
     if not flags:
@@ -88,14 +91,25 @@ def bad_option(draft: Draft, rng: Random) -> str:
     value, sure = _bad_value(flag, _type(options[flag]), rng)
     if "\0" in value:
         value = value.replace("\0", "")
+    # An option that the good call lacks may contradict another, and a message may tell that one.
+    others = [] if flag in draft.words else [word for word in draft.words if word.startswith("--")]
     _without(draft, flag)
     draft.words += [f"{flag}={value}"] if rng.random() < 0.5 else [flag, value]
     escaped = value.encode("unicode_escape", "surrogatepass").decode()
     target = value.rpartition(":")[2].partition("?")[0] if flag == "--detector" else ""
     # A value of one character, or none, is told by its flag or not at all.
-    draft.named = [flag, *(name for name in (value, escaped, target) if name)] if len(value) > 1 else []
+    draft.named = [flag, *(name for name in (value, escaped, target) if name), *others] if len(value) > 1 else []
     draft.must_fail = sure
     return f"{flag} {value[:60]!r}"
+
+
+def _default_outputs(draft: Draft) -> list[Path]:
+    """Where a command writes if the call does not say it, as its help has it."""
+    if draft.call.command == "visualize":
+        results = draft.folder / draft.words[0]
+        return [results / "page" if results.is_dir() else results.with_name(f"{results.name}.page")]
+    names = {"annotate": "ava_results", "demo": "demo_results"}
+    return [draft.folder / names[draft.call.command]] if draft.call.command in names else []
 
 
 def bad_setting(draft: Draft, rng: Random) -> str:
