@@ -152,18 +152,20 @@ class Scorer:
         self._box_rule: BoxRule = getattr(getattr(model, "roi_pool", None), "box_rule", "pyslowfast")
         self.clips_per_batch = clips_per_batch
         self.flip = flip
-        self._num_threads = torch.get_num_threads()
-        self.calls_at_once = 1
         # Held while the network is called: on CUDA that changes a flag of the process (``execution.py``).
         self._turn: AbstractContextManager[object] = nullcontext()
         self._copy_stream: torch.cuda.Stream | None = None
         self._freed_memory = FreedMemory()
-        if self.device.type == "cpu":
-            self.calls_at_once = min(self._num_threads, _MAX_CALLS_AT_ONCE)
-        elif self.device.type == "cuda":
-            self.calls_at_once = _CALLS_AT_ONCE_ON_CUDA
+        self.divide_threads()
+        if self.device.type == "cuda":
             self._turn = threading.Lock()
             self._copy_stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
+
+    def divide_threads(self) -> None:
+        """Divide the threads that PyTorch has now among calls; for a process that has other threads than its parent."""
+        self._num_threads = torch.get_num_threads()
+        on_cpu = min(self._num_threads, _MAX_CALLS_AT_ONCE)
+        self.calls_at_once = {"cpu": on_cpu, "cuda": _CALLS_AT_ONCE_ON_CUDA}.get(self.device.type, 1)
 
     def start_thread(self) -> None:
         """Let PyTorch use this thread's share of its threads, in this thread only."""
