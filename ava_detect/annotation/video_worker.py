@@ -111,6 +111,7 @@ class VideoWork:
         import torch
 
         from ava_detect.annotation.video_annotator import VideoAnnotator
+        from ava_detect.inference.scorer import divide_threads
 
         if self.num_threads is not None:
             torch.set_num_threads(self.num_threads)
@@ -120,7 +121,7 @@ class VideoWork:
         if self.served:
             annotator = VideoAnnotator(replace(settings, device="cpu"), self.num_threads, RemoteScorer(ask))
         elif self.scorer is not None:
-            self.scorer.divide_threads()
+            divide_threads(self.scorer)
             annotator = VideoAnnotator(settings, self.num_threads, self.scorer)
         else:
             annotator = VideoAnnotator(require_same_weights(settings, self.weights_sha256), self.num_threads)

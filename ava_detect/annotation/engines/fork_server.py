@@ -31,6 +31,15 @@ _POLL_SECONDS = 0.01
 _Request = Connection | int
 
 
+def can_fork() -> bool:
+    """Return whether processes of this system may be forked.
+
+    Returns:
+        True on Linux. macOS has forks, too, but its own libraries do not survive them.
+    """
+    return sys.platform == "linux"
+
+
 def is_forkable(work_factory: object) -> TypeGuard[SharedWork]:
     """Return whether workers can be forked from a process that has loaded what they share.
 
@@ -38,9 +47,9 @@ def is_forkable(work_factory: object) -> TypeGuard[SharedWork]:
         work_factory: Makes their work.
 
     Returns:
-        True on Linux, for work that allows it. macOS has forks, too, but its own libraries do not survive them.
+        True where the system and the work allow it.
     """
-    return sys.platform == "linux" and isinstance(work_factory, SharedWork) and work_factory.is_forkable
+    return can_fork() and isinstance(work_factory, SharedWork) and work_factory.is_forkable
 
 
 class ForkServer:
