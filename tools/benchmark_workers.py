@@ -1,10 +1,16 @@
-"""Measure worker processes: memory of each beyond the first, keyframes a second, and short videos against a long one.
+"""Measure worker processes: memory of each beyond the first, time to start, and short videos against a long one.
 
     python tools/benchmark_workers.py memory [--config slowfast_r50_32x2] [--workers 1 2 4] [--keyframes 3]
+    python tools/benchmark_workers.py start [--config slowfast_r50_32x2] [--workers 4] [--runs 3] [--against CHECKOUT]
     python tools/benchmark_workers.py short [--config demo] [--videos 100] [--seconds 5] [--runs 3]
 
 ``memory`` annotates one rendered video per worker with people on each keyframe and samples the memory of all processes
-together. Shared pages (PyTorch's code, the weights file) count once: the proportional set size of Linux.
+together. Shared pages (PyTorch's code, the weights) count once: the proportional set size of Linux. "MiB of its own" is
+the most that one worker shares with no other process. Peaks of several workers seldom coincide, so a worker may add
+less than that, and by chance more.
+
+``start`` gives the seconds from the call until every worker has opened a video, and from the check of the network until
+then, for this checkout of the repository and others by turns.
 
 ``short`` annotates many short videos in one call, and one video of the same total length, by turns: seconds of both,
 by the clock and of the processors, and their ratio. Both contain the same frames.
@@ -15,6 +21,7 @@ Weights are random numbers in a file of the package's own format, so that they a
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import shutil
 import statistics
@@ -41,6 +48,11 @@ def main() -> None:
     memory.add_argument("--config", default="slowfast_r50_32x2")
     memory.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
     memory.add_argument("--keyframes", type=int, default=3, help="of each video")
+    start = commands.add_parser("start")
+    start.add_argument("--config", default="slowfast_r50_32x2")
+    start.add_argument("--workers", type=int, default=4)
+    start.add_argument("--runs", type=int, default=3)
+    start.add_argument("--against", type=Path, nargs="*", default=[])
     short = commands.add_parser("short")
     short.add_argument("--config", default="demo")
     short.add_argument("--videos", type=int, default=100)
@@ -52,6 +64,8 @@ def main() -> None:
         weights = save_weights(build_model(load_config(arguments.config)), Path(folder) / "weights.safetensors")
         if arguments.command == "memory":
             measure_memory(Path(folder), weights, arguments.config, arguments.workers, arguments.keyframes)
+        elif arguments.command == "start":
+            measure_start(Path(folder), weights, arguments)
         else:
             measure_short(Path(folder), weights, arguments)
 
@@ -61,17 +75,60 @@ def measure_memory(folder: Path, weights: Path, config: str, numbers: list[int],
     render(folder / "world", max(numbers), keyframes)
     videos = sorted((folder / "world" / "videos").iterdir())
     base: tuple[int, float] | None = None
-    print("workers  MiB together  MiB a worker more  seconds")
+    print("workers  MiB together  MiB a worker more  MiB of its own  seconds")
     for number in numbers:
         part = folder / f"videos{number}"
         part.mkdir()
         for video in videos[:number]:
             shutil.copy(video, part)
         began = time.perf_counter()
-        peak = peak_of(annotate_command(part, folder / f"out{number}", weights, config, number))
+        peak, own = peaks_of(annotate_command(part, folder / f"out{number}", weights, config, number), number)
         more = "" if base is None else f"{(peak - base[1]) / (number - base[0]):.0f}"
         base = (number, peak) if base is None else base
-        print(f"{number:7d}  {peak:12.0f}  {more:>17}  {time.perf_counter() - began:7.1f}", flush=True)
+        print(f"{number:7d}  {peak:12.0f}  {more:>17}  {own:14.0f}  {time.perf_counter() - began:7.1f}", flush=True)
+
+
+# Prints the seconds from the call and from the start of the workers until each worker has opened a video.
+_START = """
+import sys, time
+begun = time.perf_counter()
+from ava_detect.annotation.annotate import annotate_videos
+
+if __name__ == "__main__":
+    videos, out, weights, config, workers = sys.argv[1:]
+    opened, starting = set(), []
+
+    def progress(now):
+        if now.stage == "starting the workers":
+            starting.append(time.perf_counter())
+        elif now.stage == "opening":
+            opened.add(now.name)
+            if len(opened) == int(workers):
+                end = time.perf_counter()
+                print(end - begun, end - starting[0])
+                raise KeyboardInterrupt
+
+    annotate_videos(videos, out, weights=weights, config=config, workers=int(workers), on_progress=progress)
+"""
+
+
+def measure_start(folder: Path, weights: Path, arguments: argparse.Namespace) -> None:
+    """Print the seconds until all workers have begun, of each checkout."""
+    render(folder / "world", arguments.workers, 1)
+    program = folder / "start.py"
+    program.write_text(_START)
+    checkouts = [*arguments.against, Path(__file__).parents[1]]
+    seconds: dict[Path, list[list[float]]] = {checkout: [] for checkout in checkouts}
+    for run in range(arguments.runs):
+        for number, checkout in enumerate(checkouts):
+            inputs = [folder / "world" / "videos", folder / f"start{run}-{number}", weights]
+            call = [sys.executable, program, *inputs, arguments.config, str(arguments.workers)]
+            environment = os.environ | {"PYTHONPATH": str(checkout.resolve())}
+            done = subprocess.run(call, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+            seconds[checkout].append([float(word) for word in done.stdout.split()])
+    for checkout, rows in seconds.items():
+        from_call, from_start = (statistics.median(column) for column in zip(*rows, strict=True))
+        print(f"{checkout}: {arguments.workers} workers began after {from_call:.1f} s, {from_start:.1f} to start them")
 
 
 def measure_short(folder: Path, weights: Path, arguments: argparse.Namespace) -> None:
@@ -129,22 +186,29 @@ def annotate_command(videos: Path, out: Path, weights: Path, config: str, worker
     return [sys.executable, "-m", "ava_detect", "annotate", str(videos), *map(str, options)]
 
 
-def peak_of(call: list[str]) -> float:
-    """Greatest MiB of a command's processes together, sampled four times a second."""
+def peaks_of(call: list[str], workers: int) -> tuple[float, float]:
+    """Greatest MiB of a command's processes together, and of one worker alone, sampled ten times a second."""
     process = psutil.Popen(call, stdout=subprocess.DEVNULL)
-    peak = 0.0
+    together = 0.0
+    own: dict[psutil.Process, float] = {}
+    parents: set[int] = set()
     while process.poll() is None:
-        together = 0
+        total = 0
         for member in [process, *process.children(recursive=True)]:
             try:
-                together += member.memory_full_info().pss
+                used = member.memory_full_info()
+                parents.add(member.ppid())
             except psutil.Error:
                 continue  # it has just ended
-        peak = max(peak, together / 2**20)
-        time.sleep(0.25)
+            total += used.pss
+            own[member] = max(own.get(member, 0.0), used.uss / 2**20)
+        together = max(together, total / 2**20)
+        time.sleep(0.1)
     if process.returncode:
         raise SystemExit(f"{' '.join(call)}: exit status {process.returncode}")
-    return peak
+    # The workers are started last, and start no others.
+    last = sorted((member for member in own if member.pid not in parents), key=lambda member: member.create_time())
+    return together, max(own[member] for member in last[-workers:])
 
 
 def _children_seconds() -> float:
