@@ -89,8 +89,8 @@ class PreparedModel:
     def order_weights(self, num_frames: int, size: tuple[int, int]) -> None:
         """Store the weights in the order of their kernels now, as the first call would.
 
-        Processes that share them share these copies then. The order of some depends on the clips' size; for clips of
-        another size those are reordered at each call, which costs little.
+        Processes that share them share these copies then. The order of a few depends on the clips' size: of those a
+        call with another size makes further copies.
 
         Args:
             num_frames: Number of frames of the clips that are expected.

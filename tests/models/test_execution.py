@@ -223,6 +223,15 @@ def test_weights_that_were_ordered_before_give_the_same_bits():
     assert torch.equal(before(*case.inputs), at_first_call(*case.inputs))
 
 
+@on_x86
+def test_sizes_whose_kernels_read_the_same_order_share_the_weights():
+    conv = FusedConv(torch.rand(64, 64, 1, 1), torch.zeros(64), stride=(1, 1), padding=(0, 0), dilation=(1, 1))
+    sizes = [torch.Size((8, 64, height, height)) for height in (16, 32, 16, 57)]
+    orders = [conv._weight_for(size) for size in sizes]
+    assert orders[0] is orders[2]
+    assert len({id(order) for order in orders}) == len({fused_conv._order_of(order) for order in orders})
+
+
 def test_the_clip_is_left_as_it_was_and_the_same_clip_gives_the_same_answer():
     model = enliven(build_model(Config.model_validate({"model": {"backbone": {"depths": [1, 1, 1, 1], "width": 16}}})))
     case = case_for(model)

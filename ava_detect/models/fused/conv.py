@@ -23,6 +23,8 @@ _PACKING = threading.Lock()
 # Weights converted together: they stay in a core's cache, and their memory is used again for the next ones. A whole
 # layer at once takes twice as long, because the system has to clear fresh memory for it.
 _WEIGHTS_AT_ONCE = 1 << 15
+# The bytes of oneDNN's memory description between the type and the next field, which are not set.
+_PADDING = slice(108, 112)
 
 
 def folded(conv: nn.Conv3d, norm: nn.Module | None) -> tuple[Tensor, Tensor | None, Tensor]:
@@ -138,7 +140,9 @@ class FusedConv:
         self.weight, self.bias = weight, bias.to(weight.dtype)
         self._is_fused = has_fused_ops(weight.device, weight.dtype)
         self._geometry = list(stride), list(padding), list(dilation)
-        self._is_packed = False
+        # Size of maps -> the weights in the order of its kernel. Sizes of one order have the same copy.
+        self._ordered: dict[torch.Size, Tensor] = {}
+        self._by_order: dict[bytes, Tensor] = {}
 
     def __call__(self, maps: Tensor, *, relu: bool) -> Tensor:
         """Convolve.
@@ -152,10 +156,10 @@ class FusedConv:
         """
         stride, padding, dilation = self._geometry
         if self._is_fused:
-            self._pack(maps)
+            weight = self._weight_for(maps.shape)
             activation = "relu" if relu else "none"
             convolve = torch.ops.mkldnn._convolution_pointwise
-            fused: Tensor = convolve(maps, self.weight, self.bias, padding, stride, dilation, 1, activation, [], "")
+            fused: Tensor = convolve(maps, weight, self.bias, padding, stride, dilation, 1, activation, [], "")
             return fused
         plain = functional.conv2d(maps, self.weight, self.bias, stride, padding, dilation)
         return plain.relu_() if relu else plain
@@ -174,25 +178,31 @@ class FusedConv:
         if not self._is_fused:
             total = total.add_(self(maps, relu=False))
             return total.relu_() if relu else total
-        self._pack(maps)
+        weight = self._weight_for(maps.shape)
         stride, padding, dilation = self._geometry
         convolve = torch.ops.mkldnn._convolution_pointwise_.binary
         activation = "relu" if relu else None
         fused: Tensor = convolve(
-            total, maps, self.weight, self.bias, padding, stride, dilation, 1, "add", 1.0, activation, [], ""
+            total, maps, weight, self.bias, padding, stride, dilation, 1, "add", 1.0, activation, [], ""
         )
         return fused
 
-    def _pack(self, maps: Tensor) -> None:
-        """Reorder the weights once, into the order of the kernel for maps of this size.
-
-        For maps of another size oneDNN may need another order; it then reorders at each call, which costs little.
-        """
-        if self._is_packed:
-            return
+    def _weight_for(self, size: torch.Size) -> Tensor:
+        """The weights in the order of the kernel for maps of this size; otherwise oneDNN reorders them at each call."""
+        if (known := self._ordered.get(size)) is not None:
+            return known
         with _PACKING:
-            if not self._is_packed:
-                stride, padding, dilation = self._geometry
-                reorder = torch._C._nn.mkldnn_reorder_conv2d_weight
-                self.weight = reorder(self.weight.to_mkldnn(), padding, stride, dilation, 1, list(maps.shape))  # type: ignore[call-arg]  # the stub lacks the last
-                self._is_packed = True
+            stride, padding, dilation = self._geometry
+            reorder = torch._C._nn.mkldnn_reorder_conv2d_weight
+            plain = self.weight if self.weight.is_mkldnn else self.weight.to_mkldnn()
+            ordered = reorder(plain, padding, stride, dilation, 1, list(size))  # type: ignore[call-arg]  # the stub lacks the last
+            if not self.weight.is_mkldnn:
+                self.weight = ordered
+            self._ordered[size] = weight = self._by_order.setdefault(_order_of(ordered), ordered)
+            return weight
+
+
+def _order_of(weight: Tensor) -> bytes:
+    """What tells orders of reordered weights apart: oneDNN's description of their memory."""
+    description = bytes(torch.ops.mkldnn._get_mkldnn_serialized_md(weight).tolist())
+    return description[: _PADDING.start] + description[_PADDING.stop :]
