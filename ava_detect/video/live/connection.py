@@ -198,8 +198,10 @@ class Connection:
                     raise LostError(reason_of(error)) from None
                 packets = self._container.demux()
                 continue
+            except (av.error.ExitError, TimeoutError):
+                raise LostError(f"no answer for {self._lost_seconds:g} s") from None
             except (av.error.FFmpegError, OSError) as error:
-                raise LostError(reason_of(error, self._lost_seconds)) from None
+                raise LostError(f"the connection broke off ({reason_of(error)})") from None
             errors_in_a_row = 0
             if packet.stream.index == self._stream.index:
                 self._counts.damaged_packets += packet.is_corrupt

@@ -100,18 +100,17 @@ def open_source(source: LiveSource, lost_seconds: float) -> InputContainer:
     return container
 
 
-def reason_of(error: BaseException, seconds: float = 0.0) -> str:
+def reason_of(error: BaseException) -> str:
     """Return what FFmpeg says, without the address, which may hold a password.
 
     Args:
         error: The error.
-        seconds: How long an answer was waited for; 0 where this is not known.
 
     Returns:
         A clause for a message.
     """
-    if isinstance(error, av.error.ExitError | TimeoutError):
-        return f"no answer for {seconds:g} s" if seconds else "no answer"
+    if isinstance(error, TimeoutError):
+        return "no answer"
     text = getattr(error, "strerror", None) or type(error).__name__
     return shown(without_secrets(str(text)))
 

@@ -8,12 +8,11 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from ipaddress import ip_address
 
 import av.error
 import pytest
+from certificates import certificate_file
 from stream_server import transport_stream
 from web_server import serving
 
@@ -45,26 +44,7 @@ def server() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
-    """A certificate that no one else has signed, and its key, in one file."""
-    pytest.importorskip("cryptography", reason="cryptography is not installed (moto, of the extra [test])")
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "camera")])
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    file = tmp_path_factory.mktemp("tls") / "camera.pem"
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    file.write_bytes(made.public_bytes(pem) + private)
-    return file
+    return certificate_file(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(scope="module")
