@@ -164,8 +164,8 @@ def _network_reason(source: LiveSource) -> str:
         return "this machine finds no host of its name; is the name right, and is the network up?"
     except ssl.SSLCertVerificationError as error:
         return (
-            f"its certificate is not trusted ({shown(error.verify_message)}); give the certificate's file as "
-            f"`certificates`, or `certificates={ANY_CERTIFICATE}`, which believes any"
+            f"its certificate is not trusted ({shown(error.verify_message)}); give the file of one that is "
+            f"as `certificates`, or `certificates={ANY_CERTIFICATE}`, which checks none"
         )
     except ssl.SSLError:
         return f"it does not encrypt; try {source.scheme.removesuffix('s')}://"
