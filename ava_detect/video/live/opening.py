@@ -164,7 +164,7 @@ def _network_reason(source: LiveSource) -> str:
         return "this machine finds no host of its name; is the name right, and is the network up?"
     except ssl.SSLCertVerificationError as error:
         return (
-            f"its certificate is not trusted ({shown(error.verify_message)}); give the file of one that is "
+            f"its certificate is not trusted ({shown(error.verify_message)}); give its file "
             f"as `certificates`, or `certificates={ANY_CERTIFICATE}`, which checks none"
         )
     except ssl.SSLError:
