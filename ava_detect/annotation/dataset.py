@@ -173,7 +173,7 @@ def annotate_dataset(
     run.report_stage("opening the dataset")
     results = ResultsDataset.begin(out, fingerprint, about, resume=run.resume)
     # A name or an address is resolved by every machine for itself; a file's path is the same on all of them.
-    named = local if is_file(settings.weights) else settings
+    named = replace(local, device=device) if is_local else local if is_file(settings.weights) else settings
     sha256, servers = facts.weights["sha256"], engine.servers
     work = VideoWork(named, IntoDataset(results), sha256, engine.cores_per_worker, served=servers is not None)
     server = None if servers is None else ModelServer(named, sha256, servers.cores)

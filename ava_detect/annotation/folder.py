@@ -279,7 +279,8 @@ def _engine_work(
     engine = build_engine("local", workers, cluster, run.limits, facts.device)
     sha256, servers = facts.weights["sha256"], engine.servers
     num_threads = None if is_alone else engine.cores_per_worker
-    work = VideoWork(settings, IntoFolder(out), sha256, num_threads, served=servers is not None)
+    here = replace(settings, device=facts.device)
+    work = VideoWork(here, IntoFolder(out), sha256, num_threads, served=servers is not None)
     server = None if servers is None else ModelServer(settings, sha256, servers.cores)
     return _EngineWork(engine, work, server, out)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,6 +23,10 @@ from ava_detect.video.sources import SourceVideo
 
 if TYPE_CHECKING:
     from ava_detect.annotation.video_annotator import VideoAnnotator
+    from ava_detect.inference.scorer import Scorer
+
+# Width by height of most videos.
+_USUAL_ASPECT = 16 / 9
 
 
 class Destination(Protocol):
@@ -56,6 +60,7 @@ class VideoWork:
         num_threads: Number of threads of the detector and of the network each. It can decide the last bits of a score,
             so it must not depend on how many videos are left. None: as in a process that works alone.
         served: The network is with the engine's servers; this process needs neither it nor a GPU.
+        scorer: The network, where ``load`` has built it for this process and others.
     """
 
     settings: AnnotateSettings
@@ -63,6 +68,33 @@ class VideoWork:
     weights_sha256: str | None
     num_threads: int | None
     served: bool = False
+    scorer: Scorer | None = field(default=None, repr=False)
+
+    @property
+    def is_forkable(self) -> bool:
+        """Whether the process uses no GPU."""
+        return self.served or self.settings.device == "cpu"
+
+    def load(self) -> VideoWork:
+        """Import what the work needs and build the network, in one thread. See ``SharedWork.load``.
+
+        Returns:
+            The same work with the network, which it has in this process and its forks only.
+
+        Raises:
+            ConfigError: The weights on this machine are others than where the run was started.
+        """
+        import torch
+
+        from ava_detect.annotation.video_annotator import build_scorer
+
+        if self.served:
+            return self
+        torch.set_num_threads(1)
+        scorer, _ = build_scorer(require_same_weights(self.settings, self.weights_sha256))
+        clip = scorer.clip_settings
+        scorer.network.order_weights(clip.num_frames, (clip.short_side, round(clip.short_side * _USUAL_ASPECT)))
+        return replace(self, scorer=scorer)
 
     def __call__(self, ask: Ask) -> Callable[[Any, Heartbeat], VideoRecord]:
         """Build the pipeline.
@@ -79,6 +111,7 @@ class VideoWork:
         import torch
 
         from ava_detect.annotation.video_annotator import VideoAnnotator
+        from ava_detect.inference.scorer import divide_threads
 
         if self.num_threads is not None:
             torch.set_num_threads(self.num_threads)
@@ -87,6 +120,9 @@ class VideoWork:
         )
         if self.served:
             annotator = VideoAnnotator(replace(settings, device="cpu"), self.num_threads, RemoteScorer(ask))
+        elif self.scorer is not None:
+            divide_threads(self.scorer)
+            annotator = VideoAnnotator(settings, self.num_threads, self.scorer)
         else:
             annotator = VideoAnnotator(require_same_weights(settings, self.weights_sha256), self.num_threads)
         return lambda item, heartbeat: self.destination.annotate(annotator, item, heartbeat)

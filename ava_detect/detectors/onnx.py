@@ -124,10 +124,14 @@ class OnnxDetector:
             )
 
     def _outputs(self, inputs: FloatArray) -> dict[str, FloatArray]:
-        """The model's outputs by name; a model with a fixed batch size of 1 is run once per view."""
+        """The model's outputs by name; the model is run once per view, unless its batch has a fixed size above 1.
+
+        All views at once would take as many times the memory, which onnxruntime keeps, and no less time.
+        """
         input_info = self._session.get_inputs()[0]
         names = [output.name for output in self._session.get_outputs()]
-        parts = np.split(inputs, len(inputs)) if input_info.shape[0] == 1 else [inputs]
+        has_fixed_batch = isinstance(input_info.shape[0], int) and input_info.shape[0] > 1
+        parts = [inputs] if has_fixed_batch else np.split(inputs, len(inputs))
         try:
             runs = [self._session.run(names, {input_info.name: part}) for part in parts]
         except Exception as error:  # onnxruntime's errors share no narrower base

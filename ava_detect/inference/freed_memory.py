@@ -1,4 +1,4 @@
-"""Freed memory goes back to the system while a long video is annotated."""
+"""Freed memory goes back to the system: while a long video is annotated, and before processes share memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ class FreedMemory:
     """
 
     def __init__(self) -> None:
-        self._trim = _malloc_trim()
         self._due_seconds = time.monotonic() + INTERVAL_SECONDS
 
     def give_back(self) -> bool:
@@ -29,11 +28,22 @@ class FreedMemory:
             Whether it was time, and the C library can.
         """
         now = time.monotonic()
-        if self._trim is None or now < self._due_seconds:
+        if now < self._due_seconds:
             return False
         self._due_seconds = now + INTERVAL_SECONDS
-        self._trim(0)
-        return True
+        return give_back_freed_memory()
+
+
+def give_back_freed_memory() -> bool:
+    """Give free memory back to the system now.
+
+    Returns:
+        Whether the C library can.
+    """
+    trim = _malloc_trim()
+    if trim is not None:
+        trim(0)
+    return trim is not None
 
 
 def _malloc_trim() -> Callable[[int], int] | None:

@@ -152,16 +152,13 @@ class Scorer:
         self._box_rule: BoxRule = getattr(getattr(model, "roi_pool", None), "box_rule", "pyslowfast")
         self.clips_per_batch = clips_per_batch
         self.flip = flip
-        self._num_threads = torch.get_num_threads()
-        self.calls_at_once = 1
+        self.calls_at_once = self._num_threads = 1
         # Held while the network is called: on CUDA that changes a flag of the process (``execution.py``).
         self._turn: AbstractContextManager[object] = nullcontext()
         self._copy_stream: torch.cuda.Stream | None = None
         self._freed_memory = FreedMemory()
-        if self.device.type == "cpu":
-            self.calls_at_once = min(self._num_threads, _MAX_CALLS_AT_ONCE)
-        elif self.device.type == "cuda":
-            self.calls_at_once = _CALLS_AT_ONCE_ON_CUDA
+        divide_threads(self)
+        if self.device.type == "cuda":
             self._turn = threading.Lock()
             self._copy_stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
 
@@ -249,6 +246,17 @@ class Scorer:
         # Keep the allocator from reusing this memory while the network still reads it.
         copied.record_stream(computing)
         return copied
+
+
+def divide_threads(scorer: Scorer) -> None:
+    """Divide PyTorch's threads of now among a scorer's calls, as was done with those that it had at first.
+
+    Args:
+        scorer: The scorer, made in this process or in one with another number of threads that it was forked from.
+    """
+    scorer._num_threads = torch.get_num_threads()
+    on_cpu = min(scorer._num_threads, _MAX_CALLS_AT_ONCE)
+    scorer.calls_at_once = {"cpu": on_cpu, "cuda": _CALLS_AT_ONCE_ON_CUDA}.get(scorer.device.type, 1)
 
 
 def _mirrored(clip: Clip, people: PersonBoxes) -> tuple[Clip, PersonBoxes]:

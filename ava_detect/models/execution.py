@@ -86,6 +86,20 @@ class PreparedModel:
             logits: Tensor = self._model(clip) if rois is None else self._model(clip, rois)
             return logits.float()
 
+    def order_weights(self, num_frames: int, size: tuple[int, int]) -> None:
+        """Store the weights in the order of their kernels now, as the first call would.
+
+        Processes that share them share these copies then. The order of some depends on the clips' size; for clips of
+        another size those are reordered at each call, which costs little.
+
+        Args:
+            num_frames: Number of frames of the clips that are expected.
+            size: Their height and width.
+        """
+        if isinstance(self._fused, FusedSlowFast):
+            with torch.inference_mode():
+                self._fused(torch.zeros(1, 3, num_frames, *size))
+
     def _head_logits(self, features: list[Tensor], rois: Tensor | None, clip_size: Sequence[int]) -> Tensor:
         """Run the parts after the backbone, in float32."""
         model = self._model

@@ -126,6 +126,9 @@ def resolve_device(device: str) -> str:
         ConfigError: An unknown name, or ``"cuda"`` where torch finds no CUDA device.
     """
     check_names(device, "auto", "auto")
+    if device == "cpu":
+        # Even to ask for a GPU leaves something in a process that does not survive a fork.
+        return "cpu"
     import torch
 
     available = torch.cuda.is_available()
@@ -133,7 +136,7 @@ def resolve_device(device: str) -> str:
         raise ConfigError(
             "`device=cuda`: torch finds no CUDA device here (ava-detect doctor says more); use `device=cpu`"
         )
-    return "cuda" if available and device != "cpu" else "cpu"
+    return "cuda" if available else "cpu"
 
 
 def resolve_precision(precision: str, device: str) -> Precision:

@@ -215,6 +215,14 @@ def test_any_size_and_length_one_after_the_other(frames, height, width):
                 torch.testing.assert_close(ours, theirs, **relative_to_largest(theirs, FP32_FEATURES))
 
 
+def test_weights_that_were_ordered_before_give_the_same_bits():
+    model = enliven(build_model("demo"))
+    case = case_for(model)
+    at_first_call, before = prepare(model), prepare(model)
+    before.order_weights(16, (64, 114))
+    assert torch.equal(before(*case.inputs), at_first_call(*case.inputs))
+
+
 def test_the_clip_is_left_as_it_was_and_the_same_clip_gives_the_same_answer():
     model = enliven(build_model(Config.model_validate({"model": {"backbone": {"depths": [1, 1, 1, 1], "width": 16}}})))
     case = case_for(model)

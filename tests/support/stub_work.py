@@ -7,11 +7,12 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from ava_detect.errors import ConfigError, StoreError, VideoError
 
@@ -64,6 +65,50 @@ class Stub:
 class _OddError(Exception):
     def __init__(self, one: int, two: int) -> None:
         super().__init__("one of a library's own")
+
+
+@dataclass(frozen=True)
+class SharedStub(Stub):
+    """The same, with a part that one process loads for all workers; it leaves ``loaded-PID`` in ``folder``."""
+
+    shared_mib: int = 1
+    part: bytes = b""
+    is_forkable: bool = True
+
+    def load(self) -> SharedStub:
+        (self.folder / f"loaded-{os.getpid()}").touch()
+        return replace(self, part=os.urandom(1 << 20) * self.shared_mib)
+
+    def work(self, item: str, sign: Sign) -> Any:
+        if item == "own memory":
+            assert len(self.part) == self.shared_mib << 20
+            return psutil.Process().memory_full_info().uss
+        return super().work(item, sign)
+
+
+@dataclass(frozen=True)
+class BadShare:
+    """Work whose shared part cannot be loaded."""
+
+    factory: Callable[[Ask], Work]
+    is_forkable: bool = True
+
+    def load(self) -> Any:
+        return self.factory(print)
+
+    def __call__(self, ask: Ask) -> Work:
+        raise AssertionError("nothing to work with")
+
+
+@dataclass(frozen=True)
+class SlowShare(BadShare):
+    """Work whose shared part is loaded for minutes, after ``loading`` has appeared in ``folder``."""
+
+    folder: Path = Path()
+
+    def load(self) -> Any:
+        (self.folder / "loading").touch()
+        time.sleep(1000)
 
 
 def endless_items(taken: list[str]) -> Iterator[str]:

@@ -15,7 +15,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from ava_detect.errors import ConfigError
 
@@ -28,6 +28,28 @@ Work = Callable[[Item, Heartbeat], Result]
 # is an ``AvaDetectError``. Work returns only when none of its requests is open.
 Ask = Callable[[Any], Any]
 WorkFactory = Callable[[Ask], Work[Item, Result]]
+
+
+@runtime_checkable
+class SharedWork(Protocol):
+    """A work factory whose workers have a large part in common, which one process can load for all of them.
+
+    Attributes:
+        is_forkable: Whether a process may be forked after ``load``, which a GPU, for one, does not survive.
+    """
+
+    @property
+    def is_forkable(self) -> bool: ...  # noqa: D102
+
+    def load(self) -> WorkFactory[Any, Any]:
+        """Load the part in common, in one thread and without connections to elsewhere.
+
+        Returns:
+            The work factory, with that part; it is called in forks of this process.
+        """
+        ...
+
+
 # Answers a request in a server; any request may go to any server, and again to another where a server was lost.
 Service = Callable[[Any], Any]
 # Called with the server's number, from 0 on.

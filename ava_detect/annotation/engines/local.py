@@ -24,6 +24,7 @@ from ava_detect.annotation.engines.base import (
     WorkFactory,
     WorkQueue,
 )
+from ava_detect.annotation.engines.fork_server import ForkServer, is_forkable
 from ava_detect.annotation.engines.local_servers import LocalServers
 from ava_detect.annotation.engines.watched_process import WatchedProcess
 from ava_detect.errors import EngineError
@@ -92,10 +93,14 @@ class LocalEngine:
                 return
 
         servers = self._make_servers(service_factory, put)
+        fork_server = self._make_fork_server(work_factory)
         processes: list[WatchedProcess[Item, Result]] = [
-            WatchedProcess(work_factory, self._limits, servers.ask)
-            if servers
-            else WatchedProcess(work_factory, self._limits)
+            WatchedProcess(
+                work_factory,
+                self._limits,
+                None if servers is None else servers.ask,
+                None if fork_server is None else fork_server.start_child,
+            )
             for _ in range(self.workers)
         ]
 
@@ -126,8 +131,9 @@ class LocalEngine:
         def stop() -> None:
             # Kill the processes: threads that wait for a reply wake up, and can be joined.
             closed.set()
-            if servers is not None:
-                servers.interrupt()
+            for kind in (servers, fork_server):
+                if kind is not None:
+                    kind.interrupt()
             for process in processes:
                 process.interrupt()
 
@@ -146,8 +152,13 @@ class LocalEngine:
                     yield outcome
         finally:
             background.close()
-            if servers is not None:
-                servers.close()
+            for kind in (servers, fork_server):
+                if kind is not None:
+                    kind.close()
+
+    def _make_fork_server(self, work_factory: WorkFactory[Item, Result]) -> ForkServer | None:
+        """Create the process from which workers are forked, where there are several and they can share memory."""
+        return ForkServer(work_factory, self._limits) if self.workers > 1 and is_forkable(work_factory) else None
 
     def _make_servers(
         self, service_factory: ServiceFactory | None, on_failure: Callable[[BaseException], None]

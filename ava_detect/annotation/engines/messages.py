@@ -1,9 +1,15 @@
-"""Messages to another process: pickles, with large arrays sent apart from them, which saves copies."""
+"""Messages to another process: pickles, with large arrays sent apart from them, which saves copies.
+
+Where a connection between two processes is a Unix socket, a message may hold connections, which the receiver then has.
+"""
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
+from collections.abc import Callable
+from multiprocessing import reduction
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -18,7 +24,7 @@ def send(pipe: Connection, message: Any) -> None:
 
     Args:
         pipe: The connection.
-        message: Anything that pickles.
+        message: Anything that pickles, and connections where there are Unix sockets.
 
     Raises:
         OSError: The other side has ended.
@@ -32,10 +38,14 @@ def send(pipe: Connection, message: Any) -> None:
             return False
         return True
 
-    data = pickle.dumps(message, protocol=5, buffer_callback=stays_inside)
-    pipe.send((data, [raw.nbytes for raw in apart]))
+    data = io.BytesIO()
+    pickler = _Pickler(data, stays_inside)
+    pickler.dump(message)
+    pipe.send((data.getvalue(), [raw.nbytes for raw in apart]))
     for raw in apart:
         _write(pipe, raw)
+    for connection in pickler.connections:
+        reduction.send_handle(pipe, connection.fileno(), None)
 
 
 def receive(pipe: Connection) -> Any:
@@ -48,7 +58,30 @@ def receive(pipe: Connection) -> Any:
         EOFError: The other side has ended; on some systems ``OSError``.
     """
     data, sizes = pipe.recv()
-    return pickle.loads(data, buffers=[_read(pipe, size) for size in sizes])
+    return _Unpickler(io.BytesIO(data), [_read(pipe, size) for size in sizes], pipe).load()
+
+
+class _Pickler(pickle.Pickler):
+    """Leaves connections out of the pickle, for the receiver to take in the same order."""
+
+    def __init__(self, file: io.BytesIO, buffer_callback: Callable[[pickle.PickleBuffer], bool]) -> None:
+        super().__init__(file, protocol=5, buffer_callback=buffer_callback)
+        self.connections: list[Connection] = []
+
+    def persistent_id(self, value: Any) -> bool | None:
+        if not isinstance(value, Connection):
+            return None
+        self.connections.append(value)
+        return True
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, file: io.BytesIO, buffers: list[Any], pipe: Connection) -> None:
+        super().__init__(file, buffers=buffers)
+        self._pipe = pipe
+
+    def persistent_load(self, _: Any) -> Connection:
+        return Connection(reduction.recv_handle(self._pipe))
 
 
 def _write(pipe: Connection, raw: memoryview) -> None:

@@ -1,36 +1,54 @@
 """Work in a child process under a watchdog: whatever an item does to the child, this process goes on and knows why.
 
 A video can crash a decoder, fill the memory or hang; none of that can be caught inside the process where it happens.
+The child's side is ``child_process.py``.
 """
 
 from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
-import pickle
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
+from functools import partial
 from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
-from typing import Any, Generic
+from typing import Any, Generic, Protocol
 
 import psutil
 
-from ava_detect.annotation.engines import messages
+from ava_detect.annotation.engines import child_process, messages
 from ava_detect.annotation.engines.base import Ask, Heartbeat, Item, Limits, Result, Stopped, WorkFactory
 from ava_detect.errors import AvaDetectError, MissingDependencyError, StoreError, message_of
 from ava_detect.inference.background import Background
 from ava_detect.storage.scratch import remove_abandoned_folders
 
 _POLL_SECONDS = 0.2
-_MIN_SECONDS_BETWEEN_HEARTBEATS = 0.2
 # Starting reads libraries and weights from disks that other processes use as well.
 _STARTING = Limits(stall_seconds=1800.0, total_seconds=1800.0)
 _Message = tuple[str, Any]
+
+
+class Child(Protocol):
+    """A child process, as ``multiprocessing.Process`` is one."""
+
+    @property
+    def pid(self) -> int | None: ...  # noqa: D102
+
+    @property
+    def exitcode(self) -> int | None: ...  # noqa: D102
+
+    def is_alive(self) -> bool: ...  # noqa: D102
+
+    def kill(self) -> None: ...  # noqa: D102
+
+    def join(self) -> None: ...  # noqa: D102
+
+
+# Starts a process that answers at the other end of the pipe.
+StartChild = Callable[[Connection], Child]
 
 
 def _no_servers(request: Any) -> Any:
@@ -43,16 +61,23 @@ class WatchedProcess(Generic[Item, Result]):
     Args:
         work_factory: Makes the work in the child process.
         limits: When an item is stopped.
-        ask: Answers the requests of the work, one at a time, in a thread of its own.
+        ask: Answers the requests of the work, one at a time, in a thread of its own; None where there is no service.
+        start_child: Starts the process that has the work; None for a new interpreter, which shares no memory.
     """
 
-    def __init__(self, work_factory: WorkFactory[Item, Result], limits: Limits, ask: Ask = _no_servers) -> None:
-        self._make_work = work_factory
+    def __init__(
+        self,
+        work_factory: WorkFactory[Item, Result],
+        limits: Limits,
+        ask: Ask | None = None,
+        start_child: StartChild | None = None,
+    ) -> None:
+        self._start_child = start_child or partial(_spawn, work_factory)
         self._limits = limits
-        self._ask = ask
+        self._ask = ask or _no_servers
         # Otherwise multiprocessing would wait for the child when the interpreter ends.
         self._background = Background(self.interrupt)
-        self._process: SpawnProcess | None = None
+        self._process: Child | None = None
         self._pipe: Connection | None = None
         # The thread that closes may be another than the one that waits for a result.
         self._lock = threading.Lock()
@@ -69,17 +94,11 @@ class WatchedProcess(Generic[Item, Result]):
             return
         self.end()
         self._background.begin()
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        with self._lock:
+        ours, theirs = multiprocessing.Pipe()
+        with self._lock, theirs:
             if self._closed:
                 raise Stopped("the run has ended", again=False)
-            # Not a daemon in the sense of multiprocessing: the work may have children of its own.
-            process = context.Process(target=_child, args=(theirs, self._make_work), name="ava-detect worker")
-            with _interrupts_blocked():
-                process.start()
-            self._process, self._pipe = process, ours
-        theirs.close()
+            self._process, self._pipe = self._start_child(theirs), ours
         kind, value = self._wait(_STARTING, None)
         if kind == "error":
             raise value
@@ -210,6 +229,17 @@ class WatchedProcess(Generic[Item, Result]):
         return Stopped(f"the process that read it died (exit code {code})")
 
 
+def _spawn(work_factory: WorkFactory[Any, Any], pipe: Connection) -> Child:
+    """Start a new interpreter with the work."""
+    # Not a daemon in the sense of multiprocessing: the work may have children of its own.
+    process = multiprocessing.get_context("spawn").Process(
+        target=child_process.run, args=(pipe, work_factory), name="ava-detect worker"
+    )
+    with _interrupts_blocked():
+        process.start()
+    return process
+
+
 @contextlib.contextmanager
 def _interrupts_blocked() -> Iterator[None]:
     """Start processes in this context that ignore Ctrl-C; this process ends them."""
@@ -221,60 +251,3 @@ def _interrupts_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _child(pipe: Connection, work_factory: WorkFactory[Any, Any]) -> None:
-    """The program of the child process, until it is killed or its parent ends."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    sending, asking = threading.Lock(), threading.Lock()
-    last_heartbeat = 0.0
-
-    def send(kind: str, value: Any) -> None:
-        with sending:
-            messages.send(pipe, (kind, value))
-
-    def heartbeat(value: Any) -> None:
-        nonlocal last_heartbeat
-        if time.monotonic() - last_heartbeat >= _MIN_SECONDS_BETWEEN_HEARTBEATS:
-            last_heartbeat = time.monotonic()
-            send("heartbeat", value)
-
-    def ask(request: Any) -> Any:
-        with asking:
-            send("ask", request)
-            kind, reply = messages.receive(pipe)
-        if kind == "error":
-            raise reply
-        return reply
-
-    try:
-        work = work_factory(ask)
-    except Exception as error:  # Raised again in the parent.
-        send("error", _portable(error))
-        return
-    send("ready", None)
-    while True:
-        _, item = messages.receive(pipe)
-        try:
-            send("result", work(item, heartbeat))
-        except Exception as error:  # One item must not end the worker; the parent decides.
-            send("error", _portable(error))
-
-
-def _portable(error: Exception) -> Exception:
-    """The error itself, or one with the same text that pickles."""
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:  # An error of any library, with any constructor.
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    # Its cause may not pickle, and may hold secrets.
-    is_known = isinstance(error, AvaDetectError | MissingDependencyError | MemoryError)
-    return error if is_known else RuntimeError(message_of(error))
-
-
-def _end_with_parent() -> None:
-    """End this process with its parent; a worker whose parent was killed would otherwise wait for work forever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

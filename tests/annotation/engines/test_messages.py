@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
 import threading
 
 import numpy as np
@@ -64,3 +65,18 @@ def test_a_message_that_breaks_off_is_an_end_of_file(pipe):
     ours.close()
     with pytest.raises((EOFError, OSError)):
         wire.receive(theirs)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a connection is passed on through a Unix socket")
+def test_a_connection_is_passed_on(pipe):
+    ours, theirs = pipe
+    kept, given = multiprocessing.Pipe()
+    wire.send(ours, {"use": given, "frames": np.full(100_000, 7, np.uint8)})
+    given.close()
+    wire.send(ours, "next")
+    message = wire.receive(theirs)
+    with kept, message["use"] as received:
+        received.send("hello")
+        assert kept.recv() == "hello"
+    assert message["frames"].sum() == 700_000
+    assert wire.receive(theirs) == "next"

@@ -26,7 +26,8 @@ GIB = 1 << 30
     ("cores", "gib", "videos", "device", "expected"),
     [
         (8, 64, 100, "cpu", 8),  # a core each
-        (8, 10, 100, "cpu", 3),  # 3 GB each
+        (8, 10, 100, "cpu", 8),
+        (8, 6, 100, "cpu", 4),  # 3 GB, and 1 GB for each fork
         (8, 64, 5, "cpu", 5),  # no more than videos
         (2, 1, 5, "cpu", 1),  # at least one
         (16, 64, 100, "cuda", 4),  # to decode for one GPU
@@ -38,8 +39,19 @@ GIB = 1 << 30
 def test_as_many_processes_as_cores_memory_and_videos_warrant(monkeypatch, cores, gib, videos, device, expected):
     sizes = {"SC_PHYS_PAGES": gib * GIB // 4096, "SC_PAGE_SIZE": 4096}
     monkeypatch.setattr(workers, "usable_cores", lambda: cores)
+    monkeypatch.setattr(workers, "can_fork", lambda: True)
     monkeypatch.setattr(os, "sysconf", sizes.__getitem__)
     assert sensible_workers(videos, device) == expected
+
+
+@pytest.mark.skipif(not hasattr(os, "sysconf"), reason="memory is asked for by sysconf")
+@pytest.mark.parametrize(("gib", "expected"), [(2, 1), (5, 1), (6, 2), (10, 3), (64, 8)])
+def test_workers_that_share_no_memory_take_3_gb_each(monkeypatch, gib, expected):
+    sizes = {"SC_PHYS_PAGES": gib * GIB // 4096, "SC_PAGE_SIZE": 4096}
+    monkeypatch.setattr(workers, "usable_cores", lambda: 8)
+    monkeypatch.setattr(workers, "can_fork", lambda: False)
+    monkeypatch.setattr(os, "sysconf", sizes.__getitem__)
+    assert sensible_workers(100, "cpu") == expected
 
 
 @pytest.fixture
