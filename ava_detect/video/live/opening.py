@@ -26,18 +26,21 @@ _PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443, "rtmp": 1935, "rt
 _REFUSED = (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)
 # What another attempt would meet again.
 _PERMANENT = (av.error.DemuxerNotFoundError, av.error.OptionNotFoundError)
+_NOTHING = "it ends before a video has come; is something sent to it, and are the scheme and the port right?"
 _ADVICE: dict[type[Exception], str] = {
     av.error.HTTPForbiddenError: "it refuses access (403); give a user that may see it, as USER:PASSWORD@ "
     "before the host",
     av.error.HTTPNotFoundError: "there is nothing at its path (404); look the path up in the camera's or server's "
     "manual, or wait until something is sent to it",
     av.error.HTTPServerError: "the server fails or is busy (an error of the kind 5XX); look into its own log",
-    av.error.InvalidDataError: "what comes is no video; give the address of the stream itself, not that of a page that "
-    "shows it",
-    av.error.EOFError: "it ends before anything has come; is something sent to it, and is the scheme right?",
+    av.error.HTTPBadRequestError: "it does not understand the request (400); are the scheme and the path right, with "
+    "%20 for a space?",
+    av.error.EOFError: _NOTHING,
 }
 _ADVICE_OF_SYSTEM = {
     errno.ECONNREFUSED: "nothing listens at its port (connection refused); is it on, and is the port right?",
+    errno.ECONNRESET: _NOTHING,
+    errno.EPIPE: _NOTHING,
     errno.EACCES: "this user may not open it; on Linux, members of the group video may open cameras",
     errno.EBUSY: "another program has it open; end that one first",
     errno.ENOTTY: "it is no camera; cameras are /dev/video0, /dev/video1 ...",
@@ -131,7 +134,10 @@ def _opening_reason(error: Exception, source: LiveSource) -> str:
     if isinstance(error, av.error.ExitError | TimeoutError):
         return f"no answer for {_OPEN_SECONDS:g} s; is it on, is its address right, and does a firewall let it through?"
     if source.kind == "pipe" and isinstance(error, av.error.InvalidDataError | av.error.EOFError):
-        return "what comes is no container of video; have the program before the pipe write MPEG-TS or Matroska"
+        return "what comes, if anything, is no container of video; have the program before it write MPEG-TS or Matroska"
+    if isinstance(error, av.error.InvalidDataError):
+        is_web = source.scheme in ("http", "https")
+        return "what comes is no video; give the address of the stream, not of a page" if is_web else _NOTHING
     for kind, advice in _ADVICE.items():
         if isinstance(error, kind):
             return advice

@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import av.error
 import pytest
 from certificates import certificate_file
-from stream_server import transport_stream
+from stream_server import StreamServer, transport_stream
 from web_server import serving
 
 from ava_detect.video.live.opening import LostError, open_source
@@ -80,12 +80,12 @@ def refusal(url: str, **options: object) -> LostError:
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
-        ("page", "is no video; give the address of the stream itself"),
+        ("page", "is no video; give the address of the stream, not of a page"),
         ("empty", "is no video"),
         ("404", "nothing at its path"),
         ("403", "refuses access"),
         ("503", "5XX"),
-        ("400", "Bad Request"),
+        ("400", "%20"),
     ],
 )
 def test_what_a_server_answers_is_said_in_a_clause(server, path, reason):
@@ -107,6 +107,12 @@ def test_no_listener_and_no_host_are_told_apart():
         port = listening.getsockname()[1]
     assert "nothing listens" in str(refusal(f"rtsp://me:hunter2@127.0.0.1:{port}/s"))
     assert "no host of its name" in str(refusal("rtsp://me:hunter2@no-such-host.invalid/s"))
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "rtsp", "http"])
+def test_a_stream_that_ends_at_once_says_so(scheme):
+    with StreamServer([(b"", 0.0)]) as server:
+        assert "ends before a video has come" in str(refusal(server.url.replace("tcp", scheme)))
 
 
 def test_a_certificate_is_trusted_only_where_it_is_given(encrypted, certificate):
@@ -144,4 +150,4 @@ def test_a_pipe_that_holds_no_video_is_not_waited_for(content):
         "except LostError as error: print(error.is_permanent, error)"
     )
     done = subprocess.run([sys.executable, "-c", program], input=content, capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("True what comes is no container of video")
+    assert done.stdout.startswith("True what comes, if anything, is no container of video")
