@@ -6,10 +6,15 @@ The names below are the package's public face. They are loaded on first use, so 
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+# onnxruntime (from 1.32) keeps an id of the machine in the user's cache and reports to its maker, unless it finds this
+# when it is first imported, by the builtin detector for instance. ORT_DISABLE_TELEMETRY=0 in the environment wins.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 # Module -> the public names in it.
 _NAMES = {

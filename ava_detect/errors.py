@@ -163,7 +163,9 @@ def suggestion(got: str, allowed: Iterable[str]) -> str:
     by_lower_case: dict[str, str] = {}
     for name in allowed:
         by_lower_case.setdefault(name.lower(), name)
-    near = get_close_matches(got.lower(), by_lower_case, n=1)
+    # Nothing is nearer than the same letters in another order: "rstp" is "rtsp", not "rtp".
+    same_letters = [name for name in by_lower_case if sorted(name) == sorted(got.lower())]
+    near = same_letters or get_close_matches(got.lower(), by_lower_case, n=1)
     return f" (did you mean {by_lower_case[near[0]]!r}?)" if near else ""
 
 

@@ -90,7 +90,7 @@ def test_an_image_is_small_not_root_and_keeps_its_weights_in_a_volume(image):
     assert "pip install" not in last and "--no-cache-dir" in stages[0]
     assert re.search(r"^USER (?!0)\d+$", last, re.MULTILINE)
     assert 'VOLUME ["/cache"]' in last and "AVA_DETECT_CACHE=/cache" in last
-    assert 'ENTRYPOINT ["ava-detect"]' in last
+    assert 'ENTRYPOINT ["ava-detect"]' in last and "STOPSIGNAL SIGINT" in last
 
 
 def test_what_an_image_copies_is_all_that_its_build_needs():

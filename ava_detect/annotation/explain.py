@@ -142,4 +142,5 @@ def _column(action: str, label_map: LabelMap) -> int:
         if action.casefold() in (str(known.id), known.name.casefold()):
             return column
     names = [known.name for known in label_map]
-    raise AvaDetectError(f"`action` is an id or a name of the label map, got {action!r}{suggestion(action, names)}")
+    hint = suggestion(action, names) or f"; it has {', '.join(map(shown, names[:5]))}{' and others' * (len(names) > 5)}"
+    raise AvaDetectError(f"`action` is an id or a name of the label map, got {shown(action)!r}{hint}")

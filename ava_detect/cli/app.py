@@ -51,7 +51,7 @@ class _Commands(Group):
     examples = (
         "ava-detect annotate video.mp4",
         "ava-detect visualize ava_results",
-        "ava-detect evaluate --ground-truth gt.csv --detections ava_results/video.csv",
+        "ava-detect evaluate --ground-truth gt.csv --detections ava_results",
     )
 
 

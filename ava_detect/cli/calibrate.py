@@ -96,7 +96,7 @@ def calibrate(
             rich_help_panel=options.SCORES,
         ),
     ] = None,
-    start_seconds: options.ResultsStart = None,
+    start_seconds: options.ParquetStart = None,
     label_map: Annotated[
         Path | None,
         typer.Option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,11 +15,12 @@ from ava_detect.cli.console import complain, in_flags, results_beside, say, say_
 from ava_detect.cli.evaluate_tubes import TubeCall, run_tubes
 from ava_detect.cli.next_step import say_again
 from ava_detect.cli.progress import progress_bar, show_stage
-from ava_detect.errors import ConfigError, counted
+from ava_detect.errors import ConfigError, counted, shown
 from ava_detect.storage.outputs import begins_with, check_output, check_output_folder
 
 if TYPE_CHECKING:
     from ava_detect.evaluation.runs import Evaluation
+    from ava_detect.results.detection_files import DetectionFiles
 
 # Of the files that --json writes.
 _JSON_START = b'{\n  "mAP": '
@@ -38,8 +40,8 @@ def evaluate(
     detections: Annotated[
         list[Path],
         typer.Option(
-            metavar="FILE",
-            help="What was found: csv or Parquet; of tubes also pickles and folders of results; repeat it to compare.",
+            metavar="FILE|DIR",
+            help="What was found: csv, Parquet or a folder of results; of tubes also a pickle; repeat it to compare.",
             rich_help_panel=options.COMMON,
         ),
     ],
@@ -96,15 +98,7 @@ def evaluate(
             rich_help_panel=options.TRUTH,
         ),
     ] = None,
-    start_seconds: Annotated[
-        float,
-        typer.Option(
-            parser=options.SECONDS,
-            metavar="SECONDS",
-            help="Added to the times of Parquet files, which count from the file's start.",
-            rich_help_panel=options.SCORES,
-        ),
-    ] = 0.0,
+    start_seconds: options.ParquetStart = None,
     json_file: Annotated[
         Path | None,
         typer.Option("--json", metavar="FILE", help="Write the numbers here.", rich_help_panel=options.FILES),
@@ -138,15 +132,21 @@ def evaluate(
             raise ConfigError(f"`{name}` is for tubes: pickles of MultiSports, UCF101-24 and JHMDB, or `metric=video`")
     thresholds = tuple(iou_thresholds or (0.5,))
     with progress_bar(show=not quiet) as on_progress:
-        from ava_detect.evaluation.runs import EvaluationOptions, evaluate_runs
+        from ava_detect.evaluation.runs import EvaluationOptions, RunFiles, evaluate_runs
+        from ava_detect.results.detection_files import detection_files
         from ava_detect.results.recorded_names import own_classes
         from ava_detect.storage.local_files import write_text_atomic
 
-        settings = EvaluationOptions(None, exclude, dialect or "official", thresholds, subset, start_seconds)
-        recorded = own_classes(detections, ground_truth) if label_map is None else None
+        found = list(map(detection_files, detections))
+        runs = [RunFiles(path, run.files) for path, run in zip(detections, found, strict=True)]
+        start = _start_seconds(found) if start_seconds is None else start_seconds
+        settings = EvaluationOptions(None, exclude, dialect or "official", thresholds, subset, start)
+        # The files of a folder have one record.
+        first_files = [run.files[0] for run in runs]
+        recorded = own_classes(first_files, ground_truth) if label_map is None else None
         classes = label_map if recorded is None else recorded.label_map
         settings = replace(settings, label_map=classes)
-        evaluation = evaluate_runs(ground_truth, detections, settings, on_progress=on_progress)
+        evaluation = evaluate_runs(ground_truth, runs, settings, on_progress=on_progress)
         if recorded is not None:
             actions = counted(len(recorded.label_map), "action")
             source = f"the {actions} named in {recorded.source}; `label_map` chooses others"
@@ -173,6 +173,18 @@ def evaluate(
         say(f"Open in a browser: {page.resolve()}")
     elif not quiet:
         say_again("See what costs the score", "--report", "report")
+
+
+def _start_seconds(runs: Sequence[DetectionFiles]) -> float:
+    """Where in its movie each video file starts, as the runs with Parquet files recorded it."""
+    files = {run.start_seconds: run.files[0] for run in runs if run.files[0].suffix == ".parquet"}
+    if len(files) > 1:
+        (one, first), (other, second) = list(files.items())[:2]
+        raise ConfigError(
+            f"the videos of {shown(first)} start at {one:g} s of their movies, those of {shown(second)} at {other:g} "
+            "s; evaluate them one by one, or give `start_seconds`"
+        )
+    return next(iter(files), 0.0)
 
 
 def _write_report(out: Path, ground_truth: Path, evaluation: Evaluation, classes: str) -> Path:

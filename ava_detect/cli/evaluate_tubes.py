@@ -31,7 +31,7 @@ class TubeCall(NamedTuple):
     label_map: Path | None
     exclude: Path | None
     subset: Path | None
-    start_seconds: float
+    start_seconds: float | None
 
 
 def run_tubes(call: TubeCall, report: Path | None, json_file: Path | None, *, is_pickle: bool, quiet: bool) -> None:
@@ -60,7 +60,7 @@ def run_tubes(call: TubeCall, report: Path | None, json_file: Path | None, *, is
         )
         show_stage(on_progress, "reading the ground truth")
         truth, excluded = _of_pickle(call) if is_pickle else _of_csv(call, settings)
-        reading = TubeReading(call.fps, call.label_map, call.start_seconds or None)
+        reading = TubeReading(call.fps, call.label_map, call.start_seconds)
         runs = evaluate_tubes(
             truth.annotations,
             call.detections,
@@ -137,7 +137,7 @@ def _of_csv(call: TubeCall, settings: TubeOptions) -> tuple[TubeTruth, dict[str,
         files = [path / "results" if path.is_dir() else path for path in call.detections]
         recorded = own_classes(files, call.ground_truth)
         label_map = LabelMap.ava_evaluated() if recorded is None else recorded.label_map
-    numbers = FrameNumbers(call.fps, call.start_seconds)
+    numbers = FrameNumbers(call.fps, call.start_seconds or 0.0)
     exclude = AvaTable.empty() if call.exclude is None else read_ava_csv(call.exclude)
     only = None if call.subset is None else read_subset(call.subset)
     return truth_of_csv(call.ground_truth, numbers, label_map, exclude, only), excluded_frames(exclude, numbers)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextvars import copy_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ava_detect.cli import options
-from ava_detect.cli.console import complain, err, results_beside, say_table
+from ava_detect.cli.console import complain, err, in_flags, results_beside, say_table
 from ava_detect.cli.progress import progress_bar
 from ava_detect.errors import ConfigError, shown
 from ava_detect.storage.addresses import without_secrets
@@ -128,6 +129,14 @@ def live(
             rich_help_panel=options.MANY,
         ),
     ] = "tcp",
+    certificates: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Certificates (PEM) that rtsps://, https://, rtmps:// may have, or any; default: those of the system.",
+            rich_help_panel=options.MANY,
+        ),
+    ] = None,
     lost_seconds: Annotated[
         float,
         typer.Option(
@@ -240,12 +249,12 @@ def live(
         )
     results_beside(Path("-"))
     with progress_bar(show=not quiet) as on_progress:
-        found = live_sources(sources, transport=transport)
+        found = live_sources(sources, transport=transport, certificates=certificates)
         from ava_detect.inference.live.options import LiveOptions
         from ava_detect.inference.pipeline import Pipeline
         from ava_detect.live.live import run_live
 
-        run_options = LiveOptions(latency, max_seconds, lost_seconds, speed, transport)  # type: ignore[arg-type]
+        run_options = LiveOptions(latency, max_seconds, lost_seconds, speed, transport, certificates)  # type: ignore[arg-type]
         settings.check_rules(weights, config, overrides=overrides or (), device=device, on_progress=on_progress)
         pipeline = Pipeline.from_pretrained(
             weights,
@@ -261,15 +270,17 @@ def live(
             on_progress=on_progress,
         )
 
+    command = copy_context()  # notices come from the threads of readers, which know of no command
+
     def say_problem(text: str) -> None:
-        err.print(shown(without_secrets(text)), markup=False, highlight=False)
+        err.print(shown(without_secrets(command.copy().run(in_flags, text))), markup=False, highlight=False)
 
     statuses = run_live(pipeline, found, run_options, settings, say_problem)
     if not quiet:
         _print_statuses(statuses)
     silent = [status for status in statuses if not status.num_frames]
     for status in silent:
-        complain(f"{status.name} gave no picture{f' ({status.reason})' if status.reason else ''}")
+        complain(f"{status.name} gave no picture: {status.reason or 'it has not answered so far'}")
     if silent:
         raise typer.Exit(1)
 

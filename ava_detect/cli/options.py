@@ -318,6 +318,15 @@ LabelMap = Annotated[
         rich_help_panel=SCORES,
     ),
 ]
+ParquetStart = Annotated[
+    float | None,
+    typer.Option(
+        parser=SECONDS,
+        metavar="SECONDS",
+        help="Added to the times of Parquet files, which count from the video's start; default: the run's own.",
+        rich_help_panel=SCORES,
+    ),
+]
 ResultsStart = Annotated[
     float | None,
     typer.Option(

@@ -1,4 +1,4 @@
-"""Score files of detections against ground truth: one run or several, compared, with reasons for suspicious results."""
+"""Score detections against ground truth: one run or several, compared, with reasons for suspicious results."""
 
 from __future__ import annotations
 
@@ -54,11 +54,24 @@ class EvaluationOptions:
 
 
 @dataclass(frozen=True)
-class Run:
-    """One file of detections and its results.
+class RunFiles:
+    """The detections of a run.
 
     Attributes:
-        path: The file.
+        path: What the run is called: its file, or its folder.
+        files: The files, at least one.
+    """
+
+    path: Path
+    files: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Run:
+    """The detections of one run, and their results.
+
+    Attributes:
+        path: Their file, or the folder of their files.
         results: The result at each IoU threshold, in the order of the options.
         warnings: Likely reasons for a suspicious result; empty for a plausible one.
     """
@@ -85,7 +98,7 @@ class Evaluation:
     """All runs of an evaluation, and how each later one compares with the first.
 
     Attributes:
-        runs: Each file of detections with its results, at least one.
+        runs: The runs with their results, at least one.
         comparisons: The first run against each later one; empty for one run.
         metrics: The filled metric of each run, for reports.
     """
@@ -109,16 +122,16 @@ class Evaluation:
 
 def evaluate_runs(
     ground_truth: Path,
-    detections: Sequence[Path],
+    detections: Sequence[RunFiles],
     options: EvaluationOptions | None = None,
     *,
     on_progress: OnProgress | None = None,
 ) -> Evaluation:
-    """Score each file of detections against the ground truth, and compare the later files with the first.
+    """Score the detections of each run against the ground truth, and compare the later runs with the first.
 
     Args:
         ground_truth: A csv, plain or gzipped, or a Parquet file.
-        detections: Files of detections, at least one, each a run of its own.
+        detections: The runs, at least one.
         options: The settings; by default those of the benchmark.
         on_progress: Told which file is read and matched.
 
@@ -130,11 +143,11 @@ def evaluate_runs(
     """
     options = options or EvaluationOptions()
     metrics = []
-    for path in detections:
-        report_stage(on_progress, f"reading {path.name}")
+    for run in detections:
+        report_stage(on_progress, f"reading {run.path.name}")
         metric = load_metric(
             ground_truth,
-            path,
+            run.files,
             label_map=options.label_map,
             exclude=options.exclude,
             dialect=check_dialect(options.dialect),
@@ -145,9 +158,9 @@ def evaluate_runs(
         metrics.append(metric)
     shared = _same_names(metrics[0].label_map) if metrics else []
     runs = []
-    for path, metric in zip(detections, metrics, strict=True):
-        report_stage(on_progress, f"matching {path.name}")
-        runs.append(_run(path, metric, options.iou_thresholds, shared))
+    for run, metric in zip(detections, metrics, strict=True):
+        report_stage(on_progress, f"matching {run.path.name}")
+        runs.append(_run(run.path, metric, options.iou_thresholds, shared))
     comparisons = tuple(compare(metrics[0], metric) for metric in metrics[1:])
     return Evaluation(tuple(runs), comparisons, tuple(metrics))
 

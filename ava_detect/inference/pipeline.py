@@ -276,7 +276,8 @@ class Pipeline:
             ...     print(keyframe.seen, keyframe.lag_seconds, keyframe.to_dict(min_score=0.5)["people"])
         """
         options = options or LiveOptions()
-        work = LiveWork(self, live_sources(sources, transport=options.transport), options, on_notice=on_notice)
+        found = live_sources(sources, transport=options.transport, certificates=options.certificates)
+        work = LiveWork(self, found, options, on_notice=on_notice)
         return LiveRun(work.run(), work.stop, work.status)
 
     def detect(self, keyframes: Sequence[Keyframe], video_id: str) -> list[PersonBoxes]:

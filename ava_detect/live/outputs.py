@@ -119,7 +119,7 @@ class LiveOutputs:
         self._sources = {name: _Source(name, settings, label_map, every_seconds) for name in names}
         self._lock = threading.RLock()
         self._files: LineFiles | None = None
-        self._has_file_problem = False
+        self._has_file_problem = self._is_over = False
         if settings.out is not None:
             inputs = {"sources": [source.path for source in sources if source.kind == "file"]}
             self._files = LineFiles(settings.out, names, int(settings.rotate_mb * 1e6), settings.keep, inputs)
@@ -149,6 +149,7 @@ class LiveOutputs:
             for name, source in self._sources.items():
                 source.expect(None)
                 self._finish(name)
+            self._is_over = True
 
     def save_clips(self, source: str, previews: Previews, note: str) -> None:
         """Save clips of a source from now on, if the settings say so.
@@ -196,8 +197,10 @@ class LiveOutputs:
         """Give a notice on a source.
 
         Args:
-            notice: The notice.
+            notice: The notice; ignored once this is closed: a reader that waits for a source may end after that.
         """
+        if self._is_over:
+            return
         self._say(f"{notice.source}: {'' if notice.kind == 'changed' else notice.kind + ', '}{notice.text}")
         source = self._sources[notice.source]
         with self._lock:

@@ -78,7 +78,7 @@ class Learner:
             averaging = get_ema_multi_avg_fn(settings.ema_decay)  # type: ignore[no-untyped-call]
             self.average = AveragedModel(network, multi_avg_fn=averaging, use_buffers=True)
         if self._is_cpu and settings.precision == "bf16":
-            _first_convolutions_in_fp32(network)
+            _guard_convolutions(network)
         if settings.compile:
             # The head stays eager: the number of people changes with every step, which would compile it anew.
             network.backbone.compile()
@@ -205,13 +205,23 @@ def _channels_last(network: Network) -> Network:
     return network
 
 
-def _first_convolutions_in_fp32(network: Network) -> None:
-    """Keep the convolutions of the RGB frames out of bf16 autocast.
+class _GuardedConv3d(nn.Conv3d):
+    """A convolution that leaves bf16 autocast where oneDNN's bf16 gradient of its weights is wrong.
 
-    On a CPU (seen with torch 2.15) the bf16 gradient of a 1x7x7 convolution of 3 channels with stride 2 writes beyond
-    its memory.
+    Two cases are known: of RGB frames a 1x7x7 kernel with stride 2 writes beyond its memory (torch 2.15, AMX). Where
+    the kernel reaches beyond both ends of the clip, as 3x1x1 over 2 frames, the gradient holds memory that was never
+    written (torch 2.14, AVX-512 BF16 without AMX).
     """
+
+    def forward(self, input: Tensor) -> Tensor:
+        if self.in_channels != _RGB_CHANNELS and input.shape[2] >= self.kernel_size[0]:
+            return super().forward(input)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(input.float())
+
+
+def _guard_convolutions(network: Network) -> None:
+    """Keep convolutions out of bf16 where their gradient would be wrong."""
     for module in network.backbone.modules():
-        if isinstance(module, nn.Conv3d) and module.in_channels == _RGB_CHANNELS:
-            forward = torch.autocast("cpu", enabled=False)(module.forward)
-            module.forward = forward  # type: ignore[method-assign]
+        if type(module) is nn.Conv3d:
+            module.__class__ = _GuardedConv3d

@@ -7,6 +7,7 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from ava_detect.errors import PassedOverWarning, VideoError, shown
@@ -17,6 +18,7 @@ _SUFFIXES = (
     "3gp 3g2 rm rmvb dv mjpg mjpeg nut wtv h264 264 hevc 265 y4m mxf"
 )
 VIDEO_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
+_FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
 # macOS writes these beside the files of other file systems and into archives: ._NAME for each NAME, or in a folder.
 _MACOS_DATA_PREFIX, _MACOS_DATA_FOLDER = "._", "__MACOSX"
 
@@ -205,13 +207,28 @@ def escape_existing(pattern: str, exists: Callable[[str], bool]) -> str:
     return escaped
 
 
-def no_video(source: str) -> VideoError:
+def no_video(source: str, folder: Path | None = None) -> VideoError:
     """Build the error for a source without videos.
 
     Args:
         source: What was searched: ``the folder in``.
+        folder: The folder that was searched; None for an address or a pattern.
 
     Returns:
-        The error, which lists the suffixes of videos.
+        The error, which lists the suffixes of videos, or says where extracted frames are read.
     """
+    if folder is not None and _has_frames(folder):
+        return VideoError(
+            f"{shown(source)} holds no video but pictures; extracted frames are read by `train` and `benchmark` "
+            "(`data.train.frames`, `data.val.frames`), and elsewhere as a video made of them (ffmpeg)"
+        )
     return VideoError(f"{shown(source)} holds no video; looked for {' '.join(sorted(VIDEO_SUFFIXES))}")
+
+
+def _has_frames(folder: Path) -> bool:
+    """Whether a picture lies in a folder, or in the first of its folders."""
+    for place in (folder, *[path for path in sorted(folder.iterdir()) if path.is_dir()][:1]):
+        with suppress(OSError), os.scandir(place) as entries:
+            if any(entry.name.lower().endswith(_FRAME_SUFFIXES) for entry in entries):
+                return True
+    return False

@@ -162,7 +162,7 @@ def _expand(source: str | Path, inside_out: Path | None) -> list[Path]:
     ]
     passed_over.warn()
     if not kept:
-        raise no_video(f"the {kind} {source}")
+        raise no_video(f"the {kind} {source}", Path(source) if kind == "folder" else None)
     return sorted(kept)
 
 

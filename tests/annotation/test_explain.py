@@ -62,6 +62,7 @@ def test_the_score_is_the_one_that_is_written(settings: AnnotateSettings, tmp_pa
     [
         (0, {"person": 3}, "`person` counts from 1, left to right, to 2 here; got 3"),
         (0, {"action": "hand wav"}, r"got 'hand wav' \(did you mean 'hand wave'\?\)"),
+        (0, {"action": "no such"}, r"got 'no such'; it has bend.*, crouch.* and others$"),
         (9, {}, "second 9 lies outside the video"),
         (0.5, {}, r"the detector boxes:.* finds no person at 0\.5 s"),
     ],

@@ -100,3 +100,17 @@ def test_a_square_frame_gives_what_the_bare_model_gives(detector, labeled_frames
     assert len(kept) >= 2
     np.testing.assert_allclose(people.scores, scores[kept], atol=FP32_SCORES)
     np.testing.assert_allclose(people.boxes_xyxy, boxes[kept], atol=1e-2)  # pixels
+
+
+def test_onnxruntime_reports_nothing_and_leaves_no_id_of_the_machine(tmp_path, monkeypatch):
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
+    for variable in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    run_python(
+        "import numpy as np; from ava_detect import build_detector\n"
+        "build_detector('builtin')([np.zeros((64, 96, 3), np.uint8)])"
+    )
+    assert not [path for path in tmp_path.rglob("*") if "onnxruntime" in path.name]
+    monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "0")
+    done = run_python("import os, ava_detect; print(os.environ['ORT_DISABLE_TELEMETRY'])")
+    assert done.stdout.strip() == "0"

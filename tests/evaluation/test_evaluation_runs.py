@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,8 @@ from processes import WITHOUT_TORCH, run_python
 
 from ava_detect.formats.ava_csv import AvaTable, write_ava_table
 from ava_detect.formats.jsonl import write_jsonl
+from ava_detect.formats.parquet import write_parquet
+from ava_detect.results.manifest import VideoRecord
 from ava_detect.structures import ActionDetections
 from ava_detect.structures.labels import Action, LabelMap
 
@@ -61,6 +64,56 @@ def test_several_runs_are_compared(run_cli, work):
     result = json.loads((work / "result.json").read_text())
     assert [run["mAP"] for run in result["runs"]] == [pytest.approx(5 / 6), 1]
     assert result["comparisons"][0]["difference"]["value"] == pytest.approx(1 / 6)
+
+
+def write_run(work, name, suffix, start_seconds):
+    """The folder of a run: video a as csv or Parquet, whose times count from the video's start, and b as csv."""
+    folder = work / name
+    folder.mkdir()
+    for video in "ab":
+        write_ava_table(folder / f"{video}.csv", AvaTable.from_columns([video], [902], [BOX], [12], scores=[0.9]))
+    if suffix == "parquet":
+        box, one = np.array([BOX], np.float32), np.ones(1, np.float32)
+        found = ActionDetections("a", 902 - start_seconds, box, one, np.array([[0.9]], np.float32), np.array([12]))
+        write_parquet(folder / "a.parquet", [found], LabelMap.ava())
+    outputs = {"a": f"a.{suffix}", "b": "b.csv"}
+    records = [asdict(VideoRecord(video, f"{video}.mp4", "done", outputs=(file,))) for video, file in outputs.items()]
+    lines = [{"settings": {"start_seconds": start_seconds}}, *records]
+    (folder / "manifest.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    return folder
+
+
+def test_the_folder_of_a_run_is_one_run(run_cli, work):
+    folder = write_run(work, "run", "csv", 0)
+    code, out, err = run_cli(
+        "evaluate", "--ground-truth", work / "truth.csv", "--detections", work / "poor.csv", "--detections", folder,
+        "--json", work / "result.json",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert "mAP 83.33 -> 100.00: +16.67" in out
+    assert json.loads((work / "result.json").read_text())["runs"][1]["detections"] == str(folder)
+    (folder / "manifest.jsonl").unlink()
+    code, _, err = run_cli("evaluate", "--ground-truth", work / "truth.csv", "--detections", folder)
+    assert code == 2
+    assert f"{folder} holds no manifest.jsonl of a run; give the folder of `ava-detect annotate` or" in err
+
+
+def test_times_of_parquet_start_where_their_run_says(run_cli, work):
+    late, later = write_run(work, "late", "parquet", 900), write_run(work, "later", "parquet", 901)
+    truth = ("--ground-truth", work / "truth.csv")
+    for detections, score in (late, 100), (late / "a.parquet", 50), (later, 100):  # one file has one of the two people
+        code, out, err = run_cli("evaluate", *truth, "--detections", detections)
+        assert (code, err) == (0, "")
+        assert f"mAP {score}.00" in out
+    code, out, _ = run_cli("evaluate", *truth, "--detections", late, "--start-seconds", "0")
+    assert "mAP 50.00" in out
+    code, _, err = run_cli("evaluate", *truth, "--detections", late, "--detections", later)
+    assert code == 2
+    assert (
+        f"the videos of {late / 'a.parquet'} start at 900 s of their movies, those of {later / 'a.parquet'} at" in err
+    )
+    # A csv has the movie's own times, wherever its run began.
+    assert run_cli("evaluate", *truth, "--detections", late, "--detections", write_run(work, "csv", "csv", 7))[0] == 0
 
 
 def test_several_thresholds(run_cli, work):

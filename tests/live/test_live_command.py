@@ -80,6 +80,7 @@ def test_a_signal_ends_it_whole(movie, source, number):
         (("--thresholds", "beside"), "random is no file of weights"),
         (("--calibration", "no_such.json"), "no_such.json"),
         (("--thresholds", "{one_class}"), "for other classes"),
+        (("--certificates", "{one_class}"), "--certificates is a PEM file or any"),
     ],
 )
 def test_a_wrong_call_is_refused_before_a_network_is_loaded(run_cli, movie, tmp_path, monkeypatch, arguments, message):
@@ -97,5 +98,5 @@ def test_a_source_that_gives_nothing_is_named(run_cli, movie):
         "live", "cam=rtsp://me:hunter2@127.0.0.1:9/s", *options_of(movie), "--max-seconds", "0.5"
     )
     assert code == 1
-    assert "cam gave no picture" in said
+    assert "cam gave no picture: nothing listens at its port" in said
     assert "hunter2" not in printed + said

@@ -128,6 +128,17 @@ def test_alarms_are_said_and_events_of_a_lost_source_end(tmp_path, monkeypatch):
     assert said[0] == "cam: connected, 1280x720, h264"
 
 
+def test_a_reader_that_ends_after_the_run_changes_nothing(tmp_path):
+    """FFmpeg waits for a silent source longer than the run for its thread."""
+    said: list[str] = []
+    with outputs(LiveSettings(tmp_path, print_lines=False), said) as out:
+        out.notice(LiveNotice("cam", "connected", "64x48, h264"))
+    before = (tmp_path / "events.jsonl").read_text()
+    out.notice(LiveNotice("cam", "ended", "stopped"))
+    assert said == ["cam: connected, 64x48, h264"]
+    assert (tmp_path / "events.jsonl").read_text() == before
+
+
 def test_a_source_that_comes_back_soon_ends_no_event(tmp_path):
     with outputs(LiveSettings(tmp_path, print_lines=False)) as out:
         out.keyframe(live_keyframe(0, {1: STAND}))

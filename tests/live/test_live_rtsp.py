@@ -1,4 +1,6 @@
-"""Against a real RTSP server, GStreamer's, with a real video: it is killed, comes back smaller, and loses packets."""
+"""Against a real RTSP server, GStreamer's, with a real video: it is killed, comes back smaller, loses packets, encrypts
+and asks for a password.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from certificates import certificate_file
 from concurrency import wait_until
 from fixed_detector import FixedDetector
 
@@ -75,3 +78,29 @@ def test_a_server_that_is_killed_and_comes_back_smaller_and_lossy(streams, trans
     assert sizes()[-1] == "212x128, h264"
     times = [keyframe.timestamp_seconds for keyframe in keyframes]
     assert times == sorted(set(times))
+
+
+def test_an_encrypted_stream_with_a_password(streams, tmp_path):
+    """A certificate is believed where it is given; a wrong password is said, not shown."""
+    certificate = certificate_file(tmp_path)
+    pipeline = Pipeline(FixedDetector((0.1, 0.1, 0.5, 0.9)), Nothing(), every_seconds=0.2)
+
+    def first_notice(password: str, certificates: Path | None) -> tuple[str, str]:
+        notices = []
+        url = server.url("cam").replace("//", f"//me:{password}@")
+        options = LiveOptions(certificates=certificates, max_seconds=100)
+        run = pipeline.live(f"cam={url}", options, on_notice=notices.append)
+        thread = threading.Thread(target=lambda: list(run))
+        thread.start()
+        wait_until(lambda: bool(notices))
+        run.stop()
+        thread.join()
+        assert not any(password in text for text in (repr(notices), repr(run.status())))
+        return notices[0].kind, notices[0].text
+
+    with RtspServer({"cam": streams[0]}, certificate=certificate, user="me:hunter2") as server:
+        assert first_notice("hunter2", certificate) == ("connected", "427x256, h264")
+        kind, text = first_notice("hunter2", None)
+        assert kind == "lost" and "not trusted" in text
+        kind, text = first_notice("hunter9", certificate)
+        assert kind == "lost" and "refuses the user or the password" in text

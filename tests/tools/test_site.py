@@ -78,6 +78,12 @@ def test_every_public_name_is_explained(site):
     assert not missing
 
 
+def test_examples_of_docstrings_are_code(site):
+    pages = [page.read_text(encoding="utf-8") for page in (site / "python").glob("*.html")]
+    assert not any("<blockquote>" in page for page in pages)
+    assert any("Examples:" in page and "language-pycon" in page for page in pages)
+
+
 def test_every_config_key_is_explained(site):
     text = (site / "reference" / "config.html").read_text(encoding="utf-8")
 
@@ -107,6 +113,39 @@ def test_the_search_knows_commands_keys_and_pages(site):
     index = json.loads((site / "search" / "search_index.json").read_text(encoding="utf-8"))
     titles = {entry["title"] for entry in index["docs"]}
     assert {"ava-detect annotate", "Config keys", "From mmaction2", "Choose a model"} <= titles
+
+
+# Ratios of contrast of text to what it stands on, as WCAG 2 defines them, of the first element of each selector.
+CONTRASTS = """selectors => {
+    const numbers = color => color.match(/[\\d.]+/g).map(Number);
+    const over = (front, back) => back.map((value, i) => front[i] * (front[3] ?? 1) + value * (1 - (front[3] ?? 1)));
+    const light = color => color.map(value => value / 255)
+        .map(value => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, value, i) => sum + value * [0.2126, 0.7152, 0.0722][i], 0);
+    return selectors.map(selector => {
+        const element = document.querySelector(selector), style = getComputedStyle(element);
+        let back = [255, 255, 255];
+        for (let at = element, layers = []; ; at = at.parentElement) {
+            if (at) { layers.push(numbers(getComputedStyle(at).backgroundColor)); continue; }
+            back = layers.reverse().reduce((below, layer) => over(layer, below), back);
+            break;
+        }
+        const color = numbers(style.color);
+        const text = over([...color.slice(0, 3), (color[3] ?? 1) * style.opacity], back);
+        const [a, b] = [light(text), light(back)];
+        return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    });
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_what_it_stands_on(site, scheme):
+    selectors = ["article p", "article p a", "article p code", "article pre .o", ".md-tabs__link", ".md-header__title"]
+    with serving(serve_folder(site)) as base, running_browser() as chromium:
+        page = chromium.new_context(viewport={"width": 1280, "height": 844}, color_scheme=scheme).new_page()
+        page.goto(f"{base}/docs/benchmark.html")
+        found = dict(zip(selectors, page.evaluate(CONTRASTS, selectors), strict=True))
+    assert {selector: ratio for selector, ratio in found.items() if ratio < 4.5} == {}
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -164,6 +165,25 @@ def test_bf16_learns_much_the_same():
     # bf16 rounds by 0.4 percent; the loss averages that, the gradient's norm adds it up over the layers.
     assert rounded.loss == pytest.approx(exact.loss, rel=0.02)
     assert rounded.grad_norm == pytest.approx(exact.grad_norm, rel=0.1)
+
+
+@pytest.mark.bf16
+@pytest.mark.parametrize("frames", [4, 8, 16])  # of which the slow pathway has 1, 2 and 4: its kernels reach over 3
+def test_bf16_has_the_gradient_of_fp32_however_short_the_clip(frames):
+    gradients = []
+    for precision in ("fp32", "bf16"):
+        with open_processes(precision) as accelerator:
+            learner, batch = learner_of(accelerator, precision=precision), batch_of([1, 2])
+            kept = {}
+            for name, parameter in learner.network.named_parameters():
+                parameter.register_hook(lambda gradient, name=name, kept=kept: kept.update({name: gradient.clone()}))
+            learner.step([replace(batch, frames=batch.frames.repeat(1, 2, 1, 1, 1)[:, :frames])], RATE)
+        gradients.append(kept)
+    exact, rounded = gradients
+    for name, gradient in exact.items():
+        # By rounding alone at most a third, or 0.01 of a small one; a wrong gradient is off by half or by anything.
+        error, size = (torch.linalg.vector_norm(values).item() for values in (rounded[name] - gradient, gradient))
+        assert error < 0.4 * size + 0.01, name
 
 
 @pytest.mark.skipif(torch.accelerator.is_available(), reason="there is a GPU")

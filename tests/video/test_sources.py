@@ -112,6 +112,14 @@ def test_a_folder_without_videos_is_a_sentence(tmp_path):
         find_videos([tmp_path])
 
 
+def test_a_folder_of_extracted_frames_is_told_where_they_are_read(tmp_path):
+    (tmp_path / "movie").mkdir()
+    (tmp_path / "movie" / "img_00001.jpg").touch()
+    for folder in tmp_path, tmp_path / "movie":
+        with pytest.raises(VideoError, match=rf"the folder {folder} holds no video but pictures; .*`data.val.frames`"):
+            find_videos([folder])
+
+
 def test_videos_by_the_ids_that_annotations_may_call_them(tmp_path):
     for name in ("a.mp4", "sub/b.mkv", "c_000012_000022.mp4", "b.avi", "notes.txt"):
         path = tmp_path / name

@@ -55,17 +55,31 @@ class RtspServer:
         mounts: Name of each stream -> its Matroska file.
         port: The port; 0 for any that is free.
         loss: Share of the RTP packets that are left out.
+        certificate: A certificate and its key in one PEM file: it encrypts (``rtsps://``).
+        user: ``NAME:PASSWORD`` of the only user; None for no such check.
     """
 
-    def __init__(self, mounts: dict[str, Path], *, port: int = 0, loss: float = 0.0) -> None:
-        self.port = port or _free_port()
-        names = [f"{name}={path}" for name, path in mounts.items()]
-        self._command = [SYSTEM_PYTHON, str(SERVER), str(self.port), *names, *(["--loss", str(loss)] if loss else [])]
+    def __init__(
+        self,
+        mounts: dict[str, Path],
+        *,
+        port: int = 0,
+        loss: float = 0.0,
+        certificate: Path | None = None,
+        user: str | None = None,
+    ) -> None:
+        self.port, self._scheme = port or _free_port(), "rtsps" if certificate else "rtsp"
+        options = {"--loss": loss or None, "--certificate": certificate, "--user": user}
+        self._command = [
+            *(SYSTEM_PYTHON, str(SERVER), str(self.port)),
+            *(f"{name}={path}" for name, path in mounts.items()),
+            *(str(part) for option in options.items() if option[1] is not None for part in option),
+        ]
         self._process: subprocess.Popen[str] | None = None
 
     def url(self, name: str) -> str:
         """Return the address of a stream."""
-        return f"rtsp://127.0.0.1:{self.port}/{name}"
+        return f"{self._scheme}://127.0.0.1:{self.port}/{name}"
 
     def start(self) -> None:
         """Start it, and wait until it listens."""

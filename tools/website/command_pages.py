@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -66,7 +67,9 @@ def _name(name: str, path: str, command: Any) -> str:
     if name in getattr(command, "commands", {}):
         page = f"{path} {name}".removeprefix("ava-detect ").replace(" ", "-")
         return f"[`{name}`]({page}.md)"
-    return code_cell(name.strip())
+    # The value apart from the option, which must not be broken where a line is short.
+    option = re.fullmatch(r"(-.*) ([^-/\s]\S*)", name.strip())
+    return " ".join(map(code_cell, option.groups())) if option else code_cell(name.strip())
 
 
 def _summary(command: Any) -> str:

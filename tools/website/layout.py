@@ -120,6 +120,7 @@ def _python_handler() -> dict[str, Any]:
     return {
         "paths": [str(ROOT)],
         "options": {
+            "extensions": [str(Path(__file__).with_name("examples.py"))],
             "docstring_style": "google",
             "docstring_section_style": "list",
             "heading_level": 2,

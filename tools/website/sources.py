@@ -65,7 +65,7 @@ def for_site(text: str, source: Path, places: Mapping[Path, str], home: str) -> 
         file = Path(os.path.normpath(source.parent / path))
         if file in places:
             place = os.path.relpath(places[file], own.parent)
-            if label == file.name or label == file.relative_to(ROOT).as_posix():
+            if label in (path, file.name, file.relative_to(ROOT).as_posix()):
                 label = _title(file)
             return f"{mark}[{label}]({Path(place).as_posix()}{hash_sign}{anchor})"
         if not home:

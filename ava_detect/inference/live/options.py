@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
 from ava_detect.errors import ConfigError
@@ -24,6 +25,8 @@ class LiveOptions:
         lost_seconds: A source without a picture for so long is lost, and connected to again; 0.5 to 3600.
         speed: Files are played so many times as fast as their clock, above 0, at most 1000.
         transport: How RTSP carries pictures: ``tcp``, which loses none, or ``udp``.
+        certificates: Certificates that encrypted streams (``rtsps://``, ``https://``, ``rtmps://``) may have: a PEM
+            file, ``any`` to check none, or None for those that the system trusts.
 
     Raises:
         ConfigError: A value is not allowed.
@@ -34,6 +37,7 @@ class LiveOptions:
     lost_seconds: float = 10.0
     speed: float = 1.0
     transport: str = "tcp"
+    certificates: str | Path | None = None
 
     def __post_init__(self) -> None:
         """Check the values."""

@@ -140,9 +140,9 @@ class LiveWork:
         try:
             with closing(reader.keyframes()) as keyframes:
                 for keyframe in keyframes:
-                    if self._stop.is_set():
-                        return
-                    self._newest.offer(number, keyframe)
+                    # Once stopped it has few more, and is read to its end, of which it tells.
+                    if not self._stop.is_set():
+                        self._newest.offer(number, keyframe)
         except Exception as error:  # One source that fails must not end the others.
             reader.fail(error)
         finally:

@@ -19,45 +19,25 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 
-from ava_detect.errors import shown
-from ava_detect.storage.addresses import without_secrets
 from ava_detect.video.clock import Clock
-from ava_detect.video.container import OPEN_OPTIONS
 from ava_detect.video.live.catch_up import CatchUp
+from ava_detect.video.live.opening import LostError, open_source, reason_of
 from ava_detect.video.live.source import LiveSource
 from ava_detect.video.live.stream_clock import StreamClock
 from ava_detect.video.orientation import Orientation
 from ava_detect.video.reader import DecodedFrame, VideoInfo, describe_video
 
-_OPEN_SECONDS = 10.0
-# FFmpeg would look at 5 s of a stream before it is opened, and at 5 MB.
-_PROBE_OPTIONS = {"analyzeduration": "1500000", "probesize": "2000000"}
-_UDP_OPTIONS = {"overrun_nonfatal": "1", "fifo_size": "50000"}
-_REORDERING_MICROSECONDS = "300000"
 _MAX_READ_ERRORS_IN_A_ROW = 64
 # Formats whose packets have no time of the camera: FFmpeg counts them at 25 a second.
 _WITHOUT_TIMES = frozenset({"mpjpeg", "mjpeg", "image2pipe", "jpeg_pipe"})
-_REFUSED = (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)
-# What another attempt would meet again.
-_PERMANENT = (av.error.DemuxerNotFoundError, av.error.OptionNotFoundError)
+
+_NO_KEYFRAME = (
+    ": packets came, but no keyframe of the codec; have the camera send one every 1 or 2 s, or wait longer for it "
+    "(`lost_seconds`)"
+)
 
 # A decoded frame and its time.
 _Timed = tuple[av.VideoFrame, float]
-
-
-class LostError(Exception):
-    """A source that cannot be read now, or not any more; the message has the reason, without passwords.
-
-    Args:
-        reason: What happened.
-        is_refused: Whether the source refuses these credentials: asking often may lock them.
-        is_permanent: Whether another attempt would fail, too.
-    """
-
-    def __init__(self, reason: str, *, is_refused: bool = False, is_permanent: bool = False) -> None:
-        super().__init__(reason)
-        self.is_refused = is_refused
-        self.is_permanent = is_permanent
 
 
 @dataclass
@@ -131,7 +111,7 @@ class Connection:
         self, source: LiveSource, clock: StreamClock, counts: StreamCounts, *, lost_seconds: float, num_threads: int = 1
     ) -> None:
         self._clock, self._counts, self._lost_seconds = clock, counts, lost_seconds
-        self._container = _open(source, lost_seconds)
+        self._container = open_source(source, lost_seconds)
         try:
             self._stream = _film_of(self._container, num_threads)
         except LostError:
@@ -215,11 +195,13 @@ class Connection:
                 self._counts.damaged_packets += 1
                 errors_in_a_row += 1
                 if errors_in_a_row > _MAX_READ_ERRORS_IN_A_ROW:
-                    raise LostError(_reason(error)) from None
+                    raise LostError(reason_of(error)) from None
                 packets = self._container.demux()
                 continue
+            except (av.error.ExitError, TimeoutError):
+                raise LostError(f"no answer for {self._lost_seconds:g} s") from None
             except (av.error.FFmpegError, OSError) as error:
-                raise LostError(_reason(error, self._lost_seconds)) from None
+                raise LostError(f"the connection broke off ({reason_of(error)})") from None
             errors_in_a_row = 0
             if packet.stream.index == self._stream.index:
                 self._counts.damaged_packets += packet.is_corrupt
@@ -228,7 +210,7 @@ class Connection:
                     yield frame
             # Sound may go on, or packets of a codec that has changed.
             if time.monotonic() - last > self._lost_seconds:
-                raise LostError(f"no picture for {self._lost_seconds:g} s")
+                raise LostError(f"no picture for {self._lost_seconds:g} s" + ("" if self._has_begun else _NO_KEYFRAME))
 
     def _decode(self, packet: Any) -> list[av.VideoFrame]:
         # What comes before the first keyframe of the codec cannot be decoded, and is not damaged.
@@ -261,34 +243,6 @@ def _of_one_size(
         yield DecodedFrame(frame, seconds, orientation, reformatters)
 
 
-def _open(source: LiveSource, lost_seconds: float) -> InputContainer:
-    options = dict(_PROBE_OPTIONS)
-    if source.scheme.startswith("rtsp"):
-        options |= {"rtsp_transport": source.transport, "max_delay": _REORDERING_MICROSECONDS}
-    elif source.scheme == "udp":
-        options |= _UDP_OPTIONS
-    try:
-        container: InputContainer = av.open(
-            source.ffmpeg_url,
-            format=source.format,
-            options=options,
-            timeout=(_OPEN_SECONDS, lost_seconds),
-            **OPEN_OPTIONS,
-        )
-    except av.error.ProtocolNotFoundError:
-        raise LostError(
-            f"the FFmpeg inside PyAV cannot read {source.scheme}://; have a program pipe it to `ava-detect live -`",
-            is_permanent=True,
-        ) from None
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise LostError(
-            _reason(error, _OPEN_SECONDS),
-            is_refused=isinstance(error, _REFUSED),
-            is_permanent=isinstance(error, _PERMANENT),
-        ) from None
-    return container
-
-
 def _film_of(container: InputContainer, num_threads: int) -> av.VideoStream:
     """The stream of the largest pictures, ready to be decoded."""
     streams = [
@@ -298,16 +252,8 @@ def _film_of(container: InputContainer, num_threads: int) -> av.VideoStream:
     ]
     if not streams:
         kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-        raise LostError(f"it holds no picture that can be decoded, only {kinds}")
+        raise LostError(f"it holds no picture that can be decoded, only {kinds}; give the address of its video")
     stream = max(streams, key=lambda stream: stream.width * stream.height)
     stream.thread_type = "AUTO"
     stream.codec_context.thread_count = num_threads
     return stream
-
-
-def _reason(error: BaseException, seconds: float = 0.0) -> str:
-    """What FFmpeg says, without the address, which may hold a password."""
-    if isinstance(error, av.error.ExitError | TimeoutError):
-        return f"no answer for {seconds:g} s" if seconds else "no answer"
-    text = getattr(error, "strerror", None) or type(error).__name__
-    return shown(without_secrets(str(text)))

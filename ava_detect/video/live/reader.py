@@ -21,8 +21,9 @@ from ava_detect.storage.addresses import without_secrets
 from ava_detect.structures import ClipSettings
 from ava_detect.video.clip_sampler import ClipSampler, Keyframe
 from ava_detect.video.cuts import ShotCounter
-from ava_detect.video.live.connection import Connection, LostError, Stretch
+from ava_detect.video.live.connection import Connection, Stretch
 from ava_detect.video.live.file_playback import FilePlayback
+from ava_detect.video.live.opening import LostError
 from ava_detect.video.live.previews import Previews
 from ava_detect.video.live.source import LiveSource
 from ava_detect.video.live.status import LiveNotice, OnNotice, SourceStatus, State
@@ -128,7 +129,7 @@ class LiveReader:
         if self.source.kind == "file":
             yield from self._of_file()
             return
-        wait = _FIRST_WAIT_SECONDS
+        wait, problem = _FIRST_WAIT_SECONDS, ""
         while not self._stop.is_set():
             num_frames = self.status.counts.frames
             try:
@@ -141,10 +142,13 @@ class LiveReader:
                 if self.status.counts.frames > num_frames:
                     wait = _FIRST_WAIT_SECONDS
                 wait = _LONGEST_WAIT_SECONDS if error.is_refused else wait
-                self._tell("lost", str(error))
+                problem = str(error)
+                self._tell("lost", problem)
             self._stop.wait(random.uniform(wait / 2, wait))
             wait = min(2 * wait, _LONGEST_WAIT_SECONDS)
         self._tell("ended", "stopped" if self._stop.is_set() else "the source has ended")
+        if problem and not self.status.counts.frames:
+            self.status.reason = problem  # more than that it was stopped
 
     def fail(self, error: Exception) -> None:
         """Note that reading has ended by an error.

@@ -196,6 +196,24 @@ def test_a_stream_is_joined_between_two_keyframes_of_the_codec():
     assert (status.width, status.damaged_packets) == (107, 0)
 
 
+def test_a_stream_without_a_keyframe_of_the_codec_says_so():
+    stream = transport_stream(range(200), keyframe_every=1000)
+    rest = stream[len(stream) // 4 // 188 * 188 :]
+    notices = []
+    with StreamServer([*paced(rest, 6.0, 60), (b"", 60.0)]) as server:
+        run = Pipeline(FixedDetector(), ReadsNumbers()).live(
+            server.url, LiveOptions(lost_seconds=0.5, max_seconds=60), on_notice=notices.append
+        )
+        thread = threading.Thread(target=lambda: list(run))
+        thread.start()
+        wait_until(lambda: bool(notices))
+        run.stop()
+        thread.join()
+    assert notices[0].kind == "lost"
+    assert "no keyframe of the codec" in notices[0].text
+    assert "no keyframe of the codec" in run.status()[0].reason  # not "stopped"
+
+
 def test_a_black_picture_is_told():
     stream = transport_stream([0] * 100)
     notices = []
@@ -236,7 +254,7 @@ def test_a_protocol_that_pyav_does_not_have_is_not_tried_again(monkeypatch):
     def refuse(*args, **options):
         raise av.error.ProtocolNotFoundError(1, "Protocol not found")
 
-    monkeypatch.setattr("ava_detect.video.live.connection.av.open", refuse)
+    monkeypatch.setattr("ava_detect.video.live.opening.av.open", refuse)
     notices = []
     assert list(Pipeline(FixedDetector(), ReadsNumbers()).live("srt://127.0.0.1:9", on_notice=notices.append)) == []
     (notice,) = notices

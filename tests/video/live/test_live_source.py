@@ -63,11 +63,33 @@ def test_sources_of_one_host_have_names_of_their_own():
         (["987"], VideoError, "no camera /dev/video987"),
         (["/dev/video987"], VideoError, "no camera /dev/video987"),
         (["rtsp://[x/1"], ConfigError, "malformed"),
+        (["rtsp://me:hunt/er2@cam/s"], ConfigError, "%2F"),
+        (["rtsp://me:hunt#er2@cam/s"], ConfigError, "%23"),
+        (["rtsp://me:hunter2@h\u2100st/s"], ConfigError, "malformed"),
+        (["rtsp://me:hunter2@cam:port/s"], ConfigError, "malformed"),
+        (["rtsp:///s"], ConfigError, "no host"),
+        (["rtsp:/me:hunter2@cam/s"], VideoError, r"^\.\.\.@cam/s: .* address with its scheme"),
+        (["me:hunter2@cam/s"], VideoError, r"^\.\.\.@cam/s: "),
     ],
 )
 def test_what_is_no_source_is_refused(given, error, message):
-    with pytest.raises(error, match=message):
+    with pytest.raises(error, match=message) as refused:
         live_sources(given)
+    assert not any(part in str(refused.value) for part in ("hunt", "er2"))
+
+
+def test_a_number_that_may_be_a_part_of_a_password_is_not_shown():
+    (source,) = live_sources("rtsp://me:12/34@cam/s")
+    assert (source.name, str(source)) == ("rtsp", "rtsp://...")
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_a_file_without_certificates_is_refused(tmp_path, content):
+    file = tmp_path / "camera.pem"
+    if content:
+        file.write_text(content)
+    with pytest.raises(ConfigError, match=r"`certificates` is a PEM file or any, got .*camera.pem"):
+        live_sources("rtsps://cam/s", certificates=file)
 
 
 def test_an_unknown_transport_is_refused():
