@@ -105,7 +105,7 @@ def test_an_interrupt_while_the_thread_starts_leaves_no_thread(monkeypatch):
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals to a thread are POSIX")
 def test_an_interrupt_while_a_chain_is_closed_is_raised():
-    main, go_on, interrupted = threading.get_ident(), threading.Event(), threading.Event()
+    main, go_on, interrupted, waits = threading.get_ident(), threading.Event(), threading.Event(), threading.Event()
 
     def interrupt(*_):
         interrupted.set()
@@ -113,6 +113,7 @@ def test_an_interrupt_while_a_chain_is_closed_is_raised():
 
     def slow():
         yield 1
+        waits.set()
         go_on.wait(60)
         yield from itertools.repeat(1)
 
@@ -130,6 +131,7 @@ def test_an_interrupt_while_a_chain_is_closed_is_raised():
     try:
         row = prefetch(taken(prefetch(slow(), 1)), 1)
         next(row)
+        assert waits.wait(60)  # closed before, the maker would end without waiting for anything
         with pytest.raises(KeyboardInterrupt):
             threading.Thread(target=interrupt_then_let_the_maker_go_on).start()
             row.close()
