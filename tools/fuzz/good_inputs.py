@@ -105,6 +105,7 @@ class GoodInputs:
         """The path of a part, a file or a folder, which is made where it is missing."""
         path = self.folder / name
         if not path.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
             self._makers[name](path)
         return path
 
