@@ -21,6 +21,7 @@ from ava_detect.formats.annotation_files import read_ground_truth
 from ava_detect.formats.ava_csv import read_ava_csv, write_ava_table
 from ava_detect.formats.ava_table import AvaTable
 from ava_detect.formats.proposal_pickles import is_pickle_file
+from ava_detect.formats.row_checks import check_boxes
 from ava_detect.formats.tube_folder import TubeFolder, VideoSizes
 from ava_detect.formats.tube_pickles import (
     TubeAnnotations,
@@ -170,7 +171,7 @@ def convert_truth(
         inputs["source"] = [*source.glob("*.csv"), *source.glob("*.txt"), source / LABEL_MAP]
     check_output(out, inputs, is_own=_is_empty, overwrite=settings.overwrite)
     report_stage(on_progress, "reading the ground truth")
-    return _to_pickle(_folder_of(source, settings, given, on_progress), out, settings, numbers)
+    return _to_pickle(source, _folder_of(source, settings, given, on_progress), out, settings, numbers)
 
 
 def _to_folder(
@@ -228,10 +229,8 @@ def _folder_of(
             if value is not None:
                 raise ConfigError(f"`{name}` is for a csv of ground truth, and the folder {shown(source)} has it")
         return tube_folder.read_tube_folder(source)
-    tests = read_ground_truth(source, start_seconds=settings.start_seconds, actions_required=True)
-    trains = AvaTable.empty()
-    if given.train is not None:
-        trains = read_ground_truth(given.train, start_seconds=settings.start_seconds, actions_required=True)
+    tests = _checked_rows(source, settings)
+    trains = AvaTable.empty() if given.train is None else _checked_rows(given.train, settings)
     if both := set(tests.video_ids) & set(trains.video_ids):
         raise FormatError(f"video {shown(min(both))!r} is in {shown(source)} and in {shown(given.train)}")
     rows = AvaTable.concatenate([trains, tests])
@@ -259,6 +258,12 @@ def _folder_of(
     return TubeFolder(rows, label_map, known, (trains.video_ids,), (tests.video_ids,))
 
 
+def _checked_rows(path: Path, settings: ConversionSettings) -> AvaTable:
+    rows = read_ground_truth(path, start_seconds=settings.start_seconds, actions_required=True)
+    check_boxes(rows, path)
+    return rows
+
+
 def _measured(folder: Path, rows: AvaTable, on_progress: OnProgress | None) -> VideoSizes:
     """Decode the videos of a csv: their number of frames and their size."""
     num_frames: dict[str, int] = {}
@@ -273,7 +278,9 @@ def _measured(folder: Path, rows: AvaTable, on_progress: OnProgress | None) -> V
     return VideoSizes(num_frames, resolutions)
 
 
-def _to_pickle(folder: TubeFolder, out: Path, settings: ConversionSettings, numbers: FrameNumbers) -> Conversion:
+def _to_pickle(
+    source: Path, folder: TubeFolder, out: Path, settings: ConversionSettings, numbers: FrameNumbers
+) -> Conversion:
     actions = folder.label_map if settings.label_map is None else LabelMap.from_pbtxt(settings.label_map)
     labels = {action.id: label for label, action in enumerate(actions)}
     rows = folder.rows
@@ -281,8 +288,11 @@ def _to_pickle(folder: TubeFolder, out: Path, settings: ConversionSettings, numb
     is_out = is_excluded(rows, numbers.at(rows.timestamps_seconds), excluded)
     rows = rows[~is_out]
     is_other = ~rows.is_keyframe_only & ~np.isin(rows.action_ids, list(labels))
-    tubes = tubes_of_rows(rows, labels, numbers, folder.sizes.resolutions)
-    _check_lengths(tubes, folder.sizes)
+    try:
+        tubes = tubes_of_rows(rows, labels, numbers, folder.sizes.resolutions)
+        _check_lengths(tubes, folder.sizes)
+    except FormatError as error:
+        raise FormatError(f"{shown(source)}: {error}") from error
     annotations = TubeAnnotations(
         LabelMap(tuple(Action(labels[action.id], action.name) for action in actions)),
         {video_id: tubes.get(video_id, ()) for video_id in folder.sizes.num_frames},

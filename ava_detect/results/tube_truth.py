@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ava_detect.errors import FormatError, shown
 from ava_detect.formats.annotation_files import read_ground_truth
 from ava_detect.formats.ava_table import AvaTable
+from ava_detect.formats.row_checks import check_boxes
 from ava_detect.formats.tube_pickles import TubeAnnotations, read_tube_annotations
 from ava_detect.formats.tube_tables import tubes_of_rows
 from ava_detect.structures.frame_numbers import FrameNumbers
@@ -96,9 +97,11 @@ def truth_of_csv(
         The ground truth, measured on all of these videos.
 
     Raises:
-        FormatError: The file cannot be read, or a row has no person id; the message names the file and the row.
+        FormatError: The file cannot be read, a row has no person id, or its box is none in fractions of the frame; the
+            message names the file and the row.
     """
     rows = read_ground_truth(path, start_seconds=numbers.start_seconds, actions_required=True)
+    check_boxes(rows, path)
     rows = rows if only is None else rows.only_videos(only)
     videos = tuple(video_id for video_id in rows.video_ids if only is None or video_id in only)
     same = {action_id: action_id for action_id in label_map.ids}

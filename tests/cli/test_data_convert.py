@@ -179,6 +179,32 @@ def test_a_wrong_call_is_one_sentence(files, run_cli, words, sentence):
     assert Path("old.pkl").read_text() == "of somebody else"
 
 
+@pytest.mark.parametrize(
+    ("box", "sentence"),
+    [
+        ("0.1,0.1,0.5,inf", "boxes are fractions of the frame, 0..1, got [0.1, 0.1, 0.5, inf] in v at 2 s"),
+        ("10,10,50,70", "boxes are fractions of the frame, 0..1, got [10.0, 10.0, 50.0, 70.0] in v at 2 s"),
+        ("0.5,0.1,0.2,0.9", "boxes are x1,y1,x2,y2 with x1 <= x2 and y1 <= y2, got [0.5, 0.1, 0.2, 0.9] in v at 2 s"),
+    ],
+)
+@pytest.mark.parametrize("is_train", [False, True])
+@pytest.mark.parametrize("is_excluded", [False, True])
+def test_a_box_that_is_none_is_refused_on_an_excluded_frame_too(files, run_cli, box, sentence, is_train, is_excluded):
+    Path("good.csv").write_text("t,1,0.1,0.1,0.2,0.2,1,0\n")
+    Path("bad.csv").write_text(f"v,1,0.1,0.1,0.2,0.2,1,0\nv,2,{box},1,0\n")
+    Path("out.csv").write_text("v,2\n" if is_excluded else "other,2\n")
+    Path("sizes.csv").write_text("video_id,num_frames,width,height\nv,3,640,360\nt,3,640,360\n")
+    source = ["good.csv", "--train", "bad.csv"] if is_train else ["bad.csv"]
+    options = ("--sizes", "sizes.csv", "--exclude", "out.csv", "--fps", "1", "--out", "x.pkl")
+    code, _, err = run_cli(*CONVERT, *source, *options)
+    assert (code, Path("x.pkl").exists()) == (2, False)
+    assert f"bad.csv, line 2: {sentence}" in err
+    call = ("--ground-truth", "bad.csv", "--detections", "good.csv", "--metric", "video", "--fps", "1")
+    code, _, err = run_cli("evaluate", *call, "--exclude", "out.csv")
+    assert code == 2
+    assert f"bad.csv, line 2: {sentence}" in err
+
+
 def test_a_wrong_rate_is_noticed(files, run_cli):
     assert run_cli(*CONVERT, "truth.pkl", "--out", "text", "--fps", "25")[0] == 0
     code, _, err = run_cli(*CONVERT, "text", "--out", "x.pkl", "--fps", "10")
