@@ -177,7 +177,7 @@ def evaluate(
 
 def _start_seconds(runs: Sequence[DetectionFiles]) -> float:
     """Where in its movie each video file starts, as the runs with Parquet files recorded it."""
-    files = {run.start_seconds: run.files[0] for run in runs if run.files[0].suffix == ".parquet"}
+    files = {run.start_seconds: file for run in runs for file in run.files if file.suffix == ".parquet"}
     if len(files) > 1:
         (one, first), (other, second) = list(files.items())[:2]
         raise ConfigError(

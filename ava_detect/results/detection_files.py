@@ -91,7 +91,7 @@ def _described(
     is_hash = isinstance(weights, str) and len(weights) == 64
     return DetectionFiles(
         files,
-        float(settings.get("start_seconds", 0.0)) if files[0].suffix == ".parquet" else 0.0,
+        float(settings.get("start_seconds", 0.0)) if any(file.suffix == ".parquet" for file in files) else 0.0,
         Path(inputs["ground_truth"]) if "ground_truth" in inputs else None,
         Path(inputs["exclude"]) if "exclude" in inputs else None,
         weights if is_hash else None,

@@ -226,9 +226,11 @@ def no_video(source: str, folder: Path | None = None) -> VideoError:
 
 
 def _has_frames(folder: Path) -> bool:
-    """Whether a picture lies in a folder, or in the first of its folders."""
-    for place in (folder, *[path for path in sorted(folder.iterdir()) if path.is_dir()][:1]):
-        with suppress(OSError), os.scandir(place) as entries:
-            if any(entry.name.lower().endswith(_FRAME_SUFFIXES) for entry in entries):
-                return True
+    """Whether a picture lies in a folder, or in one of the folders in it."""
+    return _has_picture(folder) or any(_has_picture(path) for path in folder.iterdir() if path.is_dir())
+
+
+def _has_picture(folder: Path) -> bool:
+    with suppress(OSError), os.scandir(folder) as entries:
+        return any(entry.name.lower().endswith(_FRAME_SUFFIXES) for entry in entries)
     return False

@@ -76,7 +76,7 @@ def write_run(work, name, suffix, start_seconds):
         box, one = np.array([BOX], np.float32), np.ones(1, np.float32)
         found = ActionDetections("a", 902 - start_seconds, box, one, np.array([[0.9]], np.float32), np.array([12]))
         write_parquet(folder / "a.parquet", [found], LabelMap.ava())
-    outputs = {"a": f"a.{suffix}", "b": "b.csv"}
+    outputs = {"b": "b.csv", "a": f"a.{suffix}"}  # the first file does not speak for all
     records = [asdict(VideoRecord(video, f"{video}.mp4", "done", outputs=(file,))) for video, file in outputs.items()]
     lines = [{"settings": {"start_seconds": start_seconds}}, *records]
     (folder / "manifest.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))

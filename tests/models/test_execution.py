@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import platform
 from dataclasses import dataclass
 
@@ -230,6 +231,19 @@ def test_sizes_whose_kernels_read_the_same_order_share_the_weights():
     orders = [conv._weight_for(size) for size in sizes]
     assert orders[0] is orders[2]
     assert len({id(order) for order in orders}) == len({fused_conv._order_of(order) for order in orders})
+
+
+@on_x86
+def test_however_many_orders_there_are_few_copies_are_kept(monkeypatch):
+    """As where oneDNN describes memory otherwise, and each size would seem to have an order of its own."""
+    numbers = itertools.count()
+    monkeypatch.setattr(fused_conv, "_order_of", lambda weight: bytes(str(next(numbers)), "ascii"))
+    weight, maps = torch.rand(64, 64, 1, 1), [torch.rand(2, 64, side, side) for side in range(8, 18)]
+    conv = FusedConv(weight, torch.zeros(64), stride=(1, 1), padding=(0, 0), dilation=(1, 1))
+    for one in maps:
+        one = one.contiguous(memory_format=torch.channels_last)
+        torch.testing.assert_close(conv(one, relu=False), torch.nn.functional.conv2d(one, weight), rtol=1e-4, atol=1e-4)
+    assert len({id(conv._weight_for(one.shape)) for one in maps}) == fused_conv._MOST_ORDERS
 
 
 def test_the_clip_is_left_as_it_was_and_the_same_clip_gives_the_same_answer():

@@ -23,6 +23,8 @@ _PACKING = threading.Lock()
 # Weights converted together: they stay in a core's cache, and their memory is used again for the next ones. A whole
 # layer at once takes twice as long, because the system has to clear fresh memory for it.
 _WEIGHTS_AT_ONCE = 1 << 15
+# Orders of a convolution's weights that are kept, of which it has 1 to 3 in practice; each takes the memory of all.
+_MOST_ORDERS = 4
 # The bytes of oneDNN's memory description between the type and the next field, which are not set.
 _PADDING = slice(108, 112)
 
@@ -140,7 +142,8 @@ class FusedConv:
         self.weight, self.bias = weight, bias.to(weight.dtype)
         self._is_fused = has_fused_ops(weight.device, weight.dtype)
         self._geometry = list(stride), list(padding), list(dilation)
-        # Size of maps -> the weights in the order of its kernel. Sizes of one order have the same copy.
+        # Size of maps -> the weights in the order of its kernel. Sizes of one order have the same copy; beyond the most
+        # orders a size has those of the first, which oneDNN reorders at each call.
         self._ordered: dict[torch.Size, Tensor] = {}
         self._by_order: dict[bytes, Tensor] = {}
 
@@ -188,7 +191,7 @@ class FusedConv:
         return fused
 
     def _weight_for(self, size: torch.Size) -> Tensor:
-        """The weights in the order of the kernel for maps of this size; otherwise oneDNN reorders them at each call."""
+        """The weights in the order of the kernel for maps of this size."""
         if (known := self._ordered.get(size)) is not None:
             return known
         with _PACKING:
@@ -198,7 +201,10 @@ class FusedConv:
             ordered = reorder(plain, padding, stride, dilation, 1, list(size))  # type: ignore[call-arg]  # the stub lacks the last
             if not self.weight.is_mkldnn:
                 self.weight = ordered
-            self._ordered[size] = weight = self._by_order.setdefault(_order_of(ordered), ordered)
+            order = _order_of(ordered)
+            if order not in self._by_order and len(self._by_order) < _MOST_ORDERS:
+                self._by_order[order] = ordered
+            self._ordered[size] = weight = self._by_order.get(order, self.weight)
             return weight
 
 
