@@ -72,7 +72,9 @@ def panels_of(command: Any, context: Any) -> Iterable[tuple[str, list[tuple[str,
         yield "Arguments", arguments
     panels: dict[str, list[tuple[str, Text]]] = {name: [] for name in PANELS}
     for parameter in filter(_is_option, shown):
-        panels.setdefault(parameter.rich_help_panel or FILES, []).append((_name(parameter), _help(parameter)))
+        # The help option is one of click's own in some versions, which knows no panels.
+        panel = getattr(parameter, "rich_help_panel", None) or FILES
+        panels.setdefault(panel, []).append((_name(parameter), _help(parameter)))
     yield from ((title, rows) for title, rows in panels.items() if rows)
 
 

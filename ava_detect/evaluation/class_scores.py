@@ -153,7 +153,7 @@ def best_f1_threshold(counts: ScoreCounts, num_gt: int) -> float | None:
         return None
     last = len(kept) - 1 - int(np.argmax(2 * right / (kept + num_gt)))  # index of the least score that is kept
     least, below = np.float32(counts.scores[last]), np.float32(counts.scores[last - 1] if last else 0)
-    half_way = (least + below) / 2
+    half_way = (least + below) / np.float32(2)
     # Neighbouring float32 have nothing between them.
     return shortest_decimal(half_way if half_way > below else least)
 

@@ -88,8 +88,8 @@ class RemoteVideo:
 
     def close(self) -> None:
         """Discard the downloaded blocks and remove the local copy."""
-        if self._cache is not None:
-            self._cache.close()
+        # Before fsspec 2026.9 a cache has no end of its own: it ends when it is collected as garbage.
+        getattr(self._cache, "close", lambda: None)()
         self._scratch_folder.close()
         self._cache = self._scratch = None
 
@@ -192,7 +192,8 @@ class _CachedFile(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        data: bytes = self._cache._fetch(self._position, self._position + len(buffer))
+        # Before fsspec 2026.9 the cache refused blocks beyond the end of the file.
+        data: bytes = self._cache._fetch(self._position, min(self._position + len(buffer), self._cache.size))
         buffer[: len(data)] = data
         self._position += len(data)
         return len(data)

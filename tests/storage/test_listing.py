@@ -70,8 +70,10 @@ def test_s3_sends_the_same_page_by_page(monkeypatch):
     with s3_server() as url:
         files = connect(monkeypatch, url)
         files.mkdir("many")
-        for name in (*NAMES, ""):  # some tools leave an empty object for a folder
+        for name in NAMES:
             files.pipe_file(f"many/videos/{name}", b"x")
+        # Some tools leave an empty object for a folder.
+        files.call_s3("put_object", Bucket="many", Key="videos/", Body=b"")
         for keys_per_page in (1, 3, 1000):
             monkeypatch.setattr(listing, "_KEYS_PER_PAGE", keys_per_page)
             found = list(stream_videos(["s3://many/videos/"]))

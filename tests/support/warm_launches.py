@@ -54,7 +54,10 @@ Store.put_file, loop._Training._restore, torch.distributed.run.elastic_launch = 
 
 
 def launch(module, arguments, environment, said):
-    os.dup2(os.open(said, os.O_CREAT | os.O_WRONLY | os.O_APPEND), 2)
+    # Both streams: Gloo writes to the standard output, on which the parent answers.
+    file = os.open(said, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
     os.environ.update(environment)
     sys.argv = [module, *arguments]
     try:
