@@ -220,11 +220,11 @@ class Scorer:
         """Scores ``[sum of N, C]`` of the people in B clips, in the order of the clips."""
         settings, frames = self.clip_settings, [clip.frames for clip, _ in batch]
         pixels = frames[0][None] if len(frames) == 1 else np.stack(frames)  # uint8 [B, T, H, W, 3]
-        inputs = normalize(self._to_device(pixels), settings.mean, settings.std)  # [B, 3, T, H, W]
+        inputs = [normalize(self._to_device(pixels), settings.mean, settings.std)]  # [B, 3, T, H, W]
         rois = np.concatenate([self._rois(i, *pair) for i, pair in enumerate(batch)])  # [sum of N, 5]
         on_device = torch.from_numpy(rois).to(self.device)
         with self._turn:
-            logits = self.network(inputs, on_device)
+            logits = self.network.consume(inputs, on_device)
         person_scores = torch.from_numpy(np.concatenate([people.scores for _, people in batch]))  # [sum of N]
         scores = detection_scores(logits, person_scores.to(self.device), self._score_rule)
         by_person: npt.NDArray[np.float32] = scores.cpu().numpy()
@@ -236,7 +236,8 @@ class Scorer:
 
     def _to_device(self, frames: npt.NDArray[np.uint8]) -> torch.Tensor:
         """The frames on the device, ready for the next work of its current stream."""
-        pixels = torch.from_numpy(np.ascontiguousarray(frames))
+        # Ray hands over what cannot be written to. PyTorch would warn of it, which takes forever in a thread of Ray's.
+        pixels = torch.from_numpy(np.require(frames, requirements=["C", "W"]))
         if self._copy_stream is None:
             return pixels.to(self.device)
         computing = torch.cuda.current_stream(self.device)

@@ -74,6 +74,18 @@ class PreparedModel:
         Returns:
             The network's logits, float32.
         """
+        return self.consume([clip], rois)
+
+    def consume(self, clip: list[Tensor], rois: Tensor | None = None) -> Tensor:
+        """Compute the logits of a clip that nobody needs afterwards: a fused form frees its memory early.
+
+        Args:
+            clip: A list with the clip alone, ``[B, 3, T, H, W]`` as for ``__call__``; it is taken out.
+            rois: Boxes ``[M, 5]`` for a detector, None for a classifier.
+
+        Returns:
+            The network's logits, float32.
+        """
         with ExitStack() as context:
             context.enter_context(torch.inference_mode())
             if self._device.type == "cuda":
@@ -81,9 +93,10 @@ class PreparedModel:
                 # process: concurrent calls would restore it wrongly, so the CPU's, which may be concurrent, leave it.
                 context.enter_context(torch.backends.cudnn.flags(allow_tf32=False))
             if self._fused is not None:
-                return self._head_logits(self._fused(clip), rois, clip.shape[-2:])
+                clip_size = clip[0].shape[-2:]
+                return self._head_logits(self._fused.consume(clip), rois, clip_size)
             context.enter_context(torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bf16"))
-            logits: Tensor = self._model(clip) if rois is None else self._model(clip, rois)
+            logits: Tensor = self._model(clip.pop(), *(() if rois is None else (rois,)))
             return logits.float()
 
     def order_weights(self, num_frames: int, size: tuple[int, int]) -> None:
@@ -98,7 +111,7 @@ class PreparedModel:
         """
         if isinstance(self._fused, FusedSlowFast):
             with torch.inference_mode():
-                self._fused(torch.zeros(1, 3, num_frames, *size))
+                self._fused.consume([torch.zeros(1, 3, num_frames, *size)])
 
     def _head_logits(self, features: list[Tensor], rois: Tensor | None, clip_size: Sequence[int]) -> Tensor:
         """Run the parts after the backbone, in float32."""

@@ -22,15 +22,15 @@ def clips_of(number: int) -> list[Clip]:
 
 def limited(scorer: Scorer, most: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Let the scorer's network refuse batches of more clips; the list gets the sizes that it was asked for."""
-    sizes, network = [], scorer.network
+    sizes, consume = [], scorer.network.consume
 
-    def call(clip, rois):
-        sizes.append(len(clip))
-        if len(clip) > most:
+    def consume_few(clip, rois):
+        sizes.append(len(clip[0]))
+        if len(clip[0]) > most:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return network(clip, rois)
+        return consume(clip, rois)
 
-    monkeypatch.setattr(scorer, "network", call)
+    monkeypatch.setattr(scorer.network, "consume", consume_few)
     return sizes
 
 

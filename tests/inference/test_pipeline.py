@@ -274,13 +274,13 @@ def test_clips_scored_in_parallel_have_the_scores_of_one_alone(video, model, pre
 
 def threads_of_calls(scorer):
     """A list that each call of the scorer's network adds its number of threads to."""
-    seen, network = [], scorer.network
+    seen, consume = [], scorer.network.consume
 
     def counted(*inputs):
         seen.append(torch.get_num_threads())
-        return network(*inputs)
+        return consume(*inputs)
 
-    scorer.network = counted
+    scorer.network.consume = counted
     return seen
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import platform
+import weakref
 from dataclasses import dataclass
 
 import pytest
@@ -18,7 +19,9 @@ from ava_detect.errors import ConfigError
 from ava_detect.models.action_detector import ActionClassifier
 from ava_detect.models.blocks import ConvBN
 from ava_detect.models.execution import prepare
+from ava_detect.models.fused import backbone as fused_backbone
 from ava_detect.models.fused import conv as fused_conv
+from ava_detect.models.fused import vit as fused_vit
 from ava_detect.models.fused.backbone import FusedSlowFast
 from ava_detect.models.fused.conv import FusedConv, folded, has_fused_ops, rounded
 from ava_detect.models.fused.vit import FusedViT
@@ -253,6 +256,24 @@ def test_the_clip_is_left_as_it_was_and_the_same_clip_gives_the_same_answer():
     first, second = prepared(*case.inputs), prepared(*case.inputs)
     assert torch.equal(first, second)
     assert torch.equal(case.clip, before)
+
+
+@pytest.mark.parametrize("config", ["demo", "umt_vit_b"])
+def test_a_consumed_clip_is_freed_before_the_blocks(config, monkeypatch):
+    settings = load_config(config).model_dump()
+    if config == "umt_vit_b":
+        settings["model"]["backbone"] |= {"depth": 1, "width": 48, "heads": 3}
+    model = enliven(build_model(Config.model_validate(settings)))
+    case, prepared = case_for(model), prepare(model, execution="fused")
+    pixels = case.clip.numpy().copy()
+    clip, alive, seen = [torch.from_numpy(pixels)], weakref.ref(pixels), []
+    del pixels
+    block = fused_backbone._Bottleneck if config == "demo" else fused_vit._FusedBlock
+    name = "__call__" if config == "demo" else "add_to"
+    compute = getattr(block, name)
+    monkeypatch.setattr(block, name, lambda *arguments: (seen.append(alive() is None), compute(*arguments))[1])
+    assert torch.equal(prepared.consume(clip, case.rois), prepared(*case.inputs))
+    assert seen[0]
 
 
 def test_without_the_fused_operations_the_form_is_the_same(monkeypatch):

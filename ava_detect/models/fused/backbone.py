@@ -15,7 +15,7 @@ T*H*W positions, P pooled positions, I inner channels. Maps are ``[B * T, C, H, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from itertools import islice
 from typing import cast
@@ -78,21 +78,22 @@ class FusedSlowFast:
         Returns:
             Features of each pathway, slow first, as ``SlowFast.forward`` returns them but in ``dtype``.
         """
-        return self.forward_pathways(self._backbone.split(clip.to(self._dtype)))
+        return self.consume([clip])
 
-    def forward_pathways(self, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """Compute the features from inputs that are already split by pathway.
+    def consume(self, clip: list[Tensor]) -> list[Tensor]:
+        """Compute the features of a clip that nobody needs afterwards: its memory is free after the stems.
 
         Args:
-            inputs: As ``SlowFast.split`` returns them, ``[B, 3, T, H, W]`` of each pathway.
+            clip: A list with the clip alone, ``[B, 3, T, H, W]``; it is taken out.
 
         Returns:
             Features of each pathway, as ``__call__`` returns them.
         """
         pathways = self._backbone.pathways
+        inputs = list(self._backbone.split(clip.pop().to(self._dtype)))
         frames = {p: x.shape[2] for p, x in zip(pathways, inputs, strict=True)}
         # Stem: [B, 3, T, H, W] -> maps [B * T, C, H / 4, W / 4].
-        maps = {p: self._stems[p](x.to(self._dtype)) for p, x in zip(pathways, inputs, strict=True)}
+        maps = {p: self._stems[p](inputs.pop(0)) for p in pathways}
         for index, stage in enumerate(self._stages):
             if "fast" in maps:
                 maps["slow"] = self._laterals[index](maps["slow"], maps["fast"], frames["fast"])

@@ -53,19 +53,35 @@ class FusedViT:
         Returns:
             One map ``[B, D, t, h, w]``, float32, as ``VisionTransformer.forward`` returns it.
         """
-        clip = self._backbone.padded(clip).to(self._dtype)
+        return self.consume([clip])
+
+    def consume(self, clip: list[Tensor]) -> list[Tensor]:
+        """Compute the features of a clip that nobody needs afterwards: its memory is free before the blocks.
+
+        Args:
+            clip: A list with the clip alone, ``[B, 3, T, H, W]``; it is taken out.
+
+        Returns:
+            One map, as ``__call__`` returns it.
+        """
+        tokens, size = self._embedded(clip)  # [B, N, D]
+        for block in self._blocks:
+            block.add_to(tokens)
+        return [self._norm(tokens).transpose(1, 2).view(len(tokens), -1, *size)]  # [B, D, t, h, w]
+
+    def _embedded(self, clip: list[Tensor]) -> tuple[Tensor, tuple[int, int, int]]:
+        """The tokens ``[B, N, D]`` of a clip with their positions, and their number along t, h, w."""
+        padded = self._backbone.padded(clip.pop()).to(self._dtype)
         tubelet, side = self._backbone.tubelet, self._backbone.patch
-        clips, num_frames, height, width = (len(clip), *clip.shape[2:])
+        clips, num_frames, height, width = (len(padded), *padded.shape[2:])
         size = (num_frames // tubelet, height // side, width // side)  # t, h, w
         # Every patch as a row of numbers: a convolution whose kernel is its stride is a product with these.
-        whole = clip[..., : size[1] * side, : size[2] * side]
+        whole = padded[..., : size[1] * side, : size[2] * side]
         cut = whole.reshape(clips, 3, size[0], tubelet, size[1], side, size[2], side)
         patches = cut.permute(0, 2, 4, 6, 1, 3, 5, 7).reshape(clips, size[0] * size[1] * size[2], -1)  # [B, N, P]
         tokens = functional.linear(patches, self._patch_weight, self._patch_bias).float()  # [B, N, D]
         tokens += self._positions_of(size[1], size[2])
-        for block in self._blocks:
-            block.add_to(tokens)
-        return [self._norm(tokens).transpose(1, 2).view(clips, -1, *size)]  # [B, D, t, h, w]
+        return tokens, size
 
     def _positions_of(self, height: int, width: int) -> Tensor:
         """The interpolated positions ``[1, N, D]`` of a map of h x w tokens."""
