@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 import av
 import av.error
+import av.logging
 from av.container import InputContainer
 from av.stream import Disposition
 
@@ -26,7 +27,7 @@ _MAX_PROBED_PACKETS = 1000
 _COVER = Disposition.attached_pic
 _STILLS = Disposition.still_image | Disposition.timed_thumbnails
 # Metadata that is not UTF-8, such as a title, must not prevent reading: the default of PyAV 19, an option before.
-OPEN_OPTIONS: dict[str, Any] = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
+_OPEN_OPTIONS: dict[str, Any] = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
 
 
 @dataclass
@@ -72,7 +73,7 @@ def open_container(path: Path | RemoteVideo) -> InputContainer:
         _require_file(path)
         file = ffmpeg_path(path)
     try:
-        container: InputContainer = av.open(file, **OPEN_OPTIONS)
+        return open_input(file)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         if isinstance(path, RemoteVideo) and path.failure is not None:
             raise path.failure from None
@@ -80,6 +81,28 @@ def open_container(path: Path | RemoteVideo) -> InputContainer:
         raise VideoError(
             f"{shown(path)} cannot be opened as a video ({reason}); is the file complete, and a video?"
         ) from error
+
+
+def open_input(file: str | RawIOBase | BinaryIO, **options: Any) -> InputContainer:
+    """Open what FFmpeg reads, with the settings that every video needs.
+
+    Args:
+        file: The address as FFmpeg takes it, or an open file.
+        options: Further arguments of ``av.open``.
+
+    Returns:
+        The open container; a context manager.
+
+    Raises:
+        av.error.FFmpegError: FFmpeg cannot open it.
+        OSError: It cannot be read.
+        ValueError: PyAV refuses an argument.
+    """
+    # torchvision before 0.26 turns PyAV's log on. A decoder's thread that logs waits for the GIL, and PyAV waits for
+    # the thread with the GIL when it closes the decoder: forever.
+    if av.logging.get_level() is not None:
+        av.logging.set_level(None)
+    container: InputContainer = av.open(file, **_OPEN_OPTIONS, **options)
     return container
 
 

@@ -22,6 +22,17 @@ def numbers_of(path):
     return [frame_number(frame.image) for frame in VideoReader(path)]
 
 
+def test_a_log_that_another_library_turned_on_is_off(tmp_path):
+    """Its callback takes the GIL in FFmpeg's threads, for which closing a decoder waits with the GIL."""
+    path = write_numbered_video(tmp_path / "video.mp4", constant_rate(3, 10))
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        assert numbers_of(path) == [0, 1, 2]
+        assert av.logging.get_level() is None
+    finally:
+        av.logging.set_level(None)
+
+
 NAMES = [
     "10:30.mp4",
     "http:x.mp4",

@@ -13,7 +13,7 @@ from av.container import InputContainer
 
 from ava_detect.errors import shown
 from ava_detect.storage.addresses import without_secrets
-from ava_detect.video.container import OPEN_OPTIONS
+from ava_detect.video.container import open_input
 from ava_detect.video.live.source import ANY_CERTIFICATE, LiveSource
 
 _OPEN_SECONDS, _LOOK_SECONDS = 10.0, 3.0
@@ -81,12 +81,8 @@ def open_source(source: LiveSource, lost_seconds: float) -> InputContainer:
     elif source.scheme == "udp":
         options |= _UDP_OPTIONS
     try:
-        container: InputContainer = av.open(
-            source.ffmpeg_url,
-            format=source.format,
-            options=options,
-            timeout=(_OPEN_SECONDS, lost_seconds),
-            **OPEN_OPTIONS,
+        container = open_input(
+            source.ffmpeg_url, format=source.format, options=options, timeout=(_OPEN_SECONDS, lost_seconds)
         )
     except av.error.ProtocolNotFoundError:
         raise LostError(
