@@ -77,7 +77,7 @@ class PreparedModel:
         return self.consume([clip], rois)
 
     def consume(self, clip: list[Tensor], rois: Tensor | None = None) -> Tensor:
-        """Compute the logits of a clip that nobody needs afterwards: a fused form frees its memory early.
+        """Compute the logits of a clip that is not needed afterwards: a fused form frees its memory early.
 
         Args:
             clip: A list with the clip alone, ``[B, 3, T, H, W]`` as for ``__call__``; it is taken out.

@@ -51,8 +51,8 @@ def test_it_is_done_now_and_then(clock, monkeypatch):
     calls = []
     monkeypatch.setattr(freed_memory, "_malloc_trim", lambda: lambda pad: calls.append(clock[0]))
     memory = FreedMemory()
-    for _ in range(35):
-        clock[0] += 1
+    for _ in range(7):
+        clock[0] += INTERVAL_SECONDS / 2
         memory.give_back()
     assert calls == [100 + INTERVAL_SECONDS * number for number in (1, 2, 3)]
 

@@ -45,8 +45,9 @@ def two_nodes() -> Iterator[Any]:
         cluster = utils.Cluster()
         try:
             cluster.add_node(num_cpus=2, include_dashboard=False)
-            cluster.add_node(num_cpus=2)
+            # Before the second node is there, for early versions of Ray connect to any, and that one may be removed.
             ray.init(address=cluster.address, log_to_driver=False)
+            cluster.add_node(num_cpus=2)
             yield cluster
         finally:
             ray.shutdown()

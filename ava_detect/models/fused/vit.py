@@ -56,7 +56,7 @@ class FusedViT:
         return self.consume([clip])
 
     def consume(self, clip: list[Tensor]) -> list[Tensor]:
-        """Compute the features of a clip that nobody needs afterwards: its memory is free before the blocks.
+        """Compute the features of a clip that is not needed afterwards: its memory is free before the blocks.
 
         Args:
             clip: A list with the clip alone, ``[B, 3, T, H, W]``; it is taken out.
