@@ -2,7 +2,7 @@
 
     python tools/benchmark_machine.py [--configs demo slowfast_r50_32x2 umt_vit_b] [--precisions fp32 bf16]
     python tools/benchmark_machine.py --device cuda            # the rows of docs/performance.md for a GPU
-    python tools/benchmark_machine.py VIDEO --seconds 60       # a video of your own instead of a rendered one
+    python tools/benchmark_machine.py VIDEO                    # a video of your own instead of a rendered one
 
 Each row is ``annotate`` in a process of its own with the detector of the config, random weights and a keyframe a
 second. The rate is taken between the third second of the video and the last keyframe, so loading is not in it: over an
@@ -58,7 +58,9 @@ def main() -> None:
 def row(video: Path, out: Path, config: str, precision: str, device: str) -> str:
     """Annotate in a fresh process; a row of the table."""
     call = [sys.executable, __file__, "--child", str(video), str(out), config, precision, device]
-    done = subprocess.run(call, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(call, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.returncode)  # the process has said why
     result = json.loads(done.stdout.splitlines()[-1])
     minutes = 60 * result["seconds_of_video"] / result["seconds"]
     people = f"{result['with_people']} of {result['keyframes']}"
@@ -80,6 +82,8 @@ def run_child(video: str, out: str, config: str, precision: str, device: str) ->
     )
     if not summary.all_well:
         raise SystemExit(f"{video} could not be annotated: {summary.videos[0]}")
+    if len(reports) < 2:
+        raise SystemExit(f"{video} is too short: its keyframes must go beyond {_FIRST_SECOND:g} s")
     (results,) = summary.results()
     (began, first), (ended, last) = reports[0], reports[-1]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
