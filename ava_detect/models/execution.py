@@ -29,10 +29,10 @@ from ava_detect.models.network_options import Execution, Precision, resolve_prec
 from ava_detect.models.slowfast import SlowFast
 from ava_detect.models.vit import VisionTransformer
 
-# The fused form of each kind of backbone.
-_FUSED_FORMS: dict[type[Backbone], Callable[[Any, torch.dtype], FusedSlowFast | FusedViT]] = {
+# The fused form of each kind of backbone, of its type and the number of frames of the clips that are expected.
+_FUSED_FORMS: dict[type[Backbone], Callable[[Any, torch.dtype, int], FusedSlowFast | FusedViT]] = {
     SlowFast: FusedSlowFast,
-    VisionTransformer: FusedViT,
+    VisionTransformer: lambda backbone, dtype, num_frames: FusedViT(backbone, dtype),
 }
 _DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -174,4 +174,4 @@ def _fused_form(model: ActionDetector | ActionClassifier, dtype: torch.dtype) ->
         raise ConfigError(
             f"`execution=fused` knows the backbones {known}, got {type(model.backbone).__name__}; use `execution=eager`"
         )
-    return form(model.backbone, dtype)
+    return form(model.backbone, dtype, model.clip_settings.num_frames)

@@ -2,8 +2,7 @@
 
 Every convolution of the network but the fast stem's is either spatial (1 x k x k) or temporal (k x 1 x 1). On frames
 laid out as ``[B, T, H, W, C]`` the first is a 2D convolution of ``B * T`` maps of H x W, the second one of B maps of
-T x (H * W). Both are views of the same memory, so nothing is copied between them. A fast stem (t x 7 x 7) is a 2D
-convolution too, of frames stacked on the channel axis.
+T x (H * W). Both are views of the same memory, so nothing is copied between them. The stems are in ``stem.py``.
 
 Each class here copies the weights of one module of the plain network when it is created, with the batch norms folded
 in; ``tests/models/test_execution.py`` compares the two on every config of the package.
@@ -22,11 +21,11 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ava_detect.models.blocks import Bottleneck, ConvBN, Stage, Stem
 from ava_detect.models.fused import tapwise, winograd, winograd_2d
-from ava_detect.models.fused.conv import FusedConv, folded, is_avx2, rounded
+from ava_detect.models.fused.conv import FusedConv, folded, rounded
+from ava_detect.models.fused.stem import fused_stem
 from ava_detect.models.fused.tapwise import TapwiseConv
 from ava_detect.models.fused.winograd import WinogradConv
 from ava_detect.models.fused.winograd_2d import WinogradConv2D
@@ -35,11 +34,6 @@ from ava_detect.models.nonlocal_block import NonLocalBlock
 from ava_detect.models.slowfast import STAGES, Pathway, SlowFast
 from ava_detect.models.torch_threads import run_one_thread_each
 
-# A fast stem has 4 or 8 output channels, but the kernels compute more at a time: several frames are computed together.
-# More than the kernel's own number would only add zeros: a matrix unit has 32, AVX2 two registers of 8.
-_STEM_CHANNELS_AT_ONCE = 32
-_STEM_CHANNELS_AT_ONCE_AVX2 = 16
-
 # Maps and their number of frames T -> maps.
 Block = Callable[[Tensor, int], Tensor]
 
@@ -47,24 +41,26 @@ Block = Callable[[Tensor, int], Tensor]
 class FusedSlowFast:
     """A ``SlowFast`` backbone in its fused form: clip -> features per pathway."""
 
-    def __init__(self, backbone: SlowFast, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(self, backbone: SlowFast, dtype: torch.dtype = torch.float32, num_frames: int = 32) -> None:
         """Fold the weights that ``backbone`` has now.
 
         Args:
             backbone: The plain network, in evaluation mode.
             dtype: Type of the convolutions and of the features, float32 or bfloat16.
+            num_frames: T of the clips that are expected; clips of other lengths take longer than they need to.
         """
         self._backbone = backbone
         self._dtype = dtype
-        self._stems = {p: _Stem(cast(Stem, backbone.stem[p]), dtype) for p in backbone.pathways}
+        self._stems = {p: fused_stem(cast(Stem, backbone.stem[p]), dtype) for p in backbone.pathways}
         self._laterals = [
             _Lateral(cast(Lateral, backbone.get_submodule(f"lateral{stage - 1}")), dtype)
             for stage in STAGES
             if "fast" in backbone.pathways
         ]
         branches = [cast(nn.ModuleDict, backbone.get_submodule(f"res{stage}")) for stage in STAGES]
-        modules = [module for branch in branches for p in backbone.pathways for module in cast(Stage, branch[p])]
-        blocks = iter(run_one_thread_each(partial(_block, module, dtype) for module in modules))
+        frames = dict(zip(backbone.pathways, map(len, backbone.frames_of_maps(num_frames)), strict=True))
+        modules = [(module, frames[p]) for branch in branches for p in frames for module in cast(Stage, branch[p])]
+        blocks = iter(run_one_thread_each(partial(_block, module, dtype, length) for module, length in modules))
         self._stages: list[dict[Pathway, list[Block]]] = [
             {p: list(islice(blocks, len(cast(Stage, branch[p])))) for p in backbone.pathways} for branch in branches
         ]
@@ -106,7 +102,9 @@ class FusedSlowFast:
 class _Conv:
     """A ``Conv3d`` that is spatial or temporal, with its batch norm, on maps."""
 
-    def __init__(self, conv: nn.Conv3d, norm: nn.Module | None, dtype: torch.dtype) -> None:
+    def __init__(
+        self, conv: nn.Conv3d, norm: nn.Module | None, dtype: torch.dtype, num_frames: int | None = None
+    ) -> None:
         weight, scale, bias = folded(conv, norm)
         kernel, stride, padding, dilation = conv.kernel_size, conv.stride, conv.padding, conv.dilation
         assert isinstance(padding, tuple), "the network's convolutions pad by numbers"
@@ -122,7 +120,8 @@ class _Conv:
         if winograd_2d.pays(weight, stride, dtype):
             self._conv = WinogradConv2D(weight, bias, scale=scale, dilation=dilation)
         elif winograd.pays(weight, stride, dtype):
-            self._conv = WinogradConv(weight, bias, scale=scale, dilation=dilation)
+            length = num_frames if self._is_temporal else None
+            self._conv = WinogradConv(weight, bias, scale=scale, dilation=dilation, length=length)
         elif tapwise.pays(weight, stride, dtype):
             self._conv = TapwiseConv(weight, bias, scale=scale, dtype=dtype)
         else:
@@ -130,9 +129,9 @@ class _Conv:
             self._conv = FusedConv(weight, bias, stride=stride, padding=padding, dilation=dilation)
 
     @classmethod
-    def of(cls, module: ConvBN, dtype: torch.dtype) -> _Conv:
-        """Create the fused form of a convolution with its batch norm."""
-        return cls(module.conv, module.bn, dtype)
+    def of(cls, module: ConvBN, dtype: torch.dtype, num_frames: int) -> _Conv:
+        """Create the fused form of a convolution with its batch norm, for clips of T = ``num_frames``."""
+        return cls(module.conv, module.bn, dtype, num_frames)
 
     def __call__(self, maps: Tensor, num_frames: int, *, relu: bool) -> Tensor:
         """``[B * T, C, H, W]`` -> ``[B * T', C', H', W']``."""
@@ -149,75 +148,6 @@ class _Conv:
         """Add a 1 x 1 x 1 convolution of ``maps`` to ``total``, both ``[B * T, C, H, W]``, in place."""
         assert isinstance(self._conv, FusedConv)
         return self._conv.add_to(total, maps, relu=relu)
-
-
-class _Stem:
-    """The stem; where its kernel has several frames, it computes several output frames together.
-
-    With a kernel of t frames, g output frames need g + t - 1 input frames. These are stacked as channels. The weight
-    holds the kernel once for each output frame, shifted by one input frame each time, and zeros elsewhere.
-    """
-
-    def __init__(self, stem: Stem, dtype: torch.dtype) -> None:
-        self._weight, self._scale, self._bias = folded(stem.conv, stem.bn)  # weight [C, 3, t, 7, 7]
-        _, height, width = stem.conv.kernel_size
-        self._kernel = stem.conv.kernel_size[0]
-        channels = _STEM_CHANNELS_AT_ONCE_AVX2 if is_avx2() else _STEM_CHANNELS_AT_ONCE
-        self._max_at_once = max(1, channels // self._weight.shape[0]) if self._kernel > 1 else 1
-        self._stride = stem.conv.stride[1:]
-        self._padding = (height // 2, width // 2)
-        self._dtype = dtype
-        self._convs: dict[int, FusedConv] = {}
-
-    def __call__(self, clip: Tensor) -> Tensor:
-        """``[B, 3, T, H, W]`` -> maps ``[B * T, C, H / 4, W / 4]``.
-
-        A few frames at a time, so that the intermediate maps are small and stay in the cache.
-        """
-        batch, colours, frames, height, width = clip.shape
-        # g, the largest divisor of T within the limit.
-        at_once = max(n for n in range(1, self._max_at_once + 1) if frames % n == 0)
-        # The input of g output frames: [B, H, W, g + t - 1, 3]; the last two axes are a map's channels.
-        window = clip.new_zeros((batch, height, width, at_once + self._kernel - 1, colours), dtype=self._dtype)
-        parts = []
-        for first in range(0, frames, at_once):
-            self._fill(window, clip, first - self._kernel // 2)
-            stacked = window.flatten(3).permute(0, 3, 1, 2)  # [B, (g + t - 1) * 3, H, W]
-            maps = self._conv(at_once)(stacked, relu=True)  # [B, g * C, H / 2, W / 2]
-            maps = functional.max_pool2d(maps, 3, stride=2, padding=1).permute(0, 2, 3, 1)  # [B, H / 4, W / 4, g * C]
-            # Separate the output frames, which are groups of channels.
-            by_frame = maps.reshape(*maps.shape[:3], at_once, -1)  # [B, H / 4, W / 4, g, C]
-            parts.append(by_frame.permute(0, 3, 1, 2, 4))  # [B, g, H / 4, W / 4, C]
-        joined = torch.cat(parts, dim=1)  # [B, T, H / 4, W / 4, C]
-        return joined.flatten(0, 1).permute(0, 3, 1, 2)
-
-    @staticmethod
-    def _fill(window: Tensor, clip: Tensor, first: int) -> None:
-        """Copy the clip's frames from ``first`` on into the window; frames outside the clip are zeros."""
-        length, frames = window.shape[3], clip.shape[2]
-        start, end = max(first, 0), min(first + length, frames)
-        window[:, :, :, : start - first] = 0
-        window[:, :, :, start - first : end - first] = clip[:, :, start:end].permute(0, 3, 4, 2, 1)
-        window[:, :, :, end - first :] = 0
-
-    def _conv(self, at_once: int) -> FusedConv:
-        """The convolution that computes ``at_once`` = g frames; created at the first call."""
-        if at_once not in self._convs:
-            channels, colours, kernel = self._weight.shape[:3]
-            # [g, C, g + t - 1, 3, 7, 7]: output frame i reads input frames i to i + t - 1.
-            weight = self._weight.new_zeros(at_once, channels, at_once + kernel - 1, colours, *self._weight.shape[3:])
-            for i in range(at_once):
-                weight[i, :, i : i + kernel] = self._weight.transpose(1, 2)
-            weight = weight.flatten(2, 3).flatten(0, 1)  # [g * C, (g + t - 1) * 3, 7, 7]
-            scale = None if self._scale is None else self._scale.repeat(at_once)
-            self._convs[at_once] = FusedConv(
-                rounded(weight, scale, self._dtype),
-                self._bias.repeat(at_once),
-                stride=self._stride,
-                padding=self._padding,
-                dilation=(1, 1),
-            )
-        return self._convs[at_once]
 
 
 class _Lateral:
@@ -252,9 +182,9 @@ class _Lateral:
 class _Bottleneck:
     """A residual block."""
 
-    def __init__(self, block: Bottleneck, dtype: torch.dtype) -> None:
-        self._a, self._b, self._c = (_Conv.of(part, dtype) for part in (block.a, block.b, block.c))
-        self._shortcut = None if block.shortcut is None else _Conv.of(block.shortcut, dtype)
+    def __init__(self, block: Bottleneck, dtype: torch.dtype, num_frames: int) -> None:
+        self._a, self._b, self._c = (_Conv.of(part, dtype, num_frames) for part in (block.a, block.b, block.c))
+        self._shortcut = None if block.shortcut is None else _Conv.of(block.shortcut, dtype, num_frames)
 
     def __call__(self, maps: Tensor, num_frames: int) -> Tensor:
         """``[B * T, C, H, W]`` -> ``[B * T, C', H / stride, W / stride]``."""
@@ -304,11 +234,11 @@ class _NonLocal:
         return by_frame.contiguous(memory_format=torch.channels_last), pooled.shape[2]
 
 
-def _block(module: nn.Module, dtype: torch.dtype) -> Block:
-    """The fused form of a block of a stage."""
-    return (
-        _NonLocal(module, dtype) if isinstance(module, NonLocalBlock) else _Bottleneck(cast(Bottleneck, module), dtype)
-    )
+def _block(module: nn.Module, dtype: torch.dtype, num_frames: int) -> Block:
+    """The fused form of a block of a stage, for clips of T = ``num_frames``."""
+    if isinstance(module, NonLocalBlock):
+        return _NonLocal(module, dtype)
+    return _Bottleneck(cast(Bottleneck, module), dtype, num_frames)
 
 
 def _as_clips(maps: Tensor, num_frames: int) -> Tensor:
