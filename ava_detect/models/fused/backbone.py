@@ -14,7 +14,7 @@ T*H*W positions, P pooled positions, I inner channels. Maps are ``[B * T, C, H, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import islice
 from typing import cast
@@ -31,11 +31,12 @@ from ava_detect.models.fused.winograd import WinogradConv
 from ava_detect.models.fused.winograd_2d import WinogradConv2D
 from ava_detect.models.laterals import Lateral
 from ava_detect.models.nonlocal_block import NonLocalBlock
-from ava_detect.models.slowfast import STAGES, Pathway, SlowFast
+from ava_detect.models.slowfast import STAGES, SlowFast
 from ava_detect.models.torch_threads import run_one_thread_each
 
-# Maps and their number of frames T -> maps.
-Block = Callable[[Tensor, int], Tensor]
+# Maps of the spatial stages that are computed together have at most this many positions, unless one has more: 8 MB of
+# float32 where there are 256 channels, so that they stay in the cache from one convolution to the next.
+_POSITIONS_AT_ONCE = 8192
 
 
 class FusedSlowFast:
@@ -61,9 +62,13 @@ class FusedSlowFast:
         frames = dict(zip(backbone.pathways, map(len, backbone.frames_of_maps(num_frames)), strict=True))
         modules = [(module, frames[p]) for branch in branches for p in frames for module in cast(Stage, branch[p])]
         blocks = iter(run_one_thread_each(partial(_block, module, dtype, length) for module, length in modules))
-        self._stages: list[dict[Pathway, list[Block]]] = [
-            {p: list(islice(blocks, len(cast(Stage, branch[p])))) for p in backbone.pathways} for branch in branches
-        ]
+        # Per stage, its blocks of each pathway.
+        stages = [{p: list(islice(blocks, len(cast(Stage, branch[p])))) for p in frames} for branch in branches]
+        self._fast_stages = [stage["fast"] for stage in stages if "fast" in stage]
+        slow_stages = [stage["slow"] for stage in stages]
+        is_spatial = [all(block.is_spatial for block in stage) for stage in slow_stages]
+        num_spatial = is_spatial.index(False) if False in is_spatial else len(slow_stages)
+        self._spatial_stages, self._later_stages = slow_stages[:num_spatial], slow_stages[num_spatial:]
 
     def __call__(self, clip: Tensor) -> list[Tensor]:
         """Compute the features of a clip.
@@ -90,13 +95,38 @@ class FusedSlowFast:
         frames = {p: x.shape[2] for p, x in zip(pathways, inputs, strict=True)}
         # Stem: [B, 3, T, H, W] -> maps [B * T, C, H / 4, W / 4].
         maps = {p: self._stems[p](inputs.pop(0)) for p in pathways}
-        for index, stage in enumerate(self._stages):
-            if "fast" in maps:
-                maps["slow"] = self._laterals[index](maps["slow"], maps["fast"], frames["fast"])
-            for p in pathways:
-                for block in stage[p]:
-                    maps[p] = block(maps[p], frames[p])
-        return [_as_clips(maps[p], frames[p]) for p in pathways]
+        # The fast pathway reads nothing of the slow one: it is finished first, and what the slow one needs of it kept.
+        fast: list[Tensor] = []
+        brought: list[Tensor] = []
+        if "fast" in maps:
+            features = maps.pop("fast")
+            for lateral, stage in zip(self._laterals, self._fast_stages, strict=True):
+                brought.append(lateral.bring(features, frames["fast"]))
+                features = _through(stage, features, frames["fast"])
+            fast.append(_as_clips(features, frames["fast"]))
+        slow = self._slow(maps.pop("slow"), brought, frames["slow"])
+        return [_as_clips(slow, frames["slow"]), *fast]
+
+    def _slow(self, maps: Tensor, brought: Sequence[Tensor], num_frames: int) -> Tensor:
+        """The slow pathway's stages: maps ``[B * T, C, H, W]`` and, per stage, those that its lateral brings."""
+        num_spatial = len(self._spatial_stages)
+        # Its first stages compute each frame by itself: a few at a time, whose maps stay in the cache.
+        at_once = max(1, _POSITIONS_AT_ONCE // (maps.shape[2] * maps.shape[3]))
+        parts = [
+            self._stages_of(self._spatial_stages, 0, part, few, 1)
+            for part, *few in zip(*(x.split(at_once) for x in (maps, *brought[:num_spatial])), strict=True)
+        ]
+        return self._stages_of(self._later_stages, num_spatial, torch.cat(parts), brought[num_spatial:], num_frames)
+
+    def _stages_of(
+        self, stages: Sequence[Sequence[_Block]], first: int, maps: Tensor, brought: Sequence[Tensor], num_frames: int
+    ) -> Tensor:
+        """Consecutive stages of the slow pathway, from the one at ``first`` on."""
+        for index, stage in enumerate(stages):
+            if brought:
+                maps = self._laterals[first + index].merge(maps, brought[index])
+            maps = _through(stage, maps, num_frames)
+        return maps
 
 
 class _Conv:
@@ -159,24 +189,23 @@ class _Lateral:
         self._conv = None if lateral.conv is None else _Conv(lateral.conv, lateral.bn, dtype)
         self._match = None if lateral.match is None else _Conv(lateral.match, None, dtype)
 
-    def __call__(self, slow: Tensor, fast: Tensor, num_frames: int) -> Tensor:
-        """Fuse ``fast`` ``[B * num_frames, Cf, H, W]`` into ``slow`` ``[B * num_frames / alpha, Cs, H, W]``."""
-        brought = self._bring(fast, num_frames)  # [B * T, Cl, H, W], T slow frames
-        if self._merge == "concat":
-            return torch.cat([slow, brought], dim=1)
-        return slow.add_(brought) if self._match is None else self._match.add_to(slow, brought, relu=False)
-
-    def _bring(self, fast: Tensor, num_frames: int) -> Tensor:
+    def bring(self, fast: Tensor, num_frames: int) -> Tensor:
+        """Bring fast maps ``[B * num_frames, Cf, H, W]`` to the slow frames: new maps ``[B * T, Cl, H, W]``."""
         if self._conv is not None:
             return self._conv(fast, num_frames, relu=self._has_relu)
         _, channels, height, width = fast.shape
         # Group the alpha fast frames of each slow one: [B, T, alpha, H, W, Cf].
         clips = fast.permute(0, 2, 3, 1).reshape(-1, num_frames // self._alpha, self._alpha, height, width, channels)
-        if self._kind == "sample":
-            return clips[:, :, 0].flatten(0, 1).permute(0, 3, 1, 2)  # [B * T, Cf, H, W]
-        # Time to channel: move the alpha frames next to the channels, [B * T, H, W, alpha * Cf].
-        packed = clips.permute(0, 1, 3, 4, 2, 5).reshape(-1, height, width, self._alpha * channels)
-        return packed.permute(0, 3, 1, 2)
+        # Take the first of them, or move all next to the channels: [B, T, H, W, Cl]. Copied, for later blocks overwrite
+        # the fast maps.
+        chosen = clips[:, :, 0] if self._kind == "sample" else clips.permute(0, 1, 3, 4, 2, 5).flatten(4)
+        return chosen.clone(memory_format=torch.contiguous_format).flatten(0, 1).permute(0, 3, 1, 2)
+
+    def merge(self, slow: Tensor, brought: Tensor) -> Tensor:
+        """Fuse what ``bring`` returned into slow maps ``[B * T, Cs, H, W]``, which are overwritten."""
+        if self._merge == "concat":
+            return torch.cat([slow, brought], dim=1)
+        return slow.add_(brought) if self._match is None else self._match.add_to(slow, brought, relu=False)
 
 
 class _Bottleneck:
@@ -185,6 +214,8 @@ class _Bottleneck:
     def __init__(self, block: Bottleneck, dtype: torch.dtype, num_frames: int) -> None:
         self._a, self._b, self._c = (_Conv.of(part, dtype, num_frames) for part in (block.a, block.b, block.c))
         self._shortcut = None if block.shortcut is None else _Conv.of(block.shortcut, dtype, num_frames)
+        # Whether each frame's result depends on that frame alone.
+        self.is_spatial = all(part.conv.kernel_size[0] == 1 for part in (block.a, block.b, block.c))
 
     def __call__(self, maps: Tensor, num_frames: int) -> Tensor:
         """``[B * T, C, H, W]`` -> ``[B * T, C', H / stride, W / stride]``."""
@@ -198,6 +229,8 @@ class _NonLocal:
 
     Without softmax the matrix products are associative, and ``theta (phi' g)`` takes fewer operations.
     """
+
+    is_spatial = False
 
     def __init__(self, block: NonLocalBlock, dtype: torch.dtype) -> None:
         self._block = block
@@ -234,11 +267,21 @@ class _NonLocal:
         return by_frame.contiguous(memory_format=torch.channels_last), pooled.shape[2]
 
 
-def _block(module: nn.Module, dtype: torch.dtype, num_frames: int) -> Block:
+_Block = _Bottleneck | _NonLocal
+
+
+def _block(module: nn.Module, dtype: torch.dtype, num_frames: int) -> _Block:
     """The fused form of a block of a stage, for clips of T = ``num_frames``."""
     if isinstance(module, NonLocalBlock):
         return _NonLocal(module, dtype)
     return _Bottleneck(cast(Bottleneck, module), dtype, num_frames)
+
+
+def _through(stage: Iterable[_Block], maps: Tensor, num_frames: int) -> Tensor:
+    """Run the blocks of one pathway's stage on maps ``[B * T, C, H, W]``."""
+    for block in stage:
+        maps = block(maps, num_frames)
+    return maps
 
 
 def _as_clips(maps: Tensor, num_frames: int) -> Tensor:

@@ -25,8 +25,9 @@ from ava_detect.models.fused.filtering import PRODUCT_IN_EVERY_RESULT, minimal_f
 _STEM_CHANNELS_AT_ONCE = 32
 _STEM_CHANNELS_AT_ONCE_AVX2 = 16
 
-# Kernel lengths in frames for which Winograd's form is used: it takes 8 products for 4 frames instead of 20.
-_WINOGRAD_KERNEL, _WINOGRAD_FRAMES = 5, 4
+# Winograd's form takes 8 products for 4 frames of a kernel of 5, instead of 20. Each has the stem's own channels, of
+# which the kernels compute at least as many as fill a register of AVX2.
+_WINOGRAD_KERNEL, _WINOGRAD_FRAMES, _WINOGRAD_FEWEST_CHANNELS = 5, 4, 8
 
 
 def fused_stem(stem: Stem, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
@@ -40,8 +41,13 @@ def fused_stem(stem: Stem, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
         A function from a clip ``[B, 3, T, H, W]`` to maps ``[B * T, C, H / 4, W / 4]`` in channels-last memory.
     """
     weight = stem.conv.weight
-    is_winograd = weight.shape[2] == _WINOGRAD_KERNEL and dtype == torch.float32
-    return WinogradStem(stem) if is_winograd and has_fused_ops(weight.device, dtype) else StackedStem(stem, dtype)
+    is_winograd = (
+        dtype == torch.float32
+        and weight.shape[0] >= _WINOGRAD_FEWEST_CHANNELS
+        and weight.shape[2] == _WINOGRAD_KERNEL
+        and has_fused_ops(weight.device, dtype)
+    )
+    return WinogradStem(stem) if is_winograd else StackedStem(stem, dtype)
 
 
 class WinogradStem:
