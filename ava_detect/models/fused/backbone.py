@@ -14,7 +14,7 @@ T*H*W positions, P pooled positions, I inner channels. Maps are ``[B * T, C, H, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import islice
 from typing import cast
@@ -102,21 +102,29 @@ class FusedSlowFast:
             features = maps.pop("fast")
             for lateral, stage in zip(self._laterals, self._fast_stages, strict=True):
                 brought.append(lateral.bring(features, frames["fast"]))
-                features = _through(stage, features, frames["fast"])
+                for block in stage:
+                    features = block(features, frames["fast"])
             fast.append(_as_clips(features, frames["fast"]))
         slow = self._slow(maps.pop("slow"), brought, frames["slow"])
         return [_as_clips(slow, frames["slow"]), *fast]
 
-    def _slow(self, maps: Tensor, brought: Sequence[Tensor], num_frames: int) -> Tensor:
-        """The slow pathway's stages: maps ``[B * T, C, H, W]`` and, per stage, those that its lateral brings."""
+    def _slow(self, stem: Tensor, brought: list[Tensor], num_frames: int) -> Tensor:
+        """The slow pathway from the stem's maps ``[B * T, C, H, W]`` and, per stage, those that its lateral brings."""
         num_spatial = len(self._spatial_stages)
         # Its first stages compute each frame by itself: a few at a time, whose maps stay in the cache.
-        at_once = max(1, _POSITIONS_AT_ONCE // (maps.shape[2] * maps.shape[3]))
-        parts = [
-            self._stages_of(self._spatial_stages, 0, part, few, 1)
-            for part, *few in zip(*(x.split(at_once) for x in (maps, *brought[:num_spatial])), strict=True)
-        ]
-        return self._stages_of(self._later_stages, num_spatial, torch.cat(parts), brought[num_spatial:], num_frames)
+        at_once = max(1, _POSITIONS_AT_ONCE // (stem.shape[2] * stem.shape[3]))
+        results: list[Tensor] = []
+        for start in range(0, len(stem), at_once):
+            part = slice(start, start + at_once)
+            few = self._stages_of(self._spatial_stages, 0, stem[part], [maps[part] for maps in brought[:num_spatial]], 1)
+            if not results:
+                # One result that is filled: several between the parts' maps would scatter the memory.
+                shape = len(stem), *few.shape[1:]
+                results.append(torch.empty(shape, dtype=few.dtype, memory_format=torch.channels_last))
+            results[0][part] = few
+        # Nothing that has been read may stay in memory.
+        del stem, few, brought[:num_spatial]
+        return self._stages_of(self._later_stages, num_spatial, results.pop(), brought, num_frames)
 
     def _stages_of(
         self, stages: Sequence[Sequence[_Block]], first: int, maps: Tensor, brought: Sequence[Tensor], num_frames: int
@@ -125,7 +133,8 @@ class FusedSlowFast:
         for index, stage in enumerate(stages):
             if brought:
                 maps = self._laterals[first + index].merge(maps, brought[index])
-            maps = _through(stage, maps, num_frames)
+            for block in stage:
+                maps = block(maps, num_frames)
         return maps
 
 
@@ -275,13 +284,6 @@ def _block(module: nn.Module, dtype: torch.dtype, num_frames: int) -> _Block:
     if isinstance(module, NonLocalBlock):
         return _NonLocal(module, dtype)
     return _Bottleneck(cast(Bottleneck, module), dtype, num_frames)
-
-
-def _through(stage: Iterable[_Block], maps: Tensor, num_frames: int) -> Tensor:
-    """Run the blocks of one pathway's stage on maps ``[B * T, C, H, W]``."""
-    for block in stage:
-        maps = block(maps, num_frames)
-    return maps
 
 
 def _as_clips(maps: Tensor, num_frames: int) -> Tensor:

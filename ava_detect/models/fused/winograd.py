@@ -23,6 +23,8 @@ from ava_detect.models.fused.filtering import PRODUCT_IN_EVERY_RESULT, minimal_f
 TAPS = 3
 # Results of a tile: few, where the length of an axis is not known before; more lose precision and take more memory.
 _FEW_RESULTS, _MANY_RESULTS = 4, 8
+# Products whose inputs are computed together, of 6 or 10.
+_PRODUCTS_AT_ONCE = 5
 # The sums cost as much memory traffic as they save arithmetic where there are fewer channels.
 _FEWEST_CHANNELS, _FEWEST_CHANNELS_AVX2 = 256, 128
 
@@ -110,18 +112,21 @@ class WinogradConv:
         if length not in self._sums:
             self._sums[length] = sums(self._filtering, length, self._dilation)
         input_factors, product_factors = self._sums[length]  # [P, n, L] and [L, P * n]
-        num_products, num_tiles, _ = input_factors.shape
         # One row per position of the axis; in channels-last memory this is a view.
         rows = maps.permute(0, 2, 3, 1).reshape(num_maps, length, across * channels)  # [N, L, X * I]
-        # The products' inputs of each tile: weighted sums of positions, all in one pass over the maps.
-        tiles = (input_factors.flatten(0, 1) @ rows).view(num_maps, num_products, num_tiles, across, channels)
-        # The products themselves: convolutions across the axis, and over the channels.
-        products = [
-            conv(tiles[:, number].permute(0, 3, 1, 2), relu=False).permute(0, 2, 3, 1)  # [N, n, X, O]
-            for number, conv in enumerate(self._convs)
-        ]
+        products = []
+        for start in range(0, len(self._convs), _PRODUCTS_AT_ONCE):
+            # Some products' inputs of each tile, weighted sums of positions: all at once would take fresh memory.
+            factors = input_factors[start : start + _PRODUCTS_AT_ONCE]  # [p, n, L]
+            tiles = (factors.flatten(0, 1) @ rows).view(num_maps, *factors.shape[:2], across, channels)
+            # The products themselves: convolutions across the axis, and over the channels.
+            for number in range(len(factors)):
+                product = self._convs[start + number](tiles[:, number].permute(0, 3, 1, 2), relu=False)
+                products.append(product.permute(0, 2, 3, 1))  # [N, n, X, O]
+        del tiles
         # Each result is a weighted sum of the products.
         stacked = torch.stack(products, dim=1).flatten(3, 4).flatten(1, 2)  # [N, P * n, X * O]
+        del products, product
         result = product_factors @ stacked  # [N, L, X * O]
         result = result.relu_() if relu else result
         return result.view(num_maps, length, across, -1).permute(0, 3, 1, 2)
