@@ -116,7 +116,9 @@ class FusedSlowFast:
         results: list[Tensor] = []
         for start in range(0, len(stem), at_once):
             part = slice(start, start + at_once)
-            few = self._stages_of(self._spatial_stages, 0, stem[part], [maps[part] for maps in brought[:num_spatial]], 1)
+            few = self._stages_of(
+                self._spatial_stages, 0, stem[part], [maps[part] for maps in brought[:num_spatial]], 1
+            )
             if not results:
                 # One result that is filled: several between the parts' maps would scatter the memory.
                 shape = len(stem), *few.shape[1:]

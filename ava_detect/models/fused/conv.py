@@ -129,19 +129,22 @@ class FusedConv:
         stride: Sequence[int],
         padding: Sequence[int],
         dilation: Sequence[int],
+        groups: int = 1,
     ) -> None:
         """Keep the weights; they are reordered for the kernel at the first call.
 
         Args:
-            weight: ``[O, I, h, w]`` in the type of the maps, float32 or bfloat16; not copied.
+            weight: ``[O, I / groups, h, w]`` in the type of the maps, float32 or bfloat16; not copied.
             bias: ``[O]``.
             stride: Stride (h, w).
             padding: Zeros on each side (h, w).
             dilation: Dilation (h, w).
+            groups: Number of equal parts of the channels in and out that are convolved each by itself.
         """
         self.weight, self.bias = weight, bias.to(weight.dtype)
         self._is_fused = has_fused_ops(weight.device, weight.dtype)
         self._geometry = list(stride), list(padding), list(dilation)
+        self._groups = groups
         # Size of maps -> the weights in the order of its kernel. Sizes of one order have the same copy; beyond the most
         # orders a size has those of the first, which oneDNN reorders at each call.
         self._ordered: dict[torch.Size, Tensor] = {}
@@ -162,9 +165,11 @@ class FusedConv:
             weight = self._weight_for(maps.shape)
             activation = "relu" if relu else "none"
             convolve = torch.ops.mkldnn._convolution_pointwise
-            fused: Tensor = convolve(maps, weight, self.bias, padding, stride, dilation, 1, activation, [], "")
+            fused: Tensor = convolve(
+                maps, weight, self.bias, padding, stride, dilation, self._groups, activation, [], ""
+            )
             return fused
-        plain = functional.conv2d(maps, self.weight, self.bias, stride, padding, dilation)
+        plain = functional.conv2d(maps, self.weight, self.bias, stride, padding, dilation, self._groups)
         return plain.relu_() if relu else plain
 
     def add_to(self, total: Tensor, maps: Tensor, *, relu: bool) -> Tensor:
@@ -186,7 +191,7 @@ class FusedConv:
         convolve = torch.ops.mkldnn._convolution_pointwise_.binary
         activation = "relu" if relu else None
         fused: Tensor = convolve(
-            total, maps, weight, self.bias, padding, stride, dilation, 1, "add", 1.0, activation, [], ""
+            total, maps, weight, self.bias, padding, stride, dilation, self._groups, "add", 1.0, activation, [], ""
         )
         return fused
 
@@ -198,7 +203,7 @@ class FusedConv:
             stride, padding, dilation = self._geometry
             reorder = torch._C._nn.mkldnn_reorder_conv2d_weight
             plain = self.weight if self.weight.is_mkldnn else self.weight.to_mkldnn()
-            ordered = reorder(plain, padding, stride, dilation, 1, list(size))  # type: ignore[call-arg]  # the stub lacks the last
+            ordered = reorder(plain, padding, stride, dilation, self._groups, list(size))  # type: ignore[call-arg]  # the stub lacks the last
             if not self.weight.is_mkldnn:
                 self.weight = ordered
             order = _order_of(ordered)
