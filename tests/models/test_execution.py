@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from networks import enliven
 from tolerances import BF16_LOGITS, BF16_SCORES, FP32_FEATURES, FP32_LOGITS, GPU_LOGITS, relative_to_largest
 from torch import nn
 
@@ -26,7 +27,7 @@ from ava_detect.models.fused.backbone import FusedSlowFast
 from ava_detect.models.fused.conv import FusedConv, folded, has_fused_ops, rounded
 from ava_detect.models.fused.vit import FusedViT
 from ava_detect.models.slowfast import SlowFast
-from ava_detect.models.vit import Attention, VisionTransformer
+from ava_detect.models.vit import VisionTransformer
 
 CONFIGS = sorted(path.stem for path in resource_dir("configs").glob("*.yaml"))
 # A quarter of the width is built and run in a tenth of the time; these have each kind of wide layer.
@@ -34,32 +35,6 @@ FULL_WIDTH = {"slowfast_r50_32x2", "slowfast_r101_nl_32x2", "mmaction2_slowonly_
 SMALL = {"depths": (2, 1, 2, 1), "width": 16}
 CPU = torch.device("cpu")
 on_x86 = pytest.mark.skipif(not has_fused_ops(CPU, torch.float32), reason="this CPU or PyTorch has no fused operations")
-
-
-def enliven(model: nn.Module) -> nn.Module:
-    """Batch norms, biases and a head as if trained: as built, many of them do nothing."""
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for name, module in model.named_modules():
-            if isinstance(module, nn.BatchNorm3d):
-                scale = 0.3 if name.endswith(".c.bn") else 1.0
-                module.weight.uniform_(0.8 * scale, 1.2 * scale, generator=generator)
-                module.bias.normal_(0, 0.1, generator=generator)
-                module.running_mean.normal_(0, 0.1, generator=generator)
-                module.running_var.uniform_(0.8, 1.2, generator=generator)
-            elif isinstance(module, nn.Conv3d) and module.bias is not None:
-                # Of a non-local block, whose product of four of these must stay within reason.
-                module.weight.mul_(0.01)
-                module.bias.normal_(0, 0.1, generator=generator)
-            elif isinstance(module, nn.LayerNorm):
-                module.weight.uniform_(0.8, 1.2, generator=generator)
-                module.bias.normal_(0, 0.1, generator=generator)
-            elif isinstance(module, nn.Linear):
-                module.weight.normal_(0, 0.05, generator=generator)
-            elif isinstance(module, Attention):
-                module.q_bias.normal_(0, 0.3, generator=generator)
-                module.v_bias.normal_(0, 0.3, generator=generator)
-    return model.eval()
 
 
 @dataclass(frozen=True)
@@ -217,6 +192,39 @@ def test_any_size_and_length_one_after_the_other(frames, height, width):
             clip = torch.randn(shape)
             for theirs, ours in zip(backbone(clip), fused(clip), strict=True):
                 torch.testing.assert_close(ours, theirs, **relative_to_largest(theirs, FP32_FEATURES))
+
+
+@pytest.mark.parametrize("positions", [1, 700, 10**9])
+@pytest.mark.parametrize("changes", [{}, {"lateral_merge": "sum"}, {"lateral_kind": "sample"}, {"alpha": 8}], ids=str)
+def test_frames_are_independent_until_the_first_block_that_looks_across_time(monkeypatch, positions, changes):
+    """One frame at a time, some of them with a smaller last part, and all: the same features."""
+    monkeypatch.setattr(fused_backbone, "_POSITIONS_AT_ONCE", positions)
+    backbone = enliven(build_backbone(SlowFastConfig(**{**SMALL, **changes})))
+    fused = FusedSlowFast(backbone)
+    assert (len(fused._spatial_stages), len(fused._later_stages)) == (2, 2)
+    clip = torch.randn(2, 3, 16, 50, 70)
+    with torch.inference_mode():
+        for theirs, ours in zip(backbone(clip), fused(clip), strict=True):
+            torch.testing.assert_close(ours, theirs, **relative_to_largest(theirs, FP32_FEATURES))
+
+
+@pytest.mark.parametrize(
+    ("changes", "num_spatial"),
+    [
+        ({"temporal_kernels": {"slow": (1, 1, 1, 1, 1), "fast": (5, 3, 3, 3, 3)}}, 4),
+        ({"temporal_kernels": {"slow": (3, 3, 1, 1, 3), "fast": (7, 5, 3, 3, 1)}}, 0),
+        ({"nonlocal_blocks": {"slow": {3: [0]}}}, 1),
+    ],
+    ids=str,
+)
+def test_which_stages_compute_each_frame_by_itself(changes, num_spatial):
+    backbone = enliven(build_backbone(SlowFastConfig(**{**SMALL, **changes})))
+    fused = FusedSlowFast(backbone)
+    assert len(fused._spatial_stages) == num_spatial
+    clip = torch.randn(1, 3, 8, 33, 40)
+    with torch.inference_mode():
+        for theirs, ours in zip(backbone(clip), fused(clip), strict=True):
+            torch.testing.assert_close(ours, theirs, **relative_to_largest(theirs, FP32_FEATURES))
 
 
 def test_weights_that_were_ordered_before_give_the_same_bits():

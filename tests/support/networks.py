@@ -9,10 +9,12 @@ from typing import Any
 
 import torch
 import yaml
+from torch import nn
 
 from ava_detect.config import Config
 from ava_detect.config.build import build_model
 from ava_detect.models.slowfast import SlowFast
+from ava_detect.models.vit import Attention
 
 SMALL_CONFIG = {
     "model": {"backbone": {"depths": [1, 1, 1, 1], "width": 16}},
@@ -50,6 +52,32 @@ def backbone_of_published_width() -> SlowFast:
             if name.endswith("c.bn.weight"):
                 parameter.fill_(0.5)
     return backbone
+
+
+def enliven(model: nn.Module) -> nn.Module:
+    """Batch norms, biases and a head as if trained: as built, many of them do nothing."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, module in model.named_modules():
+            if isinstance(module, nn.BatchNorm3d):
+                scale = 0.3 if name.endswith(".c.bn") else 1.0
+                module.weight.uniform_(0.8 * scale, 1.2 * scale, generator=generator)
+                module.bias.normal_(0, 0.1, generator=generator)
+                module.running_mean.normal_(0, 0.1, generator=generator)
+                module.running_var.uniform_(0.8, 1.2, generator=generator)
+            elif isinstance(module, nn.Conv3d) and module.bias is not None:
+                # Of a non-local block, whose product of four of these must stay within reason.
+                module.weight.mul_(0.01)
+                module.bias.normal_(0, 0.1, generator=generator)
+            elif isinstance(module, nn.LayerNorm):
+                module.weight.uniform_(0.8, 1.2, generator=generator)
+                module.bias.normal_(0, 0.1, generator=generator)
+            elif isinstance(module, nn.Linear):
+                module.weight.normal_(0, 0.05, generator=generator)
+            elif isinstance(module, Attention):
+                module.q_bias.normal_(0, 0.3, generator=generator)
+                module.v_bias.normal_(0, 0.3, generator=generator)
+    return model.eval()
 
 
 @contextmanager

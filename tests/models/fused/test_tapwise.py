@@ -52,7 +52,7 @@ def test_it_is_used_where_it_pays(monkeypatch):
 def test_a_network_of_published_width_has_it_and_is_near():
     backbone = backbone_of_published_width()
     fused = FusedSlowFast(backbone, torch.bfloat16)
-    assert isinstance(fused._stages[-1]["slow"][0]._a._conv, TapwiseConv)  # type: ignore[attr-defined]
+    assert isinstance(fused._later_stages[-1][0]._a._conv, TapwiseConv)  # type: ignore[union-attr]
     clip = torch.randn(2, 3, 16, 48, 64)
     with torch.inference_mode():
         for theirs, ours in zip(backbone(clip), fused(clip), strict=True):

@@ -49,12 +49,14 @@ def test_one_serves_maps_of_several_sizes():
             torch.testing.assert_close(conv(maps, relu=False).double(), expected, rtol=0, atol=4 * WINOGRAD_CONVOLUTION)
 
 
-@pytest.mark.parametrize(("capability", "expected"), [("AVX2", True), ("AVX512", False), ("DEFAULT", False)])
-def test_it_is_used_where_it_pays(monkeypatch, capability, expected):
+@pytest.mark.parametrize("capability", ["AVX2", "AVX512"])
+def test_it_is_used_where_it_pays(monkeypatch, capability):
     monkeypatch.setattr(winograd, "has_fused_ops", lambda device, dtype: True)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
-    assert pays(torch.zeros(256, 256, 3, 3), (1, 1), torch.float32) == expected
+    assert pays(torch.zeros(256, 256, 3, 3), (1, 1), torch.float32)
     assert not pays(torch.zeros(256, 256, 3, 1), (1, 1), torch.float32)
     assert not pays(torch.zeros(256, 128, 3, 3), (1, 1), torch.float32)
     assert not pays(torch.zeros(256, 256, 3, 3), (2, 2), torch.float32)
     assert not pays(torch.zeros(256, 256, 3, 3), (1, 1), torch.bfloat16)
+    monkeypatch.setattr(winograd, "has_fused_ops", lambda device, dtype: False)
+    assert not pays(torch.zeros(256, 256, 3, 3), (1, 1), torch.float32)
