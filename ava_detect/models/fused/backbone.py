@@ -14,7 +14,7 @@ T*H*W positions, P pooled positions, I inner channels. Maps are ``[B * T, C, H, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import partial
 from itertools import islice
 from typing import cast
@@ -97,47 +97,51 @@ class FusedSlowFast:
         maps = {p: self._stems[p](inputs.pop(0)) for p in pathways}
         # The fast pathway reads nothing of the slow one: it is finished first, and what the slow one needs of it kept.
         fast: list[Tensor] = []
-        brought: list[Tensor] = []
+        brought: dict[int, Tensor] = {}
         if "fast" in maps:
             features = maps.pop("fast")
-            for lateral, stage in zip(self._laterals, self._fast_stages, strict=True):
-                brought.append(lateral.bring(features, frames["fast"]))
+            for index, stage in enumerate(self._fast_stages):
+                brought[index] = self._laterals[index].bring(features, frames["fast"])
                 for block in stage:
                     features = block(features, frames["fast"])
             fast.append(_as_clips(features, frames["fast"]))
         slow = self._slow(maps.pop("slow"), brought, frames["slow"])
         return [_as_clips(slow, frames["slow"]), *fast]
 
-    def _slow(self, stem: Tensor, brought: list[Tensor], num_frames: int) -> Tensor:
-        """The slow pathway from the stem's maps ``[B * T, C, H, W]`` and, per stage, those that its lateral brings."""
+    def _slow(self, stem: Tensor, brought: dict[int, Tensor], num_frames: int) -> Tensor:
+        """The slow pathway from the stem's maps ``[B * T, C, H, W]`` and, by stage, those that its lateral brings.
+
+        What is brought is taken out; nothing that has been read stays in memory.
+        """
         num_spatial = len(self._spatial_stages)
         # Its first stages compute each frame by itself: a few at a time, whose maps stay in the cache.
         at_once = max(1, _POSITIONS_AT_ONCE // (stem.shape[2] * stem.shape[3]))
         results: list[Tensor] = []
         for start in range(0, len(stem), at_once):
             part = slice(start, start + at_once)
-            few = self._stages_of(
-                self._spatial_stages, 0, stem[part], [maps[part] for maps in brought[:num_spatial]], 1
-            )
+            few = self._merged(0, stem[part], brought, part)
+            for index, stage in enumerate(self._spatial_stages, 1):
+                for block in stage:
+                    few = block(few, 1)
+                few = self._merged(index, few, brought, part)
             if not results:
                 # One result that is filled: several between the parts' maps would scatter the memory.
                 shape = len(stem), *few.shape[1:]
                 results.append(torch.empty(shape, dtype=few.dtype, memory_format=torch.channels_last))
             results[0][part] = few
-        # Nothing that has been read may stay in memory.
-        del stem, few, brought[:num_spatial]
-        return self._stages_of(self._later_stages, num_spatial, results.pop(), brought, num_frames)
-
-    def _stages_of(
-        self, stages: Sequence[Sequence[_Block]], first: int, maps: Tensor, brought: Sequence[Tensor], num_frames: int
-    ) -> Tensor:
-        """Consecutive stages of the slow pathway, from the one at ``first`` on."""
-        for index, stage in enumerate(stages):
-            if brought:
-                maps = self._laterals[first + index].merge(maps, brought[index])
+        del stem, few
+        for index in range(num_spatial + 1):
+            brought.pop(index, None)
+        maps = results.pop()
+        for index, stage in enumerate(self._later_stages, num_spatial + 1):
             for block in stage:
                 maps = block(maps, num_frames)
+            maps = self._merged(index, maps, brought, slice(None))
         return maps
+
+    def _merged(self, stage: int, maps: Tensor, brought: Mapping[int, Tensor], part: slice) -> Tensor:
+        """Fuse what the lateral brings to a stage, from 0 on, into a part of its maps; not where nothing is brought."""
+        return self._laterals[stage].merge(maps, brought[stage][part]) if stage in brought else maps
 
 
 class _Conv:

@@ -28,6 +28,8 @@ _STEM_CHANNELS_AT_ONCE_AVX2 = 16
 # Winograd's form takes 8 products for 4 frames of a kernel of 5, instead of 20. Each has the stem's own channels, of
 # which the kernels compute at least as many as fill a register of AVX2.
 _WINOGRAD_KERNEL, _WINOGRAD_FRAMES, _WINOGRAD_FEWEST_CHANNELS = 5, 4, 8
+# Products whose inputs are computed together, of 8: a process has the memory that the stems need beside the clip.
+_PRODUCTS_AT_ONCE = 4
 
 
 def fused_stem(stem: Stem, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
@@ -87,23 +89,34 @@ class WinogradStem:
 
     def _tiles(self, clip: Tensor) -> Iterator[Tensor]:
         """``[3, T, H, W]`` -> maps ``[m, C, H / 4, W / 4]`` of one tile after another, which stay in the cache."""
-        _, num_frames, height, width = clip.shape
+        num_frames = clip.shape[1]
         num_results, num_products = self._filtering.of_products.shape
         before = _WINOGRAD_KERNEL // 2
         for first in range(0, num_frames, num_results):
             # The frames that the tile reads; those beyond the ends are zeros and left out.
             start, end = max(first - before, 0), min(first - before + num_products, num_frames)
-            frames = clip[:, start:end].permute(1, 2, 3, 0).flatten(1)  # [frames, H * W * 3]
             of_inputs = self._filtering.of_inputs[:, start - first + before : end - first + before]
-            inputs = (of_inputs @ frames).view(num_products, 1, height, width, 3)
-            products = [
-                conv(maps.permute(0, 3, 1, 2), relu=False) for conv, maps in zip(self._convs, inputs, strict=True)
-            ]
-            stacked = torch.stack([maps.permute(0, 2, 3, 1) for maps in products])  # [P, 1, H / 2, W / 2, C]
+            products = self._products(of_inputs, clip[:, start:end])  # [P, H / 2, W / 2, C]
             of_products = self._filtering.of_products[: num_frames - first]
-            results = (of_products @ stacked.flatten(1)).view(-1, *stacked.shape[2:])  # [m, H / 2, W / 2, C]
+            results = (of_products @ products.flatten(1)).view(-1, *products.shape[1:])  # [m, H / 2, W / 2, C]
             # Pooling first: ReLU and a maximum may change places.
             yield functional.max_pool2d(results.permute(0, 3, 1, 2), 3, stride=2, padding=1).relu_()
+
+    def _products(self, of_inputs: Tensor, frames: Tensor) -> Tensor:
+        """Factors ``[P, n]`` and the tile's n frames ``[3, n, H, W]`` -> products ``[P, H / 2, W / 2, C]``."""
+        products: list[Tensor] = []
+        for start in range(0, len(of_inputs), _PRODUCTS_AT_ONCE):
+            # Some products' inputs of each colour: weighted sums of frames, [3, p, H, W].
+            factors = of_inputs[start : start + _PRODUCTS_AT_ONCE]
+            inputs = (factors @ frames.flatten(2)).unflatten(2, frames.shape[2:])
+            for number in range(len(factors)):
+                maps = inputs[None, :, number].contiguous(memory_format=torch.channels_last)  # [1, 3, H, W]
+                product = self._convs[start + number](maps, relu=False)[0].permute(1, 2, 0)  # [H / 2, W / 2, C]
+                if not products:
+                    # One result that is filled: several between these temporary maps would scatter the memory.
+                    products.append(product.new_empty(len(of_inputs), *product.shape))
+                products[0][start + number] = product
+        return products[0]
 
 
 class StackedStem:

@@ -76,6 +76,7 @@ class WinogradConv:
             many = minimal_filtering(_MANY_RESULTS, TAPS)
             self._filtering = min(self._filtering, many, key=lambda filtering: filtering.products_for(length))
         outputs, inputs, _, across = weight.shape
+        self._outputs = outputs
         product_weights = [
             weight.new_empty(outputs, inputs, 1, across, dtype=torch.float32)
             for _ in range(self._filtering.num_products)
@@ -114,19 +115,19 @@ class WinogradConv:
         input_factors, product_factors = self._sums[length]  # [P, n, L] and [L, P * n]
         # One row per position of the axis; in channels-last memory this is a view.
         rows = maps.permute(0, 2, 3, 1).reshape(num_maps, length, across * channels)  # [N, L, X * I]
-        products = []
-        for start in range(0, len(self._convs), _PRODUCTS_AT_ONCE):
+        num_products, num_tiles, _ = input_factors.shape
+        products = maps.new_empty(num_maps, num_products, num_tiles, across, self._outputs)
+        for start in range(0, num_products, _PRODUCTS_AT_ONCE):
             # Some products' inputs of each tile, weighted sums of positions: all at once would take fresh memory.
             factors = input_factors[start : start + _PRODUCTS_AT_ONCE]  # [p, n, L]
-            tiles = (factors.flatten(0, 1) @ rows).view(num_maps, *factors.shape[:2], across, channels)
+            tiles = (factors.flatten(0, 1) @ rows).view(num_maps, -1, num_tiles, across, channels)
             # The products themselves: convolutions across the axis, and over the channels.
             for number in range(len(factors)):
                 product = self._convs[start + number](tiles[:, number].permute(0, 3, 1, 2), relu=False)
-                products.append(product.permute(0, 2, 3, 1))  # [N, n, X, O]
-        del tiles
+                products[:, start + number] = product.permute(0, 2, 3, 1)  # [N, n, X, O]
+            del tiles
         # Each result is a weighted sum of the products.
-        stacked = torch.stack(products, dim=1).flatten(3, 4).flatten(1, 2)  # [N, P * n, X * O]
-        del products, product
+        stacked = products.view(num_maps, -1, across * self._outputs)  # [N, P * n, X * O]
         result = product_factors @ stacked  # [N, L, X * O]
         result = result.relu_() if relu else result
         return result.view(num_maps, length, across, -1).permute(0, 3, 1, 2)

@@ -95,14 +95,18 @@ class WinogradConv2D:
         inputs = maps.new_empty(num_maps, tiles_wide, len(rows_in), columns.shape[3])  # [N, m, n * p, q * I]
         for of_map, into in zip(columns, inputs, strict=True):
             torch.bmm(rows_in.expand(tiles_wide, -1, -1), of_map.transpose(0, 1), out=into)
+        # Each of these takes up to 20 MB, so none stays longer than it is read.
+        del columns, of_map
         # The products: one position for each tile, and a group of channels for each product.
         positions = inputs.view(1, 1, -1, _PRODUCTS**2 * channels)  # [1, 1, N * m * n, p * q * I]
         products = self._conv(positions.permute(0, 3, 1, 2), relu=False).permute(0, 2, 3, 1)
+        del inputs, positions, into
         products = products.reshape(num_maps, tiles_wide, len(rows_in), -1)  # [N, m, n * p, q * O]
         # Each result is a weighted sum of products, along H and then along W.
         rows = maps.new_empty(num_maps, height, tiles_wide, products.shape[3])  # [N, H, m, q * O]
         for of_map, into in zip(products, rows, strict=True):
             into.copy_((rows_out @ of_map).transpose(0, 1))
+        del products, of_map
         result = columns_out @ rows.view(num_maps * height, tiles_wide * _PRODUCTS, -1)  # [N * H, W, O]
         result = result.relu_() if relu else result
         return result.view(num_maps, height, width, -1).permute(0, 3, 1, 2)
