@@ -60,6 +60,7 @@ def enliven(model: nn.Module) -> nn.Module:
     with torch.no_grad():
         for name, module in model.named_modules():
             if isinstance(module, nn.BatchNorm3d):
+                assert module.running_mean is not None and module.running_var is not None
                 scale = 0.3 if name.endswith(".c.bn") else 1.0
                 module.weight.uniform_(0.8 * scale, 1.2 * scale, generator=generator)
                 module.bias.normal_(0, 0.1, generator=generator)

@@ -7,9 +7,8 @@ T x (H * W). Both are views of the same memory, so nothing is copied between the
 Each class here copies the weights of one module of the plain network when it is created, with the batch norms folded
 in; ``tests/models/test_execution.py`` compares the two on every config of the package.
 
-Shapes: B clips, C channels, T frames, H height, W width, t kernel length in frames, g frames computed together, N =
-T*H*W positions, P pooled positions, I inner channels. Maps are ``[B * T, C, H, W]`` in channels-last memory, which is
-``[B, T, H, W, C]``. Blocks overwrite their input maps.
+Shapes: B clips, C channels, T frames, H height, W width, N = T*H*W positions, P pooled positions, I inner channels.
+Maps are ``[B * T, C, H, W]`` in channels-last memory, which is ``[B, T, H, W, C]``. Blocks overwrite their input maps.
 """
 
 from __future__ import annotations

@@ -31,14 +31,17 @@ _Matrix = list[list[Fraction]]
 
 @dataclass(frozen=True)
 class Filtering:
-    """The factors of one F(m, r), in the paper's notation B^T, G and A^T."""
+    """The factors of one F(m, r), in the paper's notation B^T, G and A^T.
+
+    Attributes:
+        of_inputs: Factor of each of a tile's inputs in each product, float32 ``[P, P]``.
+        of_taps: Factor of each tap in each product, float64 ``[P, r]``.
+        of_products: Factor of each product in each result, float32 ``[m, P]``.
+    """
 
     of_inputs: Tensor
-    """Factor of each of a tile's inputs in each product, float32 ``[P, P]``."""
     of_taps: Tensor
-    """Factor of each tap in each product, float64 ``[P, r]``."""
     of_products: Tensor
-    """Factor of each product in each result, float32 ``[m, P]``."""
 
     @property
     def num_results(self) -> int:

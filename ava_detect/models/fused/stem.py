@@ -108,7 +108,7 @@ class WinogradStem:
         for start in range(0, len(of_inputs), _PRODUCTS_AT_ONCE):
             # Some products' inputs of each colour: weighted sums of frames, [3, p, H, W].
             factors = of_inputs[start : start + _PRODUCTS_AT_ONCE]
-            inputs = (factors @ frames.flatten(2)).unflatten(2, frames.shape[2:])
+            inputs = (factors @ frames.flatten(2)).view(3, len(factors), *frames.shape[2:])
             for number in range(len(factors)):
                 maps = inputs[None, :, number].contiguous(memory_format=torch.channels_last)  # [1, 3, H, W]
                 product = self._convs[start + number](maps, relu=False)[0].permute(1, 2, 0)  # [H / 2, W / 2, C]
