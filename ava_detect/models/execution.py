@@ -29,7 +29,7 @@ from ava_detect.models.network_options import Execution, Precision, resolve_prec
 from ava_detect.models.slowfast import SlowFast
 from ava_detect.models.vit import VisionTransformer
 
-# The fused form of each kind of backbone, of its type and the number of frames of the clips that are expected.
+# The fused form of each kind of backbone, from it, the type of numbers, and the frames of the clips to expect.
 _FUSED_FORMS: dict[type[Backbone], Callable[[Any, torch.dtype, int], FusedSlowFast | FusedViT]] = {
     SlowFast: FusedSlowFast,
     VisionTransformer: lambda backbone, dtype, num_frames: FusedViT(backbone, dtype),

@@ -154,6 +154,10 @@ class Broker:
         with suppress(OSError):
             self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
+        # Bound and not listening: who connects is refused, and no server of another process gets the port meanwhile.
+        self._reserved = socket.socket()
+        self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._reserved.bind(("127.0.0.1", self.port))
 
     def _serve(self) -> None:
         while True:

@@ -210,10 +210,10 @@ class _Lateral:
         _, channels, height, width = fast.shape
         # Group the alpha fast frames of each slow one: [B, T, alpha, H, W, Cf].
         clips = fast.permute(0, 2, 3, 1).reshape(-1, num_frames // self._alpha, self._alpha, height, width, channels)
-        # Take the first of them, or move all next to the channels: [B, T, H, W, Cl]. Copied, for later blocks overwrite
-        # the fast maps.
-        chosen = clips[:, :, 0] if self._kind == "sample" else clips.permute(0, 1, 3, 4, 2, 5).flatten(4)
-        return chosen.clone(memory_format=torch.contiguous_format).flatten(0, 1).permute(0, 3, 1, 2)
+        chosen = clips[:, :, :1] if self._kind == "sample" else clips  # the first of them, or all
+        # Move them next to the channels: [B, T, H, W, Cl]. A copy, so that the fast maps can be freed.
+        packed = chosen.permute(0, 1, 3, 4, 2, 5).clone(memory_format=torch.contiguous_format).flatten(4)
+        return packed.flatten(0, 1).permute(0, 3, 1, 2)
 
     def merge(self, slow: Tensor, brought: Tensor) -> Tensor:
         """Fuse what ``bring`` returned into slow maps ``[B * T, Cs, H, W]``, which are overwritten."""

@@ -28,7 +28,7 @@ _STEM_CHANNELS_AT_ONCE_AVX2 = 16
 # Winograd's form takes 8 products for 4 frames of a kernel of 5, instead of 20. Each has the stem's own channels, of
 # which the kernels compute at least as many as fill a register of AVX2.
 _WINOGRAD_KERNEL, _WINOGRAD_FRAMES, _WINOGRAD_FEWEST_CHANNELS = 5, 4, 8
-# Products whose inputs are computed together, of 8: a process has the memory that the stems need beside the clip.
+# Products whose inputs are computed together, of 8: what the stems need is in memory beside the clip.
 _PRODUCTS_AT_ONCE = 4
 
 
