@@ -227,6 +227,16 @@ def test_which_stages_compute_each_frame_by_itself(changes, num_spatial):
             torch.testing.assert_close(ours, theirs, **relative_to_largest(theirs, FP32_FEATURES))
 
 
+@on_x86
+@pytest.mark.parametrize(("num_frames", "num_products"), [(16, 6), (32, 10)])
+def test_convolutions_in_time_are_prepared_for_the_networks_own_clips(num_frames, num_products):
+    """Four slow frames are a tile of 6 products, eight one of 10 (``fused/winograd.py``)."""
+    settings = {"model": {"backbone": {"depths": [1, 1, 1, 1]}}, "clip": {"num_frames": num_frames}}
+    fused = prepare(build_model(Config.model_validate(settings)), execution="fused")._fused
+    assert isinstance(fused, FusedSlowFast)
+    assert len(fused._later_stages[-1][0]._a._conv._convs) == num_products
+
+
 def test_weights_that_were_ordered_before_give_the_same_bits():
     model = enliven(build_model("demo"))
     case = case_for(model)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import gcd
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -30,10 +32,12 @@ def test_the_factors_of_the_paper():
 
 
 @pytest.mark.parametrize(("results", "taps"), USED)
-def test_one_product_enters_every_result(results, taps):
+def test_one_product_enters_every_result_and_the_factors_of_inputs_are_small(results, taps):
     filtering = minimal_filtering(results, taps)
     assert filtering.of_products[:, PRODUCT_IN_EVERY_RESULT].tolist() == [1] * results
-    assert filtering.of_inputs.equal(filtering.of_inputs.round()), "the inputs' factors are whole numbers"
+    rows = [[int(factor) for factor in row] for row in filtering.of_inputs.tolist()]
+    assert filtering.of_inputs.tolist() == rows, "whole numbers, so float32 holds them exactly"
+    assert [gcd(*row) for row in rows] == [1] * len(rows), "as small as they can be"
 
 
 @given(

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tolerances import WINOGRAD_CONVOLUTION
 from torch.nn import functional
 
+from ava_detect.models.fused import conv as fused_conv
 from ava_detect.models.fused import winograd
 from ava_detect.models.fused.winograd_2d import WinogradConv2D, pays
 
@@ -36,6 +37,16 @@ def test_any_size_gives_the_convolution(height, width, dilation, batch, scaled, 
         result = WinogradConv2D(weight, bias, scale=scale, dilation=dilation)(maps, relu=relu)
     assert result.is_contiguous(memory_format=torch.channels_last)
     # The sums of both axes each cost two bits.
+    torch.testing.assert_close(result.double(), expected, rtol=0, atol=4 * WINOGRAD_CONVOLUTION)
+
+
+def test_without_the_fused_operations_the_products_are_the_same(monkeypatch):
+    monkeypatch.setattr(fused_conv, "has_fused_ops", lambda device, dtype: False)
+    weight, bias = torch.randn(3, 2, 3, 3, dtype=torch.float64), torch.randn(3, dtype=torch.float64)
+    maps = torch.randn(2, 2, 9, 6).contiguous(memory_format=torch.channels_last)
+    expected = functional.conv2d(maps.double(), weight, bias, padding=1)
+    with torch.inference_mode():
+        result = WinogradConv2D(weight, bias, dilation=(1, 1))(maps, relu=False)
     torch.testing.assert_close(result.double(), expected, rtol=0, atol=4 * WINOGRAD_CONVOLUTION)
 
 
