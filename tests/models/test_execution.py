@@ -234,7 +234,7 @@ def test_convolutions_in_time_are_prepared_for_the_networks_own_clips(num_frames
     settings = {"model": {"backbone": {"depths": [1, 1, 1, 1]}}, "clip": {"num_frames": num_frames}}
     fused = prepare(build_model(Config.model_validate(settings)), execution="fused")._fused
     assert isinstance(fused, FusedSlowFast)
-    assert len(fused._later_stages[-1][0]._a._conv._convs) == num_products
+    assert fused._later_stages[-1][0]._a._conv._filtering.num_products == num_products
 
 
 def test_weights_that_were_ordered_before_give_the_same_bits():

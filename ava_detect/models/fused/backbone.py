@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from ava_detect.models.blocks import Bottleneck, ConvBN, Stage, Stem
-from ava_detect.models.fused import tapwise, winograd, winograd_2d
+from ava_detect.models.fused import tapwise, winograd
 from ava_detect.models.fused.conv import FusedConv, folded, rounded
 from ava_detect.models.fused.stem import fused_stem
 from ava_detect.models.fused.tapwise import TapwiseConv
@@ -161,11 +161,11 @@ class _Conv:
             # The time axis of length 1 is dropped: [O, I, h, w].
             weight, stride, padding, dilation = weight[:, :, 0], stride[1:], padding[1:], dilation[1:]
         self._conv: FusedConv | WinogradConv | WinogradConv2D | TapwiseConv
-        if winograd_2d.pays(weight, stride, dtype):
-            self._conv = WinogradConv2D(weight, bias, scale=scale, dilation=dilation)
-        elif winograd.pays(weight, stride, dtype):
-            length = num_frames if self._is_temporal else None
-            self._conv = WinogradConv(weight, bias, scale=scale, dilation=dilation, length=length)
+        if winograd.pays(weight, stride, dtype):
+            if self._is_temporal:
+                self._conv = WinogradConv(weight, bias, scale=scale, dilation=dilation[0], length=num_frames)
+            else:
+                self._conv = WinogradConv2D(weight, bias, scale=scale, dilation=dilation)
         elif tapwise.pays(weight, stride, dtype):
             self._conv = TapwiseConv(weight, bias, scale=scale, dtype=dtype)
         else:

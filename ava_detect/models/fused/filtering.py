@@ -107,26 +107,26 @@ def sums(filtering: Filtering, length: int, dilation: int = 1) -> tuple[Tensor, 
         dilation: Dilation along the axis.
 
     Returns:
-        Factors of the positions in each tile's product inputs ``[P, n, L]``, and factors of the products in each
-        result ``[L, P * n]``.
+        Factors of the positions in each tile's product inputs ``[n * P, L]``, and factors of the products in each
+        result ``[L, n * P]``.
     """
     # The first result of each tile: with a dilation d there are d interleaved sequences, each cut into tiles.
     step = filtering.num_results * dilation
     firsts = [first for phase in range(dilation) for first in range(phase, length, step)]
     # A tile's inputs begin half a kernel before its first result.
     taps_before = filtering.of_taps.shape[1] // 2
-    input_factors = torch.zeros(filtering.num_products, len(firsts), length)  # [P, n, L]
-    product_factors = torch.zeros(length, filtering.num_products, len(firsts))  # [L, P, n]
+    input_factors = torch.zeros(len(firsts), filtering.num_products, length)  # [n, P, L]
+    product_factors = torch.zeros(length, len(firsts), filtering.num_products)  # [L, n, P]
     for tile, first in enumerate(firsts):
         for i, factors in enumerate(filtering.of_inputs.T):  # factors: [P]
             position = first + (i - taps_before) * dilation
             if 0 <= position < length:
-                input_factors[:, tile, position] = factors
+                input_factors[tile, :, position] = factors
         for i, factors in enumerate(filtering.of_products):  # factors: [P]
             position = first + i * dilation
             if position < length:
-                product_factors[position, :, tile] = factors
-    return input_factors, product_factors.flatten(1)
+                product_factors[position, tile] = factors
+    return input_factors.flatten(0, 1), product_factors.flatten(1)
 
 
 def _powers(points: Sequence[Fraction], count: int) -> _Matrix:

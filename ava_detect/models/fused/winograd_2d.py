@@ -15,33 +15,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ava_detect.models.fused import winograd
 from ava_detect.models.fused.conv import FusedConv, float64_blocks
 from ava_detect.models.fused.filtering import PRODUCT_IN_EVERY_RESULT, minimal_filtering, sums
+from ava_detect.models.fused.winograd import TAPS
 
 # Four results a side: more would take 64 or 100 times the weights of one tap instead of 36.
-_FILTERING = minimal_filtering(4, winograd.TAPS)
+_FILTERING = minimal_filtering(4, TAPS)
 _PRODUCTS = _FILTERING.num_products
-# With fewer channels the sums of both axes take longer than what they save beside those of one.
-_FEWEST_CHANNELS = 256
-
-
-def pays(weight: Tensor, stride: Sequence[int], dtype: torch.dtype) -> bool:
-    """Return whether this form of a convolution is the fastest one.
-
-    Args:
-        weight: ``[O, I, h, w]``.
-        stride: Stride (h, w).
-        dtype: Type of the maps.
-
-    Returns:
-        True for 3 x 3 convolutions for which ``winograd.pays``, on processors whose widest arithmetic is AVX2.
-    """
-    return (
-        weight.shape[3] == winograd.TAPS
-        and min(weight.shape[:2]) >= _FEWEST_CHANNELS
-        and winograd.pays(weight, stride, dtype)
-    )
 
 
 class WinogradConv2D:
@@ -114,12 +94,9 @@ class WinogradConv2D:
     def _factors(self, height: int, width: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Factors ``[n * p, H]``, ``[H, n * p]``, ``[m * q, W]`` and ``[W, m * q]``."""
         if (height, width) not in self._sums:
-            factors: list[Tensor] = []
-            for length, dilation in zip((height, width), self._dilation, strict=True):
-                of_inputs, of_products = sums(_FILTERING, length, dilation)  # [P, n, L], [L, P * n]
-                # By tiles and not by products.
-                of_products = of_products.view(length, _PRODUCTS, -1).transpose(1, 2)  # [L, n, P]
-                factors += [of_inputs.transpose(0, 1).flatten(0, 1), of_products.flatten(1)]
-            rows_in, rows_out, columns_in, columns_out = factors
-            self._sums[height, width] = rows_in, rows_out, columns_in, columns_out
+            along_height, along_width = (
+                sums(_FILTERING, length, dilation)
+                for length, dilation in zip((height, width), self._dilation, strict=True)
+            )
+            self._sums[height, width] = *along_height, *along_width
         return self._sums[height, width]

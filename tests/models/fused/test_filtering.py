@@ -53,7 +53,8 @@ def test_sums_and_products_are_the_filter(of, length, dilation, seed):
     taps = torch.randn(of[1], generator=generator, dtype=torch.float64)
     positions = torch.randn(length, generator=generator, dtype=torch.float64)
     of_inputs, of_products = sums(filtering, length, dilation)
-    products = (of_inputs.double() @ positions) * (filtering.of_taps @ taps)[:, None]  # [P, n]
+    inputs = (of_inputs.double() @ positions).view(-1, filtering.num_products)  # [n, P]
+    products = inputs * (filtering.of_taps @ taps)
     pad = of[1] // 2 * dilation
     expected = functional.conv1d(positions[None, None], taps[None, None], padding=pad, dilation=dilation)[0, 0]
     # Factors such as 4/3 are rounded to float32, and are up to 100 times as large as a result.
@@ -62,7 +63,7 @@ def test_sums_and_products_are_the_filter(of, length, dilation, seed):
 
 def test_nothing_beyond_the_ends_is_read_or_written():
     of_inputs, of_products = sums(minimal_filtering(4, 3), 9, 2)
-    assert of_inputs.shape == (6, 3, 9), "the even places 0, 2, 4, 6 and 8 take two tiles, the odd ones 1, 3, 5, 7 one"
+    assert of_inputs.shape == (3 * 6, 9), "the even places 0, 2, 4, 6 and 8 take two tiles, the odd ones 1, 3, 5, 7 one"
     assert of_products.shape == (9, 3 * 6)
 
 

@@ -1,4 +1,4 @@
-"""Winograd's form of a convolution against the convolution."""
+"""Winograd's form of a convolution along time against the convolution."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_four_results_of_six_inputs_by_hand():
     weight = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64).view(1, 1, 3, 1)
     maps = torch.tensor([1.0, 0.0, 2.0, 0.0, 0.0, 4.0]).view(1, 1, 6, 1)
     with torch.inference_mode():
-        result = WinogradConv(weight, torch.tensor([0.5], dtype=torch.float64), dilation=(1, 1))(maps, relu=False)
+        result = WinogradConv(weight, torch.tensor([0.5], dtype=torch.float64))(maps, relu=False)
     # Result i is 1 x[i - 1] + 2 x[i] + 3 x[i + 1] + 0.5.
     expected = torch.tensor([2.5, 7.5, 4.5, 2.5, 12.5, 8.5])
     torch.testing.assert_close(result.flatten(), expected, rtol=0, atol=CONVOLUTION)
@@ -31,36 +31,43 @@ def test_four_results_of_six_inputs_by_hand():
 @given(
     length=st.integers(1, 23),
     across=st.integers(1, 6),
-    taps_across=st.sampled_from([1, 3]),
     dilation=st.integers(1, 3),
     batch=st.integers(1, 3),
+    scaled=st.booleans(),
     relu=st.booleans(),
     expected_length=st.sampled_from([None, 4, 8]),
+    inputs_at_once=st.sampled_from([1, 300, 1 << 22]),
     seed=st.integers(0, 99),
 )
 @settings(max_examples=60, deadline=None)
-def test_any_size_gives_the_convolution(length, across, taps_across, dilation, batch, relu, expected_length, seed):
+def test_any_size_gives_the_convolution(
+    length, across, dilation, batch, scaled, relu, expected_length, inputs_at_once, seed
+):
     generator = torch.Generator().manual_seed(seed)
-    weight = torch.randn(5, 4, 3, taps_across, generator=generator, dtype=torch.float64)
+    weight = torch.randn(5, 4, 3, 1, generator=generator, dtype=torch.float64)
     bias = torch.randn(5, generator=generator, dtype=torch.float64)
+    scale = torch.rand(5, generator=generator, dtype=torch.float64) + 0.5 if scaled else None
     maps = torch.randn(batch, 4, length, across, generator=generator).contiguous(memory_format=torch.channels_last)
-    pad = (dilation, taps_across // 2 * dilation)
-    expected = functional.conv2d(maps.double(), weight, bias, 1, pad, dilation)
+    multiplied = weight if scale is None else weight * scale.view(-1, 1, 1, 1)
+    expected = functional.conv2d(maps.double(), multiplied, bias, 1, (dilation, 0), (dilation, 1))
     expected = expected.relu() if relu else expected
-    with torch.inference_mode():
-        conv = WinogradConv(weight, bias, dilation=(dilation, dilation), length=expected_length)
+    with torch.inference_mode(), pytest.MonkeyPatch.context() as patch:
+        # As few as one position at a time, several, or all.
+        patch.setattr(winograd, "_INPUTS_AT_ONCE", inputs_at_once)
+        conv = WinogradConv(weight, bias, scale=scale, dilation=dilation, length=expected_length)
         result = conv(maps, relu=relu)
+    assert result.is_contiguous(memory_format=torch.channels_last)
     # Eight results at a time lose two bits more than four.
     atol = WINOGRAD_CONVOLUTION * (4 if expected_length == 8 else 1)
     torch.testing.assert_close(result.double(), expected, rtol=0, atol=atol)
 
 
 def test_one_serves_maps_of_several_lengths():
-    weight, bias = torch.randn(3, 2, 3, 3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
-    conv = WinogradConv(weight, bias, dilation=(1, 1))
+    weight, bias = torch.randn(3, 2, 3, 1, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
+    conv = WinogradConv(weight, bias)
     for length in (8, 5, 8):
         maps = torch.randn(1, 2, length, 4).contiguous(memory_format=torch.channels_last)
-        expected = functional.conv2d(maps.double(), weight, bias, padding=1)
+        expected = functional.conv2d(maps.double(), weight, bias, padding=(1, 0))
         with torch.inference_mode():
             torch.testing.assert_close(conv(maps, relu=False).double(), expected, rtol=0, atol=WINOGRAD_CONVOLUTION)
 
@@ -70,21 +77,24 @@ def test_one_serves_maps_of_several_lengths():
 )
 def test_as_many_results_at_a_time_as_take_the_fewest_products(length, num_products):
     """For 8 positions one tile of 10 products instead of two of 6; for 9 two of 10 would be more than three of 6."""
-    conv = WinogradConv(torch.zeros(2, 2, 3, 1), torch.zeros(2), dilation=(1, 1), length=length)
-    assert len(conv._convs) == num_products
+    conv = WinogradConv(torch.zeros(2, 2, 3, 1), torch.zeros(2), length=length)
+    assert conv._filtering.num_products == num_products
 
 
 @pytest.mark.parametrize(("capability", "fewest"), [("AVX2", 128), ("AVX512", 256)])
 def test_it_is_used_where_it_pays(monkeypatch, capability, fewest):
     monkeypatch.setattr(winograd, "has_fused_ops", lambda device, dtype: True)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
-    assert pays(torch.zeros(fewest, fewest, 3, 1), (1, 1), torch.float32)
-    assert not pays(torch.zeros(fewest, fewest // 2, 3, 1), (1, 1), torch.float32)
-    large = torch.zeros(256, 256, 3, 1)
-    assert pays(large, (1, 1), torch.float32)
-    assert not pays(large, (1, 1), torch.bfloat16)
-    assert not pays(large, (2, 1), torch.float32)
-    assert not pays(torch.zeros(256, 256, 5, 1), (1, 1), torch.float32)
+    for across in (1, 3):
+        assert pays(torch.zeros(fewest, fewest, 3, across), (1, 1), torch.float32)
+        assert not pays(torch.zeros(fewest, fewest // 2, 3, across), (1, 1), torch.float32)
+        large = torch.zeros(256, 256, 3, across)
+        assert pays(large, (1, 1), torch.float32)
+        assert not pays(large, (1, 1), torch.bfloat16)
+        assert not pays(large, (2, 1), torch.float32)
+        assert not pays(large, (1, 2), torch.float32)
+    for other in ((5, 1), (1, 3), (3, 5), (1, 1)):
+        assert not pays(torch.zeros(256, 256, *other), (1, 1), torch.float32)
     monkeypatch.setattr(winograd, "has_fused_ops", lambda device, dtype: False)
     assert not pays(large, (1, 1), torch.float32)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,8 +9,7 @@ from tolerances import WINOGRAD_CONVOLUTION
 from torch.nn import functional
 
 from ava_detect.models.fused import conv as fused_conv
-from ava_detect.models.fused import winograd
-from ava_detect.models.fused.winograd_2d import WinogradConv2D, pays
+from ava_detect.models.fused.winograd_2d import WinogradConv2D
 
 
 @given(
@@ -58,16 +56,3 @@ def test_one_serves_maps_of_several_sizes():
         expected = functional.conv2d(maps.double(), weight, bias, padding=1)
         with torch.inference_mode():
             torch.testing.assert_close(conv(maps, relu=False).double(), expected, rtol=0, atol=4 * WINOGRAD_CONVOLUTION)
-
-
-@pytest.mark.parametrize("capability", ["AVX2", "AVX512"])
-def test_it_is_used_where_it_pays(monkeypatch, capability):
-    monkeypatch.setattr(winograd, "has_fused_ops", lambda device, dtype: True)
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
-    assert pays(torch.zeros(256, 256, 3, 3), (1, 1), torch.float32)
-    assert not pays(torch.zeros(256, 256, 3, 1), (1, 1), torch.float32)
-    assert not pays(torch.zeros(256, 128, 3, 3), (1, 1), torch.float32)
-    assert not pays(torch.zeros(256, 256, 3, 3), (2, 2), torch.float32)
-    assert not pays(torch.zeros(256, 256, 3, 3), (1, 1), torch.bfloat16)
-    monkeypatch.setattr(winograd, "has_fused_ops", lambda device, dtype: False)
-    assert not pays(torch.zeros(256, 256, 3, 3), (1, 1), torch.float32)
