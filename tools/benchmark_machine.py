@@ -23,7 +23,9 @@ from pathlib import Path
 
 from measuring import machine
 
+from ava_detect.config import load_config
 from ava_detect.datasets.synthetic.world import WorldSettings, write_world
+from ava_detect.errors import ConfigError
 from ava_detect.structures.progress import Progress
 
 _FIRST_SECOND = 3.0
@@ -44,6 +46,11 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seconds", type=int, default=40, help="of the rendered video")
     arguments = parser.parse_args()
+    for config in arguments.configs:
+        try:
+            load_config(config)
+        except ConfigError as error:
+            parser.error(str(error))
     with tempfile.TemporaryDirectory() as name:
         folder, video = Path(name), arguments.video
         if video is None:
