@@ -50,6 +50,24 @@ def pays(weight: Tensor, stride: Sequence[int], dtype: torch.dtype) -> bool:
     )
 
 
+def products_as_groups(weights: Tensor, bias: Tensor, with_bias: int) -> FusedConv:
+    """Make one convolution of 1 x 1 of all products: each is a group of the channels.
+
+    Args:
+        weights: Weights of each product, float32 ``[P, O, I]``.
+        bias: ``[O]``.
+        with_bias: Number of the product that enters every result and so adds the bias.
+
+    Returns:
+        A convolution from ``P * I`` to ``P * O`` channels.
+    """
+    num_products, _, inputs = weights.shape
+    biases = bias.new_zeros(num_products, len(bias))
+    biases[with_bias] = bias
+    kernels = weights.view(-1, inputs, 1, 1)
+    return FusedConv(kernels, biases.flatten(), stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=num_products)
+
+
 class WinogradConv:
     """A float32 convolution with three taps on the first axis that keeps the maps' size, with optional ReLU."""
 
@@ -76,17 +94,7 @@ class WinogradConv:
         factors = self._filtering.of_taps.to(weight.device)  # [P, taps]
         for rows, block in float64_blocks(weight, scale):
             product_weights[:, rows] = torch.einsum("pt,oit->poi", factors, block[..., 0])
-        # The product that enters every result adds the bias.
-        biases = bias.new_zeros(num_products, outputs)
-        biases[PRODUCT_IN_EVERY_RESULT] = bias
-        self._conv = FusedConv(
-            product_weights.view(-1, inputs, 1, 1),
-            biases.flatten(),
-            stride=(1, 1),
-            padding=(0, 0),
-            dilation=(1, 1),
-            groups=num_products,
-        )
+        self._conv = products_as_groups(product_weights, bias, PRODUCT_IN_EVERY_RESULT)
         # The factors of each length L that was seen.
         self._sums: dict[int, tuple[Tensor, Tensor]] = {}
 

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ava_detect.models.fused.conv import FusedConv, float64_blocks
+from ava_detect.models.fused.conv import float64_blocks
 from ava_detect.models.fused.filtering import PRODUCT_IN_EVERY_RESULT, minimal_filtering, sums
-from ava_detect.models.fused.winograd import TAPS
+from ava_detect.models.fused.winograd import TAPS, products_as_groups
 
 # Four results a side: more would take 64 or 100 times the weights of one tap instead of 36.
 _FILTERING = minimal_filtering(4, TAPS)
@@ -42,17 +42,9 @@ class WinogradConv2D:
         factors = _FILTERING.of_taps.to(weight.device)  # [P, taps]
         for rows, block in float64_blocks(weight, scale):
             product_weights[:, :, rows] = torch.einsum("pt,qs,oits->pqoi", factors, factors, block)
-        # The product that enters every result along both axes adds the bias.
-        biases = bias.new_zeros(_PRODUCTS, _PRODUCTS, outputs)
-        biases[PRODUCT_IN_EVERY_RESULT, PRODUCT_IN_EVERY_RESULT] = bias
-        self._conv = FusedConv(
-            product_weights.view(-1, inputs, 1, 1),
-            biases.flatten(),
-            stride=(1, 1),
-            padding=(0, 0),
-            dilation=(1, 1),
-            groups=_PRODUCTS**2,
-        )
+        # The product that enters every result along both axes.
+        with_bias = PRODUCT_IN_EVERY_RESULT * _PRODUCTS + PRODUCT_IN_EVERY_RESULT
+        self._conv = products_as_groups(product_weights.flatten(0, 1), bias, with_bias)
         # The factors of each size (H, W) that was seen.
         self._sums: dict[tuple[int, int], tuple[Tensor, Tensor, Tensor, Tensor]] = {}
 
