@@ -62,6 +62,24 @@ def test_any_size_gives_the_convolution(
     torch.testing.assert_close(result.double(), expected, rtol=0, atol=atol)
 
 
+def test_positions_are_computed_in_parts_within_the_limit(monkeypatch):
+    """One tile of 10 products of 4 channels has 40 inputs a position: 20 positions have 800, in three parts."""
+    monkeypatch.setattr(winograd, "_INPUTS_AT_ONCE", 300)
+    conv = WinogradConv(torch.zeros(5, 4, 3, 1), torch.zeros(5), length=8)
+    positions = []
+    products = conv._conv
+
+    def counted(maps, *, relu):
+        positions.append(maps.shape[3])
+        return products(maps, relu=relu)
+
+    monkeypatch.setattr(conv, "_conv", counted)
+    counted.bias = products.bias  # type: ignore[attr-defined]
+    with torch.inference_mode():
+        conv(torch.zeros(1, 4, 8, 20).contiguous(memory_format=torch.channels_last), relu=True)
+    assert positions == [7, 7, 6]
+
+
 def test_one_serves_maps_of_several_lengths():
     weight, bias = torch.randn(3, 2, 3, 1, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
     conv = WinogradConv(weight, bias)
