@@ -27,7 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from measuring import interleaved_medians, machine, peak_megabytes, seconds_of
+from measuring import interleaved_medians, machine, peak_megabytes, precisions_of, seconds_of
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
@@ -37,7 +37,7 @@ from ava_detect.config.build import build_model
 from ava_detect.models.action_detector import ActionDetector, require_detector
 from ava_detect.models.execution import has_fused_ops, prepare
 from ava_detect.models.export import export_onnx
-from ava_detect.models.network_options import Precision, bf16_unit
+from ava_detect.models.network_options import Precision
 from ava_detect.models.vit import Attention, VisionTransformer
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -93,11 +93,6 @@ def peak_flops(precision: Precision, device: str) -> float:
     a, b = (torch.randn(side, side, device=device).to(DTYPES[precision]) for _ in range(2))
     a @ b
     return 2 * side**3 / min(seconds_of(lambda: a @ b, device)[0] for _ in range(5))
-
-
-def precisions_of(device: str) -> tuple[Precision, ...]:
-    """Return the precisions that the device computes in; emulated ones would take minutes a clip."""
-    return ("fp32", "bf16") if bf16_unit(device) else ("fp32",)
 
 
 def builders_of(model: ActionDetector, device: str, *, with_compiled: bool) -> dict[Form, Callable[[], Forward]]:

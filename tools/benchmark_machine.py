@@ -21,7 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from measuring import machine
+from measuring import machine, precisions_of
 
 from ava_detect.config import load_config
 from ava_detect.datasets.synthetic.world import WorldSettings, write_world
@@ -42,10 +42,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("video", type=Path, nargs="?")
     parser.add_argument("--configs", nargs="+", default=["demo", "slowfast_r50_32x2", "umt_vit_b"])
-    parser.add_argument("--precisions", choices=("fp32", "bf16"), nargs="+", default=["fp32", "bf16"])
+    parser.add_argument(
+        "--precisions", choices=("fp32", "bf16"), nargs="+", help="by default those that the device computes in"
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seconds", type=int, default=40, help="of the rendered video")
     arguments = parser.parse_args()
+    can = precisions_of(arguments.device)
+    precisions = arguments.precisions or can
+    if missing := set(precisions) - set(can):
+        # The rows would be of fp32, which runs instead.
+        parser.error(f"--precisions {' '.join(missing)}: this device computes in {' and '.join(can)}")
     for config in arguments.configs:
         try:
             load_config(config)
@@ -58,7 +65,7 @@ def main() -> None:
             (video,) = (folder / "world" / "videos").iterdir()
         print(f"{video.name}; {machine(arguments.device)}\n\n{_HEADER}")
         for config in arguments.configs:
-            for precision in arguments.precisions:
+            for precision in precisions:
                 print(row(video, folder / f"{config} {precision}", config, precision, arguments.device), flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Shared by the benchmark scripts: interleaved timing, medians, and a line that describes the machine."""
+"""Shared by the benchmark scripts: interleaved timing, medians, and what the machine is and computes in."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from ava_detect.environment import versions
+from ava_detect.models.network_options import Precision, bf16_unit
 
 
 def machine(device: str = "cpu") -> str:
@@ -31,6 +32,18 @@ def machine(device: str = "cpu") -> str:
         name = torch.cuda.get_device_name()
     libraries = (f"{library} {known_versions[library]}" for library in ("torch", "av", "python"))
     return ", ".join((name, f"{torch.get_num_threads()} threads", *libraries))
+
+
+def precisions_of(device: str) -> tuple[Precision, ...]:
+    """Return the precisions that a device computes in; emulated ones would take minutes a clip.
+
+    Args:
+        device: ``"cpu"`` or ``"cuda"``.
+
+    Returns:
+        fp32, and bf16 where there is hardware for it.
+    """
+    return ("fp32", "bf16") if bf16_unit(device) else ("fp32",)
 
 
 def interleaved_medians(
