@@ -10,7 +10,7 @@ frames of a tile, P products. Maps are ``[B * T, C, H, W]`` in channels-last mem
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -28,8 +28,6 @@ _STEM_CHANNELS_AT_ONCE_AVX2 = 16
 # Winograd's form takes 8 products for 4 frames of a kernel of 5, instead of 20. Each has the stem's own channels, of
 # which the kernels compute at least as many as fill a register of AVX2.
 _WINOGRAD_KERNEL, _WINOGRAD_FRAMES, _WINOGRAD_FEWEST_CHANNELS = 5, 4, 8
-# Products whose inputs are computed together, of 8: what the stems need is in memory beside the clip.
-_PRODUCTS_AT_ONCE = 4
 
 
 def fused_stem(stem: Stem, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
@@ -84,39 +82,33 @@ class WinogradStem:
         ]
 
     def __call__(self, clip: Tensor) -> Tensor:
-        """``[B, 3, T, H, W]`` -> maps ``[B * T, C, H / 4, W / 4]``."""
-        return torch.cat([maps for one in clip for maps in self._tiles(one)])
+        """``[B, 3, T, H, W]`` -> maps ``[B * T, C, H / 4, W / 4]``.
 
-    def _tiles(self, clip: Tensor) -> Iterator[Tensor]:
-        """``[3, T, H, W]`` -> maps ``[m, C, H / 4, W / 4]`` of one tile after another, which stay in the cache."""
-        num_frames = clip.shape[1]
+        One tile after another, in the same memory: fresh memory would be cleared by the system first.
+        """
         num_results, num_products = self._filtering.of_products.shape
         before = _WINOGRAD_KERNEL // 2
-        for first in range(0, num_frames, num_results):
+        frames = clip.permute(0, 2, 3, 4, 1).contiguous()  # [B, T, H, W, 3], copied unless it is so in memory
+        batch, num_frames, height, width, colours = frames.shape
+        # Of a tile: the products' inputs [P, H, W, 3], the products and the results [P or m, H / 2, W / 2, C].
+        half = -(-height // 2), -(-width // 2), len(self._convs[0].bias)
+        inputs = frames.new_empty(num_products, height, width, colours)
+        products, results = frames.new_empty(num_products, *half), frames.new_empty(num_results, *half)
+        maps = frames.new_empty(batch * num_frames, -(-half[0] // 2), -(-half[1] // 2), half[2])
+        for number, first in ((b, f) for b in range(batch) for f in range(0, num_frames, num_results)):
             # The frames that the tile reads; those beyond the ends are zeros and left out.
             start, end = max(first - before, 0), min(first - before + num_products, num_frames)
-            of_inputs = self._filtering.of_inputs[:, start - first + before : end - first + before]
-            products = self._products(of_inputs, clip[:, start:end])  # [P, H / 2, W / 2, C]
-            of_products = self._filtering.of_products[: num_frames - first]
-            results = (of_products @ products.flatten(1)).view(-1, *products.shape[1:])  # [m, H / 2, W / 2, C]
+            factors = self._filtering.of_inputs[:, start - first + before : end - first + before]
+            torch.mm(factors, frames[number, start:end].flatten(1), out=inputs.view(num_products, -1))
+            for product, conv, into in zip(inputs, self._convs, products, strict=True):
+                into.copy_(conv(product[None].permute(0, 3, 1, 2), relu=False)[0].permute(1, 2, 0))
+            torch.mm(self._filtering.of_products, products.flatten(1), out=results.view(num_results, -1))
             # Pooling first: ReLU and a maximum may change places.
-            yield functional.max_pool2d(results.permute(0, 3, 1, 2), 3, stride=2, padding=1).relu_()
-
-    def _products(self, of_inputs: Tensor, frames: Tensor) -> Tensor:
-        """Factors ``[P, n]`` and the tile's n frames ``[3, n, H, W]`` -> products ``[P, H / 2, W / 2, C]``."""
-        products: list[Tensor] = []
-        for start in range(0, len(of_inputs), _PRODUCTS_AT_ONCE):
-            # Some products' inputs of each colour: weighted sums of frames, [3, p, H, W].
-            factors = of_inputs[start : start + _PRODUCTS_AT_ONCE]
-            inputs = (factors @ frames.flatten(2)).view(3, len(factors), *frames.shape[2:])
-            for number in range(len(factors)):
-                maps = inputs[None, :, number].contiguous(memory_format=torch.channels_last)  # [1, 3, H, W]
-                product = self._convs[start + number](maps, relu=False)[0].permute(1, 2, 0)  # [H / 2, W / 2, C]
-                if not products:
-                    # One result that is filled: several between these temporary maps would scatter the memory.
-                    products.append(product.new_empty(len(of_inputs), *product.shape))
-                products[0][start + number] = product
-        return products[0]
+            pooled = functional.max_pool2d(results.permute(0, 3, 1, 2), 3, stride=2, padding=1)  # [m, C, H / 4, W / 4]
+            at = number * num_frames + first
+            into_maps = maps[at : at + min(num_results, num_frames - first)].permute(0, 3, 1, 2)
+            torch.clamp_min(pooled[: len(into_maps)], 0, out=into_maps)
+        return maps.permute(0, 3, 1, 2)
 
 
 class StackedStem:
