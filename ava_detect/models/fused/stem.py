@@ -88,7 +88,7 @@ class WinogradStem:
         """
         num_results, num_products = self._filtering.of_products.shape
         before = _WINOGRAD_KERNEL // 2
-        frames = clip.permute(0, 2, 3, 4, 1).contiguous()  # [B, T, H, W, 3], copied unless it is so in memory
+        frames = clip.permute(0, 2, 3, 4, 1)  # [B, T, H, W, 3]
         batch, num_frames, height, width, colours = frames.shape
         # Of a tile: the products' inputs [P, H, W, 3], the products and the results [P or m, H / 2, W / 2, C].
         half = -(-height // 2), -(-width // 2), len(self._convs[0].bias)
@@ -99,7 +99,8 @@ class WinogradStem:
             # The frames that the tile reads; those beyond the ends are zeros and left out.
             start, end = max(first - before, 0), min(first - before + num_products, num_frames)
             factors = self._filtering.of_inputs[:, start - first + before : end - first + before]
-            torch.mm(factors, frames[number, start:end].flatten(1), out=inputs.view(num_products, -1))
+            tile = frames[number, start:end].flatten(1)  # copied unless the channels are last in memory
+            torch.mm(factors, tile, out=inputs.view(num_products, -1))
             for product, conv, into in zip(inputs, self._convs, products, strict=True):
                 into.copy_(conv(product[None].permute(0, 3, 1, 2), relu=False)[0].permute(1, 2, 0))
             torch.mm(self._filtering.of_products, products.flatten(1), out=results.view(num_results, -1))

@@ -39,6 +39,17 @@ def test_one_serves_clips_of_several_lengths():
             torch.testing.assert_close(fused(clip), expected, **relative_to_largest(expected, FP32_FEATURES))
 
 
+@pytest.mark.parametrize(("channels", "kernel"), [(8, 5), (64, 1), (4, 5)])
+def test_the_order_of_a_clip_in_memory_does_not_change_a_bit(channels, kernel):
+    fused = fused_stem(stem_of(channels, kernel), torch.float32)
+    clip = torch.randn(2, 3, 8, 20, 28)
+    with torch.inference_mode():
+        expected = fused(clip)
+        assert torch.equal(fused(clip.contiguous(memory_format=torch.channels_last_3d)), expected)
+        # Every second frame of a longer clip: no order that a copy would have.
+        assert torch.equal(fused(clip.repeat_interleave(2, dim=2)[:, :, ::2]), expected)
+
+
 @pytest.mark.parametrize(
     ("channels", "kernel", "dtype", "has_ops", "kind"),
     [
