@@ -134,7 +134,7 @@ def network_input(
     Returns:
         float32 ``[B, 3, T, H, W]`` in ``channels_last_3d`` memory order, which training and validation convolve.
     """
-    clips = normalize(frames, mean, std)
+    clips = normalize(frames, mean, std).contiguous(memory_format=torch.channels_last_3d)
     for clip, (height, width) in zip(clips, sizes, strict=False):  # clip [3, T, H, W]
         clip[:, :, height:] = 0
         clip[:, :, :, width:] = 0

@@ -89,7 +89,7 @@ def attention(model: ActionDetector, clip: Clip, people: PersonBoxes, person: in
         raise AvaDetectError(f"the network has {model.head.num_classes} score columns, counted from 0, got {column}")
     settings = model.clip_settings
     device = next(model.parameters()).device
-    inputs = normalize(clip.frames, settings.mean, settings.std)[None].contiguous().to(device)
+    inputs = normalize(clip.frames, settings.mean, settings.std)[None].to(device)
     box = np.insert(roi_boxes(people.boxes_xyxy[person : person + 1], clip, model.roi_pool.box_rule), 0, 0, axis=1)
     with torch.no_grad():
         features = model.backbone(inputs)

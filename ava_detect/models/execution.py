@@ -96,8 +96,7 @@ class PreparedModel:
                 clip_size = clip[0].shape[-2:]
                 return self._head_logits(self._fused.consume(clip), rois, clip_size)
             context.enter_context(torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bf16"))
-            # Channels first: the order in memory chooses the definition's kernels, and it was measured with these.
-            taken = clip.pop().contiguous()
+            taken = clip.pop()
             logits: Tensor = self._model(taken) if rois is None else self._model(taken, rois)
             return logits.float()
 

@@ -279,16 +279,12 @@ def normalize(frames: Frames | torch.Tensor, mean: Sequence[float], std: Sequenc
         std: Per RGB channel, in the unit of ``mean``.
 
     Returns:
-        float32 ``[..., 3, T, H, W]``, on the device of ``frames``. In memory the channels are last, as in the frames
-        and as convolutions read them (``channels_last_3d``); written in one pass.
+        float32 ``[..., 3, T, H, W]``, on the device of ``frames``. In memory T precedes the channels
+        (``[..., T, 3, H, W]``): the order that the network uses, written in one pass over the frames.
     """
     pixels = frames if isinstance(frames, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(frames))
-    # x / (255 * std) - mean / std in place, row by row [W * 3]: an operation on three numbers at a time is slow.
-    rows = pixels.flatten(-2).to(torch.float32, memory_format=torch.contiguous_format)  # [..., T, H, W * 3]
-    width = pixels.shape[-2]
-    scale, shift = (
-        torch.tensor(values, dtype=torch.float32).repeat(width).to(rows.device)  # [W * 3]
-        for values in ([1 / (255 * s) for s in std], [m / s for m, s in zip(mean, std, strict=True)])
-    )
-    rows.mul_(scale).sub_(shift)
-    return rows.view(pixels.shape).movedim(-1, -4)
+    planes = pixels.movedim(-1, -3).to(torch.float32, memory_format=torch.contiguous_format)  # [..., T, 3, H, W]
+    # In place, channel by channel: x / (255 * std) - mean / std.
+    for channel, (channel_mean, channel_std) in enumerate(zip(mean, std, strict=True)):
+        planes[..., channel, :, :].mul_(1 / (255 * channel_std)).sub_(channel_mean / channel_std)
+    return planes.movedim(-3, -4)

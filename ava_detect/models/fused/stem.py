@@ -88,21 +88,25 @@ class WinogradStem:
         """
         num_results, num_products = self._filtering.of_products.shape
         before = _WINOGRAD_KERNEL // 2
-        frames = clip.permute(0, 2, 3, 4, 1)  # [B, T, H, W, 3]
-        batch, num_frames, height, width, colours = frames.shape
-        # Of a tile: the products' inputs [P, H, W, 3], the products and the results [P or m, H / 2, W / 2, C].
+        frames = clip.transpose(1, 2)  # [B, T, 3, H, W]
+        batch, num_frames, colours, height, width = frames.shape
+        # Of a tile: the products' inputs [P, 3, H, W], one of them as its convolution reads it, the products and the
+        # results [P or m, H / 2, W / 2, C].
         half = -(-height // 2), -(-width // 2), len(self._convs[0].bias)
-        inputs = frames.new_empty(num_products, height, width, colours)
+        inputs = frames.new_empty(num_products, colours, height, width)
+        one = frames.new_empty(1, height, width, colours).permute(0, 3, 1, 2)
         products, results = frames.new_empty(num_products, *half), frames.new_empty(num_results, *half)
         maps = frames.new_empty(batch * num_frames, -(-half[0] // 2), -(-half[1] // 2), half[2])
         for number, first in ((b, f) for b in range(batch) for f in range(0, num_frames, num_results)):
             # The frames that the tile reads; those beyond the ends are zeros and left out.
             start, end = max(first - before, 0), min(first - before + num_products, num_frames)
             factors = self._filtering.of_inputs[:, start - first + before : end - first + before]
-            tile = frames[number, start:end].flatten(1)  # copied unless the channels are last in memory
+            # [n, 3 * H * W], without a copy of clips whose frames lie one after another, as the pipeline's do.
+            tile = frames[number, start:end].flatten(1)
             torch.mm(factors, tile, out=inputs.view(num_products, -1))
             for product, conv, into in zip(inputs, self._convs, products, strict=True):
-                into.copy_(conv(product[None].permute(0, 3, 1, 2), relu=False)[0].permute(1, 2, 0))
+                one.copy_(product[None])
+                into.copy_(conv(one, relu=False)[0].permute(1, 2, 0))
             torch.mm(self._filtering.of_products, products.flatten(1), out=results.view(num_results, -1))
             # Pooling first: ReLU and a maximum may change places.
             pooled = functional.max_pool2d(results.permute(0, 3, 1, 2), 3, stride=2, padding=1)  # [m, C, H / 4, W / 4]
