@@ -26,6 +26,7 @@ from measuring import machine, precisions_of
 from ava_detect.config import load_config
 from ava_detect.datasets.synthetic.world import WorldSettings, write_world
 from ava_detect.errors import ConfigError
+from ava_detect.models.network_options import resolve_device
 from ava_detect.structures.progress import Progress
 
 _FIRST_SECOND = 3.0
@@ -45,28 +46,29 @@ def main() -> None:
     parser.add_argument(
         "--precisions", choices=("fp32", "bf16"), nargs="+", help="by default those that the device computes in"
     )
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="cpu")
     parser.add_argument("--seconds", type=int, default=40, help="of the rendered video")
     arguments = parser.parse_args()
-    can = precisions_of(arguments.device)
+    try:
+        device = resolve_device(arguments.device)
+        for config in arguments.configs:
+            load_config(config)
+    except ConfigError as error:
+        parser.error(str(error))
+    can = precisions_of(device)
     precisions = arguments.precisions or can
     if missing := set(precisions) - set(can):
         # The rows would be of fp32, which runs instead.
         parser.error(f"--precisions {' '.join(missing)}: this device computes in {' and '.join(can)}")
-    for config in arguments.configs:
-        try:
-            load_config(config)
-        except ConfigError as error:
-            parser.error(str(error))
     with tempfile.TemporaryDirectory() as name:
         folder, video = Path(name), arguments.video
         if video is None:
             write_world(folder / "world", WorldSettings(0, 1, arguments.seconds))
             (video,) = (folder / "world" / "videos").iterdir()
-        print(f"{video.name}; {machine(arguments.device)}\n\n{_HEADER}")
+        print(f"{video.name}; {machine(device)}\n\n{_HEADER}")
         for config in arguments.configs:
             for precision in precisions:
-                print(row(video, folder / f"{config} {precision}", config, precision, arguments.device), flush=True)
+                print(row(video, folder / f"{config} {precision}", config, precision, device), flush=True)
 
 
 def row(video: Path, out: Path, config: str, precision: str, device: str) -> str:
